@@ -1,0 +1,199 @@
+package rtnl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// ErrDumpInterrupted says that a table changed each time while it was read, so
+// that no consistent list could be had; the kernel's NLM_F_DUMP_INTR.
+var ErrDumpInterrupted = errors.New("table kept changing while it was read")
+
+const (
+	// dumpTries bounds how often an interrupted dump is begun again.
+	dumpTries = 20
+	// What goes into one sendmsg: few enough that the answers to requests that
+	// all fail, each with its request in it, fit the default receive buffer.
+	batchRequests = 256
+	batchBytes    = 64 << 10
+)
+
+// Conn is a socket in one network namespace. It is safe for concurrent use.
+type Conn struct {
+	mu sync.Mutex // one exchange at a time
+	nl *netlink.Conn
+}
+
+// Dial opens a socket in the namespace ns; nil is the calling thread's. The file
+// may be closed afterwards.
+func Dial(ns *os.File) (*Conn, error) {
+	config := &netlink.Config{Strict: true}
+	if ns != nil {
+		config.NetNS = int(ns.Fd())
+	}
+	nl, err := netlink.Dial(unix.NETLINK_ROUTE, config)
+	if err != nil {
+		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
+	}
+	return NewConn(nl), nil
+}
+
+// NewConn makes a Conn of a NETLINK_ROUTE socket that was opened by other means.
+// Tests put a recorder or a counter there; see package nltest of
+// github.com/mdlayher/netlink. Its options ExtendedAcknowledge and
+// GetStrictCheck are to be set.
+func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
+
+// Close closes the socket.
+func (c *Conn) Close() error { return c.nl.Close() }
+
+// A Request is one change, ready to be sent by [Conn.Do]. The zero value is none.
+type Request struct {
+	op, object string // what an error says: "add", "link veth-red"
+	msg        netlink.Message
+	err        error // why it cannot be encoded; Do returns it before it sends anything
+}
+
+// String says what is asked for, as errors do: "add link veth-red".
+func (r Request) String() string { return r.op + " " + r.object }
+
+// Do carries out the requests in their order. The kernel goes on after one that
+// fails; all failures are returned, each an *[Error] that names its request,
+// joined if there are several. If one of the requests cannot be encoded, nothing
+// is sent.
+func (c *Conn) Do(requests ...Request) error {
+	for i, r := range requests {
+		if r.err != nil {
+			return &Error{Op: r.op, Object: r.object, Index: i, Err: r.err}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var failures []error
+	for first := 0; first < len(requests); {
+		next := first + batchLen(requests[first:])
+		errs, err := c.send(requests[first:next], first)
+		failures = append(failures, errs...)
+		if err != nil {
+			return errors.Join(append(failures, err)...)
+		}
+		first = next
+	}
+	if len(failures) == 1 {
+		return failures[0]
+	}
+	return errors.Join(failures...)
+}
+
+// batchLen is how many of the requests go into one sendmsg.
+func batchLen(requests []Request) int {
+	bytes := 0
+	for i, r := range requests {
+		bytes += unix.NLMSG_HDRLEN + len(r.msg.Data)
+		if i > 0 && (i == batchRequests || bytes > batchBytes) {
+			return i
+		}
+	}
+	return len(requests)
+}
+
+// send puts the requests into one sendmsg and reads the answers. Only the last
+// one is acknowledged; the kernel reports failures in any case, and works in
+// order. It returns the kernel's refusals, and what broke the exchange itself.
+func (c *Conn) send(requests []Request, first int) (refusals []error, broken error) {
+	msgs := make([]netlink.Message, len(requests))
+	for i, r := range requests {
+		msgs[i] = r.msg
+		msgs[i].Header.Flags |= netlink.Request
+	}
+	msgs[len(msgs)-1].Header.Flags |= netlink.Acknowledge
+	sent, err := c.nl.SendMessages(msgs)
+	if err != nil {
+		return nil, err
+	}
+	index := make(map[uint32]int, len(sent))
+	for i, m := range sent {
+		index[m.Header.Sequence] = i
+	}
+	last := sent[len(sent)-1].Header.Sequence
+	for {
+		answers, err := c.nl.Receive()
+		var oe *netlink.OpError
+		switch {
+		case errors.As(err, &oe) && oe.Sequence != 0:
+			i, ours := index[oe.Sequence]
+			if !ours {
+				continue // left over from an exchange that was broken off
+			}
+			e := newError(requests[i].op, requests[i].object, msgs[i], err)
+			e.Index = first + i
+			refusals = append(refusals, e)
+			if oe.Sequence == last {
+				return refusals, nil
+			}
+		case err != nil:
+			return refusals, err
+		case answered(answers, last):
+			return refusals, nil
+		}
+	}
+}
+
+func answered(answers []netlink.Message, sequence uint32) bool {
+	for _, m := range answers {
+		if m.Header.Sequence == sequence && m.Header.Type == netlink.Error {
+			return true
+		}
+	}
+	return false
+}
+
+// get asks for one object and returns its message's body.
+func (c *Conn) get(op, object string, typ netlink.HeaderType, body []byte) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Without an acknowledgement, which would be left in the queue.
+	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request}, Data: body}
+	answers, err := c.nl.Execute(m)
+	if err != nil {
+		return nil, newError(op, object, m, err)
+	}
+	if len(answers) != 1 {
+		return nil, &Error{Op: op, Object: object, Err: fmt.Errorf("%d answers to one question", len(answers))}
+	}
+	return answers[0].Data, nil
+}
+
+// dump asks for a list and returns the bodies of its messages. A list that
+// changed while the kernel wrote it is asked for again.
+func (c *Conn) dump(object string, typ netlink.HeaderType, body []byte) ([][]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: body}
+	for range dumpTries {
+		answers, err := c.nl.Execute(m)
+		if err != nil {
+			return nil, newError("show", object, m, err)
+		}
+		if bodies, whole := bodiesOf(answers); whole {
+			return bodies, nil
+		}
+	}
+	return nil, &Error{Op: "show", Object: object, Err: ErrDumpInterrupted}
+}
+
+func bodiesOf(answers []netlink.Message) (bodies [][]byte, whole bool) {
+	bodies = make([][]byte, 0, len(answers))
+	for _, m := range answers {
+		if m.Header.Flags&netlink.DumpInterrupted != 0 {
+			return nil, false
+		}
+		bodies = append(bodies, m.Data)
+	}
+	return bodies, true
+}
