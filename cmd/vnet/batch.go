@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+)
+
+// batch runs each line of a file as a command line of its own, in one process
+// and through one socket. It stops at the first that fails, unless -force.
+func (s *session) batch(file string) error {
+	in := s.in
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	options, failed := s.Options, false
+	lines := bufio.NewReader(in)
+	for at := 1; ; {
+		line, taken, err := words.BatchLine(lines)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return exit(exitFailed, fmt.Errorf("%s:%d: %w", file, at, err))
+		}
+		if len(line) > 0 {
+			s.Options = options
+			if cmdErr := s.object(line); cmdErr != nil {
+				failed = true
+				s.out.Flush()
+				s.report(fmt.Errorf("%s:%d: %w", file, at, cmdErr))
+				if !options.Force {
+					break
+				}
+			}
+		}
+		if err != nil {
+			break
+		}
+		at += taken
+	}
+	if failed {
+		return exit(exitFailed, errReported)
+	}
+	return nil
+}

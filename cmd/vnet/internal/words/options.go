@@ -1,0 +1,167 @@
+package words
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options is what stands before the object: vnet [options] link show.
+type Options struct {
+	// Netns is the namespace to work in, by name or by path; "" is the current one.
+	Netns string
+	// Family limits addresses, routes and neighbours: unix.AF_INET, AF_INET6,
+	// AF_BRIDGE, AF_MPLS or AF_PACKET (links); 0 is all.
+	Family int
+	// Batch is a file of command lines, "-" standard input; "" is none.
+	Batch string
+	// Force goes on after a line of a batch that failed.
+	Force bool
+	// All means every namespace, for netns exec and netns delete.
+	All bool
+
+	JSON, Pretty, Brief, Oneline bool
+	// Details and Stats count how often the option was given.
+	Details, Stats            int
+	Human, IEC                bool
+	Numeric, Resolve          bool
+	Timestamp, ShortTimestamp bool
+	// Color is "never", "auto" or "always".
+	Color string
+
+	Version, Help bool
+}
+
+// An Option is one of ip(8)'s global options.
+type Option struct {
+	// Name is the whole word; any beginning of it will do, as long as none that
+	// stands earlier in [OptionTable] has it too.
+	Name string
+	// Exact options cannot be abbreviated.
+	Exact bool
+	// Value names what follows; "" if nothing does.
+	Value string
+	// Usage explains it in one line.
+	Usage string
+	set   func(*Options, string) error
+}
+
+// OptionTable holds the options in the order in which ip(8) tries them, which
+// decides what an abbreviation means: -b is -batch, -br is -brief.
+var OptionTable = []Option{
+	{Name: "loops", Value: "COUNT", Usage: "accepted for ip(8)'s sake", set: number},
+	{Name: "family", Value: "FAMILY", Usage: "only inet, inet6, bridge, mpls or link", set: setFamily},
+	{Name: "4", Exact: true, Usage: "short for -family inet", set: family(unix.AF_INET)},
+	{Name: "6", Exact: true, Usage: "short for -family inet6", set: family(unix.AF_INET6)},
+	{Name: "0", Exact: true, Usage: "short for -family link", set: family(unix.AF_PACKET)},
+	{Name: "M", Exact: true, Usage: "short for -family mpls", set: family(unix.AF_MPLS)},
+	{Name: "B", Exact: true, Usage: "short for -family bridge", set: family(unix.AF_BRIDGE)},
+	{Name: "human-readable", Usage: "counters with units", set: flag(func(o *Options) { o.Human = true })},
+	{Name: "iec", Usage: "units of 1024 instead of 1000", set: flag(func(o *Options) { o.IEC = true })},
+	{Name: "stats", Usage: "counters too; twice for more", set: flag(func(o *Options) { o.Stats++ })},
+	{Name: "statistics", Usage: "the same as -stats", set: flag(func(o *Options) { o.Stats++ })},
+	{Name: "details", Usage: "everything that is known", set: flag(func(o *Options) { o.Details++ })},
+	{Name: "resolve", Usage: "names for addresses", set: flag(func(o *Options) { o.Resolve = true })},
+	{Name: "oneline", Usage: "one line an object", set: flag(func(o *Options) { o.Oneline = true })},
+	{Name: "timestamp", Usage: "the time of each event", set: flag(func(o *Options) { o.Timestamp = true })},
+	{Name: "tshort", Usage: "the time of each event, in short", set: flag(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
+	{Name: "Version", Usage: "print the version", set: flag(func(o *Options) { o.Version = true })},
+	{Name: "force", Usage: "go on after a line of a batch that failed", set: flag(func(o *Options) { o.Force = true })},
+	{Name: "batch", Value: "FILE", Usage: "run each line of FILE; - is standard input", set: func(o *Options, v string) error { o.Batch = v; return nil }},
+	{Name: "brief", Usage: "a short table", set: flag(func(o *Options) { o.Brief = true })},
+	{Name: "json", Usage: "JSON, as ip(8) prints it", set: flag(func(o *Options) { o.JSON = true })},
+	{Name: "pretty", Usage: "JSON over several lines", set: flag(func(o *Options) { o.Pretty = true })},
+	{Name: "rcvbuf", Value: "BYTES", Usage: "accepted for ip(8)'s sake", set: number},
+	{Name: "color", Usage: "colours: -color=always, auto or never", set: flag(func(o *Options) { o.Color = "always" })},
+	{Name: "help", Usage: "print help", set: flag(func(o *Options) { o.Help = true })},
+	{Name: "netns", Value: "NAME", Usage: "work inside the namespace NAME", set: func(o *Options, v string) error { o.Netns = v; return nil }},
+	{Name: "Numeric", Usage: "numbers instead of names", set: flag(func(o *Options) { o.Numeric = true })},
+	{Name: "all", Usage: "every namespace, for netns exec and delete", set: flag(func(o *Options) { o.All = true })},
+	{Name: "echo", Usage: "accepted for ip(8)'s sake", set: flag(func(*Options) {})},
+}
+
+func flag(set func(*Options)) func(*Options, string) error {
+	return func(o *Options, _ string) error { set(o); return nil }
+}
+
+func family(af int) func(*Options, string) error {
+	return flag(func(o *Options) { o.Family = af })
+}
+
+func number(_ *Options, value string) error {
+	if _, err := strconv.ParseUint(value, 0, 32); err != nil {
+		return Errorf("%q is not a number", value)
+	}
+	return nil
+}
+
+func setFamily(o *Options, value string) error {
+	families := map[string]int{
+		"inet": unix.AF_INET, "inet6": unix.AF_INET6, "link": unix.AF_PACKET,
+		"mpls": unix.AF_MPLS, "bridge": unix.AF_BRIDGE, "any": unix.AF_UNSPEC,
+	}
+	af, ok := families[value]
+	if !ok {
+		return Unknown("family", value, []string{"inet", "inet6", "link", "mpls", "bridge"})
+	}
+	o.Family = af
+	return nil
+}
+
+// ParseOptions takes the options off the front of a command line, and returns
+// what is left. One dash or two make no difference; "--" ends them.
+func ParseOptions(args []string) (Options, []string, error) {
+	o := Options{Color: "never"}
+	w := Of(args)
+	for w.More() && len(w.Peek()) > 1 && w.Peek()[0] == '-' {
+		word := w.Next()
+		if word == "--" {
+			break
+		}
+		if err := o.take(word, w); err != nil {
+			return o, nil, err
+		}
+	}
+	return o, w.Rest(), w.Err
+}
+
+func (o *Options) take(word string, w *Words) error {
+	name := word[1:]
+	if name[0] == '-' {
+		name = name[1:]
+	}
+	if mode, ok := colorMode(name); ok {
+		o.Color = mode
+		return nil
+	}
+	for _, opt := range OptionTable {
+		if name != opt.Name && (opt.Exact || !Short(name, opt.Name)) {
+			continue
+		}
+		var value string
+		if opt.Value != "" {
+			value = w.Value(word)
+		}
+		if w.Err != nil {
+			return w.Err
+		}
+		return opt.set(o, value)
+	}
+	names := make([]string, len(OptionTable))
+	for i, opt := range OptionTable {
+		names[i] = "-" + opt.Name
+	}
+	return Unknown("option", word, names)
+}
+
+// colorMode reads -color=MODE; ip(8) calls "auto" what looks at the terminal.
+func colorMode(name string) (mode string, ok bool) {
+	for _, m := range []string{"always", "auto", "never"} {
+		for _, short := range []string{"c", "co", "col", "colo", "color"} {
+			if name == short+"="+m {
+				return m, true
+			}
+		}
+	}
+	return "", false
+}

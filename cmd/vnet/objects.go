@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+)
+
+// An object is the first word behind the options, and what happens to the words
+// behind it.
+type object struct {
+	name string
+	// short says that any beginning of the name will do, as with ip(8)'s own.
+	short bool
+	// usage is one line, help the rest: the grammar, and examples.
+	usage, help string
+	run         func(s *session, args []string) error
+}
+
+// objects are tried in this order, which is ip(8)'s where it has them: the first
+// one that a word abbreviates is meant.
+func objects() []object {
+	return []object{}
+}
+
+// object finds the object that the first word names and hands it the rest.
+func (s *session) object(args []string) error {
+	if len(args) == 0 || s.Help {
+		return s.app().Run([]string{"vnet", "help"})
+	}
+	for _, o := range objects() {
+		if args[0] == o.name || o.short && words.Short(args[0], o.name) {
+			return s.app().Run(append([]string{"vnet", o.name}, args[1:]...))
+		}
+	}
+	if args[0] == "help" {
+		return s.app().Run(append([]string{"vnet"}, args...))
+	}
+	return s.unknownObject(args[0])
+}
+
+func (s *session) unknownObject(word string) error {
+	var names []string
+	for _, o := range objects() {
+		names = append(names, o.name)
+	}
+	e := words.Unknown("object", word, names)
+	if e.Hint == "" {
+		e.Hint = "vnet help lists what there is"
+	}
+	return exit(exitFailed, e)
+}
+
+// app is the same table for urfave/cli, which prints help, completes words and
+// writes the man page from it.
+func (s *session) app() *cli.App {
+	app := &cli.App{
+		Name:            "vnet",
+		Usage:           "virtual networks, through netlink and nftables alone",
+		UsageText:       "vnet [OPTIONS] OBJECT { COMMAND | help }\nvnet [-force] -batch FILE",
+		Version:         version(),
+		HideVersion:     true,
+		Writer:          s.out,
+		ErrWriter:       s.err,
+		ExitErrHandler:  func(*cli.Context, error) {}, // run reports, and main exits
+		HideHelpCommand: false,
+	}
+	for _, o := range objects() {
+		app.Commands = append(app.Commands, &cli.Command{
+			Name: o.name, Usage: o.usage, Description: strings.TrimSpace(o.help),
+			SkipFlagParsing: true, // the words behind are ip's, not flags
+			HideHelpCommand: true,
+			Action:          func(c *cli.Context) error { return o.run(s, c.Args().Slice()) },
+		})
+	}
+	return app
+}
+
+func (s *session) version() error {
+	_, err := fmt.Fprintln(s.out, "vnet", version())
+	return err
+}
+
+// version is the module's, as the Go toolchain stamped it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

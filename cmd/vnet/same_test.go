@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestSame runs each script of testdata/same through vnet in one world and
+// through the real ip in another. After every line both have to have exited
+// alike, printed alike, and left the same links, addresses, routes and
+// neighbours in every namespace.
+//
+// A line is a command without its first word, ip or vnet. Before it may stand:
+//
+//	=     only print: run both tools in both worlds; their output is equal to the byte
+//	$     a shell command, to be run in both worlds
+//	need  an ip command that the kernel has to be able to do, or the script is skipped
+//	#     a comment
+func TestSame(t *testing.T) {
+	needTool(t, "ip")
+	scripts, err := filepath.Glob("testdata/same/*.txt")
+	if err != nil || len(scripts) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameScript(t, string(text))
+		})
+	}
+}
+
+// needTool skips a test that compares with a tool the machine does not have.
+func needTool(t *testing.T, tool string) {
+	t.Helper()
+	if _, err := exec.LookPath(tool); err != nil {
+		t.Skipf("no %s on this machine to compare with", tool)
+	}
+}
+
+// twins are two worlds that have to stay alike.
+type twins struct {
+	ip, vnet *world
+}
+
+func newTwins(t *testing.T) *twins { return &twins{newWorld(t), newWorld(t)} }
+
+func sameScript(t *testing.T, script string) {
+	t.Helper()
+	w := newTwins(t)
+	for i, line := range strings.Split(script, "\n") {
+		line = strings.TrimSpace(line)
+		word, rest, _ := strings.Cut(line, " ")
+		at := fmt.Sprintf("line %d: %s", i+1, line)
+		switch word {
+		case "", "#":
+		case "need":
+			if r := newWorld(t).run(append([]string{"ip"}, strings.Fields(rest)...)...); r.Status != 0 {
+				t.Skipf("the kernel cannot do this: ip %s: %s", rest, strings.TrimSpace(r.Stderr))
+			}
+		case "$":
+			w.ip.must("sh", "-c", rest)
+			w.vnet.must("sh", "-c", rest)
+		case "=":
+			samePrint(t, w.ip, at, rest)
+			samePrint(t, w.vnet, at, rest)
+		default:
+			w.step(t, at, strings.Fields(line))
+		}
+		if t.Failed() {
+			return // what follows would fail for the same reason
+		}
+	}
+}
+
+// step runs one command by either tool, each in its world.
+func (w *twins) step(t *testing.T, at string, args []string) {
+	t.Helper()
+	by := w.ip.run(append([]string{"ip"}, args...)...)
+	our := w.vnet.run(append([]string{"vnet"}, args...)...)
+	if by.Status != our.Status {
+		t.Errorf("%s: exit status %d, ip's is %d\nvnet: %s\nip: %s", at, our.Status, by.Status, our.Stderr, by.Stderr)
+	}
+	if diff := cmp.Diff(settle(by.Stdout), settle(our.Stdout)); diff != "" {
+		t.Errorf("%s: prints otherwise (-ip +vnet):\n%s", at, diff)
+	}
+	if diff := cmp.Diff(w.ip.state(), w.vnet.state()); diff != "" {
+		t.Errorf("%s: leaves another state (-ip +vnet):\n%s\nvnet said: %s\nip said: %s", at, diff, our.Stderr, by.Stderr)
+	}
+}
+
+// samePrint compares the two tools where nothing differs but the tool. What the
+// clock changes between the two runs is masked, nothing else.
+func samePrint(t *testing.T, w *world, at, line string) {
+	t.Helper()
+	args := strings.Fields(line)
+	by := w.run(append([]string{"ip"}, args...)...)
+	our := w.run(append([]string{"vnet"}, args...)...)
+	if by.Status != our.Status {
+		t.Errorf("%s: exit status %d, ip's is %d\nvnet: %s\nip: %s", at, our.Status, by.Status, our.Stderr, by.Stderr)
+	}
+	if diff := cmp.Diff(maskClock(by.Stdout), maskClock(our.Stdout)); diff != "" {
+		t.Errorf("%s: prints otherwise (-ip +vnet):\n%s", at, diff)
+	}
+}
+
+// state is what the real ip sees in every namespace of a world.
+func (w *world) state() string {
+	var all strings.Builder
+	look := func(ns ...string) {
+		for _, what := range []string{
+			"-d link", "-d addr", "-d -4 route show table all", "-d -6 route show table all", "neigh", "neigh show proxy",
+		} {
+			r := w.run(append(append(append([]string{"ip"}, ns...), "-j", "-p"), strings.Fields(what)...)...)
+			fmt.Fprintf(&all, "%s %s\n%s%s", strings.Join(ns, " "), what, r.Stdout, r.Stderr)
+		}
+	}
+	look()
+	names := strings.Fields(w.must("sh", "-c", "ls /run/netns 2>/dev/null || true"))
+	for _, name := range names {
+		look("-n", name)
+	}
+	return settle(all.String())
+}
+
+var (
+	macs = regexp.MustCompile(`\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b`)
+	// Link-local addresses are made of MACs.
+	linkLocals = regexp.MustCompile(`\bfe80::[0-9a-f:]+\b`)
+	clock      = regexp.MustCompile(`("(?:valid_life_time|preferred_life_time|used|confirmed|updated|expires|hello_timer|gc_timer|topology_change_timer|tcn_timer)": ?)[0-9.]+|((?:valid_lft|preferred_lft|expires|used|gc_timer|hello_timer|tcn_timer|topology_change_timer) )[0-9./]+(sec)?`)
+	// Duplicate address detection and learning go on beside the commands.
+	beside = regexp.MustCompile(`(?m)^ *"tentative": true,?\n|"tentative":true,`)
+)
+
+// settle masks what two equal machines differ in: random MACs, numbered in the
+// order in which they appear, what is made of them, and the clock.
+func settle(s string) string {
+	seen := map[string]string{}
+	s = macs.ReplaceAllStringFunc(s, func(mac string) string {
+		if mac == "00:00:00:00:00:00" || mac == "ff:ff:ff:ff:ff:ff" || mac[1] != '2' && mac[1] != '6' && mac[1] != 'a' && mac[1] != 'e' {
+			return mac // not a random one
+		}
+		if seen[mac] == "" {
+			seen[mac] = fmt.Sprintf("mac%d", len(seen)+1)
+		}
+		return seen[mac]
+	})
+	s = linkLocals.ReplaceAllString(s, "fe80::mac")
+	s = beside.ReplaceAllString(s, "")
+	return maskClock(s)
+}
+
+func maskClock(s string) string { return clock.ReplaceAllString(s, "${1}${2}T") }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// A session is what the commands of one command line, or of one batch, share:
+// the options, where to read and write, and the socket in the namespace.
+type session struct {
+	words.Options
+	in  io.Reader
+	out *bufio.Writer
+	err io.Writer
+
+	ns   *os.File   // the namespace of -netns; nil is the current one
+	conn *rtnl.Conn // opened when first needed
+}
+
+func newSession(in io.Reader, out, errOut io.Writer) *session {
+	return &session{in: in, out: bufio.NewWriter(out), err: errOut}
+}
+
+func (s *session) close() {
+	if s.conn != nil {
+		s.conn.Close()
+	}
+	if s.ns != nil {
+		s.ns.Close()
+	}
+}
+
+// command carries out a whole command line, options and all.
+func (s *session) command(args []string) error {
+	opts, rest, err := words.ParseOptions(args)
+	if err != nil {
+		return err
+	}
+	s.Options = opts
+	// Before anything else, as ip(8) does: what follows is about that namespace.
+	if _, err := s.namespace(); err != nil {
+		return exit(exitUsage, err)
+	}
+	switch {
+	case opts.Version:
+		return s.version()
+	case opts.Batch != "":
+		return s.batch(opts.Batch)
+	}
+	return s.object(rest)
+}
+
+// namespace opens what -netns names.
+func (s *session) namespace() (*os.File, error) {
+	if s.ns != nil || s.Netns == "" {
+		return s.ns, nil
+	}
+	ns, err := openNetns(s.Netns)
+	if err != nil {
+		return nil, err
+	}
+	s.ns = ns
+	return ns, nil
+}
+
+// openNetns opens a namespace by name or, with a slash in it, by path.
+func openNetns(name string) (*os.File, error) {
+	ns, err := nsfs.Open(name)
+	if errors.Is(err, nsfs.ErrName) && len(name) > 0 && name[0] == '/' {
+		ns, err = nsfs.OpenPath(name)
+	}
+	return ns, err
+}
+
+// rtnl returns the socket in the namespace that the command works in.
+func (s *session) rtnl() (*rtnl.Conn, error) {
+	if s.conn != nil {
+		return s.conn, nil
+	}
+	ns, err := s.namespace()
+	if err != nil {
+		return nil, err
+	}
+	s.conn, err = rtnl.Dial(ns)
+	return s.conn, err
+}
+
+// do carries out changes in the namespace that the command works in.
+func (s *session) do(requests ...rtnl.Request) error {
+	c, err := s.rtnl()
+	if err != nil {
+		return err
+	}
+	return c.Do(requests...)
+}
+
+// style is how the options want things printed.
+func (s *session) style() show.Style {
+	return show.Style{
+		JSON: s.JSON, Pretty: s.Pretty, Brief: s.Brief, Oneline: s.Oneline,
+		Details: s.Details, Stats: s.Stats, Human: s.Human, IEC: s.IEC,
+		Numeric: s.Numeric, Family: s.Family, Color: s.colored(),
+	}
+}
+
+// colored says whether to colour: never if NO_COLOR is set, see no-color.org.
+func (s *session) colored() bool {
+	if os.Getenv("NO_COLOR") != "" || s.JSON {
+		return false
+	}
+	return s.Color == "always" || s.Color == "auto" && isTerminal(os.Stdout)
+}
+
+func isTerminal(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// refused says whether the kernel refused a request.
+func refused(err error) bool {
+	var e *rtnl.Error
+	return errors.As(err, &e)
+}
+
+// hintOf finds what may help against an error; "" is nothing.
+func hintOf(err error) string {
+	var word *words.Error
+	switch {
+	case errors.As(err, &word):
+		return word.Hint
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("this needs CAP_NET_ADMIN: run it as root, or as root of a namespace of your own: unshare -Urnm %s", os.Args[0])
+	}
+	return ""
+}
