@@ -18,6 +18,8 @@ type object struct {
 	short bool
 	// usage is one line, help the rest: the grammar, and examples.
 	usage, help string
+	// verbs are the words that can follow first, for completion.
+	verbs []string
 	run         func(s *session, args []string) error
 }
 
@@ -30,7 +32,7 @@ func objects() []object {
 // object finds the object that the first word names and hands it the rest.
 func (s *session) object(args []string) error {
 	if len(args) == 0 || s.Help {
-		return s.app().Run([]string{"vnet", "help"})
+		return s.help(args)
 	}
 	for _, o := range objects() {
 		if args[0] == o.name || o.short && words.Short(args[0], o.name) {
@@ -38,7 +40,7 @@ func (s *session) object(args []string) error {
 		}
 	}
 	if args[0] == "help" {
-		return s.app().Run(append([]string{"vnet"}, args...))
+		return s.help(args[1:])
 	}
 	return s.unknownObject(args[0])
 }
