@@ -1,0 +1,131 @@
+package topo
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+const (
+	maxDevName  = 15 // bytes; IFNAMSIZ less the final zero
+	maxHostName = 63 // bytes; a DNS label
+	maxLabName  = 48 // bytes; leaves room for it in an nftables table's name
+)
+
+var (
+	labName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
+	fullName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$`)
+	devName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$`)
+)
+
+const lettersForm = "use letters, digits, - _ and ."
+
+func validDevice(name string) bool { return len(name) <= maxDevName && devName.MatchString(name) }
+
+// names checks what everything is called.
+func (k *checker) names() {
+	if n := k.t.Name; len(n) > maxLabName || !labName.MatchString(n) {
+		k.badf(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", lettersForm, maxLabName), "lab name %q cannot be", n)
+	}
+	nets := map[string]bool{}
+	for i := range k.t.Networks {
+		n := &k.t.Networks[i]
+		k.device(n.at, n.Name, "network")
+		if nets[n.Name] {
+			k.badf(n.at, n.Name, "", "network %s is here twice", n.Name)
+		}
+		nets[n.Name] = true
+	}
+	k.namesOfHosts()
+}
+
+func (k *checker) namesOfHosts() {
+	owner := make(map[string]string, len(k.t.Hosts))
+	for i := range k.t.Hosts {
+		h := &k.t.Hosts[i]
+		k.nameOfHost(h)
+		if owner[h.Name] != "" {
+			k.badf(h.at, h.Name, "", "host %s is here twice", h.Name)
+		}
+		owner[h.Name] = h.Name
+	}
+	for i := range k.t.Hosts {
+		h := &k.t.Hosts[i]
+		for _, a := range h.Aliases {
+			switch {
+			case len(a) > 253 || !fullName.MatchString(a):
+				k.badf(h.at, a, lettersForm, "alias %q cannot be a host's name", a)
+			case owner[a] != "" && owner[a] != h.Name:
+				k.badf(h.at, a, "a name leads to one host", "alias %s of %s is taken by %s", a, h.Name, owner[a])
+			}
+			owner[a] = h.Name
+		}
+	}
+}
+
+func (k *checker) nameOfHost(h *Host) {
+	switch {
+	case h.Name == NoGateway:
+		k.badf(h.at, h.Name, "choose another", "host name %q has a meaning of its own", h.Name)
+	case len(h.Name) > maxHostName:
+		k.badf(h.at, h.Name, fmt.Sprintf("shorten it to %d", maxHostName), "host name %q is %d bytes long", h.Name, len(h.Name))
+	case !hostName.MatchString(h.Name):
+		k.badf(h.at, h.Name, lettersForm+", beginning and ending with a letter or digit", "host name %q cannot be", h.Name)
+	}
+}
+
+// device tells whether name can be a device's name and notes a mistake if not.
+func (k *checker) device(at pos, name, role string) bool {
+	switch {
+	case len(name) > maxDevName:
+		k.badf(at, name, fmt.Sprintf("a device's name has %d bytes at most", maxDevName), "%s name %q is %d bytes long", role, name, len(name))
+	case !validDevice(name) || strings.Trim(name, ".") == "":
+		k.badf(at, name, lettersForm, "%s name %q cannot be a device's", role, name)
+	case name == "lo" || name == "all" || name == "default":
+		k.badf(at, name, "choose another", "%s name %q has a meaning of its own", role, name)
+	default:
+		return true
+	}
+	return false
+}
+
+// clashes checks that no namespace has two devices of one name, the far ends
+// of ports included.
+func (k *checker) clashes() {
+	type place struct{ host, dev string }
+	taken := make(map[place]string, len(k.layout.ifaces)*2)
+	claim := func(at pos, host, dev, what string) {
+		if other := taken[place{host, dev}]; other != "" {
+			k.badf(at, dev, "rename one of them", "%s has two devices %s: %s and %s", called(host), dev, other, what)
+			return
+		}
+		taken[place{host, dev}] = what
+	}
+	for n := range k.layout.ifaces {
+		i := &k.layout.ifaces[n]
+		if !i.isSwitch() {
+			k.device(i.at, i.dev, "device")
+		}
+		claim(i.at, i.host, i.dev, i.what(k.t))
+	}
+	for n := range k.layout.ifaces {
+		if i := &k.layout.ifaces[n]; i.att != nil {
+			port, _ := portName(k.t.Name, i.host, i.dev)
+			claim(i.at, k.t.holder(i.net), port, "the port of "+i.host+" on "+k.t.Networks[i.net].Name)
+		}
+	}
+}
+
+// what says in words what a device is.
+func (i *iface) what(t *Topology) string {
+	switch {
+	case i.att != nil:
+		return "the one on " + t.Networks[i.net].Name
+	case i.cable != nil:
+		return "the end of the link to " + i.cable.Ends[1-i.end].Host
+	case i.made != nil:
+		return "the " + i.made.Kind + " device"
+	}
+	return "the switch"
+}

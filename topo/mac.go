@@ -1,0 +1,24 @@
+package topo
+
+import (
+	"fmt"
+	"net"
+)
+
+// A MAC is an Ethernet address. The zero value means "not set".
+type MAC [6]byte
+
+// ParseMAC reads an Ethernet address as ip(8) writes it, 02:00:5e:10:00:01.
+func ParseMAC(s string) (MAC, error) {
+	hw, err := net.ParseMAC(s)
+	if err != nil || len(hw) != len(MAC{}) {
+		return MAC{}, fmt.Errorf("%q is no Ethernet address", s)
+	}
+	return MAC(hw), nil
+}
+
+// IsZero tells whether m is not set.
+func (m MAC) IsZero() bool { return m == MAC{} }
+
+// String writes m as ip(8) does.
+func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }

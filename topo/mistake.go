@@ -1,0 +1,220 @@
+package topo
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Mistake is one thing wrong in a lab, and where.
+type Mistake struct {
+	File    string // as given to Parse; "" for a Topology made by hand
+	Line    int    // from 1; 0 if there is no file
+	Column  int    // from 1, in bytes; 0 if unknown
+	Text    string // the offending text as the file has it; may be empty
+	Message string // what is wrong
+	Hint    string // what to do instead; may be empty
+	Source  string // the whole line of the file
+}
+
+// Error writes "file:line:column: message; hint".
+func (m Mistake) Error() string {
+	var b strings.Builder
+	if m.File != "" || m.Line > 0 {
+		fmt.Fprintf(&b, "%s:%d:%d: ", m.File, m.Line, max(m.Column, 1))
+	}
+	b.WriteString(m.Message)
+	if m.Hint != "" {
+		b.WriteString("; " + m.Hint)
+	}
+	return b.String()
+}
+
+// Excerpt shows the line with the offending text underlined, for people; ""
+// if there is no file.
+//
+//	7 |   - endpoints: [red:eth1, bleu:eth1]
+//	  |                           ^^^^
+func (m Mistake) Excerpt() string {
+	if m.Line == 0 || strings.TrimSpace(m.Source) == "" {
+		return ""
+	}
+	col := min(max(m.Column, 1)-1, len(m.Source))
+	// A tab before the mark stays a tab, so that the mark stands right below.
+	blank := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, m.Source[:col])
+	n := max(1, len([]rune(m.Text)))
+	if rest := len([]rune(m.Source[col:])); n > rest && rest > 0 {
+		n = rest
+	}
+	return fmt.Sprintf("%5d | %s\n      | %s%s\n", m.Line, m.Source, blank, strings.Repeat("^", n))
+}
+
+// Mistakes are all that is wrong in a lab, in the order of the file. Parse and
+// Compile return them as their error.
+type Mistakes []Mistake
+
+// Error writes one mistake a line.
+func (ms Mistakes) Error() string {
+	var b strings.Builder
+	for i, m := range ms {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(m.Error())
+	}
+	return b.String()
+}
+
+// A pos is a place in the file; the zero value is none.
+type pos struct{ line, col int }
+
+// A source is the text a lab was read from.
+type source struct {
+	file  string
+	lines []string
+}
+
+func newSource(file string, text []byte) *source {
+	return &source{file: file, lines: strings.Split(string(text), "\n")}
+}
+
+// A critic gathers mistakes.
+type critic struct {
+	src  *source // may be nil
+	list Mistakes
+}
+
+// bad notes a mistake about text, which stands at at or shortly behind it.
+// what says what is wrong, do what to write instead; do may be empty.
+func (c *critic) bad(at pos, text, what, do string) {
+	m := Mistake{Text: text, Message: what, Hint: do}
+	if c.src != nil {
+		at = c.src.find(at, text)
+		m.File, m.Line, m.Column = c.src.file, at.line, at.col
+		if 0 < at.line && at.line <= len(c.src.lines) {
+			m.Source = strings.TrimSuffix(c.src.lines[at.line-1], "\r")
+		}
+	}
+	if !slices.Contains(c.list, m) {
+		c.list = append(c.list, m)
+	}
+}
+
+// err returns the mistakes in the order of the file, or nil.
+func (c *critic) err() error {
+	if len(c.list) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(c.list, func(a, b Mistake) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
+	return c.list
+}
+
+// reach is how many lines behind its entry a text is looked for.
+const reach = 40
+
+// find returns where text stands, at at or behind it but before the next entry
+// that is indented less; at itself if it cannot be seen there (a repeated
+// entry, or one worked out).
+func (s *source) find(at pos, text string) pos {
+	if at.line < 1 || at.line > len(s.lines) || text == "" {
+		return at
+	}
+	for n := at.line; n < at.line+reach && n <= len(s.lines); n++ {
+		line, from := s.lines[n-1], 0
+		if n == at.line {
+			from = min(max(at.col-1, 0), len(line))
+		} else if indent := len(line) - len(strings.TrimLeft(line, " ")); indent < at.col-1 && indent < len(line) {
+			break
+		}
+		if i := findWord(line[from:], text); i >= 0 {
+			return pos{n, from + i + 1}
+		}
+	}
+	return at
+}
+
+// findWord returns where word stands in line, not as a part of a longer one.
+func findWord(line, word string) int {
+	for from := 0; ; {
+		i := strings.Index(line[from:], word)
+		if i < 0 {
+			return -1
+		}
+		i += from
+		if !wordByteAt(line, i-1) && !wordByteAt(line, i+len(word)) {
+			return i
+		}
+		from = i + 1
+	}
+}
+
+func wordByteAt(s string, i int) bool {
+	if i < 0 || i >= len(s) {
+		return false
+	}
+	c := s[i]
+	return c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// didYouMean proposes the word of known that is nearest to word, or else
+// names what there is.
+func didYouMean(word string, known []string) string {
+	if best := nearest(word, known); best != "" {
+		return fmt.Sprintf("did you mean %q?", best)
+	}
+	switch {
+	case len(known) == 0:
+		return ""
+	case len(known) > 12:
+		known = append(slices.Clone(known[:12]), "…")
+	}
+	return "there are " + strings.Join(known, ", ")
+}
+
+// longestMeant bounds the words that are compared with all that is known.
+const longestMeant = 64
+
+// nearest returns the word of known at the smallest edit distance from word,
+// "" if none is near enough to be meant.
+func nearest(word string, known []string) string {
+	word = clip(word, longestMeant)
+	best, least := "", max(1, len(word)/3)+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to add, drop, change or swap with their
+// neighbour to make b of a (optimal string alignment).
+func distance(a, b string) int {
+	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(b)]
+}

@@ -1,0 +1,263 @@
+package topo
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Parse reads a lab file; file is what mistakes call it. The text is YAML, of
+// which JSON is a part. Every mistake is found at once: the error is then of
+// type [Mistakes].
+func Parse(file string, text []byte) (Topology, error) {
+	src := newSource(file, text)
+	d := &decoder{critic: critic{src: src}, left: most}
+	root := d.document(text)
+	if root == nil {
+		return Topology{}, d.err()
+	}
+	var lab fileLab
+	d.expand(root)
+	d.key = "the file"
+	d.value(root, &lab)
+	t := lab.topology(d)
+	t.source = src
+	if t.Name == "" {
+		t.Name = nameOf(file)
+	}
+	k := checker{critic: d.critic, t: &t, unsure: len(d.list) > 0}
+	k.all()
+	if err := k.err(); err != nil {
+		return Topology{}, err
+	}
+	return t, nil
+}
+
+// nameOf makes a lab's name of its file's.
+func nameOf(file string) string {
+	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	if file == "" || name == "-" || name == "." || len(name) > maxLabName || !labName.MatchString(name) {
+		return "lab"
+	}
+	return name
+}
+
+// topology says in a Topology what the file says.
+func (l *fileLab) topology(d *decoder) Topology {
+	t := Topology{
+		Name:     l.Name,
+		Networks: make([]Network, 0, len(l.Networks)),
+		Hosts:    make([]Host, 0, len(l.Hosts)),
+	}
+	for i := range l.Networks {
+		t.Networks = append(t.Networks, l.Networks[i].Value.network(d, l.Networks[i].Key, l.Networks[i].at))
+	}
+	for i := range l.Hosts {
+		t.Hosts = append(t.Hosts, l.Hosts[i].Value.host(d, l.Hosts[i].Key, l.Hosts[i].at))
+	}
+	for i := range l.Links {
+		if c, ok := l.Links[i].cable(d); ok {
+			t.Cables = append(t.Cables, c)
+		}
+	}
+	t.Expect = l.expectations(d, &t)
+	return t
+}
+
+func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
+	net := Network{
+		Name: name, Subnets: n.Subnets, In: n.In,
+		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed,
+		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts,
+		MTU: n.MTU, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
+		at: at,
+	}
+	if net.In == Machine {
+		net.In = ""
+	}
+	for _, from := range n.Isolate.from {
+		if from == "hosts" {
+			net.IsolateHosts = true
+		} else {
+			net.IsolateFrom = append(net.IsolateFrom, from)
+		}
+	}
+	for _, g := range n.Gateway {
+		if a, err := parseAddr(g); err == nil {
+			net.GatewayAddr = append(net.GatewayAddr, a)
+			continue
+		}
+		if net.Gateway != "" {
+			d.bad(at, g, "two gateways: "+net.Gateway+" and "+g, "name one host")
+		}
+		net.Gateway = g
+	}
+	return net
+}
+
+func (h *fileHost) host(d *decoder, name string, at pos) Host {
+	host := Host{
+		Name: name, Namespace: h.Namespace, Aliases: h.Aliases, Run: h.Run,
+		DNS:    DNS{Servers: h.DNS.Servers, Search: h.DNS.Search},
+		Router: h.Router.on, NAT: h.Router.NAT,
+		at: at,
+	}
+	for i := range h.Networks.table {
+		e := &h.Networks.table[i]
+		host.Networks = append(host.Networks, e.Value.attachment(d, e.Key, e.at))
+	}
+	for i := range h.Devices {
+		host.Devices = append(host.Devices, h.Devices[i].Value.device(d, h.Devices[i].Key, h.Devices[i].at))
+	}
+	for _, p := range h.Ports {
+		host.Publish = append(host.Publish, p.Publish)
+	}
+	for _, p := range h.Router.Ports {
+		host.Forwards = append(host.Forwards, p.Publish)
+	}
+	for _, r := range h.Routes {
+		host.Routes = append(host.Routes, r.StaticRoute)
+	}
+	for _, nb := range h.Neighbours {
+		host.Neighbours = append(host.Neighbours, nb.StaticNeigh)
+	}
+	for _, s := range h.Sysctls {
+		host.Sysctls = append(host.Sysctls, Setting{Key: s.Key, Value: s.Value, at: s.at})
+	}
+	return host
+}
+
+func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachment {
+	att := Attachment{
+		Network: network, Device: a.Name, MTU: a.MTU, MAC: a.MAC,
+		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(), at: at,
+	}
+	for _, v := range a.VLANs {
+		att.VLANs = append(att.VLANs, uint16(d.within(at, "vlans", v, 4094)))
+	}
+	for _, s := range a.Address {
+		if s == "none" {
+			att.NoAddress = true
+			continue
+		}
+		addr, err := parseAddr(s)
+		if sl, ok := err.(slip); ok {
+			d.bad(at, sl.text, sl.what, sl.do)
+		} else if err != nil {
+			d.bad(at, s, "address: "+s+" is no address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
+		} else {
+			att.Addresses = append(att.Addresses, addr)
+		}
+	}
+	return att
+}
+
+func (v *fileDevice) device(d *decoder, name string, at pos) Device {
+	return Device{
+		Name: name, Kind: v.Type, Parent: v.Parent, Mode: v.Mode,
+		ID:    uint32(d.within(at, "id", v.ID, 1<<24-1)),
+		Local: v.Local, Remote: v.Remote,
+		Port:      uint16(d.within(at, "port", v.Port, 65535)),
+		Network:   v.Network,
+		Addresses: v.Addresses, MTU: v.MTU, MAC: v.MAC, at: at,
+	}
+}
+
+func (l *fileLink) cable(d *decoder) (Cable, bool) {
+	c := Cable{MTU: l.MTU, Impair: l.Impair.impairment(), at: l.At}
+	if len(l.Endpoints) != 2 {
+		d.bad(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
+		return c, false
+	}
+	if n := len(l.Addresses); n != 0 && n != 2 {
+		d.bad(l.At, "addresses", "addresses: one for each of the two endpoints is wanted", "several of one endpoint are a list of their own: [[10.0.0.1/30, fd00::1/64], [10.0.0.2/30, fd00::2/64]]")
+	}
+	if n := len(l.MACs); n != 0 && n != 2 {
+		d.bad(l.At, "macs", "macs: one for each of the two endpoints is wanted", "")
+	}
+	for i := range c.Ends {
+		c.Ends[i].Host, c.Ends[i].Device, _ = strings.Cut(l.Endpoints[i], ":")
+		if len(l.Addresses) == 2 {
+			c.Ends[i].Addresses = l.Addresses[i]
+		}
+		if len(l.MACs) == 2 {
+			c.Ends[i].MAC = l.MACs[i]
+		}
+	}
+	return c, true
+}
+
+func (i *fileImpair) impairment() Impairment {
+	return Impairment{Delay: i.Delay, Jitter: i.Jitter, Loss: float64(i.Loss), Rate: uint64(i.Rate)}
+}
+
+// within returns v if it is from 0 to hi; else it is a mistake.
+func (d *decoder) within(at pos, key string, v, hi int) int {
+	if v < 0 || v > hi {
+		d.bad(at, strconv.Itoa(v), fmt.Sprintf("%s: %d is out of range", key, v), fmt.Sprintf("the largest is %d", hi))
+		return 0
+	}
+	return v
+}
+
+// mostFacts bounds what patterns may unfold to.
+const mostFacts = 1 << 18
+
+// expectations writes patterns out: "h* -> gw: ping" is one fact for each h.
+func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
+	hosts := []string{}
+	for _, h := range t.Hosts {
+		if h.Name != Machine {
+			hosts = append(hosts, h.Name)
+		}
+	}
+	var out []Expectation
+	for _, e := range l.Expect {
+		for _, x := range e.list {
+			froms, tos := matching(x.From, hosts), matching(x.To, hosts)
+			if len(froms) == 0 || len(tos) == 0 {
+				d.bad(x.at, "", "no host matches the pattern in "+x.String(), didYouMean("", hosts))
+			}
+			if len(out)+len(froms)*len(tos) > mostFacts {
+				d.bad(x.at, "", "the patterns make too many facts", "name fewer hosts; verify --all-pairs proves every pair")
+				return out
+			}
+			for _, x.From = range froms {
+				for _, x.To = range tos {
+					if x.From != x.To || len(froms)+len(tos) == 2 {
+						out = append(out, x)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// matching returns the hosts that a pattern with * stands for, or what is no
+// pattern as it is.
+func matching(pattern string, hosts []string) []string {
+	if !strings.Contains(pattern, "*") {
+		return []string{pattern}
+	}
+	var out []string
+	for _, h := range hosts {
+		if ok, err := path.Match(pattern, h); ok && err == nil {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// prefixOf returns the subnet that holds a, the invalid prefix if none does.
+func prefixOf(a netip.Addr, subnets []netip.Prefix) netip.Prefix {
+	for _, p := range subnets {
+		if p.Contains(a) {
+			return p
+		}
+	}
+	return netip.Prefix{}
+}

@@ -1,0 +1,165 @@
+package topo
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const expectForm = `write "red -> blue: ping", "blue -> red tcp 22: refused", "red -> 203.0.113.1: not ping" or "red -> web.test: dns"`
+
+var expectWords = []string{
+	ProbePing, "ping4", "ping6", ProbeTCP, "tcp4", "tcp6", ProbeUDP, "udp4", "udp6", ProbeDNS,
+	"size", "as", "not", Answered, Refused, Unreachable,
+}
+
+// read takes "FROM -> TO PROBE: OUTCOME" as YAML sees it: a mapping of one
+// key, or, quoted, a string.
+func (e *expectation) read(d *decoder, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && !isNull(n) {
+		left, right, _ := strings.Cut(n.Value, ": ")
+		e.add(d, n, left, right)
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.bad(place(n), "", "expect: a fact is wanted, not "+shown(n), expectForm)
+		return
+	}
+	for _, kv := range d.pairs(n) {
+		var outcomes many[string]
+		d.value(kv.value, &outcomes)
+		if isNull(kv.value) {
+			outcomes = many[string]{""}
+		}
+		for _, o := range outcomes {
+			e.add(d, kv.key, kv.key.Value, o)
+		}
+	}
+}
+
+func (e *expectation) add(d *decoder, n *yaml.Node, left, right string) {
+	x, err := ParseExpectation(left + ": " + right)
+	if sl, ok := err.(slip); ok {
+		d.bad(place(n), sl.text, sl.what, sl.do)
+		return
+	}
+	x.at = place(n)
+	e.list = append(e.list, x)
+}
+
+// ParseExpectation reads a fact such as "red -> blue tcp 22: refused".
+//
+//	FROM -> TO [PROBE]: [PROBE] [not] [OUTCOME]
+//	PROBE    ping[4|6] [size BYTES] | tcp[4|6] PORT | udp[4|6] PORT | dns [ADDRESS]
+//	OUTCOME  answered | refused | unreachable | as ADDRESS
+//
+// Left out, PROBE is ping and OUTCOME is answered. "as" is the source address
+// that the other side must see. FROM and TO are hosts, patterns of hosts with
+// *, the machine, or, for TO, an address or a name.
+func ParseExpectation(s string) (Expectation, error) {
+	x := Expectation{Probe: ProbePing, Outcome: Answered}
+	from, rest, ok := strings.Cut(s, "->")
+	x.From = strings.TrimSpace(from)
+	left, right, ok2 := strings.Cut(rest+" ", ": ")
+	if !ok || !ok2 || x.From == "" {
+		return x, slip{s, fmt.Sprintf("%q is no fact", s), expectForm}
+	}
+	w := words{rest: append(strings.Fields(left), strings.Fields(right)...)}
+	x.To = w.next()
+	if x.To == "" {
+		return x, slip{s, fmt.Sprintf("%q does not say whom %s should reach", s, x.From), expectForm}
+	}
+	for len(w.rest) > 0 {
+		if err := expectWord(&w, &x); err != nil {
+			return x, err
+		}
+	}
+	if a, err := netip.ParseAddr(x.To); err == nil && a.Zone() == "" && x.Probe != ProbeDNS {
+		x.To, x.Addr = "", a.Unmap()
+	}
+	return x, expectSense(&x, s)
+}
+
+func expectWord(w *words, x *Expectation) (err error) {
+	var v uint64
+	key := w.next()
+	probe := strings.TrimRight(key, "46")
+	switch {
+	case key == "not" || key == "no":
+		x.Not = true
+	case key == Answered || key == Refused || key == Unreachable:
+		x.Outcome = key
+	case key == "as":
+		x.Seen, err = w.nextAddr(key)
+	case key == "size":
+		v, err = w.nextNumber(key, 28, 65535)
+		x.Size = int(v)
+	case key == ProbeDNS:
+		x.Probe = key
+		if a, err := parseAddr(w.peek()); err == nil {
+			x.Addr = a
+			w.next()
+		}
+	case len(key)-len(probe) <= 1 && (probe == ProbePing || probe == ProbeTCP || probe == ProbeUDP):
+		x.Probe = probe
+		x.Family, _ = strconv.Atoi(key[len(probe):])
+		if probe != ProbePing {
+			v, err = w.nextNumber(key, 1, 65535)
+			x.Port = uint16(v)
+		}
+	default:
+		return slip{key, fmt.Sprintf("unknown word %q in a fact", key), didYouMean(key, expectWords)}
+	}
+	return err
+}
+
+// expectSense checks what only the whole fact can tell.
+func expectSense(x *Expectation, whole string) error {
+	switch {
+	case x.Size != 0 && x.Probe != ProbePing:
+		return slip{"size", fmt.Sprintf("%q: only ping has a size", whole), ""}
+	case x.Seen.IsValid() && (x.Outcome != Answered || x.Probe == ProbeDNS):
+		return slip{"as", fmt.Sprintf("%q: only who answers sees a source address", whole), ""}
+	case x.Probe == ProbePing && x.Outcome == Refused:
+		return slip{Refused, fmt.Sprintf("%q: a ping is not refused", whole), `write "unreachable", or name a port: "tcp 80: refused"`}
+	case x.Addr.IsValid() && x.Probe != ProbeDNS && x.Family != 0 && x.Addr.Is4() != (x.Family == 4):
+		return slip{x.Addr.String(), fmt.Sprintf("%q: the address is not of IPv%d", whole, x.Family), ""}
+	}
+	return nil
+}
+
+// String writes x as a lab file does.
+func (x Expectation) String() string {
+	var b strings.Builder
+	to := x.To
+	if to == "" {
+		to = x.Addr.String()
+	}
+	fmt.Fprintf(&b, "%s -> %s: ", x.From, to)
+	if x.Not {
+		b.WriteString("not ")
+	}
+	b.WriteString(x.Probe)
+	if x.Family != 0 {
+		b.WriteString(strconv.Itoa(x.Family))
+	}
+	if x.Port != 0 {
+		fmt.Fprintf(&b, " %d", x.Port)
+	}
+	if x.Size != 0 {
+		fmt.Fprintf(&b, " size %d", x.Size)
+	}
+	if x.Probe == ProbeDNS && x.Addr.IsValid() {
+		b.WriteString(" " + x.Addr.String())
+	}
+	if x.Outcome != Answered {
+		b.WriteString(" " + x.Outcome)
+	}
+	if x.Seen.IsValid() {
+		b.WriteString(" as " + x.Seen.String())
+	}
+	return b.String()
+}

@@ -1,0 +1,171 @@
+package topo
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	publishForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[::1]:53:53/udp": address to listen at, published port, the host's port, protocol`
+	forwardForm = `write "8080:web:80" or "203.0.113.1:53:10.0.0.2:53/udp": address to listen at, published port, whom it leads to, their port, protocol`
+)
+
+func (p *publish) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &p.Publish, publishForm, parsePublish)
+	p.at = place(n)
+}
+
+func (p *forward) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &p.Publish, forwardForm, parseForward)
+	p.at = place(n)
+}
+
+// parsePublish reads a port in Compose's words: [[LISTEN:]PORT:]PORT[/PROTO],
+// a port being a number or a range.
+func parsePublish(s string) (Publish, error) {
+	parts, p, err := portParts(s)
+	if err != nil {
+		return p, err
+	}
+	if len(parts) == 3 {
+		if p.Listen, err = bracketAddr(parts[0]); err != nil {
+			return p, slip{parts[0], fmt.Sprintf("%q: %q is no address to listen at", s, parts[0]), publishForm}
+		}
+		parts = parts[1:]
+	}
+	if len(parts) == 0 || len(parts) > 2 {
+		return p, slip{s, fmt.Sprintf("%q is no published port", s), publishForm}
+	}
+	return withPorts(p, s, parts[0], parts[len(parts)-1])
+}
+
+// parseForward reads a router's forwarded port: [LISTEN:]PORT:TO[:PORT][/PROTO].
+func parseForward(s string) (Publish, error) {
+	parts, p, err := portParts(s)
+	if err != nil {
+		return p, err
+	}
+	if len(parts) > 1 {
+		if a, err := bracketAddr(parts[0]); err == nil {
+			p.Listen, parts = a, parts[1:]
+		}
+	}
+	if len(parts) < 2 || len(parts) > 3 || parts[1] == "" {
+		return p, slip{s, fmt.Sprintf("%q is no forwarded port", s), forwardForm}
+	}
+	if p.To, err = bracketAddr(parts[1]); err != nil {
+		p.Host = parts[1]
+	}
+	to := parts[0]
+	if len(parts) == 3 {
+		to = parts[2]
+	}
+	return withPorts(p, s, parts[0], to)
+}
+
+// portParts splits at the colons outside brackets and takes the protocol off.
+func portParts(s string) ([]string, Publish, error) {
+	p := Publish{Proto: "tcp"}
+	ports, proto, has := strings.Cut(s, "/")
+	if has {
+		p.Proto = proto
+		if proto != "tcp" && proto != "udp" && proto != "sctp" {
+			return nil, p, slip{proto, fmt.Sprintf("%q: unknown protocol %q", s, proto), didYouMean(proto, []string{"tcp", "udp", "sctp"})}
+		}
+	}
+	var parts []string
+	start, inside := 0, false
+	for i := range len(ports) {
+		switch c := ports[i]; {
+		case c == '[':
+			inside = true
+		case c == ']':
+			inside = false
+		case c == ':' && !inside:
+			parts = append(parts, ports[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, ports[start:]), p, nil
+}
+
+// bracketAddr reads an address, an IPv6 one in brackets.
+func bracketAddr(s string) (netip.Addr, error) {
+	inner, ok := strings.CutPrefix(s, "[")
+	if ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+	}
+	a, err := parseAddr(inner)
+	if err != nil || ok != a.Is6() {
+		return netip.Addr{}, errWord
+	}
+	return a, nil
+}
+
+// withPorts completes p with the published ports and those they lead to.
+func withPorts(p Publish, s, from, to string) (Publish, error) {
+	var last uint16
+	var err error
+	if p.First, p.Last, err = portRange(s, from); err != nil {
+		return p, err
+	}
+	if p.ToFirst, last, err = portRange(s, to); err != nil {
+		return p, err
+	}
+	if last-p.ToFirst != p.Last-p.First {
+		return p, slip{s, fmt.Sprintf("%q: %s and %s are not equally many ports", s, from, to), "make both ranges the same length"}
+	}
+	return p, nil
+}
+
+func portRange(whole, s string) (first, last uint16, err error) {
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		to = from
+	}
+	a, err1 := strconv.ParseUint(from, 10, 16)
+	b, err2 := strconv.ParseUint(to, 10, 16)
+	if err1 != nil || err2 != nil || a == 0 || b < a {
+		return 0, 0, slip{s, fmt.Sprintf("%q: %q is no port", whole, s), "a port is a number from 1 to 65535, a range has the smaller first"}
+	}
+	return uint16(a), uint16(b), nil
+}
+
+// String writes p as a lab file does.
+func (p Publish) String() string {
+	var b strings.Builder
+	if p.Listen.IsValid() {
+		b.WriteString(inBrackets(p.Listen) + ":")
+	}
+	writeRange(&b, p.First, p.Last)
+	switch {
+	case p.To.IsValid():
+		b.WriteString(":" + inBrackets(p.To))
+	case p.Host != "":
+		b.WriteString(":" + p.Host)
+	}
+	b.WriteByte(':')
+	writeRange(&b, p.ToFirst, p.ToFirst+p.Last-p.First)
+	if p.Proto != "" && p.Proto != "tcp" {
+		b.WriteString("/" + p.Proto)
+	}
+	return b.String()
+}
+
+func inBrackets(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
+}
+
+func writeRange(b *strings.Builder, first, last uint16) {
+	b.WriteString(strconv.Itoa(int(first)))
+	if last != first {
+		b.WriteString("-" + strconv.Itoa(int(last)))
+	}
+}

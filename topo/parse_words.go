@@ -1,0 +1,217 @@
+package topo
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// errWord says only that a word is none of its kind; the decoder says which
+// kind was wanted.
+var errWord = errors.New("not such a word")
+
+func parseBool(s string) (bool, error) {
+	switch strings.ToLower(s) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	case "yes", "on", "y":
+		return false, slip{s, fmt.Sprintf("%q is no truth value here", s), "write true"}
+	case "no", "off", "n":
+		return false, slip{s, fmt.Sprintf("%q is no truth value here", s), "write false"}
+	}
+	return false, errWord
+}
+
+func parseAddr(s string) (netip.Addr, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return netip.Addr{}, slip{s, fmt.Sprintf("%q has a prefix length", s), "an address alone is wanted: " + p.Addr().String()}
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, errWord
+	}
+	return a.Unmap(), nil
+}
+
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.Prefix{}, slip{s, fmt.Sprintf("%q lacks its prefix length", s), fmt.Sprintf("write %s/%d, for example", s, usualBits(a))}
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil || p.Addr().Is4In6() {
+		return netip.Prefix{}, errWord
+	}
+	return p, nil
+}
+
+func usualBits(a netip.Addr) int {
+	if a.Is4() {
+		return 24
+	}
+	return 64
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	v, err := time.ParseDuration(s)
+	if err != nil || v < 0 {
+		return 0, errWord
+	}
+	return v, nil
+}
+
+func parsePercent(s string) (percent, error) {
+	v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(s, "%")), 64)
+	if err != nil || !(v >= 0 && v <= 100) {
+		return 0, errWord
+	}
+	return percent(v), nil
+}
+
+// rateUnits are tc(8)'s units of bits a second.
+var rateUnits = []struct {
+	suffix string
+	bits   float64
+}{{"tbit", 1e12}, {"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}}
+
+func parseRate(s string) (bitrate, error) {
+	for _, u := range rateUnits {
+		if digits, ok := strings.CutSuffix(strings.ToLower(s), u.suffix); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+			if err != nil || !(v > 0) || v*u.bits > math.MaxInt64 {
+				return 0, errWord
+			}
+			return bitrate(v * u.bits), nil
+		}
+	}
+	return 0, errWord
+}
+
+func (r *repeat) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, r, "a number such as 100 or a range such as 5-20 is wanted", parseRepeat)
+}
+
+// maxRepeat bounds repeat; more hosts than this no machine holds.
+const maxRepeat = 65536
+
+func parseRepeat(s string) (repeat, error) {
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		from, to = "1", s
+	}
+	first, err1 := strconv.Atoi(strings.TrimSpace(from))
+	last, err2 := strconv.Atoi(strings.TrimSpace(to))
+	switch {
+	case err1 != nil || err2 != nil || first < 0:
+		return repeat{}, errWord
+	case last < first || last-first >= maxRepeat:
+		return repeat{}, slip{s, fmt.Sprintf("repeat: %s is empty or too long a range", s), fmt.Sprintf("write the smaller number first, and at most %d in all", maxRepeat)}
+	}
+	return repeat{first, last}, nil
+}
+
+func (c *natChoice) read(d *decoder, n *yaml.Node) {
+	if on, err := parseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
+		c.on = on
+		return
+	}
+	d.value(n, &c.to)
+	c.on = true
+}
+
+func (c *isolateChoice) read(d *decoder, n *yaml.Node) {
+	if on, err := parseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
+		c.hosts = on
+		return
+	}
+	d.value(n, &c.from)
+}
+
+func (r *router) read(d *decoder, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && !isNull(n) {
+		d.value(n, &r.on)
+		return
+	}
+	r.on = true
+	d.value(n, &r.fileRouter)
+}
+
+// read takes a list of network names, or a table of them with what is
+// particular of each.
+func (as *attachments) read(d *decoder, n *yaml.Node) {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		d.value(n, &as.table)
+	case isNull(n):
+	case n.Kind == yaml.ScalarNode:
+		as.add(n.Value, n)
+	default:
+		for _, item := range n.Content {
+			var name string
+			if d.value(item, &name); name != "" {
+				as.add(name, item)
+			}
+		}
+	}
+}
+
+func (as *attachments) add(name string, n *yaml.Node) {
+	as.table = append(as.table, entry[fileAttachment]{Key: name, Value: fileAttachment{At: place(n)}, at: place(n)})
+}
+
+// words walks over the words of a value.
+type words struct {
+	rest []string
+	last string // the word taken last
+}
+
+func (w *words) next() string {
+	w.last = ""
+	if len(w.rest) > 0 {
+		w.last, w.rest = w.rest[0], w.rest[1:]
+	}
+	return w.last
+}
+
+func (w *words) peek() string {
+	if len(w.rest) == 0 {
+		return ""
+	}
+	return w.rest[0]
+}
+
+// take takes the next word if it is this one.
+func (w *words) take(word string) bool {
+	if w.peek() != word {
+		return false
+	}
+	w.next()
+	return true
+}
+
+// nextNumber takes a number from lo to hi, which belongs to the word key.
+func (w *words) nextNumber(key string, lo, hi uint64) (uint64, error) {
+	s := w.next()
+	v, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || v < lo || v > hi {
+		return 0, slip{s, fmt.Sprintf("%s %s: a number from %d to %d is wanted", key, s, lo, hi), ""}
+	}
+	return v, nil
+}
+
+// nextAddr takes an address, which belongs to the word key.
+func (w *words) nextAddr(key string) (netip.Addr, error) {
+	s := w.next()
+	a, err := parseAddr(s)
+	if err != nil {
+		return a, slip{s, strings.TrimSpace(key+" "+s) + ": an address is wanted", ""}
+	}
+	return a, nil
+}
