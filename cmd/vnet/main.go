@@ -100,6 +100,8 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &coded):
 		return coded.code
+	case errors.As(err, &word) && word.Status != 0:
+		return word.Status
 	case errors.As(err, &word):
 		return exitUsage
 	case refused(err):

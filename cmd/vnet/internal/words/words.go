@@ -19,6 +19,8 @@ type Error struct {
 	Text string
 	// Hint says what to do instead; empty if nobody knows.
 	Hint string
+	// Status is the exit status that ip(8) has for it; zero is its usual 255.
+	Status int
 }
 
 // Error returns the text.

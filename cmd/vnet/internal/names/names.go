@@ -1,0 +1,121 @@
+// Package names knows the names that iproute2 gives to numbers: routing tables,
+// the protocols that make routes, scopes and others. It holds iproute2's own and
+// reads the files where the machine's owner adds to them.
+//
+//	/usr/share/iproute2/rt_tables ─▶ /etc/iproute2/rt_tables ─▶ …/rt_tables.d/*.conf
+//
+// A later file wins. A file that is not there adds nothing.
+package names
+
+import (
+	"bufio"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// dirs are where iproute2 keeps its files, the packaged ones first.
+var dirs = []string{"/usr/lib/iproute2", "/usr/share/iproute2", "/etc/iproute2"}
+
+// A Table gives names to numbers.
+type Table struct {
+	// max is the greatest number that can be meant.
+	max uint64
+	// base is what a number is written in: 0 goes by its prefix, as in C.
+	base  int
+	names func() map[uint32]string
+}
+
+// The tables, read when first asked.
+var (
+	// RouteTables are routing tables: main, local.
+	RouteTables = read("rt_tables", 1<<32-1, 0, map[uint32]string{253: "default", 254: "main", 255: "local"})
+	// RouteProtocols say who made a route: kernel, boot, static.
+	RouteProtocols = read("rt_protos", 255, 0, map[uint32]string{
+		0: "unspec", 1: "redirect", 2: "kernel", 3: "boot", 4: "static", 8: "gated", 9: "ra", 10: "mrt", 11: "zebra",
+		12: "bird", 13: "dnrouted", 14: "xorp", 15: "ntk", 16: "dhcp", 18: "keepalived", 42: "babel",
+		186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
+	})
+	// Scopes are those of addresses and routes: global, link, host.
+	Scopes = read("rt_scopes", 255, 0, map[uint32]string{0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"})
+	// Realms are of routes, for the rules of tc-route(8).
+	Realms = read("rt_realms", 255, 0, map[uint32]string{0: "unknown"})
+	// DSFields are values of IPv4's TOS.
+	DSFields = read("rt_dsfield", 255, 16, map[uint32]string{0: "0"})
+	// Groups are of links.
+	Groups = read("group", 1<<32-1, 0, map[uint32]string{0: "default"})
+	// AddrProtocols say who made an address.
+	AddrProtocols = read("rt_addrprotos", 255, 0, map[uint32]string{0: "unspec", 1: "kernel_lo", 2: "kernel_ra", 3: "kernel_ll"})
+)
+
+func read(file string, max uint64, base int, own map[uint32]string) *Table {
+	return &Table{max: max, base: base, names: sync.OnceValue(func() map[uint32]string {
+		all := maps.Clone(own)
+		for _, dir := range dirs {
+			readFile(filepath.Join(dir, file), all)
+			more, _ := filepath.Glob(filepath.Join(dir, file+".d", "*.conf"))
+			for _, path := range more {
+				readFile(path, all)
+			}
+		}
+		return all
+	})}
+}
+
+// readFile reads lines of a number and a name; # begins a comment.
+func readFile(path string, into map[uint32]string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		if fields := strings.Fields(line); len(fields) == 2 {
+			if n, err := strconv.ParseUint(fields[0], 0, 32); err == nil {
+				into[uint32(n)] = fields[1]
+			}
+		}
+	}
+}
+
+// Name returns the name of n, if it has one.
+func (t *Table) Name(n uint32) (name string, ok bool) {
+	name, ok = t.names()[n]
+	return name, ok
+}
+
+// Number reads a name, or a number within the table's bounds.
+func (t *Table) Number(word string) (n uint32, ok bool) {
+	best, found := uint32(0), false
+	for n, name := range t.names() {
+		if name == word && (!found || n < best) {
+			best, found = n, true
+		}
+	}
+	if found {
+		return best, true
+	}
+	v, err := strconv.ParseUint(trimBase(word, t.base), t.base, 64)
+	return uint32(v), err == nil && v <= t.max && !strings.Contains(word, "_")
+}
+
+// trimBase takes 0x off, which strconv wants only where the base is open.
+func trimBase(word string, base int) string {
+	if base == 16 {
+		word = strings.TrimPrefix(strings.TrimPrefix(word, "0x"), "0X")
+	}
+	return word
+}
+
+// All returns every name, for completion and suggestions.
+func (t *Table) All() []string {
+	all := make([]string, 0, len(t.names()))
+	for _, name := range t.names() {
+		all = append(all, name)
+	}
+	return all
+}
