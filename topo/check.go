@@ -31,9 +31,7 @@ func (k *checker) all() {
 	k.names()
 	l, without := newLayout(k.t)
 	k.layout = l
-	for _, i := range without {
-		k.badf(i.at, "", "write a larger subnet, or address: none", "network %s has no address left for %s", k.t.Networks[i.net].Name, i.host)
-	}
+	k.full(without)
 	k.networks()
 	for i := range k.t.Hosts {
 		k.host(&k.t.Hosts[i])
@@ -43,6 +41,25 @@ func (k *checker) all() {
 	k.addresses()
 	k.published()
 	k.expectations()
+}
+
+// full notes the networks whose subnets are too small for their hosts.
+func (k *checker) full(without []*iface) {
+	more := map[int]int{}
+	for _, i := range without {
+		more[i.net]++
+	}
+	for _, i := range without {
+		n, others := more[i.net], ""
+		if n == 0 {
+			continue
+		}
+		if n > 1 {
+			others = fmt.Sprintf(" and %d more", n-1)
+		}
+		more[i.net] = 0
+		k.badf(i.at, "", "write a larger subnet, or address: none", "network %s has no address left for %s%s", k.t.Networks[i.net].Name, i.host, others)
+	}
 }
 
 // badf is bad with a format for what is wrong.

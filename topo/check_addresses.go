@@ -50,14 +50,15 @@ func (k *checker) twice(list []int, where string) {
 // could not tell which way to send.
 func (k *checker) overlaps(host string, list []int) {
 	type had struct {
-		p netip.Prefix
-		i *iface
+		p    netip.Prefix // masked
+		addr netip.Prefix // as it was written
+		i    *iface
 	}
 	var all []had
 	for _, n := range list {
 		for _, p := range k.layout.ifaces[n].addrs {
 			if p.IsValid() {
-				all = append(all, had{p.Masked(), &k.layout.ifaces[n]})
+				all = append(all, had{p.Masked(), p, &k.layout.ifaces[n]})
 			}
 		}
 	}
@@ -71,7 +72,7 @@ func (k *checker) overlaps(host string, list []int) {
 			wide = wide[:len(wide)-1]
 		}
 		if len(wide) > 0 && wide[len(wide)-1].i != h.i {
-			k.overlap(host, wide[len(wide)-1].i, wide[len(wide)-1].p, h.i, h.p)
+			k.overlap(host, wide[len(wide)-1].i, wide[len(wide)-1].addr, h.i, h.addr)
 		}
 		wide = append(wide, h)
 	}
@@ -81,11 +82,17 @@ func (k *checker) overlap(host string, a *iface, p netip.Prefix, b *iface, q net
 	if b.at.line < a.at.line || b.at.line == a.at.line && b.at.col < a.at.col {
 		a, p, b, q = b, q, a, p // blame the later one
 	}
-	do := "choose subnets that do not"
+	if a.net >= 0 && a.net == b.net {
+		return // on one network twice: said already
+	}
+	do, text := "choose subnets that do not", q.String()
+	if b.isSwitch() {
+		text = q.Masked().String()
+	}
 	if b.isSwitch() || a.isSwitch() {
 		do += `, or gateway: none for one of the networks`
 	}
-	k.badf(b.at, q.String(), do, "subnets %s (%s) and %s (%s) overlap, and %s is in both", p, k.linkName(a), q, k.linkName(b), called(host))
+	k.badf(b.at, text, do, "subnets %s (%s) and %s (%s) overlap, and %s is in both", p.Masked(), k.linkName(a), q.Masked(), k.linkName(b), called(host))
 }
 
 func (k *checker) linkName(i *iface) string {

@@ -192,7 +192,19 @@ func (k *checker) somebodyHas(i *iface, a netip.Addr) bool {
 		return true
 	}
 	for _, n := range k.layout.on[i.net] {
-		if other := &k.layout.ifaces[n]; holds(other, a) || other.made != nil {
+		other := &k.layout.ifaces[n]
+		if other.made != nil || k.onAnyDevice(other.host, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// onAnyDevice tells whether the host has the address: on its port, or on a
+// VLAN that its port carries.
+func (k *checker) onAnyDevice(host string, a netip.Addr) bool {
+	for _, n := range k.layout.of[host] {
+		if holds(&k.layout.ifaces[n], a) {
 			return true
 		}
 	}

@@ -23,11 +23,13 @@ type decoder struct {
 	key   string // the key being read, for messages
 	depth int    // how deep in the document, against aliases that contain themselves
 	left  int    // how many values may still be read, against aliases that multiply
+
+	stopped bool // one of the two was met
 }
 
 const (
 	deepest = 64
-	most    = 4 << 20
+	most    = 1 << 20
 )
 
 // A reader is a file type with a way of its own to be written.
@@ -36,8 +38,8 @@ type reader interface {
 }
 
 var (
-	yamlLine  = regexp.MustCompile(`line (\d+)(?:, column (\d+))?: ?`)
-	yamlNoise = strings.NewReplacer("yaml: ", "", "did not find expected", "here should be a")
+	yamlLine   = regexp.MustCompile(`line (\d+): ?`)
+	yamlAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
 )
 
 // document returns the one document of text, or nil.
@@ -61,17 +63,28 @@ func (d *decoder) document(text []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// syntax notes what the YAML parser says, which tells the line in its text.
+// syntax notes what the YAML parser says. It tells the line in its text, and
+// not always: none for the first line, one too few where its grammar, not its
+// scanner, is at a loss.
 func (d *decoder) syntax(err error) {
-	at, what := pos{1, 1}, err.Error()
+	at, what := pos{1, 1}, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlLine.FindStringSubmatch(what); m != nil {
 		at.line, _ = strconv.Atoi(m[1])
-		if col, err := strconv.Atoi(m[2]); err == nil {
-			at.col = col
-		}
 		what = strings.Replace(what, m[0], "", 1)
+		if strings.HasPrefix(what, "did not find expected") {
+			at.line++
+		}
 	}
-	d.bad(at, "", "this is not YAML: "+yamlNoise.Replace(what), "look at the indentation, and quote texts that hold : # { or [")
+	at.line = min(at.line, len(d.src.lines))
+	if m := yamlAnchor.FindStringSubmatch(what); m != nil {
+		at = d.src.first("*" + m[1])
+		d.bad(at, "*"+m[1], "there is no anchor &"+m[1], "")
+		return
+	}
+	if missing, ok := strings.CutPrefix(what, "did not find expected "); ok {
+		what = missing + " is missing here, or in a line above"
+	}
+	d.bad(at, "", "this is not YAML: "+what, "look at the indentation, and quote texts that hold : # { or [")
 }
 
 // value reads n into what p points to.
@@ -116,14 +129,19 @@ func (d *decoder) enter(n *yaml.Node) *yaml.Node {
 		}
 	}
 	if d.left--; d.left < 0 || d.depth >= deepest {
-		if d.left == -1 || d.depth >= deepest {
-			d.bad(place(n), "", "the file unfolds without end", "write the entries out instead of nesting aliases")
-		}
-		d.left = min(d.left, -1)
+		d.endless(n)
 		return nil
 	}
 	d.depth++
 	return n
+}
+
+// endless notes, once, that reading had to stop.
+func (d *decoder) endless(n *yaml.Node) {
+	if !d.stopped {
+		d.bad(place(n), "", "the file unfolds without end", "write the entries out instead of nesting aliases")
+	}
+	d.stopped = true
 }
 
 func (d *decoder) compound(n *yaml.Node, v reflect.Value) {
@@ -133,7 +151,11 @@ func (d *decoder) compound(n *yaml.Node, v reflect.Value) {
 		d.value(n, v.Interface())
 	case reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			d.bad(place(n), n.Value, d.key+": a list is wanted", "put it in brackets: ["+n.Value+"]")
+			do := "begin each entry with a dash"
+			if n.Kind == yaml.ScalarNode {
+				do = "put it in brackets: [" + n.Value + "]"
+			}
+			d.bad(place(n), n.Value, d.key+": a list is wanted", do)
 			return
 		}
 		for _, item := range n.Content {

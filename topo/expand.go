@@ -122,10 +122,14 @@ func (d *decoder) repeated(entry *yaml.Node) (*repeat, *yaml.Node) {
 
 // numbered returns a copy of n with the number in place of "(n)".
 func (d *decoder) numbered(n *yaml.Node, number, depth int) *yaml.Node {
-	if n = unalias(n); n == nil || depth > deepest || d.left < 0 {
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	nothing := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	if n = unalias(n); n == nil {
+		return nothing
 	}
-	d.left--
+	if d.left--; d.left < 0 || depth > deepest {
+		d.endless(n)
+		return nothing
+	}
 	c := *n
 	if n.Kind == yaml.ScalarNode {
 		c.Value = number1(n.Value, number)

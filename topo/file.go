@@ -98,7 +98,7 @@ type fileHost struct {
 
 // fileAttachment is a host's port on a network.
 type fileAttachment struct {
-	// Address in the network's subnets, one per subnet at most; none for no address. Left out, the next free one of each.
+	// Address in the network's subnets, or any with a prefix length of its own; none for no address. Left out, the next free one of each subnet.
 	Address many[string] `yaml:"address"`
 	// Name of the device in the host. Left out, the next free of eth0, eth1 …
 	Name string `yaml:"name"`

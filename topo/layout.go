@@ -3,6 +3,7 @@ package topo
 import (
 	"hash/fnv"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -86,7 +87,7 @@ func (l *layout) addHost(h *Host) {
 			continue
 		}
 		if l.t.holder(n) != h.Name {
-			l.add(iface{host: h.Name, dev: a.Device, net: n, att: a, at: a.at})
+			l.add(iface{host: h.Name, dev: a.Device, net: n, att: a, addrs: slices.Clone(a.Own), at: a.at})
 		}
 	}
 }
@@ -171,6 +172,9 @@ func (l *layout) allot() (without []*iface) {
 				for _, a := range att.Addresses {
 					taken[a] = true
 				}
+				for _, p := range att.Own {
+					taken[p.Addr()] = true
+				}
 			}
 		}
 		for _, s := range net.Subnets {
@@ -194,7 +198,7 @@ func (l *layout) allotGateway(n int, taken map[netip.Addr]bool) {
 			sw.addrs = append(sw.addrs, netip.PrefixFrom(a, s.Bits()))
 		}
 	case own != nil: // on its own switch, as one among the hosts
-		sw.addrs = append(sw.addrs, within(own.Addresses, net.Subnets)...)
+		sw.addrs = append(slices.Clone(own.Own), within(own.Addresses, net.Subnets)...)
 		for _, a := range sw.addrs {
 			taken[a.Addr()] = true
 		}
@@ -217,6 +221,9 @@ func (l *layout) allotSubnet(n int, s netip.Prefix, taken map[netip.Addr]bool) (
 		}
 		if own := within(i.att.Addresses, []netip.Prefix{s}); len(own) > 0 {
 			i.addrs = append(i.addrs, own...)
+			continue
+		}
+		if slices.ContainsFunc(i.att.Own, func(p netip.Prefix) bool { return s.Contains(p.Addr()) }) {
 			continue
 		}
 		if i.host == l.t.gatewayOf(n) {

@@ -48,9 +48,9 @@ func (m Mistake) Excerpt() string {
 		}
 		return ' '
 	}, m.Source[:col])
-	n := max(1, len([]rune(m.Text)))
-	if rest := len([]rune(m.Source[col:])); n > rest && rest > 0 {
-		n = rest
+	n := 1
+	if strings.HasPrefix(m.Source[col:], m.Text) {
+		n = max(n, len([]rune(m.Text)))
 	}
 	return fmt.Sprintf("%5d | %s\n      | %s%s\n", m.Line, m.Source, blank, strings.Repeat("^", n))
 }
@@ -120,18 +120,24 @@ func (c *critic) err() error {
 // reach is how many lines behind its entry a text is looked for.
 const reach = 40
 
-// find returns where text stands, at at or behind it but before the next entry
-// that is indented less; at itself if it cannot be seen there (a repeated
-// entry, or one worked out).
+// find returns where text stands, at at or behind it but within the same entry;
+// at itself if it cannot be seen there (a repeated entry, or one worked out).
 func (s *source) find(at pos, text string) pos {
 	if at.line < 1 || at.line > len(s.lines) || text == "" {
 		return at
+	}
+	// An entry ends where the next key stands as far left as its own did, or,
+	// in a list, as its dash.
+	first := s.lines[at.line-1]
+	ends := min(max(at.col-1, 0), len(first))
+	if strings.HasSuffix(first[:ends], "- ") {
+		ends -= 2
 	}
 	for n := at.line; n < at.line+reach && n <= len(s.lines); n++ {
 		line, from := s.lines[n-1], 0
 		if n == at.line {
 			from = min(max(at.col-1, 0), len(line))
-		} else if indent := len(line) - len(strings.TrimLeft(line, " ")); indent < at.col-1 && indent < len(line) {
+		} else if indent := len(line) - len(strings.TrimLeft(line, " ")); indent <= ends && indent < len(line) {
 			break
 		}
 		if i := findWord(line[from:], text); i >= 0 {
@@ -139,6 +145,16 @@ func (s *source) find(at pos, text string) pos {
 		}
 	}
 	return at
+}
+
+// first returns where text stands first in the file.
+func (s *source) first(text string) pos {
+	for n, line := range s.lines {
+		if i := strings.Index(line, text); i >= 0 {
+			return pos{n + 1, i + 1}
+		}
+	}
+	return pos{1, 1}
 }
 
 // findWord returns where word stands in line, not as a part of a longer one.

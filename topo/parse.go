@@ -143,13 +143,12 @@ func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachme
 			att.NoAddress = true
 			continue
 		}
-		addr, err := parseAddr(s)
-		if sl, ok := err.(slip); ok {
-			d.bad(at, sl.text, sl.what, sl.do)
-		} else if err != nil {
-			d.bad(at, s, "address: "+s+" is no address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
-		} else {
+		if p, err := parsePrefix(s); err == nil {
+			att.Own = append(att.Own, p)
+		} else if addr, err := parseAddr(s); err == nil {
 			att.Addresses = append(att.Addresses, addr)
+		} else {
+			d.bad(at, s, "address: "+s+" is no address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
 		}
 	}
 	return att

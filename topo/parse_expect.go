@@ -63,8 +63,8 @@ func ParseExpectation(s string) (Expectation, error) {
 	x := Expectation{Probe: ProbePing, Outcome: Answered}
 	from, rest, ok := strings.Cut(s, "->")
 	x.From = strings.TrimSpace(from)
-	left, right, ok2 := strings.Cut(rest+" ", ": ")
-	if !ok || !ok2 || x.From == "" {
+	left, right, _ := strings.Cut(rest+" ", ": ")
+	if !ok || x.From == "" {
 		return x, slip{s, fmt.Sprintf("%q is no fact", s), expectForm}
 	}
 	w := words{rest: append(strings.Fields(left), strings.Fields(right)...)}
@@ -133,12 +133,17 @@ func expectSense(x *Expectation, whole string) error {
 
 // String writes x as a lab file does.
 func (x Expectation) String() string {
-	var b strings.Builder
+	left, right := x.halves()
+	return left + ": " + right
+}
+
+// halves returns what stands before and behind the colon.
+func (x Expectation) halves() (left, right string) {
 	to := x.To
 	if to == "" {
 		to = x.Addr.String()
 	}
-	fmt.Fprintf(&b, "%s -> %s: ", x.From, to)
+	var b strings.Builder
 	if x.Not {
 		b.WriteString("not ")
 	}
@@ -146,12 +151,8 @@ func (x Expectation) String() string {
 	if x.Family != 0 {
 		b.WriteString(strconv.Itoa(x.Family))
 	}
-	if x.Port != 0 {
-		fmt.Fprintf(&b, " %d", x.Port)
-	}
-	if x.Size != 0 {
-		fmt.Fprintf(&b, " size %d", x.Size)
-	}
+	writeNumber(&b, "", int64(x.Port))
+	writeNumber(&b, " size", int64(x.Size))
 	if x.Probe == ProbeDNS && x.Addr.IsValid() {
 		b.WriteString(" " + x.Addr.String())
 	}
@@ -161,5 +162,5 @@ func (x Expectation) String() string {
 	if x.Seen.IsValid() {
 		b.WriteString(" as " + x.Seen.String())
 	}
-	return b.String()
+	return x.From + " -> " + to, b.String()
 }

@@ -183,9 +183,9 @@ func (r StaticRoute) String() string {
 	if r.Src.IsValid() {
 		b.WriteString(" src " + r.Src.String())
 	}
-	writeNumber(&b, "table", int64(r.Table))
-	writeNumber(&b, "metric", int64(r.Metric))
-	writeNumber(&b, "mtu", int64(r.MTU))
+	writeNumber(&b, " table", int64(r.Table))
+	writeNumber(&b, " metric", int64(r.Metric))
+	writeNumber(&b, " mtu", int64(r.MTU))
 	return b.String()
 }
 
@@ -199,15 +199,16 @@ func writeHop(b *strings.Builder, h Hop, v4 bool) {
 	if h.Device != "" {
 		b.WriteString(" dev " + h.Device)
 	}
-	writeNumber(b, "weight", int64(h.Weight))
+	writeNumber(b, " weight", int64(h.Weight))
 	if h.Onlink {
 		b.WriteString(" onlink")
 	}
 }
 
+// writeNumber writes " key value" where the value is set.
 func writeNumber(b *strings.Builder, key string, v int64) {
 	if v != 0 {
-		b.WriteString(" " + key + " " + strconv.FormatInt(v, 10))
+		b.WriteString(key + " " + strconv.FormatInt(v, 10))
 	}
 }
 

@@ -79,13 +79,14 @@ type Host struct {
 // An Attachment is a host's port on a network.
 type Attachment struct {
 	Network   string
-	Device    string       // the device's name in the host; "" means the next free ethN
-	Addresses []netip.Addr // "" per subnet means the next free address of it
-	NoAddress bool         // take no address from the network's subnets
-	MTU       int          // bytes; 0 means the network's
-	MAC       MAC          // zero means derived from the names
-	VLAN      uint16       // untagged VLAN of the port, 1–4094; 0 means the switch's default
-	VLANs     []uint16     // tagged VLANs of the port
+	Device    string         // the device's name in the host; "" means the next free ethN
+	Addresses []netip.Addr   // in the network's subnets; a subnet without one gives the next free
+	Own       []netip.Prefix // addresses with a prefix length of their own, which no subnet need hold
+	NoAddress bool           // take no address from the network's subnets
+	MTU       int            // bytes; 0 means the network's
+	MAC       MAC            // zero means derived from the names
+	VLAN      uint16         // untagged VLAN of the port, 1–4094; 0 means the switch's default
+	VLANs     []uint16       // tagged VLANs of the port
 	Impair    Impairment
 
 	at pos

@@ -1,0 +1,297 @@
+package topo
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Format writes t as a lab file, which Parse reads back as t: defaults and
+// repetitions stay written out.
+func Format(t Topology) []byte {
+	var doc mapping
+	doc.text("name", t.Name)
+	doc.table("networks", len(t.Networks), func(i int) (string, mapping) { return t.Networks[i].Name, t.Networks[i].format() })
+	doc.table("hosts", len(t.Hosts), func(i int) (string, mapping) { return t.Hosts[i].Name, t.Hosts[i].format() })
+	doc.items("links", len(t.Cables), func(i int) *yaml.Node { return t.Cables[i].format() })
+	doc.items("expect", len(t.Expect), func(i int) *yaml.Node { return t.Expect[i].format() })
+	var b bytes.Buffer
+	out := yaml.NewEncoder(&b)
+	out.SetIndent(2)
+	// Encoding nodes made here into memory has no way to fail.
+	_ = out.Encode(doc.node(0))
+	_ = out.Close()
+	return b.Bytes()
+}
+
+func (n *Network) format() (m mapping) {
+	m.list("subnets", prefixTexts(n.Subnets))
+	m.text("in", n.In)
+	gateway := addrTexts(n.GatewayAddr)
+	if n.Gateway != "" {
+		gateway = append([]string{n.Gateway}, gateway...)
+	}
+	m.list("gateway", gateway)
+	switch {
+	case len(n.NATTo) > 0:
+		m.list("nat", addrTexts(n.NATTo))
+	case n.NAT:
+		m.flag("nat", true)
+	}
+	m.flag("routed", n.Routed)
+	m.text("uplink", n.Uplink)
+	switch {
+	case n.IsolateHosts && len(n.IsolateFrom) > 0:
+		m.list("isolate", append([]string{"hosts"}, n.IsolateFrom...))
+	case len(n.IsolateFrom) > 0:
+		m.list("isolate", n.IsolateFrom)
+	default:
+		m.flag("isolate", n.IsolateHosts)
+	}
+	m.number("mtu", n.MTU)
+	m.mac(n.MAC)
+	m.flag("stp", n.STP)
+	m.flag("vlan_filtering", n.VLANFiltering)
+	return m
+}
+
+func (h *Host) format() (m mapping) {
+	m.text("namespace", h.Namespace)
+	h.formatNetworks(&m)
+	m.list("ports", texts(h.Publish, Publish.String))
+	m.list("routes", texts(h.Routes, StaticRoute.String))
+	m.list("neighbours", texts(h.Neighbours, StaticNeigh.String))
+	var sysctls mapping
+	for _, s := range h.Sysctls {
+		sysctls.text(s.Key, s.Value)
+	}
+	m.sub("sysctls", sysctls)
+	m.list("aliases", h.Aliases)
+	var dns mapping
+	dns.list("servers", addrTexts(h.DNS.Servers))
+	dns.list("search", h.DNS.Search)
+	m.sub("dns", dns)
+	var router mapping
+	router.list("nat", prefixTexts(h.NAT))
+	router.list("ports", texts(h.Forwards, Publish.String))
+	if len(router) == 0 {
+		m.flag("router", h.Router)
+	}
+	m.sub("router", router)
+	m.table("devices", len(h.Devices), func(i int) (string, mapping) { return h.Devices[i].Name, h.Devices[i].format() })
+	m.list("run", h.Run)
+	return m
+}
+
+// formatNetworks writes the networks as a list of names if that says it all.
+func (h *Host) formatNetworks(m *mapping) {
+	var names []string
+	plain := true
+	for i := range h.Networks {
+		names = append(names, h.Networks[i].Network)
+		plain = plain && len(h.Networks[i].format()) == 0
+	}
+	if plain {
+		m.list("networks", names)
+		return
+	}
+	m.table("networks", len(names), func(i int) (string, mapping) { return names[i], h.Networks[i].format() })
+}
+
+func (a *Attachment) format() (m mapping) {
+	address := slices.Concat(addrTexts(a.Addresses), prefixTexts(a.Own))
+	if a.NoAddress {
+		address = append(address, "none")
+	}
+	m.list("address", address)
+	m.text("name", a.Device)
+	m.mac(a.MAC)
+	m.number("mtu", a.MTU)
+	m.number("vlan", int(a.VLAN))
+	m.list("vlans", texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
+	m.sub("impair", a.Impair.format())
+	return m
+}
+
+func (v *Device) format() (m mapping) {
+	m.text("type", v.Kind)
+	m.text("parent", v.Parent)
+	m.number("id", int(v.ID))
+	m.text("mode", v.Mode)
+	m.addr("local", v.Local)
+	m.addr("remote", v.Remote)
+	m.number("port", int(v.Port))
+	m.text("network", v.Network)
+	m.list("addresses", prefixTexts(v.Addresses))
+	m.number("mtu", v.MTU)
+	m.mac(v.MAC)
+	return m
+}
+
+func (c *Cable) format() *yaml.Node {
+	var m mapping
+	var ends, macs []string
+	addrs := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	any := false
+	for _, e := range c.Ends {
+		end := e.Host
+		if e.Device != "" {
+			end += ":" + e.Device
+		}
+		ends, macs = append(ends, end), append(macs, e.MAC.String())
+		any = any || len(e.Addresses) > 0
+		addrs.Content = append(addrs.Content, sequence(prefixTexts(e.Addresses)))
+	}
+	m.list("endpoints", ends)
+	if any {
+		m.add("addresses", addrs)
+	}
+	if !c.Ends[0].MAC.IsZero() || !c.Ends[1].MAC.IsZero() {
+		m.list("macs", macs)
+	}
+	m.number("mtu", c.MTU)
+	m.sub("impair", c.Impair.format())
+	return m.node(yaml.FlowStyle)
+}
+
+func (i Impairment) format() (m mapping) {
+	if i.Delay > 0 {
+		m.text("delay", i.Delay.String())
+	}
+	if i.Jitter > 0 {
+		m.text("jitter", i.Jitter.String())
+	}
+	if i.Loss > 0 {
+		m.text("loss", strconv.FormatFloat(i.Loss, 'f', -1, 64)+"%")
+	}
+	if i.Rate > 0 {
+		m.text("rate", formatRate(i.Rate))
+	}
+	return m
+}
+
+// formatRate writes a rate in the largest unit that leaves no fraction.
+func formatRate(bits uint64) string {
+	for _, u := range rateUnits {
+		if v := uint64(u.bits); bits%v == 0 {
+			return fmt.Sprint(bits/v, u.suffix)
+		}
+	}
+	return fmt.Sprint(bits, "bit")
+}
+
+func (x Expectation) format() *yaml.Node {
+	key, value := x.halves()
+	var m mapping
+	m.text(key, value)
+	return m.node(0)
+}
+
+// A mapping is a YAML mapping being written; its methods leave out what is
+// not set.
+type mapping []*yaml.Node
+
+func (m *mapping) add(key string, value *yaml.Node) { *m = append(*m, scalarNode(key), value) }
+
+func (m *mapping) text(key, value string) {
+	if value != "" {
+		m.add(key, scalarNode(value))
+	}
+}
+
+func (m *mapping) number(key string, v int) {
+	if v != 0 {
+		m.add(key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(v)})
+	}
+}
+
+func (m *mapping) flag(key string, v bool) {
+	if v {
+		m.add(key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
+	}
+}
+
+func (m *mapping) mac(v MAC) {
+	if !v.IsZero() {
+		m.text("mac", v.String())
+	}
+}
+
+func (m *mapping) addr(key string, a netip.Addr) {
+	if a.IsValid() {
+		m.text(key, a.String())
+	}
+}
+
+func (m *mapping) list(key string, values []string) {
+	if len(values) > 0 {
+		m.add(key, sequence(values))
+	}
+}
+
+func (m *mapping) sub(key string, value mapping) {
+	if len(value) > 0 {
+		m.add(key, value.node(yaml.FlowStyle))
+	}
+}
+
+func (m *mapping) table(key string, n int, at func(i int) (string, mapping)) {
+	if n == 0 {
+		return
+	}
+	var entries mapping
+	for i := range n {
+		name, value := at(i)
+		entries.add(name, value.node(0))
+	}
+	m.add(key, entries.node(0))
+}
+
+func (m *mapping) items(key string, n int, at func(i int) *yaml.Node) {
+	if n == 0 {
+		return
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for i := range n {
+		list.Content = append(list.Content, at(i))
+	}
+	m.add(key, list)
+}
+
+func (m mapping) node(style yaml.Style) *yaml.Node {
+	if len(m) == 0 {
+		style = yaml.FlowStyle
+	}
+	return &yaml.Node{Kind: yaml.MappingNode, Style: style, Content: m}
+}
+
+// scalarNode is a text, quoted where YAML would take it for something else.
+func scalarNode(s string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(s)
+	return n
+}
+
+func sequence(values []string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, v := range values {
+		n.Content = append(n.Content, scalarNode(v))
+	}
+	return n
+}
+
+func texts[T any](list []T, text func(T) string) []string {
+	out := make([]string, 0, len(list))
+	for _, v := range list {
+		out = append(out, text(v))
+	}
+	return out
+}
+
+func addrTexts(list []netip.Addr) []string { return texts(list, netip.Addr.String) }
+
+func prefixTexts(list []netip.Prefix) []string { return texts(list, netip.Prefix.String) }

@@ -1,0 +1,66 @@
+package topo
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// TestMistakes reads deliberately broken files and compares all that is said
+// about them. Each is a file of testdata/mistakes.
+func TestMistakes(t *testing.T) {
+	eachCase(t, "mistakes/*.txtar", func(c *goldenCase) {
+		lab, err := Parse("lab.yaml", c.in("lab.yaml"))
+		var ms Mistakes
+		if !errors.As(err, &ms) {
+			c.t.Fatalf("Parse found nothing wrong (%v): %+v", err, lab)
+		}
+		var b strings.Builder
+		for _, m := range ms {
+			b.WriteString(m.Error() + "\n" + m.Excerpt())
+		}
+		c.out("mistakes", b.String())
+	})
+}
+
+// Each mistake stands where its offending text does.
+func TestMistakesPointAtTheirText(t *testing.T) {
+	eachCase(t, "mistakes/*.txtar", func(c *goldenCase) {
+		_, err := Parse("lab.yaml", c.in("lab.yaml"))
+		lines := strings.Split(string(c.in("lab.yaml")), "\n")
+		for _, m := range err.(Mistakes) {
+			if m.Line < 1 || m.Line > len(lines) || m.Column < 1 || m.Column > len(lines[m.Line-1])+1 {
+				c.t.Errorf("%s: no such place", m)
+			}
+			if m.Source != lines[m.Line-1] {
+				c.t.Errorf("%s: source line is %q", m, m.Source)
+			}
+		}
+	})
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"red", "blue", "v-net-0", "machine"}
+	for word, want := range map[string]string{
+		"bleu": "blue", "rde": "red", "v-net-1": "v-net-0", "Machine": "machine", "green": "", "": "", "x": "",
+		strings.Repeat("blue", 1<<16): "",
+	} {
+		if got := nearest(word, known); got != want {
+			t.Errorf("nearest(%.20q) is %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"via", "vai", 1}, {"subnet", "subnets", 1},
+		{"red", "blue", 4}, {"kitten", "sitting", 3},
+	} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("from %q to %q are %d steps, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
