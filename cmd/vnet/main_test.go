@@ -10,17 +10,21 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestMain makes the test binary three things: vnet itself, when called by that
-// name; a world (see world_test.go); and, in a sandbox, the tests.
+// TestMain makes the test binary four things: vnet itself and talk, when called
+// by those names; a world (see world_test.go); and, in a sandbox, the tests.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "vnet" {
-		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	switch filepath.Base(os.Args[0]) {
+	case "vnet":
+		main()
+	case "talk":
+		talk()
+		return
 	}
 	if os.Getenv(worldEnv) != "" {
 		os.Exit(nsfs.Sandbox(serveWorld))
 	}
 	os.Exit(nsfs.Sandbox(func() int {
-		testscript.Main(m, map[string]func(){"vnet": main}) // puts vnet on PATH; exits
+		testscript.Main(m, map[string]func(){"vnet": main, "talk": talk}) // puts them on PATH; exits
 		return 1
 	}))
 }

@@ -20,7 +20,7 @@ type object struct {
 	usage, help string
 	// verbs are the words that can follow first, for completion.
 	verbs []string
-	run         func(s *session, args []string) error
+	run   func(s *session, args []string) error
 }
 
 // objects are tried in this order, which is ip(8)'s where it has them: the first
