@@ -150,6 +150,9 @@ func (d *decoder) compound(n *yaml.Node, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(n, v.Interface())
 	case reflect.Slice:
+		if isNull(n) {
+			return
+		}
 		if n.Kind != yaml.SequenceNode {
 			do := "begin each entry with a dash"
 			if n.Kind == yaml.ScalarNode {

@@ -135,13 +135,13 @@ type fileRouter struct {
 // fileDevice is a device of a host that is neither a port of a network nor the end of a link.
 type fileDevice struct {
 	// Type of the device.
-	Type string `yaml:"type"`
+	Type string `yaml:"type" enum:"dummy,vlan,vxlan,macvlan,ipvlan"`
 	// Parent: the device it stands on, of the same host or "machine:eth0"; vlan, macvlan and ipvlan need one.
 	Parent string `yaml:"parent"`
 	// ID: VLAN id (1 to 4094) or VXLAN network identifier (0 to 16777215).
 	ID int `yaml:"id"`
 	// Mode: macvlan: bridge (default), private, vepa, passthru; ipvlan: l2 (default), l3, l3s.
-	Mode string `yaml:"mode"`
+	Mode string `yaml:"mode" enum:"bridge,private,vepa,passthru,l2,l3,l3s"`
 	// Local: vxlan: the address it sends from.
 	Local netip.Addr `yaml:"local"`
 	// Remote: vxlan: the other machine's address, or a multicast group.
