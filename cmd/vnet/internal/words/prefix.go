@@ -59,6 +59,13 @@ func (w *Words) failAddr(family int, what, word string) {
 	}
 }
 
+// suggest adds to what is wrong that the word may have been meant for a keyword.
+func (w *Words) suggest(word string, known []string) {
+	if e, ok := w.Err.(*Error); ok && e.Hint == "" {
+		e.Hint = Unknown("word", word, known).Hint
+	}
+}
+
 func familyName(family int) string {
 	switch family {
 	case unix.AF_INET:

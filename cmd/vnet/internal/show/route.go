@@ -1,0 +1,296 @@
+package show
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// RouteStyle is how to print routes.
+type RouteStyle struct {
+	Style
+	// Link names the link of an index.
+	Link func(index uint32) string
+	// NextHop describes a next hop object in a route's details; nil leaves it out.
+	NextHop func(id uint32) (rtnl.Route, bool)
+	// What the selection has told already is left out, as ip(8) does.
+	HideTOS, HideGateway, HideDev, HideTable, HideProtocol, HideScope bool
+	HideSrc, HideMetric, HideRealms, HideInLink                       bool
+}
+
+// A member is one thing that ip(8) tells about an object: a member of its JSON
+// object, if it has a name, and a piece of its text.
+type member struct {
+	name  string
+	value any
+	text  string
+}
+
+// members are in ip(8)'s order.
+type members []member
+
+// MarshalJSON keeps the order.
+func (m members) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for _, f := range m {
+		if f.name == "" {
+			continue
+		}
+		if b.Len() > 1 {
+			b.WriteByte(',')
+		}
+		value, err := json.Marshal(f.value)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "%q:%s", f.name, value)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+func (m members) text() string {
+	var b bytes.Buffer
+	for _, f := range m {
+		b.WriteString(f.text)
+	}
+	return b.String()
+}
+
+// add tells something under a name, with the words around it in the text.
+func (m *members) add(name string, value any, format string) {
+	*m = append(*m, member{name, value, fmt.Sprintf(format, value)})
+}
+
+// Routes prints a list of routes.
+func Routes(w io.Writer, routes []rtnl.Route, s RouteStyle) error {
+	all := make([]members, len(routes))
+	for i, r := range routes {
+		all[i] = s.route(r)
+	}
+	if s.JSON {
+		return JSON(w, all, s.Pretty)
+	}
+	for _, m := range all {
+		if _, err := io.WriteString(w, m.text()+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// route tells all about a route, in the order of iproute.c's print_route.
+func (s RouteStyle) route(r rtnl.Route) members {
+	var m members
+	if r.Type != unix.RTN_UNICAST || s.Details > 0 {
+		m.add("type", RouteType(r.Type), "%s ")
+	}
+	m.add("dst", routePrefix(r.Dst), "%s ")
+	if r.Src.IsValid() {
+		m.add("from", routePrefix(r.Src), "from %s ")
+	}
+	if r.NextHop != 0 {
+		m.add("nhid", r.NextHop, "nhid %d ")
+	}
+	s.addPath(&m, r)
+	s.addOrigin(&m, r)
+	if r.PrefSrc.IsValid() && !s.HideSrc {
+		m.add("prefsrc", addrText(r.PrefSrc), "src %s ")
+	}
+	// The kernel tells an IPv6 route's metric in any case.
+	if (r.Metric != 0 || r.Is6()) && !s.HideMetric {
+		m.add("metric", r.Metric, "metric %d ")
+	}
+	addRouteFlags(&m, r.Flags)
+	s.addLookup(&m, r)
+	addRouteMetrics(&m, r.Metrics)
+	if r.InLink != 0 && !s.HideInLink {
+		m.add("iif", s.Link(r.InLink), "iif %s ")
+	}
+	if r.Is6() {
+		addRoutePref(&m, r.Pref)
+	}
+	s.addNextHop(&m, r)
+	s.addHops(&m, r)
+	return m
+}
+
+// addPath tells the way: encapsulation, type of service, next hop, link.
+func (s RouteStyle) addPath(m *members, r rtnl.Route) {
+	addEncap(m, r.Encap)
+	if r.TOS != 0 && !s.HideTOS {
+		m.add("tos", s.dsField(r.TOS), "tos %s ")
+	}
+	if !s.HideGateway || r.Gateway.Is6() != r.Is6() {
+		addGateway(m, r.Gateway, r.Is6())
+	}
+	if r.Link != 0 && !s.HideDev {
+		m.add("dev", s.Link(r.Link), "dev %s ")
+	}
+}
+
+// addOrigin tells where the route is and who made it.
+func (s RouteStyle) addOrigin(m *members, r rtnl.Route) {
+	if r.Table != 0 && (r.Table != unix.RT_TABLE_MAIN || s.Details > 0) && !s.HideTable {
+		m.add("table", s.name(names.RouteTables, r.Table), "table %s ")
+	}
+	if r.Flags&unix.RTM_F_CLONED != 0 {
+		return
+	}
+	if (r.Protocol != unix.RTPROT_BOOT || s.Details > 0) && !s.HideProtocol {
+		m.add("protocol", s.name(names.RouteProtocols, uint32(r.Protocol)), "proto %s ")
+	}
+	if (r.Scope != unix.RT_SCOPE_UNIVERSE || s.Details > 0) && !s.HideScope {
+		m.add("scope", s.name(names.Scopes, uint32(r.Scope)), "scope %s ")
+	}
+}
+
+// addLookup tells what belongs to the answer to a question rather than to the
+// table.
+func (s RouteStyle) addLookup(m *members, r rtnl.Route) {
+	switch {
+	case r.Mark >= 16:
+		*m = append(*m, member{"mark", r.Mark, fmt.Sprintf("mark %#x ", r.Mark)})
+	case r.Mark != 0:
+		m.add("mark", r.Mark, "mark %d ")
+	}
+	if !s.HideRealms {
+		s.addRealms(m, r.Realms)
+	}
+	if r.UID != nil {
+		m.add("uid", *r.UID, "uid %d ")
+	}
+	if r.Flags&unix.RTM_F_CLONED != 0 && !r.Is6() {
+		addCacheFlags(m, r.Flags, s.lineBreak())
+	}
+	addCache(m, r.Cache, s.Stats > 0)
+}
+
+// lineBreak is what ip(8) puts between the lines of one object.
+func (s Style) lineBreak() string {
+	if s.Oneline {
+		return "\\"
+	}
+	return "\n"
+}
+
+// name is the name of a number, unless numbers are wanted.
+func (s Style) name(t *names.Table, n uint32) string {
+	if name, ok := t.Name(n); ok && !s.Numeric {
+		return name
+	}
+	return strconv.FormatUint(uint64(n), 10)
+}
+
+func (s Style) dsField(tos uint8) string {
+	if name, ok := names.DSFields.Name(uint32(tos)); ok && !s.Numeric {
+		return name
+	}
+	return fmt.Sprintf("0x%02x", tos)
+}
+
+func routePrefix(p netip.Prefix) string {
+	switch {
+	case p.Bits() == 0 && p.Addr().IsUnspecified():
+		return "default"
+	case p.IsSingleIP():
+		return addrText(p.Addr())
+	}
+	return addrText(p.Addr()) + "/" + strconv.Itoa(p.Bits())
+}
+
+// addrText is inet_ntop(3)'s text, which writes the IPv4 address in one that is
+// compatible with it (RFC 4291, 2.5.5.1): ::10.0.0.1.
+func addrText(a netip.Addr) string {
+	if b := a.As16(); a.Is6() && !a.Is4In6() && [12]byte(b[:12]) == [12]byte{} && (b[12] != 0 || b[13] != 0) {
+		return "::" + netip.AddrFrom4([4]byte(b[12:])).String()
+	}
+	return a.WithZone("").String()
+}
+
+// A through is a next hop of another family than the route's.
+type through struct {
+	Family string `json:"family"`
+	Host   string `json:"host"`
+}
+
+func addGateway(m *members, gateway netip.Addr, is6 bool) {
+	switch {
+	case !gateway.IsValid():
+	case gateway.Is6() == is6:
+		m.add("gateway", addrText(gateway), "via %s ")
+	default:
+		family := "inet"
+		if gateway.Is6() {
+			family = "inet6"
+		}
+		*m = append(*m, member{"via", through{family, addrText(gateway)}, "via " + family + " " + addrText(gateway) + " "})
+	}
+}
+
+func (s RouteStyle) addRealms(m *members, realms uint32) {
+	if realms == 0 {
+		return
+	}
+	from, to := realms>>16, s.name(names.Realms, realms&0xffff)
+	if from == 0 {
+		*m = append(*m, member{"flow", members{{name: "to", value: to}}, "realm " + to + " "})
+		return
+	}
+	name := s.name(names.Realms, from)
+	*m = append(*m, member{"flow", members{{name: "from", value: name}, {name: "to", value: to}}, "realms " + name + "/" + to + " "})
+}
+
+// addNextHop tells about the next hop object that the route uses.
+func (s RouteStyle) addNextHop(m *members, r rtnl.Route) {
+	if r.NextHop == 0 || s.Details == 0 || s.NextHop == nil {
+		return
+	}
+	if hop, ok := s.NextHop(r.NextHop); ok {
+		info := s.nextHop(r.NextHop, hop)
+		*m = append(*m, member{"nh_info", info, "\n\tnh_info " + info.text()})
+	}
+}
+
+// nextHop tells about a next hop object as ip-nexthop(8) does.
+func (s RouteStyle) nextHop(id uint32, r rtnl.Route) members {
+	var m members
+	m.add("id", id, "id %d ")
+	addGateway(&m, r.Gateway, r.Gateway.Is6())
+	if r.Link != 0 {
+		m.add("dev", s.Link(r.Link), "dev %s ")
+	}
+	if r.Scope != unix.RT_SCOPE_UNIVERSE {
+		m.add("scope", s.name(names.Scopes, uint32(r.Scope)), "scope %s ")
+	}
+	addRouteFlags(&m, r.Flags)
+	return m
+}
+
+// addHops tells the next hops of a route that has several, a line each.
+func (s RouteStyle) addHops(m *members, r rtnl.Route) {
+	if len(r.Hops) == 0 {
+		return
+	}
+	all, text := make([]members, len(r.Hops)), ""
+	for i, h := range r.Hops {
+		hop := &all[i]
+		addEncap(hop, h.Encap)
+		addGateway(hop, h.Gateway, r.Is6())
+		s.addRealms(hop, h.Realms)
+		hop.add("dev", s.Link(h.Link), "dev %s ")
+		hop.add("weight", max(h.Weight, 1), "weight %d ")
+		addRouteFlags(hop, uint32(h.Flags))
+		text += s.lineBreak() + "\tnexthop " + hop.text()
+	}
+	*m = append(*m, member{"nexthops", all, text})
+}

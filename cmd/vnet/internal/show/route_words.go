@@ -1,0 +1,237 @@
+package show
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// routeTypes are RTN_UNSPEC and what follows in <linux/rtnetlink.h>.
+var routeTypes = [...]string{
+	"none", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole",
+	"unreachable", "prohibit", "throw", "nat", "xresolve",
+}
+
+// RouteType is the word for a route's type.
+func RouteType(typ uint8) string {
+	if int(typ) < len(routeTypes) {
+		return routeTypes[typ]
+	}
+	return strconv.Itoa(int(typ))
+}
+
+// A flagName is the word for a bit.
+type flagName struct {
+	bit  uint32
+	name string
+}
+
+// routeFlags are RTNH_F_ and RTM_F_ of <linux/rtnetlink.h>, in ip(8)'s order.
+var routeFlags = []flagName{
+	{unix.RTNH_F_DEAD, "dead"}, {unix.RTNH_F_ONLINK, "onlink"}, {unix.RTNH_F_PERVASIVE, "pervasive"},
+	{unix.RTNH_F_OFFLOAD, "offload"}, {unix.RTNH_F_TRAP, "trap"}, {unix.RTM_F_NOTIFY, "notify"},
+	{unix.RTNH_F_LINKDOWN, "linkdown"}, {unix.RTNH_F_UNRESOLVED, "unresolved"}, {unix.RTM_F_OFFLOAD, "rt_offload"},
+	{unix.RTM_F_TRAP, "rt_trap"}, {unix.RTM_F_OFFLOAD_FAILED, "rt_offload_failed"},
+}
+
+func addRouteFlags(m *members, flags uint32) {
+	set, text := []string{}, ""
+	for _, f := range routeFlags {
+		if flags&f.bit != 0 {
+			set = append(set, f.name)
+			text += f.name + " "
+		}
+	}
+	*m = append(*m, member{"flags", set, text})
+}
+
+// cacheFlags are RTCF_ of <linux/in_route.h>, in ip(8)'s order.
+var cacheFlags = []flagName{
+	{0x80000000, "local"}, {0x40000000, "reject"}, {0x20000000, "mc"}, {0x10000000, "brd"}, {0x08000000, "dst-nat"},
+	{0x00800000, "src-nat"}, {0x00400000, "masq"}, {0x00020000, "dst-direct"}, {0x04000000, "src-direct"},
+	{0x00040000, "redirected"}, {0x01000000, "redirect"}, {0x00200000, "fastroute"}, {0x00010000, "notify"},
+	{0x00100000, "proxy"},
+}
+
+// addCacheFlags tells what the kernel made of a destination, on a line of its own.
+func addCacheFlags(m *members, flags uint32, lineBreak string) {
+	flags &^= 0xffff
+	set, text := []string{}, ""
+	if flags != 0 {
+		text = "<"
+	}
+	for _, f := range cacheFlags {
+		if flags&f.bit == 0 {
+			continue
+		}
+		flags &^= f.bit
+		set = append(set, f.name)
+		if text += f.name + ","; flags == 0 {
+			text = strings.TrimSuffix(text, ",") + "> "
+		}
+	}
+	if flags != 0 {
+		text += fmt.Sprintf("%x>", flags)
+	}
+	*m = append(*m, member{"cache", set, lineBreak + "    cache " + text})
+}
+
+// ticks is how many of the kernel's ticks for users make a second.
+const ticks = 100
+
+func addCache(m *members, c rtnl.RouteCache, stats bool) {
+	if c.Expires != 0 {
+		m.add("expires", c.Expires/ticks, "expires %dsec ")
+	}
+	if c.Error != 0 {
+		m.add("error", c.Error, "error %d ")
+	}
+	if stats {
+		if c.References != 0 {
+			m.add("users", c.References, "users %d ")
+		}
+		if c.Used != 0 {
+			m.add("used", c.Used, "used %d ")
+		}
+		if c.LastUse != 0 {
+			m.add("age", c.LastUse/ticks, "age %dsec ")
+		}
+	}
+}
+
+// routeMetrics are RTAX_ of <linux/rtnetlink.h>.
+var routeMetrics = [unix.RTAX_MAX + 1]string{
+	unix.RTAX_MTU: "mtu", unix.RTAX_WINDOW: "window", unix.RTAX_RTT: "rtt", unix.RTAX_RTTVAR: "rttvar",
+	unix.RTAX_SSTHRESH: "ssthresh", unix.RTAX_CWND: "cwnd", unix.RTAX_ADVMSS: "advmss",
+	unix.RTAX_REORDERING: "reordering", unix.RTAX_HOPLIMIT: "hoplimit", unix.RTAX_INITCWND: "initcwnd",
+	unix.RTAX_FEATURES: "features", unix.RTAX_RTO_MIN: "rto_min", unix.RTAX_INITRWND: "initrwnd",
+	unix.RTAX_QUICKACK: "quickack", unix.RTAX_CC_ALGO: "congctl", unix.RTAX_FASTOPEN_NO_COOKIE: "fastopen_no_cookie",
+}
+
+// addRouteMetrics tells what TCP is to assume: a list of one object.
+func addRouteMetrics(m *members, x rtnl.Metrics) {
+	if x == (rtnl.Metrics{}) {
+		return
+	}
+	var all members
+	locked := x.Values[unix.RTAX_LOCK]
+	for i := unix.RTAX_MTU; i <= unix.RTAX_MAX; i++ {
+		value, lock := x.Values[i], locked&(1<<i) != 0
+		isSet := value != 0 || i == unix.RTAX_CC_ALGO && x.Congestion != ""
+		if !isSet && !lock || i == unix.RTAX_HOPLIMIT && value == 1<<32-1 {
+			continue
+		}
+		text := routeMetrics[i] + " "
+		if lock {
+			text += "lock "
+		}
+		all = append(all, member{text: text})
+		addRouteMetric(&all, i, value, x.Congestion)
+	}
+	*m = append(*m, member{"metrics", []members{all}, all.text()})
+}
+
+func addRouteMetric(all *members, i int, value uint32, congestion string) {
+	switch i {
+	case unix.RTAX_CC_ALGO:
+		all.add("congestion", congestion, "%s ")
+	case unix.RTAX_FEATURES:
+		addFeatures(all, value)
+	case unix.RTAX_RTT:
+		addMillis(all, "rtt", value/8)
+	case unix.RTAX_RTTVAR:
+		addMillis(all, "rttvar", value/4)
+	case unix.RTAX_RTO_MIN:
+		addMillis(all, "rto_min", value)
+	default:
+		all.add(routeMetrics[i], value, "%d ")
+	}
+}
+
+func addMillis(all *members, name string, ms uint32) {
+	text := fmt.Sprintf("%dms ", ms)
+	if ms >= 1000 {
+		// printf(3)'s %g has six digits.
+		text = strconv.FormatFloat(float64(ms)/1e3, 'g', 6, 64) + "s "
+	}
+	*all = append(*all, member{name, ms, text})
+}
+
+func addFeatures(all *members, features uint32) {
+	left := features
+	for _, f := range []flagName{{unix.RTAX_FEATURE_ECN, "ecn"}, {unix.RTAX_FEATURE_TCP_USEC_TS, "tcp_usec_ts"}} {
+		if left&f.bit != 0 {
+			left &^= f.bit
+			*all = append(*all, member{f.name, nil, f.name + " "})
+		}
+	}
+	if left != 0 {
+		hex := fmt.Sprintf("%#x", features)
+		*all = append(*all, member{"features", hex, hex + " "})
+	}
+}
+
+// routePrefs are RFC 4191's.
+var routePrefs = map[uint8]string{0: "medium", 1: "high", 3: "low"}
+
+// addRoutePref has no blank behind it, as the only one.
+func addRoutePref(m *members, pref uint8) {
+	if name, ok := routePrefs[pref]; ok {
+		m.add("pref", name, "pref %s")
+		return
+	}
+	m.add("pref", pref, "%d")
+}
+
+// encapTypes are LWTUNNEL_ENCAP_ of <linux/lwtunnel.h>.
+var encapTypes = [...]string{"none", "mpls", "ip", "ila", "ip6", "seg6", "bpf", "seg6local", "rpl", "ioam6", "xfrm"}
+
+// addEncap tells a tunnel: MPLS labels in words, others as the kernel has them.
+func addEncap(m *members, e rtnl.Encap) {
+	if e.Type == 0 {
+		return
+	}
+	name := "unknown"
+	if int(e.Type) < len(encapTypes) {
+		name = encapTypes[e.Type]
+	}
+	var info members
+	info.add("encap_type", name, "encap %s ")
+	if name == "mpls" {
+		addMPLS(&info, e.Data)
+	} else {
+		info.add("data", hex.EncodeToString([]byte(e.Data)), "%s ")
+	}
+	*m = append(*m, member{"encap", info, info.text()})
+}
+
+// addMPLS reads MPLS_IPTUNNEL_ attributes of <linux/mpls_iptunnel.h>.
+func addMPLS(info *members, data string) {
+	attrs, err := netlink.UnmarshalAttributes([]byte(data))
+	if err != nil {
+		return
+	}
+	for _, a := range attrs {
+		switch {
+		case a.Type == unix.MPLS_IPTUNNEL_DST:
+			info.add("dst", mplsLabels(a.Data), " %s ")
+		case a.Type == unix.MPLS_IPTUNNEL_TTL && len(a.Data) == 1:
+			info.add("ttl", a.Data[0], "ttl %d ")
+		}
+	}
+}
+
+// mplsLabels are the upper 20 bits of each of a row of numbers; RFC 3032.
+func mplsLabels(b []byte) string {
+	var labels []string
+	for ; len(b) >= 4; b = b[4:] {
+		labels = append(labels, strconv.Itoa(int(b[0])<<12|int(b[1])<<4|int(b[2])>>4))
+	}
+	return strings.Join(labels, "/")
+}

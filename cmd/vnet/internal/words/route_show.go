@@ -1,0 +1,239 @@
+package words
+
+import (
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// A RouteSelection chooses routes to be shown or flushed. The links and the VRF
+// are still by name.
+type RouteSelection struct {
+	// Filter is what the kernel can look for.
+	Filter rtnl.RouteFilter
+	// Dev is the link that the route goes through, InDev the one that packets
+	// came in through; "" is any.
+	Dev, InDev string
+	// VRF is the one whose table is meant; "" is none.
+	VRF string
+	// Any says that a word was there at all.
+	Any bool
+	// Help says that help was asked for instead.
+	Help bool
+
+	// What has to be equal; nil fits all.
+	TOS, Protocol, Scope *uint8
+	Metric, Mark         *uint32
+	// Realms has to be equal in the bits of RealmsMask.
+	Realms, RealmsMask uint32
+	// Via is the gateway and Src the preferred source; Root, Match, FromRoot and
+	// FromMatch are ip(8)'s bounds of the destination and the source.
+	Via, Src, Root, Match, FromRoot, FromMatch Prefix
+}
+
+type selectionReader struct {
+	*Words
+	RouteSelection
+	family int
+}
+
+// selectionKeywords are in the order in which ip(8) tries them.
+var selectionKeywords = []keyword[selectionReader]{
+	{"table", true, (*selectionReader).readTable},
+	{"vrf", true, func(s *selectionReader, word string) { s.VRF = s.Value(word) }},
+	{"cached", true, func(s *selectionReader, _ string) { s.Filter.Cached = true }},
+	{"cloned", true, func(s *selectionReader, _ string) { s.Filter.Cached = true }},
+	{"tos", false, func(s *selectionReader, word string) { s.TOS = s.small(word, names.DSFields) }},
+	{"dsfield", true, func(s *selectionReader, word string) { s.TOS = s.small(word, names.DSFields) }},
+	{"protocol", true, func(s *selectionReader, word string) { s.Protocol = s.orAll(word, names.RouteProtocols) }},
+	{"scope", true, func(s *selectionReader, word string) { s.Scope = s.orAll(word, names.Scopes) }},
+	{"type", true, (*selectionReader).readType},
+	{"dev", false, func(s *selectionReader, word string) { s.Dev = s.Value(word) }},
+	{"oif", false, func(s *selectionReader, word string) { s.Dev = s.Value(word) }},
+	{"iif", false, func(s *selectionReader, word string) { s.InDev = s.Value(word) }},
+	{"mark", false, func(s *selectionReader, word string) { s.Mark = s.big(word) }},
+	{"metric", true, func(s *selectionReader, word string) { s.Metric = s.big(word) }},
+	{"priority", true, func(s *selectionReader, word string) { s.Metric = s.big(word) }},
+	{"preference", false, func(s *selectionReader, word string) { s.Metric = s.big(word) }},
+	{"via", false, (*selectionReader).readVia},
+	{"src", false, func(s *selectionReader, word string) { s.Src = s.prefix(s.Value(word)) }},
+	{"realms", true, (*selectionReader).readRealms},
+	{"from", true, func(s *selectionReader, _ string) { s.readBounds(&s.FromRoot, &s.FromMatch) }},
+}
+
+// RouteSelection reads what follows route show or route flush. The family is
+// that of the options, 0 if they do not say; then it is IPv4, unless all tables
+// are asked for.
+func (w *Words) RouteSelection(family int) RouteSelection {
+	s := &selectionReader{Words: w, family: family}
+	s.Filter.Family = uint8(family)
+	s.Any = w.More()
+	for s.More() && !s.Help {
+		if k := find(selectionKeywords, s.Peek()); k != nil {
+			k.read(s, s.Next())
+			continue
+		}
+		s.TakeShort("to")
+		word := s.Peek()
+		s.readBounds(&s.Root, &s.Match)
+		s.suggest(word, append(keywordNames(selectionKeywords), "root", "match", "exact"))
+	}
+	if family == 0 && (!s.Filter.AllTables || s.VRF != "") {
+		s.Filter.Family = unix.AF_INET
+	}
+	return s.RouteSelection
+}
+
+// readTable takes a table's name or number, "all" or "cache".
+func (s *selectionReader) readTable(word string) {
+	value := s.Value(word)
+	table, ok := names.RouteTables.Number(value)
+	switch {
+	case ok:
+		s.Filter.Table, s.Filter.AllTables = table, table == 0
+	case value == "all":
+		s.Filter.AllTables = true
+	case value == "cache":
+		s.Filter.Cached = true
+	case value == "help":
+		s.Help = true
+	case s.Err == nil:
+		s.Err = Unknown("table", value, append(names.RouteTables.All(), "all", "cache"))
+	}
+}
+
+func (s *selectionReader) readType(word string) {
+	value := s.Value(word)
+	typ, ok := routeType(value)
+	if !ok && s.Err == nil {
+		var known []string
+		for _, t := range routeTypes {
+			known = append(known, t.name)
+		}
+		s.Err = Unknown("type", value, known)
+	}
+	s.Filter.Type = typ
+}
+
+func (s *selectionReader) small(word string, t *names.Table) *uint8 {
+	n := uint8(s.named(word, t))
+	return &n
+}
+
+func (s *selectionReader) big(word string) *uint32 {
+	n := uint32(s.number(word, 1<<32-1))
+	return &n
+}
+
+// orAll takes a name, a number, or "all" for any.
+func (s *selectionReader) orAll(word string, t *names.Table) *uint8 {
+	if s.Take("all") {
+		return nil
+	}
+	return s.small(word, t)
+}
+
+func (s *selectionReader) readVia(word string) {
+	value, family := s.Value(word), s.family
+	if f, ok := addrFamily(value); ok {
+		value, family = s.Value(value), f
+	}
+	s.Via = s.prefixOf(value, family)
+}
+
+// readRealms takes [FROM/]TO; a side left open fits any.
+func (s *selectionReader) readRealms(word string) {
+	text := s.Peek()
+	s.Realms, s.RealmsMask = s.realms(word), 1<<32-1
+	if s.Realms&0xffff == 0 && strings.HasSuffix(text, "/") {
+		s.RealmsMask &^= 0xffff
+	}
+	if s.Realms>>16 == 0 && (!strings.Contains(text, "/") || text[0] == '/') {
+		s.RealmsMask &= 0xffff
+	}
+}
+
+// readBounds takes [root|match|exact] PREFIX.
+func (s *selectionReader) readBounds(root, match *Prefix) {
+	switch {
+	case s.TakeShort("root"):
+		*root = s.prefix(s.Value("root"))
+	case s.TakeShort("match"):
+		*match = s.prefix(s.Value("match"))
+	default:
+		s.TakeShort("exact")
+		*match = s.prefix(s.Value("exact"))
+		*root = *match
+	}
+}
+
+func (s *selectionReader) prefix(word string) Prefix { return s.prefixOf(word, s.family) }
+
+func (s *selectionReader) prefixOf(word string, family int) Prefix {
+	if s.Err != nil {
+		return Prefix{}
+	}
+	p, ok := parsePrefix(word, family)
+	if !ok {
+		s.failAddr(family, "prefix", word)
+	}
+	return p
+}
+
+// Fits says whether a route is one of those selected. Its table, type and link
+// are the kernel's to look for; see Filter.
+func (s RouteSelection) Fits(r rtnl.Route) bool {
+	switch {
+	case s.TOS != nil && r.TOS != *s.TOS,
+		s.Protocol != nil && r.Protocol != *s.Protocol,
+		s.Scope != nil && r.Scope != *s.Scope,
+		s.Metric != nil && r.Metric != *s.Metric,
+		s.Mark != nil && r.Mark != *s.Mark,
+		s.VRF != "" && (r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST),
+		(r.Realms^s.Realms)&s.RealmsMask != 0,
+		!s.Root.holds(r.Dst), !s.Match.within(r.Dst),
+		!s.FromRoot.holds(r.Src), !s.FromMatch.within(r.Src):
+		return false
+	}
+	return s.Via.isAddr(r.Gateway, r.Is6()) && s.Src.isAddr(r.PrefSrc, r.Is6())
+}
+
+// given says that the prefix limits anything: the words all and any do not.
+func (p Prefix) given() bool { return p.Family != 0 || p.Length }
+
+// ofFamily says whether the prefix can be compared with addresses of the family.
+func (p Prefix) ofFamily(is6 bool) bool {
+	return p.Family == 0 || (p.Family == unix.AF_INET6) == is6
+}
+
+// holds says whether dst lies within the prefix.
+func (p Prefix) holds(dst netip.Prefix) bool {
+	return !p.given() || p.ofFamily(dst.Addr().Is6()) && dst.Bits() >= p.Bits() &&
+		(!p.IsValid() || p.Masked().Contains(dst.Addr()))
+}
+
+// within says whether the prefix lies within dst.
+func (p Prefix) within(dst netip.Prefix) bool {
+	return !p.given() || p.ofFamily(dst.Addr().Is6()) && dst.Bits() <= max(p.Bits(), 0) &&
+		(dst.Bits() <= 0 || p.IsValid() && dst.Masked().Contains(p.Addr()))
+}
+
+// isAddr says whether an address lies within the prefix; one that is not there
+// counts as zero.
+func (p Prefix) isAddr(a netip.Addr, is6 bool) bool {
+	switch {
+	case !p.given():
+		return true
+	case a.IsValid():
+		is6 = a.Is6()
+	case is6:
+		a = netip.IPv6Unspecified()
+	default:
+		a = netip.IPv4Unspecified()
+	}
+	return p.ofFamily(is6) && (!p.IsValid() || p.Masked().Contains(a))
+}
