@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
@@ -31,15 +32,23 @@ func (s *session) overview() error {
 	for _, o := range objects() {
 		fmt.Fprintf(t, "  %s\t%s\n", o.name, o.usage)
 	}
-	fmt.Fprintf(t, "  help cheatsheet\twhat to type instead of ip, iptables and route\n\nOptions, any beginning of the word will do:\n")
-	for _, o := range words.OptionTable {
-		fmt.Fprintf(t, "  -%s %s\t%s\n", o.Name, o.Value, o.Usage)
-	}
+	fmt.Fprint(t, "  help cheatsheet\twhat to type instead of ip, iptables and route\n")
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(s.out, "\n", exitCodes, "\nvnet OBJECT help tells more, with examples. vnet demo shows it all, without harm.\n")
+	_, err := fmt.Fprint(s.out, "\nOptions, any beginning of the word will do:\n", optionList(), "\n", exitCodes, "\nvnet OBJECT help tells more, with examples. vnet demo shows it all, without harm.\n")
 	return err
+}
+
+// optionList explains the options, a line each.
+func optionList() string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	for _, o := range words.OptionTable {
+		fmt.Fprintf(t, "    -%s %s\t%s\n", o.Name, o.Value, o.Usage)
+	}
+	t.Flush()
+	return b.String()
 }
 
 const exitCodes = `Exit codes: 0 done; 1 something could not be done; 2 the kernel refused, or a lab file has mistakes;

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,9 @@ import (
 
 	"github.com/vnet-lab/vnet/nsfs"
 )
+
+// update writes the golden files anew: go test ./cmd/vnet -update
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestMain makes the test binary four things: vnet itself and talk, when called
 // by those names; a world (see world_test.go); and, in a sandbox, the tests.
