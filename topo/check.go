@@ -326,9 +326,4 @@ func (k *checker) deviceNames(host string) []string {
 	return names
 }
 
-// takenIn tells whether the host is an existing namespace, which may have more
-// than the lab says.
-func (k *checker) takenIn(host string) bool {
-	h, ok := k.layout.hosts[host]
-	return host == Machine || ok && k.t.Hosts[h].Namespace != ""
-}
+func (k *checker) takenIn(host string) bool { return k.layout.takenIn(host) }

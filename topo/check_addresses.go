@@ -105,33 +105,19 @@ func (k *checker) linkName(i *iface) string {
 	return i.dev
 }
 
-// A publication is one Publish where it takes effect.
-type publication struct {
-	gateway string
-	v4      bool
-	p       *Publish
-	host    string
-}
-
 // published checks that every published port has somebody to publish it, and
 // no two the same.
 func (k *checker) published() {
-	var all []publication
 	for i := range k.t.Hosts {
-		h := &k.t.Hosts[i]
-		for n := range h.Publish {
-			all = append(all, k.publications(h, &h.Publish[n])...)
-		}
-		for n := range h.Forwards {
-			all = append(all, k.forwards(h, &h.Forwards[n])...)
-		}
+		k.nobody(&k.t.Hosts[i])
 	}
+	all := k.layout.publications()
 	slices.SortStableFunc(all, func(a, b publication) int {
-		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.p.Proto, b.p.Proto), cmpBool(a.v4, b.v4), cmp.Compare(a.p.First, b.p.First))
+		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.p.Proto, b.p.Proto), cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.p.First, b.p.First))
 	})
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if b.gateway != a.gateway || b.p.Proto != a.p.Proto || b.v4 != a.v4 || b.p.First > a.p.Last {
+			if b.gateway != a.gateway || b.p.Proto != a.p.Proto || b.to.BitLen() != a.to.BitLen() || b.p.First > a.p.Last {
 				break
 			}
 			if a.p != b.p && listenMeets(a.p.Listen, b.p.Listen) {
@@ -139,16 +125,6 @@ func (k *checker) published() {
 			}
 		}
 	}
-}
-
-func cmpBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }
 
 // called names a host in a sentence.
@@ -172,72 +148,23 @@ func (k *checker) publishedTwice(a, b publication) {
 	k.badf(b.p.at, b.p.String(), "publish another port, or listen at different addresses", "port %d/%s of %s is published twice: for %s and for %s", max(a.p.First, b.p.First), b.p.Proto, called(a.gateway), a.host, b.host)
 }
 
-// publications returns where a host's published port takes effect: at its
-// gateway, for each family it has there.
-func (k *checker) publications(h *Host, p *Publish) (out []publication) {
-	for _, v4 := range []bool{true, false} {
-		if p.Listen.IsValid() && p.Listen.Is4() != v4 {
+// nobody notes the published ports of h that take effect nowhere.
+func (k *checker) nobody(h *Host) {
+	for n := range h.Publish {
+		p := &h.Publish[n]
+		if h.Name != Machine && !k.unsure && len(k.layout.publicationsOf(h, p)) == 0 {
+			k.badf(p.at, p.String(), "put the host on a network with a gateway and subnets of that family", "port %s of %s: nobody is there to publish it", p, h.Name)
+		}
+	}
+	for n := range h.Forwards {
+		p := &h.Forwards[n]
+		if p.Host != "" && !k.knownHost(p.at, p.Host, "to forward a port to") {
 			continue
 		}
-		if w, ok := k.layout.wayOut(h.Name, v4); ok {
-			out = append(out, publication{w.via, v4, p, h.Name})
+		if !k.unsure && len(k.layout.forwardsOf(h, p)) == 0 {
+			k.badf(p.at, p.String(), fmt.Sprintf("%s and the one it listens at must be of one family", or(p.Host, p.To.String())), "port %s of router %s leads to no address", p, h.Name)
 		}
 	}
-	if len(out) == 0 && h.Name != Machine && !k.unsure {
-		k.badf(p.at, p.String(), "put the host on a network with a gateway and subnets of that family", "port %s of %s: nobody is there to publish it", p, h.Name)
-	}
-	return out
-}
-
-// forwards returns where a router's forwarded port takes effect: with itself,
-// for each family that its target has.
-func (k *checker) forwards(h *Host, p *Publish) (out []publication) {
-	if p.Host != "" && !k.knownHost(p.at, p.Host, "to forward a port to") {
-		return nil
-	}
-	for _, v4 := range []bool{true, false} {
-		if p.Listen.IsValid() && p.Listen.Is4() != v4 {
-			continue
-		}
-		if a := k.layout.forwardTo(h.Name, p, v4); a.IsValid() {
-			out = append(out, publication{h.Name, v4, p, p.Host})
-		}
-	}
-	if len(out) == 0 && !k.unsure {
-		k.badf(p.at, p.String(), fmt.Sprintf("%s and the one it listens at must be of one family", or2(p.Host, p.To.String())), "port %s of router %s leads to no address", p, h.Name)
-	}
-	return out
-}
-
-func or2(s, other string) string {
-	if s != "" {
-		return s
-	}
-	return other
-}
-
-// forwardTo returns the address of the family that a forwarded port of the
-// router leads to: the target's on a link they share, or else its first.
-func (l *layout) forwardTo(router string, p *Publish, v4 bool) netip.Addr {
-	if p.Host == "" {
-		if p.To.Is4() == v4 {
-			return p.To
-		}
-		return netip.Addr{}
-	}
-	var first netip.Addr
-	for _, a := range l.addrsOf(p.Host) {
-		if a.Is4() != v4 {
-			continue
-		}
-		if l.facing(router, "", a) != nil {
-			return a
-		}
-		if !first.IsValid() {
-			first = a
-		}
-	}
-	return first
 }
 
 // expectations checks that facts speak of who and what there is.
@@ -272,7 +199,7 @@ func (k *checker) reachable(x *Expectation) {
 			return
 		}
 	}
-	k.badf(x.at, "", "give both of them addresses of one family", "%s and %s have no addresses to reach each other by", x.From, or2(x.To, x.Addr.String()))
+	k.badf(x.at, "", "give both of them addresses of one family", "%s and %s have no addresses to reach each other by", x.From, or(x.To, x.Addr.String()))
 }
 
 // families tells whether the host has IPv4 and IPv6 addresses.

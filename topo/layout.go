@@ -366,8 +366,9 @@ func (l *layout) mtuOf(i *iface) int {
 
 const defaultMTU = 1500
 
-func or(v, other int) int {
-	if v != 0 {
+// or returns v, or other where v is not set.
+func or[T comparable](v, other T) T {
+	if v != *new(T) {
 		return v
 	}
 	return other

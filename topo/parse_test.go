@@ -128,7 +128,7 @@ func TestWords(t *testing.T) {
 	} {
 		t.Run(c.kind+" "+c.in, func(t *testing.T) {
 			got, err := c.parse(c.in)
-			if want := or2(c.out, c.in); err != nil || got != want {
+			if want := or(c.out, c.in); err != nil || got != want {
 				t.Fatalf("read as %q (%v), want %q", got, err, want)
 			}
 			if again, err := c.parse(got); err != nil || again != got {
