@@ -1,0 +1,317 @@
+package topo
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// GraphFormats are the formats that Graph knows.
+var GraphFormats = []string{"ascii", "mermaid", "dot", "svg"}
+
+// Graph draws the lab: hosts, switches, cables, addresses. The formats are
+// those of [GraphFormats]: ascii for a terminal, mermaid for Markdown, dot for
+// Graphviz, svg for eyes. Many hosts of one kind on one switch are drawn as
+// one. Another format is an error.
+func Graph(t Topology, format string) ([]byte, error) {
+	d := newDrawing(&t)
+	switch format {
+	case "ascii":
+		return d.ascii(), nil
+	case "mermaid":
+		return d.mermaid(), nil
+	case "dot":
+		return d.dot(), nil
+	case "svg":
+		return d.svg(), nil
+	}
+	return nil, fmt.Errorf("no graph format %q: %s", format, didYouMean(format, GraphFormats))
+}
+
+// A drawing is a lab as boxes and lines, before it has places.
+type drawing struct {
+	name  string
+	nodes []drawnNode
+	edges []drawnEdge
+	index map[string]int // nodes by kind and name
+}
+
+type nodeKind int
+
+const (
+	hostNode nodeKind = iota
+	routerNode
+	machineNode
+	switchNode
+	worldNode // what an uplink leads to
+)
+
+// A drawnNode is a box: a name and what is written below it.
+type drawnNode struct {
+	kind   nodeKind
+	name   string
+	lines  []string
+	hosts  int  // how many hosts it stands for; 0 means one
+	dashed bool // not the lab's own: a namespace taken in
+}
+
+// A drawnEdge is a line between two boxes.
+type drawnEdge struct {
+	a, b  int
+	label string
+	bad   bool // impaired
+}
+
+// mostAlike is how many hosts on a switch are drawn one by one.
+const mostAlike = 8
+
+func newDrawing(t *Topology) *drawing {
+	l, _ := newLayout(t)
+	d := &drawing{name: t.Name, index: map[string]int{}}
+	for n := range t.Networks {
+		if sw := &l.ifaces[l.on[n][0]]; sw.host == Machine && len(sw.addrs) > 0 {
+			d.node(machineNode, Machine, l.hostLines(Machine))
+		}
+		d.node(switchNode, t.Networks[n].Name, t.Networks[n].lines())
+	}
+	for _, n := range l.of[Machine] {
+		if !l.ifaces[n].isSwitch() {
+			d.node(machineNode, Machine, l.hostLines(Machine))
+		}
+	}
+	alike := l.alike()
+	for i := range t.Hosts {
+		h := &t.Hosts[i]
+		if group := alike[h.Name]; len(group) > 0 {
+			d.group(group, h, l)
+		} else if h.Name != Machine {
+			d.host(h, l)
+		}
+	}
+	d.connect(l, alike)
+	return d
+}
+
+// node returns the box of that kind and name, making it if need be.
+func (d *drawing) node(kind nodeKind, name string, lines []string) int {
+	key := name
+	if kind == switchNode || kind == worldNode {
+		key = fmt.Sprint(kind, " ", name)
+	}
+	if n, ok := d.index[key]; ok {
+		return n
+	}
+	d.nodes = append(d.nodes, drawnNode{kind: kind, name: name, lines: lines})
+	d.index[key] = len(d.nodes) - 1
+	return len(d.nodes) - 1
+}
+
+func (d *drawing) host(h *Host, l *layout) {
+	kind := hostNode
+	if l.forwards(h) {
+		kind = routerNode
+	}
+	n := d.node(kind, h.Name, l.hostLines(h.Name))
+	d.nodes[n].dashed = h.Namespace != ""
+}
+
+// group draws the hosts of a group as one box, when its first comes.
+func (d *drawing) group(group []string, h *Host, l *layout) {
+	if group[0] != h.Name {
+		return
+	}
+	last := group[len(group)-1]
+	n := d.node(hostNode, group[0]+" … "+last, nil)
+	d.index[h.Name] = n
+	d.nodes[n].hosts = len(group)
+	from, to := l.hostLines(h.Name), l.hostLines(last)
+	d.nodes[n].lines = []string{fmt.Sprintf("%d hosts", len(group))}
+	for i, line := range from {
+		if i < len(to) && to[i] != line {
+			line += " …"
+		}
+		d.nodes[n].lines = append(d.nodes[n].lines, line)
+	}
+}
+
+// alike returns, for each host that is drawn together with others, all of
+// them: hosts with one port on the same network and nothing else.
+func (l *layout) alike() map[string][]string {
+	byNet := map[int][]string{}
+	for i := range l.t.Hosts {
+		h := &l.t.Hosts[i]
+		of := l.of[h.Name]
+		if len(of) == 1 && l.ifaces[of[0]].att != nil && h.Namespace == "" && len(h.Publish) == 0 && !l.forwards(h) {
+			byNet[l.ifaces[of[0]].net] = append(byNet[l.ifaces[of[0]].net], h.Name)
+		}
+	}
+	out := map[string][]string{}
+	for _, group := range byNet {
+		if len(group) > mostAlike {
+			for _, name := range group {
+				out[name] = group
+			}
+		}
+	}
+	return out
+}
+
+// forwards tells whether the host forwards packets: told to, or as a gateway.
+func (l *layout) forwards(h *Host) bool {
+	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
+		return true
+	}
+	for n := range l.t.Networks {
+		if l.t.gatewayOf(n) == h.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// connect draws the lines: ports, cables, uplinks.
+func (d *drawing) connect(l *layout, alike map[string][]string) {
+	for n := range l.ifaces {
+		i := &l.ifaces[n]
+		if group := alike[i.host]; len(group) > 0 && group[0] != i.host {
+			continue
+		}
+		host, drawn := d.index[i.host]
+		switch {
+		case !drawn:
+		case i.isSwitch():
+			if i.host != Machine || len(i.addrs) > 0 {
+				d.edge(host, d.switchOf(l, i.net), "", false)
+			}
+		case i.att != nil:
+			d.edge(host, d.switchOf(l, i.net), portLabel(i.att), i.att.Impair != Impairment{})
+		case i.cable != nil && i.end == 0:
+			d.edge(host, d.index[i.cable.Ends[1].Host], cableLabel(i.cable), i.cable.Impair != Impairment{})
+		case i.made != nil:
+			d.tunnel(l, i, host)
+		}
+	}
+	for n := range l.t.Networks {
+		if up := l.t.Networks[n].Uplink; up != "" {
+			d.edge(d.switchOf(l, n), d.node(worldNode, up, []string{"uplink"}), "", false)
+		}
+	}
+}
+
+// tunnel draws a vxlan to the host of the lab that is its other end, once.
+func (d *drawing) tunnel(l *layout, i *iface, host int) {
+	for n := range l.ifaces {
+		far, drawn := d.index[l.ifaces[n].host]
+		if drawn && i.made.Remote.IsValid() && holds(&l.ifaces[n], i.made.Remote) {
+			label := fmt.Sprint(i.made.Kind, " ", i.made.ID)
+			if !slices.Contains(d.edges, drawnEdge{far, host, label, false}) {
+				d.edge(host, far, label, false)
+			}
+		}
+	}
+}
+
+func (d *drawing) switchOf(l *layout, net int) int {
+	return d.node(switchNode, l.t.Networks[net].Name, nil)
+}
+
+func (d *drawing) edge(a, b int, label string, bad bool) {
+	d.edges = append(d.edges, drawnEdge{a, b, label, bad})
+}
+
+func portLabel(a *Attachment) string {
+	var words []string
+	if a.VLAN != 0 {
+		words = append(words, fmt.Sprint("vlan ", a.VLAN))
+	}
+	if len(a.VLANs) > 0 {
+		words = append(words, "vlans "+strings.Trim(fmt.Sprint(a.VLANs), "[]"))
+	}
+	return strings.Join(append(words, a.Impair.words()...), ", ")
+}
+
+func cableLabel(c *Cable) string {
+	var words []string
+	if c.MTU != 0 {
+		words = append(words, fmt.Sprint("mtu ", c.MTU))
+	}
+	return strings.Join(append(words, c.Impair.words()...), ", ")
+}
+
+func (i Impairment) words() (words []string) {
+	if i.Delay > 0 {
+		delay := i.Delay.String()
+		if i.Jitter > 0 {
+			delay += " ± " + i.Jitter.String()
+		}
+		words = append(words, delay)
+	}
+	if i.Loss > 0 {
+		words = append(words, fmt.Sprintf("%g%% lost", i.Loss))
+	}
+	if i.Rate > 0 {
+		words = append(words, formatRate(i.Rate))
+	}
+	return words
+}
+
+// lines are what is written below a switch's name.
+func (n *Network) lines() (lines []string) {
+	lines = append(lines, prefixTexts(n.Subnets)...)
+	var words []string
+	add := func(on bool, word string) {
+		if on {
+			words = append(words, word)
+		}
+	}
+	add(n.NAT || len(n.NATTo) > 0, "nat")
+	add(n.Routed, "routed")
+	add(n.STP, "stp")
+	add(n.VLANFiltering, "vlans")
+	add(n.IsolateHosts, "hosts isolated")
+	add(len(n.IsolateFrom) > 0, "not to "+strings.Join(n.IsolateFrom, ", "))
+	add(n.MTU != 0, fmt.Sprint("mtu ", n.MTU))
+	if len(words) > 0 {
+		lines = append(lines, strings.Join(words, ", "))
+	}
+	return lines
+}
+
+// hostLines are what is written below a host's name: its devices with their
+// addresses, then what is particular of it.
+func (l *layout) hostLines(host string) (lines []string) {
+	for _, n := range l.of[host] {
+		i := &l.ifaces[n]
+		if host == Machine && i.isSwitch() && len(i.addrs) == 0 {
+			continue
+		}
+		for k, p := range i.addrs {
+			dev := i.dev
+			if k > 0 {
+				dev = strings.Repeat(" ", len(dev))
+			}
+			lines = append(lines, dev+"  "+p.String())
+		}
+		if len(i.addrs) == 0 {
+			lines = append(lines, i.dev)
+		}
+	}
+	n, ok := l.hosts[host]
+	if !ok {
+		return lines
+	}
+	h := &l.t.Hosts[n]
+	if h.Namespace != "" {
+		lines = append(lines, "is "+h.Namespace)
+	}
+	if len(h.Aliases) > 0 {
+		lines = append(lines, "aka "+strings.Join(h.Aliases, ", "))
+	}
+	if len(h.NAT) > 0 {
+		lines = append(lines, "nat "+joined(h.NAT))
+	}
+	for _, p := range slices.Concat(h.Publish, h.Forwards) {
+		lines = append(lines, "port "+p.String())
+	}
+	return lines
+}

@@ -1,0 +1,172 @@
+package topo
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/xml"
+	"fmt"
+	"slices"
+)
+
+// colours of the kinds of boxes, in every format that has colours.
+var colours = [...]struct{ fill, line string }{
+	hostNode:    {"#ffffff", "#4a6fa5"},
+	routerNode:  {"#fff3df", "#c9831a"},
+	machineNode: {"#e9edf2", "#3c4a5a"},
+	switchNode:  {"#e3f4ee", "#2e8b6d"},
+	worldNode:   {"#f3e9f7", "#8a4fa3"},
+}
+
+const (
+	charW  = 7.3 // of the 12 px monospace text
+	boldW  = 8.4 // of the 14 px name
+	lineH  = 16
+	padX   = 14
+	padY   = 10
+	stack  = 5 // how far the boxes of a group show behind one another
+	slotMy = 16
+)
+
+// svg draws the lab as a picture that needs nothing but itself.
+func (d *drawing) svg() []byte {
+	p := d.place(measure)
+	var b bytes.Buffer
+	title := int(float64(width(d.name))*10) + 2*margin
+	p.size[0] = max(p.size[0], title)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="ui-sans-serif, system-ui, Helvetica, Arial, sans-serif">`+"\n", p.size[0], p.size[1], p.size[0], p.size[1])
+	b.WriteString(`<rect width="100%" height="100%" fill="#ffffff"/>` + "\n")
+	fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="18" font-weight="600" fill="#1c2733">%s</text>`+"\n", margin, margin+14, escapeXML(d.name))
+	p.drawEdges(&b)
+	for n := range p.nodes {
+		p.drawNode(&b, n)
+	}
+	b.WriteString("</svg>\n")
+	return b.Bytes()
+}
+
+// measure tells how large a node's box must be for its text.
+func measure(n *drawnNode) (w, h int) {
+	wide := float64(width(n.name)) * boldW
+	for _, line := range n.lines {
+		wide = max(wide, float64(width(line))*charW)
+	}
+	w, h = int(wide)+2*padX, lineH+2*padY+len(n.lines)*lineH
+	if n.kind == switchNode {
+		w += 2 * padX // its ends are round
+	}
+	if n.hosts > 1 {
+		w, h = w+2*stack, h+2*stack
+	}
+	return max(w, 84), h
+}
+
+func (p *placed) drawNode(b *bytes.Buffer, n int) {
+	node, c := &p.nodes[n], colours[p.nodes[n].kind]
+	x, y, w, h := p.x[n], p.y[n], p.w[n], p.h[n]
+	round := 8
+	switch node.kind {
+	case switchNode:
+		round = min(h/2, 26)
+	case machineNode:
+		round = 3
+	}
+	dash := ""
+	if node.dashed {
+		dash = ` stroke-dasharray="6 4"`
+	}
+	box := func(x, y, w, h int) {
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" rx="%d" fill="%s" stroke="%s" stroke-width="1.6"%s/>`+"\n", x, y, w, h, round, c.fill, c.line, dash)
+	}
+	if node.hosts > 1 {
+		w, h = w-2*stack, h-2*stack
+		box(x+2*stack, y+2*stack, w, h)
+		box(x+stack, y+stack, w, h)
+	}
+	box(x, y, w, h)
+	fmt.Fprintf(b, `<text x="%d" y="%d" font-size="14" font-weight="600" text-anchor="middle" fill="%s">%s</text>`+"\n", x+w/2, y+padY+13, c.line, escapeXML(node.name))
+	left := x + (w-p.textWidth(n))/2
+	for i, line := range node.lines {
+		fmt.Fprintf(b, `<text x="%d" y="%d" font-size="12" xml:space="preserve" font-family="ui-monospace, SFMono-Regular, Menlo, DejaVu Sans Mono, monospace" fill="#33414f">%s</text>`+"\n", left, y+padY+lineH*(i+2)-3, escapeXML(line))
+	}
+}
+
+func (p *placed) textWidth(n int) int {
+	wide := 0
+	for _, line := range p.nodes[n].lines {
+		wide = max(wide, width(line))
+	}
+	return int(float64(wide) * charW)
+}
+
+// drawEdges draws the lines, each from a slot of its own on the box's edge.
+func (p *placed) drawEdges(b *bytes.Buffer) {
+	slots := p.slots()
+	for k, e := range p.edges {
+		if e.a == e.b {
+			continue
+		}
+		a, z := e.a, e.b
+		if p.row[a] > p.row[z] {
+			a, z = z, a
+		}
+		x1, x2 := slots[slot{k, a}], slots[slot{k, z}]
+		y1, y2 := p.y[a]+p.h[a], p.y[z]
+		path := fmt.Sprintf("M%d %d C%d %d %d %d %d %d", x1, y1, x1, y1+gapY/2, x2, y2-gapY/2, x2, y2)
+		lx, ly := (x1+x2)/2, (y1+y2)/2
+		if p.row[a] == p.row[z] {
+			y2 = p.y[z] + p.h[z]
+			low := max(y1, y2) + gapY*3/5
+			path = fmt.Sprintf("M%d %d C%d %d %d %d %d %d", x1, y1, x1, low, x2, low, x2, y2)
+			ly = (max(y1, y2) + 3*low) / 4
+		}
+		dash, colour := "", "#5b6b7b"
+		if e.bad {
+			dash, colour = ` stroke-dasharray="5 4"`, "#c0392b"
+		}
+		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.6"%s/>`+"\n", path, colour, dash)
+		if e.label != "" {
+			fmt.Fprintf(b, `<text x="%d" y="%d" font-size="11" text-anchor="middle" fill="%s" stroke="#ffffff" stroke-width="4" paint-order="stroke">%s</text>`+"\n", lx, ly+4, colour, escapeXML(e.label))
+		}
+	}
+}
+
+// A slot is where an edge leaves a node.
+type slot struct{ edge, node int }
+
+// slots spreads the ends of the lines over the lower and upper edges of the
+// boxes, in the order of where they lead.
+func (p *placed) slots() map[slot]int {
+	type end struct{ edge, far int }
+	lower, upper := make([][]end, len(p.nodes)), make([][]end, len(p.nodes))
+	for k, e := range p.edges {
+		for _, ends := range [][2]int{{e.a, e.b}, {e.b, e.a}} {
+			n, far := ends[0], ends[1]
+			if p.row[far] >= p.row[n] {
+				lower[n] = append(lower[n], end{k, far})
+			} else {
+				upper[n] = append(upper[n], end{k, far})
+			}
+		}
+	}
+	out := map[slot]int{}
+	for _, side := range [][][]end{lower, upper} {
+		for n, ends := range side {
+			slices.SortStableFunc(ends, func(a, b end) int {
+				return cmp.Compare(p.x[a.far]+p.w[a.far]/2, p.x[b.far]+p.w[b.far]/2)
+			})
+			step := min(slotMy, (p.w[n]-2*padX)/max(len(ends), 1))
+			x := p.x[n] + p.w[n]/2 - step*(len(ends)-1)/2
+			for i, e := range ends {
+				out[slot{e.edge, n}] = x + i*step
+			}
+		}
+	}
+	return out
+}
+
+func escapeXML(s string) string {
+	var b bytes.Buffer
+	// Writing into memory has no way to fail.
+	_ = xml.EscapeText(&b, []byte(s))
+	return b.String()
+}
