@@ -32,6 +32,14 @@ func (d *drawing) place(measure func(*drawnNode) (w, h int)) *placed {
 	for i := range d.nodes {
 		p.w[i], p.h[i] = measure(&d.nodes[i])
 	}
+	near := d.neighbours()
+	for _, e := range d.edges {
+		for _, end := range []int{e.a, e.b} {
+			if len(near[end]) == 1 { // the label stands over it
+				p.w[end] = max(p.w[end], width(e.label)*7)
+			}
+		}
+	}
 	left := margin
 	for _, part := range p.parts() {
 		p.rows = nil

@@ -112,12 +112,12 @@ func (p *placed) drawEdges(b *bytes.Buffer) {
 		x1, x2 := slots[slot{k, a}], slots[slot{k, z}]
 		y1, y2 := p.y[a]+p.h[a], p.y[z]
 		path := fmt.Sprintf("M%d %d C%d %d %d %d %d %d", x1, y1, x1, y1+gapY/2, x2, y2-gapY/2, x2, y2)
-		lx, ly := (x1+x2)/2, (y1+y2)/2
+		lx, ly := between(x1, x1, x2, x2), between(y1, y1+gapY/2, y2-gapY/2, y2)
 		if p.row[a] == p.row[z] {
 			y2 = p.y[z] + p.h[z]
 			low := max(y1, y2) + gapY*3/5
 			path = fmt.Sprintf("M%d %d C%d %d %d %d %d %d", x1, y1, x1, low, x2, low, x2, y2)
-			ly = (max(y1, y2) + 3*low) / 4
+			lx, ly = (x1+x2)/2, (max(y1, y2)+3*low)/4
 		}
 		dash, colour := "", "#5b6b7b"
 		if e.bad {
@@ -128,6 +128,13 @@ func (p *placed) drawEdges(b *bytes.Buffer) {
 			fmt.Fprintf(b, `<text x="%d" y="%d" font-size="11" text-anchor="middle" fill="%s" stroke="#ffffff" stroke-width="4" paint-order="stroke">%s</text>`+"\n", lx, ly+4, colour, escapeXML(e.label))
 		}
 	}
+}
+
+// between is where on a line its label stands: nearer to the lower end, where
+// lines are farther apart.
+func between(a, b, c, d int) int {
+	const t, u = 0.66, 0.34
+	return int(u*u*u*float64(a) + 3*u*u*t*float64(b) + 3*u*t*t*float64(c) + t*t*t*float64(d))
 }
 
 // A slot is where an edge leaves a node.
