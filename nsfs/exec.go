@@ -17,8 +17,8 @@ const etcDir = "/etc/netns"
 
 // Exec replaces the process by a program that runs inside the namespace called
 // name: same pid, and signals reach it. /sys shows that namespace, and each file
-// of /etc/netns/NAME stands in for the one of that name in /etc. On success it
-// does not return.
+// of /etc/netns/NAME stands in for the one of that name in /etc, if there is one.
+// On success it does not return.
 func Exec(name string, argv, env []string) error {
 	ns, err := Open(name)
 	if err != nil {
@@ -26,19 +26,44 @@ func Exec(name string, argv, env []string) error {
 	}
 	defer ns.Close()
 	return onThread(func() error {
-		if err := enter(ns); err != nil {
+		if err := furnishFor(ns, name); err != nil {
 			return err
 		}
-		if err := privateMounts(name); err != nil {
-			return err
-		}
-		// Looked up inside, as execvp(3) would.
-		path, err := exec.LookPath(argv[0])
+		path, err := exec.LookPath(argv[0]) // inside, as execvp(3) would
 		if err != nil {
 			return err
 		}
 		return &fs.PathError{Op: "exec", Path: path, Err: unix.Exec(path, argv, env)}
 	})
+}
+
+// Run runs a program as [Exec] does, but beside this process, and waits for it.
+// The error is that of [exec.Cmd.Run].
+func Run(name string, cmd *exec.Cmd) error {
+	ns, err := Open(name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return onThread(func() error {
+		if err := furnishFor(ns, name); err != nil {
+			return err
+		}
+		// A child begins where the thread is that starts it.
+		if cmd.Path, cmd.Err = exec.LookPath(cmd.Args[0]); cmd.Err != nil {
+			return cmd.Err
+		}
+		return cmd.Run()
+	})
+}
+
+// furnishFor moves the calling thread, which its caller throws away, into the
+// namespace ns called name, with a view of the file system to go with it.
+func furnishFor(ns *os.File, name string) error {
+	if err := enter(ns); err != nil {
+		return err
+	}
+	return privateMounts(name)
 }
 
 // privateMounts gives the calling thread its own view of the file system for
@@ -84,7 +109,8 @@ func bindEtc(name string) error {
 	}
 	for _, f := range files {
 		from, to := filepath.Join(dir, f.Name()), filepath.Join("/etc", f.Name())
-		if err := unix.Mount(from, to, "none", unix.MS_BIND, ""); err != nil {
+		err := unix.Mount(from, to, "none", unix.MS_BIND, "")
+		if err != nil && err != unix.ENOENT { // nothing in /etc to stand in for
 			return &fs.PathError{Op: "bind " + from + " on", Path: to, Err: err}
 		}
 	}

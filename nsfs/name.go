@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,9 @@ const Dir = "/run/netns"
 
 // maxName is NAME_MAX of <linux/limits.h>, in bytes.
 const maxName = 255
+
+// maxMounts bounds how many mounts on one name are taken off it.
+const maxMounts = 64
 
 // ErrName says that a namespace cannot be called that.
 var ErrName = errors.New("not a name for a network namespace")
@@ -48,6 +52,9 @@ func Attach(ns *os.File, name string) error {
 	if err := checkNew(name); err != nil {
 		return err
 	}
+	if !isNetNS(int(ns.Fd())) {
+		return &fs.PathError{Op: "name network namespace", Path: ns.Name(), Err: ErrNotNamespace}
+	}
 	if err := prepareDir(); err != nil {
 		return err
 	}
@@ -74,12 +81,17 @@ func Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	// EINVAL: not a mount point, only a left-over file. ENOENT is unlink's to say.
-	err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	if err != nil && err != unix.EINVAL && err != unix.ENOENT {
-		return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
+	for range maxMounts {
+		// EINVAL: not a mount point, only a left-over file. ENOENT is unlink's to say.
+		err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if err != nil && err != unix.EINVAL && err != unix.ENOENT {
+			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
+		}
+		if err = unix.Unlink(path); err != unix.EBUSY { // busy: mounted more than once
+			break
+		}
 	}
-	if err := unix.Unlink(path); err != nil {
+	if err != nil {
 		return &fs.PathError{Op: "remove network namespace file", Path: path, Err: err}
 	}
 	return nil
@@ -140,6 +152,9 @@ func checkNew(name string) error {
 	}
 	if name[0] == '-' {
 		return fmt.Errorf("%w: %q begins with a dash", ErrName, name)
+	}
+	if !utf8.ValidString(name) {
+		return fmt.Errorf("%w: %q is not UTF-8", ErrName, name)
 	}
 	for _, r := range name {
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) {

@@ -1,0 +1,244 @@
+package nsfs_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// TestEvilNames: no name leads out of the folder, and none is made that bites
+// its user later.
+func TestEvilNames(t *testing.T) {
+	fresh(t)
+	ns := add(t, "red")
+	outside := filepath.Join(filepath.Dir(nsfs.Dir), "outside")
+	if err := os.WriteFile(outside, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(outside)
+	for _, tt := range []struct{ name, want string }{
+		{"", "not a name for a network namespace: it is empty"},
+		{".", `not a name for a network namespace: "."`},
+		{"..", `not a name for a network namespace: ".."`},
+		{"../outside", `not a name for a network namespace: "../outside"`},
+		{"/run/outside", `not a name for a network namespace: "/run/outside"`},
+		{"red/", `not a name for a network namespace: "red/"`},
+		{"a\x00b", `not a name for a network namespace: "a\x00b"`},
+		{strings.Repeat("x", 256), `not a name for a network namespace: "` + strings.Repeat("x", 32) + `…" has 256 bytes, of at most 255`},
+	} {
+		_, openErr := nsfs.Open(tt.name)
+		for what, err := range map[string]error{
+			"Add": nsfs.Add(tt.name), "Attach": nsfs.Attach(ns, tt.name), "Remove": nsfs.Remove(tt.name),
+			"Open": openErr, "Run": nsfs.Run(tt.name, exec.Command("true")),
+		} {
+			if !errors.Is(err, nsfs.ErrName) || err.Error() != tt.want {
+				t.Errorf("%s(%.40q): %v", what, tt.name, err)
+			}
+		}
+	}
+	// Others may have made these; so they can be used, but not made.
+	for _, name := range []string{"-n", "a b", "tab\t", "line\n", "\x1b[31mred", "bad\xffutf8", " "} {
+		if err := nsfs.Add(name); !errors.Is(err, nsfs.ErrName) {
+			t.Errorf("Add(%q): %v", name, err)
+		}
+	}
+	ip(t, "netns add -n")
+	if !names(t)["-n"] {
+		t.Error("a name with a dash is not listed")
+	}
+	if err := nsfs.Remove("-n"); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{strings.Repeat("x", 255), "ünïcode", "a.b", "a:b", "a=b", "..."} {
+		if err := nsfs.Add(name); err != nil {
+			t.Errorf("Add(%.20q): %v", name, err)
+		}
+	}
+	if b, err := os.ReadFile(outside); string(b) != "precious" {
+		t.Errorf("a file outside was touched: %q, %v", b, err)
+	}
+}
+
+func TestTakenAndAbsent(t *testing.T) {
+	fresh(t)
+	add(t, "red")
+	for _, tt := range []struct {
+		what string
+		err  error
+		is   error
+		want string
+	}{
+		{"a second red", nsfs.Add("red"), fs.ErrExist, "create network namespace file /run/netns/red: file exists"},
+		{"open nothing", second(nsfs.Open("blue")), fs.ErrNotExist, "open network namespace /run/netns/blue: no such file or directory"},
+		{"remove nothing", nsfs.Remove("blue"), fs.ErrNotExist, "remove network namespace file /run/netns/blue: no such file or directory"},
+		{"open no process", second(nsfs.OpenPid(1 << 30)), fs.ErrNotExist, "open network namespace /proc/1073741824/ns/net: no such file or directory"},
+		{"name a plain file", attachFile(t, "/dev/null"), nsfs.ErrNotNamespace, "name network namespace /dev/null: not a network namespace"},
+		{"open another kind", second(nsfs.OpenPath("/proc/self/ns/mnt")), nsfs.ErrNotNamespace, "open network namespace /proc/self/ns/mnt: not a network namespace"},
+	} {
+		if !errors.Is(tt.err, tt.is) || tt.err.Error() != tt.want {
+			t.Errorf("%s: %v\nwant %s", tt.what, tt.err, tt.want)
+		}
+	}
+	if got := names(t); len(got) != 1 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func second(f *os.File, err error) error {
+	if err == nil {
+		f.Close()
+	}
+	return err
+}
+
+func attachFile(t *testing.T, path string) error {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return nsfs.Attach(f, "blue")
+}
+
+// TestStale: what a crash or another program left under a name is told apart,
+// and can be removed.
+func TestStale(t *testing.T) {
+	fresh(t)
+	ns := add(t, "red")
+	file := func(name string) string { return filepath.Join(nsfs.Dir, name) }
+	if err := os.WriteFile(file("plain"), nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(file("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{
+		"link": "/proc/self/ns/net", "uts": "/proc/self/ns/uts", "dangling": "/nowhere", "process": "/proc/1073741824/ns/net",
+	} {
+		if err := os.Symlink(target, file(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]bool{"red": true, "link": true, "plain!": true, "fifo!": true, "uts!": true, "dangling!": true, "process!": true}
+	got := names(t)
+	for name := range want {
+		if !got[name] {
+			t.Errorf("%s is not listed so: %v", name, got)
+		}
+	}
+	for _, name := range []string{"plain", "fifo", "uts"} {
+		if _, err := nsfs.Open(name); !errors.Is(err, nsfs.ErrNotNamespace) {
+			t.Errorf("Open(%s): %v", name, err)
+		}
+		if err := nsfs.Add(name); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("Add(%s): %v", name, err)
+		}
+	}
+	link, err := nsfs.Open("link")
+	if err != nil {
+		t.Fatalf("a symbolic link to a namespace: %v", err)
+	}
+	defer link.Close()
+	if identity(t, link) == identity(t, ns) {
+		t.Error("the link leads to red")
+	}
+	for _, name := range []string{"red", "link", "plain", "fifo", "uts", "dangling", "process"} {
+		if err := nsfs.Remove(name); err != nil {
+			t.Errorf("Remove(%s): %v", name, err)
+		}
+	}
+	if _, err := os.Stat("/proc/self/ns/net"); err != nil {
+		t.Errorf("what a link led to was touched: %v", err)
+	}
+}
+
+// TestMountedTwice: a name goes at once, however many mounts are on it.
+func TestMountedTwice(t *testing.T) {
+	fresh(t)
+	ns := add(t, "red")
+	path := filepath.Join(nsfs.Dir, "red")
+	for range 3 {
+		if err := unix.Mount(ns.Name(), path, "none", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nsfs.Remove("red"); err != nil {
+		t.Error(err)
+	}
+	if len(mounts(t)) != 1 || len(names(t)) != 0 {
+		t.Errorf("left: %v %v", mounts(t), names(t))
+	}
+}
+
+// TestFullDisk: with no room for the name, the error says so and nothing is left.
+func TestFullDisk(t *testing.T) {
+	fresh(t)
+	run := filepath.Dir(nsfs.Dir)
+	if err := unix.Mount("tmpfs", run, "tmpfs", 0, "nr_inodes=2"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(run, unix.MNT_DETACH)
+	err := nsfs.Add("red") // the folder takes the last inode
+	if !errors.Is(err, unix.ENOSPC) || err.Error() != "create network namespace file /run/netns/red: no space left on device" {
+		t.Errorf("Add: %v", err)
+	}
+	if got := names(t); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+	if len(mounts(t)) != 1 {
+		t.Error("mounts left behind")
+	}
+	unix.Unmount(nsfs.Dir, unix.MNT_DETACH)
+}
+
+// TestNoPermission runs itself as root of another user namespace, who owns
+// nothing here.
+func TestNoPermission(t *testing.T) {
+	if os.Getenv("NSFS_STRANGER") != "" {
+		stranger(t)
+		return
+	}
+	fresh(t)
+	add(t, "red")
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestNoPermission$", "-test.v")
+	cmd.Env = append(os.Environ(), "NSFS_STRANGER=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if got := names(t); !got["red"] || len(got) != 1 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func stranger(t *testing.T) {
+	add := nsfs.Add("blue")
+	ns, openErr := nsfs.Open("red")
+	if openErr != nil {
+		t.Fatalf("red cannot be looked at: %v", openErr)
+	}
+	defer ns.Close()
+	for what, err := range map[string]error{
+		"add": add, "remove": nsfs.Remove("red"), "run": nsfs.Run("red", exec.Command("true")),
+		"do": nsfs.Do(ns, func() error { return nil }),
+	} {
+		if !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: %v is not fs.ErrPermission", what, err)
+		}
+	}
+}
