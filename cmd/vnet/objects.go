@@ -26,7 +26,9 @@ type object struct {
 // objects are tried in this order, which is ip(8)'s where it has them: the first
 // one that a word abbreviates is meant.
 func objects() []object {
-	return []object{}
+	return []object{
+		routeObject(), netnsObject(),
+	}
 }
 
 // object finds the object that the first word names and hands it the rest.

@@ -92,7 +92,7 @@ func Routes(w io.Writer, routes []rtnl.Route, s RouteStyle) error {
 func (s RouteStyle) route(r rtnl.Route) members {
 	var m members
 	if r.Type != unix.RTN_UNICAST || s.Details > 0 {
-		m.add("type", RouteType(r.Type), "%s ")
+		m.add("type", s.routeType(r.Type), "%s ")
 	}
 	m.add("dst", routePrefix(r.Dst), "%s ")
 	if r.Src.IsValid() {

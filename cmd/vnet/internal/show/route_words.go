@@ -18,9 +18,9 @@ var routeTypes = [...]string{
 	"unreachable", "prohibit", "throw", "nat", "xresolve",
 }
 
-// RouteType is the word for a route's type.
-func RouteType(typ uint8) string {
-	if int(typ) < len(routeTypes) {
+// routeType is the word for a route's type.
+func (s Style) routeType(typ uint8) string {
+	if int(typ) < len(routeTypes) && !s.Numeric {
 		return routeTypes[typ]
 	}
 	return strconv.Itoa(int(typ))

@@ -18,6 +18,8 @@ type RouteSelection struct {
 	// Dev is the link that the route goes through, InDev the one that packets
 	// came in through; "" is any.
 	Dev, InDev string
+	// InLink is the index of InDev, once it is known.
+	InLink uint32
 	// VRF is the one whose table is meant; "" is none.
 	VRF string
 	// Any says that a word was there at all.
@@ -193,6 +195,7 @@ func (s RouteSelection) Fits(r rtnl.Route) bool {
 		s.Scope != nil && r.Scope != *s.Scope,
 		s.Metric != nil && r.Metric != *s.Metric,
 		s.Mark != nil && r.Mark != *s.Mark,
+		s.InLink != 0 && r.InLink != s.InLink,
 		s.VRF != "" && (r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST),
 		(r.Realms^s.Realms)&s.RealmsMask != 0,
 		!s.Root.holds(r.Dst), !s.Match.within(r.Dst),
