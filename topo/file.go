@@ -70,7 +70,7 @@ type fileNetwork struct {
 type fileHost struct {
 	// Networks the host is on: a list of names, or names with what is particular. Its devices are eth0, eth1 … in this order.
 	Networks attachments `yaml:"networks"`
-	// Ports its gateway forwards to it, in Compose's words: "8080:80", "127.0.0.1:9000-9010:9000-9010", "[::1]:53:53/udp".
+	// Ports its gateway forwards to it, in Compose's words: "8080:80", "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp".
 	Ports many[publish] `yaml:"ports"`
 	// Routes in ip(8)'s words: "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1", "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
 	Routes many[route] `yaml:"routes"`

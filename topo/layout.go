@@ -326,8 +326,9 @@ func (l *layout) addrsOf(host string) []netip.Addr {
 // A way is how a host leaves a network: through whom, and over which port.
 type way struct {
 	net  int
-	via  string // the gateway
-	port *iface // the host's
+	via  string     // the gateway
+	addr netip.Addr // its address
+	port *iface     // the host's
 }
 
 // wayOut returns the host's way out for a family (v4 or not): the first of its
@@ -343,8 +344,8 @@ func (l *layout) wayOut(host string, v4 bool) (way, bool) {
 			continue
 		}
 		for _, p := range i.addrs {
-			if p.Addr().Is4() == v4 {
-				return way{i.net, g, i}, true
+			if s := prefixOf(p.Addr(), l.t.Networks[i.net].Subnets); s.IsValid() && p.Addr().Is4() == v4 {
+				return way{i.net, g, l.gatewayAddr(i.net, s), i}, true
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	publishForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[::1]:53:53/udp": address to listen at, published port, the host's port, protocol`
+	publishForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[fd00::1]:53:53/udp": address to listen at, published port, the host's port, protocol`
 	forwardForm = `write "8080:web:80" or "203.0.113.1:53:10.0.0.2:53/udp": address to listen at, published port, whom it leads to, their port, protocol`
 )
 
@@ -110,6 +110,9 @@ func bracketAddr(s string) (netip.Addr, error) {
 func withPorts(p Publish, s, from, to string) (Publish, error) {
 	var last uint16
 	var err error
+	if p.Listen == netip.IPv6Loopback() {
+		return p, slip{s, fmt.Sprintf("%q: the kernel cannot forward what is sent to ::1", s), "listen at another address of the machine, or at any"}
+	}
 	if p.First, p.Last, err = portRange(s, from); err != nil {
 		return p, err
 	}
