@@ -1,0 +1,221 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Kind is what a link is, and its settings: ip-link(8)'s "type bridge
+// vlan_filtering 1".
+type Kind struct {
+	// Name is the kernel's: bridge, veth, vlan, vxlan, macvlan, macvtap, ipvlan,
+	// ipvtap, vrf, dummy, ifb …; "" is a link without a kind, such as lo.
+	Name string
+	// Options are the settings; what is not there is left to the kernel.
+	Options Options
+	// Peer is the other end of a veth that is to be made; nil lets the kernel
+	// choose. It cannot be born up, and its Master and Alias cannot be set at birth:
+	// the kernel ignores or refuses them.
+	Peer *LinkConfig
+}
+
+// Options are settings of a kind of link, by ip-link(8)'s names; [KindOptions]
+// lists them. A number, and a switch as 0 or 1, is a uint64; an address is a
+// netip.Addr or an [LLAddr]; see [OptionType].
+type Options map[string]any
+
+// An OptionType is how the kernel writes an option.
+type OptionType uint8
+
+// The types of options, and what their values are in [Options].
+const (
+	U8        OptionType = iota + 1 // uint64
+	U16                             // uint64
+	U32                             // uint64
+	U64                             // uint64
+	BE16                            // uint64, in network order on the wire: a port, a protocol
+	BE32                            // uint64, in network order on the wire: a flow label
+	Flag                            // uint64 1: the attribute's presence is its value
+	IPAddr                          // netip.Addr, of the family that the option is for
+	LL                              // LLAddr
+	Bits                            // uint64: flags in the low 32 bits, above them a mask of those to change
+	PortRange                       // uint64: first port shifted by 16, and last
+	BridgeID                        // uint64: priority shifted by 48, and MAC address
+)
+
+// An Option is a setting that a kind of link has.
+type Option struct {
+	Name string
+	// Attr is the attribute's number inside IFLA_INFO_DATA.
+	Attr uint16
+	Type OptionType
+	// ReadOnly ones are reported and cannot be set.
+	ReadOnly bool
+}
+
+// KindOptions lists the options of a kind of link, or of the ports of one
+// ("bridge_slave"), in the order in which ip-link(8) prints them; none are known
+// for kinds that are not listed at [Kind].
+func KindOptions(kind string) []Option { return kindOptions[kind] }
+
+func (k Kind) encode(ae *netlink.AttributeEncoder) error {
+	ae.String(unix.IFLA_INFO_KIND, k.Name)
+	if k.Peer != nil {
+		ae.Nested(unix.IFLA_INFO_DATA, func(ae *netlink.AttributeEncoder) error {
+			peer, err := k.Peer.encode()
+			ae.Bytes(vethInfoPeer, peer)
+			return err
+		})
+	}
+	return k.Options.encode(ae, k.Name, unix.IFLA_INFO_DATA)
+}
+
+// encode appends the options as the attribute typ, in the table's order, so that
+// equal options are equal bytes.
+func (o Options) encode(ae *netlink.AttributeEncoder, kind string, typ uint16) error {
+	if len(o) == 0 {
+		return nil
+	}
+	known := 0
+	inner := netlink.NewAttributeEncoder()
+	for _, opt := range kindOptions[kind] {
+		value, set := o[opt.Name]
+		if !set {
+			continue
+		}
+		known++
+		b, err := opt.encode(value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", opt.Name, err)
+		}
+		inner.Bytes(opt.attrFor(value), b)
+	}
+	if known < len(o) {
+		return fmt.Errorf("%s has not all of the options %v", kind, o)
+	}
+	b, err := inner.Encode()
+	ae.Bytes(typ, b)
+	return err
+}
+
+// attrFor is the attribute's number: vxlan has another one for IPv6.
+func (opt Option) attrFor(value any) uint16 {
+	addr, ok := value.(netip.Addr)
+	switch {
+	case opt.Type != IPAddr || !ok || addr.Is4():
+		return opt.Attr
+	case opt.Attr == unix.IFLA_VXLAN_GROUP:
+		return unix.IFLA_VXLAN_GROUP6
+	case opt.Attr == unix.IFLA_VXLAN_LOCAL:
+		return unix.IFLA_VXLAN_LOCAL6
+	}
+	return opt.Attr
+}
+
+func (opt Option) encode(value any) ([]byte, error) {
+	switch v := value.(type) {
+	case netip.Addr:
+		if opt.Type == IPAddr {
+			return v.AsSlice(), nil
+		}
+	case LLAddr:
+		if opt.Type == LL {
+			return []byte(v), nil
+		}
+	case uint64:
+		return opt.encodeNumber(v)
+	}
+	return nil, fmt.Errorf("cannot be the %T %v", value, value)
+}
+
+// widths are the lengths of numbers, in bytes.
+var widths = map[OptionType]int{U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, BridgeID: 8}
+
+func (opt Option) encodeNumber(v uint64) ([]byte, error) {
+	width, ok := widths[opt.Type]
+	if ok && width < 8 && v>>(8*width) != 0 {
+		return nil, fmt.Errorf("%d is too large", v)
+	}
+	switch opt.Type {
+	case Flag:
+		return nil, nil
+	case U8:
+		return []byte{byte(v)}, nil
+	case U16:
+		return binary.NativeEndian.AppendUint16(nil, uint16(v)), nil
+	case U32:
+		return binary.NativeEndian.AppendUint32(nil, uint32(v)), nil
+	case U64:
+		return binary.NativeEndian.AppendUint64(nil, v), nil
+	case BE16:
+		return binary.BigEndian.AppendUint16(nil, uint16(v)), nil
+	case BE32, PortRange:
+		return binary.BigEndian.AppendUint32(nil, uint32(v)), nil
+	case BridgeID:
+		return binary.BigEndian.AppendUint64(nil, v), nil
+	case Bits:
+		b := binary.NativeEndian.AppendUint32(nil, uint32(v))
+		return binary.NativeEndian.AppendUint32(b, uint32(v>>32)), nil
+	}
+	return nil, fmt.Errorf("cannot be the number %d", v)
+}
+
+// decode reads one option; false if it is not of the length it should have.
+func (opt Option) decode(b []byte) (any, bool) {
+	switch opt.Type {
+	case Flag:
+		return uint64(1), true
+	case LL:
+		return LLAddr(b), len(b) <= maxLLAddr
+	case IPAddr:
+		addr, ok := netip.AddrFromSlice(b)
+		return addr, ok
+	}
+	if len(b) != widths[opt.Type] {
+		return nil, false
+	}
+	switch opt.Type {
+	case U8:
+		return uint64(b[0]), true
+	case U16:
+		return uint64(binary.NativeEndian.Uint16(b)), true
+	case U32:
+		return uint64(binary.NativeEndian.Uint32(b)), true
+	case U64:
+		return binary.NativeEndian.Uint64(b), true
+	case BE16:
+		return uint64(binary.BigEndian.Uint16(b)), true
+	case BE32, PortRange:
+		return uint64(binary.BigEndian.Uint32(b)), true
+	case BridgeID:
+		return binary.BigEndian.Uint64(b), true
+	case Bits:
+		return uint64(binary.NativeEndian.Uint32(b[4:]))<<32 | uint64(binary.NativeEndian.Uint32(b)), true
+	}
+	return nil, false
+}
+
+// decodeOptions reads the options of a kind; what is not known is left out.
+func decodeOptions(kind string, b []byte) Options {
+	table := kindOptions[kind]
+	ad, err := netlink.NewAttributeDecoder(b)
+	if err != nil || table == nil {
+		return nil
+	}
+	options := Options{}
+	for ad.Next() {
+		for _, opt := range table {
+			if ad.Type() != opt.Attr && ad.Type() != opt.attrFor(netip.IPv6Unspecified()) {
+				continue
+			}
+			if value, ok := opt.decode(ad.Bytes()); ok {
+				options[opt.Name] = value
+			}
+		}
+	}
+	return options
+}

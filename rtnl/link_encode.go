@@ -1,0 +1,210 @@
+package rtnl
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// From <linux/rtnetlink.h>.
+const (
+	rtextFilterVF        = 1 << 0
+	rtextFilterSkipStats = 1 << 3
+)
+
+// portSuffix makes a kind of port of the kind of what it is a port of, as
+// ip-link(8) does. On the wire is the latter.
+const portSuffix = "_slave"
+
+// maxAlias is IFALIASZ-1 of <linux/if.h>, and maxAltName ALTIFNAMSIZ-1, in bytes.
+const (
+	maxAlias   = 255
+	maxAltName = 127
+)
+
+// CheckLinkName says what is wrong with a link's name: the kernel would cut one
+// that is too long, and refuse others with a bare EINVAL; see dev_valid_name in
+// net/core/dev.c. nil is nothing.
+func CheckLinkName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("a link's name cannot be empty")
+	case len(name) >= unix.IFNAMSIZ:
+		return fmt.Errorf("%q has %d bytes, a link's name has at most %d", name, len(name), unix.IFNAMSIZ-1)
+	case name == "." || name == "..", strings.ContainsAny(name, "/: \t\n\v\f\r\x00"):
+		return fmt.Errorf("%q is not a name for a link", name)
+	}
+	return nil
+}
+
+// encode makes the body of a request: what rtnetlink's message knows, and behind
+// it what that drops without a word: alias, group, queue length and the rest.
+func (l LinkConfig) encode() ([]byte, error) {
+	if l.Name != "" {
+		if err := CheckLinkName(l.Name); err != nil {
+			return nil, err
+		}
+	}
+	m := rtnetlink.LinkMessage{Index: l.Index, Flags: l.Flags, Change: l.Change, Attributes: &rtnetlink.LinkAttributes{
+		Name: l.Name, MTU: l.MTU, Type: l.Parent, Master: l.Master,
+		Address: net.HardwareAddr(l.Address), Broadcast: net.HardwareAddr(l.Broadcast),
+	}}
+	body, err := m.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	ae := netlink.NewAttributeEncoder()
+	if err := l.encodeRest(ae); err != nil {
+		return nil, err
+	}
+	rest, err := ae.Encode()
+	return append(body, rest...), err
+}
+
+func (l LinkConfig) encodeRest(ae *netlink.AttributeEncoder) error {
+	if l.NS != nil {
+		ae.Uint32(unix.IFLA_NET_NS_FD, uint32(l.NS.Fd()))
+	}
+	if l.NSPid != 0 {
+		ae.Uint32(unix.IFLA_NET_NS_PID, l.NSPid)
+	}
+	if l.ParentNSID != nil {
+		ae.Int32(unix.IFLA_LINK_NETNSID, *l.ParentNSID)
+	}
+	if l.Alias != nil {
+		if len(*l.Alias) > maxAlias {
+			return fmt.Errorf("an alias has at most %d bytes", maxAlias)
+		}
+		ae.Bytes(unix.IFLA_IFALIAS, []byte(*l.Alias))
+	}
+	encode32(ae, unix.IFLA_GROUP, l.Group)
+	encode32(ae, unix.IFLA_TXQLEN, l.TxQueueLen)
+	encode8(ae, unix.IFLA_LINKMODE, l.LinkMode)
+	encode8(ae, unix.IFLA_CARRIER, l.Carrier)
+	encode8(ae, unix.IFLA_PROTO_DOWN, l.ProtoDown)
+	l.Limits.encode(ae)
+	if l.AddrGenMode != nil {
+		ae.Nested(unix.IFLA_AF_SPEC, func(ae *netlink.AttributeEncoder) error {
+			ae.Nested(unix.AF_INET6, func(ae *netlink.AttributeEncoder) error {
+				ae.Uint8(unix.IFLA_INET6_ADDR_GEN_MODE, *l.AddrGenMode)
+				return nil
+			})
+			return nil
+		})
+	}
+	if l.Kind.Name != "" || l.PortKind != "" {
+		ae.Nested(unix.IFLA_LINKINFO, l.encodeInfo)
+	}
+	return nil
+}
+
+func (l LinkConfig) encodeInfo(ae *netlink.AttributeEncoder) error {
+	if l.Kind.Name != "" {
+		if err := l.Kind.encode(ae); err != nil {
+			return err
+		}
+	}
+	if l.PortKind == "" {
+		return nil
+	}
+	ae.String(unix.IFLA_INFO_SLAVE_KIND, strings.TrimSuffix(l.PortKind, portSuffix))
+	return l.Port.encode(ae, l.PortKind, unix.IFLA_INFO_SLAVE_DATA)
+}
+
+func (m Limits) encode(ae *netlink.AttributeEncoder) {
+	for _, limit := range []struct {
+		attr  uint16
+		value uint32
+	}{
+		{unix.IFLA_NUM_TX_QUEUES, m.TxQueues}, {unix.IFLA_NUM_RX_QUEUES, m.RxQueues},
+		{unix.IFLA_GSO_MAX_SIZE, m.GSOMaxSize}, {unix.IFLA_GSO_MAX_SEGS, m.GSOMaxSegs},
+		{unix.IFLA_GRO_MAX_SIZE, m.GROMaxSize},
+		{unix.IFLA_GSO_IPV4_MAX_SIZE, m.GSOIPv4MaxSize}, {unix.IFLA_GRO_IPV4_MAX_SIZE, m.GROIPv4MaxSize},
+	} {
+		if limit.value != 0 {
+			ae.Uint32(limit.attr, limit.value)
+		}
+	}
+}
+
+func encode32(ae *netlink.AttributeEncoder, attr uint16, value *uint32) {
+	if value != nil {
+		ae.Uint32(attr, *value)
+	}
+}
+
+func encode8(ae *netlink.AttributeEncoder, attr uint16, value *uint8) {
+	if value != nil {
+		ae.Uint8(attr, *value)
+	}
+}
+
+// encodeFor makes the body of a request about a link that is there. The kernel
+// looks for it by index; without, by IFLA_IFNAME; else by IFLA_ALT_IFNAME, which
+// finds either sort of name. A new name needs the index or the latter.
+func (l LinkConfig) encodeFor(id LinkID) ([]byte, error) {
+	l.Index = id.Index
+	body, err := l.encode()
+	if err != nil || id.Index != 0 {
+		return body, err
+	}
+	attr := uint16(unix.IFLA_IFNAME)
+	if l.Name != "" || len(id.Name) >= unix.IFNAMSIZ {
+		attr = unix.IFLA_ALT_IFNAME
+	} else if err := CheckLinkName(id.Name); err != nil {
+		return nil, err
+	}
+	if len(id.Name) > maxAltName {
+		return nil, fmt.Errorf("a name has at most %d bytes", maxAltName)
+	}
+	ae := netlink.NewAttributeEncoder()
+	ae.String(attr, id.Name)
+	name, err := ae.Encode()
+	return append(body, name...), err
+}
+
+func encodeAltNames(id LinkID, names []string) ([]byte, error) {
+	body, err := LinkConfig{}.encodeFor(id)
+	if err != nil {
+		return nil, err
+	}
+	ae := netlink.NewAttributeEncoder()
+	ae.Nested(unix.IFLA_PROP_LIST, func(ae *netlink.AttributeEncoder) error {
+		for _, name := range names {
+			if name == "" || len(name) > maxAltName {
+				return fmt.Errorf("%q: an alternative name has 1 to %d bytes", name, maxAltName)
+			}
+			ae.String(unix.IFLA_ALT_IFNAME, name)
+		}
+		return nil
+	})
+	list, err := ae.Encode()
+	return append(body, list...), err
+}
+
+func (f LinkFilter) encode() ([]byte, error) {
+	ae := netlink.NewAttributeEncoder()
+	mask := uint32(rtextFilterVF)
+	if f.NoStats {
+		mask |= rtextFilterSkipStats
+	}
+	ae.Uint32(unix.IFLA_EXT_MASK, mask)
+	if f.Kind != "" {
+		ae.Nested(unix.IFLA_LINKINFO, func(ae *netlink.AttributeEncoder) error {
+			ae.String(unix.IFLA_INFO_KIND, f.Kind)
+			return nil
+		})
+	}
+	if f.Master != 0 {
+		ae.Uint32(unix.IFLA_MASTER, f.Master)
+	}
+	if f.NSID != nil {
+		ae.Int32(unix.IFLA_TARGET_NETNSID, *f.NSID)
+	}
+	attrs, err := ae.Encode()
+	return append(make([]byte, unix.SizeofIfInfomsg), attrs...), err
+}
