@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
@@ -47,4 +48,4 @@ func (s *session) linkNames() (func(uint32) string, error) {
 	}, err
 }
 
-func (s *session) vrfTable(name string) (uint32, error) { return 0, fmt.Errorf("no VRF %q", name) }
+func (s *session) vrfTable(name string) (uint32, error) { return 0, words.Errorf("%q is not a VRF", name) }

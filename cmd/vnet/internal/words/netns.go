@@ -111,7 +111,7 @@ func (c *NetnsCommand) readSet(w *Words) {
 	word := w.must("no number to give")
 	if n, ok := Number(word, 1<<31-1); ok {
 		c.NSID = int(n)
-	} else if word != "auto" && !strings.HasPrefix(word, "-") {
+	} else if word != "auto" {
 		w.FailHint("it is auto or a number", "netns id %q is neither", word)
 	}
 }

@@ -189,6 +189,10 @@ func (s *selectionReader) prefixOf(word string, family int) Prefix {
 // Fits says whether a route is one of those selected. Its table, type and link
 // are the kernel's to look for; see Filter.
 func (s RouteSelection) Fits(r rtnl.Route) bool {
+	src := r.Src
+	if !src.IsValid() {
+		src = Prefix{}.Of(familyOf(r))
+	}
 	switch {
 	case s.TOS != nil && r.TOS != *s.TOS,
 		s.Protocol != nil && r.Protocol != *s.Protocol,
@@ -199,10 +203,17 @@ func (s RouteSelection) Fits(r rtnl.Route) bool {
 		s.VRF != "" && (r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST),
 		(r.Realms^s.Realms)&s.RealmsMask != 0,
 		!s.Root.holds(r.Dst), !s.Match.within(r.Dst),
-		!s.FromRoot.holds(r.Src), !s.FromMatch.within(r.Src):
+		!s.FromRoot.holds(src), !s.FromMatch.within(src):
 		return false
 	}
 	return s.Via.isAddr(r.Gateway, r.Is6()) && s.Src.isAddr(r.PrefSrc, r.Is6())
+}
+
+func familyOf(r rtnl.Route) int {
+	if r.Is6() {
+		return unix.AF_INET6
+	}
+	return unix.AF_INET
 }
 
 // given says that the prefix limits anything: the words all and any do not.
