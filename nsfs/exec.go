@@ -92,6 +92,9 @@ func remountSys(name string) error {
 		flags = unix.MS_RDONLY
 	}
 	err := unix.Mount(name, "/sys", "sysfs", flags, "")
+	if err == unix.EBUSY { // it shows that very namespace
+		return nil
+	}
 	if err != nil && !errors.Is(err, fs.ErrPermission) && err != unix.ENOENT {
 		return &fs.PathError{Op: "mount sysfs", Path: "/sys", Err: err}
 	}

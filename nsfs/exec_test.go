@@ -45,6 +45,22 @@ func TestRunInside(t *testing.T) {
 	}
 }
 
+// TestRunAtHome: the namespace one is in has a /sys already.
+func TestRunAtHome(t *testing.T) {
+	fresh(t)
+	home, err := nsfs.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer home.Close()
+	if err := nsfs.Attach(home, "home"); err != nil {
+		t.Fatal(err)
+	}
+	if got := output(t, "home", "ls", "/sys/class/net"); got != "lo\n" {
+		t.Errorf("/sys/class/net shows %q", got)
+	}
+}
+
 func TestRunErrors(t *testing.T) {
 	fresh(t)
 	add(t, "red")
