@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// linkIndex finds a link by a name of it, or by its number as in if7; "" is 0.
+// ip(8) exits with 1 where there is none.
+func (s *session) linkIndex(name string) (uint32, error) {
+	if name == "" {
+		return 0, nil
+	}
+	c, err := s.rtnl()
+	if err != nil {
+		return 0, err
+	}
+	l, err := c.Link(rtnl.LinkID{Name: name})
+	if err == nil {
+		return l.Index, nil
+	}
+	if n, ok := words.Number(strings.TrimPrefix(name, "if"), 1<<31-1); ok && strings.HasPrefix(name, "if") && n > 0 {
+		return uint32(n), nil
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return 0, err
+	}
+	return 0, s.noLink(name)
+}
+
+// noLink is the error for a name that no link has, with the one that is most
+// like it.
+func (s *session) noLink(name string) error {
+	e := &words.Error{Text: fmt.Sprintf("there is no link %q", name), Status: exitFailed}
+	if c, err := s.rtnl(); err == nil {
+		links, _ := c.Links(rtnl.LinkFilter{NoStats: true}) // for a suggestion only
+		var known []string
+		for _, l := range links {
+			known = append(append(known, l.Name), l.AltNames...)
+		}
+		e.Hint = words.Unknown("", name, known).Hint
+	}
+	return e
+}
+
+// linkNames reads the links and returns what they are called. One that is gone
+// has its number for a name.
+func (s *session) linkNames() (func(index uint32) string, error) {
+	c, err := s.rtnl()
+	if err != nil {
+		return nil, err
+	}
+	links, err := c.Links(rtnl.LinkFilter{NoStats: true})
+	if err != nil {
+		return nil, err
+	}
+	known := map[uint32]string{0: "*"}
+	for _, l := range links {
+		known[l.Index] = l.Name
+	}
+	return func(index uint32) string {
+		if name, ok := known[index]; ok {
+			return name
+		}
+		return fmt.Sprintf("if%d", index)
+	}, nil
+}
+
+// vrfTable returns the routing table of a VRF.
+func (s *session) vrfTable(name string) (uint32, error) {
+	c, err := s.rtnl()
+	if err != nil {
+		return 0, err
+	}
+	l, err := c.Link(rtnl.LinkID{Name: name})
+	if table, ok := l.Kind.Options["table"].(uint64); err == nil && ok && l.Kind.Name == "vrf" {
+		return uint32(table), nil
+	}
+	return 0, &words.Error{Text: fmt.Sprintf("%q is not a VRF", name), Hint: "vnet link show type vrf lists those there are"}
+}
