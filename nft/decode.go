@@ -1,0 +1,235 @@
+//go:build linux
+
+package nft
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// errShort says that a message ends where it should not.
+var errShort = errors.New("message is cut short")
+
+// attrs reads the attributes behind a message's struct nfgenmsg.
+func attrs(body []byte) (*netlink.AttributeDecoder, error) {
+	if len(body) < 4 {
+		return nil, errShort
+	}
+	ad, err := netlink.NewAttributeDecoder(body[4:])
+	if err != nil {
+		return nil, err
+	}
+	ad.ByteOrder = binary.BigEndian
+	return ad, nil
+}
+
+// A rawElement is an element as the kernel lists it.
+type rawElement struct {
+	element
+	count
+	intervalEnd bool
+}
+
+// decodeElements reads a message of elements of s.
+func decodeElements(body []byte, s set) ([]rawElement, error) {
+	ad, err := attrs(body)
+	if err != nil {
+		return nil, err
+	}
+	var all []rawElement
+	for ad.Next() {
+		if ad.Type() != unix.NFTA_SET_ELEM_LIST_ELEMENTS {
+			continue
+		}
+		ad.Nested(func(list *netlink.AttributeDecoder) error {
+			for list.Next() {
+				list.Nested(func(ad *netlink.AttributeDecoder) error {
+					e, err := decodeElement(ad, s)
+					all = append(all, e)
+					return err
+				})
+			}
+			return nil
+		})
+	}
+	return all, ad.Err()
+}
+
+func decodeElement(ad *netlink.AttributeDecoder, s set) (rawElement, error) {
+	e := rawElement{element: element{set: s.name}}
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.NFTA_SET_ELEM_KEY:
+			ad.Nested(decodeValue(&e.key, s.key))
+		case nftaSetElemKeyEnd:
+			ad.Nested(decodeValue(&e.end, s.key))
+		case unix.NFTA_SET_ELEM_DATA:
+			ad.Nested(decodeValue(&e.data, s.data))
+		case unix.NFTA_SET_ELEM_FLAGS:
+			e.intervalEnd = ad.Uint32()&unix.NFT_SET_ELEM_INTERVAL_END != 0
+		case unix.NFTA_SET_ELEM_USERDATA:
+			e.comment = commentOf(ad.Bytes())
+		case unix.NFTA_SET_ELEM_EXPR:
+			ad.Nested(e.decodeCounter)
+		}
+	}
+	if err := ad.Err(); err != nil {
+		return e, err
+	}
+	if e.key == "" || s.data != nil && e.data == "" && !e.intervalEnd {
+		return e, errShort
+	}
+	if s.interval && len(s.key) > 1 && e.end == "" { // a key alone
+		e.end = e.key
+	}
+	return e, nil
+}
+
+// decodeValue reads the bytes of a key or of data, and pads what the kernel does
+// not pad.
+func decodeValue(to *string, fields []*field) func(*netlink.AttributeDecoder) error {
+	return func(ad *netlink.AttributeDecoder) error {
+		for ad.Next() {
+			if ad.Type() != unix.NFTA_DATA_VALUE {
+				continue
+			}
+			b := ad.Bytes()
+			if len(fields) == 0 || len(b) < int(wireSize(fields)) || len(b) > keySize(fields) {
+				return errShort
+			}
+			*to = string(b) + strings.Repeat("\x00", keySize(fields)-len(b))
+		}
+		return nil
+	}
+}
+
+// decodeCounter reads an expression if it is a counter.
+func (e *rawElement) decodeCounter(ad *netlink.AttributeDecoder) error {
+	name := ""
+	for ad.Next() {
+		switch {
+		case ad.Type() == unix.NFTA_EXPR_NAME:
+			name = ad.String()
+		case ad.Type() == unix.NFTA_EXPR_DATA && name == "counter":
+			ad.Nested(func(ad *netlink.AttributeDecoder) error {
+				for ad.Next() {
+					switch ad.Type() {
+					case unix.NFTA_COUNTER_BYTES:
+						e.bytes = ad.Uint64()
+					case unix.NFTA_COUNTER_PACKETS:
+						e.packets = ad.Uint64()
+					}
+				}
+				return nil
+			})
+		}
+	}
+	return nil
+}
+
+// commentOf finds the comment in an element's user data: type, length, bytes, as
+// often as there is something.
+func commentOf(b []byte) string {
+	for len(b) >= 2 && len(b) >= 2+int(b[1]) {
+		value := b[2 : 2+int(b[1])]
+		if b[0] == setElemComment {
+			return strings.TrimRight(string(value), "\x00")
+		}
+		b = b[2+len(value):]
+	}
+	return ""
+}
+
+// joinIntervals makes one element of two where the kernel lists an interval's
+// first key and the first key behind it.
+func joinIntervals(all []rawElement, s set) []rawElement {
+	if !s.interval || len(s.key) > 1 {
+		return all
+	}
+	// Ends before starts: where one interval begins behind another, both have the
+	// same key.
+	slices.SortFunc(all, func(a, b rawElement) int {
+		if c := strings.Compare(a.key, b.key); c != 0 || a.intervalEnd == b.intervalEnd {
+			return c
+		}
+		if a.intervalEnd {
+			return -1
+		}
+		return 1
+	})
+	var joined []rawElement
+	for i, e := range all {
+		if e.intervalEnd {
+			continue
+		}
+		e.end = strings.Repeat("\xff", keySize(s.key))
+		if i+1 < len(all) {
+			e.end = predecessor(all[i+1].key)
+		}
+		joined = append(joined, e)
+	}
+	return joined
+}
+
+// Chain is a base chain of any table.
+type Chain struct {
+	Family string // as nft writes it: ip, ip6, inet …
+	Table  string
+	Name   string
+}
+
+// String is nft's: chain ip filter FORWARD.
+func (c Chain) String() string { return "chain " + c.Family + " " + c.Table + " " + c.Name }
+
+// families are nft's words for the families that forward packets.
+var families = map[byte]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
+
+// decodeForwardDrop reads a chain; ok says that it is a base chain at the forward
+// hook whose policy is to drop.
+func decodeForwardDrop(body []byte) (c Chain, ok bool, err error) {
+	ad, err := attrs(body)
+	if err != nil {
+		return c, false, err
+	}
+	hook, policy := ^uint32(0), uint32(policyAccept)
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.NFTA_CHAIN_TABLE:
+			c.Table = ad.String()
+		case unix.NFTA_CHAIN_NAME:
+			c.Name = ad.String()
+		case unix.NFTA_CHAIN_POLICY:
+			policy = ad.Uint32()
+		case unix.NFTA_CHAIN_HOOK:
+			ad.Nested(func(ad *netlink.AttributeDecoder) error {
+				for ad.Next() {
+					if ad.Type() == unix.NFTA_HOOK_HOOKNUM {
+						hook = ad.Uint32()
+					}
+				}
+				return nil
+			})
+		}
+	}
+	c.Family = families[body[0]]
+	return c, c.Family != "" && hook == unix.NF_INET_FORWARD && policy == policyDrop, ad.Err()
+}
+
+// decodeName1 reads the first attribute of a type, a string.
+func decodeString(body []byte, kind uint16) (string, error) {
+	ad, err := attrs(body)
+	if err != nil {
+		return "", err
+	}
+	for ad.Next() {
+		if ad.Type() == kind {
+			return ad.String(), ad.Err()
+		}
+	}
+	return "", ad.Err()
+}

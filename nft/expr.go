@@ -1,0 +1,141 @@
+//go:build linux
+
+package nft
+
+import (
+	"encoding/binary"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// statusBit is IPS_DST_NAT of <linux/netfilter/nf_conntrack_common.h>.
+const statusBit = 1 << 5
+
+// exprs are the kernel's expressions for a statement.
+func (s statement) exprs() []expr.Any {
+	switch s.verb {
+	case equal, differ:
+		return s.compareExprs()
+	case isIn:
+		return append(loadExprs(s.loads), &expr.Lookup{SourceRegister: reg1, SetName: s.name})
+	case add:
+		return append(loadExprs(s.loads), &expr.Dynset{SrcRegKey: reg1, SetName: s.name, Operation: unix.NFT_DYNSET_OP_ADD})
+	case dnat, snat:
+		return s.translateExprs()
+	case masquerade:
+		return []expr.Any{&expr.Masq{}}
+	case drop:
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
+	case back:
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}}
+	}
+	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: s.name}}
+}
+
+func (s statement) compareExprs() []expr.Any {
+	op := expr.CmpOpEq
+	if s.verb == differ {
+		op = expr.CmpOpNeq
+	}
+	switch s.value {
+	case statusDNAT: // a bit among others
+		op = expr.CmpOpNeq
+		if s.verb == differ {
+			op = expr.CmpOpEq
+		}
+		zero := make([]byte, 4)
+		return append(loadExprs(s.loads),
+			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: native32(statusBit), Xor: zero},
+			&expr.Cmp{Op: op, Register: reg1, Data: zero})
+	case localKind:
+		return append(loadExprs(s.loads), &expr.Cmp{Op: op, Register: reg1, Data: native32(unix.RTN_LOCAL)})
+	case loopback4: // the first byte is enough
+		load := loadExpr(s.loads[0], reg1).(*expr.Payload)
+		load.Len = 1
+		return []expr.Any{load, &expr.Cmp{Op: op, Register: reg1, Data: []byte(s.value.bytes)}}
+	}
+	return append(loadExprs(s.loads), &expr.Cmp{Op: op, Register: reg1, Data: []byte(s.value.bytes)})
+}
+
+// translateExprs look the new address up, into register 1, and the port with it,
+// which is in the register behind.
+func (s statement) translateExprs() []expr.Any {
+	to := setsByName()[s.name].data
+	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: protoIPv4, RegAddrMin: reg1, RegAddrMax: reg1}
+	if s.verb == snat {
+		nat.Type = expr.NATTypeSourceNAT
+	}
+	if s.ipv6 {
+		nat.Family = protoIPv6
+	}
+	if len(to) > 1 {
+		nat.RegProtoMin = register(to[0].padded())
+		nat.RegProtoMax, nat.Specified = nat.RegProtoMin, true
+	}
+	return append(loadExprs(s.loads),
+		&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: s.name}, nat)
+}
+
+// register is the one at an offset of the key, in bytes. The kernel has two
+// numbers for each fourth one; nft prints either the same.
+func register(offset int) uint32 {
+	if offset%16 == 0 {
+		return uint32(reg1 + offset/16)
+	}
+	return uint32(reg32 + offset/4)
+}
+
+func loadExprs(loads []load) []expr.Any {
+	var all []expr.Any
+	at := 0
+	for _, l := range loads {
+		all = append(all, loadExpr(l, register(at)))
+		at += loadSize(l)
+	}
+	return all
+}
+
+// loadSize is how many bytes of registers it takes.
+func loadSize(l load) int {
+	switch l {
+	case iif, oif:
+		return ifname.padded()
+	case saddr6, daddr6:
+		return ipv6Addr.padded()
+	}
+	return 4
+}
+
+func loadExpr(l load, reg uint32) expr.Any {
+	network := func(offset, length uint32) expr.Any {
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: length}
+	}
+	switch l {
+	case iif:
+		return &expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg}
+	case oif:
+		return &expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg}
+	case family:
+		return &expr.Meta{Key: expr.MetaKeyNFPROTO, Register: reg}
+	case saddr4:
+		return network(12, 4)
+	case daddr4:
+		return network(16, 4)
+	case saddr6:
+		return network(8, 16)
+	case daddr6:
+		return network(24, 16)
+	case transport:
+		return &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg}
+	case dport:
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
+	case natStatus:
+		return &expr.Ct{Key: expr.CtKeySTATUS, Register: reg}
+	case saddrKind:
+		return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagSADDR: true}
+	}
+	return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagDADDR: true}
+}
+
+func native32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }

@@ -1,0 +1,336 @@
+//go:build linux
+
+package nft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// What x/sys/unix lacks of <linux/netfilter/nf_tables.h>.
+const (
+	nftaSetExpr       = 0x11
+	nftaSetElemKeyEnd = 0xa
+	nftaSetDescConcat = 0x2
+	nftaSetFieldLen   = 0x1
+	nftSetConcat      = 0x80
+	setElemComment    = 0 // NFTNL_UDATA_SET_ELEM_COMMENT of libnftnl's udata.h
+	setKeyByteOrder   = 0 // NFTNL_UDATA_SET_KEYBYTEORDER of the same
+	hostByteOrder     = 1 // BYTEORDER_HOST_ENDIAN of nft's datatype.h
+)
+
+// chunk is how many elements go into one message: an attribute's length has 16
+// bits.
+const chunk = 500
+
+// reg1 is NFT_REG_1, where keys are built; reg32 is NFT_REG32_00, the same place
+// as counted in registers of 4 bytes.
+const (
+	reg1  = unix.NFT_REG_1
+	reg32 = unix.NFT_REG32_00
+)
+
+// A message is one message to the kernel, and what its failure would be called.
+type message struct {
+	netlink.Message
+	op, object string
+	missing    string // the kernel option that it needs
+	parts      []part // of a list: what the kernel may object to
+}
+
+// A part is an attribute in a message.
+type part struct {
+	offset  int // from the start of the netlink header, in bytes
+	object  string
+	missing string
+}
+
+// messages encodes a change, in the order it has to be done.
+func (c *change) messages() ([]message, error) {
+	e := encoder{table: c.table}
+	if c.deleteTable {
+		e.add(unix.NFT_MSG_DELTABLE, 0, "delete", "table inet "+c.table, attrString(unix.NFTA_TABLE_NAME, c.table))
+		return e.out, e.err
+	}
+	if c.createTable {
+		e.add(unix.NFT_MSG_NEWTABLE, netlink.Create, "add", "table inet "+c.table, attrString(unix.NFTA_TABLE_NAME, c.table))
+		e.last().missing = "CONFIG_NF_TABLES_INET"
+	} else if c.reshape {
+		e.add(unix.NFT_MSG_DELRULE, 0, "flush", "table inet "+c.table, attrString(unix.NFTA_RULE_TABLE, c.table))
+	}
+	for _, ch := range c.deleteChains {
+		e.add(unix.NFT_MSG_DELCHAIN, 0, "delete", "chain inet "+c.table+" "+ch.name,
+			attrString(unix.NFTA_CHAIN_TABLE, c.table), attrString(unix.NFTA_CHAIN_NAME, ch.name))
+	}
+	e.elements(unix.NFT_MSG_DELSETELEM, 0, "delete", c.deleted)
+	for _, s := range c.deleteSets {
+		e.add(unix.NFT_MSG_DELSET, 0, "delete", s.word()+" inet "+c.table+" "+s.name,
+			attrString(unix.NFTA_SET_TABLE, c.table), attrString(unix.NFTA_SET_NAME, s.name))
+	}
+	for i, s := range c.createSets {
+		e.set(s, uint32(i+1))
+	}
+	for _, ch := range c.createChains {
+		e.chain(ch)
+	}
+	for _, ch := range c.createChains {
+		for _, r := range ch.rules {
+			e.rule(ch, r)
+		}
+	}
+	e.elements(unix.NFT_MSG_NEWSETELEM, netlink.Create, "add", c.added)
+	return e.out, e.err
+}
+
+// An encoder collects messages; the first error stays.
+type encoder struct {
+	table string
+	out   []message
+	err   error
+}
+
+func (e *encoder) last() *message { return &e.out[len(e.out)-1] }
+
+func (e *encoder) add(kind int, flags netlink.HeaderFlags, op, object string, attrs ...[]byte) {
+	e.out = append(e.out, message{Message: request(kind, flags, attrs...), op: op, object: object})
+}
+
+// request makes a message of nf_tables: struct nfgenmsg, then attributes.
+func request(kind int, flags netlink.HeaderFlags, attrs ...[]byte) netlink.Message {
+	return netlink.Message{
+		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind), Flags: netlink.Request | flags},
+		Data:   append([]byte{protoInet, unix.NFNETLINK_V0, 0, 0}, slices.Concat(attrs...)...),
+	}
+}
+
+// list adds a message that ends in a list, whose parts the kernel names by their
+// offset when it refuses one.
+func (e *encoder) list(m message, kind uint16, bodies [][]byte) {
+	at := unix.NLMSG_HDRLEN + len(m.Data) + unix.SizeofNlAttr
+	var all []byte
+	for i, b := range bodies {
+		m.parts[i].offset = at + len(all)
+		all = append(all, b...)
+	}
+	m.Data = append(m.Data, nested(kind, all)...)
+	e.out = append(e.out, m)
+}
+
+func (e *encoder) set(s set, id uint32) {
+	flags := uint32(0)
+	if s.data != nil {
+		flags |= unix.NFT_SET_MAP
+	}
+	if s.dynamic {
+		flags |= unix.NFT_SET_EVAL
+	}
+	var desc []byte
+	if s.dynamic {
+		desc = attr32(unix.NFTA_SET_DESC_SIZE, dynamicSize)
+	}
+	if s.interval {
+		flags |= unix.NFT_SET_INTERVAL
+	}
+	if s.interval && len(s.key) > 1 {
+		flags |= nftSetConcat
+		var lengths []byte
+		for _, f := range s.key {
+			lengths = append(lengths, nested(unix.NFTA_LIST_ELEM, attr32(nftaSetFieldLen, uint32(f.size)))...)
+		}
+		desc = nested(nftaSetDescConcat, lengths)
+	}
+	attrs := [][]byte{
+		attrString(unix.NFTA_SET_TABLE, e.table), attrString(unix.NFTA_SET_NAME, s.name),
+		attr32(unix.NFTA_SET_FLAGS, flags), attr32(unix.NFTA_SET_ID, id),
+		attr32(unix.NFTA_SET_KEY_TYPE, typeID(s.key)), attr32(unix.NFTA_SET_KEY_LEN, wireSize(s.key)),
+	}
+	if s.data != nil {
+		attrs = append(attrs, attr32(unix.NFTA_SET_DATA_TYPE, typeID(s.data)), attr32(unix.NFTA_SET_DATA_LEN, wireSize(s.data)))
+	}
+	if desc != nil {
+		attrs = append(attrs, nested(unix.NFTA_SET_DESC, desc))
+	}
+	if len(s.key) == 1 && s.key[0] == ifname { // or nft prints names backwards
+		order := append([]byte{setKeyByteOrder, 4}, native32(hostByteOrder)...)
+		attrs = append(attrs, attrBytes(unix.NFTA_SET_USERDATA, order))
+	}
+	if s.counter {
+		attrs = append(attrs, nested(nftaSetExpr, attrString(unix.NFTA_EXPR_NAME, "counter")))
+	}
+	e.add(unix.NFT_MSG_NEWSET, netlink.Create, "add", s.word()+" inet "+e.table+" "+s.name, attrs...)
+	e.last().missing = "CONFIG_NF_TABLES"
+}
+
+// typeID is nft's number for a list of types: six bits each.
+func typeID(fields []*field) uint32 {
+	var id uint32
+	for _, f := range fields {
+		id = id<<6 | f.id
+	}
+	return id
+}
+
+// wireSize is the length of a value: that of a single field is not padded.
+func wireSize(fields []*field) uint32 {
+	if len(fields) == 1 {
+		return uint32(fields[0].size)
+	}
+	return uint32(keySize(fields))
+}
+
+// hooks are the numbers of the hooks, NF_INET_* of <linux/netfilter.h>.
+var hooks = map[string]uint32{
+	"prerouting":  unix.NF_INET_PRE_ROUTING,
+	"forward":     unix.NF_INET_FORWARD,
+	"output":      unix.NF_INET_LOCAL_OUT,
+	"postrouting": unix.NF_INET_POST_ROUTING,
+}
+
+// accept is NF_ACCEPT of <linux/netfilter.h>, a chain's policy; so is drop.
+const (
+	policyDrop   = 0
+	policyAccept = 1
+)
+
+func (e *encoder) chain(c chain) {
+	attrs := [][]byte{attrString(unix.NFTA_CHAIN_TABLE, e.table), attrString(unix.NFTA_CHAIN_NAME, c.name)}
+	if c.hook != "" {
+		hook := append(attr32(unix.NFTA_HOOK_HOOKNUM, hooks[c.hook]), attr32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))...)
+		attrs = append(attrs, nested(unix.NFTA_CHAIN_HOOK, hook),
+			attr32(unix.NFTA_CHAIN_POLICY, policyAccept), attrString(unix.NFTA_CHAIN_TYPE, c.kind))
+	}
+	e.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, "add", "chain inet "+e.table+" "+c.name, attrs...)
+	if c.kind == "nat" {
+		e.last().missing = "CONFIG_NFT_NAT"
+	}
+}
+
+// options are the kernel options that expressions need beyond nf_tables itself.
+func optionOf(x expr.Any) string {
+	switch x.(type) {
+	case *expr.NAT:
+		return "CONFIG_NFT_NAT"
+	case *expr.Masq:
+		return "CONFIG_NFT_MASQ"
+	case *expr.Fib:
+		return "CONFIG_NFT_FIB_INET"
+	case *expr.Ct:
+		return "CONFIG_NFT_CT"
+	}
+	return ""
+}
+
+func (e *encoder) rule(c chain, r rule) {
+	m := message{op: "add", object: fmt.Sprintf("rule inet %s %s %s", e.table, c.name, r)}
+	m.Message = request(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append,
+		attrString(unix.NFTA_RULE_TABLE, e.table), attrString(unix.NFTA_RULE_CHAIN, c.name))
+	var bodies [][]byte
+	for _, s := range r {
+		for _, x := range s.exprs() {
+			b, err := expr.Marshal(protoInet, x)
+			if err != nil && e.err == nil {
+				e.err = &Error{Op: m.op, Object: m.object, Err: err}
+			}
+			bodies = append(bodies, nested(unix.NFTA_LIST_ELEM, b))
+			m.parts = append(m.parts, part{object: m.object, missing: optionOf(x)})
+		}
+	}
+	e.list(m, unix.NFTA_RULE_EXPRESSIONS, bodies)
+}
+
+// elements adds messages for elements, which are ordered by set.
+func (e *encoder) elements(kind int, flags netlink.HeaderFlags, op string, all []element) {
+	sets := setsByName()
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && n < chunk && all[n].set == all[0].set {
+			n++
+		}
+		s := sets[all[0].set]
+		m := message{op: op, object: "elements of " + s.word() + " inet " + e.table + " " + s.name}
+		m.Message = request(kind, flags,
+			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, e.table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name))
+		var bodies [][]byte
+		for _, el := range all[:n] {
+			bodies = append(bodies, encodeElement(el, s))
+			m.parts = append(m.parts, part{object: fmt.Sprintf("element inet %s %s { %s }", e.table, s.name, el.text(s))})
+		}
+		e.list(m, unix.NFTA_SET_ELEM_LIST_ELEMENTS, bodies)
+		all = all[n:]
+	}
+}
+
+// encodeElement encodes one. An interval of a set with one field is two elements:
+// its first key, and the first one behind it, if there is one.
+func encodeElement(e element, s set) []byte {
+	body := encodeKey(unix.NFTA_SET_ELEM_KEY, e.key, s.key)
+	if s.interval && len(s.key) > 1 {
+		body = append(body, encodeKey(nftaSetElemKeyEnd, e.end, s.key)...)
+	}
+	if e.data != "" {
+		body = append(body, encodeKey(unix.NFTA_SET_ELEM_DATA, e.data, s.data)...)
+	}
+	if e.comment != "" {
+		udata := append([]byte{setElemComment, byte(len(e.comment) + 1)}, e.comment+"\x00"...)
+		body = append(body, attrBytes(unix.NFTA_SET_ELEM_USERDATA, udata)...)
+	}
+	out := nested(unix.NFTA_LIST_ELEM, body)
+	if s.interval && len(s.key) == 1 {
+		if behind, ok := successor(e.end); ok {
+			end := append(encodeKey(unix.NFTA_SET_ELEM_KEY, behind, s.key),
+				attr32(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)...)
+			out = append(out, nested(unix.NFTA_LIST_ELEM, end)...)
+		}
+	}
+	return out
+}
+
+func encodeKey(kind uint16, key string, fields []*field) []byte {
+	return nested(kind, attrBytes(unix.NFTA_DATA_VALUE, []byte(key[:wireSize(fields)])))
+}
+
+// successor counts one further; the last key has none.
+func successor(key string) (string, bool) {
+	b := []byte(key)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i]++; b[i] != 0 {
+			return string(b), true
+		}
+	}
+	return "", false
+}
+
+// predecessor counts one back.
+func predecessor(key string) string {
+	b := []byte(key)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i]--; b[i] != 0xff {
+			break
+		}
+	}
+	return string(b)
+}
+
+// Attributes of nf_tables: numbers are in network byte order.
+
+func attrBytes(kind uint16, value []byte) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofNlAttr+len(value)))
+	b = append(binary.NativeEndian.AppendUint16(b, kind), value...)
+	for len(b)%unix.NLA_ALIGNTO != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+func attrString(kind uint16, value string) []byte { return attrBytes(kind, []byte(value+"\x00")) }
+
+func attr32(kind uint16, value uint32) []byte {
+	return attrBytes(kind, binary.BigEndian.AppendUint32(nil, value))
+}
+
+func nested(kind uint16, attrs []byte) []byte { return attrBytes(kind|unix.NLA_F_NESTED, attrs) }
