@@ -22,12 +22,12 @@ var (
 		unix.RTA_DST: "RTA_DST", unix.RTA_SRC: "RTA_SRC", unix.RTA_IIF: "RTA_IIF", unix.RTA_OIF: "RTA_OIF",
 		unix.RTA_GATEWAY: "RTA_GATEWAY", unix.RTA_PRIORITY: "RTA_PRIORITY", unix.RTA_PREFSRC: "RTA_PREFSRC",
 		unix.RTA_METRICS: "RTA_METRICS", unix.RTA_MULTIPATH: "RTA_MULTIPATH", unix.RTA_TABLE: "RTA_TABLE",
-		unix.RTA_VIA: "RTA_VIA", 30: "RTA_NH_ID", unix.RTA_PREF: "RTA_PREF",
+		unix.RTA_VIA: "RTA_VIA", rtaNextHop: "RTA_NH_ID", unix.RTA_PREF: "RTA_PREF",
 		unix.RTA_ENCAP: "RTA_ENCAP", unix.RTA_ENCAP_TYPE: "RTA_ENCAP_TYPE", unix.RTA_FLOW: "RTA_FLOW",
 	}
 	neighAttrs = map[uint16]string{
 		unix.NDA_DST: "NDA_DST", unix.NDA_LLADDR: "NDA_LLADDR", unix.NDA_PROBES: "NDA_PROBES",
 		unix.NDA_VLAN: "NDA_VLAN", unix.NDA_IFINDEX: "NDA_IFINDEX", unix.NDA_MASTER: "NDA_MASTER",
-		12: "NDA_PROTOCOL", 15: "NDA_FLAGS_EXT",
+		ndaProtocol: "NDA_PROTOCOL", ndaFlagsExt: "NDA_FLAGS_EXT",
 	}
 )

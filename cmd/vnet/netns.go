@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nsfs"
 )
@@ -226,31 +225,3 @@ func (s *session) netnsMonitor() error {
 		s.out.Flush()
 	}
 }
-
-// netnsList lists the names with the numbers they have here.
-func (s *session) netnsList() error {
-	entries, err := nsfs.List()
-	if err != nil || entries == nil {
-		return err
-	}
-	list := make([]show.Netns, len(entries))
-	for i, e := range entries {
-		list[i].Name = e.Name
-		if e.Stale {
-			s.note("%s is stale: no namespace is behind the name; vnet netns del %[1]s removes it", e.Name)
-			continue
-		}
-		if list[i].ID, err = s.nsidOf(e.Name); err != nil {
-			return err
-		}
-	}
-	return show.NetnsList(s.out, list, s.style())
-}
-
-// nsidOf returns the number of the namespace called name in this one; nil if it
-// has none.
-func (s *session) nsidOf(name string) (*int, error) { return nil, nil }
-
-func (s *session) netnsListID(c words.NetnsCommand) error { return errors.ErrUnsupported }
-
-func (s *session) netnsSet(c words.NetnsCommand) error { return errors.ErrUnsupported }

@@ -1,0 +1,257 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Forever is the lifetime of an address that does not expire; INFINITY_LIFE_TIME
+// of ip-address(8).
+const Forever = 0xffffffff
+
+// ifaProto is IFA_PROTO of <linux/if_addr.h>.
+const ifaProto = 11
+
+var errShortAddr = errors.New("malformed address message")
+
+// Addr is an address of a link; struct ifaddrmsg and the IFA_ attributes of
+// <linux/if_addr.h>, see rtnetlink(7).
+type Addr struct {
+	// Link is the index of the link.
+	Link uint32
+	// Prefix is the address itself and the length of its network's prefix. It is
+	// required, and tells the family.
+	Prefix netip.Prefix
+	// Peer is the address at the other end of a point-to-point link, whose network
+	// the prefix length then is; zero is none.
+	Peer netip.Addr
+	// Broadcast is the IPv4 address that reaches all; zero is none.
+	Broadcast netip.Addr
+	// Anycast is an IPv6 address that several have; such an address has no
+	// Prefix. It is only reported.
+	Anycast bool
+	// Label is the name that old tools show an IPv4 address under: the link's, or
+	// that and a colon and more; "" is the link's.
+	Label string
+	// Scope is RT_SCOPE_UNIVERSE … RT_SCOPE_HOST. The kernel computes those of IPv6.
+	Scope uint8
+	// Flags are IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT ….
+	Flags uint32
+	// Valid and Preferred are lifetimes in seconds; zero for both is [Forever].
+	Valid, Preferred uint32
+	// Metric is that of the prefix route; zero is the kernel's default.
+	Metric uint32
+	// Proto says who made the address, IFAPROT_…; zero is unknown.
+	Proto uint8
+	// Created and Updated are in hundredths of a second since the machine was
+	// started. They are only reported.
+	Created, Updated uint32
+}
+
+// Is6 says whether the address is an IPv6 one.
+func (a Addr) Is6() bool { return a.Prefix.Addr().Is6() }
+
+// String is the address as ip-address(8) writes it: 10.0.0.1 peer 10.0.0.2/32.
+func (a Addr) String() string {
+	if a.Peer.IsValid() {
+		return fmt.Sprintf("%v peer %v/%d", a.Prefix.Addr(), a.Peer, a.Prefix.Bits())
+	}
+	return a.Prefix.String()
+}
+
+// BroadcastOf is the address that reaches all in an IPv4 prefix, ip-address(8)'s
+// "brd +"; zero if there is none: in IPv6, and in prefixes longer than 30 bits.
+func BroadcastOf(p netip.Prefix) netip.Addr {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}
+	}
+	b := p.Addr().As4()
+	binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])|0xffffffff>>p.Bits())
+	return netip.AddrFrom4(b)
+}
+
+// AddAddr gives a link an address. One that is there is fs.ErrExist.
+func AddAddr(a Addr) Request {
+	return addrRequest("add", a, unix.RTM_NEWADDR, netlink.Create|netlink.Excl)
+}
+
+// ReplaceAddr gives a link an address, or changes the flags and lifetimes of one
+// that is there.
+func ReplaceAddr(a Addr) Request {
+	return addrRequest("replace", a, unix.RTM_NEWADDR, netlink.Create|netlink.Replace)
+}
+
+// ChangeAddr is [ReplaceAddr] as ip-address(8) asks for it when told to change.
+func ChangeAddr(a Addr) Request { return addrRequest("change", a, unix.RTM_NEWADDR, netlink.Replace) }
+
+// DeleteAddr takes an address away. In IPv4, a Label, and a Peer or prefix length
+// have to be those it has; none such is fs.ErrNotExist.
+func DeleteAddr(a Addr) Request { return addrRequest("delete", a, unix.RTM_DELADDR, 0) }
+
+func addrRequest(op string, a Addr, typ netlink.HeaderType, flags netlink.HeaderFlags) Request {
+	body, err := encodeAddr(a)
+	return Request{
+		op: op, object: fmt.Sprintf("address %v dev %s", a, LinkID{Index: a.Link}), err: err,
+		msg: netlink.Message{Header: netlink.Header{Type: typ, Flags: flags}, Data: body},
+	}
+}
+
+// encodeAddr makes the body of a request: what rtnetlink's message knows, and
+// behind it what that drops without a word: lifetimes, metric and protocol.
+func encodeAddr(a Addr) ([]byte, error) {
+	if err := checkAddr(a); err != nil {
+		return nil, err
+	}
+	local, peer := a.Prefix.Addr(), a.Peer
+	if !peer.IsValid() {
+		peer = local
+	}
+	m := rtnetlink.AddressMessage{
+		Family: familyOf(local), PrefixLength: uint8(a.Prefix.Bits()), Flags: uint8(a.Flags), Scope: a.Scope, Index: a.Link,
+		Attributes: &rtnetlink.AddressAttributes{
+			Address: peer.AsSlice(), Local: local.AsSlice(), Broadcast: a.Broadcast.AsSlice(), Label: a.Label, Flags: a.Flags,
+		},
+	}
+	body, err := m.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	ae := netlink.NewAttributeEncoder()
+	if a.Valid != 0 || a.Preferred != 0 {
+		life := binary.NativeEndian.AppendUint32(nil, a.Preferred)
+		ae.Bytes(unix.IFA_CACHEINFO, append(binary.NativeEndian.AppendUint32(life, a.Valid), make([]byte, 8)...))
+	}
+	if a.Metric != 0 {
+		ae.Uint32(unix.IFA_RT_PRIORITY, a.Metric)
+	}
+	if a.Proto != 0 {
+		ae.Uint8(ifaProto, a.Proto)
+	}
+	rest, err := ae.Encode()
+	return append(body, rest...), err
+}
+
+// checkAddr refuses what the kernel would cut, pad or ignore.
+func checkAddr(a Addr) error {
+	is4 := a.Prefix.Addr().Is4()
+	switch {
+	case !a.Prefix.IsValid():
+		return errors.New("no address")
+	case a.Link == 0:
+		return errors.New("no link")
+	case a.Peer.IsValid() && a.Peer.Is4() != is4:
+		return fmt.Errorf("peer %v is of another family", a.Peer)
+	case a.Broadcast.IsValid() && !(is4 && a.Broadcast.Is4()):
+		return fmt.Errorf("broadcast %v: only IPv4 addresses have one", a.Broadcast)
+	case len(a.Label) >= unix.IFNAMSIZ:
+		return fmt.Errorf("label %q has %d bytes, of at most %d", a.Label, len(a.Label), unix.IFNAMSIZ-1)
+	case a.Valid < a.Preferred:
+		return fmt.Errorf("the preferred lifetime %d is longer than the valid one, %d", a.Preferred, a.Valid)
+	}
+	return nil
+}
+
+// decodeAddr reads the body of an address message; what it does not know is left
+// out.
+func decodeAddr(b []byte) (Addr, error) {
+	if len(b) < unix.SizeofIfAddrmsg {
+		return Addr{}, errShortAddr
+	}
+	a := Addr{Flags: uint32(b[2]), Scope: b[3], Link: binary.NativeEndian.Uint32(b[4:])}
+	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return Addr{}, errShortAddr
+	}
+	var addr, local netip.Addr
+	for ad.Next() {
+		switch value := ad.Bytes(); ad.Type() {
+		case unix.IFA_ADDRESS:
+			addr, _ = netip.AddrFromSlice(value)
+		case unix.IFA_LOCAL:
+			local, _ = netip.AddrFromSlice(value)
+		case unix.IFA_ANYCAST:
+			local, _ = netip.AddrFromSlice(value)
+			a.Anycast = true
+		default:
+			a.decodeAttr(ad.Type(), value)
+		}
+	}
+	if !local.IsValid() { // an IPv6 one without a peer
+		local, addr = addr, netip.Addr{}
+	}
+	if addr != local {
+		a.Peer = addr
+	}
+	a.Prefix = netip.PrefixFrom(local, int(b[1]))
+	if !a.Prefix.IsValid() || addr.IsValid() && addr.Is4() != local.Is4() {
+		return Addr{}, errShortAddr
+	}
+	return a, nil
+}
+
+func (a *Addr) decodeAttr(typ uint16, value []byte) {
+	switch typ {
+	case unix.IFA_BROADCAST:
+		a.Broadcast, _ = netip.AddrFromSlice(value)
+	case unix.IFA_LABEL:
+		a.Label = text(value)
+	case unix.IFA_FLAGS:
+		a.Flags = number(value)
+	case unix.IFA_RT_PRIORITY:
+		a.Metric = number(value)
+	case ifaProto:
+		a.Proto = uint8(number(value))
+	case unix.IFA_CACHEINFO:
+		if len(value) >= 16 {
+			a.Preferred = binary.NativeEndian.Uint32(value)
+			a.Valid = binary.NativeEndian.Uint32(value[4:])
+			a.Created = binary.NativeEndian.Uint32(value[8:])
+			a.Updated = binary.NativeEndian.Uint32(value[12:])
+		}
+	}
+}
+
+// AddrFilter chooses addresses. Zero fields fit all.
+type AddrFilter struct {
+	// Family is unix.AF_INET or unix.AF_INET6; zero is both, IPv4 first.
+	Family uint8
+	// Link is a link's index.
+	Link uint32
+	// NSID reads the addresses of another namespace, by its id in this one; nil is
+	// this one.
+	NSID *int32
+}
+
+// Addrs lists addresses in the kernel's order.
+func (c *Conn) Addrs(f AddrFilter) ([]Addr, error) {
+	head := make([]byte, unix.SizeofIfAddrmsg)
+	head[0] = f.Family
+	binary.NativeEndian.PutUint32(head[4:], f.Link)
+	ae := netlink.NewAttributeEncoder()
+	if f.NSID != nil {
+		ae.Int32(10, *f.NSID) // IFA_TARGET_NETNSID
+	}
+	attrs, err := ae.Encode()
+	if err != nil {
+		return nil, err
+	}
+	bodies, err := c.dump("addresses", unix.RTM_GETADDR, append(head, attrs...))
+	if err != nil {
+		return nil, err
+	}
+	addrs := make([]Addr, 0, len(bodies))
+	for _, b := range bodies {
+		a, err := decodeAddr(b)
+		if err != nil {
+			return nil, &Error{Op: "show", Object: "addresses", Err: err}
+		}
+		addrs = append(addrs, a)
+	}
+	return addrs, nil
+}

@@ -1,0 +1,238 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+var errShortNeigh = errors.New("malformed neighbour message")
+
+// Neigh says which link-layer address a neighbour on a link has; struct ndmsg and
+// the NDA_ attributes of <linux/neighbour.h>, see rtnetlink(7).
+type Neigh struct {
+	// Link is the index of the link.
+	Link uint32
+	// Addr is the neighbour's address. It is required, and tells the family.
+	Addr netip.Addr
+	// LLAddr is where it is; "" is not known.
+	LLAddr LLAddr
+	// State is one of NUD_PERMANENT, NUD_REACHABLE …; in [AddNeigh] zero is
+	// NUD_PERMANENT.
+	State uint16
+	// Flags are NTF_ROUTER, NTF_PROXY, NTF_EXT_LEARNED …; FlagsExt are NTF_EXT_….
+	Flags, FlagsExt uint32
+	// Type is RTN_UNICAST, RTN_MULTICAST …. It is only reported.
+	Type uint8
+	// Protocol says who made the entry, as for routes; zero is unknown.
+	Protocol uint8
+	// Master is the index of what the link is a port of, where the kernel says so.
+	Master uint32
+	// Cache is how the entry was used. It is only reported.
+	Cache NeighCache
+	// Probes is how often the neighbour was asked. It is only reported.
+	Probes uint32
+}
+
+// NeighCache is struct nda_cacheinfo; times are in hundredths of a second ago.
+type NeighCache struct {
+	Confirmed, Used, Updated, References uint32
+}
+
+// Proxy says whether this machine answers for the neighbour.
+func (n Neigh) Proxy() bool { return n.Flags&unix.NTF_PROXY != 0 }
+
+// String is the entry as ip-neighbour(8) writes it.
+func (n Neigh) String() string {
+	if n.Proxy() {
+		return "proxy " + n.Addr.String()
+	}
+	return n.Addr.String()
+}
+
+// AddNeigh makes an entry. One that is there is fs.ErrExist.
+func AddNeigh(n Neigh) Request {
+	return neighRequest("add", n.settled(), unix.RTM_NEWNEIGH, netlink.Create|netlink.Excl)
+}
+
+// ReplaceNeigh makes an entry, in place of the one that may be there.
+func ReplaceNeigh(n Neigh) Request {
+	return neighRequest("replace", n.settled(), unix.RTM_NEWNEIGH, netlink.Create|netlink.Replace)
+}
+
+// ChangeNeigh changes an entry that must be there: otherwise it is
+// fs.ErrNotExist.
+func ChangeNeigh(n Neigh) Request {
+	return neighRequest("change", n.settled(), unix.RTM_NEWNEIGH, netlink.Replace)
+}
+
+// DeleteNeigh removes an entry; of n only Link, Addr and NTF_PROXY count. None is
+// fs.ErrNotExist.
+func DeleteNeigh(n Neigh) Request { return neighRequest("delete", n, unix.RTM_DELNEIGH, 0) }
+
+// settled has the state that is meant if none is named. A proxy has none.
+func (n Neigh) settled() Neigh {
+	if n.State == 0 && !n.Proxy() {
+		n.State = unix.NUD_PERMANENT
+	}
+	return n
+}
+
+func neighRequest(op string, n Neigh, typ netlink.HeaderType, flags netlink.HeaderFlags) Request {
+	body, err := encodeNeigh(n)
+	return Request{
+		op: op, object: fmt.Sprintf("neighbour %v dev %s", n, LinkID{Index: n.Link}), err: err,
+		msg: netlink.Message{Header: netlink.Header{Type: typ, Flags: flags}, Data: body},
+	}
+}
+
+// encodeNeigh makes the body of a request. rtnetlink's message is of no use: it
+// turns IPv4 addresses into 0.0.0.0, and always sends a link-layer address.
+func encodeNeigh(n Neigh) ([]byte, error) {
+	if !n.Addr.IsValid() {
+		return nil, errors.New("no address")
+	}
+	body := neighHeader(n)
+	ae := netlink.NewAttributeEncoder()
+	ae.Bytes(unix.NDA_DST, n.Addr.AsSlice())
+	if n.LLAddr != "" {
+		ae.Bytes(unix.NDA_LLADDR, []byte(n.LLAddr))
+	}
+	if n.Protocol != 0 {
+		ae.Uint8(ndaProtocol, n.Protocol)
+	}
+	if n.FlagsExt != 0 {
+		ae.Uint32(ndaFlagsExt, n.FlagsExt)
+	}
+	attrs, err := ae.Encode()
+	return append(body, attrs...), err
+}
+
+// From <linux/neighbour.h>.
+const (
+	ndaProtocol = 12 // NDA_PROTOCOL
+	ndaFlagsExt = 15 // NDA_FLAGS_EXT
+)
+
+func neighHeader(n Neigh) []byte {
+	b := make([]byte, unix.SizeofNdMsg)
+	if n.Addr.IsValid() {
+		b[0] = familyOf(n.Addr)
+	}
+	binary.NativeEndian.PutUint32(b[4:], n.Link)
+	binary.NativeEndian.PutUint16(b[8:], n.State)
+	b[10], b[11] = uint8(n.Flags), n.Type
+	return b
+}
+
+// decodeNeigh reads the body of a neighbour message; what it does not know is
+// left out.
+func decodeNeigh(b []byte) (Neigh, error) {
+	if len(b) < unix.SizeofNdMsg {
+		return Neigh{}, errShortNeigh
+	}
+	n := Neigh{
+		Link: binary.NativeEndian.Uint32(b[4:]), State: binary.NativeEndian.Uint16(b[8:]),
+		Flags: uint32(b[10]), Type: b[11],
+	}
+	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofNdMsg:])
+	if err != nil {
+		return Neigh{}, errShortNeigh
+	}
+	for ad.Next() {
+		switch value := ad.Bytes(); ad.Type() {
+		case unix.NDA_DST:
+			n.Addr, _ = netip.AddrFromSlice(value)
+		case unix.NDA_LLADDR:
+			n.LLAddr = LLAddr(value)
+		case unix.NDA_PROBES:
+			n.Probes = number(value)
+		case unix.NDA_MASTER:
+			n.Master = number(value)
+		case ndaProtocol:
+			n.Protocol = uint8(number(value))
+		case ndaFlagsExt:
+			n.FlagsExt = number(value)
+		case unix.NDA_CACHEINFO:
+			if len(value) >= 16 {
+				n.Cache = NeighCache{
+					Confirmed: binary.NativeEndian.Uint32(value), Used: binary.NativeEndian.Uint32(value[4:]),
+					Updated: binary.NativeEndian.Uint32(value[8:]), References: binary.NativeEndian.Uint32(value[12:]),
+				}
+			}
+		}
+	}
+	return n, nil
+}
+
+// NeighFilter chooses neighbours. Zero fields fit all.
+type NeighFilter struct {
+	// Family is unix.AF_INET or unix.AF_INET6; zero is both.
+	Family uint8
+	// Link is a link's index, Master that of what links are ports of.
+	Link, Master uint32
+	// Proxy lists whom this machine answers for, instead of neighbours.
+	Proxy bool
+}
+
+// Neighs lists neighbours in the kernel's order.
+func (c *Conn) Neighs(f NeighFilter) ([]Neigh, error) {
+	head := make([]byte, unix.SizeofNdMsg)
+	head[0] = f.Family
+	if f.Proxy {
+		head[10] = unix.NTF_PROXY
+	}
+	ae := netlink.NewAttributeEncoder()
+	if f.Link != 0 {
+		ae.Uint32(unix.NDA_IFINDEX, f.Link)
+	}
+	if f.Master != 0 {
+		ae.Uint32(unix.NDA_MASTER, f.Master)
+	}
+	attrs, err := ae.Encode()
+	if err != nil {
+		return nil, err
+	}
+	bodies, err := c.dump("neighbours", unix.RTM_GETNEIGH, append(head, attrs...))
+	if err != nil {
+		return nil, err
+	}
+	neighs := make([]Neigh, 0, len(bodies))
+	for _, b := range bodies {
+		n, err := decodeNeigh(b)
+		if err != nil {
+			return nil, &Error{Op: "show", Object: "neighbours", Err: err}
+		}
+		// Bridges answer with their forwarding entries too, which have no address.
+		if n.Addr.IsValid() {
+			neighs = append(neighs, n)
+		}
+	}
+	return neighs, nil
+}
+
+// Neigh returns one entry, a proxy's if Flags say so. None is fs.ErrNotExist.
+func (c *Conn) Neigh(link uint32, addr netip.Addr, proxy bool) (Neigh, error) {
+	want := Neigh{Link: link, Addr: addr}
+	if proxy {
+		want.Flags = unix.NTF_PROXY
+	}
+	object := "neighbour " + want.String()
+	body, err := encodeNeigh(want)
+	if err != nil {
+		return Neigh{}, &Error{Op: "get", Object: object, Err: err}
+	}
+	answer, err := c.get("get", object, unix.RTM_GETNEIGH, body)
+	if err != nil {
+		return Neigh{}, err
+	}
+	n, err := decodeNeigh(answer)
+	if err != nil {
+		return Neigh{}, &Error{Op: "get", Object: object, Err: err}
+	}
+	return n, nil
+}

@@ -1,0 +1,118 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// From <linux/net_namespace.h>.
+const (
+	netnsaNSID        = 1
+	netnsaPID         = 2
+	netnsaFD          = 3
+	netnsaTargetNSID  = 4
+	netnsaCurrentNSID = 5
+)
+
+// NoNSID is what stands for a namespace that has no id here;
+// NETNSA_NSID_NOT_ASSIGNED. In [SetNSID] it lets the kernel choose.
+const NoNSID = -1
+
+// sizeofRtgenmsg is that of struct rtgenmsg, with its padding.
+const sizeofRtgenmsg = 4
+
+var errShortNSID = errors.New("malformed namespace id message")
+
+// NSID is a namespace's id as seen from another.
+type NSID struct {
+	ID int32
+	// Current is the id of the namespace that asks, in the one it asks about;
+	// [NoNSID] if none.
+	Current int32
+}
+
+// SetNSID gives a namespace an id here, which stays as long as both live. One that
+// has an id is fs.ErrExist.
+func SetNSID(ns *os.File, id int32) Request {
+	ae := netlink.NewAttributeEncoder()
+	ae.Int32(netnsaNSID, id)
+	ae.Uint32(netnsaFD, uint32(ns.Fd()))
+	attrs, err := ae.Encode()
+	return Request{
+		op: "set", object: fmt.Sprintf("id %d of namespace %s", id, ns.Name()), err: err,
+		msg: netlink.Message{Header: netlink.Header{Type: unix.RTM_NEWNSID}, Data: append(make([]byte, sizeofRtgenmsg), attrs...)},
+	}
+}
+
+// NSID returns the id that a namespace has here; [NoNSID] if none.
+func (c *Conn) NSID(ns *os.File) (int32, error) {
+	ae := netlink.NewAttributeEncoder()
+	ae.Uint32(netnsaFD, uint32(ns.Fd()))
+	attrs, err := ae.Encode()
+	if err != nil {
+		return NoNSID, err
+	}
+	object := "id of namespace " + ns.Name()
+	answer, err := c.get("get", object, unix.RTM_GETNSID, append(make([]byte, sizeofRtgenmsg), attrs...))
+	if err != nil {
+		return NoNSID, err
+	}
+	id, err := decodeNSID(answer)
+	if err != nil {
+		return NoNSID, &Error{Op: "get", Object: object, Err: err}
+	}
+	return id.ID, nil
+}
+
+// NSIDs lists the ids that namespaces have here. An id is free again when its
+// namespace is gone for good, some time after the last that refers to it is.
+func (c *Conn) NSIDs() ([]NSID, error) { return c.nsids(nil) }
+
+// NSIDsOf lists the ids that namespaces have in the one with an id here.
+func (c *Conn) NSIDsOf(target int32) ([]NSID, error) {
+	ae := netlink.NewAttributeEncoder()
+	ae.Int32(netnsaTargetNSID, target)
+	attrs, err := ae.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return c.nsids(attrs)
+}
+
+func (c *Conn) nsids(attrs []byte) ([]NSID, error) {
+	bodies, err := c.dump("namespace ids", unix.RTM_GETNSID, append(make([]byte, sizeofRtgenmsg), attrs...))
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]NSID, 0, len(bodies))
+	for _, b := range bodies {
+		id, err := decodeNSID(b)
+		if err != nil {
+			return nil, &Error{Op: "show", Object: "namespace ids", Err: err}
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func decodeNSID(b []byte) (NSID, error) {
+	if len(b) < sizeofRtgenmsg {
+		return NSID{}, errShortNSID
+	}
+	id := NSID{ID: NoNSID, Current: NoNSID}
+	nested(b[sizeofRtgenmsg:], func(typ uint16, value []byte) {
+		switch {
+		case len(value) != 4:
+		case typ == netnsaNSID:
+			id.ID = int32(binary.NativeEndian.Uint32(value))
+		case typ == netnsaCurrentNSID:
+			id.Current = int32(binary.NativeEndian.Uint32(value))
+		}
+	})
+	return id, nil
+}

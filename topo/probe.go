@@ -1,0 +1,124 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+)
+
+// patience is how long a probe waits for an answer that does not come. It is
+// several retransmissions long, so that a lossy link is not taken for a dead one.
+const patience = 2 * time.Second
+
+// resend is how long a probe waits before it says the same again.
+const resend = 300 * time.Millisecond
+
+// An Answer is what came of one probe.
+type Answer struct {
+	Outcome string        // Answered, Refused or Unreachable
+	Time    time.Duration // from the first packet to the verdict
+	Seen    netip.Addr    // the source address the other side saw; invalid if it was not asked or could not be
+	Said    string        // what was said instead of an answer, in the words of the RFCs; "" if nothing was
+	By      netip.Addr    // who said it; invalid for the sending host's own kernel
+}
+
+// A prober sends probes from the hosts of a lab, and answers them there, over
+// sockets that it opens inside and uses from anywhere.
+//
+//	red ── pinger (one raw socket a family, many echoes in flight)
+//	    ── a TCP or UDP socket a probe ──▶ … ──▶ listener ── blue
+type prober struct {
+	namespace func(host string) (*os.File, error) // opens a host's namespace
+	mu        sync.Mutex
+	stations  map[string]*station
+}
+
+func newProber(namespace func(host string) (*os.File, error)) *prober {
+	return &prober{namespace: namespace, stations: map[string]*station{}}
+}
+
+// A station is where probes start and end: one host's namespace.
+type station struct {
+	ns *os.File
+
+	mu        sync.Mutex
+	pingers   [2]*pinger // IPv4, IPv6
+	ears      [2]*ear
+	listeners map[listenerKey]*listener
+}
+
+// station returns the host's station. It lasts until the prober is closed.
+func (p *prober) station(host string) (*station, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.stations[host]; s != nil {
+		return s, nil
+	}
+	ns, err := p.namespace(host)
+	if err != nil {
+		return nil, err
+	}
+	s := &station{ns: ns, listeners: map[listenerKey]*listener{}}
+	p.stations[host] = s
+	return s, nil
+}
+
+// close closes every socket and namespace that was opened.
+func (p *prober) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, s := range p.stations {
+		errs = append(errs, s.close())
+	}
+	clear(p.stations)
+	return errors.Join(errs...)
+}
+
+func (s *station) close() error {
+	for v := range s.pingers {
+		if s.pingers[v] != nil {
+			s.pingers[v].close()
+		}
+		if s.ears[v] != nil {
+			s.ears[v].close()
+		}
+	}
+	for _, l := range s.listeners {
+		l.close()
+	}
+	return s.ns.Close()
+}
+
+// pinger returns the station's pinger of a family.
+func (s *station) pinger(v4 bool) (_ *pinger, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &s.pingers[index(v4)]
+	if *p == nil {
+		*p, err = newPinger(s.ns, v4)
+	}
+	return *p, err
+}
+
+// ear returns the station's ear of a family.
+func (s *station) ear(v4 bool) (_ *ear, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := &s.ears[index(v4)]
+	if *e == nil {
+		*e, err = newEar(s.ns, v4)
+	}
+	return *e, err
+}
+
+func index(v4 bool) int {
+	if v4 {
+		return 0
+	}
+	return 1
+}

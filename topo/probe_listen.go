@@ -1,0 +1,138 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+type listenerKey struct {
+	probe string // ProbeTCP or ProbeUDP
+	at    netip.AddrPort
+}
+
+// A listener answers the questions of exchanges in one namespace. Probes of the
+// same port share it.
+type listener struct {
+	socket *socket
+	users  int
+	done   sync.WaitGroup
+}
+
+// listen listens on a port while it is in use; the caller calls release. It
+// returns false if another program listens there.
+func (s *station) listen(probe string, at netip.AddrPort) (release func(), ours bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := listenerKey{probe, at}
+	l := s.listeners[key]
+	if l == nil {
+		l, err = newListener(s.ns, probe, at)
+		if errors.Is(err, unix.EADDRINUSE) {
+			return func() {}, false, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		s.listeners[key] = l
+	}
+	l.users++
+	return func() { s.release(key) }, true, nil
+}
+
+func (s *station) release(key listenerKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.listeners[key]
+	if l.users--; l.users == 0 {
+		delete(s.listeners, key)
+		l.close()
+	}
+}
+
+func newListener(ns *os.File, probe string, at netip.AddrPort) (*listener, error) {
+	typ := unix.SOCK_STREAM
+	if probe == ProbeUDP {
+		typ = unix.SOCK_DGRAM
+	}
+	c, err := openSocket(ns, at.Addr().Is4(), typ, 0, func(fd int) error {
+		// So that connections of an earlier probe do not hold the port.
+		if typ == unix.SOCK_STREAM {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+				return err
+			}
+		}
+		if err := unix.Bind(fd, sockaddr(at)); err != nil {
+			return &os.PathError{Op: "listen on", Path: probe + " " + at.String(), Err: err}
+		}
+		if typ == unix.SOCK_STREAM {
+			return unix.Listen(fd, unix.SOMAXCONN)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{socket: c}
+	serve := l.acceptAll
+	if probe == ProbeUDP {
+		serve = l.answerAll
+	}
+	l.done.Go(serve)
+	return l, nil
+}
+
+// close stops listening, when all that was accepted has been answered.
+func (l *listener) close() {
+	l.socket.close()
+	l.done.Wait()
+}
+
+func (l *listener) acceptAll() {
+	for {
+		var fd int
+		var from unix.Sockaddr
+		var err error
+		waitErr := l.socket.raw.Read(func(lfd uintptr) bool {
+			fd, from, err = unix.Accept4(int(lfd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			return err != unix.EAGAIN
+		})
+		if waitErr != nil {
+			return
+		}
+		if err == nil {
+			f := os.NewFile(uintptr(fd), "accepted")
+			l.done.Go(func() { answerOne(f, addrPort(from).Addr()) })
+		}
+	}
+}
+
+func answerOne(f *os.File, from netip.Addr) {
+	defer f.Close()
+	f.SetDeadline(time.Now().Add(patience))
+	question := make([]byte, questionLen)
+	if _, err := io.ReadFull(f, question); err != nil {
+		return // who asks notices
+	}
+	f.Write(answerTo(question, from))
+}
+
+func (l *listener) answerAll() {
+	buf := make([]byte, 512)
+	for {
+		n, from, err := l.socket.receive(buf)
+		if errors.Is(err, os.ErrClosed) {
+			return
+		}
+		if err == nil && n >= questionLen {
+			l.socket.sendTo(answerTo(buf, from.Addr()), sockaddr(from))
+		}
+	}
+}

@@ -1,0 +1,173 @@
+//go:build linux
+
+package topo
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// realWorld makes a small world with the real tools, line by line, and a prober
+// for it whose hosts are the namespaces. They are removed with the test.
+func realWorld(t testing.TB, script string) *prober {
+	t.Helper()
+	t.Cleanup(func() {
+		entries, _ := nsfs.List()
+		for _, e := range entries {
+			if err := nsfs.Remove(e.Name); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for line := range strings.Lines(script) {
+		if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.TrimSpace(line), err, out)
+		}
+	}
+	p := newProber(nsfs.Open)
+	t.Cleanup(func() {
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// threeInARow is red ── router ── blue. Blue has a second address without a way
+// back, and a firewall with one rule for each way to say no.
+const threeInARow = `ip netns add red; ip netns add router; ip netns add blue
+for n in red router blue; do ip -n $n link set lo up; done
+ip -n red link add eth0 type veth peer name left netns router
+ip -n blue link add eth0 type veth peer name right netns router
+ip -n red addr add 10.0.1.2/24 dev eth0; ip -n red -6 addr add fd00:1::2/64 dev eth0 nodad
+ip -n router addr add 10.0.1.1/24 dev left; ip -n router -6 addr add fd00:1::1/64 dev left nodad
+ip -n router addr add 10.0.2.1/24 dev right; ip -n router -6 addr add fd00:2::1/64 dev right nodad
+ip -n blue addr add 10.0.2.2/24 dev eth0; ip -n blue -6 addr add fd00:2::2/64 dev eth0 nodad
+for n in red blue; do ip -n $n link set eth0 up; done; for l in left right; do ip -n router link set $l up; done
+ip -n red route add default via 10.0.1.1; ip -n red -6 route add default via fd00:1::1
+ip -n blue route add default via 10.0.2.1; ip -n blue -6 route add default via fd00:2::1
+ip netns exec router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+ip -n router route add blackhole 10.9.1.0/24; ip -n router route add unreachable 10.9.2.0/24; ip -n router route add prohibit 10.9.3.0/24
+ip -n red route add blackhole 10.8.1.0/24; ip -n red route add unreachable 10.8.2.0/24; ip -n red route add prohibit 10.8.3.0/24
+ip netns exec blue nft 'add table inet fw; add chain inet fw in { type filter hook input priority 0; }'
+ip netns exec blue nft add rule inet fw in tcp dport 81 drop
+ip netns exec blue nft add rule inet fw in tcp dport 82 reject with tcp reset
+ip netns exec blue nft add rule inet fw in tcp dport 83 reject with icmpx admin-prohibited
+ip netns exec blue nft add rule inet fw in tcp dport 84 reject with icmpx host-unreachable
+ip netns exec blue nft add rule inet fw in udp dport 81 drop
+ip netns exec blue nft add rule inet fw in udp dport 83 reject with icmpx admin-prohibited
+ip -n router link set right mtu 1300
+`
+
+func TestProbes(t *testing.T) {
+	p := realWorld(t, threeInARow)
+	blue := netip.MustParseAddr("10.0.2.2")
+	blue6 := netip.MustParseAddr("fd00:2::2")
+	red, red6 := netip.MustParseAddr("10.0.1.2"), netip.MustParseAddr("fd00:1::2")
+	router, router6 := netip.MustParseAddr("10.0.1.1"), netip.MustParseAddr("fd00:1::1")
+	addr := netip.MustParseAddr
+	var none netip.Addr
+	cases := []struct {
+		probe string
+		to    netip.Addr
+		port  uint16 // in blue, where a listener is but for port 80
+		size  int
+		want  Answer
+	}{
+		{ProbePing, blue, 0, 0, Answer{Answered, 0, red, "", none}},
+		{ProbePing, blue6, 0, 0, Answer{Answered, 0, red6, "", none}},
+		{ProbePing, blue, 0, 1300, Answer{Answered, 0, red, "", none}},
+		{ProbePing, blue, 0, 1301, Answer{Unreachable, 0, none, "packet too big, fragmentation needed", router}},
+		{ProbePing, blue6, 0, 1300, Answer{Answered, 0, red6, "", none}},
+		{ProbePing, blue6, 0, 1301, Answer{Unreachable, 0, none, "packet too big", router6}},
+		{ProbePing, blue, 0, 1501, Answer{Unreachable, 0, none, "packet too big", none}},
+		{ProbePing, blue, 0, 28, Answer{Answered, 0, none, "", none}},
+		{ProbePing, addr("10.9.1.1"), 0, 0, Answer{Unreachable, 0, none, "", none}},
+		{ProbePing, addr("10.9.2.1"), 0, 0, Answer{Unreachable, 0, none, "host unreachable", router}},
+		{ProbePing, addr("10.9.3.1"), 0, 0, Answer{Refused, 0, none, "administratively prohibited", router}},
+		{ProbePing, addr("10.8.1.1"), 0, 0, Answer{Unreachable, 0, none, "discarded by a blackhole route", none}},
+		{ProbePing, addr("10.8.2.1"), 0, 0, Answer{Unreachable, 0, none, "no route to host", none}},
+		{ProbePing, addr("10.8.3.1"), 0, 0, Answer{Refused, 0, none, "prohibited by a route", none}},
+		{ProbePing, addr("10.0.1.77"), 0, 0, Answer{Unreachable, 0, none, "", none}},
+
+		{ProbeTCP, blue, 7, 0, Answer{Answered, 0, red, "", none}},
+		{ProbeTCP, blue6, 7, 0, Answer{Answered, 0, red6, "", none}},
+		{ProbeTCP, blue, 80, 0, Answer{Refused, 0, none, "connection refused", none}},
+		{ProbeTCP, blue6, 80, 0, Answer{Refused, 0, none, "connection refused", none}},
+		{ProbeTCP, blue, 81, 0, Answer{Unreachable, 0, none, "", none}},
+		{ProbeTCP, blue, 82, 0, Answer{Refused, 0, none, "connection refused", none}},
+		{ProbeTCP, blue, 83, 0, Answer{Refused, 0, none, "administratively prohibited", blue}},
+		{ProbeTCP, blue6, 83, 0, Answer{Refused, 0, none, "administratively prohibited", blue6}},
+		{ProbeTCP, blue, 84, 0, Answer{Unreachable, 0, none, "host unreachable", blue}},
+		{ProbeTCP, blue6, 84, 0, Answer{Unreachable, 0, none, "address unreachable", blue6}},
+		{ProbeTCP, addr("10.9.2.1"), 7, 0, Answer{Unreachable, 0, none, "host unreachable", router}},
+
+		{ProbeUDP, blue, 7, 0, Answer{Answered, 0, red, "", none}},
+		{ProbeUDP, blue6, 7, 0, Answer{Answered, 0, red6, "", none}},
+		{ProbeUDP, blue, 80, 0, Answer{Refused, 0, none, "port unreachable", blue}},
+		{ProbeUDP, blue6, 80, 0, Answer{Refused, 0, none, "port unreachable", blue6}},
+		{ProbeUDP, blue, 81, 0, Answer{Unreachable, 0, none, "", none}},
+		{ProbeUDP, blue, 83, 0, Answer{Refused, 0, none, "administratively prohibited", blue}},
+		{ProbeUDP, blue6, 83, 0, Answer{Refused, 0, none, "administratively prohibited", blue6}},
+	}
+	t.Run("all at once", func(t *testing.T) {
+		for _, c := range cases {
+			name := fmt.Sprintf("%s %s port %d size %d", c.probe, c.to, c.port, c.size)
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				x := Expectation{From: "red", Probe: c.probe, Port: c.port, Size: c.size, Outcome: Answered}
+				x.Seen = c.want.Seen
+				if c.port == 80 {
+					x.Outcome = Refused
+				}
+				f := Fact{Expectation: x, Target: c.to, Server: "blue", ServerAddr: c.to, ServerPort: c.port}
+				if c.to != blue && c.to != blue6 {
+					f.Server = "" // nobody can listen on these
+				}
+				got, err := p.probe(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Time <= 0 || got.Time > 2*patience {
+					t.Errorf("took %s", got.Time)
+				}
+				got.Time = 0
+				if got != c.want {
+					t.Errorf("got  %+v\nwant %+v", got, c.want)
+				}
+			})
+		}
+	})
+}
+
+// TestProbesInFlight has thousands of echoes in flight over one socket.
+func TestProbesInFlight(t *testing.T) {
+	p := realWorld(t, threeInARow)
+	const n = 5000
+	start := time.Now()
+	var wg sync.WaitGroup
+	var lost sync.Map
+	for i := range n {
+		wg.Go(func() {
+			f := Fact{Expectation: Expectation{From: "red", Probe: ProbePing}, Target: netip.MustParseAddr("10.0.2.2"), Server: "blue"}
+			if a, err := p.probe(f); err != nil || a.Outcome != Answered {
+				lost.Store(i, fmt.Sprint(a, err))
+			}
+		})
+	}
+	wg.Wait()
+	lost.Range(func(i, a any) bool { t.Errorf("echo %d: %v", i, a); return false })
+	t.Logf("%d echoes in %s", n, time.Since(start))
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil || len(entries) > 30 {
+		t.Errorf("%d files open: %v", len(entries), err)
+	}
+}

@@ -1,0 +1,73 @@
+//go:build linux
+
+package topo
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+)
+
+// probe proves one fact: it asks from From's namespace, and answers in Server's
+// if nobody does there. The error is about the probing itself, for example that
+// there is no such namespace; that nobody answers is an answer.
+func (p *prober) probe(f Fact) (Answer, error) {
+	from, err := p.station(f.From)
+	if err != nil {
+		return Answer{}, err
+	}
+	deadline := time.Now().Add(patience)
+	switch f.Probe {
+	case ProbePing:
+		return p.ping(from, f, deadline)
+	case ProbeTCP, ProbeUDP:
+		return p.exchange(from, f, deadline)
+	}
+	return Answer{}, fmt.Errorf("no such probe: %s", f.Probe)
+}
+
+func (p *prober) ping(from *station, f Fact, deadline time.Time) (Answer, error) {
+	pinger, err := from.pinger(f.Target.Is4())
+	if err != nil {
+		return Answer{}, err
+	}
+	nonce := rand.Uint64()
+	if !f.Seen.IsValid() || f.Server == "" {
+		return pinger.ping(f.Target, nonce, f.Size, deadline), nil
+	}
+	server, err := p.station(f.Server)
+	if err != nil {
+		return Answer{}, err
+	}
+	ear, err := server.ear(f.Target.Is4())
+	if err != nil {
+		return Answer{}, err
+	}
+	a := pinger.ping(f.Target, nonce, f.Size, deadline)
+	a.Seen = ear.source(nonce)
+	return a, nil
+}
+
+// exchange listens only where an answer is expected: otherwise it would itself
+// be what must not be there.
+func (p *prober) exchange(from *station, f Fact, deadline time.Time) (Answer, error) {
+	ours := false
+	if f.Server != "" && f.Outcome == Answered {
+		server, err := p.station(f.Server)
+		if err != nil {
+			return Answer{}, err
+		}
+		var release func()
+		release, ours, err = server.listen(f.Probe, netip.AddrPortFrom(f.ServerAddr, f.ServerPort))
+		if err != nil {
+			return Answer{}, err
+		}
+		defer release()
+	}
+	to := netip.AddrPortFrom(f.Target, f.Port)
+	if f.Probe == ProbeTCP {
+		return from.tcp(to, ours, deadline)
+	}
+	return from.udp(to, deadline)
+}

@@ -1,0 +1,213 @@
+//go:build linux
+
+package topo
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// A socket is a socket of some namespace. It does not block a thread.
+type socket struct {
+	file *os.File
+	raw  syscall.RawConn
+	v4   bool
+}
+
+// openSocket opens a socket inside ns and prepares it there.
+func openSocket(ns *os.File, v4 bool, typ, proto int, prepare func(fd int) error) (*socket, error) {
+	family := unix.AF_INET6
+	if v4 {
+		family = unix.AF_INET
+	}
+	var fd int
+	err := nsfs.Do(ns, func() (err error) {
+		fd, err = unix.Socket(family, typ|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
+		return os.NewSyscallError("socket", err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "probe")
+	raw, err := f.SyscallConn()
+	return &socket{f, raw, v4}, err
+}
+
+func (s *socket) close() error { return s.file.Close() }
+
+// sendTo sends one packet.
+func (s *socket) sendTo(b []byte, to unix.Sockaddr) error {
+	var sendErr error
+	err := s.raw.Write(func(fd uintptr) bool {
+		sendErr = unix.Sendto(int(fd), b, 0, to)
+		return sendErr != unix.EAGAIN
+	})
+	return errors.Join(err, sendErr)
+}
+
+// receive waits for a packet.
+func (s *socket) receive(b []byte) (n int, from netip.AddrPort, err error) {
+	var sa unix.Sockaddr
+	waitErr := s.raw.Read(func(fd uintptr) bool {
+		n, sa, err = unix.Recvfrom(int(fd), b, 0)
+		return err != unix.EAGAIN
+	})
+	if waitErr != nil {
+		return 0, from, waitErr
+	}
+	return n, addrPort(sa), err
+}
+
+// connect connects, for TCP until the other side has said yes or no.
+func (s *socket) connect(to netip.AddrPort) error {
+	var result error
+	begun := false
+	err := s.raw.Write(func(fd uintptr) bool {
+		if !begun {
+			begun = true
+			result = unix.Connect(int(fd), sockaddr(to))
+			return result != unix.EINPROGRESS
+		}
+		// Woken for nothing, a socket has no error and no peer.
+		errno, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+		if err == nil && errno != 0 {
+			err = unix.Errno(errno)
+		}
+		if err == nil {
+			if _, err = unix.Getpeername(int(fd)); err == unix.ENOTCONN {
+				return false
+			}
+		}
+		result = err
+		return true
+	})
+	return errors.Join(err, result)
+}
+
+// extended reads what the kernel remembers of an ICMP error; see IP_RECVERR in
+// ip(7).
+func (s *socket) extended() (typ, code byte, by netip.Addr, ok bool) {
+	s.raw.Control(func(fd uintptr) {
+		oob := make([]byte, 512)
+		_, n, _, _, err := unix.Recvmsg(int(fd), nil, oob, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
+		if err != nil {
+			return
+		}
+		msgs, err := unix.ParseSocketControlMessage(oob[:n])
+		if err != nil {
+			return
+		}
+		for _, m := range msgs {
+			if typ, code, by, ok = extendedError(m.Data); ok {
+				return
+			}
+		}
+	})
+	return
+}
+
+// extendedError reads a struct sock_extended_err of <linux/errqueue.h> and the
+// address of the one who sent the error, which stands behind it.
+func extendedError(b []byte) (typ, code byte, by netip.Addr, ok bool) {
+	const size = 16 // of the struct
+	if len(b) < size || b[4] != unix.SO_EE_ORIGIN_ICMP && b[4] != unix.SO_EE_ORIGIN_ICMP6 {
+		return 0, 0, by, false
+	}
+	if who := b[size:]; len(who) >= 24 {
+		switch binary.NativeEndian.Uint16(who) {
+		case unix.AF_INET:
+			by = netip.AddrFrom4([4]byte(who[4:]))
+		case unix.AF_INET6:
+			by = netip.AddrFrom16([16]byte(who[8:]))
+		}
+	} else if len(who) >= 8 && binary.NativeEndian.Uint16(who) == unix.AF_INET {
+		by = netip.AddrFrom4([4]byte(who[4:]))
+	}
+	return b[5], b[6], by, true
+}
+
+// verdict makes an answer of an error that a system call returned.
+func (s *socket) verdict(err error, start time.Time) Answer {
+	a := Answer{Outcome: Unreachable, Time: time.Since(start)}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return a
+	}
+	if typ, code, by, ok := s.extended(); ok {
+		if w, known := icmpMeans(s.v4, typ, code); known {
+			return a.told(w, by)
+		}
+	}
+	var errno unix.Errno
+	if !errors.As(err, &errno) {
+		a.Said = err.Error()
+		return a
+	}
+	if errno == unix.ECONNREFUSED {
+		a.Outcome, a.Said = Refused, "connection refused"
+		return a
+	}
+	a.Said = localWords(errno)
+	if errno == unix.EACCES {
+		a.Outcome = Refused
+	}
+	return a
+}
+
+// told makes a the answer that an ICMP error of by gives.
+func (a Answer) told(w icmpWords, by netip.Addr) Answer {
+	a.Outcome, a.Said, a.By = Unreachable, w.text, by
+	if w.refusal {
+		a.Outcome = Refused
+	}
+	return a
+}
+
+// localWords says what the sending host's own kernel means by an errno.
+func localWords(errno unix.Errno) string {
+	switch errno {
+	case unix.ENETUNREACH:
+		return "no route"
+	case unix.EHOSTUNREACH:
+		return "no route to host"
+	case unix.EACCES:
+		return "prohibited by a route"
+	case unix.EINVAL:
+		return "discarded by a blackhole route"
+	case unix.EPERM:
+		return "dropped by the host's own firewall"
+	case unix.EMSGSIZE:
+		return "packet too big"
+	case unix.EADDRNOTAVAIL:
+		return "no address to send from"
+	}
+	return errno.Error()
+}
+
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
