@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nsfs"
@@ -44,6 +46,9 @@ func nsidOf(c *rtnl.Conn, name string) (id int, ok bool) {
 // netnsSet gives a namespace a number here.
 func (s *session) netnsSet(c words.NetnsCommand) error {
 	ns, err := nsfs.Open(c.Name)
+	if errors.Is(err, nsfs.ErrNotNamespace) {
+		return exit(exitKernel, err) // ip(8) leaves that to the kernel
+	}
 	if err != nil {
 		return noNetns(c.Name, exitFailed, err)
 	}
@@ -65,7 +70,7 @@ func (s *session) netnsListID(cmd words.NetnsCommand) error {
 	there := here
 	if cmd.Target >= 0 {
 		if there, err = c.NSIDsOf(int32(cmd.Target)); err != nil {
-			return err
+			return exit(exitFailed, err) // ip(8)'s, for no reason it tells
 		}
 	}
 	list := nsidList(here, there, cmd)
