@@ -115,23 +115,16 @@ func samePrint(t *testing.T, w *world, at, line string) {
 }
 
 // state is what the real ip sees in every namespace of a world.
-func (w *world) state() string {
-	var all strings.Builder
-	look := func(ns ...string) {
-		for _, what := range []string{
-			"-d link", "-d addr", "-d -4 route show table all", "-d -6 route show table all", "neigh", "neigh show proxy",
-		} {
-			r := w.run(append(append(append([]string{"ip"}, ns...), "-j", "-p"), strings.Fields(what)...)...)
-			fmt.Fprintf(&all, "%s %s\n%s%s", strings.Join(ns, " "), what, r.Stdout, r.Stderr)
-		}
-	}
-	look()
-	names := strings.Fields(w.must("sh", "-c", "ls /run/netns 2>/dev/null || true"))
-	for _, name := range names {
-		look("-n", name)
-	}
-	return settle(all.String())
+func (w *world) state() string { return settle(w.must("sh", "-c", lookAround)) }
+
+// lookAround takes one process a namespace: it is done after every line.
+const lookAround = `
+look() {
+	echo "$@"
+	printf 'link\naddr\nroute show table all\nneigh\nneigh show proxy\n' | ip "$@" -d -j -p -force -batch - 2>&1 || true
 }
+look
+for name in $(ls /run/netns 2>/dev/null); do look -n $name; done`
 
 var (
 	macs = regexp.MustCompile(`\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b`)
