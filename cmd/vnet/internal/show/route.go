@@ -1,8 +1,6 @@
 package show
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -19,56 +17,9 @@ type RouteStyle struct {
 	Style
 	// Link names the link of an index.
 	Link func(index uint32) string
-	// NextHop describes a next hop object in a route's details; nil leaves it out.
-	NextHop func(id uint32) (rtnl.Route, bool)
 	// What the selection has told already is left out, as ip(8) does.
 	HideTOS, HideGateway, HideDev, HideTable, HideProtocol, HideScope bool
 	HideSrc, HideMetric, HideRealms, HideInLink                       bool
-}
-
-// A member is one thing that ip(8) tells about an object: a member of its JSON
-// object, if it has a name, and a piece of its text.
-type member struct {
-	name  string
-	value any
-	text  string
-}
-
-// members are in ip(8)'s order.
-type members []member
-
-// MarshalJSON keeps the order.
-func (m members) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for _, f := range m {
-		if f.name == "" {
-			continue
-		}
-		if b.Len() > 1 {
-			b.WriteByte(',')
-		}
-		value, err := json.Marshal(f.value)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(&b, "%q:%s", f.name, value)
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
-}
-
-func (m members) text() string {
-	var b bytes.Buffer
-	for _, f := range m {
-		b.WriteString(f.text)
-	}
-	return b.String()
-}
-
-// add tells something under a name, with the words around it in the text.
-func (m *members) add(name string, value any, format string) {
-	*m = append(*m, member{name, value, fmt.Sprintf(format, value)})
 }
 
 // Routes prints a list of routes.
@@ -119,7 +70,6 @@ func (s RouteStyle) route(r rtnl.Route) members {
 	if r.Is6() {
 		addRoutePref(&m, r.Pref)
 	}
-	s.addNextHop(&m, r)
 	s.addHops(&m, r)
 	return m
 }
@@ -248,32 +198,6 @@ func (s RouteStyle) addRealms(m *members, realms uint32) {
 	}
 	name := s.name(names.Realms, from)
 	*m = append(*m, member{"flow", members{{name: "from", value: name}, {name: "to", value: to}}, "realms " + name + "/" + to + " "})
-}
-
-// addNextHop tells about the next hop object that the route uses.
-func (s RouteStyle) addNextHop(m *members, r rtnl.Route) {
-	if r.NextHop == 0 || s.Details == 0 || s.NextHop == nil {
-		return
-	}
-	if hop, ok := s.NextHop(r.NextHop); ok {
-		info := s.nextHop(r.NextHop, hop)
-		*m = append(*m, member{"nh_info", info, "\n\tnh_info " + info.text()})
-	}
-}
-
-// nextHop tells about a next hop object as ip-nexthop(8) does.
-func (s RouteStyle) nextHop(id uint32, r rtnl.Route) members {
-	var m members
-	m.add("id", id, "id %d ")
-	addGateway(&m, r.Gateway, r.Gateway.Is6())
-	if r.Link != 0 {
-		m.add("dev", s.Link(r.Link), "dev %s ")
-	}
-	if r.Scope != unix.RT_SCOPE_UNIVERSE {
-		m.add("scope", s.name(names.Scopes, uint32(r.Scope)), "scope %s ")
-	}
-	addRouteFlags(&m, r.Flags)
-	return m
 }
 
 // addHops tells the next hops of a route that has several, a line each.

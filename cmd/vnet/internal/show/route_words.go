@@ -201,18 +201,16 @@ func addEncap(m *members, e rtnl.Encap) {
 	if int(e.Type) < len(encapTypes) {
 		name = encapTypes[e.Type]
 	}
-	var info members
-	info.add("encap_type", name, "encap %s ")
+	m.add("encap", name, " encap %s ")
 	if name == "mpls" {
-		addMPLS(&info, e.Data)
+		addMPLS(m, e.Data)
 	} else {
-		info.add("data", hex.EncodeToString([]byte(e.Data)), "%s ")
+		m.add("data", hex.EncodeToString([]byte(e.Data)), "%s ")
 	}
-	*m = append(*m, member{"encap", info, info.text()})
 }
 
 // addMPLS reads MPLS_IPTUNNEL_ attributes of <linux/mpls_iptunnel.h>.
-func addMPLS(info *members, data string) {
+func addMPLS(m *members, data string) {
 	attrs, err := netlink.UnmarshalAttributes([]byte(data))
 	if err != nil {
 		return
@@ -220,9 +218,9 @@ func addMPLS(info *members, data string) {
 	for _, a := range attrs {
 		switch {
 		case a.Type == unix.MPLS_IPTUNNEL_DST:
-			info.add("dst", mplsLabels(a.Data), " %s ")
+			m.add("dst", mplsLabels(a.Data), " %s ")
 		case a.Type == unix.MPLS_IPTUNNEL_TTL && len(a.Data) == 1:
-			info.add("ttl", a.Data[0], "ttl %d ")
+			m.add("ttl", a.Data[0], "ttl %d ")
 		}
 	}
 }
