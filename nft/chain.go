@@ -51,6 +51,7 @@ type load int
 const (
 	iif load = iota
 	oif
+	iifIndex
 	family
 	saddr4
 	daddr4
@@ -65,7 +66,7 @@ const (
 
 // loadText has nft's words for the loads.
 var loadText = map[load]string{
-	iif: "iifname", oif: "oifname", family: "meta nfproto",
+	iif: "iifname", oif: "oifname", iifIndex: "iif", family: "meta nfproto",
 	saddr4: "ip saddr", daddr4: "ip daddr", saddr6: "ip6 saddr", daddr6: "ip6 daddr",
 	transport: "meta l4proto", dport: "th dport", natStatus: "ct status",
 	saddrKind: "fib saddr type", daddrKind: "fib daddr type",
@@ -79,6 +80,7 @@ type value struct {
 
 var (
 	loName     = value{`"lo"`, "lo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}
+	noLink     = value{"0", "\x00\x00\x00\x00"}
 	isIPv4     = value{"ipv4", "\x02"}
 	isIPv6     = value{"ipv6", "\x0a"}
 	loopback4  = value{"127.0.0.0/8", "\x7f"}
@@ -138,7 +140,9 @@ func isolateRules(has map[string]bool) []rule {
 // hairpinRules are for connections that we forwarded, and that the target would
 // otherwise answer past us: to a neighbour directly, to 127.0.0.1 not at all.
 // Packets cannot be asked whether they leave by the link they came in by; so the
-// set same_link collects each link beside itself.
+// set same_link collects each link beside itself. Where the machine filters what
+// its switches pass on (net.bridge.bridge-nf-call-iptables), such packets never
+// leave the switch, and come to us without a link they came in by.
 func hairpinRules(has map[string]bool) []rule {
 	if !has["same_link"] {
 		return nil
@@ -146,6 +150,7 @@ func hairpinRules(has map[string]bool) []rule {
 	return []rule{
 		{isNot(oneOf(oif), loName), is(oneOf(saddrKind), localKind), {verb: masquerade}},
 		{in("same_link", iif, oif), {verb: masquerade}},
+		{is(oneOf(iifIndex), noLink), isNot(oneOf(oif), loName), {verb: masquerade}},
 	}
 }
 

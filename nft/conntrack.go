@@ -2,5 +2,166 @@
 
 package nft
 
-// forget is filled in below.
-func (c *Conn) forget(old, new []Rule) error { return nil }
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Messages and attributes of <linux/netfilter/nfnetlink_conntrack.h>.
+const (
+	ctGet    = 1
+	ctDelete = 2
+
+	ctaTupleOrig  = 1
+	ctaTupleReply = 2
+	ctaStatus     = 3
+	ctaID         = 12
+	ctaZone       = 18
+
+	ctaTupleIP    = 1
+	ctaTupleProto = 2
+
+	ctaIPv4Src = 1
+	ctaIPv4Dst = 2
+	ctaIPv6Src = 3
+	ctaIPv6Dst = 4
+
+	ctaProtoNum     = 1
+	ctaProtoSrcPort = 2
+	ctaProtoDstPort = 3
+)
+
+// forget makes connection tracking forget the flows that a change concerns. A
+// kernel without CONFIG_NF_CT_NETLINK cannot be asked to; its flows end by
+// themselves, when nothing is sent for a while.
+func (c *Conn) forget(old, new []Rule) error {
+	forgetter := newForgetter(old, new)
+	if forgetter.empty() {
+		return nil
+	}
+	flows, err := c.flows()
+	if err != nil {
+		return err
+	}
+	var deletions []netlink.Message
+	for _, f := range flows {
+		if forgetter.forgets(f) {
+			m := conntrackRequest(ctDelete, netlink.Acknowledge, f.family)
+			m.Data = append(m.Data, f.identity...)
+			deletions = append(deletions, m)
+		}
+	}
+	answers, err := c.ask("connection tracking", deletions)
+	if err != nil {
+		return err
+	}
+	for _, a := range answers {
+		if a.err != nil && !errors.Is(a.err, unix.ENOENT) { // it may have ended meanwhile
+			return c.refusal("delete", "tracked connection", a.err)
+		}
+	}
+	return nil
+}
+
+func conntrackRequest(kind int, flags netlink.HeaderFlags, family byte) netlink.Message {
+	return netlink.Message{
+		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_CTNETLINK<<8 | kind), Flags: netlink.Request | flags},
+		Data:   []byte{family, unix.NFNETLINK_V0, 0, 0},
+	}
+}
+
+// flows lists what connection tracking knows.
+func (c *Conn) flows() ([]flow, error) {
+	bodies, _, err := c.dump("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
+	switch errnoOf(reason(err)) {
+	case unix.EINVAL, unix.EOPNOTSUPP:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	flows := make([]flow, 0, len(bodies))
+	for _, b := range bodies {
+		f, err := decodeFlow(b)
+		if err != nil {
+			return nil, err
+		}
+		flows = append(flows, f)
+	}
+	return flows, nil
+}
+
+// reason is what an error of ours has inside.
+func reason(err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// decodeFlow reads an entry of connection tracking.
+func decodeFlow(body []byte) (flow, error) {
+	ad, err := attrs(body)
+	if err != nil {
+		return flow{}, err
+	}
+	f := flow{family: body[0]}
+	for ad.Next() {
+		switch ad.Type() {
+		case ctaTupleOrig:
+			f.identity = append(f.identity, nested(ctaTupleOrig, ad.Bytes())...)
+			ad.Nested(f.orig.decode)
+		case ctaTupleReply:
+			ad.Nested(f.reply.decode)
+		case ctaStatus:
+			f.status = ad.Uint32()
+		case ctaID, ctaZone:
+			f.identity = append(f.identity, attrBytes(ad.Type(), ad.Bytes())...)
+		}
+	}
+	return f, ad.Err()
+}
+
+func (t *tuple) decode(ad *netlink.AttributeDecoder) error {
+	for ad.Next() {
+		switch ad.Type() {
+		case ctaTupleIP:
+			ad.Nested(t.decodeAddrs)
+		case ctaTupleProto:
+			ad.Nested(t.decodePorts)
+		}
+	}
+	return nil
+}
+
+func (t *tuple) decodeAddrs(ad *netlink.AttributeDecoder) error {
+	for ad.Next() {
+		a, _ := netip.AddrFromSlice(slices.Clone(ad.Bytes()))
+		switch ad.Type() {
+		case ctaIPv4Src, ctaIPv6Src:
+			t.src = a
+		case ctaIPv4Dst, ctaIPv6Dst:
+			t.dst = a
+		}
+	}
+	return nil
+}
+
+func (t *tuple) decodePorts(ad *netlink.AttributeDecoder) error {
+	for ad.Next() {
+		switch ad.Type() {
+		case ctaProtoNum:
+			t.proto = Proto(ad.Uint8())
+		case ctaProtoSrcPort:
+			t.srcPort = ad.Uint16()
+		case ctaProtoDstPort:
+			t.dstPort = ad.Uint16()
+		}
+	}
+	return nil
+}

@@ -116,6 +116,8 @@ func loadExpr(l load, reg uint32) expr.Any {
 		return &expr.Meta{Key: expr.MetaKeyIIFNAME, Register: reg}
 	case oif:
 		return &expr.Meta{Key: expr.MetaKeyOIFNAME, Register: reg}
+	case iifIndex:
+		return &expr.Meta{Key: expr.MetaKeyIIF, Register: reg}
 	case family:
 		return &expr.Meta{Key: expr.MetaKeyNFPROTO, Register: reg}
 	case saddr4:

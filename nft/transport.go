@@ -168,7 +168,7 @@ func (c *Conn) answers(sent []netlink.Message, to []answer) error {
 			return err
 		}
 		for _, m := range got {
-			if i := int(m.Header.Sequence - first); i < len(to) && m.Header.Type != netlink.Error {
+			if i := int(m.Header.Sequence - first); i < len(to) {
 				to[i].body = m.Data
 				missing--
 			}

@@ -1,0 +1,206 @@
+//go:build linux
+
+package nft_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// A world is the cheat sheet's: two hosts on a switch, the machine on it too, and
+// an outside that knows of the machine only.
+//
+//	red  192.168.15.2 ─┐
+//	                 v-net-0 192.168.15.1 machine 10.9.0.1 eth0 ─── 10.9.0.2 outside
+//	blue 192.168.15.3 ─┘    fd00:15::1      2001:db8:9::1        2001:db8:9::2
+type world struct {
+	t                           testing.TB
+	machine, red, blue, outside *os.File
+	nft                         *nft.Conn
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("no ip on this machine to build a network with")
+	}
+	w := &world{t: t}
+	for _, ns := range []**os.File{&w.machine, &w.red, &w.blue, &w.outside} {
+		f, err := nsfs.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		*ns = f
+	}
+	w.sh(w.machine, `ip link set lo up
+		ip link add v-net-0 type bridge
+		ip link add veth-red master v-net-0 type veth peer name eth0 netns `+path(w.red)+`
+		ip link add veth-blue master v-net-0 type veth peer name eth0 netns `+path(w.blue)+`
+		ip link add eth0 type veth peer name eth0 netns `+path(w.outside)+`
+		ip addr add 192.168.15.1/24 dev v-net-0; ip addr add fd00:15::1/64 dev v-net-0 nodad
+		ip addr add 10.9.0.1/24 dev eth0; ip addr add 2001:db8:9::1/64 dev eth0 nodad
+		for i in v-net-0 veth-red veth-blue eth0; do ip link set $i up; done
+		echo 1 > /proc/sys/net/ipv4/ip_forward
+		echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+		echo 1 > /proc/sys/net/ipv4/conf/v-net-0/route_localnet`)
+	host := `ip link set lo up; ip link set eth0 up
+		ip addr add %s dev eth0; ip addr add %s dev eth0 nodad
+		ip route add default via 192.168.15.1; ip route add default via fd00:15::1`
+	w.sh(w.red, fmt.Sprintf(host, "192.168.15.2/24", "fd00:15::2/64"))
+	w.sh(w.blue, fmt.Sprintf(host, "192.168.15.3/24", "fd00:15::3/64"))
+	w.sh(w.outside, `ip link set lo up; ip link set eth0 up
+		ip addr add 10.9.0.2/24 dev eth0; ip addr add 2001:db8:9::2/64 dev eth0 nodad`)
+	c, err := nft.Dial(w.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	w.nft = c
+	return w
+}
+
+// path is a name of a namespace for ip.
+func path(ns *os.File) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd()) }
+
+// sh runs a script in a namespace.
+func (w *world) sh(ns *os.File, script string) string {
+	w.t.Helper()
+	var out []byte
+	err := nsfs.Do(ns, func() (err error) {
+		out, err = exec.Command("sh", "-ec", script).CombinedOutput()
+		return err
+	})
+	if err != nil {
+		w.t.Fatalf("%s\n%s\n%v", script, out, err)
+	}
+	return string(out)
+}
+
+func (w *world) apply(del, add []nft.Rule) {
+	w.t.Helper()
+	if err := w.nft.Apply("vnet", del, add); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// serve answers everybody with a name and the address the client has from here.
+func (w *world) serve(ns *os.File, name, network, address string) {
+	w.t.Helper()
+	err := nsfs.Do(ns, func() error {
+		if strings.HasPrefix(network, "udp") {
+			c, err := net.ListenPacket(network, address)
+			if err != nil {
+				return err
+			}
+			w.t.Cleanup(func() { c.Close() })
+			go answerUDP(c, name)
+			return nil
+		}
+		l, err := net.Listen(network, address)
+		if err != nil {
+			return err
+		}
+		w.t.Cleanup(func() { l.Close() })
+		go answerTCP(l, name)
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func answerTCP(l net.Listener, name string) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(c, "%s %s", name, hostOf(c.RemoteAddr()))
+		c.Close()
+	}
+}
+
+func answerUDP(c net.PacketConn, name string) {
+	buf := make([]byte, 64)
+	for {
+		_, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		c.WriteTo([]byte(name+" "+hostOf(from)), from)
+	}
+}
+
+func hostOf(a net.Addr) string {
+	return netip.MustParseAddrPort(a.String()).Addr().Unmap().String()
+}
+
+// patience bounds how long a test waits for an answer; only a failing one does.
+const patience = 5 * time.Second
+
+// hears returns what a client is answered, or "silence" if there is nobody.
+func (w *world) hears(ns *os.File, network, address string, wait time.Duration) string {
+	w.t.Helper()
+	var conn net.Conn
+	err := nsfs.Do(ns, func() (err error) {
+		d := net.Dialer{Timeout: wait}
+		conn, err = d.DialContext(context.Background(), network, address)
+		return err
+	})
+	if err != nil {
+		return "silence"
+	}
+	defer conn.Close()
+	return say(conn, wait)
+}
+
+// say sends something and returns the answer.
+func say(conn net.Conn, wait time.Duration) string {
+	conn.SetDeadline(time.Now().Add(wait))
+	buf := make([]byte, 64)
+	if _, udp := conn.(*net.UDPConn); udp {
+		if _, err := conn.Write([]byte("who?")); err != nil {
+			return "silence"
+		}
+	}
+	n, err := conn.Read(buf)
+	if err != nil && n == 0 {
+		return "silence"
+	}
+	return string(buf[:n])
+}
+
+// dialFrom opens a UDP socket that keeps its port.
+func (w *world) dialFrom(ns *os.File, address string) net.Conn {
+	w.t.Helper()
+	var conn net.Conn
+	err := nsfs.Do(ns, func() (err error) {
+		conn, err = net.Dial("udp", address)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// pings says whether an echo request is answered.
+func (w *world) pings(ns *os.File, address string) bool {
+	w.t.Helper()
+	err := nsfs.Do(ns, func() error {
+		return exec.Command("ping", "-n", "-c", "1", "-W", "5", address).Run()
+	})
+	return err == nil
+}
