@@ -44,6 +44,8 @@ type Link struct {
 	LinkMode uint8
 	// Carrier is 1 with carrier.
 	Carrier uint8
+	// CarrierChanges counts how often that came or went.
+	CarrierChanges uint32
 	// Qdisc is the queueing discipline's name.
 	Qdisc string
 	// TxQueueLen is in packets.
@@ -55,8 +57,7 @@ type Link struct {
 	Port     Options
 	// Promiscuity and AllMulti count who asked for it.
 	Promiscuity, AllMulti uint32
-	// AddrGenMode is how an IPv6 link-local address is made,
-	// IN6_ADDR_GEN_MODE_EUI64 …; nil if the link has no IPv6.
+	// AddrGenMode is how an IPv6 link-local address is made, AddrGenEUI64 …; nil if the link has no IPv6.
 	AddrGenMode *uint8
 	// Limits are numbers of queues and offload sizes.
 	Limits Limits
@@ -74,6 +75,15 @@ type Link struct {
 	// Seen has a bit 1<<IFLA_X for each attribute that the kernel sent.
 	Seen [2]uint64
 }
+
+// How an IPv6 link-local address is made of a link's own; enum in6_addr_gen_mode of
+// <linux/if_link.h>.
+const (
+	AddrGenEUI64 uint8 = iota
+	AddrGenNone
+	AddrGenStablePrivacy
+	AddrGenRandom
+)
 
 // Has says whether the kernel sent an attribute, IFLA_GRO_MAX_SIZE say: older
 // kernels know fewer.

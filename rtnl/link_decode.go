@@ -109,6 +109,8 @@ func (l *Link) numberFor(typ uint16) *uint32 {
 		return &l.Promiscuity
 	case unix.IFLA_ALLMULTI:
 		return &l.AllMulti
+	case unix.IFLA_CARRIER_CHANGES:
+		return &l.CarrierChanges
 	case unix.IFLA_EVENT:
 		return &l.Event
 	}

@@ -70,7 +70,7 @@ func NSIDs(w io.Writer, list []NSID, s Style) error {
 // addNSID tells a number; one below zero is none.
 func addNSID(m *members, name string, id int) {
 	if id < 0 {
-		*m = append(*m, member{text: name + " unassigned "})
+		m.say(name + " unassigned ")
 		return
 	}
 	m.add(name, id, name+" %d ")

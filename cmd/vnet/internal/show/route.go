@@ -45,9 +45,11 @@ func (s RouteStyle) route(r rtnl.Route) members {
 	if r.Type != unix.RTN_UNICAST || s.Details > 0 {
 		m.add("type", s.routeType(r.Type), "%s ")
 	}
-	m.add("dst", routePrefix(r.Dst), "%s ")
+	dst := routePrefix(r.Dst)
+	m.put("dst", dst, s.paint(prefixColor(r.Dst), dst+" "))
 	if r.Src.IsValid() {
-		m.add("from", routePrefix(r.Src), "from %s ")
+		src := routePrefix(r.Src)
+		m.put("from", src, s.paint(addrColor(r.Src.Addr()), "from "+src+" "))
 	}
 	if r.NextHop != 0 {
 		m.add("nhid", r.NextHop, "nhid %d ")
@@ -55,7 +57,8 @@ func (s RouteStyle) route(r rtnl.Route) members {
 	s.addPath(&m, r)
 	s.addOrigin(&m, r)
 	if r.PrefSrc.IsValid() && !s.HideSrc {
-		m.add("prefsrc", addrText(r.PrefSrc), "src %s ")
+		src := addrText(r.PrefSrc)
+		m.put("prefsrc", src, "src "+s.paint(addrColor(r.PrefSrc), src+" "))
 	}
 	// The kernel tells an IPv6 route's metric in any case.
 	if (r.Metric != 0 || r.Is6()) && !s.HideMetric {
@@ -65,7 +68,7 @@ func (s RouteStyle) route(r rtnl.Route) members {
 	s.addLookup(&m, r)
 	addRouteMetrics(&m, r.Metrics)
 	if r.InLink != 0 && !s.HideInLink {
-		m.add("iif", s.Link(r.InLink), "iif %s ")
+		s.addLink(&m, "iif", r.InLink)
 	}
 	if r.Is6() {
 		addRoutePref(&m, r.Pref)
@@ -81,11 +84,16 @@ func (s RouteStyle) addPath(m *members, r rtnl.Route) {
 		m.add("tos", s.dsField(r.TOS), "tos %s ")
 	}
 	if !s.HideGateway || r.Gateway.Is6() != r.Is6() {
-		addGateway(m, r.Gateway, r.Is6())
+		s.addGateway(m, r.Gateway, r.Is6())
 	}
 	if r.Link != 0 && !s.HideDev {
-		m.add("dev", s.Link(r.Link), "dev %s ")
+		s.addLink(m, "dev", r.Link)
 	}
+}
+
+func (s RouteStyle) addLink(m *members, name string, index uint32) {
+	link := s.Link(index)
+	m.put(name, link, name+" "+s.paint(colorName, link+" "))
 }
 
 // addOrigin tells where the route is and who made it.
@@ -109,7 +117,7 @@ func (s RouteStyle) addOrigin(m *members, r rtnl.Route) {
 func (s RouteStyle) addLookup(m *members, r rtnl.Route) {
 	switch {
 	case r.Mark >= 16:
-		*m = append(*m, member{"mark", r.Mark, fmt.Sprintf("mark %#x ", r.Mark)})
+		m.put("mark", r.Mark, fmt.Sprintf("mark %#x ", r.Mark))
 	case r.Mark != 0:
 		m.add("mark", r.Mark, "mark %d ")
 	}
@@ -167,23 +175,41 @@ func addrText(a netip.Addr) string {
 	return a.WithZone("").String()
 }
 
+// addrColor tells the families apart.
+func addrColor(a netip.Addr) string {
+	if a.Is4() {
+		return colorInet
+	}
+	return colorInet6
+}
+
+// prefixColor leaves default routes plain.
+func prefixColor(p netip.Prefix) string {
+	if p.Bits() == 0 && p.Addr().IsUnspecified() {
+		return ""
+	}
+	return addrColor(p.Addr())
+}
+
 // A through is a next hop of another family than the route's.
 type through struct {
 	Family string `json:"family"`
 	Host   string `json:"host"`
 }
 
-func addGateway(m *members, gateway netip.Addr, is6 bool) {
+func (s RouteStyle) addGateway(m *members, gateway netip.Addr, is6 bool) {
+	if !gateway.IsValid() {
+		return
+	}
+	addr := addrText(gateway)
+	text := s.paint(addrColor(gateway), addr+" ")
 	switch {
-	case !gateway.IsValid():
 	case gateway.Is6() == is6:
-		m.add("gateway", addrText(gateway), "via %s ")
+		m.put("gateway", addr, "via "+text)
+	case gateway.Is6():
+		m.put("via", through{"inet6", addr}, "via inet6 "+text)
 	default:
-		family := "inet"
-		if gateway.Is6() {
-			family = "inet6"
-		}
-		*m = append(*m, member{"via", through{family, addrText(gateway)}, "via " + family + " " + addrText(gateway) + " "})
+		m.put("via", through{"inet", addr}, "via inet "+text)
 	}
 }
 
@@ -193,11 +219,11 @@ func (s RouteStyle) addRealms(m *members, realms uint32) {
 	}
 	from, to := realms>>16, s.name(names.Realms, realms&0xffff)
 	if from == 0 {
-		*m = append(*m, member{"flow", members{{name: "to", value: to}}, "realm " + to + " "})
+		m.put("flow", members{{name: "to", value: to}}, "realm " + to + " ")
 		return
 	}
 	name := s.name(names.Realms, from)
-	*m = append(*m, member{"flow", members{{name: "from", value: name}, {name: "to", value: to}}, "realms " + name + "/" + to + " "})
+	m.put("flow", members{{name: "from", value: name}, {name: "to", value: to}}, "realms " + name + "/" + to + " ")
 }
 
 // addHops tells the next hops of a route that has several, a line each.
@@ -209,12 +235,12 @@ func (s RouteStyle) addHops(m *members, r rtnl.Route) {
 	for i, h := range r.Hops {
 		hop := &all[i]
 		addEncap(hop, h.Encap)
-		addGateway(hop, h.Gateway, r.Is6())
+		s.addGateway(hop, h.Gateway, r.Is6())
 		s.addRealms(hop, h.Realms)
 		hop.add("dev", s.Link(h.Link), "dev %s ")
 		hop.add("weight", max(h.Weight, 1), "weight %d ")
 		addRouteFlags(hop, uint32(h.Flags))
 		text += s.lineBreak() + "\tnexthop " + hop.text()
 	}
-	*m = append(*m, member{"nexthops", all, text})
+	m.put("nexthops", all, text)
 }

@@ -48,7 +48,7 @@ func addRouteFlags(m *members, flags uint32) {
 			text += f.name + " "
 		}
 	}
-	*m = append(*m, member{"flags", set, text})
+	m.put("flags", set, text)
 }
 
 // cacheFlags are RTCF_ of <linux/in_route.h>, in ip(8)'s order.
@@ -79,7 +79,7 @@ func addCacheFlags(m *members, flags uint32, lineBreak string) {
 	if flags != 0 {
 		text += fmt.Sprintf("%x>", flags)
 	}
-	*m = append(*m, member{"cache", set, lineBreak + "    cache " + text})
+	m.put("cache", set, lineBreak + "    cache " + text)
 }
 
 // ticks is how many of the kernel's ticks for users make a second.
@@ -134,7 +134,7 @@ func addRouteMetrics(m *members, x rtnl.Metrics) {
 		all = append(all, member{text: text})
 		addRouteMetric(&all, i, value, x.Congestion)
 	}
-	*m = append(*m, member{"metrics", []members{all}, all.text()})
+	m.put("metrics", []members{all}, all.text())
 }
 
 func addRouteMetric(all *members, i int, value uint32, congestion string) {
@@ -160,7 +160,7 @@ func addMillis(all *members, name string, ms uint32) {
 		// printf(3)'s %g has six digits.
 		text = strconv.FormatFloat(float64(ms)/1e3, 'g', 6, 64) + "s "
 	}
-	*all = append(*all, member{name, ms, text})
+	all.put(name, ms, text)
 }
 
 func addFeatures(all *members, features uint32) {
@@ -168,12 +168,12 @@ func addFeatures(all *members, features uint32) {
 	for _, f := range []flagName{{unix.RTAX_FEATURE_ECN, "ecn"}, {unix.RTAX_FEATURE_TCP_USEC_TS, "tcp_usec_ts"}} {
 		if left&f.bit != 0 {
 			left &^= f.bit
-			*all = append(*all, member{f.name, nil, f.name + " "})
+			all.put(f.name, nil, f.name + " ")
 		}
 	}
 	if left != 0 {
 		hex := fmt.Sprintf("%#x", features)
-		*all = append(*all, member{"features", hex, hex + " "})
+		all.put("features", hex, hex + " ")
 	}
 }
 

@@ -1,0 +1,355 @@
+package show
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// linkInfo tells the kind of a link, and of the port it is, each on a line.
+func (s LinkStyle) linkInfo(l rtnl.Link) members {
+	var m members
+	if l.Kind.Name != "" {
+		m.put("info_kind", l.Kind.Name, "\n    "+l.Kind.Name+" ")
+		if data := s.options(l.Kind.Name, l.Kind.Options); len(data) > 0 {
+			m.put("info_data", data, "")
+		}
+	}
+	if l.PortKind != "" {
+		m.put("info_slave_kind", strings.TrimSuffix(l.PortKind, "_slave"), "\n    "+l.PortKind+" ")
+		if data := s.options(l.PortKind, l.Port); len(data) > 0 {
+			m.put("info_slave_data", data, "")
+		}
+	}
+	return m
+}
+
+// options tells the options of a kind in the table's order, each in its own way,
+// or else as a number under its name.
+func (s LinkStyle) options(kind string, options rtnl.Options) members {
+	var m members
+	for _, opt := range rtnl.KindOptions(kind) {
+		value, ok := options[opt.Name]
+		if !ok {
+			continue
+		}
+		n, _ := value.(uint64)
+		switch kind {
+		case "bridge":
+			s.bridgeOption(&m, opt, n, value, options)
+		case "bridge_slave":
+			s.portOption(&m, opt, n)
+		case "vlan":
+			vlanOption(&m, opt.Name, n)
+		case "vxlan":
+			s.vxlanOption(&m, opt.Name, n, value)
+		case "macvlan", "macvtap":
+			macvlanOption(&m, opt.Name, n)
+		case "ipvlan", "ipvtap":
+			ipvlanOption(&m, opt.Name, n)
+		default:
+			m.add(opt.Name, n, opt.Name+" %d ")
+		}
+	}
+	return m
+}
+
+// bridgeJSON are the names that differ in JSON, bridgeText those in the text.
+var (
+	bridgeJSON = map[string]string{
+		"group_address": "group_addr", "mcast_last_member_count": "mcast_last_member_cnt", "mcast_startup_query_count": "mcast_startup_query_cnt",
+		"mcast_last_member_interval": "mcast_last_member_intvl", "mcast_membership_interval": "mcast_membership_intvl",
+		"mcast_querier_interval": "mcast_querier_intvl", "mcast_query_interval": "mcast_query_intvl",
+		"mcast_query_response_interval": "mcast_query_response_intvl", "mcast_startup_query_interval": "mcast_startup_query_intvl",
+	}
+	bridgeText = map[string]string{"root_id": "designated_root"}
+	// boolOpts are the bits of IFLA_BR_MULTI_BOOLOPT.
+	boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping"}
+)
+
+func (s LinkStyle) bridgeOption(m *members, opt rtnl.Option, n uint64, value any, all rtnl.Options) {
+	json, text := opt.Name, opt.Name
+	if name, ok := bridgeJSON[opt.Name]; ok {
+		json = name
+	}
+	if name, ok := bridgeText[opt.Name]; ok {
+		text = name
+	}
+	switch opt.Name {
+	case "fdb_n_learned", "fdb_max_learned", "fdb_flush":
+	case "vlan_protocol":
+		m.add(json, vlanProtocol(n), text+" %s ")
+	case "bridge_id", "root_id":
+		m.add(json, bridgeID(n), text+" %s ")
+	case "hello_timer", "tcn_timer", "topology_change_timer", "gc_timer":
+		m.put(json, seconds(n), timer(text, n))
+	case "group_fwd_mask":
+		m.add(json, fmt.Sprintf("%#x", n), text+" %s ")
+		if n == 0 {
+			(*m)[len(*m)-1] = member{json, "0", text + " 0 "}
+		}
+	case "group_address":
+		if ll, ok := value.(rtnl.LLAddr); ok {
+			m.add(json, ll.String(), text+" %s ")
+		}
+	case "boolopt":
+		for i, name := range boolOpts {
+			if n>>32&(1<<i) != 0 {
+				m.add(name, n>>i&1, name+" %d ")
+			}
+		}
+	default:
+		m.add(json, n, text+" %d ")
+	}
+}
+
+func timer(name string, hundredths uint64) string {
+	return fmt.Sprintf("%s %4d.%02d ", name, hundredths/100, hundredths%100)
+}
+
+// bridgeID is a priority and a MAC address.
+func bridgeID(id uint64) string {
+	mac := rtnl.LLAddr([]byte{byte(id >> 40), byte(id >> 32), byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
+	return fmt.Sprintf("%04x.%s", id>>48, trimZeros(mac.String()))
+}
+
+// trimZeros writes the bytes of a MAC address without leading zeros, as ip(8)
+// does in the ids of bridges.
+func trimZeros(mac string) string {
+	parts := strings.Split(mac, ":")
+	for i, p := range parts {
+		if p[0] == '0' {
+			parts[i] = p[1:]
+		}
+	}
+	return strings.Join(parts, ":")
+}
+
+func vlanProtocol(n uint64) string {
+	switch n {
+	case unix.ETH_P_8021Q:
+		return "802.1Q"
+	case unix.ETH_P_8021AD:
+		return "802.1ad"
+	}
+	return fmt.Sprintf("%#x", n)
+}
+
+var portStates = []string{"disabled", "listening", "learning", "forwarding", "blocking"}
+
+// portText are names of a port's options that differ in the text, portJSON those
+// that differ in JSON.
+var (
+	portText = map[string]string{"id": "port_id", "no": "port_no", "bridge_id": "designated_bridge", "root_id": "designated_root"}
+	portJSON = map[string]string{"mcast_router": "multicast_router", "mcast_fast_leave": ""}
+)
+
+func (s LinkStyle) portOption(m *members, opt rtnl.Option, n uint64) {
+	json, text := opt.Name, opt.Name
+	if name, ok := portText[opt.Name]; ok {
+		text = name
+	}
+	if name, ok := portJSON[opt.Name]; ok {
+		json = name
+	}
+	switch opt.Name {
+	case "state":
+		if int(n) < len(portStates) {
+			m.add(json, portStates[n], text+" %s ")
+			return
+		}
+		m.add("state_index", n, "state (%d) ")
+	case "id", "no":
+		m.add(json, fmt.Sprintf("%#x", n), text+" %s ")
+	case "bridge_id", "root_id":
+		m.add(json, bridgeID(n), text+" %s ")
+	case "hold_timer", "message_age_timer", "forward_delay_timer":
+		m.put(json, seconds(n), timer(text, n))
+	case "mcast_router":
+		m.add(json, n, text+" %d ")
+	case "mcast_flood", "proxy_arp":
+		s.onOff(m, json, text, n)
+	case "group_fwd_mask":
+		m.add(json, hexOrZero(n), text+" %s ")
+		m.add("group_fwd_mask_str", groupMask(n), "group_fwd_mask_str %s ")
+	case "backup_port":
+		m.add(json, s.name(uint32(n)), text+" %s ")
+	case "fdb_flush", "neigh_vlan_suppress", "mab":
+	default:
+		if opt.Type == rtnl.U8 && opt.Name != "topology_change_ack" && opt.Name != "config_pending" {
+			s.onOff(m, json, text, n)
+			return
+		}
+		m.add(json, n, text+" %d ")
+	}
+}
+
+func hexOrZero(n uint64) string {
+	if n == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%#x", n)
+}
+
+// groupMask names the group addresses that a port forwards all the same.
+func groupMask(mask uint64) string {
+	var found []string
+	for _, bit := range []struct {
+		mask uint64
+		name string
+	}{{1 << 2, "lacp"}, {1 << 14, "lldp"}, {1 << 0, "stp"}} {
+		if mask&bit.mask != 0 {
+			found = append(found, bit.name)
+			mask &^= bit.mask
+		}
+	}
+	if mask != 0 || len(found) == 0 {
+		found = append(found, fmt.Sprintf("0x%x", mask))
+	}
+	return strings.Join(found, ",")
+}
+
+func (s LinkStyle) onOff(m *members, json, text string, n uint64) {
+	m.put(json, n != 0, text+" "+map[bool]string{false: "off", true: "on"}[n != 0]+" ")
+}
+
+var vlanFlags = []string{"REORDER_HDR", "GVRP", "LOOSE_BINDING", "MVRP", "BRIDGE_BINDING"}
+
+func vlanOption(m *members, name string, n uint64) {
+	switch name {
+	case "protocol":
+		m.add(name, vlanProtocol(n), name+" %s ")
+	case "id":
+		m.add(name, n, name+" %d ")
+	case "flags":
+		found := []string{}
+		for i, flag := range vlanFlags {
+			if n&(1<<i) != 0 {
+				found = append(found, flag)
+			}
+		}
+		m.put(name, found, "<"+strings.Join(found, ",")+"> ")
+	}
+}
+
+var (
+	macvlanModes = map[uint64]string{1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
+	ipvlanModes  = []string{"l2", "l3", "l3s"}
+	ipvlanFlags  = []string{"bridge", "private", "vepa"}
+)
+
+func macvlanOption(m *members, name string, n uint64) {
+	switch {
+	case name == "mode":
+		m.add(name, macvlanModes[n], name+" %s ")
+	case name == "flags" && n&1 != 0:
+		m.put("nopromisc", true, "nopromisc ")
+	case name != "flags":
+		m.add(name, n, name+" %d ")
+	}
+}
+
+func ipvlanOption(m *members, name string, n uint64) {
+	switch {
+	case name == "mode" && int(n) < len(ipvlanModes):
+		m.put(name, ipvlanModes[n], " mode "+ipvlanModes[n]+" ")
+	case name == "flags" && int(n) < len(ipvlanFlags):
+		m.put("mode_flag", ipvlanFlags[n], ipvlanFlags[n]+" ")
+	}
+}
+
+// vxlanSwitches are the switches of a VXLAN: the name in JSON, and what the text
+// says if they are on, and if off; "" is nothing.
+var vxlanSwitches = map[string][3]string{
+	"external": {"external", "external ", ""}, "vnifilter": {"vnifilter", "vnifilter", ""},
+	"learning": {"learning", "", "nolearning "}, "proxy": {"proxy", "proxy ", ""}, "rsc": {"rsc", "rsc ", ""},
+	"l2miss": {"l2miss", "l2miss ", ""}, "l3miss": {"l3miss", "l3miss ", ""},
+	"udpcsum":        {"udp_csum", "udpcsum ", "noudpcsum "},
+	"udp6zerocsumtx": {"udp_zero_csum6_tx", "udp6zerocsumtx ", "noudp6zerocsumtx "},
+	"udp6zerocsumrx": {"udp_zero_csum6_rx", "udp6zerocsumrx ", "noudp6zerocsumrx "},
+	"remcsumtx":      {"remcsum_tx", "remcsumtx ", ""}, "remcsumrx": {"remcsum_rx", "remcsumrx ", ""},
+	"gbp": {"gbp", "gbp ", ""}, "gpe": {"gpe", "gpe ", ""},
+}
+
+func (s LinkStyle) vxlanOption(m *members, name string, n uint64, value any) {
+	if sw, ok := vxlanSwitches[name]; ok {
+		text := sw[1]
+		if n == 0 {
+			text = sw[2]
+		}
+		// In JSON, those that are off by default appear only if they are on.
+		if n != 0 || sw[2] != "" {
+			m.put(sw[0], n != 0, text)
+		}
+		return
+	}
+	switch name {
+	case "remote", "local":
+		addVXLANAddr(m, name, value)
+	case "link":
+		if n != 0 {
+			m.add(name, s.name(uint32(n)), "dev %s ")
+		}
+	case "srcport":
+		low, high := n>>16, n&0xffff
+		m.put("port_range", members{{"low", low, ""}, {"high", high, ""}}, fmt.Sprintf("srcport %d %d ", low, high))
+	case "dstport":
+		m.add("port", n, "dstport %d ")
+	case "tos":
+		if n == 1 {
+			m.put(name, n, "tos inherit ")
+		} else if n != 0 {
+			m.add(name, n, "tos %#x ")
+		}
+	case "ttl":
+		text := fmt.Sprintf("ttl %d ", n)
+		if n == 0 {
+			text = "ttl auto "
+		}
+		m.put(name, n, text)
+	case "df":
+		addVXLANFragment(m, n)
+	case "flowlabel":
+		if n != 0 {
+			m.put("label", fmt.Sprintf("%#x", n), fmt.Sprintf("flowlabel %#x ", n))
+		}
+	case "ageing", "maxaddr":
+		if n != 0 || name == "ageing" {
+			m.add(map[string]string{"ageing": "ageing", "maxaddr": "limit"}[name], n, name+" %d ")
+		}
+	case "id":
+		m.add(name, n, name+" %d ")
+	}
+}
+
+// addVXLANAddr tells a VXLAN's far or own address, which JSON calls by family.
+func addVXLANAddr(m *members, name string, value any) {
+	addr, ok := value.(netip.Addr)
+	if !ok || addr.IsUnspecified() {
+		return
+	}
+	if name == "remote" && addr.IsMulticast() {
+		name = "group"
+	}
+	json := name
+	if addr.Is6() {
+		json += "6"
+	}
+	m.add(json, addr.String(), name+" %s ")
+}
+
+func addVXLANFragment(m *members, n uint64) {
+	modes := []string{"unset", "set", "inherit"}
+	if int(n) >= len(modes) {
+		return
+	}
+	text := "df " + modes[n] + " "
+	if n == 0 {
+		text = ""
+	}
+	m.put("df", modes[n], text)
+}
