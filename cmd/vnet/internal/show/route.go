@@ -219,11 +219,11 @@ func (s RouteStyle) addRealms(m *members, realms uint32) {
 	}
 	from, to := realms>>16, s.name(names.Realms, realms&0xffff)
 	if from == 0 {
-		m.put("flow", members{{name: "to", value: to}}, "realm " + to + " ")
+		m.put("flow", members{{name: "to", value: to}}, "realm "+to+" ")
 		return
 	}
 	name := s.name(names.Realms, from)
-	m.put("flow", members{{name: "from", value: name}, {name: "to", value: to}}, "realms " + name + "/" + to + " ")
+	m.put("flow", members{{name: "from", value: name}, {name: "to", value: to}}, "realms "+name+"/"+to+" ")
 }
 
 // addHops tells the next hops of a route that has several, a line each.

@@ -79,7 +79,7 @@ func addCacheFlags(m *members, flags uint32, lineBreak string) {
 	if flags != 0 {
 		text += fmt.Sprintf("%x>", flags)
 	}
-	m.put("cache", set, lineBreak + "    cache " + text)
+	m.put("cache", set, lineBreak+"    cache "+text)
 }
 
 // ticks is how many of the kernel's ticks for users make a second.
@@ -168,12 +168,12 @@ func addFeatures(all *members, features uint32) {
 	for _, f := range []flagName{{unix.RTAX_FEATURE_ECN, "ecn"}, {unix.RTAX_FEATURE_TCP_USEC_TS, "tcp_usec_ts"}} {
 		if left&f.bit != 0 {
 			left &^= f.bit
-			all.put(f.name, nil, f.name + " ")
+			all.put(f.name, nil, f.name+" ")
 		}
 	}
 	if left != 0 {
 		hex := fmt.Sprintf("%#x", features)
-		all.put("features", hex, hex + " ")
+		all.put("features", hex, hex+" ")
 	}
 }
 
