@@ -1,0 +1,393 @@
+package topo
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// A Link is what every network device has: a part of Bridge, Veth and the others.
+// Whether it is up is an object of its own, [Up].
+type Link struct {
+	NS   string
+	Name string // at most 15 bytes
+	// AltName is a second, longer name; "" is none.
+	AltName string
+	// MAC is required but for ipvlan, which has its parent's; one given by
+	// the kernel would differ from time to time, and other programs might
+	// change it.
+	MAC MAC
+	MTU int // bytes; 0 means 1500
+	// Master is the bridge of the same namespace that it is a port of; "" is none.
+	Master string
+	// Isolated keeps a port from reaching the bridge's other isolated ports.
+	Isolated bool
+	// Hairpin lets a port have back what it sent itself.
+	Hairpin bool
+}
+
+// Key implements [Object].
+func (l Link) Key() Key { return Key{OfLink, l.NS, l.Name} }
+
+// words are the properties in ip-link(8)'s words.
+func (l Link) words() string {
+	var b strings.Builder
+	b.WriteString("link " + l.Name)
+	if !l.MAC.IsZero() {
+		b.WriteString(" address " + l.MAC.String())
+	}
+	if l.MTU != 0 && l.MTU != defaultMTU {
+		b.WriteString(" mtu " + strconv.Itoa(l.MTU))
+	}
+	if l.Master != "" {
+		b.WriteString(" master " + l.Master)
+	}
+	if l.Isolated {
+		b.WriteString(" isolated on")
+	}
+	if l.Hairpin {
+		b.WriteString(" hairpin on")
+	}
+	return b.String()
+}
+
+func (l Link) needs() []Key {
+	keys := []Key{{OfNamespace, l.NS, ""}}
+	if l.Master != "" {
+		keys = append(keys, Key{OfLink, l.NS, l.Master})
+	}
+	return keys
+}
+
+func (l Link) provides() []Key { return []Key{l.Key()} }
+
+// leastMTU6 is what a link must carry for IPv6; with less, the kernel drops
+// the link's addresses of it. RFC 8200, section 5.
+const leastMTU6 = 1280
+
+// inPlace tells whether what is common to all links can change in place.
+func (l Link) inPlace(next Link) bool {
+	return l.Key() == next.Key() && (l.MTU < leastMTU6) == (next.MTU < leastMTU6)
+}
+
+func (l Link) normalLink() Link {
+	if l.MTU == 0 {
+		l.MTU = defaultMTU
+	}
+	if l.Master == "" {
+		l.Isolated, l.Hairpin = false, false
+	}
+	return l
+}
+
+// A Bridge is a switch.
+type Bridge struct {
+	Link
+	STP bool // run the spanning tree protocol
+	// VLANFiltering keeps VLANs apart. Ports, and the bridge itself, are then in
+	// no VLAN but those of a [BridgeVLAN].
+	VLANFiltering bool
+}
+
+// String is "link v-net-0 address 02:… type bridge".
+func (b Bridge) String() string {
+	s := in(b.NS) + b.words() + " type bridge"
+	if b.STP {
+		s += " stp_state 1"
+	}
+	if b.VLANFiltering {
+		s += " vlan_filtering 1"
+	}
+	return s
+}
+
+func (b Bridge) becomes(next Object) bool {
+	n, ok := next.(Bridge)
+	return ok && b.inPlace(n.Link)
+}
+
+func (b Bridge) normal() Object {
+	b.Link = b.normalLink()
+	return b
+}
+
+// A Veth is a cable: two links, each the other's peer. Which end is first does
+// not matter; [State.Add] puts the lesser namespace and name first.
+type Veth struct {
+	Ends [2]Link
+}
+
+// Key implements [Object]; it is that of the first end.
+func (v Veth) Key() Key { return v.sorted().Ends[0].Key() }
+
+// String is "link red-eth0 address 02:… master v-net-0 type veth peer red: link eth0 address 02:…".
+func (v Veth) String() string {
+	return in(v.Ends[0].NS) + v.Ends[0].words() + " type veth peer " + in(v.Ends[1].NS) + v.Ends[1].words()
+}
+
+func (v Veth) needs() []Key { return append(v.Ends[0].needs(), v.Ends[1].needs()...) }
+
+func (v Veth) provides() []Key {
+	v = v.sorted()
+	return []Key{v.Ends[0].Key(), v.Ends[1].Key()}
+}
+
+func (v Veth) becomes(next Object) bool {
+	n, ok := next.(Veth)
+	return ok && v.Ends[0].inPlace(n.Ends[0]) && v.Ends[1].inPlace(n.Ends[1])
+}
+
+func (v Veth) normal() Object {
+	v = v.sorted()
+	for i := range v.Ends {
+		v.Ends[i] = v.Ends[i].normalLink()
+	}
+	return v
+}
+
+func (v Veth) sorted() Veth {
+	if compareKeys(v.Ends[1].Key(), v.Ends[0].Key()) < 0 {
+		v.Ends[0], v.Ends[1] = v.Ends[1], v.Ends[0]
+	}
+	return v
+}
+
+// A Dummy is a link that leads nowhere: a place for addresses.
+type Dummy struct{ Link }
+
+// String is "red: link d0 address 02:… type dummy".
+func (d Dummy) String() string { return in(d.NS) + d.words() + " type dummy" }
+
+func (d Dummy) becomes(next Object) bool {
+	n, ok := next.(Dummy)
+	return ok && d.inPlace(n.Link)
+}
+
+func (d Dummy) normal() Object {
+	d.Link = d.normalLink()
+	return d
+}
+
+// A VLAN is one VLAN (802.1Q) of another link of its namespace.
+type VLAN struct {
+	Link
+	Parent string
+	ID     uint16 // 1–4094
+}
+
+// String is "red: link eth0.10 address 02:… link eth0 type vlan id 10".
+func (v VLAN) String() string {
+	return fmt.Sprintf("%s%s link %s type vlan id %d", in(v.NS), v.words(), v.Parent, v.ID)
+}
+
+func (v VLAN) needs() []Key { return append(v.Link.needs(), Key{OfLink, v.NS, v.Parent}) }
+
+func (v VLAN) becomes(next Object) bool {
+	n, ok := next.(VLAN)
+	return ok && v.inPlace(n.Link) && v.Parent == n.Parent && v.ID == n.ID
+}
+
+func (v VLAN) normal() Object {
+	v.Link = v.normalLink()
+	return v
+}
+
+// A VXLAN is a tunnel for Ethernet over UDP; RFC 7348.
+type VXLAN struct {
+	Link
+	ID     uint32     // network identifier, 0–16777215
+	Local  netip.Addr // where it sends from; invalid leaves that to the routes
+	Remote netip.Addr // the other machine, or a multicast group
+	Parent string     // the link that a multicast group is on; "" leaves that to the routes
+	Port   uint16     // UDP port; 0 means 4789
+}
+
+const vxlanPort = 4789 // IANA's; the kernel's own default is an older one
+
+// String is "east: link vx0 … type vxlan id 50 local 10.50.0.1 remote 10.50.0.2 dstport 4789".
+func (v VXLAN) String() string { return in(v.NS) + v.words() + v.typeWords() }
+
+func (v VXLAN) typeWords() string {
+	s := fmt.Sprintf(" type vxlan id %d", v.ID)
+	if v.Local.IsValid() {
+		s += " local " + v.Local.String()
+	}
+	switch {
+	case v.Remote.IsMulticast():
+		s += " group " + v.Remote.String()
+	case v.Remote.IsValid():
+		s += " remote " + v.Remote.String()
+	}
+	if v.Parent != "" {
+		s += " dev " + v.Parent
+	}
+	return s + " dstport " + strconv.Itoa(int(or(v.Port, vxlanPort)))
+}
+
+func (v VXLAN) needs() []Key {
+	if v.Parent == "" {
+		return v.Link.needs()
+	}
+	return append(v.Link.needs(), Key{OfLink, v.NS, v.Parent})
+}
+
+func (v VXLAN) becomes(next Object) bool {
+	n, ok := next.(VXLAN)
+	n2 := n
+	n2.Link = v.Link
+	return ok && v.inPlace(n.Link) && v == n2
+}
+
+func (v VXLAN) normal() Object {
+	v.Link, v.Port = v.normalLink(), or(v.Port, vxlanPort)
+	return v
+}
+
+// A Macvlan is a further link on another's wire, with a MAC of its own.
+type Macvlan struct {
+	Link
+	ParentNS string // the parent's namespace, which may be another
+	Parent   string
+	Mode     string // bridge, private, vepa, passthru; "" means bridge
+}
+
+// String is "red: link mv0 address 02:… link eth0 type macvlan mode bridge".
+func (m Macvlan) String() string {
+	return in(m.NS) + m.words() + " link " + in(m.ParentNS) + m.Parent + " type macvlan mode " + or(m.Mode, "bridge")
+}
+
+func (m Macvlan) needs() []Key {
+	return append(m.Link.needs(), Key{OfNamespace, m.ParentNS, ""}, Key{OfLink, m.ParentNS, m.Parent})
+}
+
+func (m Macvlan) becomes(next Object) bool {
+	n, ok := next.(Macvlan)
+	return ok && m.inPlace(n.Link) && m.ParentNS == n.ParentNS && m.Parent == n.Parent && m.Mode == n.Mode
+}
+
+func (m Macvlan) normal() Object {
+	m.Link, m.Mode = m.normalLink(), or(m.Mode, "bridge")
+	return m
+}
+
+// An Ipvlan is a further link on another's wire, with the same MAC.
+type Ipvlan struct {
+	Link            // without MAC
+	ParentNS string // the parent's namespace, which may be another
+	Parent   string
+	Mode     string // l2, l3, l3s; "" means l2
+}
+
+// String is "red: link iv0 link eth0 type ipvlan mode l2".
+func (i Ipvlan) String() string {
+	return in(i.NS) + i.words() + " link " + in(i.ParentNS) + i.Parent + " type ipvlan mode " + or(i.Mode, "l2")
+}
+
+func (i Ipvlan) needs() []Key {
+	return append(i.Link.needs(), Key{OfNamespace, i.ParentNS, ""}, Key{OfLink, i.ParentNS, i.Parent})
+}
+
+func (i Ipvlan) becomes(next Object) bool {
+	n, ok := next.(Ipvlan)
+	return ok && i.inPlace(n.Link) && i.ParentNS == n.ParentNS && i.Parent == n.Parent && i.Mode == n.Mode
+}
+
+func (i Ipvlan) normal() Object {
+	i.Link, i.Mode = i.normalLink(), or(i.Mode, "l2")
+	i.MAC = MAC{}
+	return i
+}
+
+// A Port makes a link that is not the lab's own a port of one of its bridges:
+// the machine's eth0, an uplink. The link is never deleted.
+type Port struct {
+	NS     string
+	Link   string
+	Master string
+}
+
+// Key implements [Object].
+func (p Port) Key() Key { return Key{OfPort, p.NS, p.Link} }
+
+// String is "link eth0 master v-net-0".
+func (p Port) String() string { return in(p.NS) + "link " + p.Link + " master " + p.Master }
+
+func (p Port) needs() []Key {
+	return []Key{{OfNamespace, p.NS, ""}, {OfLink, p.NS, p.Master}}
+}
+func (p Port) provides() []Key     { return []Key{p.Key()} }
+func (p Port) becomes(Object) bool { return true }
+func (p Port) normal() Object      { return p }
+
+// A BridgeVLAN makes a bridge's port, or the bridge itself, a member of a VLAN,
+// as bridge(8) does with "vlan add".
+type BridgeVLAN struct {
+	NS   string
+	Link string // the port, or the bridge itself
+	ID   uint16 // 1–4094
+	// Untagged takes the tag off what leaves, and PVID gives it to what comes
+	// without; a port has one at most.
+	Untagged, PVID bool
+}
+
+// Key implements [Object].
+func (v BridgeVLAN) Key() Key {
+	return Key{OfBridgeVLAN, v.NS, "dev " + v.Link + " vid " + strconv.Itoa(int(v.ID))}
+}
+
+// String is "vlan dev red-eth0 vid 10 pvid untagged".
+func (v BridgeVLAN) String() string {
+	s := in(v.NS) + "vlan " + v.Key().Name
+	if v.PVID {
+		s += " pvid"
+	}
+	if v.Untagged {
+		s += " untagged"
+	}
+	return s
+}
+
+func (v BridgeVLAN) needs() []Key {
+	return []Key{{OfLink, v.NS, v.Link}, {OfPort, v.NS, v.Link}}
+}
+func (v BridgeVLAN) provides() []Key     { return []Key{v.Key()} }
+func (v BridgeVLAN) becomes(Object) bool { return true }
+func (v BridgeVLAN) normal() Object      { return v }
+
+// A Qdisc makes what a link sends as bad as a real line: netem for delay, jitter
+// and loss, tbf for a rate alone.
+type Qdisc struct {
+	NS   string
+	Link string
+	Impairment
+}
+
+// Key implements [Object].
+func (q Qdisc) Key() Key { return Key{OfQdisc, q.NS, q.Link} }
+
+// String is "red: qdisc dev eth0 netem delay 50ms loss 2% rate 1000000bit".
+func (q Qdisc) String() string { return in(q.NS) + "qdisc dev " + q.Link + " " + q.words() }
+
+// words are tc-netem(8)'s, or tc-tbf(8)'s.
+func (q Qdisc) words() string {
+	s := "netem"
+	if q.Delay != 0 {
+		s += " delay " + q.Delay.String()
+		if q.Jitter != 0 {
+			s += " " + q.Jitter.String()
+		}
+	}
+	if q.Loss != 0 {
+		s += " loss " + strconv.FormatFloat(q.Loss, 'g', -1, 64) + "%"
+	}
+	if q.Rate != 0 {
+		s += " rate " + strconv.FormatUint(q.Rate, 10) + "bit"
+	}
+	return s
+}
+
+func (q Qdisc) needs() []Key        { return []Key{{OfLink, q.NS, q.Link}} }
+func (q Qdisc) provides() []Key     { return []Key{q.Key()} }
+func (q Qdisc) becomes(Object) bool { return true }
+func (q Qdisc) normal() Object      { return q }

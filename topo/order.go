@@ -1,0 +1,176 @@
+package topo
+
+import (
+	"cmp"
+	"slices"
+)
+
+// An order says in which order the objects of some states are made, so that
+// nothing needs what comes later.
+type order struct {
+	links map[Key]Object // by the keys of all their ends
+}
+
+func newOrder(states ...State) order {
+	o := order{links: map[Key]Object{}}
+	for _, s := range states {
+		for _, object := range s {
+			if object.Key().Kind == OfLink {
+				for _, k := range object.provides() {
+					o.links[k] = object
+				}
+			}
+		}
+	}
+	return o
+}
+
+// The places in the order. What is on a bridge comes behind the raising of
+// bridges, which comes behind all that hosts send: packets of new ports would
+// be flooded to all earlier ones, and a thousand hosts take four times as long.
+const (
+	placeNamespace = iota
+	placeLink
+	placePort
+	placeVLAN
+	placeQdisc
+	placeSysctl
+	placeRule
+	placeUp
+	placeAddress
+	placeNeigh
+	placeBridgeUp
+	placeBridgeAddress
+	placeBridgeNeigh
+	placeRoute
+	placeFile
+	placeProcess
+)
+
+// places are those of the kinds, and of what is on a bridge.
+var places = map[Kind][2]int{
+	OfNamespace:  {placeNamespace, placeNamespace},
+	OfLink:       {placeLink, placeLink},
+	OfPort:       {placePort, placePort},
+	OfBridgeVLAN: {placeVLAN, placeVLAN},
+	OfQdisc:      {placeQdisc, placeQdisc},
+	OfSysctl:     {placeSysctl, placeSysctl},
+	OfRule:       {placeRule, placeRule},
+	OfUp:         {placeUp, placeBridgeUp},
+	OfAddress:    {placeAddress, placeBridgeAddress},
+	OfNeigh:      {placeNeigh, placeBridgeNeigh},
+	OfRoute:      {placeRoute, placeRoute},
+	OfFile:       {placeFile, placeFile},
+	OfProcess:    {placeProcess, placeProcess},
+}
+
+// A position is where an object stands in the order.
+type position struct {
+	place, depth, rank int
+	key                Key
+}
+
+func (o order) of(object Object) position {
+	k := object.Key()
+	p := position{place: places[k.Kind][0], key: k}
+	switch x := object.(type) {
+	case Up:
+		p.place = o.placeOn(k, x.Link)
+	case Address:
+		p.place = o.placeOn(k, x.Link)
+	case Neigh:
+		p.place = o.placeOn(k, x.Link)
+	case Route:
+		p.rank = rankOfRoute(x)
+	case Sysctl:
+		p.rank = rankOfSysctl(x)
+	default:
+		if k.Kind == OfLink {
+			p.depth, p.rank = o.depth(object, 0), rankOfLink(object)
+		}
+	}
+	return p
+}
+
+func (o order) placeOn(k Key, link string) int {
+	if _, ok := o.links[Key{OfLink, k.NS, link}].(Bridge); ok {
+		return places[k.Kind][1]
+	}
+	return places[k.Kind][0]
+}
+
+// mostParents bounds a chain of parents; the kernel has no loops, and not as many.
+const mostParents = 16
+
+// depth is how many links a link stands on, one on the other.
+func (o order) depth(link Object, from int) int {
+	parent, ok := o.links[parentOf(link)]
+	if !ok || from == mostParents {
+		return from
+	}
+	return o.depth(parent, from+1)
+}
+
+// parentOf is the key of the link that a link stands on; zero if there is none.
+func parentOf(link Object) Key {
+	switch l := link.(type) {
+	case VLAN:
+		return Key{OfLink, l.NS, l.Parent}
+	case VXLAN:
+		return Key{OfLink, l.NS, l.Parent}
+	case Macvlan:
+		return Key{OfLink, l.ParentNS, l.Parent}
+	case Ipvlan:
+		return Key{OfLink, l.ParentNS, l.Parent}
+	}
+	return Key{}
+}
+
+// rankOfLink puts bridges before their ports.
+func rankOfLink(link Object) int {
+	switch link.(type) {
+	case Bridge:
+		return 0
+	case Veth:
+		return 1
+	}
+	return 2
+}
+
+// rankOfRoute puts routes to a device before those through a gateway, which may
+// be reached by them.
+func rankOfRoute(r Route) int {
+	for _, h := range r.NextHops() {
+		if h.Via.IsValid() && !h.Onlink {
+			return 1
+		}
+	}
+	return 0
+}
+
+// rankOfSysctl puts what concerns all links before what concerns one: writing
+// the former may change the latter, ip_forward for example.
+func rankOfSysctl(s Sysctl) int {
+	if s.link() != "" {
+		return 1
+	}
+	return 0
+}
+
+func (o order) sort(objects []Object) []Object {
+	at := make(map[Object]position, len(objects))
+	for _, x := range objects {
+		at[x] = o.of(x)
+	}
+	slices.SortFunc(objects, func(a, b Object) int { return comparePositions(at[a], at[b]) })
+	return objects
+}
+
+func comparePositions(a, b position) int {
+	return cmp.Or(
+		cmp.Compare(a.place, b.place),
+		cmp.Compare(a.depth, b.depth),
+		cmp.Compare(a.rank, b.rank),
+		compareKeys(a.key, b.key),
+	)
+}
