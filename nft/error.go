@@ -28,8 +28,11 @@ type Error struct {
 	Err error
 }
 
-// errNotThere is the reason why a rule cannot be deleted.
-var errNotThere = fmt.Errorf("there is no such rule (%w)", syscall.ENOENT)
+// absentError is the reason why a rule cannot be deleted.
+type absentError struct{}
+
+func (absentError) Error() string { return "there is no such rule" }
+func (absentError) Unwrap() error { return syscall.ENOENT }
 
 // errBusy ends a change that others' changes came before each time.
 var errBusy = errors.New("the ruleset kept changing")

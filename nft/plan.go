@@ -172,7 +172,7 @@ func planChange(table string, have content, del, add []Rule) (*change, error) {
 	c := &change{table: table}
 	for _, r := range del {
 		if !rules[r] {
-			return nil, &Error{Op: "delete", Object: r.String(), Err: errNotThere}
+			return nil, &Error{Op: "delete", Object: r.String(), Err: absentError{}}
 		}
 		delete(rules, r)
 		c.oldRules = append(c.oldRules, r)

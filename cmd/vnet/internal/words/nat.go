@@ -1,0 +1,233 @@
+package words
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+)
+
+// NATVerbs are the words that can follow nat.
+func NATVerbs() []string { return []string{"show", "add", "delete", "flush", "help"} }
+
+// natKinds are the words that can follow add and del.
+var natKinds = []string{"masquerade", "dnat", "snat"}
+
+// NATVerb takes what is to be done; nothing is show.
+func (w *Words) NATVerb() string {
+	if !w.More() || w.TakeShort("show", "list", "lst") {
+		return "show"
+	}
+	for _, verb := range NATVerbs() {
+		if w.TakeShort(verb) {
+			return verb
+		}
+	}
+	w.Err = Unknown("command of nat", w.Peek(), NATVerbs())
+	return ""
+}
+
+// NATRules takes a rule in iptables' words. It is two where it leaves the family
+// open.
+func (w *Words) NATRules(family int) []nft.Rule {
+	if !w.More() {
+		w.Fail("the kind of rule is missing: masquerade, dnat or snat")
+		return nil
+	}
+	kind := w.Next()
+	if !slices.Contains(natKinds, kind) {
+		w.Err = Unknown("kind of rule", kind, natKinds)
+		return nil
+	}
+	r := natReader{Words: w, kind: kind}
+	r.read()
+	if w.Err != nil {
+		return nil
+	}
+	return r.rules(family)
+}
+
+// A natReader collects the options of one rule.
+type natReader struct {
+	*Words
+	kind     string
+	source   netip.Prefix
+	in, out  string
+	proto    nft.Proto
+	addr, to netip.Addr
+	ports    nft.Ports
+	toPorts  nft.Ports
+}
+
+// A natOption is an option of a rule, in iptables' short and long words.
+type natOption struct {
+	words []string
+	kinds string // of rules that have it
+	read  func(r *natReader, word string)
+}
+
+var natOptions = []natOption{
+	{[]string{"-s", "--source", "--src"}, "masquerade snat", (*natReader).readSource},
+	{[]string{"-o", "--out-interface"}, "masquerade snat", func(r *natReader, word string) { r.out = r.device(word) }},
+	{[]string{"-i", "--in-interface"}, "dnat", func(r *natReader, word string) { r.in = r.device(word) }},
+	{[]string{"-p", "--protocol", "--proto"}, "dnat", (*natReader).readProto},
+	{[]string{"-d", "--destination", "--dst"}, "dnat", func(r *natReader, word string) { r.addr = r.host(word, r.Value(word)) }},
+	{[]string{"--dport", "--destination-port"}, "dnat", func(r *natReader, word string) { r.ports = r.portRange(word, r.Value(word)) }},
+	{[]string{"--to-destination"}, "dnat", (*natReader).readTarget},
+	{[]string{"--to-source"}, "snat", func(r *natReader, word string) { r.to = r.host(word, r.Value(word)) }},
+}
+
+func (r *natReader) read() {
+	r.proto = nft.TCP
+	for r.More() {
+		r.option(r.Next())
+	}
+}
+
+func (r *natReader) option(word string) {
+	var known []string
+	for _, o := range natOptions {
+		if !strings.Contains(o.kinds, r.kind) {
+			continue
+		}
+		for _, w := range o.words {
+			if w == word {
+				o.read(r, word)
+				return
+			}
+		}
+		known = append(known, o.words...)
+	}
+	r.Err = Unknown("option of "+r.kind, word, known)
+}
+
+func (r *natReader) device(word string) string {
+	name := r.Value(word)
+	if r.Err == nil && name == "" {
+		r.Fail("%s needs the name of a device", word)
+	}
+	return name
+}
+
+// readSource takes a network. As with iptables, bits beyond its length mean
+// nothing.
+func (r *natReader) readSource(word string) {
+	value := r.Value(word)
+	p, ok := parsePrefix(value, 0)
+	if !ok || !p.IsValid() {
+		r.Fail("%s needs a network, as 192.168.15.0/24, not %q", word, value)
+		return
+	}
+	r.source = p.Prefix.Masked()
+}
+
+func (r *natReader) readProto(word string) {
+	proto, err := nft.ParseProto(r.Value(word))
+	if err != nil {
+		r.Fail("%v", err)
+	}
+	r.proto = proto
+}
+
+func (r *natReader) host(word, value string) netip.Addr {
+	a, err := netip.ParseAddr(value)
+	if err != nil {
+		r.Fail("%s needs an address, not %q", word, value)
+	}
+	return a
+}
+
+// portRange reads 80, 8000-8100 or, as iptables has it, 8000:8100.
+func (r *natReader) portRange(word, value string) nft.Ports {
+	first, last, several := strings.Cut(strings.Replace(value, ":", "-", 1), "-")
+	if !several {
+		last = first
+	}
+	from, ok1 := Number(first, 0xffff)
+	to, ok2 := Number(last, 0xffff)
+	if !ok1 || !ok2 || from == 0 || to < from {
+		r.Fail("%s needs a port from 1 to 65535 or a range of them, as 8000-8100, not %q", word, value)
+	}
+	return nft.Ports{First: uint16(from), Last: uint16(to)}
+}
+
+// readTarget reads ADDR[:PORT[-PORT]], an IPv6 address with ports in brackets.
+func (r *natReader) readTarget(word string) {
+	value := r.Value(word)
+	host, ports := value, ""
+	switch inner, rest, bracketed := strings.Cut(strings.TrimPrefix(value, "["), "]"); {
+	case bracketed && strings.HasPrefix(value, "["):
+		host, ports = inner, strings.TrimPrefix(rest, ":")
+		if rest != "" && ports == rest || rest == ":" {
+			r.Fail("%s needs ADDR[:PORT[-PORT]], not %q", word, value)
+		}
+	case strings.Count(value, ":") == 1:
+		host, ports, _ = strings.Cut(value, ":")
+	}
+	r.to = r.host(word, host)
+	if ports != "" {
+		r.toPorts = r.portRange(word, ports)
+	}
+}
+
+// rules makes values of what was read.
+func (r *natReader) rules(family int) []nft.Rule {
+	switch r.kind {
+	case "masquerade":
+		return r.masquerades(family)
+	case "snat":
+		switch {
+		case !r.source.IsValid():
+			r.Fail("snat needs -s: the network that gets another address")
+		case !r.to.IsValid():
+			r.Fail("snat needs --to-source: the address it gets")
+		}
+		return r.checked(nft.SourceNAT{Source: r.source, Out: r.out, To: r.to})
+	}
+	return r.forwards()
+}
+
+func (r *natReader) masquerades(family int) []nft.Rule {
+	if r.source.IsValid() || r.out != "" {
+		return r.checked(nft.Masquerade{Source: r.source, Out: r.out})
+	}
+	var rules []nft.Rule
+	if family != unix.AF_INET6 {
+		rules = append(rules, nft.Masquerade{Source: netip.PrefixFrom(netip.IPv4Unspecified(), 0)})
+	}
+	if family != unix.AF_INET {
+		rules = append(rules, nft.Masquerade{Source: netip.PrefixFrom(netip.IPv6Unspecified(), 0)})
+	}
+	return rules
+}
+
+func (r *natReader) forwards() []nft.Rule {
+	switch {
+	case r.ports.First == 0:
+		r.Fail("dnat needs --dport: the port or ports to forward")
+	case !r.to.IsValid():
+		r.Fail("dnat needs --to-destination: where to forward to")
+	}
+	if r.toPorts.First == 0 {
+		r.toPorts = r.ports
+	}
+	if have, want := r.toPorts.Last-r.toPorts.First, r.ports.Last-r.ports.First; have != want {
+		r.Fail("%s are not as many ports as %s", r.toPorts, r.ports)
+	}
+	return r.checked(nft.Forward{Proto: r.proto, Addr: r.addr, In: r.in, Ports: r.ports, To: r.to, ToPort: r.toPorts.First})
+}
+
+// checked refuses a rule that means nothing.
+func (r *natReader) checked(rule nft.Rule) []nft.Rule {
+	if r.Err != nil {
+		return nil
+	}
+	if err := rule.Check(); err != nil {
+		r.Fail("%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("check %s: ", rule)))
+	}
+	return []nft.Rule{rule}
+}
