@@ -57,15 +57,18 @@ func (s *socket) sendTo(b []byte, to unix.Sockaddr) error {
 	return errors.Join(err, sendErr)
 }
 
-// receive waits for a packet.
+// receive waits for a packet. On a closed socket it is os.ErrClosed.
 func (s *socket) receive(b []byte) (n int, from netip.AddrPort, err error) {
 	var sa unix.Sockaddr
 	waitErr := s.raw.Read(func(fd uintptr) bool {
 		n, sa, err = unix.Recvfrom(int(fd), b, 0)
 		return err != unix.EAGAIN
 	})
-	if waitErr != nil {
+	switch {
+	case errors.Is(waitErr, os.ErrDeadlineExceeded):
 		return 0, from, waitErr
+	case waitErr != nil: // a raw connection has an error of its own for it
+		return 0, from, os.ErrClosed
 	}
 	return n, addrPort(sa), err
 }
