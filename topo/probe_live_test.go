@@ -44,7 +44,7 @@ func realWorld(t testing.TB, script string) *prober {
 // threeInARow is red ── router ── blue. Blue has a second address without a way
 // back, and a firewall with one rule for each way to say no.
 const threeInARow = `ip netns add red; ip netns add router; ip netns add blue
-for n in red router blue; do ip -n $n link set lo up; done
+for n in red router blue; do ip -n $n link set lo up; ip netns exec $n sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/dad_transmits'; done
 ip -n red link add eth0 type veth peer name left netns router
 ip -n blue link add eth0 type veth peer name right netns router
 ip -n red addr add 10.0.1.2/24 dev eth0; ip -n red -6 addr add fd00:1::2/64 dev eth0 nodad

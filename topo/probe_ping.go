@@ -169,7 +169,7 @@ func (p *pinger) ping(to netip.Addr, nonce uint64, size int, deadline time.Time)
 type ear struct {
 	socket *socket
 	mu     sync.Mutex
-	heard  map[uint64]netip.Addr // by nonce
+	wanted map[uint64]chan netip.Addr // by nonce
 }
 
 func newEar(ns *os.File, v4 bool) (*ear, error) {
@@ -177,20 +177,37 @@ func newEar(ns *os.File, v4 bool) (*ear, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &ear{socket: s, heard: map[uint64]netip.Addr{}}
-	go hear(s, func(m icmpMessage) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.heard[m.nonce] = m.from
-	})
+	e := &ear{socket: s, wanted: map[uint64]chan netip.Addr{}}
+	go hear(s, e.hear)
 	return e, nil
 }
 
 func (e *ear) close() { e.socket.close() }
 
-// source returns where the echo came from; invalid if it was not heard.
-func (e *ear) source(nonce uint64) netip.Addr {
+func (e *ear) hear(m icmpMessage) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.heard[nonce]
+	if c, ok := e.wanted[m.nonce]; ok {
+		c <- m.from
+		delete(e.wanted, m.nonce)
+	}
+}
+
+// listen begins to listen for an echo request. The function it returns ends
+// that, and says where the request came from; invalid if it did not come.
+func (e *ear) listen(nonce uint64) (source func(deadline time.Time) netip.Addr) {
+	c := make(chan netip.Addr, 1)
+	e.mu.Lock()
+	e.wanted[nonce] = c
+	e.mu.Unlock()
+	return func(deadline time.Time) (from netip.Addr) {
+		select {
+		case from = <-c:
+		case <-time.After(time.Until(deadline)):
+			e.mu.Lock()
+			delete(e.wanted, nonce)
+			e.mu.Unlock()
+		}
+		return from
+	}
 }

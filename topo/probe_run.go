@@ -44,8 +44,12 @@ func (p *prober) ping(from *station, f Fact, deadline time.Time) (Answer, error)
 	if err != nil {
 		return Answer{}, err
 	}
+	source := ear.listen(nonce)
 	a := pinger.ping(f.Target, nonce, f.Size, deadline)
-	a.Seen = ear.source(nonce)
+	if a.Outcome != Answered {
+		deadline = time.Now() // what came has come
+	}
+	a.Seen = source(deadline)
 	return a, nil
 }
 
