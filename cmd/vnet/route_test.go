@@ -118,6 +118,7 @@ func (g routeMaker) command() string {
 func (g routeMaker) show() string {
 	options := g.one("", "", "-4 ", "-6 ", "-d ", "-j ", "-j -p ", "-d -j ", "-o ", "-N ", "-s ")
 	if g.IntN(4) == 0 {
+		options = strings.TrimPrefix(options, "-s ") // the age of what was just made is the clock's
 		return options + "route get " + g.one("", "fibmatch ") + g.one("10.1.2.3", "10.2.1.1", "10.0.0.9", "fd02::9", "fd00::9", "127.0.0.1", "192.0.2.9") +
 			g.some(4, func() string { return g.one("from 10.0.0.1", "oif v0", "mark 5", "tos 0x10", "uid 7") })
 	}
