@@ -38,7 +38,7 @@ func (s *session) object(args []string) error {
 	}
 	for _, o := range objects() {
 		if args[0] == o.name || o.short && words.Short(args[0], o.name) {
-			return s.app().Run(append([]string{"vnet", o.name}, args[1:]...))
+			return o.run(s, args[1:]) // past urfave/cli, which would cost a batch 0.2 ms a line
 		}
 	}
 	if args[0] == "help" {
