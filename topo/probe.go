@@ -4,7 +4,6 @@ package topo
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -16,15 +15,6 @@ const patience = 2 * time.Second
 
 // resend is how long a probe waits before it says the same again.
 const resend = 300 * time.Millisecond
-
-// An Answer is what came of one probe.
-type Answer struct {
-	Outcome string        // Answered, Refused or Unreachable
-	Time    time.Duration // from the first packet to the verdict
-	Seen    netip.Addr    // the source address the other side saw; invalid if it was not asked or could not be
-	Said    string        // what was said instead of an answer, in the words of the RFCs; "" if nothing was
-	By      netip.Addr    // who said it; invalid for the sending host's own kernel
-}
 
 // A prober sends probes from the hosts of a lab, and answers them there, over
 // sockets that it opens inside and uses from anywhere.

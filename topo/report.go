@@ -1,0 +1,279 @@
+package topo
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// A Report is what became of a lab's facts, in their order.
+type Report struct {
+	Lab     string
+	Results []Result
+	Time    time.Duration // from the first packet to the last diagnosis
+}
+
+// A Result is what became of one fact.
+type Result struct {
+	Fact
+	Answer Answer
+	OK     bool
+	// Lost says where the packets were lost, or what else is wrong, the nearest
+	// cause first; empty for a fact that holds.
+	Lost []string
+	// Err says why nothing could be probed, for example that a namespace is not
+	// there; nil if something could.
+	Err error
+}
+
+// An Answer is what came of one probe.
+type Answer struct {
+	Outcome string        // Answered, Refused or Unreachable
+	Time    time.Duration // from the first packet to the verdict
+	Seen    netip.Addr    // the source address the other side saw; invalid if it was not asked or could not be
+	Said    string        // what was said instead of an answer, in the words of the RFCs; "" if nothing was
+	By      netip.Addr    // who said it; invalid for the sending host's own kernel
+}
+
+// OK tells whether all facts hold.
+func (r Report) OK() bool { return r.Failed() == 0 }
+
+// Failed is how many facts do not hold.
+func (r Report) Failed() (n int) {
+	for i := range r.Results {
+		if !r.Results[i].OK {
+			n++
+		}
+	}
+	return n
+}
+
+// holds judges an answer.
+func (f Fact) holds(a Answer) bool {
+	as := a.Outcome == f.Outcome && (!f.Seen.IsValid() || a.Seen == f.Seen)
+	return as != f.Not
+}
+
+// about is the fact, and at which address.
+func (r Result) about() string {
+	if !r.Target.IsValid() || r.Addr == r.Target {
+		return r.Expectation.String()
+	}
+	return r.Expectation.String() + " at " + r.Target.String()
+}
+
+// got is what came of the probe, in a few words.
+func (r Result) got() string {
+	if r.Err != nil {
+		return r.Err.Error()
+	}
+	var b strings.Builder
+	b.WriteString(r.Answer.Outcome)
+	if r.Answer.Seen.IsValid() && r.Answer.Outcome == Answered {
+		b.WriteString(", sees " + r.Answer.Seen.String())
+	}
+	switch {
+	case r.Answer.Said != "":
+		b.WriteString(": " + r.Answer.Said)
+	case r.Answer.Outcome == Unreachable:
+		b.WriteString(": no answer")
+	}
+	if r.Answer.By.IsValid() {
+		b.WriteString(", says " + r.Answer.By.String())
+	}
+	return b.String()
+}
+
+// Summary is the last line of a report: "12 facts hold" or "2 of 12 facts do not
+// hold".
+func (r Report) Summary() string {
+	n, bad := len(r.Results), r.Failed()
+	in := r.Time.Round(time.Millisecond)
+	switch {
+	case bad > 0:
+		return fmt.Sprintf("%d of %d facts do not hold (%s)", bad, n, in)
+	case n == 1:
+		return fmt.Sprintf("1 fact holds (%s)", in)
+	}
+	return fmt.Sprintf("%d facts hold (%s)", n, in)
+}
+
+// ANSI colours of a terminal.
+const (
+	red   = "\x1b[31m"
+	green = "\x1b[32m"
+	plain = "\x1b[0m"
+)
+
+// mark is "ok" or "no".
+func (r Result) mark(color bool) string {
+	mark, dye := "no", red
+	if r.OK {
+		mark, dye = "ok", green
+	}
+	if color {
+		return dye + mark + plain
+	}
+	return mark
+}
+
+// WriteText writes a table for people. Below each fact that does not hold stands
+// where its packets were lost.
+func (r Report) WriteText(w io.Writer, color bool) error {
+	about, got := 0, 0
+	for i := range r.Results {
+		about = max(about, len(r.Results[i].about()))
+		got = max(got, len(r.Results[i].got()))
+	}
+	var b strings.Builder
+	for i := range r.Results {
+		x := &r.Results[i]
+		line := fmt.Sprintf("%s  %-*s  %-*s  %s", x.mark(color), about, x.about(), min(got, 24), x.got(), took(x.Answer.Time))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		for _, l := range x.Lost {
+			b.WriteString("      " + l + "\n")
+		}
+	}
+	b.WriteString(r.Summary() + "\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func took(d time.Duration) string {
+	switch {
+	case d == 0:
+		return ""
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond).String()
+	}
+	return d.Round(time.Millisecond / 10).String()
+}
+
+// resultJSON is a result as [Report.WriteJSON] writes it.
+type resultJSON struct {
+	Fact     string   `json:"fact"`
+	OK       bool     `json:"ok"`
+	From     string   `json:"from"`
+	Target   string   `json:"target,omitempty"`
+	Server   string   `json:"server,omitempty"`
+	Probe    string   `json:"probe"`
+	Port     uint16   `json:"port,omitempty"`
+	Outcome  string   `json:"outcome,omitempty"`
+	Seen     string   `json:"seen,omitempty"`
+	Said     string   `json:"said,omitempty"`
+	By       string   `json:"by,omitempty"`
+	Microsec int64    `json:"microseconds"`
+	Lost     []string `json:"lost,omitempty"`
+	Error    string   `json:"error,omitempty"`
+}
+
+func (r Result) forJSON() resultJSON {
+	j := resultJSON{
+		Fact: r.Expectation.String(), OK: r.OK, From: r.From, Server: r.Server,
+		Probe: r.Probe, Port: r.Port, Outcome: r.Answer.Outcome, Said: r.Answer.Said,
+		Microsec: r.Answer.Time.Microseconds(), Lost: r.Lost,
+	}
+	if r.Target.IsValid() {
+		j.Target = r.Target.String()
+	}
+	if r.Answer.Seen.IsValid() {
+		j.Seen = r.Answer.Seen.String()
+	}
+	if r.Answer.By.IsValid() {
+		j.By = r.Answer.By.String()
+	}
+	if r.Err != nil {
+		j.Error = r.Err.Error()
+	}
+	return j
+}
+
+// WriteJSON writes an object with the lab's name and an object a fact.
+func (r Report) WriteJSON(w io.Writer) error {
+	out := struct {
+		Lab     string       `json:"lab"`
+		OK      bool         `json:"ok"`
+		Failed  int          `json:"failed"`
+		Results []resultJSON `json:"results"`
+	}{r.Lab, r.OK(), r.Failed(), make([]resultJSON, 0, len(r.Results))}
+	for i := range r.Results {
+		out.Results = append(out.Results, r.Results[i].forJSON())
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(out)
+}
+
+// WriteTAP writes the Test Anything Protocol, version 13.
+func (r Report) WriteTAP(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "TAP version 13\n1..%d\n", len(r.Results))
+	for i := range r.Results {
+		x := &r.Results[i]
+		// A # begins a directive.
+		about := strings.ReplaceAll(x.about(), "#", `\#`)
+		if x.OK {
+			fmt.Fprintf(&b, "ok %d - %s\n", i+1, about)
+			continue
+		}
+		fmt.Fprintf(&b, "not ok %d - %s\n# %s\n", i+1, about, x.got())
+		for _, l := range x.Lost {
+			fmt.Fprintf(&b, "# %s\n", l)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Errors   int         `xml:"errors,attr"`
+	Time     string      `xml:"time,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Time    string        `xml:"time,attr"`
+	Failure *junitFailure `xml:"failure"`
+	Error   *junitFailure `xml:"error"`
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// WriteJUnit writes the XML that test servers read.
+func (r Report) WriteJUnit(w io.Writer) error {
+	s := junitSuite{Name: r.Lab, Tests: len(r.Results), Time: seconds(r.Time)}
+	for i := range r.Results {
+		x := &r.Results[i]
+		c := junitCase{Class: r.Lab + "." + x.From, Name: x.about(), Time: seconds(x.Answer.Time)}
+		why := &junitFailure{x.got(), strings.Join(x.Lost, "\n")}
+		switch {
+		case x.Err != nil:
+			c.Error, s.Errors = why, s.Errors+1
+		case !x.OK:
+			c.Failure, s.Failures = why, s.Failures+1
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	b, err := xml.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, b)
+	return err
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }

@@ -1,0 +1,87 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// inFlight is how many facts are proved at a time: enough that those that wait
+// for nothing do not hold up the others, few enough for a host's tables.
+const inFlight = 256
+
+// Verify proves facts of a lab that is up with real packets, in parallel, and
+// finds out for each that does not hold where the packets were lost. The facts
+// come from [Facts] or [AllPairs]. It needs no program inside the hosts: it
+// opens the sockets there itself, and where a fact needs somebody who answers
+// and nobody does, it answers itself for as long.
+//
+// Once ctx is done no further fact is begun; those left out say so in Err.
+func Verify(ctx context.Context, t Topology, facts []Fact) Report {
+	start := time.Now()
+	p := newProber(t.openHost)
+	defer p.close()
+	r := Report{Lab: t.Name, Results: make([]Result, len(facts))}
+	p.eachFact(facts, func(n int) {
+		r.Results[n] = Result{Fact: facts[n], Err: ctx.Err()}
+		if ctx.Err() == nil {
+			r.Results[n] = p.prove(facts[n])
+		}
+	})
+	p.diagnose(ctx, t, r.Results)
+	r.Time = time.Since(start)
+	return r
+}
+
+// prove probes for one fact and judges the answer.
+func (p *prober) prove(f Fact) Result {
+	r := Result{Fact: f}
+	r.Answer, r.Err = p.probe(f)
+	r.OK = r.Err == nil && f.holds(r.Answer)
+	return r
+}
+
+// parallel calls do for 0 to n-1, so many at a time.
+func parallel(n, atOnce int, do func(i int)) {
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(n, atOnce) {
+		workers.Go(func() {
+			for i := range next {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+}
+
+// openHost opens the namespace of a host of the lab, or of the machine.
+func (t *Topology) openHost(host string) (*os.File, error) {
+	if host == Machine {
+		return nsfs.Current()
+	}
+	from := host
+	for i := range t.Hosts {
+		if h := &t.Hosts[i]; h.Name == host && h.Namespace != "" {
+			from = h.Namespace
+		}
+	}
+	if pid, err := strconv.Atoi(from); err == nil && from != host {
+		return nsfs.OpenPid(pid)
+	}
+	if strings.Contains(from, "/") {
+		return nsfs.OpenPath(from)
+	}
+	return nsfs.Open(from)
+}
