@@ -1,0 +1,222 @@
+//go:build linux
+
+package main
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// guest is PID 1: it runs the job, tells how that ended, and restarts the machine,
+// which ends QEMU. What goes wrong is said on the console; there is no verdict
+// then, and the host takes that for the failure it is.
+func guest() {
+	if err := runJob(); err != nil {
+		fmt.Println("vm: guest:", err)
+	}
+	unix.Sync()
+	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+}
+
+func runJob() error {
+	var j job
+	spec, err := os.ReadFile(jobPath)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(spec, &j); err != nil {
+		return err
+	}
+	if err := furnish(); err != nil {
+		return err
+	}
+	verdict, err := port("verdict")
+	if err != nil {
+		return err
+	}
+	status, err := run(j)
+	if err != nil {
+		return err
+	}
+	return errors.Join(report(verdict, j.Back, status), verdict.Close())
+}
+
+// furnish mounts what a machine has, loads what the ports need, and raises lo.
+func furnish() error {
+	for _, m := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/run"}} {
+		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil && err != unix.EBUSY {
+			return fmt.Errorf("mount %s: %w", m.at, err)
+		}
+	}
+	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
+		if err := os.Symlink(target, "/dev/"+name); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	for _, name := range strings.Fields(os.Getenv("vm_modules")) {
+		if err := loadModule(name); err != nil {
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+	}
+	return errors.Join(makeDevices(), raiseLoopback(), unix.Sethostname([]byte("vm")))
+}
+
+// makeDevices makes the nodes that load their module when they are opened, such as
+// /dev/net/tun. Every line of the table is "module path c10:200".
+func makeDevices() error {
+	root, err := moduleFolder()
+	if err != nil {
+		return err
+	}
+	return eachLine(filepath.Join(root, "modules.devname"), func(line string) {
+		f := strings.Fields(line)
+		if len(f) != 3 || strings.HasPrefix(f[0], "#") {
+			return
+		}
+		var major, minor uint32
+		if n, _ := fmt.Sscanf(f[2], "c%d:%d", &major, &minor); n == 2 {
+			os.MkdirAll(filepath.Dir("/dev/"+f[1]), 0o755)
+			unix.Mknod("/dev/"+f[1], unix.S_IFCHR|0o600, int(unix.Mkdev(major, minor)))
+		}
+	})
+}
+
+func raiseLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_LOOPBACK)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+// port opens the virtio port of this name.
+func port(name string) (*os.File, error) {
+	files, _ := filepath.Glob("/sys/class/virtio-ports/*/name")
+	for _, file := range files {
+		if b, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(b)) == name {
+			// Without O_NONBLOCK: a full port is to be waited for.
+			fd, err := unix.Open("/dev/"+filepath.Base(filepath.Dir(file)), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+			return os.NewFile(uintptr(fd), name), err
+		}
+	}
+	return nil, fmt.Errorf("no virtio port %q", name)
+}
+
+// run starts the program and returns how it ended: its status, or 128 and the
+// signal. On the way it buries all that lost their parents, as an init does.
+func run(j job) (int, error) {
+	for _, path := range j.Back {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return 0, err
+		}
+	}
+	if err := os.Chdir(j.Dir); err != nil {
+		return 0, err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	out, outDone, err := pipeTo("out")
+	if err != nil {
+		return 0, err
+	}
+	errs, errsDone, err := pipeTo("err")
+	if err != nil {
+		return 0, err
+	}
+	p, err := os.StartProcess(j.Args[0], j.Args, &os.ProcAttr{Env: j.Env, Files: []*os.File{null, out, errs}})
+	if err != nil {
+		return 0, err
+	}
+	out.Close()
+	errs.Close()
+	status, err := bury(p.Pid)
+	// Whoever outlives the program holds its output open, and dies now.
+	unix.Kill(-1, unix.SIGKILL)
+	outDone.Wait()
+	errsDone.Wait()
+	return status, err
+}
+
+// bury waits for a child, and for all others until then.
+func bury(child int) (int, error) {
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, 0, nil)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, fmt.Errorf("wait: %w", err)
+		case pid == child && ws.Signaled():
+			return 128 + int(ws.Signal()), nil
+		case pid == child:
+			return ws.ExitStatus(), nil
+		}
+	}
+}
+
+// pipeTo is a pipe whose other end is copied to a port: a port, unlike a pipe, can
+// be opened only once, and a program may open /dev/stdout.
+func pipeTo(name string) (*os.File, *sync.WaitGroup, error) {
+	to, err := port(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	var done sync.WaitGroup
+	done.Go(func() {
+		io.Copy(struct{ io.Writer }{to}, r)
+		to.Close()
+	})
+	return w, &done, nil
+}
+
+// report sends the files back, and the verdict last.
+func report(to io.Writer, back []string, status int) error {
+	w := tar.NewWriter(to)
+	for _, path := range back {
+		err := filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return nil // what the program did not write is not missed
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			return send(w, path, b)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(send(w, exitEntry, []byte(strconv.Itoa(status))), w.Close())
+}
+
+func send(w *tar.Writer, name string, b []byte) error {
+	if err := w.WriteHeader(&tar.Header{Name: name, Size: int64(len(b)), Mode: 0o644}); err != nil {
+		return err
+	}
+	_, err := w.Write(b)
+	return err
+}

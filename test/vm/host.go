@@ -1,0 +1,255 @@
+//go:build linux
+
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// failed is the exit status of a machine without a verdict.
+const failed = 125
+
+type options struct {
+	kernel, init, accel, append string
+	memory, cpus                int
+	timeout                     time.Duration
+	files, with                 []string
+	without                     *regexp.Regexp
+	verbose                     bool
+	args                        []string
+}
+
+func parse(args []string) (*options, error) {
+	o := &options{init: "/proc/self/exe"}
+	f := flag.NewFlagSet("vm", flag.ContinueOnError)
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "Usage: vm -kernel FOLDER [OPTION]... PROGRAM [ARGUMENT]...")
+		f.PrintDefaults()
+	}
+	f.StringVar(&o.kernel, "kernel", os.Getenv("VNET_VM_KERNEL"), "`folder` with boot/ and lib/modules/ of one kernel; see kernels.sh")
+	f.StringVar(&o.init, "init", o.init, "vm, built for the guest's processor")
+	f.StringVar(&o.accel, "accel", "", "QEMU's `accelerator`; else VNET_VM_ACCEL, else tcg")
+	f.StringVar(&o.append, "append", "", "more `words` for the kernel, such as ipv6.disable=1")
+	f.IntVar(&o.memory, "memory", 1024, "the guest's memory in `MiB`")
+	f.IntVar(&o.cpus, "cpus", 2, "the guest's processors")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the longest that the machine may run")
+	f.BoolVar(&o.verbose, "console", false, "show the kernel's console on standard error")
+	f.Func("file", "`source[:path]` of a file or folder that the guest is to have; may be repeated", func(s string) error {
+		o.files = append(o.files, s)
+		return nil
+	})
+	f.Func("with", "`programs` of this machine that the guest is to have, with their libraries: ip,nft", func(s string) error {
+		o.with = append(o.with, strings.Split(s, ",")...)
+		return nil
+	})
+	f.Func("without", "`pattern` of modules that the guest is not to have, such as nf_nat|nft_masq", func(s string) (err error) {
+		o.without, err = regexp.Compile("^(" + s + ")$")
+		return err
+	})
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if o.accel == "" {
+		o.accel = os.Getenv("VNET_VM_ACCEL")
+	}
+	if o.accel == "" {
+		o.accel = "tcg"
+	}
+	o.args = f.Args()
+	if len(o.args) == 0 || o.kernel == "" {
+		f.Usage()
+		return nil, errors.New("want a kernel and a program")
+	}
+	return o, nil
+}
+
+// host runs the program in a machine and returns its exit status.
+func host(args []string) (int, error) {
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0, nil
+	} else if err != nil {
+		return failed, err
+	}
+	work, err := os.MkdirTemp("", "vm")
+	if err != nil {
+		return failed, err
+	}
+	defer os.RemoveAll(work)
+	j, err := newJob(o.args)
+	if err != nil {
+		return failed, err
+	}
+	m, k, err := prepare(o, work, j)
+	if err != nil {
+		return failed, err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), o.timeout, fmt.Errorf("the machine ran longer than %s", o.timeout))
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	defer stop()
+	status, err := boot(ctx, work, qemu(o, m, k, work), j.Back)
+	console, _ := os.ReadFile(filepath.Join(work, "console"))
+	if err != nil || o.verbose {
+		os.Stderr.Write(console)
+	}
+	return status, err
+}
+
+// prepare finds the machine and the kernel, and writes the initramfs.
+func prepare(o *options, work string, j job) (machine, kernel, error) {
+	_, m, err := machineFor(j.Args[0])
+	if err != nil {
+		return m, kernel{}, err
+	}
+	k, err := findKernel(o.kernel)
+	if err != nil {
+		return m, k, err
+	}
+	j.Env = append(j.Env, guestEnv(os.Environ())...)
+	f, err := os.Create(filepath.Join(work, "initramfs"))
+	if err != nil {
+		return m, k, err
+	}
+	return m, k, errors.Join(writeInitramfs(f, o, k, j), f.Close())
+}
+
+// guestEnv is the part of the environment that means something in the guest.
+func guestEnv(environ []string) []string {
+	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "VNET_VM=1"}
+	for _, v := range environ {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "GO") && name != "GOROOT" && name != "GOFLAGS" || strings.HasPrefix(name, "VNET_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// qemu is the command line of the machine. It has no network: all networks are
+// made in it.
+func qemu(o *options, m machine, k kernel, work string) []string {
+	level := "quiet loglevel=5"
+	if o.verbose {
+		level = "loglevel=7"
+	}
+	accel := o.accel
+	if accel == "tcg" {
+		accel = "tcg,thread=multi"
+	}
+	words := fmt.Sprintf("console=%s %s panic=-1 vm_modules=%q %s", m.console, level, strings.Join(m.modules, " "), o.append)
+	args := append([]string{m.qemu}, m.args...)
+	args = append(args, "-accel", accel, "-smp", strconv.Itoa(o.cpus), "-m", strconv.Itoa(o.memory),
+		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
+		"-kernel", k.image, "-initrd", filepath.Join(work, "initramfs"), "-append", words,
+		"-serial", "file:"+filepath.Join(work, "console"), "-device", m.serial)
+	for _, name := range []string{"out", "err", "verdict"} {
+		args = append(args, "-chardev", "socket,id="+name+",path="+filepath.Join(work, name),
+			"-device", "virtserialport,chardev="+name+",name="+name)
+	}
+	return args
+}
+
+// boot runs QEMU, copies what comes through the ports, and returns the verdict.
+func boot(ctx context.Context, work string, args []string, back []string) (int, error) {
+	ports := map[string]<-chan []byte{}
+	for name, to := range map[string]io.Writer{"out": os.Stdout, "err": os.Stderr, "verdict": nil} {
+		done, err := receive(filepath.Join(work, name), to)
+		if err != nil {
+			return failed, err
+		}
+		ports[name] = done
+	}
+	// QEMU is to die with this process; the kernel ties that to the thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stderr = &complaints
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return failed, fmt.Errorf("%s: %w\n%s", args[0], err, complaints.String())
+	}
+	<-ports["out"]
+	<-ports["err"]
+	return unpack(bytes.NewReader(<-ports["verdict"]), back)
+}
+
+// receive takes QEMU's connection and copies it to a writer, or keeps it where
+// there is none, until QEMU ends.
+func receive(path string, to io.Writer) (<-chan []byte, error) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	done := make(chan []byte, 1)
+	go func() {
+		defer close(done)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		var kept bytes.Buffer
+		if to == nil {
+			to = &kept
+		}
+		io.Copy(to, conn)
+		done <- kept.Bytes()
+	}()
+	return done, nil
+}
+
+// unpack writes the files that came back to where they belong, and returns the
+// verdict that follows them.
+func unpack(r io.Reader, back []string) (int, error) {
+	for t := tar.NewReader(r); ; {
+		h, err := t.Next()
+		if err != nil {
+			return failed, errors.New("the machine ended without a verdict")
+		}
+		b, err := io.ReadAll(t)
+		if err != nil {
+			return failed, err
+		}
+		if h.Name == exitEntry {
+			return strconv.Atoi(string(b))
+		}
+		if !asked(back, "/"+strings.TrimPrefix(h.Name, "/")) {
+			return failed, fmt.Errorf("the machine sent %s, which nobody asked for", h.Name)
+		}
+		if err := os.WriteFile("/"+strings.TrimPrefix(h.Name, "/"), b, 0o644); err != nil {
+			return failed, err
+		}
+	}
+}
+
+// asked tells whether a path is one of these or below one.
+func asked(back []string, path string) bool {
+	for _, b := range back {
+		if rel, err := filepath.Rel(b, path); err == nil && filepath.IsLocal(rel) {
+			return true
+		}
+	}
+	return false
+}

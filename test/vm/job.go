@@ -1,0 +1,62 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// written are the flags of a test binary that name something it writes; see
+// go help testflag.
+var written = map[string]bool{
+	"coverprofile": true, "gocoverdir": true, "cpuprofile": true, "memprofile": true, "blockprofile": true,
+	"mutexprofile": true, "trace": true, "testlogfile": true,
+}
+
+// newJob is what to do for a command line: the program under its own absolute
+// name, here. What it writes by its flags or into $GOCOVERDIR comes back.
+func newJob(args []string) (job, error) {
+	program, err := filepath.Abs(args[0])
+	if err != nil {
+		return job{}, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return job{}, err
+	}
+	j := job{Args: append([]string{program}, args[1:]...), Dir: dir}
+	if cover := os.Getenv("GOCOVERDIR"); cover != "" {
+		j.Back = append(j.Back, filepath.Join(abs(dir, cover), "."))
+	}
+	j.Back = append(j.Back, profiles(dir, args[1:])...)
+	return j, nil
+}
+
+// profiles are the paths that the flags of a test binary name.
+func profiles(dir string, args []string) []string {
+	var paths []string
+	for _, arg := range args {
+		name, value, ok := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if name, test := strings.CutPrefix(name, "test."); test && ok && value != "" {
+			switch {
+			case name == "outputdir":
+				dir = value
+			case written[name]:
+				paths = append(paths, value)
+			}
+		}
+	}
+	for i, p := range paths {
+		paths[i] = abs(dir, p)
+	}
+	return paths
+}
+
+func abs(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
+}

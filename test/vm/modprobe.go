@@ -1,0 +1,125 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// moduleInitCompressed lets the kernel unpack .ko.xz and .ko.zst by itself:
+// MODULE_INIT_COMPRESSED_FILE of include/uapi/linux/module.h, since 5.17.
+const moduleInitCompressed = 4
+
+// modprobe is /sbin/modprobe of the guest. The kernel calls it as
+// modprobe -q -- NAME; the name is a module or an alias of some.
+func modprobe(args []string) int {
+	status := 0
+	for _, name := range args {
+		if strings.HasPrefix(name, "-") {
+			continue
+		}
+		if err := loadModule(name); err != nil {
+			// Nobody sees this but who reads the console.
+			if f, open := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); open == nil {
+				fmt.Fprintf(f, "modprobe %s: %v\n", name, err)
+				f.Close()
+			}
+			status = 1
+		}
+	}
+	return status
+}
+
+// loadModule loads the modules of this name or alias, each after those that it
+// depends on.
+func loadModule(name string) error {
+	root, err := moduleFolder()
+	if err != nil {
+		return err
+	}
+	files, err := moduleFiles(root, name)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := insert(filepath.Join(root, file)); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+func moduleFolder() (string, error) {
+	var u unix.Utsname
+	err := unix.Uname(&u)
+	return "/lib/modules/" + unix.ByteSliceToString(u.Release[:]), err
+}
+
+// moduleFiles names the files to insert, in order. A module that is built in
+// needs none.
+func moduleFiles(root, name string) ([]string, error) {
+	names := map[string]bool{normal(name): true}
+	err := eachLine(filepath.Join(root, "modules.alias"), func(line string) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "alias" {
+			if ok, _ := path.Match(normal(f[1]), normal(name)); ok {
+				names[normal(f[2])] = true
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	err = eachLine(filepath.Join(root, "modules.dep"), func(line string) {
+		file, deps, _ := strings.Cut(line, ":")
+		if !names[moduleName(file)] {
+			return
+		}
+		needed := strings.Fields(deps) // the last is to be loaded first
+		for i := len(needed) - 1; i >= 0; i-- {
+			files = append(files, needed[i])
+		}
+		files = append(files, file)
+	})
+	return files, err
+}
+
+func normal(name string) string { return strings.ReplaceAll(name, "-", "_") }
+
+func eachLine(file string, do func(string)) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 1<<20)
+	for s.Scan() {
+		do(s.Text())
+	}
+	return s.Err()
+}
+
+// insert loads one file. A module that is there already is not an error.
+func insert(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	flags := 0
+	if filepath.Ext(file) != ".ko" {
+		flags = moduleInitCompressed
+	}
+	if err := unix.FinitModule(int(f.Fd()), "", flags); err != unix.EEXIST {
+		return err
+	}
+	return nil
+}
