@@ -23,7 +23,13 @@ import (
 // enters a namespace can be on it: that thread cannot be thrown away.
 func init() { runtime.LockOSThread() }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+// main leaves the work to another goroutine: one that is bound to its thread pays
+// for every wait with a change of threads.
+func main() {
+	code := make(chan int)
+	go func() { code <- run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr) }()
+	os.Exit(<-code)
+}
 
 // Exit codes. The words of ip(8) exit as ip(8) does; see exitCode.
 const (
