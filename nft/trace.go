@@ -1,0 +1,268 @@
+//go:build linux
+
+package nft
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"syscall"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// TraceTable is the name of the table that a [Tracer] keeps while it traces.
+const TraceTable = "vnet_trace"
+
+const (
+	// traceGroup is where the kernel tells of packets that are traced.
+	traceGroup = unix.NFNLGRP_NFTRACE
+	// nfDrop is NF_DROP of <linux/netfilter.h>.
+	nfDrop = 0
+)
+
+// Probe says which packets a [Tracer] follows: those of one question and its
+// answer, whatever NAT makes of their addresses.
+type Probe struct {
+	// Proto is IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP or IPPROTO_UDP.
+	Proto byte
+	// Payload begins the data behind the header of an echo or of UDP. With TCP,
+	// which has none in its first packets, it is empty.
+	Payload []byte
+	// Ports are those of TCP, on either side.
+	Ports []uint16
+}
+
+// A Tracer follows packets through the chains of one namespace, as nft monitor
+// trace does. Its own chains, in the table [TraceTable], let everything pass.
+type Tracer struct {
+	ns *os.File
+	nl *netlink.Conn
+}
+
+// A Hook is where in the kernel a packet is; the name of a chain of [TraceTable].
+type Hook string
+
+// The hooks in the order in which a packet meets them: a forwarded one
+// prerouting, forward and postrouting, one's own output and postrouting.
+const (
+	Prerouting  Hook = "prerouting"
+	Input       Hook = "input"
+	Forwarding  Hook = "forward"
+	Output      Hook = "output"
+	Postrouting Hook = "postrouting"
+)
+
+// A TraceEvent is a packet that met a chain.
+type TraceEvent struct {
+	Chain Chain
+	// Hook is where the packet was seen passing by; "" for chains of others.
+	Hook Hook
+	// Handle is the rule's, as nft -a list shows it; 0 is the chain's policy.
+	Handle uint64
+	// Dropped says that this was the end of the packet. A rule that rejects drops,
+	// too.
+	Dropped bool
+	// ID is the packet's, as long as it stays in the namespace.
+	ID uint32
+	// In and Out are indexes of links; 0 is none, or not known yet.
+	In, Out uint32
+	// Src and Dst are as they were then; invalid if the kernel did not say.
+	Src, Dst netip.Addr
+}
+
+// traceHooks are where a Tracer's chains sit: packets are marked before everything
+// else, and seen passing by behind everything else.
+var traceHooks = []struct {
+	hook     Hook
+	num      *nftables.ChainHook
+	priority nftables.ChainPriority
+	marks    bool
+}{
+	{Prerouting, nftables.ChainHookPrerouting, -450, true},
+	{Output, nftables.ChainHookOutput, -450, true},
+	{Input, nftables.ChainHookInput, 450, false},
+	{Forwarding, nftables.ChainHookForward, 450, false},
+	{Postrouting, nftables.ChainHookPostrouting, 450, false},
+}
+
+// Trace begins to follow a probe in the namespace ns. Whoever calls it calls
+// Close.
+func Trace(ns *os.File, p Probe) (*Tracer, error) {
+	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: int(ns.Fd())})
+	if err != nil {
+		return nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
+	}
+	t := &Tracer{ns, nl}
+	if err := errors.Join(prepare(nl), nl.JoinGroup(traceGroup), t.install(p)); err != nil {
+		t.Close()
+		return nil, &Error{Op: "trace", Object: "table inet " + TraceTable, Err: errnoOf(err)}
+	}
+	return t, nil
+}
+
+// install makes the table, in place of one that a tracer may have left behind.
+func (t *Tracer) install(p Probe) error {
+	c, err := nftables.New(nftables.WithNetNSFd(int(t.ns.Fd())))
+	if err != nil {
+		return err
+	}
+	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: TraceTable}
+	c.AddTable(table)
+	c.DelTable(table)
+	c.AddTable(table)
+	for _, h := range traceHooks {
+		chain := c.AddChain(&nftables.Chain{
+			Table: table, Name: string(h.hook), Type: nftables.ChainTypeFilter, Hooknum: h.num, Priority: &h.priority,
+		})
+		if !h.marks {
+			continue
+		}
+		for _, match := range p.matches() {
+			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(match, setTrace()...)})
+		}
+	}
+	return c.Flush()
+}
+
+// setTrace is "meta nftrace set 1".
+func setTrace() []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: reg1, Data: []byte{1}},
+		&expr.Meta{Key: expr.MetaKeyNFTRACE, SourceRegister: true, Register: reg1},
+	}
+}
+
+// matches are the rules that tell the probe's packets from others.
+func (p Probe) matches() [][]expr.Any {
+	field := func(offset uint32, want []byte) []expr.Any {
+		return []expr.Any{
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{p.Proto}},
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: uint32(len(want))},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: want},
+		}
+	}
+	if len(p.Payload) > 0 {
+		return [][]expr.Any{field(8, p.Payload)} // behind the header of ICMP or UDP
+	}
+	var all [][]expr.Any
+	for _, port := range p.Ports {
+		all = append(all, field(0, be16(port)), field(2, be16(port)))
+	}
+	return all
+}
+
+// Events returns what happened until now, in its order. It does not wait.
+func (t *Tracer) Events() (events []TraceEvent, err error) {
+	raw, err := t.nl.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		var n int
+		var readErr error
+		err := raw.Control(func(fd uintptr) { n, _, readErr = unix.Recvfrom(int(fd), buf, unix.MSG_DONTWAIT) })
+		if err == nil {
+			err = readErr
+		}
+		if err == unix.EAGAIN {
+			return events, nil
+		}
+		if err != nil {
+			return events, &Error{Op: "trace", Object: "table inet " + TraceTable, Err: errnoOf(err)}
+		}
+		if events, err = appendTraces(events, buf[:n]); err != nil {
+			return events, err
+		}
+	}
+}
+
+func appendTraces(events []TraceEvent, datagram []byte) ([]TraceEvent, error) {
+	messages, err := syscall.ParseNetlinkMessage(datagram)
+	if err != nil {
+		return events, err
+	}
+	for _, m := range messages {
+		if m.Header.Type != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_TRACE {
+			continue
+		}
+		e, err := decodeTrace(m.Data)
+		if err != nil {
+			return events, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// Close ends the trace and deletes its table.
+func (t *Tracer) Close() error {
+	defer t.nl.Close()
+	c, err := nftables.New(nftables.WithNetNSFd(int(t.ns.Fd())))
+	if err != nil {
+		return err
+	}
+	c.DelTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: TraceTable})
+	return c.Flush()
+}
+
+// decodeTrace reads a message of NFT_MSG_TRACE; enum nft_trace_attributes of
+// <linux/netfilter/nf_tables.h>.
+func decodeTrace(body []byte) (e TraceEvent, err error) {
+	ad, err := attrs(body)
+	if err != nil {
+		return e, err
+	}
+	e.Chain.Family = families[body[0]]
+	var network []byte
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.NFTA_TRACE_TABLE:
+			e.Chain.Table = ad.String()
+		case unix.NFTA_TRACE_CHAIN:
+			e.Chain.Name = ad.String()
+		case unix.NFTA_TRACE_RULE_HANDLE:
+			e.Handle = ad.Uint64()
+		case unix.NFTA_TRACE_ID:
+			e.ID = ad.Uint32()
+		case unix.NFTA_TRACE_IIF:
+			e.In = ad.Uint32()
+		case unix.NFTA_TRACE_OIF:
+			e.Out = ad.Uint32()
+		case unix.NFTA_TRACE_NETWORK_HEADER:
+			network = ad.Bytes()
+		case unix.NFTA_TRACE_POLICY:
+			e.Dropped = e.Dropped || ad.Uint32() == nfDrop
+		case unix.NFTA_TRACE_VERDICT:
+			ad.Nested(func(ad *netlink.AttributeDecoder) error {
+				for ad.Next() {
+					if ad.Type() == unix.NFTA_VERDICT_CODE {
+						e.Dropped = e.Dropped || ad.Uint32() == nfDrop
+					}
+				}
+				return nil
+			})
+		}
+	}
+	e.Src, e.Dst = addressesOf(network)
+	if e.Chain.Table == TraceTable {
+		e.Hook = Hook(e.Chain.Name)
+	}
+	return e, ad.Err()
+}
+
+// addressesOf reads the addresses of an IPv4 or IPv6 header.
+func addressesOf(header []byte) (src, dst netip.Addr) {
+	switch {
+	case len(header) >= 20 && header[0]>>4 == 4:
+		src, dst = netip.AddrFrom4([4]byte(header[12:])), netip.AddrFrom4([4]byte(header[16:]))
+	case len(header) >= 40 && header[0]>>4 == 6:
+		src, dst = netip.AddrFrom16([16]byte(header[8:])), netip.AddrFrom16([16]byte(header[24:]))
+	}
+	return src, dst
+}
