@@ -75,7 +75,7 @@ func (o order) of(object Object) position {
 	p := position{place: places[k.Kind][0], key: k}
 	switch x := object.(type) {
 	case Up:
-		p.place = o.placeOn(k, x.Link)
+		p.place, p.depth = o.placeOn(k, x.Link), o.depth(o.links[Key{OfLink, x.NS, x.Link}], 0)
 	case Address:
 		p.place = o.placeOn(k, x.Link)
 	case Neigh:
@@ -93,8 +93,12 @@ func (o order) of(object Object) position {
 }
 
 func (o order) placeOn(k Key, link string) int {
-	if _, ok := o.links[Key{OfLink, k.NS, link}].(Bridge); ok {
-		return places[k.Kind][1]
+	at := Key{OfLink, k.NS, link}
+	for range mostParents {
+		if _, ok := o.links[at].(Bridge); ok {
+			return places[k.Kind][1]
+		}
+		at = parentOf(o.links[at])
 	}
 	return places[k.Kind][0]
 }
@@ -167,10 +171,10 @@ func (o order) sort(objects []Object) []Object {
 }
 
 func comparePositions(a, b position) int {
-	return cmp.Or(
-		cmp.Compare(a.place, b.place),
-		cmp.Compare(a.depth, b.depth),
-		cmp.Compare(a.rank, b.rank),
-		compareKeys(a.key, b.key),
-	)
+	return cmp.Or(comparePlaces(a, b), compareKeys(a.key, b.key))
+}
+
+// comparePlaces leaves open what names alone would tell apart.
+func comparePlaces(a, b position) int {
+	return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.depth, b.depth), cmp.Compare(a.rank, b.rank))
 }

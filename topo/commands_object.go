@@ -1,0 +1,305 @@
+package topo
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// commands are the lines that carry a step out.
+func (w *scriptWriter) commands(s Step) []command {
+	switch o := s.Object().(type) {
+	case Namespace:
+		return w.namespaceCommands(s, o)
+	case Port:
+		if s.Want == nil {
+			return []command{{o.NS, "ip", "link set dev " + o.Link + " nomaster"}}
+		}
+		return []command{{o.NS, "ip", "link set dev " + o.Link + " master " + o.Master}}
+	case BridgeVLAN:
+		return []command{{o.NS, "bridge", w.bridgeVLANText(s, o)}}
+	case Qdisc:
+		if s.Want == nil {
+			return []command{{o.NS, "tc", "qdisc del dev " + o.Link + " root"}}
+		}
+		return []command{{o.NS, "tc", "qdisc replace dev " + o.Link + " root " + o.words()}}
+	case Sysctl:
+		return w.sysctlCommands(s, o)
+	case Up:
+		return []command{{o.NS, "ip", "link set dev " + o.Link + map[Op]string{Create: " up", Delete: " down"}[s.Op()]}}
+	case Address:
+		text := "addr " + ipVerb(s) + " " + o.Prefix.String() + " dev " + o.Link
+		if s.Op() == Create && o.Prefix.Addr().Is6() {
+			text += " nodad"
+		}
+		return []command{{o.NS, "ip", text}}
+	case Neigh:
+		if s.Want == nil {
+			return []command{{o.NS, "ip", "neigh del " + o.Key().Name}}
+		}
+		return []command{{o.NS, "ip", "neigh replace " + o.Key().Name + " lladdr " + o.MAC.String() + " nud permanent"}}
+	case Route:
+		return []command{{o.NS, "ip", "route " + ipVerb(s) + " " + o.words() + " proto " + strconv.Itoa(RouteProtocol)}}
+	case File:
+		return w.fileCommands(s, o)
+	case Process:
+		return w.processCommands(s, o)
+	}
+	return w.linkCommands(s)
+}
+
+// RouteProtocol is what routes of labs say that they were made by; ip-route(8)'s
+// proto. The number is nobody's in iproute2's rt_protos.
+const RouteProtocol = 118 // "v"
+
+func ipVerb(s Step) string {
+	return map[Op]string{Create: "add", Change: "replace", Delete: "del"}[s.Op()]
+}
+
+func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
+	verb := ipVerb(s)
+	switch {
+	case n.From != "" && w.refOf(n.Name) == n.From:
+		return nil // it has a name already
+	case n.From != "" && s.Op() == Create && isPid(n.From):
+		return []command{{tool: "ip", text: "netns attach " + n.Name + " " + n.From}}
+	case n.From != "" && s.Op() == Create:
+		file := shellWord("/run/netns/" + n.Name)
+		return []command{{text: "touch " + file + " && mount --bind " + shellWord(n.From) + " " + file}}
+	}
+	cmds := []command{{tool: "ip", text: "netns " + verb + " " + n.Name}}
+	if s.Op() == Create {
+		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + Mark(w.lab)})
+	}
+	return cmds
+}
+
+func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
+	verb := "add"
+	if s.Want == nil {
+		verb = "del"
+	}
+	text := strings.Replace(v.String(), in(v.NS)+"vlan", "vlan "+verb, 1)
+	if _, ok := w.state[Key{OfLink, v.NS, v.Link}].(Bridge); ok {
+		text += " self"
+	}
+	return text
+}
+
+// sysctlCommands remember what the setting was as a further name of lo.
+func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
+	set := w.inside(o.NS, "sysctl -qw "+shellWord(o.Name+"="+o.Value))
+	record := Mark(w.lab) + ":" + o.Name + "="
+	lo := w.tool("ip", o.NS)
+	switch s.Op() {
+	case Create:
+		was := w.inside(o.NS, "sysctl -n "+shellWord(o.Name)).text
+		return []command{{text: lo + "link property add dev lo altname " + shellWord(record) + `"$(` + was + ` | tr '\t ' '++')"`}, set}
+	case Delete:
+		find := `was=$(` + lo + `-o link show dev lo | tr ' \\' '\n\n' | grep -F ` + shellWord(record) + `)`
+		restore := w.inside(o.NS, "sysctl -qw "+shellWord(o.Name+"=")+`"$(echo "${was#*=}" | tr + ' ')"`).text
+		return []command{{text: find}, {text: restore}, {text: lo + `link property del dev lo altname "$was"`}}
+	}
+	return []command{set}
+}
+
+func (w *scriptWriter) fileCommands(s Step, f File) []command {
+	path := shellWord(netnsFile(w.refOf(f.NS), f.Name))
+	if s.Want == nil {
+		return []command{{text: "rm -f " + path}, {text: "rmdir --ignore-fail-on-non-empty " + shellWord(filepath.Dir(netnsFile(w.refOf(f.NS), f.Name)))}}
+	}
+	return []command{
+		{text: "mkdir -p " + shellWord(filepath.Dir(netnsFile(w.refOf(f.NS), f.Name)))},
+		{text: hereDoc("cat > "+path, fileMark(w.lab)+f.Content)},
+	}
+}
+
+// fileMark is the first line of a lab's files.
+func fileMark(lab string) string { return "# " + Mark(lab) + "\n" }
+
+// The environment by which a lab's programs are known.
+const (
+	envLab = "VNET_LAB"
+	envRun = "VNET_RUN"
+)
+
+func (w *scriptWriter) processCommands(s Step, p Process) []command {
+	run := shellWord(envRun + "=" + p.Command)
+	if s.Want == nil {
+		return []command{{text: "for p in $(ip netns pids " + shellWord(w.refOf(p.NS)) + "); do\n" +
+			"  if tr '\\0' '\\n' < /proc/$p/environ | grep -qxF " + run + "; then kill $p; fi\ndone"}}
+	}
+	return []command{w.inside(p.NS, "env "+envLab+"="+shellWord(w.lab)+" "+run+" setsid sh -c "+shellWord(p.Command)+" </dev/null >/dev/null 2>&1 &")}
+}
+
+// linkCommands make, change or delete a link of any type.
+func (w *scriptWriter) linkCommands(s Step) []command {
+	if s.Want == nil {
+		k := s.Have.Key()
+		return []command{{k.NS, "ip", "link del dev " + k.Name}}
+	}
+	switch o := s.Want.(type) {
+	case Bridge:
+		return w.bridgeCommands(s, o)
+	case Veth:
+		return w.vethCommands(s, o)
+	case Dummy:
+		return w.plainCommands(s, o.Link, " type dummy", "")
+	case VLAN:
+		return w.plainCommands(s, o.Link, fmt.Sprintf(" type vlan id %d", o.ID), o.Parent)
+	case VXLAN:
+		return w.plainCommands(s, o.Link, o.typeWords(), "")
+	case Macvlan:
+		return w.overCommands(s, o.Link, o.ParentNS, o.Parent, " type macvlan mode "+or(o.Mode, "bridge"))
+	case Ipvlan:
+		return w.overCommands(s, o.Link, o.ParentNS, o.Parent, " type ipvlan mode "+or(o.Mode, "l2"))
+	}
+	return nil
+}
+
+// bridgeCommands set MTU and MAC once the bridge is there: those given at its
+// birth would change with its ports.
+func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
+	options := fmt.Sprintf(" type bridge stp_state %d vlan_filtering %d", bit(b.STP), bit(b.VLANFiltering))
+	if b.VLANFiltering {
+		options += " vlan_default_pvid 0"
+	}
+	var cmds []command
+	if s.Op() == Create {
+		cmds = append(cmds, command{b.NS, "ip", "link add name " + b.Name + options})
+		return append(cmds, w.setLink(Link{NS: b.NS, Name: b.Name}, b.Link)...)
+	}
+	was := s.Have.(Bridge)
+	if was.STP != b.STP || was.VLANFiltering != b.VLANFiltering {
+		cmds = append(cmds, command{b.NS, "ip", "link set dev " + b.Name + options})
+	}
+	return append(cmds, w.setLink(was.Link, b.Link)...)
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (w *scriptWriter) vethCommands(s Step, v Veth) []command {
+	near, far := v.Ends[0], v.Ends[1]
+	if s.Op() == Change {
+		was := s.Have.(Veth)
+		return append(w.setLink(was.Ends[0], near), w.setLink(was.Ends[1], far)...)
+	}
+	text := "link add name " + bornWords(near) + " type veth peer name " + bornWords(far)
+	if far.NS != near.NS {
+		text += " netns " + w.netnsWord(far.NS)
+	}
+	cmds := []command{{near.NS, "ip", text}}
+	for _, l := range v.Ends {
+		cmds = append(cmds, w.setLink(born(l), l)...)
+	}
+	return cmds
+}
+
+// netnsWord names a namespace to ip-link(8), for which the machine's is that of
+// the first process.
+func (w *scriptWriter) netnsWord(ns string) string {
+	if ns == "" {
+		return "1"
+	}
+	return w.refOf(ns)
+}
+
+// bornWords are what a link can have at birth, and born is that.
+func bornWords(l Link) string {
+	s := l.Name
+	if !l.MAC.IsZero() {
+		s += " address " + l.MAC.String()
+	}
+	if l.MTU != 0 {
+		s += " mtu " + strconv.Itoa(l.MTU)
+	}
+	return s
+}
+
+func born(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, MTU: l.MTU} }
+
+func (w *scriptWriter) plainCommands(s Step, l Link, kind, parent string) []command {
+	if s.Op() == Change {
+		return w.setLink(linkOf(s.Have), l)
+	}
+	text := "link add name " + bornWords(l)
+	if parent != "" {
+		text += " link " + parent
+	}
+	return append([]command{{l.NS, "ip", text + kind}}, w.setLink(born(l), l)...)
+}
+
+// overCommands make a link whose parent may be in another namespace.
+func (w *scriptWriter) overCommands(s Step, l Link, parentNS, parent, kind string) []command {
+	if s.Op() == Change || parentNS == l.NS {
+		return w.plainCommands(s, l, kind, parent)
+	}
+	text := "link add name " + bornWords(l) + " link " + parent + " netns " + w.netnsWord(l.NS) + kind
+	return append([]command{{parentNS, "ip", text}}, w.setLink(born(l), l)...)
+}
+
+// linkOf is what an object has as a link.
+func linkOf(o Object) Link {
+	switch l := o.(type) {
+	case Bridge:
+		return l.Link
+	case Dummy:
+		return l.Link
+	case VLAN:
+		return l.Link
+	case VXLAN:
+		return l.Link
+	case Macvlan:
+		return l.Link
+	case Ipvlan:
+		return l.Link
+	}
+	return Link{}
+}
+
+// setLink gives a link what it has not, and for a new one the mark.
+func (w *scriptWriter) setLink(was, l Link) []command {
+	set := ""
+	if was.MAC != l.MAC && !l.MAC.IsZero() {
+		set += " address " + l.MAC.String()
+	}
+	if was.MTU != l.MTU {
+		set += " mtu " + strconv.Itoa(l.MTU)
+	}
+	switch {
+	case was.Master != l.Master && l.Master == "":
+		set += " nomaster"
+	case was.Master != l.Master:
+		set += " master " + l.Master
+	}
+	if was == born(l) || was == (Link{NS: l.NS, Name: l.Name}) {
+		set += " alias " + Mark(w.lab)
+	}
+	var cmds []command
+	if set != "" {
+		cmds = append(cmds, command{l.NS, "ip", "link set dev " + l.Name + set})
+	}
+	if l.Master != "" && (was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
+		cmds = append(cmds, command{l.NS, "ip", fmt.Sprintf("link set dev %s type bridge_slave isolated %s hairpin %s", l.Name, onOff(l.Isolated), onOff(l.Hairpin))})
+	}
+	if was.AltName != "" && was.AltName != l.AltName {
+		cmds = append(cmds, command{l.NS, "ip", "link property del dev " + l.Name + " altname " + was.AltName})
+	}
+	if l.AltName != "" && was.AltName != l.AltName {
+		cmds = append(cmds, command{l.NS, "ip", "link property add dev " + l.Name + " altname " + l.AltName})
+	}
+	return cmds
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}

@@ -1,0 +1,198 @@
+package topo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// eachPair runs a test of a law on many pairs of states of the same small world.
+func eachPair(t *testing.T, law func(t *testing.T, a, b State)) {
+	t.Helper()
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		a, b := randomState(r), randomState(r)
+		switch seed % 10 {
+		case 0:
+			a = State{}
+		case 1:
+			b = nil
+		}
+		law(t, a, b)
+		if t.Failed() {
+			t.Fatalf("seed %d\nhave\n%s\nwant\n%s\nplan\n%s", seed, a, b, Diff(a, b))
+		}
+	}
+}
+
+func TestLaw1_DiffOfEqualsIsEmpty(t *testing.T) {
+	eachPair(t, func(t *testing.T, a, _ State) {
+		if p := Diff(a, maps.Clone(a)); len(p) != 0 {
+			t.Errorf("Diff(x, x) is not empty:\n%s", p)
+		}
+	})
+}
+
+func TestLaw2_ApplyingTheDiffGivesWhatIsWanted(t *testing.T) {
+	eachPair(t, func(t *testing.T, a, b State) {
+		m := newModelKernel(a, b)
+		if err := Apply(t.Context(), Diff(a, b), m.Do); err != nil {
+			t.Error(err)
+			return
+		}
+		if !m.has.Equal(b) {
+			t.Errorf("-want +got:\n%s", cmp.Diff(b.String(), m.has.String()))
+		}
+		if p := Diff(m.has, b); len(p) != 0 {
+			t.Errorf("the second Diff is not empty:\n%s", p)
+		}
+	})
+}
+
+// The model kernel refuses a step that needs what is not there. Here it is given
+// one step at a time, so that nothing inside a stage can hide.
+func TestLaw3_NoStepNeedsWhatALaterOneProvides(t *testing.T) {
+	eachPair(t, func(t *testing.T, a, b State) {
+		p := Diff(a, b)
+		oneByOne(t, newModelKernel(a, b), p)
+		oneByOne(t, newModelKernel(b, a), p.Reverse())
+	})
+}
+
+func oneByOne(t *testing.T, m *modelKernel, p Plan) {
+	for _, s := range p {
+		if err := m.Do(t.Context(), Plan{s}); err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
+
+// At every stage, with several errnos: nothing of it may remain.
+func TestLaw4_AFailureAtAnyStageLeavesAllAsItWas(t *testing.T) {
+	errnos := []syscall.Errno{syscall.EPERM, syscall.EEXIST, syscall.ENOENT, syscall.ENOBUFS, syscall.EINTR, syscall.EOPNOTSUPP, syscall.EINVAL}
+	eachPair(t, func(t *testing.T, a, b State) {
+		plan := Diff(a, b)
+		for i, stage := range plan.Stages() {
+			errno := errnos[i%len(errnos)]
+			m := newModelKernel(a, b)
+			err := Apply(t.Context(), plan, failAt(m.Do, i, errno))
+			var ae *ApplyError
+			if !errors.As(err, &ae) || !errors.Is(err, errno) || ae.Undo != nil {
+				t.Errorf("stage %d: error is %v", i, err)
+			}
+			var se *StepError
+			if !errors.As(err, &se) || se.Step != stage[0] {
+				t.Errorf("stage %d: error %v does not name %v", i, err, stage[0])
+			}
+			if !m.has.Equal(a) {
+				t.Errorf("stage %d: -before +after:\n%s", i, cmp.Diff(a.String(), m.has.String()))
+			}
+		}
+	})
+}
+
+// failAt is a kernel that refuses the first step of one stage.
+func failAt(do Do, stage int, err error) Do {
+	n := 0
+	return func(ctx context.Context, s []Step) error {
+		n++
+		if n-1 == stage {
+			return &StepError{Step: s[0], Err: err}
+		}
+		return do(ctx, s)
+	}
+}
+
+func TestLaw5_TheReverseLeadsBack(t *testing.T) {
+	eachPair(t, func(t *testing.T, a, b State) {
+		p := Diff(a, b)
+		if back := p.Reverse().Reverse(); !slices.Equal(back, p) {
+			t.Errorf("the reverse's reverse is not the plan:\n%s", cmp.Diff(p.String(), back.String()))
+		}
+		m := newModelKernel(b, a)
+		if err := Apply(t.Context(), p.Reverse(), m.Do); err != nil {
+			t.Error(err)
+			return
+		}
+		if !m.has.Equal(a) {
+			t.Errorf("-want +got:\n%s", cmp.Diff(a.String(), m.has.String()))
+		}
+	})
+}
+
+// A context that ends between two stages has all undone, and undoing goes on.
+func TestApplyHeedsItsContextAndUndoingDoesNot(t *testing.T) {
+	a := State{}
+	b := NewState(Namespace{Name: "red"}, Up{"red", "lo"}, Process{"red", "true"})
+	plan := Diff(a, b)
+	for i := range plan.Stages() {
+		m := newModelKernel(a, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		err := Apply(ctx, plan, func(c context.Context, s []Step) error {
+			if n == i {
+				cancel()
+			}
+			n++
+			if s[0].Op() == Delete && c.Err() != nil {
+				t.Error("undoing is told of the cancellation")
+			}
+			return m.Do(c, s)
+		})
+		cancel()
+		last := i == len(plan.Stages())-1
+		if last != (err == nil) || !last && (!errors.Is(err, context.Canceled) || len(m.has) != 0) {
+			t.Errorf("cancelled in stage %d: %v, and there is\n%s", i, err, m.has)
+		}
+	}
+}
+
+// What ApplyAnyway cannot take away stays, and all else goes.
+func TestApplyAnywayGoesPastErrors(t *testing.T) {
+	a := NewState(Namespace{Name: "red"}, Namespace{Name: "blue"}, Namespace{Name: "green"}, Process{"red", "true"})
+	m := newModelKernel(a)
+	refuse := func(ctx context.Context, stage []Step) error {
+		for _, s := range stage {
+			if s.Have == (Namespace{Name: "blue"}) {
+				return &StepError{s, syscall.EBUSY}
+			}
+		}
+		return m.Do(ctx, stage)
+	}
+	err := ApplyAnyway(t.Context(), Diff(a, nil), refuse)
+	if got, want := fmt.Sprint(err), "delete netns blue: device or resource busy"; got != want {
+		t.Errorf("error %q, want %q", got, want)
+	}
+	if len(m.has) != 1 {
+		t.Errorf("left over:\n%s", m.has)
+	}
+}
+
+func TestApplyErrorSaysWhatWasUndone(t *testing.T) {
+	step := Step{Want: Address{"red", "eth0", prefix("10.0.0.1/24")}}
+	refused := &StepError{step, syscall.EEXIST}
+	for _, c := range []struct {
+		err  ApplyError
+		want string
+	}{
+		{ApplyError{Err: refused}, "add red: addr 10.0.0.1/24 dev eth0: file exists; nothing was changed"},
+		{ApplyError{Err: refused, Undone: 1}, "add red: addr 10.0.0.1/24 dev eth0: file exists; the 1 step before was undone"},
+		{ApplyError{Err: refused, Undone: 7}, "add red: addr 10.0.0.1/24 dev eth0: file exists; the 7 steps before were undone"},
+		{ApplyError{Err: refused, Undone: 7, Undo: errors.Join(syscall.EPERM, syscall.EBUSY)}, "add red: addr 10.0.0.1/24 dev eth0: file exists; undoing what was done before met errors too: operation not permitted; device or resource busy"},
+	} {
+		if got := c.err.Error(); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }

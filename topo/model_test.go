@@ -1,0 +1,304 @@
+package topo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+)
+
+// A modelKernel is a kernel without one: it keeps objects, refuses what needs
+// something absent and the removal of what others stand on, and takes the
+// secondary addresses of a subnet away with the primary one, as Linux does.
+type modelKernel struct {
+	has    State
+	age    map[Key]int
+	clock  int
+	whole  State // all objects of the experiment: what is in here is not "somebody else's"
+	stages int
+}
+
+func newModelKernel(has State, others ...State) *modelKernel {
+	m := &modelKernel{has: State{}, age: map[Key]int{}, whole: State{}}
+	for _, s := range append(others, has) {
+		for _, o := range s {
+			for _, k := range o.provides() {
+				m.whole[k] = o
+			}
+		}
+	}
+	for _, o := range has.Objects() {
+		m.has[o.Key()] = o
+		m.clock++
+		m.age[o.Key()] = m.clock
+	}
+	return m
+}
+
+func (m *modelKernel) Do(_ context.Context, stage []Step) error {
+	m.stages++
+	before, age := maps.Clone(m.has), maps.Clone(m.age)
+	for _, s := range stage {
+		if err := m.step(s); err != nil {
+			m.has, m.age = before, age
+			return &StepError{Step: s, Err: err}
+		}
+	}
+	return nil
+}
+
+func (m *modelKernel) step(s Step) error {
+	k := s.Object().Key()
+	have, there := m.has[k]
+	switch {
+	case s.Op() == Create && there:
+		return fs.ErrExist
+	case s.Op() != Create && !there && k.Kind == OfAddress:
+		return nil // gone with its primary
+	case s.Op() != Create && !there:
+		return fs.ErrNotExist
+	case s.Op() != Create && have != s.Have:
+		return fmt.Errorf("is not %v but %v", s.Have, have)
+	case s.Op() == Change && !s.Have.becomes(s.Want):
+		return errors.New("cannot change in place")
+	}
+	if s.Want == nil {
+		return m.remove(s.Have)
+	}
+	return m.put(s.Want)
+}
+
+func (m *modelKernel) put(o Object) error {
+	delete(m.has, o.Key())
+	f := newFooting(m.has)
+	for _, k := range o.provides() {
+		if owner, taken := f.owners[k]; taken {
+			return fmt.Errorf("%v has the name: %w", m.has[owner], fs.ErrExist)
+		}
+	}
+	m.has[o.Key()] = o
+	f = newFooting(m.has)
+	for _, need := range f.of(o) {
+		_, there := f.owners[need]
+		if _, ours := m.whole[need]; ours && !there {
+			return fmt.Errorf("needs %v: %w", need, fs.ErrNotExist)
+		}
+	}
+	m.clock++
+	m.age[o.Key()] = m.clock
+	return nil
+}
+
+func (m *modelKernel) remove(o Object) error {
+	f := newFooting(m.has)
+	for k, other := range m.has {
+		for _, need := range f.of(other) {
+			if f.owners[need] != o.Key() || k == o.Key() {
+				continue
+			}
+			if k.Kind == OfAddress && o.Key().Kind == OfAddress {
+				continue // siblings
+			}
+			return fmt.Errorf("%v stands on it", other)
+		}
+	}
+	delete(m.has, o.Key())
+	if a, ok := o.(Address); ok {
+		for _, k := range f.siblings(a) {
+			if m.age[k] > m.age[o.Key()] {
+				delete(m.has, k)
+			}
+		}
+	}
+	return nil
+}
+
+// A world makes up states that a kernel could be in. All of one world draw from
+// the same few names, so that two states have much in common.
+type world struct {
+	r *rand.Rand
+	s State
+}
+
+var worldSpaces = []string{"", "a", "b", "c"}
+
+func randomState(r *rand.Rand) State {
+	w := &world{r, State{}}
+	for _, ns := range worldSpaces[1:] {
+		if w.chance(80) {
+			w.add(Namespace{Name: ns})
+			w.add(Up{ns, "lo"})
+		}
+	}
+	w.bridges()
+	w.cables()
+	w.devices()
+	for range 8 {
+		w.furnish()
+	}
+	return w.s
+}
+
+func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
+
+func pick[T any](w *world, list ...T) T { return list[w.r.IntN(len(list))] }
+
+// add puts an object in if its names are free and its needs are met.
+func (w *world) add(o Object) {
+	o = o.normal()
+	f := newFooting(w.s)
+	for _, k := range o.provides() {
+		if _, taken := f.owners[k]; taken {
+			return
+		}
+	}
+	for _, k := range f.of(o) {
+		if k.Kind == OfPort || k == (Key{OfNamespace, "", ""}) {
+			continue
+		}
+		if _, there := f.owners[k]; !there {
+			return
+		}
+	}
+	if r, ok := o.(Route); ok && !w.reachable(f, r) || !w.mastered(f, o) {
+		return
+	}
+	w.s[o.Key()] = o
+}
+
+// mastered tells whether the link's masters are bridges, which nothing else can be.
+func (w *world) mastered(f footing, o Object) bool {
+	links := []Link{linkOf(o)}
+	switch x := o.(type) {
+	case Veth:
+		links = x.Ends[:]
+	case Port:
+		links = []Link{{NS: x.NS, Master: x.Master}}
+	}
+	for _, l := range links {
+		if _, ok := f.links[Key{OfLink, l.NS, l.Master}].(Bridge); l.Master != "" && !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) reachable(f footing, r Route) bool {
+	for _, h := range r.NextHops() {
+		if len(f.footOf(r, h)) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) link(ns, name string) Link {
+	return Link{NS: ns, Name: name, MAC: MAC{2, 0, 0, 0, 0, byte(w.r.IntN(3))}, MTU: pick(w, 1500, 1500, 1500, 9000, 1000)}
+}
+
+func (w *world) bridges() {
+	for _, name := range []string{"br0", "br1"} {
+		if w.chance(70) {
+			w.add(Bridge{Link: w.link(pick(w, "", "", "a"), name), STP: w.chance(30)})
+		}
+	}
+}
+
+func (w *world) cables() {
+	for i := range 6 {
+		near, far := w.link(pick(w, worldSpaces...), "v"+strconv.Itoa(i)), w.link(pick(w, worldSpaces...), pick(w, "eth0", "eth1", "br1"))
+		if w.chance(60) {
+			near.Master = pick(w, "br0", "br1")
+			near.Isolated = w.chance(20)
+		}
+		w.add(Veth{Ends: [2]Link{near, far}})
+	}
+}
+
+func (w *world) devices() {
+	for i, parent := range []string{"eth0", "eth1", "v0", "d0"} {
+		ns := pick(w, worldSpaces...)
+		l := w.link(ns, "d"+strconv.Itoa(i))
+		switch w.r.IntN(5) {
+		case 0:
+			w.add(Dummy{l})
+		case 1:
+			w.add(VLAN{l, parent, uint16(10 + i)})
+		case 2:
+			w.add(Macvlan{l, pick(w, worldSpaces...), parent, ""})
+		case 3:
+			w.add(Ipvlan{l, ns, parent, "l3"})
+		case 4:
+			w.add(VXLAN{Link: l, ID: uint32(w.r.IntN(3)), Local: netip.MustParseAddr("10.0.0.1")})
+		}
+	}
+}
+
+// furnish adds what stands on the links.
+func (w *world) furnish() {
+	for _, o := range w.s.Objects() {
+		k := o.Key()
+		for _, p := range o.provides() {
+			if k.Kind == OfLink && w.chance(40) {
+				w.furnishLink(p.NS, p.Name)
+			}
+		}
+		if k.Kind == OfNamespace && w.chance(40) {
+			w.furnishSpace(k.NS)
+		}
+	}
+	w.furnishSpace("")
+}
+
+func (w *world) furnishLink(ns, name string) {
+	switch w.r.IntN(8) {
+	case 0, 1:
+		w.add(Up{ns, name})
+	case 2:
+		w.add(Address{ns, name, netip.MustParsePrefix(pick(w, "10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24", "10.1.0.1/16", "fd00::1/64", "fd00::2/64"))})
+	case 3:
+		w.add(Neigh{ns, name, netip.MustParseAddr(pick(w, "10.0.0.9", "fd00::9")), MAC{2, byte(w.r.IntN(2))}})
+	case 4:
+		w.add(Sysctl{ns, "net.ipv4.conf." + name + ".rp_filter", pick(w, "0", "1", "2")})
+	case 5:
+		via := netip.MustParseAddr(pick(w, "10.0.0.7", "fd00::7"))
+		dst := netip.MustParsePrefix(pick(w, "0.0.0.0/0", "10.9.0.0/16"))
+		if via.Is6() {
+			dst = netip.MustParsePrefix("::/0")
+		}
+		w.add(Route{NS: ns, Dst: dst, Hops: JoinHops(Hop{Via: via, Device: name})})
+	case 6:
+		w.add(BridgeVLAN{ns, name, uint16(w.r.IntN(2) + 1), w.chance(50), w.chance(50)})
+	case 7:
+		w.add(Qdisc{ns, name, Impairment{Loss: float64(w.r.IntN(3))}})
+	}
+}
+
+func (w *world) furnishSpace(ns string) {
+	switch w.r.IntN(9) {
+	case 0:
+		w.add(Sysctl{ns, "net.ipv4.ip_forward", pick(w, "0", "1")})
+	case 1:
+		w.add(Masquerade{NS: ns, Source: netip.MustParsePrefix(pick(w, "10.0.0.0/24", "fd00::/64"))})
+	case 2:
+		w.add(Forward{NS: ns, Proto: "tcp", First: uint16(80 + w.r.IntN(3)), To: netip.MustParseAddr(pick(w, "10.0.0.2", "fd00::2"))})
+	case 3:
+		w.add(SourceNAT{NS: ns, Source: netip.MustParsePrefix("10.0.0.0/24"), To: netip.MustParseAddr(pick(w, "192.0.2.1", "192.0.2.2"))})
+	case 4:
+		w.add(Isolation{ns, pick(w, "br0", "br1"), pick(w, "br0", "br1")})
+	case 5:
+		if ns != "" {
+			w.add(File{ns, "hosts", pick(w, "10.0.0.1 a\n", "10.0.0.2 b\n")})
+		}
+	case 6:
+		w.add(Process{ns, pick(w, "sleep 1", "sleep 2")})
+	case 7:
+		w.add(Route{NS: ns, Dst: netip.MustParsePrefix(pick(w, "10.7.0.0/16", "fd07::/64")), Type: pick(w, "blackhole", "unreachable")})
+	case 8:
+		w.add(Port{ns, "uplink", pick(w, "br0", "br1")})
+	}
+}

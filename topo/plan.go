@@ -1,0 +1,157 @@
+package topo
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// A Step is one change: of nothing into Want (creating it), of Have into nothing
+// (deleting it), or of Have into Want, which then have the same key.
+type Step struct {
+	Have, Want Object
+}
+
+// An Op is a step's direction. Its text is the sign that plans are printed with.
+type Op string
+
+// The directions.
+const (
+	Create Op = "+"
+	Change Op = "~"
+	Delete Op = "-"
+)
+
+// Op is the direction.
+func (s Step) Op() Op {
+	switch {
+	case s.Have == nil:
+		return Create
+	case s.Want == nil:
+		return Delete
+	}
+	return Change
+}
+
+// Object is what the step is about: what will be, or else what was.
+func (s Step) Object() Object {
+	if s.Want != nil {
+		return s.Want
+	}
+	return s.Have
+}
+
+// Reverse undoes the step.
+func (s Step) Reverse() Step { return Step{Have: s.Want, Want: s.Have} }
+
+// String is a line without its end: "+ red: addr 192.168.15.2/24 dev eth0". That
+// of a change ends with what it was.
+func (s Step) String() string {
+	text := string(s.Op()) + " " + s.Object().String()
+	if s.Op() == Change {
+		text += " (was " + differs(s.Have.String(), s.Want.String()) + ")"
+	}
+	return text
+}
+
+// differs is what of the old text is not in the new one, from its first word that
+// differs to the last.
+func differs(old, next string) string {
+	a, b := strings.Fields(old), strings.Fields(next)
+	for len(a) > 1 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 1 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return strings.Join(a, " ")
+}
+
+// A Plan is what to do, in this order. The zero value is nothing.
+type Plan []Step
+
+// Reverse undoes the plan, from its end.
+func (p Plan) Reverse() Plan {
+	back := make(Plan, 0, len(p))
+	for _, s := range slices.Backward(p) {
+		back = append(back, s.Reverse())
+	}
+	return back
+}
+
+// Stages cuts the plan into runs of steps of one kind and direction. A stage goes
+// to the kernel together, and is whole or not at all.
+func (p Plan) Stages() []Plan {
+	var stages []Plan
+	for from := 0; from < len(p); {
+		to := from + 1
+		for to < len(p) && p[to].Op() == p[from].Op() && p[to].Object().Key().Kind == p[from].Object().Key().Kind {
+			to++
+		}
+		stages = append(stages, p[from:to])
+		from = to
+	}
+	return stages
+}
+
+// String is a line a step.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, s := range p {
+		b.WriteString(s.String() + "\n")
+	}
+	return b.String()
+}
+
+// Count tells how many steps create, change and delete.
+func (p Plan) Count() (created, changed, deleted int) {
+	for _, s := range p {
+		switch s.Op() {
+		case Create:
+			created++
+		case Change:
+			changed++
+		case Delete:
+			deleted++
+		}
+	}
+	return created, changed, deleted
+}
+
+// jsonStep is a step for tools.
+type jsonStep struct {
+	Op   string `json:"op"` // create, change, delete
+	Kind Kind   `json:"kind"`
+	NS   string `json:"namespace,omitempty"` // absent for the machine's
+	Text string `json:"text"`
+	Have Object `json:"have,omitempty"`
+	Want Object `json:"want,omitempty"`
+}
+
+var opNames = map[Op]string{Create: "create", Change: "change", Delete: "delete"}
+
+// MarshalJSON gives each step its direction, kind, namespace and text, and its
+// objects with all they have. The text of jsonStep's fields is stable.
+func (p Plan) MarshalJSON() ([]byte, error) {
+	steps := make([]jsonStep, 0, len(p))
+	for _, s := range p {
+		k := s.Object().Key()
+		steps = append(steps, jsonStep{opNames[s.Op()], k.Kind, k.NS, s.Object().String(), s.Have, s.Want})
+	}
+	return json.Marshal(steps)
+}
+
+// JSON is the plan for tools: a list of steps, indented.
+func (p Plan) JSON() ([]byte, error) {
+	flat, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, flat, "", "  "); err != nil {
+		return nil, err
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
