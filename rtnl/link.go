@@ -1,7 +1,6 @@
 package rtnl
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -119,8 +118,8 @@ type Stats struct {
 // LinkConfig is what a link should be: for [AddLink] all of it, for [SetLink] what
 // is to change. Zero values and nil leave a property to the kernel, or as it is.
 type LinkConfig struct {
-	// Name has 1 to 15 bytes. AddLink needs it, but for a veth's Peer; SetLink
-	// gives the link this name.
+	// Name has 1 to 15 bytes. Without, AddLink lets the kernel find one: bridge0;
+	// SetLink gives the link this name.
 	Name string
 	// Index chooses the number that a new link gets; zero lets the kernel choose.
 	Index uint32
@@ -198,13 +197,11 @@ func (id LinkID) String() string {
 // kernel does not know is EOPNOTSUPP.
 func AddLink(l LinkConfig) Request {
 	body, err := l.encode()
-	if err == nil && l.Name == "" {
-		err = errors.New("a link needs a name")
-	}
 	return linkRequest("add", l.String(), unix.RTM_NEWLINK, netlink.Create|netlink.Excl, body, err)
 }
 
-// SetLink changes what is set in l. An absent link is fs.ErrNotExist.
+// SetLink changes what is set in l. An absent link is fs.ErrNotExist. A new name
+// can only be given to a link that is named by its index.
 func SetLink(id LinkID, l LinkConfig) Request {
 	body, err := l.encodeFor(id)
 	return linkRequest("set", "link "+id.String(), unix.RTM_NEWLINK, 0, body, err)
@@ -223,6 +220,13 @@ func DeleteLink(id LinkID) Request {
 func DeleteLinkGroup(group uint32) Request {
 	body, err := LinkConfig{Group: &group}.encode()
 	return linkRequest("delete", fmt.Sprintf("links of group %d", group), unix.RTM_DELLINK, 0, body, err)
+}
+
+// SetLinkGroup changes all links of a group at once.
+func SetLinkGroup(group uint32, l LinkConfig) Request {
+	l.Group = &group
+	body, err := l.encode()
+	return linkRequest("set", fmt.Sprintf("links of group %d", group), unix.RTM_NEWLINK, 0, body, err)
 }
 
 // AddAltNames gives a link further names, of at most 127 bytes each.

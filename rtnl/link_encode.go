@@ -1,6 +1,7 @@
 package rtnl
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -19,6 +20,9 @@ const (
 // portSuffix makes a kind of port of the kind of what it is a port of, as
 // ip-link(8) does. On the wire is the latter.
 const portSuffix = "_slave"
+
+// errRename: IFLA_IFNAME is either the name to look for or the one to give.
+var errRename = errors.New("a link is renamed by its index")
 
 // maxAlias is IFALIASZ-1 of <linux/if.h>, and maxAltName ALTIFNAMSIZ-1, in bytes.
 const (
@@ -145,7 +149,7 @@ func encode8(ae *netlink.AttributeEncoder, attr uint16, value *uint8) {
 
 // encodeFor makes the body of a request about a link that is there. The kernel
 // looks for it by index; without, by IFLA_IFNAME; else by IFLA_ALT_IFNAME, which
-// finds either sort of name. A new name needs the index or the latter.
+// finds either sort of name.
 func (l LinkConfig) encodeFor(id LinkID) ([]byte, error) {
 	l.Index = id.Index
 	body, err := l.encode()
@@ -153,7 +157,9 @@ func (l LinkConfig) encodeFor(id LinkID) ([]byte, error) {
 		return body, err
 	}
 	attr := uint16(unix.IFLA_IFNAME)
-	if l.Name != "" || len(id.Name) >= unix.IFNAMSIZ {
+	if l.Name != "" {
+		return nil, errRename
+	} else if len(id.Name) >= unix.IFNAMSIZ {
 		attr = unix.IFLA_ALT_IFNAME
 	} else if err := CheckLinkName(id.Name); err != nil {
 		return nil, err

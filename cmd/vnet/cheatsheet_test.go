@@ -73,7 +73,7 @@ func (w *twins) both(t *testing.T, byHand, vnet string) {
 	if diff := cmp.Diff(settle(w.ip.must(tool...)), settle(w.vnet.must(strings.Fields(vnet)...))); diff != "" {
 		t.Errorf("%s: prints otherwise (-by hand +vnet):\n%s", vnet, diff)
 	}
-	if diff := cmp.Diff(w.ip.state(), w.vnet.state()); diff != "" {
+	if diff := soon(func() string { return cmp.Diff(w.ip.state(), w.vnet.state()) }); diff != "" {
 		t.Fatalf("%s: leaves another state (-by hand +vnet):\n%s", vnet, diff)
 	}
 }

@@ -198,6 +198,12 @@ func (s *session) routeGet(w *words.Words) error {
 	if q.Query.Link, err = s.linkIndex(q.OutDev); err != nil {
 		return err
 	}
+	return s.routeAnswer(q)
+}
+
+// routeAnswer asks and prints; a connected route twice, as ip(8) does, which asks
+// again before it binds.
+func (s *session) routeAnswer(q words.RouteQuestion) error {
 	c, err := s.rtnl()
 	if err != nil {
 		return err
@@ -206,11 +212,15 @@ func (s *session) routeGet(w *words.Words) error {
 	if err != nil {
 		return err
 	}
+	answers := []rtnl.Route{r}
+	if q.Connected && !q.Query.Src.IsValid() && !s.JSON {
+		answers = append(answers, r)
+	}
 	style, err := s.routeStyle()
 	if err != nil {
 		return err
 	}
-	return show.Routes(s.out, []rtnl.Route{r}, style)
+	return show.Routes(s.out, answers, style)
 }
 
 // flushTime bounds a flush while others go on adding routes.

@@ -24,6 +24,8 @@ type session struct {
 
 	ns   *os.File   // the namespace of -netns; nil is the current one
 	conn *rtnl.Conn // opened when first needed
+
+	opened []*os.File // namespaces that requests name, open until they are sent
 }
 
 func newSession(in io.Reader, out, errOut io.Writer) *session {
@@ -31,6 +33,9 @@ func newSession(in io.Reader, out, errOut io.Writer) *session {
 }
 
 func (s *session) close() {
+	for _, f := range s.opened {
+		f.Close()
+	}
 	if s.conn != nil {
 		s.conn.Close()
 	}

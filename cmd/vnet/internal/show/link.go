@@ -231,7 +231,7 @@ func (s LinkStyle) addPlace(m *members, l rtnl.Link) {
 		case *l.ParentNSID < 0:
 			m.put("link_netnsid", *l.ParentNSID, " link-netnsid unknown")
 		case name != "":
-			m.add("link_netns", name, " link-netns %s")
+			m.put("link_netnsid", *l.ParentNSID, " link-netns "+name)
 		default:
 			m.add("link_netnsid", *l.ParentNSID, " link-netnsid %d")
 		}

@@ -42,7 +42,7 @@ func (s LinkStyle) options(kind string, options rtnl.Options) members {
 		case "bridge":
 			s.bridgeOption(&m, opt, n, value, options)
 		case "bridge_slave":
-			s.portOption(&m, opt, n)
+			s.portOption(&m, opt, n, options)
 		case "vlan":
 			vlanOption(&m, opt.Name, n)
 		case "vxlan":
@@ -145,10 +145,10 @@ var portStates = []string{"disabled", "listening", "learning", "forwarding", "bl
 // that differ in JSON.
 var (
 	portText = map[string]string{"id": "port_id", "no": "port_no", "bridge_id": "designated_bridge", "root_id": "designated_root"}
-	portJSON = map[string]string{"mcast_router": "multicast_router", "mcast_fast_leave": ""}
+	portJSON = map[string]string{"mcast_router": "multicast_router"}
 )
 
-func (s LinkStyle) portOption(m *members, opt rtnl.Option, n uint64) {
+func (s LinkStyle) portOption(m *members, opt rtnl.Option, n uint64, all rtnl.Options) {
 	json, text := opt.Name, opt.Name
 	if name, ok := portText[opt.Name]; ok {
 		text = name
@@ -171,8 +171,9 @@ func (s LinkStyle) portOption(m *members, opt rtnl.Option, n uint64) {
 		m.put(json, seconds(n), timer(text, n))
 	case "mcast_router":
 		m.add(json, n, text+" %d ")
-	case "mcast_flood", "proxy_arp":
-		s.onOff(m, json, text, n)
+		if fast, ok := all["fastleave"].(uint64); ok {
+			s.onOff(m, "", "mcast_fast_leave", fast) // once more, by another name
+		}
 	case "group_fwd_mask":
 		m.add(json, hexOrZero(n), text+" %s ")
 		m.add("group_fwd_mask_str", groupMask(n), "group_fwd_mask_str %s ")
@@ -301,9 +302,9 @@ func (s LinkStyle) vxlanOption(m *members, name string, n uint64, value any) {
 		m.add("port", n, "dstport %d ")
 	case "tos":
 		if n == 1 {
-			m.put(name, n, "tos inherit ")
+			m.put(name, "0x1", "tos inherit ")
 		} else if n != 0 {
-			m.add(name, n, "tos %#x ")
+			m.add(name, fmt.Sprintf("%#x", n), "tos %s ")
 		}
 	case "ttl":
 		text := fmt.Sprintf("ttl %d ", n)

@@ -1,0 +1,306 @@
+package words
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// linkVerbs are in the order in which ip(8) tries them.
+var linkVerbs = []string{"add", "set", "change", "replace", "delete", "show", "lst", "list", "xstats", "afstats", "property", "help"}
+
+// LinkVerbs are what can be done with links.
+func LinkVerbs() []string { return []string{"show", "add", "set", "delete", "property", "help"} }
+
+// LinkVerb takes the first word behind "link"; "" at the end is show.
+func (w *Words) LinkVerb() string {
+	if !w.More() {
+		return "show"
+	}
+	word := w.Next()
+	at := slices.IndexFunc(linkVerbs, func(v string) bool { return Short(word, v) })
+	if at < 0 || linkVerbs[at] == "xstats" || linkVerbs[at] == "afstats" {
+		if w.Err == nil {
+			w.Err = Unknown("link command", word, LinkVerbs())
+		}
+		return ""
+	}
+	switch linkVerbs[at] {
+	case "lst", "list":
+		return "show"
+	case "change":
+		return "set"
+	}
+	return linkVerbs[at]
+}
+
+// A LinkChange is a link to be made, set or deleted. Other links, namespaces and
+// what only the kernel can find are still names.
+type LinkChange struct {
+	Config rtnl.LinkConfig
+	// Dev is the link that is meant; "" is none. Name is the one it is to have.
+	Dev, Name string
+	// DevIndex is Dev's index, which has to be found if it is to have another name.
+	DevIndex uint32
+	Rename   bool
+	// Master and Parent are links by name; "" is none. VRF says that Master has to
+	// be one.
+	Master, Parent string
+	VRF            bool
+	// Under is the link that a VXLAN stands on.
+	Under string
+	// NS is a namespace by name, path or process id; ParentNetns the one that
+	// Parent is in.
+	NS, ParentNetns string
+	// Group is the group of links that are meant, where no Dev is.
+	Group string
+	// Type is what stands behind "type"; "" is nothing.
+	Type string
+	// Peer is a veth's other end; nil is none.
+	Peer *LinkChange
+	// Index is where a new link is to be counted.
+	Index uint32
+	// Help says that help was asked for instead.
+	Help bool
+}
+
+// linkReader reads a [LinkChange].
+type linkReader struct {
+	*Words
+	*LinkChange
+	add    bool
+	isPeer bool
+}
+
+// LinkChange reads what follows link add, set, replace or delete.
+func (w *Words) LinkChange(verb string) LinkChange {
+	var c LinkChange
+	r := &linkReader{Words: w, LinkChange: &c, add: verb == "add" || verb == "replace"}
+	r.read()
+	if w.Err == nil && !c.Help {
+		r.settle()
+	}
+	return c
+}
+
+// read reads the words of a link up to its end, or to what follows its type.
+func (r *linkReader) read() {
+	for r.More() && !r.Help {
+		word := r.Next()
+		if r.isPeer && word == "name" {
+			r.setName(r.Value(word))
+			continue
+		}
+		switch k := find(linkKeywords(), word); {
+		case k != nil:
+			k.read(r, word)
+		case word == "help":
+			r.Help = true
+		default:
+			r.dev(word)
+		}
+	}
+}
+
+// dev takes a word that is no keyword for the link's name.
+func (r *linkReader) dev(word string) {
+	if word == "dev" {
+		word = r.Value(word)
+	}
+	if r.Err != nil {
+		return
+	}
+	if r.Dev != "" {
+		e := Unknown("word", word, keywordNames(linkKeywords()))
+		e.Text = `either "dev" is duplicate, or "` + word + `" is a garbage`
+		r.Err = e
+		return
+	}
+	r.Dev = word
+}
+
+// settle is what holds for the whole command.
+func (r *linkReader) settle() {
+	switch {
+	case r.add && r.Type == "":
+		if r.Err == nil {
+			r.Err = &Error{
+				Text:   fmt.Sprintf(`link add %s: which type? "type" is missing`, r.Name+r.Dev),
+				Hint:   "link add NAME type veth | bridge | vlan | vxlan | macvlan | ipvlan | vrf | dummy",
+				Status: 1,
+			}
+		}
+	case !r.add && r.Dev == "" && r.Config.Group == nil:
+		r.Fail(`which link? "dev" is missing`)
+	}
+	if r.add {
+		if r.Name == "" {
+			r.Name = r.Dev
+		}
+		r.Config.Name = r.Name
+		r.Config.Index = r.Index
+	} else if r.Name != "" && r.Name != r.Dev {
+		r.Config.Name, r.Rename = r.Name, true
+	}
+	if r.Config.Name != "" && r.Err == nil {
+		r.checkName(r.Config.Name)
+		// ip(8) leaves the length to the kernel, unless the word "name" was there.
+		if e, ok := r.Err.(*Error); ok && r.Name == r.Dev && len(r.Name) >= unix.IFNAMSIZ {
+			e.Status = 2
+		}
+	}
+}
+
+// checkName refuses a name that no link can have.
+func (r *linkReader) checkName(name string) {
+	if err := rtnl.CheckLinkName(name); err != nil {
+		hint := ""
+		if len(name) >= unix.IFNAMSIZ && !strings.ContainsAny(name, "/ \t\n\x00") {
+			hint = "give it a short name, and the long one as a further name: link property add dev SHORT altname " + name
+		}
+		r.FailHint(hint, "%v", err)
+	}
+}
+
+func (r *linkReader) setName(name string) {
+	if r.Name != "" && !r.isPeer {
+		r.Fail(`"name" is given twice`)
+	}
+	r.Name = name
+	r.checkName(name)
+}
+
+// linkKeywords are in the order in which ip(8) tries them.
+func linkKeywords() []keyword[linkReader] {
+	return []keyword[linkReader]{
+		{"up", false, func(r *linkReader, _ string) { r.Config.SetUp(true) }},
+		{"down", false, func(r *linkReader, _ string) { r.Config.SetUp(false) }},
+		{"name", false, func(r *linkReader, k string) { r.setName(r.Value(k)) }},
+		{"index", true, func(r *linkReader, k string) { r.Index = r.number32(k) }},
+		{"link", true, func(r *linkReader, k string) { r.Parent = r.Value(k) }},
+		{"address", true, func(r *linkReader, k string) { r.Config.Address = r.lladdr(k) }},
+		{"broadcast", true, func(r *linkReader, k string) { r.Config.Broadcast = r.lladdr(k) }},
+		{"brd", false, func(r *linkReader, k string) { r.Config.Broadcast = r.lladdr(k) }},
+		{"txqueuelen", true, readQueueLen},
+		{"qlen", false, readQueueLen},
+		{"txqlen", true, readQueueLen},
+		{"mtu", false, func(r *linkReader, k string) { r.Config.MTU = r.number32(k) }},
+		{"netns", false, func(r *linkReader, k string) { r.NS = r.Value(k) }},
+		{"multicast", false, setFlag(unix.IFF_MULTICAST)},
+		{"allmulticast", false, setFlag(unix.IFF_ALLMULTI)},
+		{"promisc", false, setFlag(unix.IFF_PROMISC)},
+		{"trailers", false, setFlagNot(unix.IFF_NOTRAILERS)},
+		{"arp", false, setFlagNot(unix.IFF_NOARP)},
+		{"carrier", false, func(r *linkReader, k string) { r.Config.Carrier = r.onOff(k) }},
+		{"master", true, func(r *linkReader, k string) { r.Master, r.VRF = r.Value(k), false }},
+		{"vrf", false, func(r *linkReader, k string) { r.Master, r.VRF = r.Value(k), true }},
+		{"nomaster", true, func(r *linkReader, _ string) { r.Config.Master = new(uint32) }},
+		{"dynamic", true, setFlag(unix.IFF_DYNAMIC)},
+		{"type", true, readType},
+		{"alias", true, func(r *linkReader, k string) { v := r.Value(k); r.Config.Alias = &v }},
+		{"group", false, readGroup},
+		{"mode", false, readLinkMode},
+		{"numtxqueues", true, func(r *linkReader, k string) { r.Config.Limits.TxQueues = r.number32(k) }},
+		{"numrxqueues", true, func(r *linkReader, k string) { r.Config.Limits.RxQueues = r.number32(k) }},
+		{"addrgenmode", true, readAddrGenMode},
+		{"link-netns", false, func(r *linkReader, k string) { r.ParentNetns = r.Value(k) }},
+		{"link-netnsid", true, func(r *linkReader, k string) { id := int32(r.number32(k)); r.Config.ParentNSID = &id }},
+		{"protodown", false, func(r *linkReader, k string) { r.Config.ProtoDown = r.onOff(k) }},
+		{"gso_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GSOMaxSize = r.number32(k) }},
+		{"gso_max_segs", false, func(r *linkReader, k string) { r.Config.Limits.GSOMaxSegs = r.number32(k) }},
+		{"gro_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GROMaxSize = r.number32(k) }},
+		{"gso_ipv4_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GSOIPv4MaxSize = r.number32(k) }},
+		{"gro_ipv4_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GROIPv4MaxSize = r.number32(k) }},
+	}
+}
+
+func (r *linkReader) number32(keyword string) uint32 {
+	word := r.Value(keyword)
+	n, ok := Number(word, 1<<32-1)
+	if !ok {
+		r.Fail("%q: %q is not a number", keyword, word)
+	}
+	return uint32(n)
+}
+
+func (r *linkReader) lladdr(keyword string) rtnl.LLAddr {
+	word := r.Value(keyword)
+	a, err := rtnl.ParseLLAddr(word)
+	if err != nil {
+		r.Fail("%q: %v", keyword, err)
+	}
+	return a
+}
+
+// onOff takes the word on or off.
+func (r *linkReader) onOff(keyword string) *uint8 {
+	var value uint8
+	switch word := r.Value(keyword); word {
+	case "on":
+		value = 1
+	case "off":
+	default:
+		if r.Err == nil {
+			r.Err = &Error{Text: fmt.Sprintf(`%q must be "on" or "off", not %q`, keyword, word), Status: 1}
+		}
+	}
+	return &value
+}
+
+func setFlag(flag uint32) func(*linkReader, string) {
+	return func(r *linkReader, k string) { r.flag(flag, *r.onOff(k) == 1) }
+}
+
+func setFlagNot(flag uint32) func(*linkReader, string) {
+	return func(r *linkReader, k string) { r.flag(flag, *r.onOff(k) == 0) }
+}
+
+func (r *linkReader) flag(flag uint32, on bool) {
+	r.Config.Change |= flag
+	r.Config.Flags &^= flag
+	if on {
+		r.Config.Flags |= flag
+	}
+}
+
+func readQueueLen(r *linkReader, k string) {
+	n := r.number32(k)
+	r.Config.TxQueueLen = &n
+}
+
+func readGroup(r *linkReader, k string) {
+	word := r.Value(k)
+	n, ok := names.Groups.Number(word)
+	if !ok {
+		r.Fail("group %q is unknown", word)
+	}
+	r.Config.Group = &n
+}
+
+func readLinkMode(r *linkReader, k string) {
+	word := strings.ToLower(r.Value(k))
+	mode := uint8(slices.Index([]string{"default", "dormant"}, word))
+	if mode > 1 {
+		r.Fail(`"mode" must be "default" or "dormant", not %q`, word)
+	}
+	r.Config.LinkMode = &mode
+}
+
+// addrGenModes are by rtnl's numbers.
+var addrGenModes = []string{"eui64", "none", "stable_secret", "random"}
+
+func readAddrGenMode(r *linkReader, k string) {
+	word := r.Value(k)
+	mode := slices.Index(addrGenModes, word)
+	if mode < 0 {
+		r.Err = Unknown("addrgenmode", word, addrGenModes)
+		return
+	}
+	r.Config.AddrGenMode = new(uint8)
+	*r.Config.AddrGenMode = uint8(mode)
+}

@@ -1,0 +1,312 @@
+package words
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// linkTypes are the kinds of links, for suggestions.
+var linkTypes = []string{
+	"veth", "bridge", "vlan", "vxlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "dummy", "ifb", "vrf", "bridge_slave",
+}
+
+// readType takes a kind, and all that follows for its options.
+func readType(r *linkReader, k string) {
+	r.Type = r.Value(k)
+	if r.Err != nil {
+		return
+	}
+	switch {
+	case r.Type == "veth":
+		r.readPeer()
+	case strings.HasSuffix(r.Type, "_slave"):
+		r.Config.PortKind = r.Type
+		r.Config.Port = r.options(r.Type)
+	default:
+		r.Config.Kind = rtnl.Kind{Name: r.Type, Options: r.options(r.Type)}
+	}
+	if len(r.Config.Kind.Options) == 0 {
+		r.Config.Kind.Options = nil
+	}
+}
+
+// readPeer reads a veth's other end: peer [name] NAME, and what else a link has.
+func (r *linkReader) readPeer() {
+	r.Config.Kind.Name = "veth"
+	if !r.More() {
+		return
+	}
+	if word := r.Next(); word != "peer" {
+		r.Fail(`a veth has a "peer", not %q`, word)
+		return
+	}
+	var c LinkChange
+	peer := &linkReader{Words: r.Words, LinkChange: &c, add: r.add, isPeer: true}
+	peer.read()
+	if c.Name == "" {
+		c.Name = c.Dev
+	}
+	if c.Name != "" {
+		peer.checkName(c.Name)
+	}
+	c.Config.Name, c.Config.Index = c.Name, c.Index
+	r.Peer, r.Help = &c, c.Help
+}
+
+// options reads the options of a kind. A word that begins several means the first.
+func (r *linkReader) options(kind string) rtnl.Options {
+	o := rtnl.Options{}
+	for r.More() && !r.Help {
+		word := r.Next()
+		if word == "help" {
+			r.Help = true
+			break
+		}
+		if !r.option(kind, word, o) && r.Err == nil {
+			e := Unknown(kind+" option", word, optionNames(kind))
+			e.Status = 1
+			r.Err = e
+		}
+	}
+	return o
+}
+
+func optionNames(kind string) []string {
+	var all []string
+	for _, opt := range rtnl.KindOptions(kind) {
+		if !opt.ReadOnly {
+			all = append(all, opt.Name)
+		}
+	}
+	return all
+}
+
+// option reads one option; false if the kind has none of that name.
+func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
+	switch kind {
+	case "vxlan":
+		if r.vxlanOption(word, o) {
+			return true
+		}
+	case "vlan":
+		if r.vlanOption(word, o) {
+			return true
+		}
+	case "macvlan", "macvtap", "ipvlan", "ipvtap":
+		if r.modeOption(kind, word, o) {
+			return true
+		}
+	case "bridge":
+		if bit := slices.Index([]string{"no_linklocal_learn", "mcast_vlan_snooping"}, word); bit >= 0 {
+			old, _ := o["boolopt"].(uint64)
+			o["boolopt"] = old | 1<<(32+bit) | uint64(r.number32(word)&1)<<bit
+			return true
+		}
+	}
+	for _, opt := range rtnl.KindOptions(kind) {
+		if opt.ReadOnly || !Short(word, opt.Name) {
+			continue
+		}
+		o[opt.Name] = r.optionValue(kind, opt, word)
+		return true
+	}
+	return false
+}
+
+// optionValue reads what follows an option, as its type wants it.
+func (r *linkReader) optionValue(kind string, opt rtnl.Option, word string) any {
+	switch {
+	case opt.Type == rtnl.Flag:
+		return uint64(1)
+	case opt.Type == rtnl.LL:
+		return r.lladdr(word)
+	case opt.Name == "vlan_protocol":
+		return r.vlanProtocol(word)
+	case kind == "vrf" && opt.Name == "table":
+		table, ok := names.RouteTables.Number(r.Value(word))
+		if !ok {
+			r.Fail(`"table": not a routing table`)
+		}
+		return uint64(table)
+	case kind == "bridge_slave" && opt.Name == "state":
+		return r.portState(word)
+	case kind == "bridge_slave" && opt.Type == rtnl.U8 && opt.Name != "mcast_router":
+		return uint64(*r.onOff(word))
+	}
+	value := r.Value(word)
+	n, ok := Number(value, 1<<63)
+	if !ok {
+		r.Fail("%q: %q is not a number", word, value)
+	}
+	return n
+}
+
+func (r *linkReader) portState(word string) any {
+	value := r.Value(word)
+	states := []string{"disabled", "listening", "learning", "forwarding", "blocking"}
+	if at := slices.Index(states, value); at >= 0 {
+		return uint64(at)
+	}
+	n, ok := Number(value, 4)
+	if !ok {
+		r.Fail("%q: %q is not a port's state", word, value)
+	}
+	return n
+}
+
+func (r *linkReader) vlanProtocol(word string) uint64 {
+	switch value := r.Value(word); strings.ToLower(value) {
+	case "802.1q":
+		return unix.ETH_P_8021Q
+	case "802.1ad":
+		return unix.ETH_P_8021AD
+	default:
+		r.Fail(`%q must be "802.1Q" or "802.1ad", not %q`, word, value)
+	}
+	return 0
+}
+
+// vlanFlags are the bits of IFLA_VLAN_FLAGS, by their words.
+var vlanFlags = []string{"reorder_hdr", "gvrp", "loose_binding", "mvrp", "bridge_binding"}
+
+func (r *linkReader) vlanOption(word string, o rtnl.Options) bool {
+	switch {
+	case word == "protocol":
+		o["protocol"] = r.vlanProtocol(word)
+		return true
+	case Short(word, "id"):
+		value := r.Value(word)
+		id, ok := Number(value, 4094)
+		if !ok {
+			r.Fail(`"id": %q is not a VLAN: 0 to 4094`, value)
+		}
+		o["id"] = id
+		return true
+	}
+	for bit, name := range vlanFlags {
+		if Short(word, name) {
+			old, _ := o["flags"].(uint64)
+			o["flags"] = old | 1<<(32+bit) | uint64(*r.onOff(word))<<bit
+			return true
+		}
+	}
+	return false
+}
+
+// modes of macvlan and ipvlan, by their words.
+var (
+	macvlanModes = map[string]uint64{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8, "source": 16}
+	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
+	ipvlanFlags  = map[string]uint64{"bridge": 0, "private": 1, "vepa": 2}
+)
+
+func (r *linkReader) modeOption(kind, word string, o rtnl.Options) bool {
+	modes := macvlanModes
+	if strings.HasPrefix(kind, "ip") {
+		modes = ipvlanModes
+		if flag, ok := ipvlanFlags[word]; ok {
+			o["flags"] = flag
+			return true
+		}
+	}
+	switch {
+	case word == "nopromisc":
+		o["flags"] = uint64(1)
+		return true
+	case Short(word, "mode"):
+		value := r.Value(word)
+		mode, ok := modes[value]
+		if !ok {
+			r.Err = &Error{Text: fmt.Sprintf("%q is not a mode of %s", value, kind), Status: 1}
+		}
+		o["mode"] = mode
+		return true
+	}
+	return false
+}
+
+// vxlanSwitches are the words of a VXLAN that need no value, and what they say.
+var vxlanSwitches = map[string]struct {
+	name  string
+	value uint64
+}{
+	"learning": {"learning", 1}, "nolearning": {"learning", 0}, "proxy": {"proxy", 1}, "noproxy": {"proxy", 0},
+	"rsc": {"rsc", 1}, "norsc": {"rsc", 0}, "l2miss": {"l2miss", 1}, "nol2miss": {"l2miss", 0},
+	"l3miss": {"l3miss", 1}, "nol3miss": {"l3miss", 0}, "udpcsum": {"udpcsum", 1}, "noudpcsum": {"udpcsum", 0},
+	"udp6zerocsumtx": {"udp6zerocsumtx", 1}, "noudp6zerocsumtx": {"udp6zerocsumtx", 0},
+	"udp6zerocsumrx": {"udp6zerocsumrx", 1}, "noudp6zerocsumrx": {"udp6zerocsumrx", 0},
+	"remcsumtx": {"remcsumtx", 1}, "noremcsumtx": {"remcsumtx", 0}, "remcsumrx": {"remcsumrx", 1}, "noremcsumrx": {"remcsumrx", 0},
+	"gbp": {"gbp", 1}, "gpe": {"gpe", 1}, "external": {"external", 1}, "noexternal": {"external", 0},
+	"vnifilter": {"vnifilter", 1}, "novnifilter": {"vnifilter", 0}, "localbypass": {"localbypass", 1}, "nolocalbypass": {"localbypass", 0},
+}
+
+func (r *linkReader) vxlanOption(word string, o rtnl.Options) bool {
+	if sw, ok := vxlanSwitches[word]; ok {
+		o[sw.name] = sw.value
+		return true
+	}
+	switch word {
+	case "vni":
+		o["id"] = uint64(r.number32(word))
+	case "group", "remote":
+		o["remote"] = r.vxlanAddr(word)
+	case "local":
+		o["local"] = r.vxlanAddr(word)
+	case "dev":
+		r.Under = r.Value(word)
+	case "ttl", "hoplimit":
+		if r.Take("inherit") {
+			o["ttl_inherit"] = uint64(1)
+		} else if !r.Take("auto") {
+			o["ttl"] = uint64(r.number32(word))
+		}
+	case "tos", "dsfield":
+		if r.Take("inherit") {
+			o["tos"] = uint64(1)
+		} else {
+			o["tos"] = uint64(r.number32(word))
+		}
+	case "df":
+		at := slices.Index([]string{"unset", "set", "inherit"}, r.Value(word))
+		if at < 0 {
+			r.Fail(`"df" must be "unset", "set" or "inherit"`)
+		}
+		o["df"] = uint64(max(at, 0))
+	case "port", "srcport":
+		low, high := uint64(r.number32(word)), uint64(r.number32(word))
+		o["srcport"] = low<<16 | high&0xffff
+	case "ageing":
+		if r.Take("none") {
+			o["ageing"] = uint64(0)
+		} else {
+			o["ageing"] = uint64(r.number32(word))
+		}
+	case "maxaddress":
+		if !r.Take("unlimited") {
+			o["maxaddr"] = uint64(r.number32(word))
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// vxlanAddr takes an address; "any" is none in particular.
+func (r *linkReader) vxlanAddr(keyword string) netip.Addr {
+	word := r.Value(keyword)
+	if word == "any" {
+		return netip.IPv4Unspecified()
+	}
+	a, ok := ParseAddr(word, 0)
+	if !ok {
+		r.Fail("%q: %s is expected, not %q", keyword, fmt.Sprint(familyName(0), " address"), word)
+	}
+	return a
+}

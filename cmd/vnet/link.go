@@ -1,0 +1,293 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// linkObject is vnet link.
+func linkObject() object {
+	return object{
+		name: "link", short: true, usage: "network devices: cables, switches, VLANs …", help: linkHelp,
+		verbs: words.LinkVerbs(), run: (*session).link,
+	}
+}
+
+const linkHelp = `
+vnet link [show] [[dev] DEV] [up] [group GROUP] [master DEV] [vrf NAME] [nomaster]
+          [type KIND]
+vnet link add [link DEV] [name] NAME [PROPERTIES] type KIND [KIND'S OPTIONS]
+vnet link set { [dev] DEV | group GROUP } [PROPERTIES] [type KIND KIND'S OPTIONS]
+vnet link del { [dev] DEV | group GROUP }
+vnet link property { add | del } [dev] DEV altname NAME ...
+
+PROPERTIES := [up | down] [name NAME] [mtu BYTES] [address LLADDR] [broadcast LLADDR]
+              [master DEV | nomaster | vrf NAME] [netns { NAME | PID }] [index N]
+              [alias TEXT] [group GROUP] [txqueuelen PACKETS] [carrier on|off]
+              [arp on|off] [multicast on|off] [allmulticast on|off] [promisc on|off]
+              [addrgenmode eui64|none|stable_secret|random] [mode default|dormant]
+KIND       := veth [peer [name] NAME [PROPERTIES]]
+              bridge [vlan_filtering 0|1] [stp_state 0|1] [ageing_time N] ...
+              vlan id N [protocol 802.1Q|802.1ad]
+              vxlan id N [remote ADDR | group ADDR] [local ADDR] [dev DEV] [dstport N]
+              macvlan | macvtap [mode bridge|private|vepa|passthru|source]
+              ipvlan | ipvtap [mode l2|l3|l3s] | vrf table TABLE | dummy | ifb
+              bridge_slave [isolated on|off] [hairpin on|off] ...  (of a port, with set)
+
+   vnet link add veth-red type veth peer name veth-blue
+   vnet link set veth-red netns red
+   vnet link add v-net-0 type bridge
+   vnet link set veth-red-br master v-net-0 up
+   vnet link del veth-red
+`
+
+// link carries out vnet link.
+func (s *session) link(args []string) error {
+	w := words.Of(args)
+	switch verb := w.LinkVerb(); verb {
+	case "add", "set", "replace", "delete":
+		return s.linkChange(verb, w)
+	case "show":
+		return s.linkShow(w)
+	case "property":
+		return s.linkProperty(w)
+	case "help":
+		return s.usage(linkHelp)
+	}
+	return w.Err
+}
+
+func (s *session) linkChange(verb string, w *words.Words) error {
+	c := w.LinkChange(verb)
+	if w.Err != nil {
+		return w.Err
+	}
+	if c.Help {
+		return s.usage(linkHelp)
+	}
+	if err := s.resolve(&c); err != nil {
+		return err
+	}
+	err := s.do(linkRequest(verb, c))
+	// ip(8) looks for the link first, and exits otherwise when there is none.
+	if c.Dev != "" && verb != "add" && verb != "replace" && errors.Is(err, fs.ErrNotExist) {
+		if _, lerr := s.linkIndex(c.Dev); lerr != nil {
+			return lerr
+		}
+	}
+	return err
+}
+
+func linkRequest(verb string, c words.LinkChange) rtnl.Request {
+	id := rtnl.LinkID{Name: c.Dev, Index: c.DevIndex}
+	switch {
+	case verb == "add" || verb == "replace":
+		return rtnl.AddLink(c.Config)
+	case verb == "delete" && c.Dev == "":
+		return rtnl.DeleteLinkGroup(*c.Config.Group)
+	case verb == "delete":
+		return rtnl.DeleteLink(id)
+	case c.Dev == "":
+		return rtnl.SetLinkGroup(*c.Config.Group, c.Config)
+	}
+	return rtnl.SetLink(id, c.Config)
+}
+
+// resolve finds the links and namespaces that a change names.
+func (s *session) resolve(c *words.LinkChange) (err error) {
+	l := &c.Config
+	if c.Rename {
+		if c.DevIndex, err = s.linkIndex(c.Dev); err != nil {
+			return err
+		}
+	}
+	if c.NS != "" {
+		if l.NS, l.NSPid, err = netnsOf(c.NS); err != nil {
+			return err
+		}
+		s.opened = append(s.opened, l.NS)
+	}
+	if c.ParentNetns != "" {
+		err = s.parentNetns(c)
+	} else {
+		l.Parent, err = s.linkIndex(c.Parent)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.resolveMaster(c); err != nil {
+		return err
+	}
+	if c.Under != "" {
+		index, err := s.linkIndex(c.Under)
+		if err != nil {
+			return err
+		}
+		l.Kind.Options["link"] = uint64(index)
+	}
+	if c.Peer == nil {
+		return nil
+	}
+	l.Kind.Peer = &c.Peer.Config
+	return s.resolve(c.Peer)
+}
+
+// netnsOf reads a namespace's name, path, or a process id.
+func netnsOf(word string) (ns *os.File, pid uint32, err error) {
+	ns, err = openNetns(word)
+	if err == nil {
+		return ns, 0, nil
+	}
+	if n, ok := words.Number(word, 1<<31-1); ok && n > 0 {
+		return nil, uint32(n), nil
+	}
+	return nil, 0, noNetns(word, exitUsage, err)
+}
+
+func (s *session) resolveMaster(c *words.LinkChange) error {
+	if c.Master == "" {
+		return nil
+	}
+	if c.VRF {
+		if _, err := s.vrfTable(c.Master); err != nil {
+			return exit(exitUsage, err)
+		}
+	}
+	index, err := s.linkIndex(c.Master)
+	if err != nil {
+		return exit(exitUsage, err) // ip(8)'s, which tells it from the link itself
+	}
+	c.Config.Master = &index
+	return nil
+}
+
+// parentNetns finds a link to stand on in another namespace, which needs a number
+// here.
+func (s *session) parentNetns(c *words.LinkChange) error {
+	ns, err := nsfs.Open(c.ParentNetns)
+	if err != nil {
+		return noNetns(c.ParentNetns, exitUsage, err)
+	}
+	defer ns.Close()
+	there, err := rtnl.Dial(ns)
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	parent, err := there.Link(rtnl.LinkID{Name: c.Parent})
+	if err != nil {
+		return err
+	}
+	conn, err := s.rtnl()
+	if err != nil {
+		return err
+	}
+	id, err := conn.NSID(ns)
+	if err != nil {
+		return err
+	}
+	if id == rtnl.NoNSID {
+		return fmt.Errorf("namespace %s has no number here; vnet netns set %[1]s auto gives it one", c.ParentNetns)
+	}
+	c.Config.Parent, c.Config.ParentNSID = parent.Index, &id
+	return nil
+}
+
+func (s *session) linkProperty(w *words.Words) error {
+	p := w.LinkProperty()
+	if w.Err != nil {
+		return w.Err
+	}
+	if p.Help {
+		return s.usage(linkHelp)
+	}
+	id := rtnl.LinkID{Name: p.Dev}
+	request := rtnl.AddAltNames
+	if p.Delete {
+		request = rtnl.DeleteAltNames
+	}
+	if _, err := s.linkIndex(p.Dev); err != nil {
+		return err
+	}
+	return s.do(request(id, p.AltNames...))
+}
+
+func (s *session) linkShow(w *words.Words) error {
+	sel := w.LinkSelection()
+	if w.Err != nil {
+		return w.Err
+	}
+	if sel.Help {
+		return s.usage(linkHelp)
+	}
+	all, chosen, err := s.selectLinks(sel)
+	if err != nil {
+		return err
+	}
+	style, err := s.linkStyle(all)
+	if err != nil {
+		return err
+	}
+	return show.Links(s.out, chosen, style)
+}
+
+// selectLinks reads all links, and chooses those of a selection.
+func (s *session) selectLinks(sel words.LinkSelection) (all, chosen []rtnl.Link, err error) {
+	c, err := s.rtnl()
+	if err != nil {
+		return nil, nil, err
+	}
+	var index, master uint32
+	if index, err = s.linkIndex(sel.Dev); err != nil {
+		return nil, nil, err
+	}
+	if sel.VRF {
+		if _, err := s.vrfTable(sel.Master); err != nil {
+			return nil, nil, exit(exitUsage, err)
+		}
+	}
+	if master, err = s.linkIndex(sel.Master); err != nil {
+		return nil, nil, exit(exitUsage, err)
+	}
+	if all, err = c.Links(rtnl.LinkFilter{NoStats: s.Stats == 0}); err != nil {
+		return nil, nil, err
+	}
+	for _, l := range all {
+		if (index == 0 || l.Index == index) && sel.Fits(l, master) {
+			chosen = append(chosen, l)
+		}
+	}
+	return all, chosen, nil
+}
+
+// linkStyle is how to print links, which name each other and namespaces.
+func (s *session) linkStyle(all []rtnl.Link) (show.LinkStyle, error) {
+	byIndex := make(map[uint32]rtnl.Link, len(all))
+	foreign := false
+	for _, l := range all {
+		byIndex[l.Index] = l
+		foreign = foreign || l.ParentNSID != nil
+	}
+	names := map[int]string{}
+	if foreign {
+		c, err := s.rtnl()
+		if err != nil {
+			return show.LinkStyle{}, err
+		}
+		if names, err = namesByNSID(c); err != nil {
+			return show.LinkStyle{}, err
+		}
+	}
+	return show.LinkStyle{
+		Style:     s.style(),
+		Link:      func(index uint32) (rtnl.Link, bool) { l, ok := byIndex[index]; return l, ok },
+		Namespace: func(id int32) string { return names[int(id)] },
+	}, nil
+}
