@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 			os.Exit(m.Run())
 		}
 	}
+	if os.Getenv("NSFS_INNER") != "" {
+		os.Exit(nsfs.Sandbox(inner))
+	}
 	os.Exit(nsfs.Sandbox(m.Run))
 }
 

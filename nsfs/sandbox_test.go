@@ -1,0 +1,88 @@
+package nsfs_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// inner is what runs in the sandboxes of TestSandbox.
+func inner() int {
+	switch os.Getenv("NSFS_INNER") {
+	case "look":
+		links, _ := os.ReadFile("/proc/self/net/dev")
+		run, _ := os.ReadDir("/run")
+		ns, _ := os.Readlink("/proc/self/ns/net")
+		fmt.Println(os.Geteuid(), strings.Count(string(links), ":"), len(run), ns, nsfs.Add("red"), os.Args[1:], os.Getenv("VNET_SANDBOX") == "")
+	case "seven":
+		return 7
+	case "die":
+		unix.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	return 0
+}
+
+// sandbox runs inner in a sandbox and returns what it prints, and its exit code.
+func sandbox(t *testing.T, what string, attr *syscall.SysProcAttr) (string, int) {
+	t.Helper()
+	var out strings.Builder
+	cmd := exec.Command("/proc/self/exe", "an", "argument")
+	cmd.Env = append(os.Environ(), "NSFS_INNER="+what)
+	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &out, &out, attr
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// TestSandbox: inside, one is root over a network with nothing in it and an empty
+// /run; outside, nothing of it is seen.
+func TestSandbox(t *testing.T) {
+	fresh(t)
+	out, code := sandbox(t, "look", nil)
+	fields := strings.Fields(out)
+	if code != 0 || len(fields) != 8 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	home := readlink(t, threadNS)
+	fields[3] = map[bool]string{true: "home", false: "abroad"}[fields[3] == home]
+	if got := strings.Join(fields, " "); got != "0 1 0 abroad <nil> [an argument] true" {
+		t.Errorf("inside: %s", got)
+	}
+	if got := names(t); len(got) != 0 {
+		t.Errorf("names outside: %v", got)
+	}
+	if _, code := sandbox(t, "seven", nil); code != 7 {
+		t.Errorf("exit code %d, want 7", code)
+	}
+	if out, code := sandbox(t, "die", nil); code != 1 || out != "sandbox: signal: killed\n" {
+		t.Errorf("killed inside: exit %d, %q", code, out)
+	}
+}
+
+// TestSandboxRefused: who may not make user namespaces is told so.
+func TestSandboxRefused(t *testing.T) {
+	// In a user namespace that may have no network namespaces below it.
+	cmd := exec.Command("unshare", "-Ur", "sh", "-c", "echo 0 >/proc/sys/user/max_net_namespaces; exec /proc/self/fd/3")
+	cmd.Env = append(os.Environ(), "NSFS_INNER=look")
+	exe, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exe.Close()
+	cmd.ExtraFiles = []*os.File{exe}
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Skipf("no unshare to make a poor user with: %v", err)
+	}
+	if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "sandbox: create namespaces: ") {
+		t.Errorf("exit %d: %s", cmd.ProcessState.ExitCode(), out)
+	}
+}
