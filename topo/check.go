@@ -176,7 +176,10 @@ func (k *checker) isolation(net *Network) {
 			k.badf(net.at, other, `write isolate: true to keep its own hosts apart`, "network %s cannot be isolated from itself", other)
 			continue
 		}
-		k.knownNetwork(net.at, other, "to be isolated from")
+		n, ok := k.knownNetwork(net.at, other, "to be isolated from")
+		if ok && !k.unsure && len(k.layout.routersOf(k.layout.nets[net.Name], n)) == 0 {
+			k.badf(net.at, other, "leave isolate out, or give them one gateway", "networks %s and %s have no gateway in common that could keep them apart", net.Name, other)
+		}
 	}
 }
 
@@ -251,6 +254,12 @@ func (k *checker) devices() {
 			k.made(host, &host.Devices[d])
 		}
 	}
+	if len(k.list) > 0 {
+		return // what follows needs parents that lead somewhere
+	}
+	for n := range k.layout.ifaces {
+		k.carries(&k.layout.ifaces[n])
+	}
 }
 
 var deviceModes = map[string][]string{
@@ -283,8 +292,20 @@ func (k *checker) made(host *Host, v *Device) {
 	if v.Network == "" {
 		return
 	}
-	if n, ok := k.knownNetwork(v.at, v.Network, "for device "+v.Name); ok && k.t.holder(n) != host.Name {
+	n, ok := k.knownNetwork(v.at, v.Network, "for device "+v.Name)
+	if ok && k.t.holder(n) != host.Name {
 		k.badf(v.at, v.Network, fmt.Sprintf("write the device among those of %s, or in: %s at the network", k.t.holder(n), host.Name), "device %s of %s cannot be plugged into network %s, whose switch %s holds", v.Name, called(host.Name), v.Network, called(k.t.holder(n)))
+	}
+}
+
+// carries notes a device that carries less than the network it is plugged into.
+func (k *checker) carries(i *iface) {
+	if i.made == nil || i.net < 0 || k.unsure {
+		return
+	}
+	net := &k.t.Networks[i.net]
+	if most, want := k.layout.mtuOf(i), or(net.MTU, defaultMTU); most < want {
+		k.badf(i.at, i.dev, fmt.Sprintf("write mtu: %d at network %s", most, net.Name), "device %s carries packets of %d bytes, network %s those of %d", i.dev, most, net.Name, want)
 	}
 }
 
@@ -301,11 +322,19 @@ func (k *checker) parent(host *Host, v *Device) {
 		k.badf(v.at, v.Parent, "leave parent out", "device %s: a dummy stands on nothing", v.Name)
 		return
 	}
+	if k.standsOnItself(host, v) {
+		k.badf(v.at, v.Parent, "", "device %s of %s stands on itself in the end", v.Name, host.Name)
+		return
+	}
 	owner, dev := host.Name, v.Parent
 	if on, of, ok := strings.Cut(v.Parent, ":"); ok {
 		owner, dev = on, of
 		if owner != host.Name && owner != Machine {
 			k.badf(v.at, v.Parent, "name a device of the same host, or machine:DEV", "device %s: parent %s is another host's", v.Name, v.Parent)
+			return
+		}
+		if owner != host.Name && v.Kind != KindMACVLAN && v.Kind != KindIPVLAN {
+			k.badf(v.at, v.Parent, "make it in the machine, or use macvlan", "device %s: a %s cannot stand on another namespace's %s", v.Name, v.Kind, dev)
 			return
 		}
 	}
@@ -315,6 +344,19 @@ func (k *checker) parent(host *Host, v *Device) {
 	if dev == v.Name || !slices.Contains(k.deviceNames(owner), dev) {
 		k.badf(v.at, dev, didYouMean(dev, k.deviceNames(owner)), "device %s: %s has no device %q to stand on", v.Name, owner, dev)
 	}
+}
+
+// standsOnItself tells whether a chain of parents leads back to where it began.
+func (k *checker) standsOnItself(host *Host, v *Device) bool {
+	at := v
+	for range host.Devices {
+		n := slices.IndexFunc(host.Devices, func(d Device) bool { return d.Name == at.Parent })
+		if n < 0 {
+			return false
+		}
+		at = &host.Devices[n]
+	}
+	return true
 }
 
 // deviceNames lists what devices a host has.

@@ -190,9 +190,9 @@ func (k *checker) reachable(x *Expectation) {
 	if k.unsure || x.From == Machine || x.To == Machine || k.takenIn(x.From) || x.To != "" && k.takenIn(x.To) {
 		return // they may have addresses of their own
 	}
-	from, to := k.families(x.From), [2]bool{x.Addr.Is4(), x.Addr.Is6()}
+	from, to := k.layout.familiesOf(x.From), [2]bool{x.Addr.Is4(), x.Addr.Is6()}
 	if x.To != "" {
-		to = k.families(x.To)
+		to = k.layout.familiesOf(x.To)
 	}
 	for n, family := range []int{4, 6} {
 		if from[n] && to[n] && (x.Family == 0 || x.Family == family) {
@@ -200,18 +200,4 @@ func (k *checker) reachable(x *Expectation) {
 		}
 	}
 	k.badf(x.at, "", "give both of them addresses of one family", "%s and %s have no addresses to reach each other by", x.From, or(x.To, x.Addr.String()))
-}
-
-// families tells whether the host has IPv4 and IPv6 addresses.
-func (k *checker) families(host string) (has [2]bool) {
-	for _, n := range k.layout.of[host] {
-		for _, p := range k.layout.ifaces[n].addrs {
-			if p.Addr().Is4() {
-				has[0] = true
-			} else {
-				has[1] = true
-			}
-		}
-	}
-	return has
 }

@@ -21,9 +21,7 @@ func (k *checker) host(h *Host) {
 		on[a.Network] = true
 		k.attachment(h, a)
 	}
-	for i := range h.Routes {
-		k.route(h, &h.Routes[i])
-	}
+	k.routes(h)
 	for i := range h.Neighbours {
 		k.neighbour(h, &h.Neighbours[i])
 	}
@@ -74,6 +72,9 @@ func (k *checker) attachment(h *Host, a *Attachment) {
 	if (a.VLAN != 0 || len(a.VLANs) > 0) && !net.VLANFiltering {
 		k.badf(a.at, "vlan", fmt.Sprintf("write vlan_filtering: true at network %s", net.Name), "%s has VLANs on network %s, which does not tell them apart", h.Name, net.Name)
 	}
+	if a.VLAN != 0 && slices.Contains(a.VLANs, a.VLAN) {
+		k.badf(a.at, fmt.Sprint(a.VLAN), "leave it out of vlans", "VLAN %d of %s is both tagged and untagged", a.VLAN, h.Name)
+	}
 	k.impairment(a.at, a.Impair)
 }
 
@@ -99,6 +100,20 @@ func joined(list []netip.Prefix) string {
 		words[i] = p.String()
 	}
 	return strings.Join(words, ", ")
+}
+
+// routes checks the host's routes, and that none is there twice.
+func (k *checker) routes(h *Host) {
+	seen := map[Key]bool{}
+	for i := range h.Routes {
+		r := &h.Routes[i]
+		k.route(h, r)
+		key := Route{Dst: r.Dst, Type: r.Type, Table: r.Table, Metric: r.Metric}.Key()
+		if seen[key] {
+			k.badf(r.at, r.Dst.String(), "write one with several nexthops, or different metrics", "%s has two routes to %s", h.Name, r.Dst)
+		}
+		seen[key] = true
+	}
 }
 
 // route checks that each next hop can be reached and that somebody is there.

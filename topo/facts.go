@@ -45,25 +45,26 @@ func (l *layout) targets(x Expectation) []netip.Addr {
 		return []netip.Addr{x.Addr}
 	}
 	var out []netip.Addr
-	for _, v4 := range []bool{true, false} {
+	has := l.familiesOf(x.From)
+	for n, v4 := range []bool{true, false} {
 		if x.Family == 4 && !v4 || x.Family == 6 && v4 || x.Seen.IsValid() && x.Seen.Is4() != v4 {
 			continue
 		}
 		a := l.addrTo(x.From, x.To, v4)
-		if a.IsValid() && (x.From == Machine || l.takenIn(x.From) || l.hasFamily(x.From, v4)) {
+		if a.IsValid() && (x.From == Machine || l.takenIn(x.From) || has[n]) {
 			out = append(out, a)
 		}
 	}
 	return out
 }
 
-func (l *layout) hasFamily(host string, v4 bool) bool {
+// familiesOf tells whether the host has IPv4 and IPv6 addresses.
+func (l *layout) familiesOf(host string) (has [2]bool) {
 	for _, n := range l.of[host] {
-		if firstOf(l.ifaces[n].addrs, v4).IsValid() {
-			return true
-		}
+		has[0] = has[0] || firstOf(l.ifaces[n].addrs, true).IsValid()
+		has[1] = has[1] || firstOf(l.ifaces[n].addrs, false).IsValid()
 	}
-	return false
+	return has
 }
 
 // takenIn tells whether the host is an existing namespace, which may have more

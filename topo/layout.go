@@ -352,11 +352,39 @@ func (l *layout) wayOut(host string, v4 bool) (way, bool) {
 	return way{}, false
 }
 
-// mtuOf is the MTU of a device, 0 for the kernel's choice.
+// madeMTU is the MTU of a further device that says none: its parent's, or
+// what is left of the link that its tunnel goes over.
+func (l *layout) madeMTU(i *iface) int {
+	v, under := i.made, defaultMTU
+	for _, n := range l.of[i.host] {
+		if p := &l.ifaces[n]; p != i && p.dev == v.Parent {
+			under = l.mtuOf(p)
+		}
+	}
+	if v.Kind != KindVXLAN {
+		return under
+	}
+	if p := l.facing(i.host, v.Parent, v.Remote); p != nil && p != i {
+		under = l.mtuOf(p)
+	}
+	if v.Remote.Is6() || v.Local.Is6() {
+		return under - vxlanHeaders6
+	}
+	return under - vxlanHeaders4
+}
+
+// What a VXLAN puts before a packet: Ethernet, VXLAN, UDP and the outer IP
+// header; RFC 7348, section 5.
+const (
+	vxlanHeaders4 = 14 + 8 + 8 + 20
+	vxlanHeaders6 = 14 + 8 + 8 + 40
+)
+
+// mtuOf is the MTU of a device.
 func (l *layout) mtuOf(i *iface) int {
 	switch {
 	case i.made != nil:
-		return i.made.MTU
+		return or(i.made.MTU, l.madeMTU(i))
 	case i.cable != nil:
 		return or(i.cable.MTU, defaultMTU)
 	case i.att != nil && i.att.MTU != 0:

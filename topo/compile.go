@@ -1,0 +1,410 @@
+package topo
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Compile works out the state that a topology means: every device with its
+// name, MAC and MTU, every address, route, sysctl and rule. It gives the same
+// state for the same topology, always and everywhere. What is wrong with t is
+// its error, of type [Mistakes].
+func Compile(t Topology) (State, error) {
+	if err := Check(t); err != nil {
+		return nil, err
+	}
+	l, _ := newLayout(&t)
+	c := &compiler{critic: critic{src: t.source}, t: &t, l: l, state: make(State, 10*len(l.ifaces))}
+	for i := range t.Hosts {
+		c.namespace(&t.Hosts[i])
+	}
+	for n := range l.ifaces {
+		c.iface(n)
+	}
+	for n := range t.Networks {
+		c.vlans(n)
+		c.uplink(&t.Networks[n])
+	}
+	for i := range t.Hosts {
+		c.hostRoutes(&t.Hosts[i])
+	}
+	c.nat()
+	c.isolation()
+	c.settings()
+	c.files()
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	return c.state, nil
+}
+
+// A compiler puts the objects of a topology together. That they contradict one
+// another is a mistake that Check did not foresee.
+type compiler struct {
+	critic
+	t     *Topology
+	l     *layout
+	state State
+}
+
+func (c *compiler) put(o Object) {
+	if err := c.state.Add(o); err != nil {
+		c.bad(pos{1, 1}, "", err.Error(), "")
+	}
+}
+
+// nsOf is the name of a host's namespace in a State.
+func nsOf(host string) string {
+	if host == Machine {
+		return ""
+	}
+	return host
+}
+
+func (c *compiler) namespace(h *Host) {
+	if h.Name != Machine {
+		c.put(Namespace{Name: h.Name, From: h.Namespace})
+		if h.Namespace == "" {
+			c.put(Up{NS: h.Name, Link: "lo"})
+		}
+	}
+	for _, cmd := range h.Run {
+		c.put(Process{NS: nsOf(h.Name), Command: cmd})
+	}
+}
+
+// iface makes the objects of one device: the link, that it is up, its
+// addresses, and how bad it is.
+func (c *compiler) iface(n int) {
+	i := &c.l.ifaces[n]
+	ns := nsOf(i.host)
+	switch {
+	case i.att != nil:
+		c.port(i)
+	case i.cable != nil && i.end == 0:
+		c.cable(i, &c.l.ifaces[n+1])
+	case i.cable != nil:
+	case i.made != nil:
+		c.device(i)
+	default:
+		net := &c.t.Networks[i.net]
+		c.put(Bridge{Link: c.link(i), STP: net.STP, VLANFiltering: net.VLANFiltering})
+	}
+	c.put(Up{NS: ns, Link: i.dev})
+	for _, p := range i.addrs {
+		c.put(Address{NS: ns, Link: i.dev, Prefix: p})
+	}
+}
+
+// link is what the device has in common with all.
+func (c *compiler) link(i *iface) Link {
+	return Link{NS: nsOf(i.host), Name: i.dev, MAC: c.l.macOf(i), MTU: c.l.mtuOf(i)}
+}
+
+// port makes a host's port on a network: a cable whose far end is in the
+// switch.
+func (c *compiler) port(i *iface) {
+	net := &c.t.Networks[i.net]
+	holder := c.t.holder(i.net)
+	name, full := portName(c.t.Name, i.host, i.dev)
+	far := Link{
+		NS: nsOf(holder), Name: name, MTU: or(net.MTU, defaultMTU), Master: net.Name,
+		MAC:      derivedMAC(c.t.Name, holder, name, "port"),
+		Isolated: net.IsolateHosts && i.host != c.t.gatewayOf(i.net),
+	}
+	if full != name {
+		far.AltName = full
+	}
+	// A cable's ends may differ in MTU, but the shorter packets of the host are
+	// no reason for the switch to carry less.
+	c.put(Veth{Ends: [2]Link{c.link(i), far}})
+	c.put(Up{NS: far.NS, Link: far.Name})
+	c.impair(i.att.Impair, Key{NS: nsOf(i.host), Name: i.dev}, far.Key())
+}
+
+func (c *compiler) cable(a, b *iface) {
+	c.put(Veth{Ends: [2]Link{c.link(a), c.link(b)}})
+	c.impair(a.cable.Impair, c.link(a).Key(), c.link(b).Key())
+}
+
+func (c *compiler) impair(i Impairment, links ...Key) {
+	if i == (Impairment{}) {
+		return
+	}
+	for _, l := range links {
+		c.put(Qdisc{NS: l.NS, Link: l.Name, Impairment: i})
+	}
+}
+
+// device makes a further device of a host.
+func (c *compiler) device(i *iface) {
+	v, link := i.made, c.link(i)
+	link.Master = v.Network
+	parent, parentNS := v.Parent, link.NS
+	if owner, dev, ok := strings.Cut(v.Parent, ":"); ok {
+		parent, parentNS = dev, nsOf(owner)
+	}
+	switch v.Kind {
+	case KindDummy:
+		c.put(Dummy{link})
+	case KindVLAN:
+		c.put(VLAN{Link: link, Parent: parent, ID: uint16(v.ID)})
+	case KindVXLAN:
+		c.put(VXLAN{Link: link, ID: v.ID, Local: v.Local, Remote: v.Remote, Parent: parent, Port: v.Port})
+	case KindMACVLAN:
+		c.put(Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
+	case KindIPVLAN:
+		link.MAC = MAC{}
+		c.put(Ipvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
+	}
+}
+
+// defaultVLAN is the one of ports that say none, as on any switch.
+const defaultVLAN = 1
+
+// vlans says which VLANs each port of a filtering switch is in. The switch
+// itself and its ports without VLANs are in the default one; what leads out of
+// the switch has them all.
+func (c *compiler) vlans(n int) {
+	net := &c.t.Networks[n]
+	if !net.VLANFiltering {
+		return
+	}
+	ns := nsOf(c.t.holder(n))
+	var tagged []uint16
+	for _, k := range c.l.on[n] {
+		if a := c.l.ifaces[k].att; a != nil {
+			tagged = append(tagged, a.VLANs...)
+			if a.VLAN > defaultVLAN {
+				tagged = append(tagged, a.VLAN)
+			}
+		}
+	}
+	for _, k := range c.l.on[n] {
+		i := &c.l.ifaces[k]
+		switch {
+		case i.att != nil:
+			name, _ := portName(c.t.Name, i.host, i.dev)
+			untagged := i.att.VLAN
+			if untagged == 0 && len(i.att.VLANs) == 0 {
+				untagged = defaultVLAN
+			}
+			c.inVLANs(ns, name, untagged, i.att.VLANs)
+		case i.made != nil:
+			c.inVLANs(ns, i.dev, defaultVLAN, tagged)
+		default:
+			c.inVLANs(ns, i.dev, defaultVLAN, nil)
+		}
+	}
+	if net.Uplink != "" {
+		c.inVLANs(ns, net.Uplink, defaultVLAN, tagged)
+	}
+}
+
+func (c *compiler) inVLANs(ns, port string, untagged uint16, tagged []uint16) {
+	for _, id := range tagged {
+		c.put(BridgeVLAN{NS: ns, Link: port, ID: id})
+	}
+	if untagged != 0 {
+		c.put(BridgeVLAN{NS: ns, Link: port, ID: untagged, Untagged: true, PVID: true})
+	}
+}
+
+func (c *compiler) uplink(net *Network) {
+	if net.Uplink != "" {
+		c.put(Port{NS: nsOf(or(net.In, Machine)), Link: net.Uplink, Master: net.Name})
+	}
+}
+
+// nat makes the masquerades and forwarded ports, each in the namespace of the
+// gateway that does it.
+func (c *compiler) nat() {
+	for n := range c.t.Networks {
+		net := &c.t.Networks[n]
+		if !net.NAT && len(net.NATTo) == 0 {
+			continue
+		}
+		for _, s := range net.Subnets {
+			c.masquerade(c.t.gatewayOf(n), s, net.NATTo)
+		}
+	}
+	for i := range c.t.Hosts {
+		for _, p := range c.t.Hosts[i].NAT {
+			c.masquerade(c.t.Hosts[i].Name, p, nil)
+		}
+	}
+	for _, p := range c.l.publications() {
+		f := Forward{NS: nsOf(p.gateway), Proto: p.p.Proto, Addr: p.p.Listen, First: p.p.First, Last: p.p.Last, To: p.to, ToPort: p.p.ToFirst}
+		if f.Addr.IsUnspecified() {
+			f.Addr = netip.Addr{}
+		}
+		c.put(f)
+		c.fromLoopback(f)
+	}
+}
+
+func (c *compiler) masquerade(host string, source netip.Prefix, to []netip.Addr) {
+	for _, a := range to {
+		if a.Is4() == source.Addr().Is4() {
+			c.put(SourceNAT{NS: nsOf(host), Source: source, To: a})
+			return
+		}
+	}
+	c.put(Masquerade{NS: nsOf(host), Source: source})
+}
+
+// fromLoopback lets a forwarded port be reached at 127.0.0.1, too, where
+// its address is not another.
+func (c *compiler) fromLoopback(f Forward) {
+	if !f.To.Is4() || f.Addr.IsValid() && !f.Addr.IsLoopback() {
+		return
+	}
+	host := or(f.NS, Machine)
+	if i := c.l.facing(host, "", f.To); i != nil {
+		c.put(Sysctl{NS: f.NS, Name: setting("ipv4", i.dev, "route_localnet"), Value: "1"})
+	}
+}
+
+// setting is the name of a link's sysctl.
+func setting(family, link, key string) string {
+	return fmt.Sprintf("net.%s.conf.%s.%s", family, strings.ReplaceAll(link, ".", "/"), key)
+}
+
+// isolation keeps networks apart in every router that has both.
+func (c *compiler) isolation() {
+	for n := range c.t.Networks {
+		for _, other := range c.t.Networks[n].IsolateFrom {
+			for host, links := range c.l.routersOf(n, c.l.nets[other]) {
+				c.put(Isolation{NS: nsOf(host), In: links[0], Out: links[1]})
+				c.put(Isolation{NS: nsOf(host), In: links[1], Out: links[0]})
+			}
+		}
+	}
+}
+
+// routersOf returns the hosts that have addresses on both networks, and their
+// devices there.
+func (l *layout) routersOf(a, b int) map[string][2]string {
+	devices := map[string]string{}
+	for _, k := range l.on[a] {
+		if i := &l.ifaces[k]; i.made == nil && len(i.addrs) > 0 {
+			devices[i.host] = i.dev
+		}
+	}
+	both := map[string][2]string{}
+	for _, k := range l.on[b] {
+		i := &l.ifaces[k]
+		if dev, ok := devices[i.host]; ok && i.made == nil && len(i.addrs) > 0 {
+			both[i.host] = [2]string{dev, i.dev}
+		}
+	}
+	return both
+}
+
+// files makes what programs inside a host find in /etc: every host's names,
+// and the name servers.
+func (c *compiler) files() {
+	hosts := c.hostsFile()
+	for i := range c.t.Hosts {
+		h := &c.t.Hosts[i]
+		if h.Name == Machine || h.Namespace != "" {
+			continue // they have an /etc of their own
+		}
+		c.put(File{NS: h.Name, Name: "hosts", Content: hosts})
+		if text := h.DNS.file(); text != "" {
+			c.put(File{NS: h.Name, Name: "resolv.conf", Content: text})
+		}
+	}
+}
+
+// hostsFile is the same for all hosts, so that a thousand share one text.
+func (c *compiler) hostsFile() string {
+	var b strings.Builder
+	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
+	for i := range c.t.Hosts {
+		if h := &c.t.Hosts[i]; h.Name != Machine {
+			c.hostsLines(&b, h.Name, h.Aliases)
+		}
+	}
+	var aliases []string
+	if h, ok := c.l.hosts[Machine]; ok {
+		aliases = c.t.Hosts[h].Aliases
+	}
+	c.hostsLines(&b, Machine, aliases)
+	return b.String()
+}
+
+func (c *compiler) hostsLines(b *strings.Builder, host string, aliases []string) {
+	for _, v4 := range []bool{true, false} {
+		if a := c.l.addrTo("", host, v4); a.IsValid() {
+			fmt.Fprintf(b, "%s %s\n", a, strings.Join(append([]string{host}, aliases...), " "))
+		}
+	}
+}
+
+func (d DNS) file() string {
+	var b strings.Builder
+	for _, s := range d.Servers {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	if len(d.Search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(d.Search, " "))
+	}
+	return b.String()
+}
+
+// settings makes the sysctls: forwarding where it is needed, then what the
+// file says, which wins.
+func (c *compiler) settings() {
+	for i := range c.t.Hosts {
+		if h := &c.t.Hosts[i]; h.Name != Machine && c.l.forwards(h) {
+			c.forward(h.Name)
+		}
+	}
+	if c.machineForwards() {
+		c.forward("")
+	}
+	for i := range c.t.Hosts {
+		for _, s := range c.t.Hosts[i].Sysctls {
+			c.state.put(Sysctl{NS: nsOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
+		}
+	}
+}
+
+// forward turns forwarding on, for each family that the host has.
+func (c *compiler) forward(ns string) {
+	has := c.l.familiesOf(or(ns, Machine))
+	if has[0] {
+		c.put(Sysctl{NS: ns, Name: "net.ipv4.ip_forward", Value: "1"})
+	}
+	if has[1] {
+		c.put(Sysctl{NS: ns, Name: "net.ipv6.conf.all.forwarding", Value: "1"})
+	}
+}
+
+// machineForwards tells whether the machine has somewhere to forward to: a
+// second network or link of the lab, or the outside, if NAT, routed or a
+// published port says so.
+func (c *compiler) machineForwards() bool {
+	if h, ok := c.l.hosts[Machine]; ok && c.l.forwards(&c.t.Hosts[h]) {
+		return true
+	}
+	links := 0
+	for _, k := range c.l.of[Machine] {
+		if len(c.l.ifaces[k].addrs) > 0 {
+			links++
+		}
+	}
+	if links > 1 {
+		return true
+	}
+	for n := range c.t.Networks {
+		net := &c.t.Networks[n]
+		if c.t.gatewayOf(n) == Machine && (net.NAT || len(net.NATTo) > 0 || net.Routed) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.l.publications(), func(p publication) bool { return p.gateway == Machine })
+}

@@ -1,0 +1,60 @@
+package topo
+
+import "net/netip"
+
+// hostRoutes makes a host's routes and neighbours: what its file says, and the
+// default routes over the first of its networks that has a gateway.
+func (c *compiler) hostRoutes(h *Host) {
+	ns := nsOf(h.Name)
+	for i := range h.Routes {
+		c.put(c.route(h, &h.Routes[i]))
+	}
+	for _, v4 := range []bool{true, false} {
+		w, ok := c.l.wayOut(h.Name, v4)
+		if !ok || h.Name == Machine || hasDefault(h, v4) {
+			continue
+		}
+		hop := Hop{Via: w.addr, Device: w.port.dev}
+		c.put(Route{NS: ns, Dst: defaultRoute(v4), Hops: JoinHops(hop)})
+	}
+	for _, nb := range h.Neighbours {
+		dev := nb.Device
+		if i := c.l.facing(h.Name, "", nb.Addr); dev == "" && i != nil {
+			dev = i.dev
+		}
+		c.put(Neigh{NS: ns, Link: dev, Addr: nb.Addr, MAC: nb.MAC})
+	}
+}
+
+// route works out through which devices a static route leads.
+func (c *compiler) route(h *Host, r *StaticRoute) Route {
+	out := Route{NS: nsOf(h.Name), Dst: r.Dst, Type: r.Type, Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU}
+	hops := make([]Hop, len(r.Hops))
+	for i, hop := range r.Hops {
+		if hop.Device == "" {
+			if dev := c.l.facing(h.Name, "", hop.Via); dev != nil {
+				hop.Device = dev.dev
+			}
+		}
+		hops[i] = hop
+	}
+	out.Hops = JoinHops(hops...)
+	return out
+}
+
+// hasDefault tells whether the host's own routes have a default one.
+func hasDefault(h *Host, v4 bool) bool {
+	for _, r := range h.Routes {
+		if r.Dst == defaultRoute(v4) && (r.Table == 0 || r.Table == mainTable) {
+			return true
+		}
+	}
+	return false
+}
+
+func defaultRoute(v4 bool) netip.Prefix {
+	if v4 {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+}

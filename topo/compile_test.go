@@ -1,0 +1,113 @@
+package topo
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestCompile compiles labs and compares the whole state, a line an object.
+// Each is a file of testdata/compile.
+func TestCompile(t *testing.T) {
+	eachCase(t, "compile/*.txtar", func(c *goldenCase) {
+		lab := mustParse(c.t, "lab.yaml", c.in("lab.yaml"))
+		state, err := Compile(lab)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.out("state", state.String())
+		for _, f := range state.Objects() {
+			if f, ok := f.(File); ok && f.NS == lab.Hosts[0].Name {
+				c.out("/etc/"+f.Name+" of "+f.NS, f.Content)
+			}
+		}
+	})
+}
+
+// The same topology gives the same state; every example compiles, and what it
+// needs is there.
+func TestCompileIsWhole(t *testing.T) {
+	for name, text := range labs(t) {
+		t.Run(name, func(t *testing.T) {
+			lab := mustParse(t, name, text)
+			a, err := Compile(lab)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := Compile(mustParse(t, name, text))
+			if err != nil || !a.Equal(b) {
+				t.Fatalf("compiled again it is another state (%v)", err)
+			}
+			provided := map[Key]bool{}
+			for _, o := range a.Objects() {
+				for _, k := range o.provides() {
+					provided[k] = true
+				}
+				for _, k := range o.needs() {
+					// The machine, its devices and lo are there without the lab.
+					if !provided[k] && k.NS != "" && k.Name != "lo" && k.Kind != OfPort {
+						t.Errorf("%s needs %v, which is not there before", o, k)
+					}
+				}
+			}
+		})
+	}
+}
+
+// All MACs are set, and none is there twice in a lab.
+func TestCompileSetsMACs(t *testing.T) {
+	for name, text := range labs(t) {
+		state, err := Compile(mustParse(t, name, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		macs := map[MAC]string{}
+		for _, o := range state {
+			var links []Link
+			switch o := o.(type) {
+			case Veth:
+				links = o.Ends[:]
+			case Bridge:
+				links = []Link{o.Link}
+			}
+			for _, l := range links {
+				if l.MAC.IsZero() || l.MTU == 0 {
+					t.Errorf("%s: %s has no MAC or MTU", name, l.Name)
+				}
+				if other := macs[l.MAC]; other != "" {
+					t.Errorf("%s: %s and %s have the same MAC", name, l.Name, other)
+				}
+				macs[l.MAC] = l.NS + " " + l.Name
+			}
+		}
+	}
+}
+
+// What is wrong with a topology made by hand is found before anything is
+// compiled.
+func TestCompileChecks(t *testing.T) {
+	state, err := Compile(Topology{Name: "x", Hosts: []Host{{Name: "red", Networks: []Attachment{{Network: "nowhere"}}}}})
+	if state != nil || err == nil || !strings.Contains(err.Error(), `unknown network "nowhere"`) {
+		t.Errorf("%v, %v", state, err)
+	}
+}
+
+func BenchmarkCompileThousand(b *testing.B) {
+	text := labs(b)["thousand.yaml"]
+	lab := mustParse(b, "thousand.yaml", text)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Compile(lab); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseThousand(b *testing.B) {
+	text := labs(b)["thousand.yaml"]
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Parse("thousand.yaml", text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
