@@ -132,7 +132,12 @@ func soon(diff func() string) string {
 }
 
 // state is what the real ip sees in every namespace of a world.
-func (w *world) state() string { return settle(w.must("sh", "-c", lookAround)) }
+func (w *world) state() string {
+	return settle(routeLists.ReplaceAllStringFunc(w.must("sh", "-c", lookAround), sortObjects))
+}
+
+// routeLists are the lists in ip's pretty JSON, of routes and neighbours.
+var routeLists = regexp.MustCompile(`(?s)\[ \{\n        "(?:type|dst|unreachable)".*?\n    \} \]\n`)
 
 // lookAround takes one process a namespace: it is done after every line.
 const lookAround = `
