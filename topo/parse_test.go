@@ -39,13 +39,13 @@ func labs(t testing.TB) map[string][]byte {
 	return all
 }
 
-func mustParse(t testing.TB, file string, text []byte) Topology {
+func mustParse[text string | []byte](t testing.TB, file string, lab text) Topology {
 	t.Helper()
-	lab, err := Parse(file, text)
+	parsed, err := Parse(file, []byte(lab))
 	if err != nil {
 		t.Fatalf("Parse:\n%v", err)
 	}
-	return lab
+	return parsed
 }
 
 // Format's text means what it was made of.
