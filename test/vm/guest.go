@@ -119,8 +119,8 @@ func port(name string) (*os.File, error) {
 	return nil, fmt.Errorf("no virtio port %q", name)
 }
 
-// run starts the program and returns how it ended: its status, or 128 and the
-// signal. On the way it buries all that lost their parents, as an init does.
+// run runs the commands until one fails, and returns how the last one ended: its
+// status, or 128 and the signal.
 func run(j job) (int, error) {
 	for _, path := range j.Back {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -142,18 +142,30 @@ func run(j job) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p, err := os.StartProcess(j.Args[0], j.Args, &os.ProcAttr{Env: j.Env, Files: []*os.File{null, out, errs}})
-	if err != nil {
-		return 0, err
+	status := 0
+	for _, command := range j.Commands {
+		status, err = start(command, &os.ProcAttr{Env: j.Env, Files: []*os.File{null, out, errs}})
+		if status != 0 || err != nil {
+			break
+		}
 	}
 	out.Close()
 	errs.Close()
-	status, err := bury(p.Pid)
 	// Whoever outlives the program holds its output open, and dies now.
 	unix.Kill(-1, unix.SIGKILL)
 	outDone.Wait()
 	errsDone.Wait()
 	return status, err
+}
+
+// start runs one command. On the way it buries all that lost their parents, as an
+// init does.
+func start(command []string, attr *os.ProcAttr) (int, error) {
+	p, err := os.StartProcess(command[0], command, attr)
+	if err != nil {
+		return 0, err
+	}
+	return bury(p.Pid)
 }
 
 // bury waits for a child, and for all others until then.

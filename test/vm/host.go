@@ -30,7 +30,7 @@ type options struct {
 	kernel, init, accel, append string
 	memory, cpus                int
 	timeout                     time.Duration
-	files, with                 []string
+	files, with, load           []string
 	without                     *regexp.Regexp
 	verbose                     bool
 	args                        []string
@@ -40,7 +40,7 @@ func parse(args []string) (*options, error) {
 	o := &options{init: "/proc/self/exe"}
 	f := flag.NewFlagSet("vm", flag.ContinueOnError)
 	f.Usage = func() {
-		fmt.Fprintln(f.Output(), "Usage: vm -kernel FOLDER [OPTION]... PROGRAM [ARGUMENT]...")
+		fmt.Fprintln(f.Output(), "Usage: vm -kernel FOLDER [OPTION]... PROGRAM [ARGUMENT]... [--and PROGRAM [ARGUMENT]...]")
 		f.PrintDefaults()
 	}
 	f.StringVar(&o.kernel, "kernel", os.Getenv("VNET_VM_KERNEL"), "`folder` with boot/ and lib/modules/ of one kernel; see kernels.sh")
@@ -57,6 +57,10 @@ func parse(args []string) (*options, error) {
 	})
 	f.Func("with", "`programs` of this machine that the guest is to have, with their libraries: ip,nft", func(s string) error {
 		o.with = append(o.with, strings.Split(s, ",")...)
+		return nil
+	})
+	f.Func("load", "`modules` that the guest is to load at once: br_netfilter,sctp", func(s string) error {
+		o.load = append(o.load, strings.Split(s, ",")...)
 		return nil
 	})
 	f.Func("without", "`pattern` of modules that the guest is not to have, such as nf_nat|nft_masq", func(s string) (err error) {
@@ -115,7 +119,7 @@ func host(args []string) (int, error) {
 
 // prepare finds the machine and the kernel, and writes the initramfs.
 func prepare(o *options, work string, j job) (machine, kernel, error) {
-	_, m, err := machineFor(j.Args[0])
+	_, m, err := machineFor(j.Commands[0][0])
 	if err != nil {
 		return m, kernel{}, err
 	}
@@ -154,7 +158,7 @@ func qemu(o *options, m machine, k kernel, work string) []string {
 	if accel == "tcg" {
 		accel = "tcg,thread=multi"
 	}
-	words := fmt.Sprintf("console=%s %s panic=-1 vm_modules=%q %s", m.console, level, strings.Join(m.modules, " "), o.append)
+	words := fmt.Sprintf("console=%s %s panic=-1 vm_modules=%q %s", m.console, level, strings.Join(append(m.modules, o.load...), " "), o.append)
 	args := append([]string{m.qemu}, m.args...)
 	args = append(args, "-accel", accel, "-smp", strconv.Itoa(o.cpus), "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",

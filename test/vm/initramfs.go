@@ -34,12 +34,21 @@ func writeInitramfs(f *os.File, o *options, k kernel, j job) error {
 	c.data(jobPath, spec)
 	return errors.Join(err,
 		c.copy(o.init, "/init", 0o111),
-		c.copy(j.Args[0], j.Args[0], 0o111),
+		addPrograms(c, j.Commands),
 		addModules(c, k, o.without),
 		addProject(c, j.Dir),
 		addFiles(c, o.files),
 		addTools(c, o.with),
 		c.close())
+}
+
+func addPrograms(c *cpio, commands [][]string) error {
+	for _, command := range commands {
+		if err := c.copy(command[0], command[0], 0o111); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addModules adds the kernel's modules and their tables.

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,22 +17,33 @@ var written = map[string]bool{
 	"mutexprofile": true, "trace": true, "testlogfile": true,
 }
 
-// newJob is what to do for a command line: the program under its own absolute
+// and stands between the commands of one machine.
+const and = "--and"
+
+// newJob is what to do for a command line: each program under its own absolute
 // name, here. What it writes by its flags or into $GOCOVERDIR comes back.
 func newJob(args []string) (job, error) {
-	program, err := filepath.Abs(args[0])
-	if err != nil {
-		return job{}, err
-	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return job{}, err
 	}
-	j := job{Args: append([]string{program}, args[1:]...), Dir: dir}
+	j := job{Dir: dir}
 	if cover := os.Getenv("GOCOVERDIR"); cover != "" {
-		j.Back = append(j.Back, filepath.Join(abs(dir, cover), "."))
+		j.Back = append(j.Back, abs(dir, cover))
 	}
-	j.Back = append(j.Back, profiles(dir, args[1:])...)
+	for len(args) > 0 {
+		command := args
+		if i := slices.Index(args, and); i >= 0 {
+			command, args = args[:i], args[i+1:]
+		} else {
+			args = nil
+		}
+		if len(command) == 0 {
+			return job{}, errors.New("no program beside " + and)
+		}
+		j.Back = append(j.Back, profiles(dir, command[1:])...)
+		j.Commands = append(j.Commands, append([]string{abs(dir, command[0])}, command[1:]...))
+	}
 	return j, nil
 }
 

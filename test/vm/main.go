@@ -6,6 +6,7 @@
 //
 //	CGO_ENABLED=0 go test -exec 'vm -kernel cache/amd64/6.12' ./...
 //	vm -kernel cache/amd64/6.12 ./vnet demo
+//	vm -kernel cache/amd64/6.12 ./vnet up lab.yaml --and ./vnet verify
 //
 // One static binary is three programs, by the place in which it finds itself:
 //
@@ -48,10 +49,10 @@ func main() {
 
 // A job is what the guest is to do. It lies in the initramfs as [jobPath].
 type job struct {
-	Args []string // the program and its arguments
-	Env  []string
-	Dir  string   // the folder to run in
-	Back []string // files and folders to send back, by absolute path
+	Commands [][]string // programs and their arguments, to be run until one fails
+	Env      []string
+	Dir      string   // the folder to run in
+	Back     []string // files and folders to send back, by absolute path
 }
 
 const (

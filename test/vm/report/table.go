@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// A feature is a line of features.txt: a name, a tab, and the tests that show it.
+type feature struct {
+	name  string
+	tests *regexp.Regexp
+}
+
+func parseFeatures(text string) ([]feature, error) {
+	var all []feature
+	for i, line := range strings.Split(text, "\n") {
+		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, pattern, ok := strings.Cut(line, "\t")
+		if !ok {
+			return nil, fmt.Errorf("line %d: want a name, a tab, a pattern of tests", i+1)
+		}
+		re, err := regexp.Compile("^(" + strings.TrimSpace(pattern) + ")$")
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		all = append(all, feature{name, re})
+	}
+	return all, nil
+}
+
+// table is Markdown: features down, kernels across.
+func table(features []feature, runs []run) string {
+	var b strings.Builder
+	b.WriteString("| |")
+	for _, r := range runs {
+		b.WriteString(" " + r.kernel + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(runs)) + "\n")
+	for _, f := range features {
+		b.WriteString("| " + f.name + " |")
+		for _, r := range runs {
+			b.WriteString(" " + shown(f, r) + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// shown is a cell: yes if a test of the feature ran and none failed, no if one
+// failed, a dash if all were skipped, a question mark if there was none.
+func shown(f feature, r run) string {
+	cell := "?"
+	for _, t := range r.tests {
+		if !f.tests.MatchString(t.name) {
+			continue
+		}
+		switch {
+		case t.action == "fail":
+			return "no"
+		case t.action == "pass":
+			cell = "yes"
+		case cell == "?":
+			cell = "–"
+		}
+	}
+	return cell
+}
+
+const (
+	begin = "<!-- kernels: made by make test-vm-all -->\n"
+	end   = "<!-- /kernels -->\n"
+)
+
+// replace puts the table between the markers of a page.
+func replace(page []byte, made string) ([]byte, error) {
+	before, rest, ok := bytes.Cut(page, []byte(begin))
+	_, after, ok2 := bytes.Cut(rest, []byte(end))
+	if !ok || !ok2 {
+		return nil, errors.New("no markers " + strings.TrimSpace(begin) + " and " + strings.TrimSpace(end))
+	}
+	return []byte(string(before) + begin + "\n" + made + "\n" + end + string(after)), nil
+}
