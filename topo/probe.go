@@ -23,12 +23,14 @@ const resend = 300 * time.Millisecond
 //	    ── a TCP or UDP socket a probe ──▶ … ──▶ listener ── blue
 type prober struct {
 	namespace func(host string) (*os.File, error) // opens a host's namespace
-	mu        sync.Mutex
-	stations  map[string]*station
+	patience  time.Duration                       // how long to wait for an answer
+
+	mu       sync.Mutex
+	stations map[string]*station
 }
 
 func newProber(namespace func(host string) (*os.File, error)) *prober {
-	return &prober{namespace: namespace, stations: map[string]*station{}}
+	return &prober{namespace: namespace, patience: patience, stations: map[string]*station{}}
 }
 
 // A station is where probes start and end: one host's namespace.

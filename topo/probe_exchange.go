@@ -35,6 +35,7 @@ func seenIn(answer, question []byte) (seen netip.Addr, ok bool) {
 	return netip.AddrFrom16([16]byte(answer[questionLen:])).Unmap(), true
 }
 
+// newQuestion makes up eight bytes.
 func newQuestion() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
 
 // openStream opens a socket for one exchange, which is told of ICMP errors.
@@ -49,7 +50,7 @@ func openStream(ns *os.File, v4 bool, typ int) (*socket, error) {
 
 // tcp opens a connection. If one of our own listeners is there, data has to go
 // both ways as well; another program is left alone.
-func (s *station) tcp(to netip.AddrPort, ours bool, deadline time.Time) (Answer, error) {
+func (s *station) tcp(to netip.AddrPort, ours bool, question []byte, deadline time.Time) (Answer, error) {
 	c, err := openStream(s.ns, to.Addr().Is4(), unix.SOCK_STREAM)
 	if err != nil {
 		return Answer{}, err
@@ -64,7 +65,7 @@ func (s *station) tcp(to netip.AddrPort, ours bool, deadline time.Time) (Answer,
 	if !ours {
 		return a, nil
 	}
-	question, answer := newQuestion(), make([]byte, answerLen)
+	answer := make([]byte, answerLen)
 	if _, err := c.file.Write(question); err != nil {
 		return c.verdict(err, start), nil
 	}
@@ -79,7 +80,7 @@ func (s *station) tcp(to netip.AddrPort, ours bool, deadline time.Time) (Answer,
 
 // udp sends a datagram, again and again until an answer comes or the deadline
 // has passed.
-func (s *station) udp(to netip.AddrPort, deadline time.Time) (Answer, error) {
+func (s *station) udp(to netip.AddrPort, question []byte, deadline time.Time) (Answer, error) {
 	c, err := openStream(s.ns, to.Addr().Is4(), unix.SOCK_DGRAM)
 	if err != nil {
 		return Answer{}, err
@@ -89,7 +90,7 @@ func (s *station) udp(to netip.AddrPort, deadline time.Time) (Answer, error) {
 	if err := c.connect(to); err != nil {
 		return c.verdict(err, start), nil
 	}
-	question, answer := newQuestion(), make([]byte, 512)
+	answer := make([]byte, 512)
 	for {
 		if _, err := c.file.Write(question); err != nil {
 			return c.verdict(err, start), nil

@@ -4,7 +4,6 @@ package topo
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"time"
 )
@@ -13,26 +12,30 @@ import (
 // if nobody does there. The error is about the probing itself, for example that
 // there is no such namespace; that nobody answers is an answer.
 func (p *prober) probe(f Fact) (Answer, error) {
+	return p.probeAs(f, newQuestion(), time.Now().Add(p.patience))
+}
+
+// probeAs is probe with a question of the caller's choice, of eight bytes, and
+// until a deadline.
+func (p *prober) probeAs(f Fact, question []byte, deadline time.Time) (Answer, error) {
 	from, err := p.station(f.From)
 	if err != nil {
 		return Answer{}, err
 	}
-	deadline := time.Now().Add(patience)
 	switch f.Probe {
 	case ProbePing:
-		return p.ping(from, f, deadline)
+		return p.ping(from, f, number(question), deadline)
 	case ProbeTCP, ProbeUDP:
-		return p.exchange(from, f, deadline)
+		return p.exchange(from, f, question, deadline)
 	}
 	return Answer{}, fmt.Errorf("no such probe: %s", f.Probe)
 }
 
-func (p *prober) ping(from *station, f Fact, deadline time.Time) (Answer, error) {
+func (p *prober) ping(from *station, f Fact, nonce uint64, deadline time.Time) (Answer, error) {
 	pinger, err := from.pinger(f.Target.Is4())
 	if err != nil {
 		return Answer{}, err
 	}
-	nonce := rand.Uint64()
 	if !f.Seen.IsValid() || f.Server == "" {
 		return pinger.ping(f.Target, nonce, f.Size, deadline), nil
 	}
@@ -55,7 +58,7 @@ func (p *prober) ping(from *station, f Fact, deadline time.Time) (Answer, error)
 
 // exchange listens only where an answer is expected: otherwise it would itself
 // be what must not be there.
-func (p *prober) exchange(from *station, f Fact, deadline time.Time) (Answer, error) {
+func (p *prober) exchange(from *station, f Fact, question []byte, deadline time.Time) (Answer, error) {
 	ours := false
 	if f.Server != "" && f.Outcome == Answered {
 		server, err := p.station(f.Server)
@@ -71,7 +74,7 @@ func (p *prober) exchange(from *station, f Fact, deadline time.Time) (Answer, er
 	}
 	to := netip.AddrPortFrom(f.Target, f.Port)
 	if f.Probe == ProbeTCP {
-		return from.tcp(to, ours, deadline)
+		return from.tcp(to, ours, question, deadline)
 	}
-	return from.udp(to, deadline)
+	return from.udp(to, question, deadline)
 }

@@ -25,11 +25,15 @@ const inFlight = 256
 //
 // Once ctx is done no further fact is begun; those left out say so in Err.
 func Verify(ctx context.Context, t Topology, facts []Fact) Report {
-	start := time.Now()
 	p := newProber(t.openHost)
 	defer p.close()
+	return p.verify(ctx, t, facts)
+}
+
+func (p *prober) verify(ctx context.Context, t Topology, facts []Fact) Report {
+	start := time.Now()
 	r := Report{Lab: t.Name, Results: make([]Result, len(facts))}
-	p.eachFact(facts, func(n int) {
+	parallel(len(facts), inFlight, func(n int) {
 		r.Results[n] = Result{Fact: facts[n], Err: ctx.Err()}
 		if ctx.Err() == nil {
 			r.Results[n] = p.prove(facts[n])
