@@ -13,8 +13,11 @@ import (
 
 // Messages and attributes of <linux/netfilter/nfnetlink_conntrack.h>.
 const (
-	ctGet    = 1
-	ctDelete = 2
+	ctGet      = 1
+	ctDelete   = 2
+	ctGetStats = 5
+
+	ctaStatsEntries = 1
 
 	ctaTupleOrig  = 1
 	ctaTupleReply = 2
@@ -74,13 +77,52 @@ func conntrackRequest(kind int, flags netlink.HeaderFlags, family byte) netlink.
 	}
 }
 
-// flows lists what connection tracking knows.
-func (c *Conn) flows() ([]flow, error) {
-	bodies, _, err := c.dump("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
-	switch errnoOf(reason(err)) {
-	case unix.EINVAL, unix.EOPNOTSUPP:
-		return nil, nil
+// tracked is how many flows connection tracking knows in this namespace; none
+// where it cannot be asked.
+func (c *Conn) tracked() (int, error) {
+	// The kernel marks its one answer as the first of many, and never sends a last
+	// one. The list behind has one, and ends the waiting; it is short.
+	sent, err := c.nl.SendMessages([]netlink.Message{
+		conntrackRequest(ctGetStats, 0, unix.AF_UNSPEC), request(unix.NFT_MSG_GETTABLE, netlink.Dump),
+	})
+	if err != nil {
+		return 0, c.refusal("show", "connection tracking", err)
 	}
+	answers := make([]answer, 1)
+	if err := c.answers(sent[:1], answers); err != nil {
+		return 0, c.refusal("show", "connection tracking", err)
+	}
+	switch errnoOf(answers[0].err) {
+	case nil:
+		return decodeTracked(answers[0].body)
+	case unix.EINVAL, unix.EOPNOTSUPP:
+		return 0, nil
+	}
+	return 0, c.refusal("show", "connection tracking", answers[0].err)
+}
+
+func decodeTracked(body []byte) (int, error) {
+	ad, err := attrs(body)
+	if err != nil {
+		return 0, err
+	}
+	for ad.Next() {
+		if ad.Type() == ctaStatsEntries {
+			return int(ad.Uint32()), ad.Err()
+		}
+	}
+	return 0, ad.Err()
+}
+
+// flows lists what connection tracking knows. It first asks how much that is:
+// the kernel keeps the flows of all namespaces in one table, and to look through
+// it for one takes long.
+func (c *Conn) flows() ([]flow, error) {
+	n, err := c.tracked()
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	bodies, _, err := c.dump("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +135,6 @@ func (c *Conn) flows() ([]flow, error) {
 		flows = append(flows, f)
 	}
 	return flows, nil
-}
-
-// reason is what an error of ours has inside.
-func reason(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }
 
 // decodeFlow reads an entry of connection tracking.

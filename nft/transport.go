@@ -25,6 +25,9 @@ func (c *Conn) commit(generation uint32, messages []message) (done bool, err err
 	batch[len(batch)-1].Header.Flags |= netlink.Acknowledge
 	batch = append(batch, batchMark(unix.NFNL_MSG_BATCH_END))
 	sent, err := c.nl.SendMessages(batch)
+	if errors.Is(err, unix.EMSGSIZE) { // only who is root of the machine may exceed it
+		return false, &Error{Op: "send", Object: "transaction", Message: "it is larger than net.core.wmem_max allows", Err: unix.EMSGSIZE}
+	}
 	if err != nil {
 		return false, c.refusal("send", "transaction", err)
 	}

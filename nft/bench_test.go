@@ -1,0 +1,107 @@
+//go:build linux
+
+package nft_test
+
+import (
+	"fmt"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// BenchmarkConnect opens TCP connections through the last of n forwarded ports.
+func BenchmarkConnect(b *testing.B) {
+	for _, n := range []int{1, 10000} {
+		b.Run(fmt.Sprintf("ports=%d", n), func(b *testing.B) {
+			w := newWorld(b)
+			w.sh(w.machine, "sysctl -qw net.netfilter.nf_conntrack_max=1000000 || true")
+			sink(b, w)
+			mustApply(b, w.nft, nil, forwards(n))
+			target := fmt.Sprintf("10.9.0.1:%d", 20000+n-1)
+			err := nsfs.Do(w.outside, func() error {
+				d := net.Dialer{Control: abortive}
+				b.ResetTimer()
+				for range b.N {
+					c, err := d.Dial("tcp", target)
+					if err != nil {
+						return err
+					}
+					c.Close()
+				}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "conn/s")
+		})
+	}
+}
+
+// abortive makes a close reset the connection, which leaves no port behind in
+// TIME_WAIT.
+func abortive(_, _ string, c syscall.RawConn) error {
+	var err error
+	cerr := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+	})
+	if cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// sink accepts on red's port 80, and closes.
+func sink(b *testing.B, w *world) {
+	b.Helper()
+	err := nsfs.Do(w.red, func() error {
+		l, err := net.Listen("tcp", ":80")
+		if err != nil {
+			return err
+		}
+		b.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				c.Close()
+			}
+		}()
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkAdd adds a port to n.
+func BenchmarkAdd(b *testing.B) {
+	for _, n := range []int{10, 1000, 10000} {
+		b.Run(fmt.Sprintf("ports=%d", n), func(b *testing.B) {
+			c := dial(b)
+			mustApply(b, c, nil, forwards(n))
+			b.ResetTimer()
+			for i := range b.N {
+				port := uint16(1 + i%19000)
+				mustApply(b, c, nil, []nft.Rule{nft.Forward{Proto: nft.UDP, Ports: nft.Port(port), To: addr("192.168.15.3"), ToPort: 5353}})
+				if port == 19000 {
+					b.StopTimer()
+					if err := c.DeleteTable("vnet"); err != nil {
+						b.Fatal(err)
+					}
+					mustApply(b, c, nil, forwards(n))
+					b.StartTimer()
+				}
+			}
+			b.StopTimer()
+			if err := c.DeleteTable("vnet"); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
