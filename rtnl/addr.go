@@ -49,6 +49,8 @@ type Addr struct {
 	Metric uint32
 	// Proto says who made the address, IFAPROT_…; zero is unknown.
 	Proto uint8
+	// AnyLength makes [DeleteAddr] take an IPv4 address whatever its prefix length.
+	AnyLength bool
 	// Created and Updated are in hundredths of a second since the machine was
 	// started. They are only reported.
 	Created, Updated uint32
@@ -118,11 +120,17 @@ func encodeAddr(a Addr) ([]byte, error) {
 			Address: peer.AsSlice(), Local: local.AsSlice(), Broadcast: a.Broadcast.AsSlice(), Label: a.Label, Flags: a.Flags,
 		},
 	}
+	if a.AnyLength {
+		m.Attributes = nil // rtnetlink always sends IFA_ADDRESS
+	}
 	body, err := m.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
 	ae := netlink.NewAttributeEncoder()
+	if a.AnyLength {
+		ae.Bytes(unix.IFA_LOCAL, local.AsSlice())
+	}
 	if a.Valid != 0 || a.Preferred != 0 {
 		life := binary.NativeEndian.AppendUint32(nil, a.Preferred)
 		ae.Bytes(unix.IFA_CACHEINFO, append(binary.NativeEndian.AppendUint32(life, a.Valid), make([]byte, 8)...))

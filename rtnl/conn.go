@@ -62,6 +62,13 @@ type Request struct {
 // String says what is asked for, as errors do: "add link veth-red".
 func (r Request) String() string { return r.op + " " + r.object }
 
+// For returns the request with another object in its errors: requests know links
+// by their numbers, people by their names.
+func (r Request) For(object string) Request {
+	r.object = object
+	return r
+}
+
 // Do carries out the requests in their order. The kernel goes on after one that
 // fails; all failures are returned, each an *[Error] that names its request,
 // joined if there are several. If one of the requests cannot be encoded, nothing

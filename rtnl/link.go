@@ -90,6 +90,17 @@ func (l Link) Has(attr uint16) bool {
 	return int(attr) < 64*len(l.Seen) && l.Seen[attr/64]&(1<<(attr%64)) != 0
 }
 
+// OfInet6 is the link as the kernel tells of it to who asks for AF_INET6, as
+// ip-address(8) does: that part of it that IPv6 knows.
+func (l Link) OfInet6() Link {
+	known := Link{
+		Index: l.Index, Name: l.Name, Type: l.Type, Flags: l.Flags, MTU: l.MTU, Address: l.Address,
+		Parent: l.Parent, OperState: l.OperState, TxQueueLen: l.TxQueueLen,
+	}
+	known.Seen[0] = l.Seen[0] & (1<<unix.IFLA_IFNAME | 1<<unix.IFLA_MTU | 1<<unix.IFLA_ADDRESS | 1<<unix.IFLA_LINK | 1<<unix.IFLA_OPERSTATE)
+	return known
+}
+
 // Up says whether the link was set up.
 func (l Link) Up() bool { return l.Flags&unix.IFF_UP != 0 }
 

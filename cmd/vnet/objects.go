@@ -27,7 +27,7 @@ type object struct {
 // one that a word abbreviates is meant.
 func objects() []object {
 	return []object{
-		routeObject(), linkObject(), netnsObject(), natObject(),
+		addrObject(), routeObject(), linkObject(), netnsObject(), natObject(),
 	}
 }
 

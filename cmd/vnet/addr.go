@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// addrObject is vnet addr.
+func addrObject() object {
+	return object{
+		name: "address", short: true, usage: "addresses of links, IPv4 and IPv6", help: addrHelp,
+		verbs: words.AddrVerbs(), run: (*session).addr,
+	}
+}
+
+const addrHelp = `
+vnet addr [show] [[dev] DEV] [SELECTION]
+vnet addr { add | replace | change } ADDRESS dev DEV [OPTIONS]
+vnet addr del ADDRESS dev DEV
+vnet addr flush { dev DEV | SELECTION }
+
+ADDRESS   := PREFIX | ADDR peer PREFIX
+OPTIONS   := [broadcast { ADDR | + }] [label LABEL] [scope SCOPE] [metric N]
+             [valid_lft { SECONDS | forever }] [preferred_lft { SECONDS | forever }]
+             [nodad] [noprefixroute] [home] [mngtmpaddr] [optimistic] [proto PROTO]
+SELECTION := [to PREFIX] [scope SCOPE] [label PATTERN] [up] [master DEV] [vrf NAME]
+             [type KIND] [group GROUP] [[-]FLAG]
+FLAG      := permanent | dynamic | primary | secondary | tentative | deprecated |
+             dadfailed | temporary
+
+   vnet addr add 192.168.15.5/24 brd + dev v-net-0
+   vnet addr add fd00:15::1/64 dev v-net-0 nodad
+   vnet -4 -br addr
+   vnet addr flush dev v-net-0
+`
+
+// addr carries out vnet addr.
+func (s *session) addr(args []string) error {
+	w := words.Of(args)
+	switch verb := w.AddrVerb(); verb {
+	case "add", "change", "replace", "delete":
+		return s.addrChange(verb, w)
+	case "show":
+		return s.addrShow(w)
+	case "flush":
+		return s.addrFlush(w)
+	case "help":
+		return s.usage(addrHelp)
+	}
+	return w.Err
+}
+
+// addrRequests make the requests of the verbs.
+var addrRequests = map[string]func(rtnl.Addr) rtnl.Request{
+	"add": rtnl.AddAddr, "change": rtnl.ChangeAddr, "replace": rtnl.ReplaceAddr, "delete": rtnl.DeleteAddr,
+}
+
+func (s *session) addrChange(verb string, w *words.Words) error {
+	c := w.AddrChange(verb, s.Family)
+	if w.Err != nil {
+		return w.Err
+	}
+	if c.Help {
+		return s.usage(addrHelp)
+	}
+	for _, note := range c.Notes {
+		s.note("%s", note)
+	}
+	var err error
+	if c.Addr.Link, err = s.linkIndex(c.Dev); err != nil {
+		return err
+	}
+	return s.do(addrRequests[verb](c.Addr).For(fmt.Sprintf("address %v dev %s", c.Addr, c.Dev)))
+}
+
+// selectAddrs reads all links, and chooses those of a selection with the chosen
+// ones of their addresses.
+func (s *session) selectAddrs(sel words.AddrSelection) (all []rtnl.Link, chosen []show.LinkAddrs, err error) {
+	all, links, err := s.selectLinks(sel.LinkSelection)
+	if err != nil {
+		return nil, nil, err
+	}
+	byLink := map[uint32][]rtnl.Addr{}
+	if sel.Family != unix.AF_PACKET {
+		c, err := s.rtnl()
+		if err != nil {
+			return nil, nil, err
+		}
+		addrs, err := c.Addrs(rtnl.AddrFilter{Family: uint8(sel.Family)})
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, a := range addrs {
+			byLink[a.Link] = append(byLink[a.Link], a)
+		}
+	}
+	for _, l := range links {
+		if sel.Family == unix.AF_INET6 {
+			l = l.OfInet6()
+		}
+		one := show.LinkAddrs{Link: l, NoHead: sel.Family == 0 && !sel.FitsLabel(l.Name)}
+		for _, a := range byLink[l.Index] {
+			if sel.FitsAddr(a, l.Name) {
+				one.Addrs = append(one.Addrs, a)
+			}
+		}
+		// A link without any address is shown unless a family was asked for.
+		bare := len(byLink[l.Index]) == 0 && (sel.Family == 0 || sel.Family == unix.AF_PACKET)
+		if len(one.Addrs) > 0 || bare || !sel.Limits() {
+			chosen = append(chosen, one)
+		}
+	}
+	return all, chosen, nil
+}
+
+func (s *session) addrShow(w *words.Words) error {
+	sel := w.AddrSelection(s.Family)
+	if w.Err != nil {
+		return w.Err
+	}
+	if sel.Help {
+		return s.usage(addrHelp)
+	}
+	all, chosen, err := s.selectAddrs(sel)
+	if err != nil {
+		return err
+	}
+	style, err := s.linkStyle(all)
+	if err != nil {
+		return err
+	}
+	style.Family = sel.Family
+	return show.Addrs(s.out, chosen, style)
+}
+
+// addrFlush deletes the addresses of a selection. Deleting an IPv4 address may
+// take its secondary ones along, so one that is gone already is no failure.
+func (s *session) addrFlush(w *words.Words) error {
+	if !w.More() {
+		return exit(exitFailed, words.Errorf("flush what? vnet addr flush dev LINK, or another selection"))
+	}
+	sel := w.AddrSelection(s.Family)
+	if w.Err != nil {
+		return w.Err
+	}
+	if sel.Help {
+		return s.usage(addrHelp)
+	}
+	_, chosen, err := s.selectAddrs(sel)
+	if err != nil {
+		return err
+	}
+	for _, l := range chosen {
+		for _, a := range l.Addrs {
+			if err := s.do(rtnl.DeleteAddr(a)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,382 @@
+package words
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// addrVerbs are in the order in which ip(8) tries them.
+var addrVerbs = []string{"add", "change", "chg", "replace", "delete", "show", "list", "lst", "flush", "help"}
+
+// AddrVerbs are what can be done with addresses.
+func AddrVerbs() []string {
+	return []string{"show", "add", "replace", "change", "del", "flush", "help"}
+}
+
+// AddrVerb takes the first word behind "addr"; "" at the end is show.
+func (w *Words) AddrVerb() string {
+	if !w.More() {
+		return "show"
+	}
+	word := w.Next()
+	at := slices.IndexFunc(addrVerbs, func(v string) bool { return Short(word, v) })
+	if at < 0 {
+		if w.Err == nil {
+			w.Err = Unknown("address command", word, AddrVerbs())
+		}
+		return ""
+	}
+	switch addrVerbs[at] {
+	case "list", "lst":
+		return "show"
+	case "chg":
+		return "change"
+	}
+	return addrVerbs[at]
+}
+
+// An AddrChange is an address to be added, changed or deleted, on a link that is
+// still a name.
+type AddrChange struct {
+	Addr rtnl.Addr
+	Dev  string
+	// Notes tell what was left out, and why.
+	Notes []string
+	Help  bool
+}
+
+type addrReader struct {
+	*Words
+	c                AddrChange
+	family           int
+	local, peer      Prefix
+	brd              string // "" if not given
+	scoped           bool
+	valid, preferred *uint32
+}
+
+// AddrChange reads what follows addr add, change, replace or delete.
+func (w *Words) AddrChange(verb string, family int) AddrChange {
+	r := &addrReader{Words: w, family: family}
+	for r.More() && !r.c.Help {
+		word := r.Next()
+		if k := find(addrKeywords(), word); k != nil {
+			k.read(r, word)
+		} else {
+			r.readLocal(word)
+		}
+	}
+	if r.Err == nil && !r.c.Help {
+		r.settle(verb)
+	}
+	return r.c
+}
+
+// addrKeywords are in the order in which ip(8) tries them.
+func addrKeywords() []keyword[addrReader] {
+	return []keyword[addrReader]{
+		{"peer", false, func(r *addrReader, k string) { r.peer = r.prefix(k) }},
+		{"remote", false, func(r *addrReader, k string) { r.peer = r.prefix(k) }},
+		{"broadcast", true, func(r *addrReader, k string) { r.brd = r.Value(k) }},
+		{"brd", false, func(r *addrReader, k string) { r.brd = r.Value(k) }},
+		{"scope", false, readAddrScope},
+		{"dev", false, func(r *addrReader, k string) { r.c.Dev = r.Value(k) }},
+		{"label", false, func(r *addrReader, k string) { r.c.Addr.Label = r.Value(k) }},
+		{"metric", true, readAddrMetric},
+		{"priority", true, readAddrMetric},
+		{"preference", true, readAddrMetric},
+		{"valid_lft", true, func(r *addrReader, k string) { r.valid = r.lifetime(k) }},
+		{"preferred_lft", true, func(r *addrReader, k string) { r.preferred = r.lifetime(k) }},
+		{"proto", false, readAddrProto},
+		{"home", false, addrFlag(unix.IFA_F_HOMEADDRESS)},
+		{"mngtmpaddr", false, addrFlag(unix.IFA_F_MANAGETEMPADDR)},
+		{"nodad", false, addrFlag(unix.IFA_F_NODAD)},
+		{"optimistic", false, addrFlag(unix.IFA_F_OPTIMISTIC)},
+		{"noprefixroute", false, addrFlag(unix.IFA_F_NOPREFIXROUTE)},
+		{"autojoin", false, addrFlag(unix.IFA_F_MCAUTOJOIN)},
+		{"local", false, func(r *addrReader, k string) { r.readLocal(r.Value(k)) }},
+	}
+}
+
+func (r *addrReader) prefix(keyword string) Prefix {
+	if !r.More() {
+		r.Value(keyword)
+		return Prefix{}
+	}
+	return r.Prefix(r.family)
+}
+
+func (r *addrReader) readLocal(word string) {
+	if r.Err != nil {
+		return
+	}
+	if word == "help" {
+		r.c.Help = true
+		return
+	}
+	if r.local.IsValid() {
+		r.Fail(`either "local" is duplicate, or %q is a garbage`, word)
+		return
+	}
+	p, ok := parsePrefix(word, r.family)
+	if !ok || !p.IsValid() {
+		r.failAddr(r.family, "prefix", word)
+		r.suggest(word, keywordNames(addrKeywords()))
+		return
+	}
+	r.local = p
+	if r.family == 0 {
+		r.family = p.Family
+	}
+}
+
+func readAddrScope(r *addrReader, k string) {
+	word := r.Value(k)
+	scope, ok := names.Scopes.Number(word)
+	if !ok {
+		r.Fail("scope %q is unknown", word)
+	}
+	r.c.Addr.Scope, r.scoped = uint8(scope), true
+}
+
+func readAddrProto(r *addrReader, k string) {
+	word := r.Value(k)
+	proto, ok := names.AddrProtocols.Number(word)
+	if !ok {
+		r.Fail("protocol %q is unknown", word)
+	}
+	r.c.Addr.Proto = uint8(proto)
+}
+
+func readAddrMetric(r *addrReader, k string) {
+	word := r.Value(k)
+	n, ok := Number(word, 1<<32-1)
+	if !ok {
+		r.Fail("%q: %q is not a number", k, word)
+	}
+	r.c.Addr.Metric = uint32(n)
+}
+
+func (r *addrReader) lifetime(keyword string) *uint32 {
+	word := r.Value(keyword)
+	n, ok := Number(word, 1<<32-1)
+	if word == "forever" {
+		n, ok = rtnl.Forever, true
+	}
+	if !ok {
+		r.Fail("%q: %q is neither seconds nor \"forever\"", keyword, word)
+	}
+	seconds := uint32(n)
+	return &seconds
+}
+
+func addrFlag(flag uint32) func(*addrReader, string) {
+	return func(r *addrReader, _ string) { r.c.Addr.Flags |= flag }
+}
+
+// settle is what holds for the whole command.
+func (r *addrReader) settle(verb string) {
+	switch {
+	case r.c.Dev == "":
+		r.Err = &Error{Text: `which link? "dev" is missing`, Hint: "vnet addr " + verb + " ADDRESS dev LINK", Status: 1}
+	case !r.local.IsValid() && !r.peer.IsValid():
+		r.Err = &Error{Text: "which address?", Hint: "vnet addr " + verb + " ADDRESS/LENGTH dev " + r.c.Dev, Status: 2}
+	case r.peer.IsValid() && r.local.IsValid() && r.peer.Family != r.local.Family:
+		r.Fail("peer %v is of another family than %v", r.peer.Addr(), r.local.Addr())
+	}
+	if r.Err != nil {
+		return
+	}
+	r.c.Addr.Prefix = r.local.Prefix
+	if r.peer.IsValid() {
+		if !r.local.IsValid() {
+			r.c.Addr.Prefix = r.peer.Prefix
+		} else {
+			r.c.Addr.Peer = r.peer.Addr()
+			r.c.Addr.Prefix = netip.PrefixFrom(r.local.Addr(), r.peer.Bits())
+		}
+	} else if verb == "delete" && r.local.Family == unix.AF_INET && !r.local.Length {
+		r.c.Addr.AnyLength = true
+	}
+	r.settleBroadcast(verb)
+	r.settleLifetimes()
+	if !r.scoped && verb != "delete" && r.c.Addr.Prefix.Addr().Is4() && r.c.Addr.Prefix.Addr().IsLoopback() {
+		r.c.Addr.Scope = unix.RT_SCOPE_HOST
+	}
+	r.settleFlags()
+}
+
+func (r *addrReader) settleBroadcast(verb string) {
+	switch r.brd {
+	case "", "-":
+	case "+":
+		if verb != "delete" {
+			if !r.c.Addr.Prefix.Addr().Is4() {
+				r.Err = &Error{Text: "broadcast: only IPv4 addresses have one", Status: 1}
+				return
+			}
+			r.c.Addr.Broadcast = rtnl.BroadcastOf(r.c.Addr.Prefix)
+		}
+	default:
+		a, ok := ParseAddr(r.brd, r.family)
+		if !ok {
+			r.failAddr(r.family, "address", r.brd)
+		}
+		r.c.Addr.Broadcast = a
+	}
+}
+
+func (r *addrReader) settleLifetimes() {
+	if r.valid == nil && r.preferred == nil {
+		return
+	}
+	forever := uint32(rtnl.Forever)
+	valid, preferred := &forever, &forever
+	if r.valid != nil {
+		valid = r.valid
+	}
+	if r.preferred != nil {
+		preferred = r.preferred
+	}
+	if *valid < *preferred {
+		r.Err = &Error{Text: "preferred_lft is greater than valid_lft", Status: 1}
+	}
+	if *valid == 0 {
+		r.Err = &Error{Text: "valid_lft is zero", Status: 1}
+	}
+	r.c.Addr.Valid, r.c.Addr.Preferred = *valid, *preferred
+}
+
+// only6 are the flags that only IPv6 addresses can have.
+var only6 = []struct {
+	flag uint32
+	name string
+}{{unix.IFA_F_HOMEADDRESS, "home"}, {unix.IFA_F_NODAD, "nodad"}, {unix.IFA_F_MANAGETEMPADDR, "mngtmpaddr"}, {unix.IFA_F_OPTIMISTIC, "optimistic"}}
+
+func (r *addrReader) settleFlags() {
+	if r.c.Addr.Is6() {
+		return
+	}
+	for _, f := range only6 {
+		if r.c.Addr.Flags&f.flag != 0 {
+			r.c.Addr.Flags &^= f.flag
+			r.c.Notes = append(r.c.Notes, fmt.Sprintf("%q is left out: only IPv6 addresses have it", f.name))
+		}
+	}
+}
+
+// An AddrSelection is which addresses to show or to flush, on which links.
+type AddrSelection struct {
+	LinkSelection
+	Family int
+	// To is a prefix that they are in; zero is any.
+	To netip.Prefix
+	// Scope is theirs, if HasScope.
+	Scope    uint8
+	HasScope bool
+	// Flags are those of the bits in Mask that are set.
+	Flags, Mask uint32
+	// Label is a pattern as that of a shell; "" is any.
+	Label string
+}
+
+// addrFlagNames are what addresses are selected by.
+var addrFlagNames = map[string]uint32{
+	"secondary": unix.IFA_F_SECONDARY, "temporary": unix.IFA_F_SECONDARY, "nodad": unix.IFA_F_NODAD, "optimistic": unix.IFA_F_OPTIMISTIC,
+	"dadfailed": unix.IFA_F_DADFAILED, "home": unix.IFA_F_HOMEADDRESS, "deprecated": unix.IFA_F_DEPRECATED,
+	"tentative": unix.IFA_F_TENTATIVE, "permanent": unix.IFA_F_PERMANENT, "mngtmpaddr": unix.IFA_F_MANAGETEMPADDR,
+	"noprefixroute": unix.IFA_F_NOPREFIXROUTE, "autojoin": unix.IFA_F_MCAUTOJOIN, "stable-privacy": unix.IFA_F_STABLE_PRIVACY,
+}
+
+// AddrSelection reads what follows addr show or flush.
+func (w *Words) AddrSelection(family int) AddrSelection {
+	s := AddrSelection{Family: family}
+	for w.More() && !s.Help {
+		switch word := w.Next(); {
+		case word == "to":
+			p := w.Prefix(s.Family)
+			s.To = p.Of(s.Family)
+			if s.Family == 0 {
+				s.Family = p.Family
+			}
+		case word == "scope":
+			s.readScope(w)
+		case word == "label":
+			s.Label = w.Value(word)
+		case s.readFlag(word), s.LinkSelection.read(w, word):
+		default:
+			s.dev(w, word)
+		}
+	}
+	return s
+}
+
+func (s *AddrSelection) readScope(w *Words) {
+	word := w.Value("scope")
+	if word == "all" {
+		return
+	}
+	scope, ok := names.Scopes.Number(word)
+	if !ok {
+		w.Fail("scope %q is unknown", word)
+	}
+	s.Scope, s.HasScope = uint8(scope), true
+}
+
+// readFlag reads a flag; with a dash before it is not to be set.
+func (s *AddrSelection) readFlag(word string) bool {
+	name, unset := strings.CutPrefix(word, "-")
+	switch name {
+	case "dynamic":
+		name, unset = "permanent", !unset
+	case "primary":
+		name, unset = "secondary", !unset
+	}
+	flag, ok := addrFlagNames[name]
+	if !ok {
+		return false
+	}
+	s.Mask |= flag
+	s.Flags &^= flag
+	if !unset {
+		s.Flags |= flag
+	}
+	return true
+}
+
+// Limits says whether the selection is about addresses, not only about links.
+func (s AddrSelection) Limits() bool {
+	return s.Family != 0 || s.To.IsValid() || s.HasScope || s.Mask != 0 || s.Label != ""
+}
+
+// FitsAddr says whether an address is selected. The name is its link's.
+func (s AddrSelection) FitsAddr(a rtnl.Addr, link string) bool {
+	label := a.Label
+	if label == "" {
+		label = link
+	}
+	switch {
+	case s.Family == unix.AF_INET && a.Is6(), s.Family == unix.AF_INET6 && !a.Is6(),
+		s.Family != 0 && s.Family != unix.AF_INET && s.Family != unix.AF_INET6,
+		s.HasScope && a.Scope != s.Scope,
+		(a.Flags^s.Flags)&s.Mask != 0,
+		s.To.IsValid() && !s.To.Contains(a.Prefix.Addr()),
+		!s.FitsLabel(label):
+		return false
+	}
+	return true
+}
+
+// FitsLabel says whether a name or label is as the pattern wants it.
+func (s AddrSelection) FitsLabel(label string) bool {
+	matched, _ := path.Match(s.Label, label)
+	return s.Label == "" || matched
+}
