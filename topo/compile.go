@@ -2,6 +2,7 @@ package topo
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -319,20 +320,18 @@ func (c *compiler) files() {
 	}
 }
 
-// hostsFile is the same for all hosts, so that a thousand share one text.
+// hostsFile is the same for all hosts, so that a thousand share one text, and
+// in the order of names, so that the file's order is no part of the state.
 func (c *compiler) hostsFile() string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
+	aliases := map[string][]string{Machine: nil}
 	for i := range c.t.Hosts {
-		if h := &c.t.Hosts[i]; h.Name != Machine {
-			c.hostsLines(&b, h.Name, h.Aliases)
-		}
+		aliases[c.t.Hosts[i].Name] = c.t.Hosts[i].Aliases
 	}
-	var aliases []string
-	if h, ok := c.l.hosts[Machine]; ok {
-		aliases = c.t.Hosts[h].Aliases
+	for _, host := range slices.SortedFunc(maps.Keys(aliases), compareNames) {
+		c.hostsLines(&b, host, aliases[host])
 	}
-	c.hostsLines(&b, Machine, aliases)
 	return b.String()
 }
 
@@ -373,14 +372,19 @@ func (c *compiler) settings() {
 	}
 }
 
+const (
+	forwarding4 = "net.ipv4.ip_forward"
+	forwarding6 = "net.ipv6.conf.all.forwarding"
+)
+
 // forward turns forwarding on, for each family that the host has.
 func (c *compiler) forward(ns string) {
 	has := c.l.familiesOf(or(ns, Machine))
 	if has[0] {
-		c.put(Sysctl{NS: ns, Name: "net.ipv4.ip_forward", Value: "1"})
+		c.put(Sysctl{NS: ns, Name: forwarding4, Value: "1"})
 	}
 	if has[1] {
-		c.put(Sysctl{NS: ns, Name: "net.ipv6.conf.all.forwarding", Value: "1"})
+		c.put(Sysctl{NS: ns, Name: forwarding6, Value: "1"})
 	}
 }
 

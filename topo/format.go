@@ -35,10 +35,10 @@ func (n *Network) format() (m mapping) {
 	if n.Gateway != "" {
 		gateway = append([]string{n.Gateway}, gateway...)
 	}
-	m.list("gateway", gateway)
+	m.one("gateway", gateway)
 	switch {
 	case len(n.NATTo) > 0:
-		m.list("nat", addrTexts(n.NATTo))
+		m.one("nat", addrTexts(n.NATTo))
 	case n.NAT:
 		m.flag("nat", true)
 	}
@@ -107,7 +107,7 @@ func (a *Attachment) format() (m mapping) {
 	if a.NoAddress {
 		address = append(address, "none")
 	}
-	m.list("address", address)
+	m.one("address", address)
 	m.text("name", a.Device)
 	m.mac(a.MAC)
 	m.number("mtu", a.MTU)
@@ -231,6 +231,15 @@ func (m *mapping) list(key string, values []string) {
 	if len(values) > 0 {
 		m.add(key, sequence(values))
 	}
+}
+
+// one writes a list that is usually of one value as that value.
+func (m *mapping) one(key string, values []string) {
+	if len(values) == 1 {
+		m.text(key, values[0])
+		return
+	}
+	m.list(key, values)
 }
 
 func (m *mapping) sub(key string, value mapping) {

@@ -64,15 +64,18 @@ func firstOf(addrs []netip.Prefix, v4 bool) netip.Addr {
 
 // addrTo returns the address of the family by which one host speaks of
 // another: the one on a link they share, or else on the other's way out, or
-// else any.
+// else any; of several the one of the first device by name.
 func (l *layout) addrTo(from, to string, v4 bool) (best netip.Addr) {
-	least := 5
+	least, dev := 5, ""
 	for _, n := range l.of[to] {
 		i := &l.ifaces[n]
-		if a := firstOf(i.addrs, v4); a.IsValid() {
-			if far := l.distance(from, i); far < least {
-				best, least = a, far
-			}
+		a := firstOf(i.addrs, v4)
+		if !a.IsValid() {
+			continue
+		}
+		far := l.distance(from, i)
+		if far < least || far == least && compareNames(i.dev, dev) < 0 {
+			best, least, dev = a, far, i.dev
 		}
 	}
 	return best

@@ -1,0 +1,434 @@
+package topo
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Export says in a Topology what a State is: the way back from Compile, for a
+// network that was made by hand, or a lab whose file is lost. [Format] writes
+// it as a lab file. The second result lists what compiling the topology would
+// not give back, or give besides ("-" and "+" as in a plan): what a lab file
+// cannot express, such as another name of a switch's port.
+func Export(name string, s State) (Topology, []string) {
+	e := &exporter{name: name, state: s, objects: s.Objects(), plain: map[Key]bool{}}
+	t := e.topology()
+	// A network whose hosts have no default route cannot say who its gateway is.
+	for again := true; again; {
+		again = false
+		for _, n := range withoutDefault(&t, s) {
+			k := e.netKeys[n]
+			again = again || !e.plain[k]
+			e.plain[k] = true
+		}
+		if again {
+			t = e.topology()
+		}
+	}
+	return t, e.rest(&t)
+}
+
+// An exporter fills a topology from the objects of a state.
+type exporter struct {
+	name    string
+	state   State
+	objects []Object
+	plain   map[Key]bool // bridges that are to have no gateway, by their keys
+
+	t       Topology
+	netKeys []Key
+	nets    map[Key]int    // networks by their bridges' keys
+	hosts   map[string]int // by namespace
+	addrs   map[Key][]netip.Prefix
+	vlans   map[Key][]BridgeVLAN
+}
+
+func (e *exporter) topology() Topology {
+	e.t, e.netKeys = Topology{Name: e.name}, nil
+	e.nets, e.hosts = map[Key]int{}, map[string]int{}
+	e.addrs, e.vlans = map[Key][]netip.Prefix{}, map[Key][]BridgeVLAN{}
+	for _, o := range e.objects {
+		switch o := o.(type) {
+		case Namespace:
+			e.host(o.Name).Namespace = o.From
+		case Address:
+			k := Key{OfLink, o.NS, o.Link}
+			e.addrs[k] = append(e.addrs[k], o.Prefix)
+		case BridgeVLAN:
+			k := Key{OfLink, o.NS, o.Link}
+			e.vlans[k] = append(e.vlans[k], o)
+		case Bridge:
+			e.bridge(o)
+		}
+	}
+	for _, o := range e.objects {
+		e.link(o)
+	}
+	for n := range e.t.Networks {
+		e.subnets(n)
+	}
+	for _, o := range e.objects {
+		e.setting(o)
+	}
+	e.exportNAT()
+	e.exportRoutes()
+	e.plainNames()
+	return e.t
+}
+
+// host returns the host of a namespace, making it if need be. The pointer is
+// good until the next is made.
+func (e *exporter) host(ns string) *Host {
+	i, ok := e.hosts[ns]
+	if !ok {
+		i = len(e.t.Hosts)
+		e.hosts[ns] = i
+		e.t.Hosts = append(e.t.Hosts, Host{Name: or(ns, Machine)})
+	}
+	return &e.t.Hosts[i]
+}
+
+func (e *exporter) bridge(b Bridge) {
+	if slices.ContainsFunc(e.t.Networks, func(n Network) bool { return n.Name == b.Name }) {
+		return // a name stands for one network; rest will tell
+	}
+	e.nets[b.Key()] = len(e.t.Networks)
+	e.netKeys = append(e.netKeys, b.Key())
+	e.t.Networks = append(e.t.Networks, Network{
+		Name: b.Name, In: b.NS, MTU: unless(b.MTU, defaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
+		MAC: unless(b.MAC, derivedMAC(e.name, or(b.NS, Machine), b.Name)),
+	})
+}
+
+// unless returns v, or nothing where it is what would be without saying so.
+func unless[T comparable](v, implied T) T {
+	if v == implied {
+		return *new(T)
+	}
+	return v
+}
+
+// link makes a port, a cable or a device of an object that is one.
+func (e *exporter) link(o Object) {
+	switch o := o.(type) {
+	case Veth:
+		a, b := o.Ends[0], o.Ends[1]
+		switch {
+		case a.Master == "" && b.Master == "":
+			e.cable(a, b)
+		case a.Master == "":
+			e.attachment(a, b)
+		case b.Master == "":
+			e.attachment(b, a)
+		}
+	case Port:
+		if n, ok := e.nets[Key{OfLink, o.NS, o.Master}]; ok {
+			e.t.Networks[n].Uplink = o.Link
+		}
+	case Dummy:
+		e.device(o.Link, Device{Kind: KindDummy})
+	case VLAN:
+		e.device(o.Link, Device{Kind: KindVLAN, Parent: o.Parent, ID: uint32(o.ID)})
+	case VXLAN:
+		e.device(o.Link, Device{Kind: KindVXLAN, Parent: o.Parent, ID: o.ID, Local: o.Local, Remote: o.Remote, Port: unless(o.Port, vxlanPort)})
+	case Macvlan:
+		e.device(o.Link, Device{Kind: KindMACVLAN, Parent: parentName(o.NS, o.ParentNS, o.Parent), Mode: unless(o.Mode, "bridge")})
+	case Ipvlan:
+		e.device(o.Link, Device{Kind: KindIPVLAN, Parent: parentName(o.NS, o.ParentNS, o.Parent), Mode: unless(o.Mode, "l2")})
+	}
+}
+
+func parentName(ns, parentNS, parent string) string {
+	if ns == parentNS {
+		return parent
+	}
+	return or(parentNS, Machine) + ":" + parent
+}
+
+func (e *exporter) device(l Link, v Device) {
+	v.Name, v.MTU, v.Network, v.Addresses = l.Name, l.MTU, l.Master, e.addrs[l.Key()]
+	v.MAC = unless(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name))
+	h := e.host(l.NS)
+	h.Devices = append(h.Devices, v)
+}
+
+func (e *exporter) cable(a, b Link) {
+	c := Cable{MTU: unless(a.MTU, defaultMTU), Impair: e.impairment(a, b)}
+	for i, l := range []Link{a, b} {
+		e.host(l.NS)
+		c.Ends[i] = End{
+			Host: or(l.NS, Machine), Device: l.Name, Addresses: e.addrs[l.Key()],
+			MAC: unless(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
+		}
+	}
+	e.t.Cables = append(e.t.Cables, c)
+}
+
+// impairment is that of both ends, or none.
+func (e *exporter) impairment(a, b Link) Impairment {
+	q, _ := e.state[Key{OfQdisc, a.NS, a.Name}].(Qdisc)
+	r, _ := e.state[Key{OfQdisc, b.NS, b.Name}].(Qdisc)
+	if q.Impairment != r.Impairment {
+		return Impairment{}
+	}
+	return q.Impairment
+}
+
+// attachment makes the host's port whose far end is in a switch.
+func (e *exporter) attachment(l, far Link) {
+	n, ok := e.nets[Key{OfLink, far.NS, far.Master}]
+	if !ok {
+		return
+	}
+	net := &e.t.Networks[n]
+	a := Attachment{
+		Network: net.Name, Device: l.Name, Impair: e.impairment(l, far),
+		MAC: unless(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
+		MTU: unless(l.MTU, or(net.MTU, defaultMTU)),
+	}
+	for _, v := range e.vlans[far.Key()] {
+		if v.PVID && v.Untagged {
+			a.VLAN = unless(v.ID, defaultVLAN)
+		} else {
+			a.VLANs = append(a.VLANs, v.ID)
+		}
+	}
+	net.IsolateHosts = net.IsolateHosts || far.Isolated
+	h := e.host(l.NS)
+	h.Networks = append(h.Networks, a)
+}
+
+// subnets finds a network's subnets in the addresses of all that is on it, and
+// its gateway.
+func (e *exporter) subnets(n int) {
+	net, k := &e.t.Networks[n], e.netKeys[n]
+	own := e.addrs[k]
+	for _, p := range own {
+		e.addSubnet(net, p)
+	}
+	for i := range e.t.Hosts {
+		for _, a := range e.t.Hosts[i].Networks {
+			if a.Network == net.Name {
+				for _, p := range e.addrs[Key{OfLink, nsOf(e.t.Hosts[i].Name), a.Device}] {
+					e.addSubnet(net, p)
+				}
+			}
+		}
+	}
+	e.gateway(net, k, own)
+	for i := range e.t.Hosts {
+		h := &e.t.Hosts[i]
+		for j := range h.Networks {
+			if a := &h.Networks[j]; a.Network == net.Name && a.Device != "" {
+				e.own(net, a, e.addrs[Key{OfLink, nsOf(h.Name), a.Device}])
+			}
+		}
+	}
+}
+
+func (e *exporter) addSubnet(net *Network, p netip.Prefix) {
+	if s := p.Masked(); !p.IsSingleIP() && !slices.ContainsFunc(net.Subnets, s.Overlaps) {
+		net.Subnets = append(net.Subnets, s)
+	}
+}
+
+// gateway is the switch's holder if it has one address in each subnet, and
+// else nobody; the holder is then on the network as a host is.
+func (e *exporter) gateway(net *Network, k Key, own []netip.Prefix) {
+	has := map[netip.Prefix]int{}
+	first := true
+	for _, p := range own {
+		has[p.Masked()]++
+		first = first && p.Addr() == firstAddr(p.Masked())
+	}
+	whole := len(own) == len(net.Subnets) && len(has) == len(own) && !e.plain[k]
+	switch {
+	case whole && len(own) > 0 && !first:
+		for _, p := range own {
+			net.GatewayAddr = append(net.GatewayAddr, p.Addr())
+		}
+	case whole:
+	default:
+		net.Gateway = NoGateway
+		if len(own) > 0 {
+			h := e.host(k.NS)
+			h.Networks = append(h.Networks, Attachment{Network: net.Name, Own: own, NoAddress: true})
+		}
+	}
+}
+
+// own gives a port its addresses: plain ones, one in each subnet, if they are
+// like that.
+func (e *exporter) own(net *Network, a *Attachment, addrs []netip.Prefix) {
+	plain := len(addrs) == len(net.Subnets)
+	for _, s := range net.Subnets {
+		plain = plain && slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Masked() == s })
+	}
+	for _, p := range addrs {
+		if plain {
+			a.Addresses = append(a.Addresses, p.Addr())
+		} else {
+			a.Own = append(a.Own, p)
+		}
+	}
+	a.NoAddress = !plain && len(net.Subnets) > 0
+}
+
+// setting puts in what belongs to a host alone.
+func (e *exporter) setting(o Object) {
+	switch o := o.(type) {
+	case Neigh:
+		h := e.host(o.NS)
+		h.Neighbours = append(h.Neighbours, StaticNeigh{Addr: o.Addr, MAC: o.MAC, Device: o.Link})
+	case Process:
+		h := e.host(o.NS)
+		h.Run = append(h.Run, o.Command)
+	case Sysctl:
+		h := e.host(o.NS)
+		h.Sysctls = append(h.Sysctls, Setting{Key: o.Name, Value: o.Value})
+	case File:
+		switch o.Name {
+		case "hosts":
+			e.aliases(o.Content)
+		case "resolv.conf":
+			e.host(o.NS).DNS = parseResolv(o.Content)
+		}
+	}
+}
+
+// aliases finds in a hosts file the further names of hosts.
+func (e *exporter) aliases(text string) {
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) < 3 {
+			continue
+		}
+		if i, ok := e.hosts[unless(words[1], Machine)]; ok && len(e.t.Hosts[i].Aliases) == 0 {
+			e.t.Hosts[i].Aliases = words[2:]
+		}
+	}
+}
+
+func parseResolv(text string) (d DNS) {
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) > 1 && words[0] == "nameserver":
+			if a, err := parseAddr(words[1]); err == nil {
+				d.Servers = append(d.Servers, a)
+			}
+		case len(words) > 1 && words[0] == "search":
+			d.Search = words[1:]
+		}
+	}
+	return d
+}
+
+// exportRoutes says the routes, but for default ones that gateways imply.
+func (e *exporter) exportRoutes() {
+	l, _ := newLayout(&e.t)
+	for _, o := range e.objects {
+		r, ok := o.(Route)
+		if !ok {
+			continue
+		}
+		w, way := l.wayOut(or(r.NS, Machine), r.Dst.Addr().Is4())
+		implied := Route{NS: r.NS, Dst: defaultRoute(r.Dst.Addr().Is4())}
+		if way {
+			implied.Hops = JoinHops(Hop{Via: w.addr, Device: w.port.dev})
+		}
+		if way && r == implied {
+			continue
+		}
+		h := e.host(r.NS)
+		h.Routes = append(h.Routes, StaticRoute{
+			Type: or(r.Type, unicast), Dst: r.Dst, Hops: r.NextHops(), Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU,
+		})
+	}
+}
+
+// plainNames leaves out the names eth0, eth1 … that ports would be given anyway.
+func (e *exporter) plainNames() {
+	for i := range e.t.Hosts {
+		h := &e.t.Hosts[i]
+		plain := h.Name != Machine
+		for n := range h.Networks {
+			plain = plain && h.Networks[n].Device == ethName(n)
+		}
+		for n := range h.Networks {
+			if plain {
+				h.Networks[n].Device = ""
+			}
+		}
+	}
+}
+
+// withoutDefault returns the networks that would give a default route to hosts
+// that have none.
+func withoutDefault(t *Topology, s State) (nets []int) {
+	l, _ := newLayout(t)
+	for i := range t.Hosts {
+		for _, v4 := range []bool{true, false} {
+			w, ok := l.wayOut(t.Hosts[i].Name, v4)
+			if _, has := s[Route{NS: t.Hosts[i].Name, Dst: defaultRoute(v4)}.Key()]; ok && !has {
+				nets = append(nets, w.net)
+			}
+		}
+	}
+	return nets
+}
+
+// rest lists what compiling t does not give back, or gives besides, and takes
+// the settings out of t that it would give anyway.
+func (e *exporter) rest(t *Topology) []string {
+	e.dropImplied(t)
+	made, err := Compile(*t)
+	if err != nil {
+		return strings.Split(err.Error(), "\n")
+	}
+	var lines []string
+	for _, o := range e.objects {
+		if made[o.Key()] != o {
+			lines = append(lines, "- "+o.String())
+		}
+	}
+	for _, o := range made.Objects() {
+		if e.state[o.Key()] != o {
+			lines = append(lines, "+ "+o.String())
+		}
+	}
+	return lines
+}
+
+// dropImplied takes out of t the settings that compiling it would make anyway,
+// and says router instead of others.
+func (e *exporter) dropImplied(t *Topology) {
+	said := make([][]Setting, len(t.Hosts))
+	for i := range t.Hosts {
+		said[i], t.Hosts[i].Sysctls = t.Hosts[i].Sysctls, nil
+	}
+	e.sayRouters(t)
+	implied, _ := Compile(*t)
+	for i := range t.Hosts {
+		for _, s := range said[i] {
+			o := Sysctl{NS: nsOf(t.Hosts[i].Name), Name: s.Key, Value: s.Value}.normal()
+			if implied[o.Key()] != o {
+				t.Hosts[i].Sysctls = append(t.Hosts[i].Sysctls, s)
+			}
+		}
+	}
+}
+
+// sayRouters marks the hosts that forward, if they would not otherwise.
+func (e *exporter) sayRouters(t *Topology) {
+	implied, _ := Compile(*t)
+	for i := range t.Hosts {
+		for _, key := range []string{forwarding4, forwarding6} {
+			k := Sysctl{NS: nsOf(t.Hosts[i].Name), Name: key}.Key()
+			if s, ok := e.state[k].(Sysctl); ok && s.Value == "1" && implied[k] == nil {
+				t.Hosts[i].Router = true
+			}
+		}
+	}
+}
