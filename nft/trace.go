@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TraceTable is the name of the table that a [Tracer] keeps while it traces.
-const TraceTable = "vnet_trace"
+// TraceTable is the name of the table that a [Tracer] keeps while it traces. No
+// lab's table begins like that.
+const TraceTable = "vnettrace"
 
 const (
 	// traceGroup is where the kernel tells of packets that are traced.

@@ -24,7 +24,7 @@ func (p *prober) probeAs(f Fact, question []byte, deadline time.Time) (Answer, e
 	}
 	switch f.Probe {
 	case ProbePing:
-		return p.ping(from, f, number(question), deadline)
+		return p.ping(from, f, nonceOf(question), deadline)
 	case ProbeTCP, ProbeUDP:
 		return p.exchange(from, f, question, deadline)
 	}

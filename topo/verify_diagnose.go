@@ -130,7 +130,7 @@ func (w *walker) follow(f Fact) (s sightings) {
 
 // add notes an event. Events of one host come in order; the hosts are in the
 // order of the way.
-func (s *sightings) add(f Fact, host string, v *view, e nft.TraceEvent) {
+func (s *sightings) add(f Fact, host string, v *hostView, e nft.TraceEvent) {
 	forth := e.Dst == f.Target || e.Dst == f.ServerAddr
 	switch {
 	case e.Dropped && s.drop == "" && e.Handle == 0:
@@ -182,5 +182,5 @@ func (w *walker) onTheWay(f Fact) []string {
 	return hosts
 }
 
-// number reads a question as the nonce of an echo.
-func number(question []byte) uint64 { return binary.BigEndian.Uint64(question) }
+// nonceOf reads a question as the nonce of an echo.
+func nonceOf(question []byte) uint64 { return binary.BigEndian.Uint64(question) }

@@ -22,11 +22,11 @@ type walker struct {
 	prober *prober
 	layout *layout
 	owners map[netip.Addr][]*iface
-	views  map[string]*view
+	views  map[string]*hostView
 }
 
-// A view is what a host's kernel knows.
-type view struct {
+// A hostView is what a host's kernel knows.
+type hostView struct {
 	*station
 	conn  *rtnl.Conn
 	links map[uint32]rtnl.Link
@@ -35,7 +35,7 @@ type view struct {
 
 func newWalker(p *prober, t Topology) *walker {
 	l, _ := newLayout(&t)
-	return &walker{p, l, l.owners(), map[string]*view{}}
+	return &walker{p, l, l.owners(), map[string]*hostView{}}
 }
 
 func (w *walker) close() {
@@ -44,7 +44,7 @@ func (w *walker) close() {
 	}
 }
 
-func (w *walker) view(host string) (*view, error) {
+func (w *walker) view(host string) (*hostView, error) {
 	if v := w.views[host]; v != nil {
 		return v, nil
 	}
@@ -52,7 +52,7 @@ func (w *walker) view(host string) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{station: s, links: map[uint32]rtnl.Link{}, addrs: map[netip.Addr]uint32{}}
+	v := &hostView{station: s, links: map[uint32]rtnl.Link{}, addrs: map[netip.Addr]uint32{}}
 	if v.conn, err = rtnl.Dial(s.ns); err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (w *walker) walk(at spot, src, dst netip.Addr) (spot, string) {
 }
 
 // step goes one hop.
-func (w *walker) step(v *view, at spot, src, dst netip.Addr) (next spot, problem string) {
+func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, problem string) {
 	if at.in != 0 && !v.forwards(at.in, dst.Is4()) {
 		return next, "forwarding of " + familyName(dst) + " is off"
 	}
@@ -167,7 +167,7 @@ func familyName(a netip.Addr) string {
 }
 
 // forwards tells whether packets of a family that come in by a link are sent on.
-func (v *view) forwards(in uint32, v4 bool) bool {
+func (v *hostView) forwards(in uint32, v4 bool) bool {
 	key := "net/ipv6/conf/all/forwarding"
 	if v4 {
 		key = "net/ipv4/conf/" + v.links[in].Name + "/forwarding"
@@ -180,7 +180,7 @@ func (v *view) forwards(in uint32, v4 bool) bool {
 	return err != nil || on != "0" // who cannot tell accuses nobody
 }
 
-func (v *view) whyNoRoute(err error, at spot, src, dst netip.Addr) string {
+func (v *hostView) whyNoRoute(err error, at spot, src, dst netip.Addr) string {
 	_, own := v.conn.RouteGet(rtnl.RouteQuery{Dst: dst})
 	switch {
 	case errors.Is(err, unix.ENETUNREACH):
@@ -200,7 +200,7 @@ func errnoIn(err error) unix.Errno {
 }
 
 // linkProblem says why nothing goes over a link.
-func (v *view) linkProblem(index uint32) string {
+func (v *hostView) linkProblem(index uint32) string {
 	l, ok := v.links[index]
 	switch {
 	case !ok:
@@ -218,7 +218,7 @@ func (v *view) linkProblem(index uint32) string {
 
 // neighProblem says that a neighbour on a link was asked for and does not
 // answer.
-func (v *view) neighProblem(link uint32, hop netip.Addr) string {
+func (v *hostView) neighProblem(link uint32, hop netip.Addr) string {
 	l := v.links[link]
 	if l.Flags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0 {
 		return ""

@@ -1,0 +1,481 @@
+//go:build linux
+
+package topo
+
+import (
+	"fmt"
+	"hash/fnv"
+	"reflect"
+
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// From <linux/if_link.h>: IN6_ADDR_GEN_MODE_NONE.
+const addrGenNone = 1
+
+// linkStage makes or changes links. Those of one type go together; a later type
+// may stand on an earlier one's.
+func (k *Kernel) linkStage(stage []Step, results []result) {
+	for from := 0; from < len(stage); {
+		to := from
+		for to < len(stage) && reflect.TypeOf(stage[to].Want) == reflect.TypeOf(stage[from].Want) {
+			to++
+		}
+		k.linksOfAType(stage, from, to, results)
+		from = to
+	}
+}
+
+func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
+	var near, far []task
+	for i := from; i < to; i++ {
+		tasks, err := k.linkTasks(stage[i])
+		if err != nil {
+			results[i].err = err
+			continue
+		}
+		for j, t := range tasks {
+			t.step = i
+			if j == 0 {
+				near = append(near, t)
+			} else {
+				far = append(far, t)
+			}
+		}
+	}
+	k.run(near, results)
+	var complete []task
+	for _, t := range far {
+		if results[t.step].err == nil { // else there is nothing to complete
+			complete = append(complete, t)
+		}
+	}
+	k.runApart(complete, results)
+}
+
+// linkTasks are what makes or changes a link: a task in the namespace where it is
+// made, and for a cable perhaps one at the far end.
+func (k *Kernel) linkTasks(s Step) ([]task, error) {
+	if s.Op() == Change {
+		return k.changeTasks(s)
+	}
+	switch o := s.Want.(type) {
+	case Bridge:
+		return k.bridgeTasks(o)
+	case Veth:
+		return k.vethTasks(o)
+	case Dummy:
+		return k.newLink(o.Link, "", "", rtnl.Kind{Name: "dummy"})
+	case VLAN:
+		return k.newLink(o.Link, o.NS, o.Parent, rtnl.Kind{Name: "vlan", Options: rtnl.Options{"id": uint64(o.ID)}})
+	case VXLAN:
+		return k.vxlanTasks(o)
+	case Macvlan:
+		return k.newLink(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: rtnl.Options{"mode": macvlanModes[or(o.Mode, "bridge")]}})
+	case Ipvlan:
+		return k.newLink(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: rtnl.Options{"mode": ipvlanModes[or(o.Mode, "l2")]}})
+	}
+	return nil, fmt.Errorf("%T is not a link", s.Want)
+}
+
+// From <linux/if_link.h>.
+var (
+	macvlanModes = map[string]uint64{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
+)
+
+// bridgeTasks set a bridge's MTU and MAC when it is there: those of its birth
+// would change with its ports.
+func (k *Kernel) bridgeTasks(b Bridge) ([]task, error) {
+	s, index, err := k.place(b.NS)
+	if err != nil {
+		return nil, err
+	}
+	add := rtnl.LinkConfig{Name: b.Name, Index: index, Kind: rtnl.Kind{Name: "bridge", Options: bridgeOptions(b)}}
+	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: k.alias()}
+	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
+	reqs = append(reqs, altNames(index, "", b.AltName)...)
+	return []task{{space: s, reqs: reqs, done: func() { s.met(b.Name, index) }}}, nil
+}
+
+func bridgeOptions(b Bridge) rtnl.Options {
+	o := rtnl.Options{}
+	if b.STP {
+		o["stp_state"] = uint64(1)
+	}
+	if b.VLANFiltering { // ports are in no VLAN unless they are put there
+		o["vlan_filtering"], o["vlan_default_pvid"] = uint64(1), uint64(0)
+	}
+	return o
+}
+
+// place is where a link is born, and under which index.
+func (k *Kernel) place(ns string) (*space, uint32, error) {
+	s, err := k.space(ns)
+	if err != nil {
+		return nil, 0, err
+	}
+	index, err := s.newIndex()
+	return s, index, err
+}
+
+func (k *Kernel) alias() *string {
+	mark := Mark(k.lab)
+	return &mark
+}
+
+// vethTasks make both ends in one request, each in its namespace and under its
+// name. What the far end cannot have at birth, it is given from its own namespace.
+func (k *Kernel) vethTasks(v Veth) ([]task, error) {
+	near, nearIndex, err := k.place(v.Ends[0].NS)
+	if err != nil {
+		return nil, err
+	}
+	far, farIndex, err := k.place(v.Ends[1].NS)
+	if err != nil {
+		return nil, err
+	}
+	if farIndex == nearIndex {
+		// The kernel takes a link that is its own parent for none, and tells of its
+		// carrier up to a second late.
+		if farIndex, err = far.newIndex(); err != nil {
+			return nil, err
+		}
+	}
+	add, peer := bornConfig(v.Ends[0], nearIndex), bornConfig(v.Ends[1], farIndex)
+	if far != near {
+		peer.NS = far.ns
+	}
+	if err := near.enslave(&add, v.Ends[0].Master); err != nil {
+		return nil, err
+	}
+	add.Kind = rtnl.Kind{Name: "veth", Peer: &peer}
+	tasks := []task{{
+		space: near,
+		reqs:  append([]rtnl.Request{rtnl.AddLink(add)}, k.complete(v.Ends[0], nearIndex, true)...),
+		done: func() {
+			near.met(v.Ends[0].Name, nearIndex)
+			far.met(v.Ends[1].Name, farIndex)
+		},
+	}}
+	set := rtnl.LinkConfig{}
+	if err := far.enslave(&set, v.Ends[1].Master); err != nil {
+		return nil, err
+	}
+	var reqs []rtnl.Request
+	if set.Master != nil {
+		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: farIndex}, set))
+	}
+	// In a namespace of the lab's own, all know whose the far end is.
+	reqs = append(reqs, k.complete(v.Ends[1], farIndex, !far.own)...)
+	if len(reqs) > 0 {
+		tasks = append(tasks, task{space: far, reqs: reqs})
+	}
+	return tasks, nil
+}
+
+// bornConfig is what a link can have at birth.
+func bornConfig(l Link, index uint32) rtnl.LinkConfig {
+	return rtnl.LinkConfig{Name: l.Name, Index: index, MTU: uint32(l.MTU), Address: lladdr(l.MAC)}
+}
+
+func lladdr(m MAC) rtnl.LLAddr {
+	if m.IsZero() {
+		return ""
+	}
+	return rtnl.LLAddr(m[:])
+}
+
+// enslave puts the master into a request.
+func (s *space) enslave(c *rtnl.LinkConfig, master string) error {
+	if master == "" {
+		return nil
+	}
+	i, err := s.linkIndex(master)
+	if err != nil {
+		return err
+	}
+	c.Master = &i
+	return nil
+}
+
+// complete are the requests for what no link can have at birth: the mark, a
+// port's options, a further name. A port needs no address of its own, nor the
+// packets with which the kernel would make sure that it is alone with it.
+func (k *Kernel) complete(l Link, index uint32, mark bool) []rtnl.Request {
+	set, needed := rtnl.LinkConfig{}, mark
+	if mark {
+		set.Alias = k.alias()
+	}
+	if l.Master != "" {
+		none := uint8(addrGenNone)
+		set.AddrGenMode, needed = &none, true
+		if l.Isolated || l.Hairpin {
+			set.PortKind, set.Port = "bridge_slave", portOptions(l)
+		}
+	}
+	var reqs []rtnl.Request
+	if needed {
+		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: index}, set))
+	}
+	return append(reqs, altNames(index, "", l.AltName)...)
+}
+
+func portOptions(l Link) rtnl.Options {
+	return rtnl.Options{"isolated": uint64(bit(l.Isolated)), "hairpin": uint64(bit(l.Hairpin))}
+}
+
+func altNames(index uint32, was, next string) (reqs []rtnl.Request) {
+	if was != next && was != "" {
+		reqs = append(reqs, rtnl.DeleteAltNames(rtnl.LinkID{Index: index}, was))
+	}
+	if was != next && next != "" {
+		reqs = append(reqs, rtnl.AddAltNames(rtnl.LinkID{Index: index}, next))
+	}
+	return reqs
+}
+
+// newLink makes a link that stands on another, or on none. Its parent's namespace
+// is where the request goes.
+func (k *Kernel) newLink(l Link, parentNS, parent string, kind rtnl.Kind) ([]task, error) {
+	home, index, err := k.place(l.NS)
+	if err != nil {
+		return nil, err
+	}
+	from := home
+	add := bornConfig(l, index)
+	add.Kind = kind
+	if parent != "" {
+		if from, err = k.space(parentNS); err != nil {
+			return nil, err
+		}
+		if add.Parent, err = from.linkIndex(parent); err != nil {
+			return nil, err
+		}
+	}
+	done := func() { home.met(l.Name, index) }
+	if from != home {
+		add.NS = home.ns
+		set := rtnl.LinkConfig{}
+		if err := home.enslave(&set, l.Master); err != nil {
+			return nil, err
+		}
+		reqs := k.complete(l, index, true)
+		if set.Master != nil {
+			reqs = append([]rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: index}, set)}, reqs...)
+		}
+		return []task{{space: from, reqs: []rtnl.Request{rtnl.AddLink(add)}, done: done}, {space: home, reqs: reqs}}, nil
+	}
+	if err := home.enslave(&add, l.Master); err != nil {
+		return nil, err
+	}
+	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, k.complete(l, index, true)...)
+	return []task{{space: home, reqs: reqs, done: done}}, nil
+}
+
+func (k *Kernel) vxlanTasks(v VXLAN) ([]task, error) {
+	o := rtnl.Options{"id": uint64(v.ID), "dstport": uint64(or(v.Port, vxlanPort)), "learning": uint64(1)}
+	if v.Local.IsValid() {
+		o["local"] = v.Local
+	}
+	if v.Remote.IsValid() {
+		o["remote"] = v.Remote
+	}
+	if v.Parent != "" {
+		s, err := k.space(v.NS)
+		if err != nil {
+			return nil, err
+		}
+		i, err := s.linkIndex(v.Parent)
+		if err != nil {
+			return nil, err
+		}
+		o["link"] = uint64(i)
+	}
+	return k.newLink(v.Link, "", "", rtnl.Kind{Name: "vxlan", Options: o})
+}
+
+// changeTasks change in place what can.
+func (k *Kernel) changeTasks(s Step) ([]task, error) {
+	was, next := ends(s.Have), ends(s.Want)
+	var tasks []task
+	for i := range next {
+		t, err := k.changeLink(was[i], next[i])
+		if err != nil {
+			return nil, err
+		}
+		if b, ok := s.Want.(Bridge); ok {
+			h := s.Have.(Bridge)
+			if b.STP != h.STP || b.VLANFiltering != h.VLANFiltering {
+				o := rtnl.Options{"stp_state": uint64(bit(b.STP)), "vlan_filtering": uint64(bit(b.VLANFiltering)), "vlan_default_pvid": uint64(bit(!b.VLANFiltering))}
+				t.reqs = append(t.reqs, rtnl.SetLink(rtnl.LinkID{Name: b.Name}, rtnl.LinkConfig{Kind: rtnl.Kind{Name: "bridge", Options: o}}))
+			}
+		}
+		if len(t.reqs) > 0 {
+			tasks = append(tasks, t)
+		}
+	}
+	return tasks, nil
+}
+
+func ends(o Object) []Link {
+	if v, ok := o.(Veth); ok {
+		return v.Ends[:]
+	}
+	return []Link{linkOf(o)}
+}
+
+func (k *Kernel) changeLink(was, l Link) (task, error) {
+	s, err := k.space(l.NS)
+	if err != nil {
+		return task{}, err
+	}
+	index, err := s.linkIndex(l.Name)
+	if err != nil {
+		return task{}, err
+	}
+	set, id := rtnl.LinkConfig{}, rtnl.LinkID{Index: index}
+	if was.MTU != l.MTU {
+		set.MTU = uint32(l.MTU)
+	}
+	if was.MAC != l.MAC {
+		set.Address = lladdr(l.MAC)
+	}
+	if was.Master != l.Master {
+		set.Master = new(uint32) // out of the bridge, unless there is another
+		if err := s.enslave(&set, l.Master); err != nil {
+			return task{}, err
+		}
+		mode := uint8(0)
+		if l.Master != "" {
+			mode = addrGenNone
+		}
+		set.AddrGenMode = &mode
+	}
+	t := task{space: s}
+	if set.MTU != 0 || set.Address != "" || set.Master != nil {
+		t.reqs = append(t.reqs, rtnl.SetLink(id, set))
+	}
+	if l.Master != "" && (was.Master != l.Master && (l.Isolated || l.Hairpin) || was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
+		t.reqs = append(t.reqs, rtnl.SetLink(id, rtnl.LinkConfig{PortKind: "bridge_slave", Port: portOptions(l)}))
+	}
+	t.reqs = append(t.reqs, altNames(index, was.AltName, l.AltName)...)
+	return t, nil
+}
+
+// deleteLinks puts the links of a namespace into one group and deletes that: one
+// at a time, each would wait for a grace period of the kernel's.
+func (k *Kernel) deleteLinks(stage []Step, results []result) {
+	var order []*space
+	of := map[*space][]int{}
+	for i, s := range stage {
+		sp, err := k.spaceToDelete(s.Have)
+		if err != nil {
+			results[i].err = err
+			continue
+		}
+		if of[sp] == nil {
+			order = append(order, sp)
+		}
+		of[sp] = append(of[sp], i)
+	}
+	inParallel(deleters, len(order), func(n int) { k.deleteIn(order[n], of[order[n]], stage, results) })
+}
+
+// deleters wait for the kernel's grace periods at the same time.
+const deleters = 16
+
+// spaceToDelete is where a link is deleted from: the first of its ends whose
+// namespace is at hand.
+func (k *Kernel) spaceToDelete(o Object) (s *space, err error) {
+	for _, l := range ends(o) {
+		if s, err = k.space(l.NS); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+func (k *Kernel) deleteIn(s *space, places []int, stage []Step, results []result) {
+	group := k.group()
+	var tasks []task
+	for _, i := range places {
+		name := nameIn(stage[i].Have, s.name)
+		index, err := s.linkIndex(name)
+		if err != nil {
+			results[i].err = err
+			continue
+		}
+		req := rtnl.SetLink(rtnl.LinkID{Index: index}, rtnl.LinkConfig{Group: &group})
+		if len(places) == 1 {
+			req = rtnl.DeleteLink(rtnl.LinkID{Index: index})
+		}
+		tasks = append(tasks, task{step: i, space: s, reqs: []rtnl.Request{req}})
+	}
+	k.run(tasks, results)
+	var err error
+	if len(places) > 1 && anyWell(places, results) {
+		if err = k.do(s, []rtnl.Request{rtnl.DeleteLinkGroup(group)})[0]; err != nil {
+			s.ungroup(group)
+		}
+	}
+	for _, i := range places {
+		r := &results[i]
+		if err != nil && r.err == nil {
+			r.err, r.touched = err, false
+		}
+		if r.err == nil {
+			k.forgetLinks(stage[i].Have)
+		}
+	}
+}
+
+// ungroup takes links out of the group again, in which they could not be deleted.
+func (s *space) ungroup(group uint32) {
+	links, err := s.conn.Links(rtnl.LinkFilter{NoStats: true})
+	if err != nil {
+		return // the socket broke, and the error that led here says so
+	}
+	var reqs []rtnl.Request
+	for _, l := range links {
+		if l.Group == group {
+			reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: l.Index}, rtnl.LinkConfig{Group: new(uint32)}))
+		}
+	}
+	s.conn.Do(reqs...)
+}
+
+func anyWell(places []int, results []result) bool {
+	for _, i := range places {
+		if results[i].err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// nameIn is the name of the end that is in the namespace.
+func nameIn(o Object, ns string) string {
+	for _, l := range ends(o) {
+		if l.NS == ns {
+			return l.Name
+		}
+	}
+	return ""
+}
+
+func (k *Kernel) forgetLinks(o Object) {
+	for _, l := range ends(o) {
+		if s, err := k.space(l.NS); err == nil {
+			s.forget(l.Name)
+		}
+	}
+}
+
+// group is the link group in which the lab's links are when they are about to be
+// deleted; nobody else's, as good as certainly.
+func (k *Kernel) group() uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(Mark(k.lab)))
+	return h.Sum32() | 1<<31
+}
