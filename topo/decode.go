@@ -24,7 +24,8 @@ type decoder struct {
 	depth int    // how deep in the document, against aliases that contain themselves
 	left  int    // how many values may still be read, against aliases that multiply
 
-	stopped bool // one of the two was met
+	stopped  bool                // one of the two was met
+	mentions map[*yaml.Node]bool // what mentions the number of a repetition
 }
 
 const (
@@ -337,10 +338,10 @@ func (m *many[T]) read(d *decoder, n *yaml.Node) {
 	}
 	*m = slices.Grow(*m, len(items))
 	for _, item := range items {
-		before := len(d.list)
+		before := d.made
 		*m = append(*m, *new(T))
 		d.value(item, &(*m)[len(*m)-1])
-		if len(d.list) > before {
+		if d.made > before {
 			*m = (*m)[:len(*m)-1] // what could not be read is not there
 		}
 	}

@@ -104,10 +104,10 @@ func (d *decoder) repeated(entry *yaml.Node) (*repeat, *yaml.Node) {
 	if node == nil {
 		return nil, entry
 	}
-	before, r := len(d.list), repeat{1, 1}
+	before, r := d.made, repeat{1, 1}
 	d.key = "repeat"
 	d.value(node, &r)
-	if len(d.list) > before {
+	if d.made > before {
 		r = repeat{1, 1}
 	}
 	rest := *e
@@ -120,8 +120,12 @@ func (d *decoder) repeated(entry *yaml.Node) (*repeat, *yaml.Node) {
 	return &r, &rest
 }
 
-// numbered returns a copy of n with the number in place of "(n)".
+// numbered returns n with the number in place of "(n)": a copy, but for what
+// does not mention it.
 func (d *decoder) numbered(n *yaml.Node, number, depth int) *yaml.Node {
+	if !d.mentionsNumber(n) {
+		return n
+	}
 	nothing := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
 	if n = unalias(n); n == nil {
 		return nothing
@@ -140,6 +144,24 @@ func (d *decoder) numbered(n *yaml.Node, number, depth int) *yaml.Node {
 		c.Content[i] = d.numbered(n.Content[i], number, depth+1)
 	}
 	return &c
+}
+
+// mentionsNumber tells whether "(n" stands in n or in what belongs to it.
+func (d *decoder) mentionsNumber(n *yaml.Node) bool {
+	if n = unalias(n); n == nil {
+		return false
+	}
+	does, known := d.mentions[n]
+	if known {
+		return does
+	}
+	if d.mentions == nil {
+		d.mentions = map[*yaml.Node]bool{}
+	}
+	d.mentions[n] = false // what contains itself ends here
+	does = strings.Contains(n.Value, "(n") || slices.ContainsFunc(n.Content, d.mentionsNumber)
+	d.mentions[n] = does
+	return does
 }
 
 // number1 replaces each "(n)", "(n+K)" and "(n-K)" of s.

@@ -88,6 +88,8 @@ func newSource(file string, text []byte) *source {
 type critic struct {
 	src  *source // may be nil
 	list Mistakes
+	seen map[Mistake]bool
+	made int // how often bad was called: a mistake repeated is said once
 }
 
 // bad notes a mistake about text, which stands at at or shortly behind it.
@@ -101,7 +103,11 @@ func (c *critic) bad(at pos, text, what, do string) {
 			m.Source = strings.TrimSuffix(c.src.lines[at.line-1], "\r")
 		}
 	}
-	if !slices.Contains(c.list, m) {
+	if c.seen == nil {
+		c.seen = map[Mistake]bool{}
+	}
+	if c.made++; !c.seen[m] {
+		c.seen[m] = true
 		c.list = append(c.list, m)
 	}
 }
