@@ -1,0 +1,447 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// lockDir holds a file for each lab that somebody works on.
+const lockDir = "/run/vnet"
+
+// A Kernel reads and changes what a lab has in the kernel. It keeps a socket in
+// each namespace that it has met.
+//
+//	machine's socket ─▶ bridges, near ends of cables (far ends are born in
+//	                    their namespaces, under their names)
+//	red's socket     ─▶ up, addresses, routes: one sendmsg a stage
+//
+// What it makes is marked with the lab's name where it is made, in the same
+// system call where that is possible, so that [Kernel.Snapshot] finds it again
+// whatever became of the process.
+type Kernel struct {
+	lab  string
+	log  *slog.Logger
+	lock *os.File
+	etc  string // where files that stand in for those of /etc are
+
+	mu     sync.Mutex
+	spaces map[string]*space // by the lab's names
+	orphan []*space          // spaces of deleted namespaces, open until the stage is over
+	// unready are links that wait for carrier, as of the last Snapshot.
+	unready []waiting
+
+	// fault, for tests, refuses the request of a number.
+	fault    func(n int) error
+	requests int
+}
+
+// OpenKernel prepares to work on a lab of the machine whose namespace the process
+// is in. One process at a time can: another one waits, until ctx ends. log may be
+// nil.
+func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	lock, err := lockLab(ctx, lab)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{lab: lab, log: log, lock: lock, etc: "/etc/netns", spaces: map[string]*space{}}
+	ns, err := nsfs.Current()
+	if err == nil {
+		_, err = k.enter("", ns, false)
+	}
+	if err != nil {
+		k.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// lockLab waits for a lab's lock, which the kernel takes back when its holder ends.
+func lockLab(ctx context.Context, lab string) (*os.File, error) {
+	if err := os.MkdirAll(lockDir, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(lockDir, lab+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	locked := make(chan error, 1)
+	go func() {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		for err == unix.EINTR {
+			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		}
+		locked <- err
+	}()
+	select {
+	case err = <-locked:
+	case <-ctx.Done():
+		// The goroutine goes on waiting; the lock it gets ends with the file.
+		go func() { <-locked; f.Close() }()
+		return nil, fmt.Errorf("lab %s: somebody else is at work on it: %w", lab, ctx.Err())
+	}
+	if err != nil {
+		f.Close()
+		return nil, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	return f, nil
+}
+
+// Close gives up the lab's lock and all sockets.
+func (k *Kernel) Close() error {
+	for _, s := range k.spaces {
+		s.close()
+	}
+	k.forgetOrphans()
+	if k.lock == nil {
+		return nil
+	}
+	return k.lock.Close() // the file stays: somebody may wait for it
+}
+
+// A space is a namespace that the kernel half has a socket in.
+type space struct {
+	name string // the lab's
+	ref  string // its name in nsfs.Dir, "" if it has none
+	from string // where it was taken from, "" if it was not
+	ns   *os.File
+	id   nsfs.ID
+	own  bool // made by the lab
+	conn *rtnl.Conn
+
+	mu    sync.Mutex
+	rules *nft.Conn         // nil until needed
+	index map[string]uint32 // of the links by their names, as far as met
+	next  uint32            // the index for the next link; 0 until it is worked out
+	nsids map[*space]int32
+}
+
+// enter opens a socket in a namespace, whose file it takes over.
+func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		ns.Close()
+		return nil, err
+	}
+	id, err := nsfs.Identity(ns)
+	if err != nil {
+		conn.Close()
+		ns.Close()
+		return nil, err
+	}
+	s := &space{name: name, ns: ns, id: id, own: own, conn: conn, index: map[string]uint32{}, nsids: map[*space]int32{}}
+	if own {
+		s.ref = name
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if old := k.spaces[name]; old != nil {
+		old.close()
+	}
+	k.spaces[name] = s
+	return s, nil
+}
+
+func (s *space) close() {
+	s.conn.Close()
+	if s.rules != nil {
+		s.rules.Close()
+	}
+	s.ns.Close()
+}
+
+// space finds a namespace by the lab's name for it.
+func (k *Kernel) space(name string) (*space, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.spaces[name]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("netns %s: %w", name, fs.ErrNotExist)
+}
+
+// leave forgets a namespace once the stage is over.
+func (k *Kernel) leave(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.spaces[name]; s != nil {
+		k.orphan = append(k.orphan, s)
+		delete(k.spaces, name)
+	}
+}
+
+func (k *Kernel) forgetOrphans() {
+	for _, s := range k.orphan {
+		s.close()
+	}
+	k.orphan = nil
+}
+
+// linkIndex is the index of a link by its name.
+func (s *space) linkIndex(name string) (uint32, error) {
+	s.mu.Lock()
+	i, ok := s.index[name]
+	s.mu.Unlock()
+	if ok {
+		return i, nil
+	}
+	l, err := s.conn.Link(rtnl.LinkID{Name: name})
+	if err != nil {
+		return 0, err
+	}
+	s.met(name, l.Index)
+	return l.Index, nil
+}
+
+func (s *space) met(name string, index uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index[name] = index
+}
+
+func (s *space) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.index, name)
+}
+
+// newIndex chooses the index for a new link, so that it need not be asked for
+// afterwards.
+func (s *space) newIndex() (uint32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == 0 {
+		links, err := s.conn.Links(rtnl.LinkFilter{NoStats: true})
+		if err != nil {
+			return 0, err
+		}
+		for _, l := range links {
+			s.next = max(s.next, l.Index)
+		}
+	}
+	s.next++
+	return s.next, nil
+}
+
+// Do carries out a stage: all of it, or with an error none. It implements [Do]. A
+// request cannot be broken off, so ctx is only looked at before.
+func (k *Kernel) Do(ctx context.Context, stage []Step) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	start := time.Now()
+	results := k.carryOut(stage, false)
+	defer k.forgetOrphans()
+	first := -1
+	for i, r := range results {
+		if r.err != nil {
+			first = i
+			break
+		}
+	}
+	k.log.Debug("stage", "op", opNames[stage[0].Op()], "kind", stage[0].Object().Key().Kind, "steps", len(stage),
+		"took", time.Since(start), "failed", first >= 0)
+	if first < 0 {
+		return nil
+	}
+	failed := []error{&StepError{stage[first], results[first].err}}
+	for i := len(stage) - 1; i >= 0; i-- {
+		if !results[i].touched {
+			continue
+		}
+		back := stage[i].Reverse()
+		if err := k.carryOut([]Step{back}, true)[0].err; err != nil {
+			failed = append(failed, fmt.Errorf("undo: %w", &StepError{back, err}))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// A result is what became of a step. One that failed may have been done in part.
+type result struct {
+	err     error
+	touched bool // something was changed
+}
+
+// carryOut does what it can of a stage. In undoing, what is there already, or no
+// longer, is as good as done.
+func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
+	results := make([]result, len(stage))
+	switch kind := stage[0].Object().Key().Kind; {
+	case kind == OfNamespace:
+		k.namespaces(stage, results)
+	case kind == OfRule:
+		k.ruleStage(stage, results)
+	case kind == OfLink && stage[0].Op() == Delete:
+		k.deleteLinks(stage, results)
+	case kind == OfLink:
+		k.linkStage(stage, results)
+	case kind == OfSysctl, kind == OfFile, kind == OfProcess:
+		for i, s := range stage {
+			results[i] = k.hostStep(s)
+		}
+	default:
+		k.plainStage(stage, results)
+	}
+	for i, s := range stage {
+		if s.Op() == Delete && errors.Is(results[i].err, fs.ErrNotExist) || undoing && s.Op() == Create && errors.Is(results[i].err, fs.ErrExist) {
+			results[i].err = nil
+		}
+	}
+	return results
+}
+
+// A task is the requests of a step to one namespace's socket; the first is the
+// one that counts, the others complete it.
+type task struct {
+	step  int
+	space *space
+	reqs  []rtnl.Request
+	done  func() // if all went well
+}
+
+// mostRequests is how many go into one sendmsg at most. A step's are never
+// parted: a process that is killed is not stopped within a system call.
+const mostRequests = 128
+
+// run carries tasks out in their order, consecutive ones of a namespace together.
+func (k *Kernel) run(tasks []task, results []result) {
+	for from := 0; from < len(tasks); {
+		to, n := from, 0
+		for to < len(tasks) && tasks[to].space == tasks[from].space && (n == 0 || n+len(tasks[to].reqs) <= mostRequests) {
+			n += len(tasks[to].reqs)
+			to++
+		}
+		k.send(tasks[from:to], results)
+		from = to
+	}
+}
+
+// workers is how many go to the kernel at once: it does most of this under one
+// lock.
+const workers = 2
+
+// runApart carries tasks out namespace by namespace, several at once; in each in
+// their order.
+func (k *Kernel) runApart(tasks []task, results []result) {
+	var order []*space
+	of := map[*space][]task{}
+	for _, t := range tasks {
+		if of[t.space] == nil {
+			order = append(order, t.space)
+		}
+		of[t.space] = append(of[t.space], t)
+	}
+	inParallel(workers, len(order), func(i int) { k.run(of[order[i]], results) })
+}
+
+// inParallel calls fn for 0 … n-1 from so many goroutines, and waits.
+func inParallel(goroutines, n int, fn func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(goroutines, n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				fn(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// send carries out tasks of one namespace in one system call.
+func (k *Kernel) send(tasks []task, results []result) {
+	var reqs []rtnl.Request
+	for _, t := range tasks {
+		reqs = append(reqs, t.reqs...)
+	}
+	failed := k.do(tasks[0].space, reqs)
+	at := 0
+	for _, t := range tasks {
+		r := &results[t.step]
+		for j := range t.reqs {
+			err := failed[at+j]
+			switch {
+			case err == nil:
+				r.touched = true
+			case r.err == nil:
+				r.err = err
+			}
+			if j == 0 && err != nil {
+				break // what should complete it can only have met something else, or nothing
+			}
+		}
+		at += len(t.reqs)
+		if r.err == nil && t.done != nil {
+			t.done()
+		}
+	}
+}
+
+// do sends requests and returns the refusals by their places.
+func (k *Kernel) do(s *space, reqs []rtnl.Request) map[int]error {
+	failed := map[int]error{}
+	sent := make([]rtnl.Request, 0, len(reqs))
+	place := make([]int, 0, len(reqs))
+	for i, r := range reqs {
+		if err := k.faulty(); err != nil {
+			failed[i] = err
+			continue
+		}
+		sent, place = append(sent, r), append(place, i)
+	}
+	if len(sent) == 0 {
+		return failed
+	}
+	for _, err := range parts(s.conn.Do(sent...)) {
+		var e *rtnl.Error
+		if errors.As(err, &e) {
+			failed[place[e.Index]] = err
+			continue
+		}
+		for _, i := range place { // the socket itself broke: nobody knows
+			failed[i] = err
+		}
+	}
+	return failed
+}
+
+// parts takes joined errors apart.
+func parts(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
+}
+
+// faulty is the error that a test wants the next request to fail with.
+func (k *Kernel) faulty() error {
+	if k.fault == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.requests++
+	return k.fault(k.requests - 1)
+}

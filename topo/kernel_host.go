@@ -1,0 +1,293 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// namespaces makes or removes namespaces, a few at a time.
+func (k *Kernel) namespaces(stage []Step, results []result) {
+	inParallel(workers, len(stage), func(i int) {
+		n := stage[i].Object().(Namespace)
+		r := &results[i]
+		switch {
+		case stage[i].Op() == Create && n.From != "":
+			r.err = k.takeIn(n)
+		case stage[i].Op() == Create:
+			r.err = k.makeNamespace(n.Name)
+		case n.From != "":
+			r.err = k.giveBack(n)
+		default:
+			r.err = k.removeNamespace(n.Name)
+		}
+		r.touched = r.err == nil
+	})
+}
+
+// makeNamespace marks a namespace before it gets its name, so that nobody ever
+// sees one that is not marked. A file without a namespace behind it is what a
+// crash leaves in the middle of naming one.
+func (k *Kernel) makeNamespace(name string) error {
+	if err := k.faulty(); err != nil {
+		return err
+	}
+	ns, err := nsfs.New()
+	if err != nil {
+		return err
+	}
+	s, err := k.enter(name, ns, true)
+	if err != nil {
+		return err
+	}
+	s.index["lo"], s.next = 1, 1 // as in every new one
+	err = s.conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
+	if err == nil {
+		// The lab knows its addresses; see addressRequest.
+		err = nsfs.Do(ns, func() error { return sysctlIfThere("net.ipv6.conf.default.accept_dad", "0") })
+	}
+	if err == nil {
+		err = nsfs.Attach(ns, name)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		if _, stale := nsfs.Open(name); errors.Is(stale, nsfs.ErrNotNamespace) && nsfs.Remove(name) == nil {
+			err = nsfs.Attach(ns, name)
+		}
+	}
+	if err != nil {
+		k.leave(name)
+	}
+	return err
+}
+
+// sysctlIfThere sets what not every kernel has.
+func sysctlIfThere(name, value string) error {
+	err := nsfs.SetSysctl(name, value)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (k *Kernel) removeNamespace(name string) error {
+	if err := k.faulty(); err != nil {
+		return err
+	}
+	k.leave(name)
+	return nsfs.Remove(name)
+}
+
+// openFrom opens a namespace that somebody else made: by name, path or pid.
+func openFrom(from string) (*os.File, error) {
+	if strings.Contains(from, "/") {
+		return nsfs.OpenPath(from)
+	}
+	if pid, err := strconv.Atoi(from); err == nil {
+		return nsfs.OpenPid(pid)
+	}
+	return nsfs.Open(from)
+}
+
+// takenRecord is the further name of lo that says which host of the lab a
+// namespace is taken in as, and from where.
+func takenRecord(lab string, n Namespace) string {
+	return Mark(lab) + ":netns=" + n.Name + "@" + n.From
+}
+
+func (k *Kernel) takeIn(n Namespace) error {
+	ns, err := openFrom(n.From)
+	if err != nil {
+		return err
+	}
+	s, err := k.enter(n.Name, ns, false)
+	if err != nil {
+		return err
+	}
+	s.ref, s.from = refIn(n), n.From
+	err = k.do(s, []rtnl.Request{rtnl.AddAltNames(rtnl.LinkID{Name: "lo"}, takenRecord(k.lab, n))})[0]
+	if err != nil {
+		k.leave(n.Name)
+	}
+	return err
+}
+
+// refIn is the name in nsfs.Dir of a namespace, "" if it has none.
+func refIn(n Namespace) string {
+	if n.From == "" {
+		return n.Name
+	}
+	if strings.Contains(n.From, "/") || isPid(n.From) {
+		return ""
+	}
+	return n.From
+}
+
+func (k *Kernel) giveBack(n Namespace) error {
+	s, err := k.space(n.Name)
+	if err != nil {
+		return err
+	}
+	err = k.do(s, []rtnl.Request{rtnl.DeleteAltNames(rtnl.LinkID{Name: "lo"}, takenRecord(k.lab, n))})[0]
+	if err == nil {
+		k.leave(n.Name)
+	}
+	return err
+}
+
+// hostStep carries out a step that is not netlink's.
+func (k *Kernel) hostStep(step Step) (r result) {
+	s, err := k.space(step.Object().Key().NS)
+	if err != nil {
+		return result{err: err}
+	}
+	if _, ok := step.Object().(Sysctl); ok {
+		return k.sysctlStep(s, step)
+	}
+	if err := k.faulty(); err != nil {
+		return result{err: err}
+	}
+	switch o := step.Object().(type) {
+	case File:
+		r.err = k.fileStep(s, step, o)
+	case Process:
+		if step.Op() == Create {
+			r.err = k.start(s, o)
+		} else {
+			r.err = k.stop(s, o)
+		}
+	}
+	r.touched = r.err == nil
+	return r
+}
+
+// insideOf runs fn in the namespace; in the machine's it is already.
+func (s *space) insideOf(fn func() error) error {
+	if s.name == "" {
+		return fn()
+	}
+	return nsfs.Do(s.ns, fn)
+}
+
+// sysctlRecord begins the further name of lo that remembers what a setting was:
+// vnet:LAB:net.ipv4.ip_forward=0. White space in the value is written +.
+func sysctlRecord(lab, name string) string { return Mark(lab) + ":" + name + "=" }
+
+// sysctlStep remembers what a setting was before the lab set it, and brings that
+// back when the lab no longer sets it, unless another lab does, too.
+func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
+	name := step.Object().Key().Name
+	lo, err := s.conn.Link(rtnl.LinkID{Name: "lo"})
+	if err != nil {
+		return result{err: err}
+	}
+	own, _ := findRecord(lo.AltNames, sysctlRecord(k.lab, name))
+	others := recordOfOthers(lo.AltNames, k.lab, name)
+	id := rtnl.LinkID{Index: lo.Index}
+	switch step.Op() {
+	case Create:
+		if own == "" {
+			was := others
+			if was == "" {
+				if was, err = s.sysctl(name); err != nil {
+					return result{err: err}
+				}
+			}
+			own = sysctlRecord(k.lab, name) + strings.Join(strings.Fields(was), "+")
+			if err := k.do(s, []rtnl.Request{rtnl.AddAltNames(id, own)})[0]; err != nil {
+				return result{err: err}
+			}
+			r.touched = true
+		}
+		r.err = k.setSysctl(s, name, step.Want.(Sysctl).Value)
+	case Change:
+		r.err = k.setSysctl(s, name, step.Want.(Sysctl).Value)
+		r.touched = r.err == nil
+	case Delete:
+		if was := strings.TrimPrefix(own, sysctlRecord(k.lab, name)); own != "" && others == "" {
+			r.err = k.setSysctl(s, name, strings.ReplaceAll(was, "+", " "))
+			r.touched = r.err == nil
+		}
+		if r.err == nil && own != "" {
+			r.err = k.do(s, []rtnl.Request{rtnl.DeleteAltNames(id, own)})[0]
+		}
+	}
+	return r
+}
+
+func findRecord(names []string, prefix string) (name, value string) {
+	for _, n := range names {
+		if v, ok := strings.CutPrefix(n, prefix); ok {
+			return n, v
+		}
+	}
+	return "", ""
+}
+
+// recordOfOthers is what a setting was before another lab set it; "" if none did.
+func recordOfOthers(names []string, lab, name string) string {
+	for _, n := range names {
+		rest, ok := strings.CutPrefix(n, "vnet:")
+		owner, rest, found := strings.Cut(rest, ":")
+		if value, matches := strings.CutPrefix(rest, name+"="); ok && found && matches && owner != lab {
+			return value
+		}
+	}
+	return ""
+}
+
+func (s *space) sysctl(name string) (value string, err error) {
+	err = s.insideOf(func() error {
+		value, err = nsfs.Sysctl(sysctlKey(name))
+		return err
+	})
+	return value, err
+}
+
+func (k *Kernel) setSysctl(s *space, name, value string) error {
+	if err := k.faulty(); err != nil {
+		return err
+	}
+	return s.insideOf(func() error { return nsfs.SetSysctl(sysctlKey(name), value) })
+}
+
+// sysctlKey is the name with slashes between its parts, as package nsfs has it.
+func sysctlKey(name string) string {
+	return strings.Join(Sysctl{Name: name}.path(), "/")
+}
+
+// fileStep writes a file under another name first: half of one is never seen.
+func (k *Kernel) fileStep(s *space, step Step, f File) error {
+	if s.ref == "" {
+		return fmt.Errorf("netns %s has no name, and so no folder in %s", s.name, k.etc)
+	}
+	dir := filepath.Join(k.etc, s.ref)
+	path := filepath.Join(dir, f.Name)
+	if step.Op() == Delete {
+		err := os.Remove(path)
+		os.Remove(dir) // if it is empty, and then its parent
+		os.Remove(k.etc)
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if step.Op() == Create {
+		if b, err := os.ReadFile(path); err == nil && !strings.HasPrefix(string(b), fileMark(k.lab)) {
+			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
+		}
+	}
+	next := filepath.Join(dir, "."+f.Name+".vnet")
+	if err := os.WriteFile(next, []byte(fileMark(k.lab)+f.Content), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
+}

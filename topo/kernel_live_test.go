@@ -1,0 +1,165 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// lackHere are examples that need of the kernel what this one does not have; the
+// run in virtual machines has them.
+var lackHere = map[string]string{
+	"lossy.yaml": "netem",
+	"vlan.yaml":  "vlan",
+}
+
+// example compiles a file of examples/.
+func example(t testing.TB, name string) (lab string, want State) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "examples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compiled(t, string(text))
+}
+
+func compiled(t testing.TB, text string) (lab string, want State) {
+	t.Helper()
+	topology, err := Parse("lab.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, err = Compile(topology); err != nil {
+		t.Fatal(err)
+	}
+	return topology.Name, want
+}
+
+// openKernel works on a lab in a fresh place: what is left of it is taken down
+// after the test.
+func openKernel(t testing.TB, lab string) *Kernel {
+	t.Helper()
+	k, err := OpenKernel(context.Background(), lab, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.etc = "/run/etc-netns"
+	t.Cleanup(func() {
+		k.fault = nil
+		if _, err := k.Down(context.Background(), nil); err != nil {
+			t.Error(err)
+		}
+		k.Close()
+	})
+	return k
+}
+
+// prepare makes what an example takes in.
+func prepare(t testing.TB, name string) {
+	if name != "container.yaml" {
+		return
+	}
+	ip(t, "netns add box")
+	t.Cleanup(func() { ip(t, "netns del box") })
+}
+
+func ip(t testing.TB, args string) string {
+	t.Helper()
+	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ip %s: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// machine is what the real tools say of the machine's namespace, counters and
+// what ages aside.
+func machine(t testing.TB) string {
+	t.Helper()
+	var b strings.Builder
+	for _, cmd := range []string{
+		"ip -j -d link", "ip -j addr", "ip -j route show table all", "ip -j -6 route show table all", "ip -j neigh show nud permanent",
+		"ls /run/netns", "nft list ruleset", "sysctl -a --pattern ^net\\.(ipv4|ipv6)\\.(conf|ip_|ping)", "find /run/etc-netns /etc/netns -type f",
+	} {
+		words := strings.Fields(cmd)
+		out, _ := exec.Command(words[0], words[1:]...).Output()
+		fmt.Fprintf(&b, "## %s\n%s\n", cmd, strings.ReplaceAll(string(out), "},{", "},\n{"))
+	}
+	return b.String()
+}
+
+func examples(t testing.TB) []string {
+	files, err := filepath.Glob("../examples/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no examples", err)
+	}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	return files
+}
+
+// eachExample runs a test on every example that this kernel can have.
+func eachExample(t *testing.T, test func(t *testing.T, k *Kernel, want State)) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	for _, name := range examples(t) {
+		t.Run(name, func(t *testing.T) {
+			if lack, ok := lackHere[name]; ok && !kernelHas(t, lack) {
+				t.Skipf("this kernel has no %s", lack)
+			}
+			if name == "thousand.yaml" && testing.Short() {
+				t.Skip("a thousand hosts take a while: -short")
+			}
+			prepare(t, name)
+			lab, want := example(t, name)
+			test(t, openKernel(t, lab), want)
+		})
+	}
+}
+
+// kernelHas asks the kernel whether it has a type of link, or netem.
+func kernelHas(t testing.TB, what string) bool {
+	if what == "netem" {
+		return exec.Command("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "0").Run() == nil &&
+			exec.Command("tc", "qdisc", "del", "dev", "lo", "root").Run() == nil
+	}
+	return exec.Command("ip", "link", "add", "link", "lo", "name", "probe0", "type", what, "id", "1").Run() == nil &&
+		exec.Command("ip", "link", "del", "probe0").Run() == nil
+}
+
+func TestLaw6_SnapshotAfterUpIsWhatWasCompiled(t *testing.T) {
+	eachExample(t, func(t *testing.T, k *Kernel, want State) {
+		before := machine(t)
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+		have, err := k.Snapshot(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !have.Equal(want) {
+			t.Errorf("-want +got:\n%s", cmp.Diff(want.String(), have.String()))
+		}
+		if again, err := k.Up(t.Context(), want, nil); err != nil || len(again) != 0 {
+			t.Errorf("the second up has something to do: %v\n%s", err, again)
+		}
+		if _, err := k.Down(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := k.Snapshot(nil); err != nil || len(left) != 0 {
+			t.Errorf("after down there is: %v\n%s", err, left)
+		}
+		if diff := cmp.Diff(before, machine(t)); diff != "" {
+			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+		}
+	})
+}

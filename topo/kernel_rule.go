@@ -1,0 +1,140 @@
+//go:build linux
+
+package topo
+
+import (
+	"fmt"
+
+	"github.com/vnet-lab/vnet/nft"
+)
+
+// ruleStage changes the rules of each namespace in one transaction.
+func (k *Kernel) ruleStage(stage []Step, results []result) {
+	var order []string
+	of := map[string][]int{}
+	for i, s := range stage {
+		ns := s.Object().Key().NS
+		if of[ns] == nil {
+			order = append(order, ns)
+		}
+		of[ns] = append(of[ns], i)
+	}
+	inParallel(workers, len(order), func(n int) {
+		places := of[order[n]]
+		at, err := k.changeRules(order[n], stage, places)
+		for _, i := range places {
+			results[i].touched = err == nil
+		}
+		if err != nil {
+			results[at].err = err
+		}
+	})
+}
+
+// changeRules returns, with an error, the place of the step that is at fault.
+func (k *Kernel) changeRules(ns string, stage []Step, places []int) (at int, err error) {
+	var del, add []nft.Rule
+	byText := map[string]int{}
+	for _, i := range places {
+		for _, half := range []struct {
+			o    Object
+			list *[]nft.Rule
+		}{{stage[i].Have, &del}, {stage[i].Want, &add}} {
+			if half.o == nil {
+				continue
+			}
+			r, err := ruleOf(half.o)
+			if err != nil {
+				return i, err
+			}
+			*half.list = append(*half.list, r)
+			byText[r.String()] = i
+		}
+	}
+	s, err := k.space(ns)
+	if err != nil {
+		return places[0], err
+	}
+	conn, err := s.nft()
+	if err == nil {
+		err = k.faulty()
+	}
+	if err == nil {
+		err = conn.Apply(RuleTable(k.lab), del, add)
+	}
+	at = places[0]
+	if e, ok := err.(*nft.Error); ok {
+		if i, ok := byText[e.Object]; ok {
+			at = i
+		}
+	}
+	return at, err
+}
+
+func (s *space) nft() (*nft.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rules == nil {
+		c, err := nft.Dial(s.ns)
+		if err != nil {
+			return nil, err
+		}
+		s.rules = c
+	}
+	return s.rules, nil
+}
+
+// ruleOf is the rule of package nft that an object is.
+func ruleOf(o Object) (nft.Rule, error) {
+	switch o := o.(type) {
+	case Masquerade:
+		return nft.Masquerade{Source: o.Source, Out: o.Out}, nil
+	case SourceNAT:
+		return nft.SourceNAT{Source: o.Source, Out: o.Out, To: o.To}, nil
+	case Isolation:
+		return nft.Isolate{In: o.In, Out: o.Out}, nil
+	case Forward:
+		proto, err := nft.ParseProto(o.Proto)
+		o = o.normal().(Forward)
+		return nft.Forward{Proto: proto, Addr: o.Addr, In: o.In, Ports: nft.Ports{First: o.First, Last: o.Last}, To: o.To, ToPort: o.ToPort}, err
+	}
+	return nil, fmt.Errorf("%T is not a rule", o)
+}
+
+// objectOf is the object that a rule of package nft is.
+func objectOf(ns string, r nft.Rule) Object {
+	switch r := r.(type) {
+	case nft.Masquerade:
+		return Masquerade{NS: ns, Source: r.Source, Out: r.Out}
+	case nft.SourceNAT:
+		return SourceNAT{NS: ns, Source: r.Source, Out: r.Out, To: r.To}
+	case nft.Isolate:
+		return Isolation{NS: ns, In: r.In, Out: r.Out}
+	case nft.Forward:
+		return Forward{NS: ns, Proto: r.Proto.String(), Addr: r.Addr, In: r.In, First: r.Ports.First, Last: r.Ports.Last, To: r.To, ToPort: r.ToPort}
+	}
+	return nil
+}
+
+// NFTScript is a [RuleScript]: it prints what nft(8) has to do.
+func NFTScript(table string, have, want []Object) (string, error) {
+	rules := func(objects []Object) (list []nft.Rule, err error) {
+		for _, o := range objects {
+			r, err := ruleOf(o)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, r)
+		}
+		return list, nil
+	}
+	h, err := rules(have)
+	if err != nil {
+		return "", err
+	}
+	w, err := rules(want)
+	if err != nil {
+		return "", err
+	}
+	return nft.Script(table, h, w), nil
+}

@@ -1,0 +1,196 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// Plan is what to do so that the lab becomes what is wanted; nothing, for nil,
+// which takes it down.
+func (k *Kernel) Plan(want State) (Plan, error) {
+	have, err := k.Snapshot(want)
+	if err != nil {
+		return nil, err
+	}
+	return Diff(have, want), nil
+}
+
+// A DriftError says that a lab is not what it should be after all was done.
+type DriftError struct {
+	Plan Plan // what is still to be done
+}
+
+// Error lists what differs.
+func (e *DriftError) Error() string {
+	return "the kernel has not what it was asked for:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
+}
+
+// Up makes the lab what is wanted, whole or not at all, and looks whether it is;
+// it waits until links have carrier. It returns what it did, nothing if there was
+// nothing to do. around, if it is not nil, stands between the plan and the
+// kernel: it shows progress, or asks first.
+func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (Plan, error) {
+	plan, err := k.Plan(want)
+	if err != nil || len(plan) == 0 {
+		return nil, err
+	}
+	do := Do(k.Do)
+	if around != nil {
+		do = around(plan, do)
+	}
+	if err := Apply(ctx, plan, do); err != nil {
+		return nil, err
+	}
+	left, err := k.Plan(want)
+	if err == nil && len(left) > 0 {
+		err = &DriftError{left}
+	}
+	if err == nil {
+		err = k.waitForCarrier(ctx)
+	}
+	return plan, err
+}
+
+// Down takes away all that carries the lab's mark, as far as that is possible,
+// and returns what it did. All errors come together.
+func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, error) {
+	plan, err := k.Plan(nil)
+	if err != nil || len(plan) == 0 {
+		return nil, err
+	}
+	do := Do(k.Do)
+	if around != nil {
+		do = around(plan, do)
+	}
+	if err := ApplyAnyway(ctx, plan, do); err != nil {
+		return plan, err
+	}
+	left, err := k.Plan(nil)
+	if err == nil && len(left) > 0 {
+		err = &DriftError{left}
+	}
+	return plan, err
+}
+
+// waitForCarrier waits for the links that had none when they were read last,
+// although both they and their peers are up.
+func (k *Kernel) waitForCarrier(ctx context.Context) error {
+	for _, w := range k.unready {
+		if err := w.wait(ctx); err != nil {
+			return err
+		}
+	}
+	k.unready = nil
+	return nil
+}
+
+func (w waiting) wait(ctx context.Context) error {
+	events, err := rtnl.Watch(w.space.ns, rtnl.GroupLink)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	for {
+		l, err := w.space.conn.Link(rtnl.LinkID{Index: w.index})
+		if err != nil || l.Flags&unix.IFF_LOWER_UP != 0 {
+			return err
+		}
+		if _, err := events.Next(ctx); err != nil {
+			return fmt.Errorf("wait for %slink %s to have carrier: %w", in(w.space.name), l.Name, err)
+		}
+	}
+}
+
+// Labs lists the labs of which there is something on the machine, by the marks in
+// its namespace and in those with a name.
+func Labs() ([]string, error) {
+	here, err := nsfs.Current()
+	if err != nil {
+		return nil, err
+	}
+	defer here.Close()
+	labs := map[string]bool{}
+	conn, err := rtnl.Dial(here)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := marksIn(conn, labs); err != nil {
+		return nil, err
+	}
+	if err := tablesIn(labs); err != nil {
+		return nil, err
+	}
+	entries, err := nsfs.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if err := marksOf(e.Name, labs); err != nil {
+			return nil, err
+		}
+	}
+	var names []string
+	for name := range labs {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, compareNames)
+	return names, nil
+}
+
+// marksOf looks into a named namespace, if there is one behind the name.
+func marksOf(name string, labs map[string]bool) error {
+	ns, err := nsfs.Open(name)
+	if err != nil {
+		return nil // gone, stale, or none of ours to look at
+	}
+	defer ns.Close()
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return marksIn(conn, labs)
+}
+
+func marksIn(conn *rtnl.Conn, labs map[string]bool) error {
+	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
+	for _, l := range links {
+		for _, text := range append(l.AltNames, l.Alias) {
+			if mark, ok := strings.CutPrefix(text, Mark("")); ok {
+				lab, _, _ := strings.Cut(mark, ":")
+				labs[lab] = true
+			}
+		}
+	}
+	return err
+}
+
+func tablesIn(labs map[string]bool) error {
+	conn, err := nft.Dial(nil)
+	if err != nil {
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nil
+		}
+		return err
+	}
+	defer conn.Close()
+	tables, err := conn.Tables()
+	for _, t := range tables {
+		if lab, ok := strings.CutPrefix(t, RuleTable("")); ok {
+			labs[lab] = true
+		}
+	}
+	return err
+}

@@ -1,0 +1,398 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// Snapshot reads what the lab has in the kernel: what carries its mark. want, which
+// may be nil, tells which settings are looked at that the lab did not have to
+// change: they count as there if they are as wanted.
+func (k *Kernel) Snapshot(want State) (State, error) {
+	if err := k.discover(); err != nil {
+		return nil, err
+	}
+	views := make([]*spaceView, 0, len(k.spaces))
+	for _, s := range k.spaces {
+		views = append(views, &spaceView{space: s, wanted: map[string]string{}})
+	}
+	for _, o := range want {
+		if s, ok := o.(Sysctl); ok {
+			for _, v := range views {
+				if v.space.name == s.NS {
+					v.wanted[s.Name] = s.Value
+				}
+			}
+		}
+	}
+	errs := make([]error, len(views))
+	inParallel(workers, len(views), func(i int) { errs[i] = k.read(views[i]) })
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	r := &reading{lab: k.lab, views: views, state: State{}, texts: map[string]string{}}
+	r.links()
+	for _, v := range views {
+		r.view(v)
+	}
+	k.unready = r.unready
+	return r.state, k.readPrograms(r)
+}
+
+// discover enters the lab's namespaces: its own by their names, those taken in
+// wherever a name or a process leads to one.
+func (k *Kernel) discover() error {
+	found := map[string]bool{"": true}
+	seen := map[nsfs.ID]bool{k.spaces[""].id: true}
+	entries, err := nsfs.List()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Stale || e.ID == (nsfs.ID{}) || seen[e.ID] {
+			continue
+		}
+		seen[e.ID] = true
+		if err := k.visit(e.Name, filepath.Join(nsfs.Dir, e.Name), e.ID, found); err != nil {
+			return err
+		}
+	}
+	pids, err := os.ReadDir("/proc")
+	if err != nil {
+		return err
+	}
+	for _, p := range pids {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
+			continue
+		}
+		id, err := processNS(pid)
+		if err != nil || seen[id] {
+			continue
+		}
+		seen[id] = true
+		if err := k.visit("", filepath.Join("/proc", p.Name(), "ns/net"), id, found); err != nil {
+			return err
+		}
+	}
+	for name := range k.spaces {
+		if !found[name] {
+			k.leave(name)
+		}
+	}
+	k.forgetOrphans()
+	return nil
+}
+
+// visit looks whether a namespace is the lab's. One that is gone meanwhile, or that
+// may not be entered, is not.
+func (k *Kernel) visit(name, path string, id nsfs.ID, found map[string]bool) error {
+	for lab, s := range k.spaces {
+		if s.id == id {
+			found[lab] = true
+			return nil
+		}
+	}
+	ns, err := nsfs.OpenPath(path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, nsfs.ErrNotNamespace) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		ns.Close()
+		if errors.Is(err, fs.ErrPermission) {
+			return nil
+		}
+		return err
+	}
+	lo, err := conn.Link(rtnl.LinkID{Index: 1})
+	conn.Close()
+	_, taken := findRecord(lo.AltNames, Mark(k.lab)+":netns=")
+	host, from, isTaken := strings.Cut(taken, "@")
+	own := name != "" && lo.Alias == Mark(k.lab)
+	if err != nil || !own && !isTaken {
+		ns.Close()
+		return err
+	}
+	if own {
+		host = name
+	}
+	s, err := k.enter(host, ns, own)
+	if err != nil {
+		return err
+	}
+	if !own {
+		s.from, s.ref = from, name
+	}
+	found[host] = true
+	return nil
+}
+
+// A spaceView is what a namespace has.
+type spaceView struct {
+	space  *space
+	wanted map[string]string // settings to look at, and what they should be
+	links  []rtnl.Link
+	names  map[uint32]string // of links by index
+	ours   map[uint32]bool   // the lab's links
+	addrs  []rtnl.Addr
+	routes []rtnl.Route
+	neighs []rtnl.Neigh
+	rules  []nft.Counted
+	values map[string]string // of settings
+	files  map[string]string
+}
+
+// read reads a namespace.
+func (k *Kernel) read(v *spaceView) (err error) {
+	c := v.space.conn
+	if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
+		return err
+	}
+	v.meetLinks()
+	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
+		return err
+	}
+	v.routes, err = c.Routes(rtnl.RouteFilter{AllTables: true, Protocol: RouteProtocol})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
+		return err
+	}
+	rules, err := v.space.nft()
+	if err != nil {
+		return err
+	}
+	if v.rules, err = rules.Read(RuleTable(k.lab)); err != nil {
+		return err
+	}
+	if err := k.readSettings(v); err != nil {
+		return err
+	}
+	return k.readFiles(v)
+}
+
+// meetLinks remembers the links' names and indexes afresh.
+func (v *spaceView) meetLinks() {
+	v.names, v.ours = make(map[uint32]string, len(v.links)), map[uint32]bool{}
+	v.space.mu.Lock()
+	defer v.space.mu.Unlock()
+	clear(v.space.index)
+	v.space.next = 0
+	for _, l := range v.links {
+		v.names[l.Index] = l.Name
+		v.space.index[l.Name] = l.Index
+		v.space.next = max(v.space.next, l.Index)
+	}
+}
+
+// lo is the namespace's loopback link, which holds what is remembered.
+func (v *spaceView) lo() rtnl.Link {
+	for _, l := range v.links {
+		if l.Name == "lo" {
+			return l
+		}
+	}
+	return rtnl.Link{}
+}
+
+// readSettings reads the settings that the lab changed, and those wanted.
+func (k *Kernel) readSettings(v *spaceView) error {
+	names := map[string]bool{} // whether the lab's, or another's
+	lo := v.lo()
+	for _, alt := range lo.AltNames {
+		if rest, ok := strings.CutPrefix(alt, Mark(k.lab)+":net."); ok {
+			name, _, _ := strings.Cut(rest, "=")
+			names["net."+name] = true
+		}
+	}
+	for name := range v.wanted {
+		if !names[name] {
+			names[name] = false
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	v.values = make(map[string]string, len(names))
+	return v.space.insideOf(func() error {
+		for name, changed := range names {
+			value, err := nsfs.Sysctl(sysctlKey(name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // a link's, that is not there yet, or no longer
+			}
+			if err != nil {
+				return err
+			}
+			value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
+			if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
+				v.values[name] = value
+			}
+		}
+		return nil
+	})
+}
+
+// readFiles reads the files for /etc that have the lab's mark.
+func (k *Kernel) readFiles(v *spaceView) error {
+	if v.space.ref == "" {
+		return nil
+	}
+	dir := filepath.Join(k.etc, v.space.ref)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.files = map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return err
+		}
+		if text, ok := strings.CutPrefix(string(b), fileMark(k.lab)); ok && !strings.HasPrefix(e.Name(), ".") {
+			v.files[e.Name()] = text
+		}
+	}
+	return nil
+}
+
+func (k *Kernel) readPrograms(r *reading) error {
+	procs, err := k.processes()
+	if err != nil {
+		return err
+	}
+	for _, p := range procs {
+		for _, v := range r.views {
+			if v.space.id == p.ns {
+				r.state.put(Process{NS: v.space.name, Command: p.command})
+			}
+		}
+	}
+	return nil
+}
+
+// A reading makes a state of views.
+type reading struct {
+	lab     string
+	views   []*spaceView
+	state   State
+	texts   map[string]string // files' texts, of which many are the same
+	unready []waiting
+}
+
+// waiting is a link that is up and has no carrier yet, although it could.
+type waiting struct {
+	space *space
+	index uint32
+}
+
+// view puts in what stands on the links.
+func (r *reading) view(v *spaceView) {
+	ns := v.space.name
+	switch {
+	case v.space.own:
+		r.state.put(Namespace{Name: ns})
+	case ns != "":
+		r.state.put(Namespace{Name: ns, From: v.space.from})
+	}
+	for _, l := range v.links {
+		if l.Up() && (v.ours[l.Index] || v.space.own && l.Name == "lo") {
+			r.state.put(Up{ns, l.Name})
+		}
+		r.port(v, l)
+	}
+	for _, a := range v.addrs {
+		if v.ours[a.Link] && given(a) {
+			r.state.put(Address{ns, v.names[a.Link], a.Prefix})
+		}
+	}
+	for _, n := range v.neighs {
+		if v.ours[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(MAC{}) {
+			r.state.put(Neigh{ns, v.names[n.Link], n.Addr, MAC([]byte(n.LLAddr))})
+		}
+	}
+	for _, route := range v.routes {
+		r.route(v, route)
+	}
+	for _, rule := range v.rules {
+		if o := objectOf(ns, rule.Rule); o != nil {
+			r.state.put(o)
+		}
+	}
+	for name, value := range v.values {
+		r.state.put(Sysctl{ns, name, value})
+	}
+	for name, text := range v.files {
+		if _, ok := r.texts[text]; !ok {
+			r.texts[text] = text
+		}
+		r.state.put(File{ns, name, r.texts[text]})
+	}
+}
+
+// given tells whether somebody gave the link the address: the kernel makes
+// link-local ones itself, and routers advertise others.
+func given(a rtnl.Addr) bool {
+	if a.Flags&unix.IFA_F_PERMANENT == 0 || a.Anycast {
+		return false
+	}
+	return !a.Prefix.Addr().Is6() || !a.Prefix.Addr().IsLinkLocalUnicast() || a.Flags&unix.IFA_F_NODAD != 0
+}
+
+func (r *reading) port(v *spaceView, l rtnl.Link) {
+	if _, was := findRecord(l.AltNames, portRecord(r.lab)); was != "" && l.Master != 0 {
+		r.state.put(Port{v.space.name, l.Name, v.names[l.Master]})
+	}
+}
+
+func (r *reading) route(v *spaceView, in rtnl.Route) {
+	if in.Protocol != RouteProtocol {
+		return
+	}
+	out := Route{NS: v.space.name, Dst: in.Dst, Src: in.PrefSrc, Table: in.Table, Metric: in.Metric, MTU: int(in.Metrics.Values[unix.RTAX_MTU])}
+	for name, number := range routeNumbers {
+		if number == in.Type {
+			out.Type = name
+		}
+	}
+	if in.Type == unix.RTN_UNICAST {
+		hops := in.Hops
+		if len(hops) == 0 {
+			hops = []rtnl.Hop{{Gateway: in.Gateway, Link: in.Link, Flags: uint8(in.Flags)}}
+		}
+		out.Type, out.Hops = "", JoinHops(v.hops(hops)...)
+	}
+	out = out.normal().(Route)
+	if record, needed := routeRecord(r.lab, v.space, out); needed {
+		if name, _ := findRecord(v.lo().AltNames, record); name != record {
+			return
+		}
+	}
+	r.state.put(out)
+}
+
+func (v *spaceView) hops(in []rtnl.Hop) (hops []Hop) {
+	for _, h := range in {
+		hops = append(hops, Hop{Via: h.Gateway, Device: v.names[h.Link], Weight: h.Weight, Onlink: h.Flags&unix.RTNH_F_ONLINK != 0})
+	}
+	return hops
+}
