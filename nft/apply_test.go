@@ -1,0 +1,169 @@
+//go:build linux
+
+package nft_test
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// TestRefusals: nothing is changed, and the error names the rule at fault.
+func TestRefusals(t *testing.T) {
+	c := dial(t)
+	red, blue := addr("192.168.15.2"), addr("192.168.15.3")
+	have := []nft.Rule{
+		nft.Masquerade{Source: prefix("10.0.0.0/8")},
+		nft.SourceNAT{Source: prefix("10.1.0.0/16"), To: addr("198.51.100.7")},
+		nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red, ToPort: 8080},
+		nft.Forward{Proto: nft.UDP, Ports: nft.Ports{First: 20000, Last: 29999}, To: red, ToPort: 20000},
+		nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 100, Last: 109}, To: red, ToPort: 200},
+	}
+	mustApply(t, c, nil, have)
+	good := nft.Forward{Proto: nft.TCP, Ports: nft.Port(1), To: red, ToPort: 1}
+	for _, tt := range []struct {
+		del, add []nft.Rule
+		is       error
+		want     string
+	}{
+		{del: []nft.Rule{good}, is: fs.ErrNotExist,
+			want: "delete tcp dport 1 dnat ip to 192.168.15.2:1: there is no such rule"},
+		{del: []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: blue, ToPort: 8080}}, is: fs.ErrNotExist,
+			want: "delete tcp dport 80 dnat ip to 192.168.15.3:8080: there is no such rule"},
+		{del: []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(104), To: red, ToPort: 204}}, is: fs.ErrNotExist,
+			want: "delete tcp dport 104 dnat ip to 192.168.15.2:204: there is no such rule"},
+		{add: []nft.Rule{good, nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: blue, ToPort: 8080}}, is: fs.ErrExist,
+			want: "add tcp dport 80 dnat ip to 192.168.15.3:8080: there is already tcp dport 80 dnat ip to 192.168.15.2:8080"},
+		{add: []nft.Rule{good, nft.Forward{Proto: nft.UDP, Ports: nft.Ports{First: 29999, Last: 30000}, To: red, ToPort: 29999}}, is: fs.ErrExist,
+			want: "add udp dport 29999-30000 dnat ip to 192.168.15.2: there is already udp dport 20000-29999 dnat ip to 192.168.15.2"},
+		{add: []nft.Rule{good, nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 109, Last: 110}, To: red, ToPort: 1}}, is: fs.ErrExist,
+			want: "add tcp dport 109-110 dnat ip to 192.168.15.2:1-2: there is already tcp dport 100-109 dnat ip to 192.168.15.2:200-209"},
+		{add: []nft.Rule{good, nft.Masquerade{Source: prefix("10.2.0.0/16")}}, is: fs.ErrExist,
+			want: "add ip saddr 10.2.0.0/16 masquerade: there is already ip saddr 10.0.0.0/8 masquerade"},
+		{add: []nft.Rule{nft.Masquerade{Source: prefix("10.3.0.0/16"), Out: "eth0"}, nft.Masquerade{Source: prefix("10.3.1.0/24"), Out: "eth0"}}, is: fs.ErrExist,
+			want: `add ip saddr 10.3.1.0/24 oifname "eth0" masquerade: there is already ip saddr 10.3.0.0/16 oifname "eth0" masquerade`},
+	} {
+		err := c.Apply("vnet", tt.del, tt.add)
+		if err == nil || err.Error() != tt.want || !errors.Is(err, tt.is) {
+			t.Errorf("error %v\nwant  %s", err, tt.want)
+		}
+		sameRules(t, c, have)
+	}
+	mustApply(t, c, have, nil)
+	mustBeGone(t, c)
+}
+
+// TestReplace: what is taken away may be put back otherwise, in one transaction.
+func TestReplace(t *testing.T) {
+	c := dial(t)
+	old := nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 100, Last: 109}, To: addr("192.168.15.2"), ToPort: 200}
+	kept := nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: addr("192.168.15.2"), ToPort: 80}
+	new := nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 105, Last: 120}, To: addr("192.168.15.3"), ToPort: 105}
+	mustApply(t, c, nil, []nft.Rule{old, kept})
+	mustApply(t, c, []nft.Rule{old}, []nft.Rule{new})
+	sameRules(t, c, []nft.Rule{new, kept})
+	mustApply(t, c, []nft.Rule{new, kept}, nil)
+	mustBeGone(t, c)
+}
+
+// TestOtherTables: they are seen, and never touched.
+func TestOtherTables(t *testing.T) {
+	needNFT(t)
+	c := dial(t)
+	foreign := `table ip filter {
+	chain FORWARD {
+		type filter hook forward priority filter; policy drop;
+	}
+
+	chain INPUT {
+		type filter hook input priority filter; policy drop;
+	}
+}
+table inet firewall {
+	chain forward {
+		type filter hook forward priority filter + 10; policy drop;
+		ct state established,related accept
+	}
+
+	chain accepting {
+		type filter hook forward priority filter; policy accept;
+	}
+}
+`
+	runNFT(t, foreign, "-f", "-")
+	mustApply(t, c, nil, allRules())
+	drops, err := c.ForwardDrops()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []nft.Chain{{Family: "inet", Table: "firewall", Name: "forward"}, {Family: "ip", Table: "filter", Name: "FORWARD"}}
+	slices.SortFunc(drops, func(a, b nft.Chain) int { return len(a.Family) - len(b.Family) })
+	slices.Reverse(drops)
+	if diff := cmp.Diff(want, drops); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := drops[1].String(); got != "chain ip filter FORWARD" {
+		t.Error(got)
+	}
+	if err := c.DeleteTable("vnet"); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(foreign, runNFT(t, "", "list", "ruleset")); diff != "" {
+		t.Errorf("-before +after:\n%s", diff)
+	}
+	runNFT(t, "flush ruleset\n", "-f", "-")
+}
+
+// TestCounters: each rule counts the connections that went by it.
+func TestCounters(t *testing.T) {
+	w := newWorld(t)
+	w.serve(w.red, "red", "tcp", ":80")
+	w.serve(w.outside, "outside", "tcp", ":80")
+	forward := nft.Forward{Proto: nft.TCP, Ports: nft.Port(8080), To: addr("192.168.15.2"), ToPort: 80}
+	masquerade := nft.Masquerade{Source: prefix("192.168.15.0/24")}
+	w.apply(nil, []nft.Rule{forward, masquerade, nft.Masquerade{Source: prefix("fd00:15::/64")}})
+	for range 3 {
+		w.hears(w.outside, "tcp", "10.9.0.1:8080", patience)
+	}
+	w.hears(w.red, "tcp", "10.9.0.2:80", patience)
+	got, err := w.nft.Read("vnet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets := map[nft.Rule]uint64{}
+	for _, r := range got {
+		packets[r.Rule] = r.Packets
+		if (r.Packets == 0) != (r.Bytes == 0) {
+			t.Errorf("%s: %d packets have %d bytes", r, r.Packets, r.Bytes)
+		}
+	}
+	if packets[forward] != 3 || packets[masquerade] != 1 || len(packets) != 3 {
+		t.Errorf("counted %v", packets)
+	}
+}
+
+// TestDial: a socket stays in the namespace it was opened in.
+func TestDial(t *testing.T) {
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := nft.Dial(ns)
+	ns.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	mustApply(t, c, nil, allRules())
+	mustBeGone(t, dial(t)) // nothing is here
+	rules, err := c.Read("vnet")
+	if err != nil || len(rules) != len(allRules()) {
+		t.Errorf("%d rules, %v", len(rules), err)
+	}
+}
