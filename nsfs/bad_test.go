@@ -38,7 +38,7 @@ func TestEvilNames(t *testing.T) {
 		_, openErr := nsfs.Open(tt.name)
 		for what, err := range map[string]error{
 			"Add": nsfs.Add(tt.name), "Attach": nsfs.Attach(ns, tt.name), "Remove": nsfs.Remove(tt.name),
-			"Open": openErr, "Run": nsfs.Run(tt.name, exec.Command("true")),
+			"Open": openErr, "Run": nsfs.Run(tt.name, command("pid")),
 		} {
 			if !errors.Is(err, nsfs.ErrName) || err.Error() != tt.want {
 				t.Errorf("%s(%.40q): %v", what, tt.name, err)
@@ -51,9 +51,20 @@ func TestEvilNames(t *testing.T) {
 			t.Errorf("Add(%q): %v", name, err)
 		}
 	}
-	ip(t, "netns add -n")
-	if !names(t)["-n"] {
-		t.Error("a name with a dash is not listed")
+	dashed := filepath.Join(nsfs.Dir, "-n")
+	if err := os.WriteFile(dashed, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(ns.Name(), dashed, "none", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	again, err := nsfs.Open("-n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if !names(t)["-n"] || identity(t, again) != identity(t, ns) {
+		t.Error("a name with a dash is not listed, or another namespace")
 	}
 	if err := nsfs.Remove("-n"); err != nil {
 		t.Error(err)
@@ -234,7 +245,7 @@ func stranger(t *testing.T) {
 	}
 	defer ns.Close()
 	for what, err := range map[string]error{
-		"add": add, "remove": nsfs.Remove("red"), "run": nsfs.Run("red", exec.Command("true")),
+		"add": add, "remove": nsfs.Remove("red"), "run": nsfs.Run("red", command("pid")),
 		"do": nsfs.Do(ns, func() error { return nil }),
 	} {
 		if !errors.Is(err, fs.ErrPermission) {

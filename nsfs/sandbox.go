@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 
@@ -18,7 +19,7 @@ const sandboxed = "VNET_SANDBOX"
 // Sandbox runs the program again, with the same arguments, in a network and a
 // mount namespace of its own, and there calls run. It returns run's result, or 1
 // if no sandbox can be made, having said why on standard error. Inside, the
-// caller is root over its own network, /run is empty, and nothing it does to
+// caller is root over its own network, /run and /etc/netns are empty, and nothing it does to
 // links, mounts or nftables reaches the machine; all of it ends with the
 // process. Who is not root gets a user namespace too: see user_namespaces(7).
 //
@@ -70,8 +71,8 @@ func reexec() int {
 	return 1
 }
 
-// furnish gives the fresh mount namespace what a machine has: an empty /run, and
-// a /sys that shows the new network, where that is allowed.
+// furnish gives the fresh mount namespace what a machine has: an empty /run, an
+// empty /etc/netns, and a /sys that shows the new network, where that is allowed.
 func furnish() error {
 	if err := unix.Mount("", "/", "none", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return &fs.PathError{Op: "make private mount", Path: "/", Err: err}
@@ -79,5 +80,38 @@ func furnish() error {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"); err != nil {
 		return &fs.PathError{Op: "mount tmpfs", Path: "/run", Err: err}
 	}
+	if err := furnishEtc(); err != nil {
+		return err
+	}
 	return remountSys("sandbox")
+}
+
+// furnishEtc makes an /etc/netns of the sandbox's own. Where the machine has none,
+// only root could make the folder: then /etc becomes one of the sandbox's own, too,
+// whose entries point to the machine's.
+func furnishEtc() error {
+	err := unix.Mount("tmpfs", etcDir, "tmpfs", 0, "mode=0755")
+	if err != unix.ENOENT {
+		return os.NewSyscallError("mount tmpfs on "+etcDir, err)
+	}
+	const machines = "/run/machine/etc"
+	if err := os.MkdirAll(machines, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir("/etc")
+	if err != nil {
+		return err
+	}
+	if err := unix.Mount("/etc", machines, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return &fs.PathError{Op: "bind /etc on", Path: machines, Err: err}
+	}
+	if err := unix.Mount("tmpfs", "/etc", "tmpfs", 0, "mode=0755"); err != nil {
+		return &fs.PathError{Op: "mount tmpfs", Path: "/etc", Err: err}
+	}
+	for _, e := range entries {
+		if err := os.Symlink(filepath.Join(machines, e.Name()), filepath.Join("/etc", e.Name())); err != nil {
+			return err
+		}
+	}
+	return os.Mkdir(etcDir, 0o755)
 }
