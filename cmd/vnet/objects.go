@@ -27,7 +27,7 @@ type object struct {
 // one that a word abbreviates is meant.
 func objects() []object {
 	return []object{
-		addrObject(), routeObject(), linkObject(), netnsObject(), natObject(),
+		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(), natObject(),
 	}
 }
 

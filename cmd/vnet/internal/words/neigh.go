@@ -1,0 +1,283 @@
+package words
+
+import (
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// neighVerbs are in the order in which ip(8) tries them.
+var neighVerbs = []string{"add", "change", "chg", "replace", "delete", "get", "show", "lst", "list", "flush", "help"}
+
+// NeighVerbs are what can be done with neighbours.
+func NeighVerbs() []string {
+	return []string{"show", "add", "replace", "change", "del", "get", "flush", "help"}
+}
+
+// NeighVerb takes the first word behind "neigh"; "" at the end is show.
+func (w *Words) NeighVerb() string {
+	if !w.More() {
+		return "show"
+	}
+	word := w.Next()
+	at := slices.IndexFunc(neighVerbs, func(v string) bool { return Short(word, v) })
+	if at < 0 {
+		if w.Err == nil {
+			w.Err = Unknown("neighbour command", word, NeighVerbs())
+		}
+		return ""
+	}
+	switch neighVerbs[at] {
+	case "list", "lst":
+		return "show"
+	case "chg":
+		return "change"
+	}
+	return neighVerbs[at]
+}
+
+// A NeighChange is a neighbour to be added, changed, deleted or looked up, on a
+// link that is still a name.
+type NeighChange struct {
+	Neigh rtnl.Neigh
+	Dev   string
+	Help  bool
+}
+
+// neighStates are ip(8)'s words for NUD_ states; those with short can be
+// abbreviated.
+var neighStates = []struct {
+	name  string
+	short bool
+	state uint16
+}{
+	{"permanent", true, unix.NUD_PERMANENT}, {"reachable", true, unix.NUD_REACHABLE}, {"noarp", false, unix.NUD_NOARP},
+	{"none", false, 0}, {"stale", false, unix.NUD_STALE}, {"incomplete", false, unix.NUD_INCOMPLETE},
+	{"delay", false, unix.NUD_DELAY}, {"probe", false, unix.NUD_PROBE}, {"failed", true, unix.NUD_FAILED},
+}
+
+func neighState(word string) (uint16, bool) {
+	for _, s := range neighStates {
+		if word == s.name || s.short && Short(word, s.name) {
+			return s.state, true
+		}
+	}
+	n, ok := Number(word, 0xff)
+	return uint16(n), ok && bits.OnesCount64(n) <= 1
+}
+
+func (w *Words) failState(word string) {
+	var all []string
+	for _, s := range neighStates {
+		all = append(all, s.name)
+	}
+	if w.Err == nil {
+		w.Err = Unknown("state", word, all)
+	}
+}
+
+// NeighChange reads what follows neigh add, change, replace, delete or get.
+func (w *Words) NeighChange(family int) NeighChange {
+	var c NeighChange
+	state := uint16(unix.NUD_PERMANENT)
+	for w.More() && !c.Help {
+		switch word := w.Next(); {
+		case Short(word, "lladdr"):
+			c.readLLAddr(w, w.Value(word))
+		case word == "nud":
+			value := w.Value(word)
+			found, ok := neighState(value)
+			if !ok {
+				w.failState(value)
+			}
+			state = found
+		case Short(word, "proxy"):
+			c.readAddr(w, w.Value(word), family)
+			c.Neigh.Flags |= unix.NTF_PROXY
+		case word == "router":
+			c.Neigh.Flags |= unix.NTF_ROUTER
+		case Short(word, "managed"):
+			c.Neigh.FlagsExt |= 1 // NTF_EXT_MANAGED
+		case word == "use":
+			c.Neigh.Flags |= unix.NTF_USE
+		case word == "extern_learn":
+			c.Neigh.Flags |= unix.NTF_EXT_LEARNED
+		case word == "dev":
+			c.Dev = w.Value(word)
+		case Short(word, "protocol"):
+			c.readProtocol(w, w.Value(word))
+		case word == "to":
+			c.readAddr(w, w.Value(word), family)
+		case Short(word, "help"):
+			c.Help = true
+		default:
+			c.readAddr(w, word, family)
+		}
+	}
+	if w.Err == nil && !c.Help && (c.Dev == "" || !c.Neigh.Addr.IsValid()) {
+		w.FailHint("vnet neigh add ADDRESS lladdr LLADDR dev LINK", "an address and a link (dev) are needed")
+	}
+	if c.Neigh.State = state; c.Neigh.Proxy() {
+		c.Neigh.State = 0
+	}
+	return c
+}
+
+func (c *NeighChange) readLLAddr(w *Words, word string) {
+	if w.Err != nil || word == "null" {
+		return
+	}
+	a, err := rtnl.ParseLLAddr(word)
+	if err != nil {
+		w.Err = &Error{Text: err.Error(), Status: 1}
+	}
+	c.Neigh.LLAddr = a
+}
+
+func (c *NeighChange) readAddr(w *Words, word string, family int) {
+	if w.Err != nil {
+		return
+	}
+	if c.Neigh.Addr.IsValid() {
+		w.Fail(`either "to" is duplicate, or %q is a garbage`, word)
+		return
+	}
+	a, ok := ParseAddr(word, family)
+	if !ok {
+		w.failAddr(family, "address", word)
+	}
+	c.Neigh.Addr = a
+}
+
+func (c *NeighChange) readProtocol(w *Words, word string) {
+	n, ok := names.RouteProtocols.Number(word)
+	if !ok {
+		w.Fail("protocol %q is unknown", word)
+	}
+	c.Neigh.Protocol = uint8(n)
+}
+
+// A NeighSelection is which neighbours to show or to flush.
+type NeighSelection struct {
+	Family int
+	// Dev is a link, Master what links are ports of, by name; "" is any.
+	Dev, Master string
+	VRF         bool
+	NoMaster    bool
+	// To is a prefix that they are in; zero is any.
+	To netip.Prefix
+	// States is a mask of NUD_ states; None wants those without one too.
+	States uint16
+	None   bool
+	// Unused wants those that nothing refers to.
+	Unused bool
+	// Proxy is about whom this machine answers for.
+	Proxy bool
+	// Protocol is who made them, if HasProtocol.
+	Protocol    uint8
+	HasProtocol bool
+	Help        bool
+}
+
+// NeighSelection reads what follows neigh show or flush.
+func (w *Words) NeighSelection(family int, flush bool) NeighSelection {
+	s := NeighSelection{Family: family, States: 0xff &^ unix.NUD_NOARP}
+	if flush {
+		s.States = 0xff &^ (unix.NUD_PERMANENT | unix.NUD_NOARP)
+		s.None = true
+	}
+	given := false
+	for w.More() && !s.Help {
+		switch word := w.Next(); {
+		case word == "dev":
+			if s.Dev != "" {
+				w.Fail(`"dev" is given twice`)
+			}
+			s.Dev = w.Value(word)
+		case word == "master":
+			s.Master, s.VRF = w.Value(word), false
+		case word == "vrf":
+			s.Master, s.VRF = w.Value(word), true
+		case word == "nomaster":
+			s.NoMaster = true
+		case word == "unused":
+			s.Unused = true
+		case word == "nud":
+			if !given {
+				s.States, s.None, given = 0, false, true
+			}
+			s.readState(w, w.Value(word), flush)
+		case word == "proxy":
+			s.Proxy = true
+		case Short(word, "protocol"):
+			value := w.Value(word)
+			n, ok := names.RouteProtocols.Number(value)
+			if !ok && value != "all" {
+				w.Fail("protocol %q is unknown", value)
+			}
+			s.Protocol, s.HasProtocol = uint8(n), value != "all"
+		case word == "to":
+			s.readTo(w, w.Value(word))
+		case Short(word, "help"):
+			s.Help = true
+		default:
+			s.readTo(w, word)
+		}
+	}
+	if flush {
+		s.States &^= unix.NUD_FAILED
+	}
+	return s
+}
+
+func (s *NeighSelection) readState(w *Words, word string, flush bool) {
+	state, ok := neighState(word)
+	switch {
+	case word == "all":
+		s.States, s.None = 0xff, true
+		if flush {
+			s.States &^= unix.NUD_NOARP
+		}
+	case !ok:
+		w.failState(word)
+	case state == 0:
+		s.None = true
+	default:
+		s.States |= state
+	}
+}
+
+func (s *NeighSelection) readTo(w *Words, word string) {
+	if w.Err != nil {
+		return
+	}
+	p, ok := parsePrefix(word, s.Family)
+	if !ok {
+		w.failAddr(s.Family, "prefix", word)
+		return
+	}
+	if p.IsValid() {
+		s.To = p.Prefix
+	}
+	if s.Family == 0 {
+		s.Family = p.Family
+	}
+}
+
+// Fits says whether a neighbour is selected, but for its link and master.
+func (s NeighSelection) Fits(n rtnl.Neigh) bool {
+	switch {
+	case s.Family == unix.AF_INET && n.Addr.Is6(), s.Family == unix.AF_INET6 && n.Addr.Is4(),
+		s.To.IsValid() && !s.To.Contains(n.Addr),
+		s.Unused && n.Cache.References != 0,
+		s.HasProtocol && n.Protocol != s.Protocol,
+		n.State&s.States == 0 && n.Flags&(unix.NTF_PROXY|unix.NTF_EXT_LEARNED) == 0 && (n.State != 0 || !s.None):
+		return false
+	}
+	return true
+}
