@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# suite.sh [FOLDER]: builds vnet and the test binary of each package into a folder,
+# test/vm/suite if none is named, for machines that have no Go. GOARCH is heeded.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+to=${1-test/vm/suite}
+rm -rf "$to"
+mkdir -p "$to"
+export CGO_ENABLED=0
+go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w' -o "$to/vnet" ./cmd/vnet
+go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./... | while read -r dir; do
+  [ "$dir" ] || continue
+  mkdir -p "$to${dir#"$PWD"}"
+  go test -c -o "$to${dir#"$PWD"}/package.test" "$dir"
+done
