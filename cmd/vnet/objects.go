@@ -28,6 +28,8 @@ type object struct {
 func objects() []object {
 	return []object{
 		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(), natObject(),
+		checkObject(), planObject(), upObject(), downObject(),
+		execObject(), shellObject(), verifyObject(), demoObject(),
 	}
 }
 

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// labFile is what lab commands read if no file is named.
+const labFile = "vnet.yaml"
+
+// Exit codes of lab commands, besides those of main.go.
+const (
+	exitMistakes = 2 // a lab file has mistakes
+	exitDrift    = 3 // a lab is not as its file says
+)
+
+// A labLine is the words behind a lab command: options, anywhere, and the rest.
+type labLine struct {
+	options map[string]string
+	args    []string
+}
+
+// has tells whether an option was given.
+func (l labLine) has(option string) bool {
+	_, ok := l.options[option]
+	return ok
+}
+
+// readLabLine reads the words behind a lab command. Options named with a = behind
+// take a value. At most so many other words are taken.
+func readLabLine(args []string, most int, options ...string) (labLine, error) {
+	l := labLine{options: map[string]string{}}
+	for len(args) > 0 {
+		word := args[0]
+		args = args[1:]
+		if word == "-" || !strings.HasPrefix(word, "-") {
+			l.args = append(l.args, word)
+			continue
+		}
+		name, value, given := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		switch {
+		case slices.Contains(options, name) && !given:
+			l.options[name] = ""
+		case slices.Contains(options, name+"=") && given:
+			l.options[name] = value
+		case slices.Contains(options, name+"=") && len(args) > 0:
+			l.options[name], args = args[0], args[1:]
+		case slices.Contains(options, name+"="):
+			return l, words.Errorf("--%s needs a value behind it", name)
+		default:
+			return l, unknownOption(word, options)
+		}
+	}
+	if len(l.args) > most {
+		return l, words.Errorf("%q is one word too many", l.args[most])
+	}
+	return l, nil
+}
+
+func unknownOption(word string, options []string) error {
+	var known []string
+	for _, o := range options {
+		known = append(known, "--"+strings.TrimSuffix(o, "="))
+	}
+	e := words.Unknown("option", word, known)
+	if e.Hint == "" && len(known) > 0 {
+		e.Hint = "there are " + strings.Join(known, ", ")
+	}
+	return e
+}
+
+// file is the lab file that is named, or [labFile].
+func (l labLine) file() string {
+	if len(l.args) > 0 {
+		return l.args[0]
+	}
+	return labFile
+}
+
+// readLab reads and checks a lab file. Its mistakes are told here, each with its
+// line.
+func (s *session) readLab(file string) (topo.Topology, error) {
+	text, err := s.readFile(file)
+	if err != nil {
+		return topo.Topology{}, err
+	}
+	lab, err := topo.Parse(file, text)
+	return lab, s.mistakes(err)
+}
+
+// compile is readLab, and the state that the file means.
+func (s *session) compile(file string) (topo.Topology, topo.State, error) {
+	lab, err := s.readLab(file)
+	if err != nil {
+		return lab, nil, err
+	}
+	want, err := topo.Compile(lab)
+	return lab, want, s.mistakes(err)
+}
+
+func (s *session) readFile(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(s.in)
+	}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		e := &words.Error{Text: fmt.Sprintf("there is no file %s", file), Status: exitFailed}
+		if file == labFile {
+			e.Hint = "name a lab file, or - for standard input"
+		}
+		return nil, e
+	}
+	return text, err
+}
+
+// mistakes tells the mistakes of a lab file.
+func (s *session) mistakes(err error) error {
+	var list topo.Mistakes
+	if !errors.As(err, &list) {
+		return err
+	}
+	for _, m := range list {
+		fmt.Fprintf(s.err, "vnet: error: %s\n%s", m.Error(), m.Excerpt())
+	}
+	return exit(exitMistakes, errReported)
+}
+
+// interruptible is a context that ends with Ctrl-C. The second one ends the
+// program.
+func interruptible() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// withKernel runs fn with the kernel half of a lab.
+func (s *session) withKernel(lab string, fn func(context.Context, *topo.Kernel) error) error {
+	ctx, stop := interruptible()
+	defer stop()
+	k, err := topo.OpenKernel(ctx, lab, nil)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	return fn(ctx, k)
+}
+
+// count is "1 host", "2 hosts".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
