@@ -158,18 +158,21 @@ func (r *natReader) portRange(word, value string) nft.Ports {
 // readTarget reads ADDR[:PORT[-PORT]], an IPv6 address with ports in brackets.
 func (r *natReader) readTarget(word string) {
 	value := r.Value(word)
-	host, ports := value, ""
-	switch inner, rest, bracketed := strings.Cut(strings.TrimPrefix(value, "["), "]"); {
-	case bracketed && strings.HasPrefix(value, "["):
-		host, ports = inner, strings.TrimPrefix(rest, ":")
-		if rest != "" && ports == rest || rest == ":" {
-			r.Fail("%s needs ADDR[:PORT[-PORT]], not %q", word, value)
+	host, ports, hasPorts := value, "", false
+	if inner, rest, ok := strings.Cut(strings.TrimPrefix(value, "["), "]"); ok && value[0] == '[' {
+		host = inner
+		if ports, hasPorts = strings.CutPrefix(rest, ":"); !hasPorts && rest != "" {
+			hasPorts, ports = true, "" // neither the end nor a port
 		}
-	case strings.Count(value, ":") == 1:
-		host, ports, _ = strings.Cut(value, ":")
+	} else if strings.Count(value, ":") == 1 {
+		host, ports, hasPorts = strings.Cut(value, ":")
+	}
+	if hasPorts && ports == "" {
+		r.Fail("%s needs ADDR[:PORT[-PORT]], not %q", word, value)
+		return
 	}
 	r.to = r.host(word, host)
-	if ports != "" {
+	if hasPorts {
 		r.toPorts = r.portRange(word, ports)
 	}
 }
@@ -228,6 +231,7 @@ func (r *natReader) checked(rule nft.Rule) []nft.Rule {
 	}
 	if err := rule.Check(); err != nil {
 		r.Fail("%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("check %s: ", rule)))
+		return nil
 	}
 	return []nft.Rule{rule}
 }

@@ -1,0 +1,123 @@
+package words
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+)
+
+func TestNATVerb(t *testing.T) {
+	for words, want := range map[string]string{
+		"": "show", "show": "show", "s": "show", "list": "show", "add": "add", "a": "add",
+		"del": "delete", "delete": "delete", "d": "delete", "flush": "flush", "help": "help",
+	} {
+		w := Of(strings.Fields(words))
+		if got := w.NATVerb(); got != want || w.Err != nil {
+			t.Errorf("nat %s: %q, %v; want %q", words, got, w.Err, want)
+		}
+	}
+	w := Of([]string{"shwo"})
+	if w.NATVerb(); w.Err == nil || w.Err.(*Error).Hint != `did you mean "show"?` {
+		t.Errorf("nat shwo: %v", w.Err)
+	}
+}
+
+func TestNATRules(t *testing.T) {
+	red, red6 := ipa("192.168.15.2"), ipa("fd00::2")
+	web := nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red, ToPort: 8080}
+	for _, tt := range []struct {
+		words  string
+		family int
+		want   []nft.Rule
+	}{
+		{"masquerade -s 192.168.15.0/24", 0, []nft.Rule{nft.Masquerade{Source: pfx("192.168.15.0/24")}}},
+		{"masquerade -s 192.168.15.7/24", 0, []nft.Rule{nft.Masquerade{Source: pfx("192.168.15.0/24")}}},
+		{"masquerade -s 192.168.15.7", 0, []nft.Rule{nft.Masquerade{Source: pfx("192.168.15.7/32")}}},
+		{"masquerade -s 192.168.15.0/255.255.255.0", 0, []nft.Rule{nft.Masquerade{Source: pfx("192.168.15.0/24")}}},
+		{"masquerade --source fd00::/64 -o eth0", 0, []nft.Rule{nft.Masquerade{Source: pfx("fd00::/64"), Out: "eth0"}}},
+		{"masquerade --out-interface eth0", 0, []nft.Rule{nft.Masquerade{Out: "eth0"}}},
+		{"masquerade", 0, []nft.Rule{nft.Masquerade{Source: pfx("0.0.0.0/0")}, nft.Masquerade{Source: pfx("::/0")}}},
+		{"masquerade", unix.AF_INET, []nft.Rule{nft.Masquerade{Source: pfx("0.0.0.0/0")}}},
+		{"masquerade", unix.AF_INET6, []nft.Rule{nft.Masquerade{Source: pfx("::/0")}}},
+		{"snat -s 10.0.0.0/8 --to-source 198.51.100.7", 0, []nft.Rule{nft.SourceNAT{Source: pfx("10.0.0.0/8"), To: ipa("198.51.100.7")}}},
+		{"snat --to-source 198.51.100.7 -o eth0 -s 10.0.0.0/8", 0, []nft.Rule{nft.SourceNAT{Source: pfx("10.0.0.0/8"), Out: "eth0", To: ipa("198.51.100.7")}}},
+		{"dnat -p tcp --dport 80 --to-destination 192.168.15.2:8080", 0, []nft.Rule{web}},
+		{"dnat --to-destination 192.168.15.2:8080 --dport 80", 0, []nft.Rule{web}},
+		{"dnat --dport 80 --to-destination 192.168.15.2", 0, []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red, ToPort: 80}}},
+		{"dnat --protocol udp -d 10.0.0.1 -i eth0 --dport 8000-8100 --to-destination 192.168.15.2", 0, []nft.Rule{nft.Forward{
+			Proto: nft.UDP, Addr: ipa("10.0.0.1"), In: "eth0", Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 8000}}},
+		{"dnat -p sctp --destination-port 8000:8001 --to-destination [fd00::2]:9000-9001", 0, []nft.Rule{nft.Forward{
+			Proto: nft.SCTP, Ports: nft.Ports{First: 8000, Last: 8001}, To: red6, ToPort: 9000}}},
+		{"dnat --dport 80 --to-destination fd00::2", 0, []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red6, ToPort: 80}}},
+		{"dnat --dport 80 --to-destination [fd00::2]", 0, []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red6, ToPort: 80}}},
+	} {
+		w := Of(strings.Fields(tt.words))
+		got := w.NATRules(tt.family)
+		if w.Err != nil {
+			t.Errorf("nat add %s: %v", tt.words, w.Err)
+			continue
+		}
+		if diff := cmp.Diff(tt.want, got, cmpPrefix, cmpAddr); diff != "" {
+			t.Errorf("nat add %s: -want +got\n%s", tt.words, diff)
+		}
+	}
+}
+
+func TestNATMistakes(t *testing.T) {
+	for _, tt := range []struct{ words, want, hint string }{
+		{"", "the kind of rule is missing: masquerade, dnat or snat", ""},
+		{"dnta", `kind of rule "dnta" is unknown`, `did you mean "dnat"?`},
+		{"masquerade -x", `option of masquerade "-x" is unknown`, `did you mean "-s"?`},
+		{"masquerade --dport 80", `option of masquerade "--dport" is unknown`, ""},
+		{"masquerade -s", `"-s" needs a value behind it`, ""},
+		{"masquerade -s foo", `-s needs a network, as 192.168.15.0/24, not "foo"`, ""},
+		{"masquerade -s default", `-s needs a network, as 192.168.15.0/24, not "default"`, ""},
+		{"masquerade -o sixteen-bytes-is", `device name "sixteen-bytes-is" has 16 bytes, of at most 15`, ""},
+		{"masquerade -o ../x", `"../x" is no name of a device`, ""},
+		{"snat --to-source 1.2.3.4", "snat needs -s: the network that gets another address", ""},
+		{"snat -s 10.0.0.0/8", "snat needs --to-source: the address it gets", ""},
+		{"snat -s 10.0.0.0/8 --to-source fd00::1", "source and target differ in family", ""},
+		{"dnat --to-destination 10.0.0.2", "dnat needs --dport: the port or ports to forward", ""},
+		{"dnat --dport 80", "dnat needs --to-destination: where to forward to", ""},
+		{"dnat -p icmp --dport 80", `protocol "icmp" has no ports to forward; there are tcp, udp, sctp`, ""},
+		{"dnat --dport 0 --to-destination 10.0.0.2", `--dport needs a port from 1 to 65535 or a range of them, as 8000-8100, not "0"`, ""},
+		{"dnat --dport 65536 --to-destination 10.0.0.2", `--dport needs a port from 1 to 65535 or a range of them, as 8000-8100, not "65536"`, ""},
+		{"dnat --dport 90-80 --to-destination 10.0.0.2", `--dport needs a port from 1 to 65535 or a range of them, as 8000-8100, not "90-80"`, ""},
+		{"dnat --dport 80-89 --to-destination 10.0.0.2:8080", "8080 are not as many ports as 80-89", ""},
+		{"dnat --dport 80 --to-destination 10.0.0.2:", `--to-destination needs ADDR[:PORT[-PORT]], not "10.0.0.2:"`, ""},
+		{"dnat --dport 80 --to-destination [fd00::2]80", `--to-destination needs ADDR[:PORT[-PORT]], not "[fd00::2]80"`, ""},
+		{"dnat --dport 80 --to-destination red", `--to-destination needs an address, not "red"`, ""},
+		{"dnat --dport 80 -d fd00::1 --to-destination 10.0.0.2", "cannot forward fd00::1 to 10.0.0.2: families differ", ""},
+		{"dnat --dport 80 -d ::1 --to-destination fd00::2", "the kernel cannot forward what is sent to ::1; use another address of the machine", ""},
+	} {
+		w := Of(strings.Fields(tt.words))
+		rules := w.NATRules(0)
+		e, ok := w.Err.(*Error)
+		if !ok || rules != nil || e.Text != tt.want || tt.hint != "" && e.Hint != tt.hint {
+			t.Errorf("nat add %s: %v, %v\nwant %s", tt.words, rules, w.Err, tt.want)
+		}
+	}
+}
+
+func FuzzNATRules(f *testing.F) {
+	f.Add("dnat -p tcp -d 10.0.0.1 -i eth0 --dport 80-81 --to-destination 10.0.0.2:8080-8081")
+	f.Add("dnat --dport 80 --to-destination [fd00::2]:80")
+	f.Add("snat -s 10.0.0.0/8 -o eth0 --to-source 1.2.3.4")
+	f.Add("masquerade")
+	f.Fuzz(func(t *testing.T, line string) {
+		w := Of(strings.Fields(line))
+		rules := w.NATRules(0)
+		if (w.Err == nil) != (len(rules) > 0) {
+			t.Errorf("%s: %v, %v", line, rules, w.Err)
+		}
+		for _, r := range rules {
+			if err := r.Check(); err != nil {
+				t.Errorf("%s is let through: %v", line, err)
+			}
+		}
+	})
+}
