@@ -94,24 +94,33 @@ func furnishEtc() error {
 	if err != unix.ENOENT {
 		return os.NewSyscallError("mount tmpfs on "+etcDir, err)
 	}
-	const machines = "/run/machine/etc"
-	if err := os.MkdirAll(machines, 0o755); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir("/etc")
+	// Held open, the machine's can be put into the new one, where a sandbox inside
+	// this one finds it again.
+	machine, err := os.Open("/etc")
 	if err != nil {
 		return err
 	}
-	if err := unix.Mount("/etc", machines, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return &fs.PathError{Op: "bind /etc on", Path: machines, Err: err}
+	defer machine.Close()
+	names, err := machine.Readdirnames(-1)
+	if err != nil {
+		return err
 	}
 	if err := unix.Mount("tmpfs", "/etc", "tmpfs", 0, "mode=0755"); err != nil {
 		return &fs.PathError{Op: "mount tmpfs", Path: "/etc", Err: err}
 	}
-	for _, e := range entries {
-		if err := os.Symlink(filepath.Join(machines, e.Name()), filepath.Join("/etc", e.Name())); err != nil {
+	const inside = ".machine"
+	to := filepath.Join("/etc", inside)
+	if err := errors.Join(os.Mkdir(to, 0o755), os.Mkdir(etcDir, 0o755)); err != nil {
+		return err
+	}
+	from := fmt.Sprintf("/proc/self/fd/%d", machine.Fd())
+	if err := unix.Mount(from, to, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return &fs.PathError{Op: "bind the machine's /etc on", Path: to, Err: err}
+	}
+	for _, name := range names {
+		if err := os.Symlink(filepath.Join(inside, name), filepath.Join("/etc", name)); err != nil {
 			return err
 		}
 	}
-	return os.Mkdir(etcDir, 0o755)
+	return nil
 }
