@@ -59,8 +59,8 @@ var neighRequests = map[string]func(rtnl.Neigh) rtnl.Request{
 }
 
 // neighOf reads one neighbour and finds its link.
-func (s *session) neighOf(w *words.Words) (words.NeighChange, error) {
-	c := w.NeighChange(s.Family)
+func (s *session) neighOf(verb string, w *words.Words) (words.NeighChange, error) {
+	c := w.NeighChange(verb, s.Family)
 	if w.Err != nil {
 		return c, w.Err
 	}
@@ -73,7 +73,7 @@ func (s *session) neighOf(w *words.Words) (words.NeighChange, error) {
 }
 
 func (s *session) neighChange(verb string, w *words.Words) error {
-	c, err := s.neighOf(w)
+	c, err := s.neighOf(verb, w)
 	if err != nil {
 		return err
 	}
@@ -81,9 +81,9 @@ func (s *session) neighChange(verb string, w *words.Words) error {
 }
 
 func (s *session) neighGet(w *words.Words) error {
-	c, err := s.neighOf(w)
+	c, err := s.neighOf("get", w)
 	if err != nil {
-		return err
+		return exit(exitFailed, err) // ip(8)'s for get, whatever it is
 	}
 	conn, err := s.rtnl()
 	if err != nil {

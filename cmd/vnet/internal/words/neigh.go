@@ -82,50 +82,67 @@ func (w *Words) failState(word string) {
 }
 
 // NeighChange reads what follows neigh add, change, replace, delete or get.
-func (w *Words) NeighChange(family int) NeighChange {
-	var c NeighChange
-	state := uint16(unix.NUD_PERMANENT)
+func (w *Words) NeighChange(verb string, family int) NeighChange {
+	c := NeighChange{Neigh: rtnl.Neigh{State: unix.NUD_PERMANENT}}
 	for w.More() && !c.Help {
 		switch word := w.Next(); {
-		case Short(word, "lladdr"):
-			c.readLLAddr(w, w.Value(word))
-		case word == "nud":
-			value := w.Value(word)
-			found, ok := neighState(value)
-			if !ok {
-				w.failState(value)
-			}
-			state = found
+		case verb != "get" && c.readProperty(w, word):
 		case Short(word, "proxy"):
 			c.readAddr(w, w.Value(word), family)
 			c.Neigh.Flags |= unix.NTF_PROXY
-		case word == "router":
-			c.Neigh.Flags |= unix.NTF_ROUTER
-		case Short(word, "managed"):
-			c.Neigh.FlagsExt |= 1 // NTF_EXT_MANAGED
-		case word == "use":
-			c.Neigh.Flags |= unix.NTF_USE
-		case word == "extern_learn":
-			c.Neigh.Flags |= unix.NTF_EXT_LEARNED
 		case word == "dev":
 			c.Dev = w.Value(word)
-		case Short(word, "protocol"):
-			c.readProtocol(w, w.Value(word))
 		case word == "to":
 			c.readAddr(w, w.Value(word), family)
 		case Short(word, "help"):
 			c.Help = true
 		default:
 			c.readAddr(w, word, family)
+			w.suggest(word, neighWords)
 		}
 	}
 	if w.Err == nil && !c.Help && (c.Dev == "" || !c.Neigh.Addr.IsValid()) {
-		w.FailHint("vnet neigh add ADDRESS lladdr LLADDR dev LINK", "an address and a link (dev) are needed")
+		status := 0
+		if verb == "get" {
+			status = 1
+		}
+		w.Err = &Error{Text: "an address and a link (dev) are needed", Hint: "vnet neigh " + verb + " ADDRESS dev LINK", Status: status}
 	}
-	if c.Neigh.State = state; c.Neigh.Proxy() {
+	if c.Neigh.Proxy() {
 		c.Neigh.State = 0
 	}
 	return c
+}
+
+// neighWords are what may stand where an address does.
+var neighWords = []string{"lladdr", "nud", "proxy", "router", "managed", "use", "extern_learn", "dev", "protocol", "to"}
+
+// readProperty reads what an entry has beside its address and link.
+func (c *NeighChange) readProperty(w *Words, word string) bool {
+	switch {
+	case Short(word, "lladdr"):
+		c.readLLAddr(w, w.Value(word))
+	case word == "nud":
+		value := w.Value(word)
+		state, ok := neighState(value)
+		if !ok {
+			w.failState(value)
+		}
+		c.Neigh.State = state
+	case word == "router":
+		c.Neigh.Flags |= unix.NTF_ROUTER
+	case Short(word, "managed"):
+		c.Neigh.FlagsExt |= 1 // NTF_EXT_MANAGED
+	case word == "use":
+		c.Neigh.Flags |= unix.NTF_USE
+	case word == "extern_learn":
+		c.Neigh.Flags |= unix.NTF_EXT_LEARNED
+	case Short(word, "protocol"):
+		c.readProtocol(w, w.Value(word))
+	default:
+		return false
+	}
+	return true
 }
 
 func (c *NeighChange) readLLAddr(w *Words, word string) {
