@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 		change(&f)
 		return f
 	}
-	addrs := func(a string) netip.Addr { return netip.MustParseAddr(a) }
+	addrs := netip.MustParseAddr
 	for _, tt := range []struct {
 		rule nft.Rule
 		want string

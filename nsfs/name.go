@@ -67,7 +67,7 @@ func Attach(ns *os.File, name string) error {
 	// Through the descriptor: /proc/self/ns would be the first thread's.
 	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
 	if err := unix.Mount(from, path, "none", unix.MS_BIND, ""); err != nil {
-		unix.Unlink(path)
+		_ = unix.Unlink(path) // the first error is the one to tell
 		return &fs.PathError{Op: "bind network namespace", Path: path, Err: err}
 	}
 	return nil

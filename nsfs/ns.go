@@ -95,7 +95,7 @@ func Identity(ns *os.File) (ID, error) {
 	return idOf(&st), nil
 }
 
-func idOf(st *unix.Stat_t) ID { return ID{Dev: uint64(st.Dev), Ino: st.Ino} }
+func idOf(st *unix.Stat_t) ID { return ID{Dev: uint64(st.Dev), Ino: st.Ino} } //nolint:unconvert // 32 bits on mips
 
 // statID is [Identity] by path, without opening the namespace.
 func statID(path string) (ID, error) {

@@ -137,7 +137,7 @@ func TestNewIsAlwaysAnother(t *testing.T) {
 	seen := map[nsfs.ID]bool{}
 	for ns := range made {
 		seen[identity(t, ns)] = true
-		defer ns.Close()
+		ns.Close()
 	}
 	if len(seen) != cap(made) {
 		t.Errorf("%d namespaces of %d", len(seen), cap(made))

@@ -155,7 +155,7 @@ func checkAddr(a Addr) error {
 		return errors.New("no link")
 	case a.Peer.IsValid() && a.Peer.Is4() != is4:
 		return fmt.Errorf("peer %v is of another family", a.Peer)
-	case a.Broadcast.IsValid() && !(is4 && a.Broadcast.Is4()):
+	case a.Broadcast.IsValid() && (!is4 || !a.Broadcast.Is4()):
 		return fmt.Errorf("broadcast %v: only IPv4 addresses have one", a.Broadcast)
 	case len(a.Label) >= unix.IFNAMSIZ:
 		return fmt.Errorf("label %q has %d bytes, of at most %d", a.Label, len(a.Label), unix.IFNAMSIZ-1)

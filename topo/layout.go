@@ -312,17 +312,6 @@ func within(addrs []netip.Addr, subnets []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-// addrsOf returns the addresses of a host in the order of its devices.
-func (l *layout) addrsOf(host string) []netip.Addr {
-	var out []netip.Addr
-	for _, i := range l.of[host] {
-		for _, p := range l.ifaces[i].addrs {
-			out = append(out, p.Addr())
-		}
-	}
-	return out
-}
-
 // A way is how a host leaves a network: through whom, and over which port.
 type way struct {
 	net  int

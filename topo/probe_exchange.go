@@ -27,12 +27,12 @@ func answerTo(question []byte, from netip.Addr) []byte {
 	return append(append(make([]byte, 0, answerLen), question[:questionLen]...), a[:]...)
 }
 
-// seenIn reads an answer; ok says that it is one to that question.
-func seenIn(answer, question []byte) (seen netip.Addr, ok bool) {
+// seenIn reads an answer; the address is invalid if it is none to that question.
+func seenIn(answer, question []byte) netip.Addr {
 	if len(answer) < answerLen || string(answer[:questionLen]) != string(question) {
-		return seen, false
+		return netip.Addr{}
 	}
-	return netip.AddrFrom16([16]byte(answer[questionLen:])).Unmap(), true
+	return netip.AddrFrom16([16]byte(answer[questionLen:])).Unmap()
 }
 
 // newQuestion makes up eight bytes.
@@ -74,7 +74,7 @@ func (s *station) tcp(to netip.AddrPort, ours bool, question []byte, deadline ti
 		a.Said = "the connection opens, but data does not come back"
 		return a, nil
 	}
-	a.Seen, _ = seenIn(answer, question)
+	a.Seen = seenIn(answer, question)
 	return a, nil
 }
 
@@ -98,7 +98,7 @@ func (s *station) udp(to netip.AddrPort, question []byte, deadline time.Time) (A
 		c.file.SetReadDeadline(earlier(time.Now().Add(resend), deadline))
 		n, _, err := c.receive(answer)
 		if err == nil {
-			seen, _ := seenIn(answer[:n], question)
+			seen := seenIn(answer[:n], question)
 			return Answer{Outcome: Answered, Time: time.Since(start), Seen: seen}, nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(deadline) {

@@ -121,7 +121,7 @@ func answerOne(f *os.File, from netip.Addr) {
 	if _, err := io.ReadFull(f, question); err != nil {
 		return // who asks notices
 	}
-	f.Write(answerTo(question, from))
+	_, _ = f.Write(answerTo(question, from)) // who gets no answer says so
 }
 
 func (l *listener) answerAll() {
@@ -132,7 +132,7 @@ func (l *listener) answerAll() {
 			return
 		}
 		if err == nil && n >= questionLen {
-			l.socket.sendTo(answerTo(buf, from.Addr()), sockaddr(from))
+			_ = l.socket.sendTo(answerTo(buf, from.Addr()), sockaddr(from))
 		}
 	}
 }

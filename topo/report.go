@@ -61,9 +61,9 @@ func (f Fact) holds(a Answer) bool {
 // about is the fact, and at which address.
 func (r Result) about() string {
 	if !r.Target.IsValid() || r.Addr == r.Target {
-		return r.Expectation.String()
+		return r.String()
 	}
-	return r.Expectation.String() + " at " + r.Target.String()
+	return r.String() + " at " + r.Target.String()
 }
 
 // got is what came of the probe, in a few words.
@@ -173,7 +173,7 @@ type resultJSON struct {
 
 func (r Result) forJSON() resultJSON {
 	j := resultJSON{
-		Fact: r.Expectation.String(), OK: r.OK, From: r.From, Server: r.Server,
+		Fact: r.String(), OK: r.OK, From: r.From, Server: r.Server,
 		Probe: r.Probe, Port: r.Port, Outcome: r.Answer.Outcome, Said: r.Answer.Said,
 		Microsec: r.Answer.Time.Microseconds(), Lost: r.Lost,
 	}

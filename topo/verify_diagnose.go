@@ -67,7 +67,7 @@ func (w *walker) lost(f Fact, trace bool) []string {
 		return []string{at.host + ": " + problem}
 	}
 	if !seen.arrived {
-		return seen.last(f)
+		return seen.last()
 	}
 	at, problem = w.walk(spot{host: f.Server}, f.ServerAddr, seen.source)
 	came := fmt.Sprintf("the question reaches %s, from %s; the answer is lost", f.Server, seen.source)
@@ -86,7 +86,7 @@ type sightings struct {
 }
 
 // last says where the question was seen last, for want of a better reason.
-func (s sightings) last(f Fact) []string {
+func (s sightings) last() []string {
 	if s.far == "" {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (w *walker) follow(f Fact) (s sightings) {
 			}
 		}
 	}
-	w.prober.probeAs(f, token, time.Now().Add(w.prober.patience/2))
+	_, _ = w.prober.probeAs(f, token, time.Now().Add(w.prober.patience/2))
 	for _, t := range all {
 		events, _ := t.tracer.Events()
 		for _, e := range events {

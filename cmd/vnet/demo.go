@@ -93,7 +93,7 @@ func (s *session) demoInside(keep bool) error {
 	fmt.Fprintf(s.out, "\nIt took %s. Now the proof, with real packets:\n\n", time.Since(begun).Round(time.Millisecond))
 	report := topo.Verify(ctx, lab, topo.Facts(lab))
 	err = report.WriteText(s.out, s.colors())
-	if keep && err == nil {
+	if keep {
 		err = s.demoShell(lab)
 	}
 	gone, downErr := k.Down(context.WithoutCancel(ctx), nil)

@@ -51,7 +51,9 @@ func (c *cpio) padded(b []byte) {
 	if _, err := c.w.Write(b); err != nil && c.err == nil {
 		c.err = err
 	}
-	c.w.Write(make([]byte, -len(b)&3))
+	if _, err := c.w.Write(make([]byte, -len(b)&3)); err != nil && c.err == nil {
+		c.err = err
+	}
 }
 
 func (c *cpio) dir(name string, mode uint32)   { c.entry(name, unix.S_IFDIR|mode, nil) }

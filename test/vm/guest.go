@@ -86,8 +86,8 @@ func makeDevices() error {
 		}
 		var major, minor uint32
 		if n, _ := fmt.Sscanf(f[2], "c%d:%d", &major, &minor); n == 2 {
-			os.MkdirAll(filepath.Dir("/dev/"+f[1]), 0o755)
-			unix.Mknod("/dev/"+f[1], unix.S_IFCHR|0o600, int(unix.Mkdev(major, minor)))
+			_ = os.MkdirAll(filepath.Dir("/dev/"+f[1]), 0o755)
+			_ = unix.Mknod("/dev/"+f[1], unix.S_IFCHR|0o600, int(unix.Mkdev(major, minor)))
 		}
 	})
 }
@@ -198,7 +198,7 @@ func pipeTo(name string) (*os.File, *sync.WaitGroup, error) {
 	}
 	var done sync.WaitGroup
 	done.Go(func() {
-		io.Copy(struct{ io.Writer }{to}, r)
+		_, _ = io.Copy(struct{ io.Writer }{to}, r)
 		to.Close()
 	})
 	return w, &done, nil

@@ -218,7 +218,7 @@ func receive(path string, to io.Writer) (<-chan []byte, error) {
 		if to == nil {
 			to = &kept
 		}
-		io.Copy(to, conn)
+		_, _ = io.Copy(to, conn)
 		done <- kept.Bytes()
 	}()
 	return done, nil

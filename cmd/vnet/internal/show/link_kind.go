@@ -40,7 +40,7 @@ func (s LinkStyle) options(kind string, options rtnl.Options) members {
 		n, _ := value.(uint64)
 		switch kind {
 		case "bridge":
-			s.bridgeOption(&m, opt, n, value, options)
+			s.bridgeOption(&m, opt, n, value)
 		case "bridge_slave":
 			s.portOption(&m, opt, n, options)
 		case "vlan":
@@ -71,7 +71,7 @@ var (
 	boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping"}
 )
 
-func (s LinkStyle) bridgeOption(m *members, opt rtnl.Option, n uint64, value any, all rtnl.Options) {
+func (s LinkStyle) bridgeOption(m *members, opt rtnl.Option, n uint64, value any) {
 	json, text := opt.Name, opt.Name
 	if name, ok := bridgeJSON[opt.Name]; ok {
 		json = name

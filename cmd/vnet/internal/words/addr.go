@@ -311,7 +311,7 @@ func (w *Words) AddrSelection(family int) AddrSelection {
 			s.readScope(w)
 		case word == "label":
 			s.Label = w.Value(word)
-		case s.readFlag(word), s.LinkSelection.read(w, word):
+		case s.readFlag(word), s.read(w, word):
 		default:
 			s.dev(w, word)
 		}

@@ -12,11 +12,6 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// linkTypes are the kinds of links, for suggestions.
-var linkTypes = []string{
-	"veth", "bridge", "vlan", "vxlan", "macvlan", "macvtap", "ipvlan", "ipvtap", "dummy", "ifb", "vrf", "bridge_slave",
-}
-
 // readType takes a kind, and all that follows for its options.
 func readType(r *linkReader, k string) {
 	r.Type = r.Value(k)

@@ -122,7 +122,7 @@ func (r *natReader) readSource(word string) {
 		r.Fail("%s needs a network, as 192.168.15.0/24, not %q", word, value)
 		return
 	}
-	r.source = p.Prefix.Masked()
+	r.source = p.Masked()
 }
 
 func (r *natReader) readProto(word string) {
