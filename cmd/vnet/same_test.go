@@ -132,8 +132,10 @@ func soon(diff func() string) string {
 }
 
 // state is what the real ip sees in every namespace of a world.
-func (w *world) state() string {
-	return settle(routeLists.ReplaceAllStringFunc(w.must("sh", "-c", lookAround), sortObjects))
+func (w *world) state() string { return w.look(lookAround) }
+
+func (w *world) look(script string) string {
+	return settle(routeLists.ReplaceAllStringFunc(w.must("sh", "-c", script), sortObjects))
 }
 
 // routeLists are the lists in ip's pretty JSON, of routes and neighbours.
