@@ -56,6 +56,9 @@ func allRules() []nft.Rule {
 // TestReadsBack: what is read is what was written, and nft prints what was meant.
 func TestReadsBack(t *testing.T) {
 	needNFT(t)
+	if _, err := os.Stat("/etc/protocols"); err != nil {
+		t.Skip("no /etc/protocols, from which nft takes the names that it prints")
+	}
 	c := dial(t)
 	want := allRules()
 	for _, r := range want {
