@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 const (
@@ -13,19 +14,25 @@ const (
 )
 
 var (
-	labName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
-	hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
-	fullName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$`)
-	devName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$`)
+	labName  = pattern(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+	hostName = pattern(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
+	fullName = pattern(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$`)
+	devName  = pattern(`^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$`)
 )
+
+// pattern compiles an expression when it is first used: most commands of a
+// program that can also do labs need none.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 const lettersForm = "use letters, digits, - _ and ."
 
-func validDevice(name string) bool { return len(name) <= maxDevName && devName.MatchString(name) }
+func validDevice(name string) bool { return len(name) <= maxDevName && devName().MatchString(name) }
 
 // names checks what everything is called.
 func (k *checker) names() {
-	if n := k.t.Name; len(n) > maxLabName || !labName.MatchString(n) {
+	if n := k.t.Name; len(n) > maxLabName || !labName().MatchString(n) {
 		k.badf(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", lettersForm, maxLabName), "lab name %q cannot be", n)
 	}
 	nets := map[string]bool{}
@@ -54,7 +61,7 @@ func (k *checker) namesOfHosts() {
 		h := &k.t.Hosts[i]
 		for _, a := range h.Aliases {
 			switch {
-			case len(a) > 253 || !fullName.MatchString(a):
+			case len(a) > 253 || !fullName().MatchString(a):
 				k.badf(h.at, a, lettersForm, "alias %q cannot be a host's name", a)
 			case owner[a] != "" && owner[a] != h.Name:
 				k.badf(h.at, a, "a name leads to one host", "alias %s of %s is taken by %s", a, h.Name, owner[a])
@@ -70,7 +77,7 @@ func (k *checker) nameOfHost(h *Host) {
 		k.badf(h.at, h.Name, "choose another", "host name %q has a meaning of its own", h.Name)
 	case len(h.Name) > maxHostName:
 		k.badf(h.at, h.Name, fmt.Sprintf("shorten it to %d", maxHostName), "host name %q is %d bytes long", h.Name, len(h.Name))
-	case !hostName.MatchString(h.Name):
+	case !hostName().MatchString(h.Name):
 		k.badf(h.at, h.Name, lettersForm+", beginning and ending with a letter or digit", "host name %q cannot be", h.Name)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/netip"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,8 +38,8 @@ type reader interface {
 }
 
 var (
-	yamlLine   = regexp.MustCompile(`line (\d+): ?`)
-	yamlAnchor = regexp.MustCompile(`unknown anchor '(.*)' referenced`)
+	yamlLine   = pattern(`line (\d+): ?`)
+	yamlAnchor = pattern(`unknown anchor '(.*)' referenced`)
 )
 
 // document returns the one document of text, or nil.
@@ -69,7 +68,7 @@ func (d *decoder) document(text []byte) *yaml.Node {
 // scanner, is at a loss.
 func (d *decoder) syntax(err error) {
 	at, what := pos{1, 1}, strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlLine.FindStringSubmatch(what); m != nil {
+	if m := yamlLine().FindStringSubmatch(what); m != nil {
 		at.line, _ = strconv.Atoi(m[1])
 		what = strings.Replace(what, m[0], "", 1)
 		if strings.HasPrefix(what, "did not find expected") {
@@ -77,7 +76,7 @@ func (d *decoder) syntax(err error) {
 		}
 	}
 	at.line = min(at.line, len(d.src.lines))
-	if m := yamlAnchor.FindStringSubmatch(what); m != nil {
+	if m := yamlAnchor().FindStringSubmatch(what); m != nil {
 		at = d.src.first("*" + m[1])
 		d.bad(at, "*"+m[1], "there is no anchor &"+m[1], "")
 		return

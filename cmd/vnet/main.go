@@ -13,23 +13,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
-// init keeps the main goroutine on the first thread, so that no goroutine that
-// enters a namespace can be on it: that thread cannot be thrown away.
-func init() { runtime.LockOSThread() }
-
-// main leaves the work to another goroutine: one that is bound to its thread pays
-// for every wait with a change of threads.
-func main() {
-	code := make(chan int)
-	go func() { code <- run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr) }()
-	os.Exit(<-code)
-}
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // Exit codes. The words of ip(8) exit as ip(8) does; see exitCode.
 const (
