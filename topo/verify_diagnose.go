@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/rtnl"
 )
 
 const (
@@ -59,9 +60,10 @@ func (w *walker) lost(f Fact, trace bool) []string {
 	if drop := seen.drop; drop != "" {
 		return []string{drop}
 	}
-	at, problem := w.walk(spot{host: f.From}, netip.Addr{}, f.Target)
+	at, problem := w.walk(spot{host: f.From}, seen.forth, f.Target)
 	if problem == "" && f.ServerAddr != f.Target && f.ServerAddr.IsValid() {
-		at, problem = w.walk(at, seen.source, f.ServerAddr)
+		at.nat = true
+		at, problem = w.walk(at, seen.forth, f.ServerAddr)
 	}
 	if problem != "" {
 		return []string{at.host + ": " + problem}
@@ -69,12 +71,26 @@ func (w *walker) lost(f Fact, trace bool) []string {
 	if !seen.arrived {
 		return seen.last()
 	}
-	at, problem = w.walk(spot{host: f.Server}, f.ServerAddr, seen.source)
 	came := fmt.Sprintf("the question reaches %s, from %s; the answer is lost", f.Server, seen.source)
+	at, problem = w.walk(spot{host: f.Server}, seen.back, seen.source)
+	if problem == "" && at.host != f.From { // it masquerades, and sends on what comes back
+		at.nat = true
+		at, problem = w.walk(at, seen.back, w.sourceOf(f))
+	}
 	if problem != "" {
 		return []string{came, at.host + ": " + problem}
 	}
 	return []string{came}
+}
+
+// sourceOf is the address that the packets of a fact are sent from.
+func (w *walker) sourceOf(f Fact) netip.Addr {
+	v, err := w.view(f.From)
+	if err != nil {
+		return netip.Addr{}
+	}
+	route, _ := v.conn.RouteGet(rtnl.RouteQuery{Dst: f.Target})
+	return route.PrefSrc
 }
 
 // sightings are where the packets of a probe were seen.
@@ -83,6 +99,9 @@ type sightings struct {
 	arrived bool       // the question reached its server
 	source  netip.Addr // where it then came from
 	far     string     // where a question was seen last
+
+	// The sources that questions and answers come into hosts with.
+	forth, back map[string]netip.Addr
 }
 
 // last says where the question was seen last, for want of a better reason.
@@ -95,7 +114,8 @@ func (s sightings) last() []string {
 
 // follow probes for a fact once more, and follows its packets through the chains
 // of all hosts on the way.
-func (w *walker) follow(f Fact) (s sightings) {
+func (w *walker) follow(f Fact) sightings {
+	s := sightings{forth: map[string]netip.Addr{}, back: map[string]netip.Addr{}}
 	token, probe := newQuestion(), nft.Probe{Proto: protoOf(f)}
 	if f.Probe == ProbeTCP {
 		probe.Ports = []uint16{f.Port}
@@ -132,6 +152,13 @@ func (w *walker) follow(f Fact) (s sightings) {
 // order of the way.
 func (s *sightings) add(f Fact, host string, v *hostView, e nft.TraceEvent) {
 	forth := e.Dst == f.Target || e.Dst == f.ServerAddr
+	if e.Hook == nft.Prerouting && e.Src.IsValid() {
+		sources := s.back
+		if forth {
+			sources = s.forth
+		}
+		sources[host] = or(sources[host], e.Src) // the first: NAT comes later
+	}
 	switch {
 	case e.Dropped && s.drop == "" && e.Handle == 0:
 		s.drop = fmt.Sprintf("%s: dropped by the policy of %s", host, e.Chain)

@@ -4,10 +4,12 @@ package topo
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // threeHosts is what threeInARow makes, as a lab.
@@ -63,6 +65,15 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// rpFilter sets the router's rp_filter, of all links and of the one towards red.
+// The greater one counts.
+func rpFilter(all, left int) string {
+	return fmt.Sprintf("ip netns exec router sh -c 'cd /proc/sys/net/ipv4/conf; echo %d >all/rp_filter; echo %d >left/rp_filter'\n", all, left)
+}
+
+// knowsRouter spares red to ask for the router: what it asks may be discarded, too.
+const knowsRouter = "ip -n red neigh replace 10.0.1.1 dev eth0 lladdr $(ip netns exec router cat /sys/class/net/left/address)\n"
+
 // TestLost breaks the way from red to blue at one place after the other, and
 // asks where the packets are lost.
 func TestLost(t *testing.T) {
@@ -97,12 +108,25 @@ func TestLost(t *testing.T) {
 			"blue: dropped by the rule with handle 4 of chain inet fw in"},
 		{"the answer dropped", "ip netns exec blue nft 'add chain inet fw out { type filter hook output priority 0; }; add rule inet fw out tcp sport 7 drop'",
 			"red -> blue tcp4 7: answered", "blue: dropped by the rule with handle 9 of chain inet fw out"},
-		{"reverse path", "ip -n red neigh replace 10.0.1.1 dev eth0 lladdr $(ip -n router -br link show left | awk '{print $3}'); ip netns exec router sh -c 'ip route add 10.0.1.2 via 10.0.2.2; echo 1 >/proc/sys/net/ipv4/conf/left/rp_filter'", "red -> blue: ping4",
+		{"reverse path", rpFilter(0, 1) + "ip -n router route add 10.0.1.2 via 10.0.2.2\n" + knowsRouter, "red -> blue: ping4",
 			"router: rp_filter discards packets from 10.0.1.2 that come in by left"},
+		{"reverse path, all of the host's", rpFilter(1, 0) + "ip -n router route add 10.0.1.2 via 10.0.2.2\n" + knowsRouter, "red -> blue: ping4",
+			"router: rp_filter discards packets from 10.0.1.2 that come in by left"},
+		{"reverse path, asked for already", rpFilter(0, 1) + "ip -n router route add 10.0.1.2 via 10.0.2.2\nip -n red neigh flush all", "red -> blue: ping4",
+			"red: neighbour 10.0.1.1 on eth0 does not answer (ARP): rp_filter of router discards packets from 10.0.1.2 that come in by left"},
+		{"reverse path, loosely", rpFilter(2, 1) + "ip -n router route add 10.0.1.2 via 10.0.2.2\n" + knowsRouter, "red -> blue: ping4",
+			"the question reaches blue, from 10.0.1.2; the answer is lost; blue: forwarding of IPv4 is off"},
+		{"reverse path, not looked at", rpFilter(0, 0) + "ip -n router route add 10.0.1.2 via 10.0.2.2\n" + knowsRouter, "red -> blue: ping4",
+			"the question reaches blue, from 10.0.1.2; the answer is lost; blue: forwarding of IPv4 is off"},
+		{"no way back, loosely", rpFilter(2, 0) + "ip -n router route add unreachable 10.0.1.2\n" + knowsRouter, "red -> blue: ping4",
+			"router: rp_filter discards packets from 10.0.1.2 that come in by left"},
+		{"the router's own address", rpFilter(0, 0) + "ip -n router addr add 10.0.1.2/32 dev lo\n" + knowsRouter, "red -> blue: ping4",
+			"router: packets from 10.0.1.2 that come in by left are discarded: the address is its own"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			p := realWorld(t, threeInARow+c.broken)
+			p.patience = 300 * time.Millisecond
 			lab := mustParse(t, "three.yaml", []byte(threeHosts+"  - "+c.fact))
 			r := p.verify(context.Background(), lab, Facts(lab))
 			if len(r.Results) != 1 || r.OK() {

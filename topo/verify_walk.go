@@ -3,13 +3,11 @@
 package topo
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -74,32 +72,33 @@ func (w *walker) view(host string) (*hostView, error) {
 	return v, nil
 }
 
-// A spot is where a packet is on its way: at a host that it came into by a link;
-// link 0 is one of the host's own.
+// A spot is where a packet is on its way: at a host that it came into by a link,
+// from another host; link 0 is one of the host's own.
 type spot struct {
 	host string
 	in   uint32
+	from string
+	nat  bool // it was for the host, which sends it on to somebody else
 }
 
-// walk goes from a host to dst. A src that is not valid is the one that the host
-// would choose. It returns where it got, and what stands in the
-// way there; nothing, if it arrives.
-func (w *walker) walk(at spot, src, dst netip.Addr) (spot, string) {
+// walk goes from a host to dst. Where the packets were seen to come in, sources
+// says from whom; what a host thinks of sources is asked only there, as NAT may
+// have changed them. It returns where it got, and what stands in the way there;
+// nothing, if it arrives.
+func (w *walker) walk(at spot, sources map[string]netip.Addr, dst netip.Addr) (spot, string) {
 	for range mostSteps {
 		v, err := w.view(at.host)
 		if err != nil {
 			return at, err.Error()
 		}
-		if r, err := v.conn.RouteGet(rtnl.RouteQuery{Dst: dst}); !src.IsValid() && err == nil {
-			src = r.PrefSrc
-		}
 		if in, ok := v.addrs[dst]; ok {
-			return spot{at.host, or(at.in, in)}, ""
-		}
-		if dst.IsLoopback() {
+			at.in = or(at.in, in)
 			return at, ""
 		}
-		next, problem := w.step(v, at, src, dst)
+		if dst.IsLoopback() || !dst.IsValid() {
+			return at, ""
+		}
+		next, problem := w.step(v, at, sources[at.host], dst)
 		if problem != "" || next == (spot{}) {
 			return at, problem
 		}
@@ -108,7 +107,7 @@ func (w *walker) walk(at spot, src, dst netip.Addr) (spot, string) {
 	return at, "the way goes round in circles"
 }
 
-// step goes one hop.
+// step goes one hop. A src that is not valid is not known.
 func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, problem string) {
 	if at.in != 0 && !v.forwards(at.in, dst.Is4()) {
 		return next, "forwarding of " + familyName(dst) + " is off"
@@ -127,11 +126,19 @@ func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, pro
 	if problem := v.linkProblem(route.Link); problem != "" {
 		return next, problem
 	}
-	hop := or(route.Gateway, dst)
-	problem = v.neighProblem(route.Link, hop)
+	return w.hop(v, at, route, src, or(route.Gateway, dst))
+}
+
+// hop crosses the link that a route leads over.
+func (w *walker) hop(v *hostView, at spot, route rtnl.Route, src, hop netip.Addr) (next spot, problem string) {
 	owner := w.owner(at.host, hop)
 	if owner == nil {
-		return next, problem
+		return next, v.neighProblem(route.Link, hop)
+	}
+	if at.nat && owner.host == at.from && route.Link == at.in {
+		if problem := w.hairpinProblem(v, owner, hop.Is4()); problem != "" {
+			return next, problem
+		}
 	}
 	far, err := w.view(owner.host)
 	if err != nil {
@@ -144,7 +151,13 @@ func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, pro
 	if p := far.linkProblem(in); p != "" {
 		return next, owner.host + ": " + p
 	}
-	return spot{owner.host, in}, problem
+	if p := v.neighProblem(route.Link, hop); p != "" {
+		if asks := v.asksFrom(src, hop); asks.Is4() && far.filters(asks, in) {
+			p += fmt.Sprintf(": rp_filter of %s discards packets from %s that come in by %s", owner.host, asks, far.links[in].Name)
+		}
+		return next, p
+	}
+	return spot{host: owner.host, in: in, from: at.host}, ""
 }
 
 // owner is the device of the lab that should have an address, the nearest one to
@@ -157,82 +170,4 @@ func (w *walker) owner(host string, a netip.Addr) (best *iface) {
 		}
 	}
 	return best
-}
-
-func familyName(a netip.Addr) string {
-	if a.Is4() {
-		return "IPv4"
-	}
-	return "IPv6"
-}
-
-// forwards tells whether packets of a family that come in by a link are sent on.
-func (v *hostView) forwards(in uint32, v4 bool) bool {
-	key := "net/ipv6/conf/all/forwarding"
-	if v4 {
-		key = "net/ipv4/conf/" + v.links[in].Name + "/forwarding"
-	}
-	on := ""
-	err := nsfs.Do(v.ns, func() (err error) {
-		on, err = nsfs.Sysctl(key)
-		return err
-	})
-	return err != nil || on != "0" // who cannot tell accuses nobody
-}
-
-func (v *hostView) whyNoRoute(err error, at spot, src, dst netip.Addr) string {
-	_, own := v.conn.RouteGet(rtnl.RouteQuery{Dst: dst})
-	switch {
-	case errors.Is(err, unix.ENETUNREACH):
-		return "no route to " + dst.String()
-	case at.in != 0 && own == nil: // good enough for the host's own packets
-		return fmt.Sprintf("rp_filter discards packets from %s that come in by %s", src, v.links[at.in].Name)
-	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
-		return "a route to " + dst.String() + " says no: " + localWords(errnoIn(err))
-	}
-	return err.Error()
-}
-
-func errnoIn(err error) unix.Errno {
-	var errno unix.Errno
-	errors.As(err, &errno)
-	return errno
-}
-
-// linkProblem says why nothing goes over a link.
-func (v *hostView) linkProblem(index uint32) string {
-	l, ok := v.links[index]
-	switch {
-	case !ok:
-		return ""
-	case !l.Up():
-		return "link " + l.Name + " is down"
-	case l.Flags&unix.IFF_LOWER_UP == 0:
-		return "link " + l.Name + " has no carrier: its other end is down"
-	}
-	if m, ok := v.links[l.Master]; ok && !m.Up() {
-		return "link " + m.Name + " is down"
-	}
-	return ""
-}
-
-// neighProblem says that a neighbour on a link was asked for and does not
-// answer.
-func (v *hostView) neighProblem(link uint32, hop netip.Addr) string {
-	l := v.links[link]
-	if l.Flags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0 {
-		return ""
-	}
-	n, err := v.conn.Neigh(link, hop, false)
-	if err != nil || n.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("neighbour %s on %s does not answer (%s)", hop, l.Name, neighProtocol(hop))
-}
-
-func neighProtocol(a netip.Addr) string {
-	if a.Is4() {
-		return "ARP"
-	}
-	return "neighbour discovery"
 }
