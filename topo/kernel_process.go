@@ -135,5 +135,5 @@ func envValue(env []byte, name string) (string, bool) {
 func processNS(pid int) (nsfs.ID, error) {
 	var st unix.Stat_t
 	err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st)
-	return nsfs.ID{Dev: uint64(st.Dev), Ino: st.Ino}, err
+	return nsfs.ID{Dev: uint64(st.Dev), Ino: st.Ino}, err //nolint:unconvert // 32 bits on mips
 }

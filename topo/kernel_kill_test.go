@@ -1,0 +1,157 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// victim, in the environment, makes the test binary bring a lab up or take it
+// down instead of running tests, and die on the way: "up cheatsheet.yaml 17"
+// before the request of that number, "down web.yaml 1300us" after that time.
+const victim = "VNET_TEST_VICTIM"
+
+// beVictim does what the environment says. It returns only if it outlives that.
+func beVictim(words string) int {
+	var verb, name, when string
+	fmt.Sscan(words, &verb, &name, &when)
+	text, err := os.ReadFile("../examples/" + name)
+	if err != nil {
+		return fail(err)
+	}
+	topology, err := Parse(name, text)
+	if err != nil {
+		return fail(err)
+	}
+	want, err := Compile(topology)
+	if err != nil {
+		return fail(err)
+	}
+	k, err := OpenKernel(context.Background(), topology.Name, nil)
+	if err != nil {
+		return fail(err)
+	}
+	k.etc = "/run/etc-netns"
+	die := func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) }
+	if d, err := time.ParseDuration(when); err == nil {
+		time.AfterFunc(d, die)
+	} else if n, err := strconv.Atoi(when); err == nil {
+		k.fault = func(i int) error {
+			if i == n {
+				die()
+				select {}
+			}
+			return nil
+		}
+	}
+	if verb == "up" {
+		_, err = k.Up(context.Background(), want, nil)
+	} else {
+		_, err = k.Down(context.Background(), nil)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+func fail(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// kill runs a victim. It tells whether that died.
+func kill(t *testing.T, verb, name, when string) bool {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), victim+"="+verb+" "+name+" "+when)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return true
+	}
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", verb, name, err, out)
+	}
+	return false
+}
+
+// survive checks what must hold after a death: down leaves nothing; or up
+// completes, whatever is there.
+func survive(t *testing.T, name, before string, upFirst bool) {
+	t.Helper()
+	lab, want := example(t, name)
+	k, err := OpenKernel(t.Context(), lab, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	k.etc = "/run/etc-netns"
+	if upFirst {
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal("up: ", err)
+		}
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal("down: ", err)
+	}
+	if diff := cmp.Diff(before, machine(t)); diff != "" {
+		t.Fatalf("the machine is not as before (-before +after):\n%s", diff)
+	}
+}
+
+// At each request in turn, of up and of down.
+func TestLaw8_KilledAtAnyRequest(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	const name = "cheatsheet.yaml"
+	before := machine(t)
+	for _, verb := range []string{"up", "down"} {
+		for n := 0; ; n++ {
+			if verb == "down" {
+				kill(t, "up", name, "never")
+			}
+			died := kill(t, verb, name, strconv.Itoa(n))
+			survive(t, name, before, n%2 == 0)
+			if !died {
+				if n < 30 {
+					t.Errorf("only %d requests in %s", n, verb)
+				}
+				break
+			}
+		}
+	}
+}
+
+// At random moments, of all examples.
+func TestLaw8_KilledAtAnyMoment(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	for _, name := range []string{"cable.yaml", "web.yaml", "ring.yaml", "tenants.yaml", "double-nat.yaml", "leaf-spine.yaml", "vxlan.yaml"} {
+		t.Run(strings.TrimSuffix(name, ".yaml"), func(t *testing.T) {
+			before := machine(t)
+			start := time.Now()
+			kill(t, "up", name, "never")
+			whole := time.Since(start)
+			r := rand.New(rand.NewPCG(uint64(start.UnixNano()), 0))
+			for i := range 5 {
+				kill(t, "up", name, strconv.Itoa(int(r.Int64N(whole.Microseconds())))+"us")
+				survive(t, name, before, i%2 == 0)
+				kill(t, "up", name, "never")
+				kill(t, "down", name, strconv.Itoa(int(r.Int64N(whole.Microseconds())))+"us")
+				survive(t, name, before, i%2 == 1)
+			}
+		})
+	}
+}

@@ -1,0 +1,114 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// An errno in place of each request's answer in turn: the machine is as before,
+// and the error says at which step and why.
+func TestLaw4_LiveAFailureOfAnyRequestLeavesAllAsItWas(t *testing.T) {
+	errnos := []unix.Errno{unix.EPERM, unix.EEXIST, unix.ENOBUFS, unix.EBUSY, unix.EOPNOTSUPP}
+	unix.Mkdir("/run/etc-netns", 0o755)
+	for _, name := range []string{"cheatsheet.yaml", "vxlan.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			lab, want := example(t, name)
+			k := openKernel(t, lab)
+			before := machine(t)
+			for n := 0; ; n++ {
+				errno := errnos[n%len(errnos)]
+				k.requests = 0
+				k.fault = func(i int) error {
+					if i == n {
+						return errno
+					}
+					return nil
+				}
+				_, err := k.Up(t.Context(), want, nil)
+				k.fault = nil
+				if err == nil {
+					if n < 20 {
+						t.Errorf("only %d requests", n)
+					}
+					return
+				}
+				var ae *ApplyError
+				var se *StepError
+				if !errors.As(err, &ae) || ae.Undo != nil || !errors.As(err, &se) || !errors.Is(err, errno) {
+					t.Fatalf("request %d: %v", n, err)
+				}
+				if left, err := k.Snapshot(nil); err != nil || len(left) != 0 {
+					t.Fatalf("request %d (%v): left are %v\n%s", n, se, err, left)
+				}
+				if n%5 == 0 {
+					if diff := cmp.Diff(before, machine(t)); diff != "" {
+						t.Fatalf("request %d (%v): the machine is not as before (-before +after):\n%s", n, se, diff)
+					}
+				}
+			}
+		})
+	}
+}
+
+// The script of a plan, run by a shell with the real tools, makes what Apply does;
+// and that of taking down leaves nothing.
+func TestLaw7_CommandsMakeTheSame(t *testing.T) {
+	for _, tool := range []string{"ip", "nft", "sysctl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s here", tool)
+		}
+	}
+	privateEtc(t)
+	eachExample(t, func(t *testing.T, k *Kernel, want State) {
+		if len(want) > 5000 {
+			t.Skip("thousands of processes")
+		}
+		k.etc = "/etc/netns" // where ip looks for it
+		before := machine(t)
+		up, err := Diff(nil, want).Commands(k.lab, nil, NFTScript)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shell(t, up)
+		have, err := k.Snapshot(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !have.Equal(want) {
+			t.Errorf("-want +got:\n%s\n%s", cmp.Diff(want.String(), have.String()), up)
+		}
+		down, err := Diff(have, nil).Commands(k.lab, have, NFTScript)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shell(t, down)
+		if diff := cmp.Diff(before, machine(t)); diff != "" {
+			t.Errorf("the machine is not as before (-before +after):\n%s\n%s", diff, down)
+		}
+	})
+}
+
+// privateEtc is an empty /etc for this test alone: ip makes folders there.
+func privateEtc(t *testing.T) {
+	t.Helper()
+	if err := unix.Mount("tmpfs", "/etc", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount("/etc", unix.MNT_DETACH) })
+}
+
+func shell(t *testing.T, script string) {
+	t.Helper()
+	cmd := exec.Command("sh")
+	cmd.Stdin = strings.NewReader(script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, script)
+	}
+}
