@@ -17,7 +17,10 @@ func Compile(t Topology) (State, error) {
 		return nil, err
 	}
 	l, _ := newLayout(&t)
-	c := &compiler{critic: critic{src: t.source}, t: &t, l: l, state: make(State, 10*len(l.ifaces))}
+	c := &compiler{critic: critic{src: t.source}, t: &t, l: l, state: make(State, 10*len(l.ifaces)), forwarded: map[target]bool{}}
+	for _, p := range l.publications() {
+		c.forwarded[target{p.gateway, p.to}] = true
+	}
 	for i := range t.Hosts {
 		c.namespace(&t.Hosts[i])
 	}
@@ -48,6 +51,16 @@ type compiler struct {
 	t     *Topology
 	l     *layout
 	state State
+	// forwarded are the addresses that ports are forwarded to. Asked for by the very
+	// host that has the address, the packets go back over the switch's port that they
+	// came by: where the switch itself does NAT (br_netfilter), it must not mind.
+	forwarded map[target]bool
+}
+
+// A target is an address that a gateway forwards ports to.
+type target struct {
+	gateway string
+	addr    netip.Addr
 }
 
 func (c *compiler) put(o Object) {
@@ -114,6 +127,9 @@ func (c *compiler) port(i *iface) {
 		NS: nsOf(holder), Name: name, MTU: or(net.MTU, defaultMTU), Master: net.Name,
 		MAC:      derivedMAC(c.t.Name, holder, name, "port"),
 		Isolated: net.IsolateHosts && i.host != c.t.gatewayOf(i.net),
+	}
+	for _, p := range i.addrs {
+		far.Hairpin = far.Hairpin || c.forwarded[target{holder, p.Addr()}]
 	}
 	if full != name {
 		far.AltName = full

@@ -1,0 +1,71 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// publishedLab has a port that its own host asks for, through its gateway.
+const publishedLab = `
+name: published
+networks: {sw: {subnets: [10.0.5.0/24, "fd00:5::/64"], nat: true}}
+hosts:
+  red: {networks: [sw], ports: ["8080:80"]}
+expect:
+  - red -> 10.0.5.1 tcp 8080: as 10.0.5.1
+  - red -> fd00:5::1 tcp 8080: as fd00:5::1
+`
+
+// broughtUp brings a lab up, and returns a prober that is soon out of patience.
+func broughtUp(t *testing.T, text string) (Topology, *prober) {
+	t.Helper()
+	name, want := compiled(t, text)
+	k := openKernel(t, name)
+	if _, err := k.Up(context.Background(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	lab := mustParse(t, "lab.yaml", []byte(text))
+	p := newProber(lab.openHost)
+	p.patience = 300 * time.Millisecond
+	t.Cleanup(func() { p.close() })
+	return lab, p
+}
+
+// TestHairpin asks a host's gateway for its own port. Where the switch itself hands
+// packets to NAT, what it then does with them is found out, too.
+func TestHairpin(t *testing.T) {
+	lab, p := broughtUp(t, publishedLab)
+	ctx := context.Background()
+	if r := p.verify(ctx, lab, Facts(lab)); !r.OK() {
+		t.Errorf("%+v", r.Results)
+	}
+	if _, err := os.Stat("/proc/sys/net/bridge/bridge-nf-call-iptables"); err != nil {
+		t.Skip("this kernel has no br_netfilter")
+	}
+	ip(t, "link set red-eth0 type bridge_slave hairpin off")
+	for _, switchDoesNAT := range []string{"0", "1"} {
+		for _, key := range []string{"bridge-nf-call-iptables", "bridge-nf-call-ip6tables"} {
+			if err := os.WriteFile("/proc/sys/net/bridge/"+key, []byte(switchDoesNAT), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := p.verify(ctx, lab, Facts(lab))
+		if switchDoesNAT == "0" {
+			if !r.OK() {
+				t.Errorf("%+v", r.Results)
+			}
+			continue
+		}
+		for _, x := range r.Results {
+			want := "machine: bridge sw does not send back by red-eth0 what came in by it (hairpin off)"
+			if got := strings.Join(x.Lost, "; "); got != want {
+				t.Errorf("%s: %s\nwant %s", x.about(), got, want)
+			}
+		}
+	}
+}
