@@ -1,0 +1,102 @@
+//go:build linux
+
+package topo
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+// soon bounds what should take a moment.
+const soon = 10 * time.Second
+
+// TestStatus: a lab that is up has all its links and no drift; what somebody
+// changes by hand is drift, and comes as a change.
+func TestStatus(t *testing.T) {
+	_, p := broughtUp(t, publishedLab)
+	lab, want := compiled(t, publishedLab)
+	o, err := Observe(lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.kernel.etc = "/run/etc-netns"
+	defer o.Close()
+	status := func() Status {
+		t.Helper()
+		s, err := o.Status(want)
+		if err == nil {
+			err = o.Watch()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	// settled is the status once nothing is left to be told of.
+	settled := func() Status {
+		s := status()
+		for {
+			select {
+			case <-o.changed:
+				s = status()
+			default:
+				return s
+			}
+		}
+	}
+	before := settled()
+	if len(before.Drift) > 0 || len(before.Hosts) != 2 || before.Hosts[0].Name != Machine || before.Hosts[1].Links[0].State != "up" {
+		t.Errorf("%+v", before)
+	}
+	p.verify(context.Background(), mustParse(t, "lab.yaml", []byte(publishedLab)), Facts(mustParse(t, "lab.yaml", []byte(publishedLab))))
+
+	ip(t, "-n red addr del 10.0.5.2/24 dev eth0")
+	ip(t, "link set sw down")
+	ip(t, "-n red link set eth0 mtu 1400")
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	if err := o.Changed(ctx); err != nil {
+		t.Fatal(err)
+	}
+	after := settled()
+	var out bytes.Buffer
+	if err := after.WriteText(&out, &before); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"missing  red: addr 10.0.5.2/24 dev eth0", "missing  link sw up", "machine  sw", "fd00:5::2/64", "/s",
+		"nat dnat -p tcp --dport 8080 --to-destination 10.0.5.2:80",
+	} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("not there: %s", line)
+		}
+	}
+	t.Log(out.String())
+	if !strings.Contains(out.String(), "differs  link red-eth0") || !strings.Contains(out.String(), "(is mtu 1400)") {
+		t.Errorf("the MTU has not changed")
+	}
+}
+
+// TestTraffic: how much went over a link, and how fast.
+func TestTraffic(t *testing.T) {
+	for _, c := range []struct {
+		now, was Traffic
+		took     time.Duration
+		want     string
+	}{
+		{Traffic{}, Traffic{}, 0, "0 B (0)"},
+		{Traffic{Packets: 3, Bytes: 999}, Traffic{}, 0, "999 B (3)"},
+		{Traffic{Packets: 4, Bytes: 1234}, Traffic{}, 0, "1.2 kB (4)"},
+		{Traffic{Packets: 4, Bytes: 45_600_000}, Traffic{}, 0, "46 MB (4)"},
+		{Traffic{Packets: 4, Bytes: 1_234_000_000_000_000}, Traffic{}, 0, "1234.0 TB (4)"},
+		{Traffic{Packets: 9, Bytes: 3000, Lost: 2}, Traffic{Bytes: 1000}, 2 * time.Second, "3.0 kB (9) 1.0 kB/s lost 2"},
+		{Traffic{Bytes: 3000}, Traffic{Bytes: 3000}, time.Second, "3.0 kB (0)"},
+	} {
+		if got := c.now.text(c.was, c.took); got != c.want {
+			t.Errorf("%+v: %s, not %s", c.now, got, c.want)
+		}
+	}
+}
