@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
@@ -21,7 +23,7 @@ import (
 var demoLab []byte
 
 func demoObject() object {
-	return object{name: "demo", usage: "see it all work, without root and without harm", run: (*session).demo, help: `
+	return object{name: "demo", usage: "see it all work, without root and without harm", lab: &labCommand{run: (*session).demo, flags: []cli.Flag{boolean("keep", "open a shell in it")}}, help: `
 vnet demo [--keep]
 
 Makes a small world in a sandbox of its own: red and blue on a switch, the machine on it
@@ -37,13 +39,9 @@ world before it is taken away.
 }
 
 // demo carries out vnet demo, in a sandbox.
-func (s *session) demo(args []string) error {
-	l, err := readLabLine(args, 0, "keep")
-	if err != nil {
-		return err
-	}
+func (s *session) demo(l labLine) error {
 	code := nsfs.Sandbox(func() int {
-		err := s.demoInside(l.has("keep"))
+		err := s.demoInside(l.Bool("keep"))
 		if ferr := s.out.Flush(); err == nil {
 			err = ferr
 		}

@@ -18,10 +18,24 @@ func (s *session) help(args []string) error {
 	}
 	for _, o := range objects() {
 		if args[0] == o.name || o.short && words.Short(args[0], o.name) {
-			return s.app().Run([]string{"vnet", "help", o.name})
+			return s.objectHelp(o)
 		}
 	}
 	return s.unknownObject(args[0])
+}
+
+// objectHelp prints what an object does, and its options.
+func (s *session) objectHelp(o object) error {
+	fmt.Fprintf(s.out, "vnet %s: %s\n%s", o.name, o.usage, o.help)
+	if o.lab != nil && len(o.lab.flags) > 0 {
+		fmt.Fprint(s.out, "\nOptions:\n")
+		t := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+		for _, f := range o.lab.flags {
+			fmt.Fprintf(t, "    %s\n", f)
+		}
+		return t.Flush()
+	}
+	return nil
 }
 
 // overview is the first page: the objects, the options and the exit codes.

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -25,69 +23,6 @@ const (
 	exitMistakes = 2 // a lab file has mistakes
 	exitDrift    = 3 // a lab is not as its file says
 )
-
-// A labLine is the words behind a lab command: options, anywhere, and the rest.
-type labLine struct {
-	options map[string]string
-	args    []string
-}
-
-// has tells whether an option was given.
-func (l labLine) has(option string) bool {
-	_, ok := l.options[option]
-	return ok
-}
-
-// readLabLine reads the words behind a lab command. Options named with a = behind
-// take a value. At most so many other words are taken.
-func readLabLine(args []string, most int, options ...string) (labLine, error) {
-	l := labLine{options: map[string]string{}}
-	for len(args) > 0 {
-		word := args[0]
-		args = args[1:]
-		if word == "-" || !strings.HasPrefix(word, "-") {
-			l.args = append(l.args, word)
-			continue
-		}
-		name, value, given := strings.Cut(strings.TrimLeft(word, "-"), "=")
-		switch {
-		case slices.Contains(options, name) && !given:
-			l.options[name] = ""
-		case slices.Contains(options, name+"=") && given:
-			l.options[name] = value
-		case slices.Contains(options, name+"=") && len(args) > 0:
-			l.options[name], args = args[0], args[1:]
-		case slices.Contains(options, name+"="):
-			return l, words.Errorf("--%s needs a value behind it", name)
-		default:
-			return l, unknownOption(word, options)
-		}
-	}
-	if len(l.args) > most {
-		return l, words.Errorf("%q is one word too many", l.args[most])
-	}
-	return l, nil
-}
-
-func unknownOption(word string, options []string) error {
-	var known []string
-	for _, o := range options {
-		known = append(known, "--"+strings.TrimSuffix(o, "="))
-	}
-	e := words.Unknown("option", word, known)
-	if e.Hint == "" && len(known) > 0 {
-		e.Hint = "there are " + strings.Join(known, ", ")
-	}
-	return e
-}
-
-// file is the lab file that is named, or [labFile].
-func (l labLine) file() string {
-	if len(l.args) > 0 {
-		return l.args[0]
-	}
-	return labFile
-}
 
 // readLab reads and checks a lab file. Its mistakes are told here, each with its
 // line.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
@@ -33,7 +35,10 @@ Opens $SHELL, or sh, in a host, as vnet exec does.
 }
 
 func verifyObject() object {
-	return object{name: "verify", usage: "prove a lab's facts with real packets", run: (*session).verify, help: `
+	return object{name: "verify", usage: "prove a lab's facts with real packets", lab: &labCommand{most: 1, run: (*session).verify, flags: []cli.Flag{
+		boolean("all-pairs", "let every host ping every other one, instead of what the file expects"),
+		boolean("json", "print JSON"), boolean("tap", "print the Test Anything Protocol"), text("junit", "write a JUnit report to `FILE` too"),
+	}}, help: `
 vnet verify [FILE] [--all-pairs] [--json | --tap] [--junit FILE]
 
 Proves what the file's expect lists, with ICMP, TCP and UDP from inside the hosts, all
@@ -75,17 +80,13 @@ func (s *session) execIn(host string, argv []string) error {
 }
 
 // verify carries out vnet verify.
-func (s *session) verify(args []string) error {
-	l, err := readLabLine(args, 1, "all-pairs", "json", "tap", "junit=")
-	if err != nil {
-		return err
-	}
+func (s *session) verify(l labLine) error {
 	lab, err := s.readLab(l.file())
 	if err != nil {
 		return err
 	}
 	facts := topo.Facts(lab)
-	if l.has("all-pairs") {
+	if l.Bool("all-pairs") {
 		facts = topo.AllPairs(lab)
 	}
 	ctx, stop := interruptible()
@@ -97,15 +98,15 @@ func (s *session) verify(args []string) error {
 func (s *session) showReport(r topo.Report, l labLine) error {
 	var err error
 	switch {
-	case l.has("json") || s.JSON:
+	case l.Bool("json") || s.JSON:
 		err = r.WriteJSON(s.out)
-	case l.has("tap"):
+	case l.Bool("tap"):
 		err = r.WriteTAP(s.out)
 	default:
 		err = r.WriteText(s.out, s.colors())
 	}
-	if l.has("junit") {
-		err = errors.Join(err, writeFile(l.options["junit"], r.WriteJUnit))
+	if file := l.String("junit"); file != "" {
+		err = errors.Join(err, writeFile(file, r.WriteJUnit))
 	}
 	if err == nil && !r.OK() {
 		return exit(exitFailed, errReported)

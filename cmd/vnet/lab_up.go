@@ -9,12 +9,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/topo"
 )
 
 func checkObject() object {
-	return object{name: "check", usage: "tell all mistakes of a lab file", run: (*session).check, help: `
+	return object{name: "check", usage: "tell all mistakes of a lab file", lab: &labCommand{most: 1, run: (*session).check}, help: `
 vnet check [FILE]
 
 Tells every mistake at once, with its line and what to write instead, and exits
@@ -26,7 +28,9 @@ FILE is vnet.yaml if it is left out, and - is standard input.
 }
 
 func planObject() object {
-	return object{name: "plan", usage: "show what up or down would do", run: (*session).plan, help: `
+	return object{name: "plan", usage: "show what up or down would do", lab: &labCommand{most: 1, run: (*session).plan, flags: []cli.Flag{
+		boolean("down", "what vnet down would do"), boolean("commands", "as a script of ip, nft and sysctl"), boolean("json", "for programs"),
+	}}, help: `
 vnet plan [FILE] [--down] [--commands | --json]
 
 Prints a line for each step from what is to what the file says: + makes, ~ changes,
@@ -39,7 +43,7 @@ that does the same with ip, nft and sysctl, --json the steps for programs.
 }
 
 func upObject() object {
-	return object{name: "up", usage: "make a lab true, whole or not at all", run: (*session).up, help: `
+	return object{name: "up", usage: "make a lab true, whole or not at all", lab: &labCommand{most: 1, run: (*session).up}, help: `
 vnet up [FILE]
 
 Does what vnet plan shows, and waits until the lab can be used. If something fails,
@@ -52,7 +56,7 @@ changed file it changes what differs, and nothing else.
 }
 
 func downObject() object {
-	return object{name: "down", usage: "take a lab away", run: (*session).down, help: `
+	return object{name: "down", usage: "take a lab away", lab: &labCommand{most: 1, run: (*session).down, flags: []cli.Flag{boolean("all", "take every lab away")}}, help: `
 vnet down [FILE | LAB]
 vnet down --all
 
@@ -65,11 +69,7 @@ changed. What cannot be removed is told at the end. --all takes every lab away.
 }
 
 // check carries out vnet check.
-func (s *session) check(args []string) error {
-	l, err := readLabLine(args, 1)
-	if err != nil {
-		return err
-	}
+func (s *session) check(l labLine) error {
 	lab, want, err := s.compile(l.file())
 	if err != nil {
 		return err
@@ -81,11 +81,7 @@ func (s *session) check(args []string) error {
 }
 
 // plan carries out vnet plan.
-func (s *session) plan(args []string) error {
-	l, err := readLabLine(args, 1, "commands", "json", "down")
-	if err != nil {
-		return err
-	}
+func (s *session) plan(l labLine) error {
 	lab, want, err := s.compile(l.file())
 	if err != nil {
 		return err
@@ -95,7 +91,7 @@ func (s *session) plan(args []string) error {
 		if err != nil {
 			return err
 		}
-		if l.has("down") {
+		if l.Bool("down") {
 			want = nil
 		}
 		return s.showPlan(lab.Name, have, topo.Diff(have, want), l)
@@ -104,14 +100,14 @@ func (s *session) plan(args []string) error {
 
 func (s *session) showPlan(lab string, have topo.State, p topo.Plan, l labLine) error {
 	switch {
-	case l.has("json") || s.JSON:
+	case l.Bool("json") || s.JSON:
 		b, err := p.JSON()
 		if err != nil {
 			return err
 		}
 		_, err = s.out.Write(b)
 		return err
-	case l.has("commands"):
+	case l.Bool("commands"):
 		script, err := p.Commands(lab, have, topo.NFTScript)
 		if err != nil {
 			return err
@@ -154,11 +150,7 @@ func (s *session) conclude(p topo.Plan, made, changed, deleted string) error {
 }
 
 // up carries out vnet up.
-func (s *session) up(args []string) error {
-	l, err := readLabLine(args, 1)
-	if err != nil {
-		return err
-	}
+func (s *session) up(l labLine) error {
 	lab, want, err := s.compile(l.file())
 	if err != nil {
 		return err
@@ -176,15 +168,12 @@ func (s *session) up(args []string) error {
 }
 
 // down carries out vnet down.
-func (s *session) down(args []string) error {
-	l, err := readLabLine(args, 1, "all")
-	if err != nil {
-		return err
-	}
-	labs := []string{}
-	if l.has("all") {
-		if len(l.args) > 0 {
-			return words.Errorf("--all and %q: one of them is too many", l.args[0])
+func (s *session) down(l labLine) error {
+	var labs []string
+	var err error
+	if l.Bool("all") {
+		if l.NArg() > 0 {
+			return words.Errorf("--all and %q: one of them is too many", l.Args().First())
 		}
 		labs, err = topo.Labs()
 	} else {

@@ -1,28 +1,24 @@
-//go:build !urfave_cli_no_docs
-
 package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
 const manual = "../../docs/vnet.8"
 
-// TestManual holds docs/vnet.8 to the table that help is printed from.
+// TestManual holds docs/vnet.8 to the tables that help is printed from.
 func TestManual(t *testing.T) {
-	s := newSession(nil, new(bytes.Buffer), new(bytes.Buffer))
-	app := s.app()
-	app.Name, app.Description = "vnet", "Options, before the object; any beginning of a word will do:\n\n"+optionList()+"\n"+exitCodes
-	page, err := app.ToMan()
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := manPage()
 	if *update {
-		if err := os.WriteFile(manual, []byte(page), 0o644); err != nil {
+		if err := os.WriteFile(manual, page, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -30,7 +26,41 @@ func TestManual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(have), page); diff != "" {
+	if diff := cmp.Diff(string(have), string(page)); diff != "" {
 		t.Errorf("docs/vnet.8 is not what the help says; go test ./cmd/vnet -run Manual -update makes it anew (-have +want):\n%s", diff)
 	}
+}
+
+// manPage is the manual in the language of man(7).
+func manPage() []byte {
+	b := new(bytes.Buffer)
+	b.WriteString(".TH VNET 8\n.SH NAME\nvnet \\- virtual networks, through netlink and nftables alone\n" +
+		".SH SYNOPSIS\n.nf\nvnet [OPTIONS] OBJECT { COMMAND | help }\nvnet [\\-force] \\-batch FILE\n.fi\n.SH OPTIONS\nBefore the object; any beginning of a word will do.\n")
+	for _, o := range words.OptionTable {
+		fmt.Fprintf(b, ".TP\n\\fB\\-%s\\fR %s\n%s\n", roff(o.Name), roff(o.Value), roff(o.Usage))
+	}
+	b.WriteString(".SH OBJECTS\n")
+	for _, o := range objects() {
+		fmt.Fprintf(b, ".SS %s: %s\n.nf\n%s\n.fi\n", o.name, roff(o.usage), roff(strings.TrimSpace(o.help)))
+		if o.lab != nil {
+			for _, f := range o.lab.flags {
+				name, usage, _ := strings.Cut(f.String(), "\t")
+				fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(name), roff(usage))
+			}
+		}
+	}
+	b.WriteString(".SH EXIT STATUS\n" + roff(strings.TrimSpace(exitCodes)) + "\n.SH SEE ALSO\nip(8), nft(8), network_namespaces(7)\n")
+	return b.Bytes()
+}
+
+// roff keeps text from being read as requests.
+func roff(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		if strings.HasPrefix(l, ".") || strings.HasPrefix(l, "'") {
+			lines[i] = `\&` + l
+		}
+	}
+	return strings.Join(lines, "\n")
 }

@@ -3,9 +3,6 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
-	"strings"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
@@ -20,7 +17,10 @@ type object struct {
 	usage, help string
 	// verbs are the words that can follow first, for completion.
 	verbs []string
-	run   func(s *session, args []string) error
+	// One of these two does the work: ip's words are read by internal/words, the
+	// options of lab commands by urfave/cli.
+	run func(s *session, args []string) error
+	lab *labCommand
 }
 
 // objects are tried in this order, which is ip(8)'s where it has them: the first
@@ -40,7 +40,7 @@ func (s *session) object(args []string) error {
 	}
 	for _, o := range objects() {
 		if args[0] == o.name || o.short && words.Short(args[0], o.name) {
-			return o.run(s, args[1:]) // past urfave/cli, which would cost a batch 0.2 ms a line
+			return o.do(s, args[1:])
 		}
 	}
 	if args[0] == "help" {
@@ -61,29 +61,19 @@ func (s *session) unknownObject(word string) error {
 	return exit(exitFailed, e)
 }
 
-// app is the same table for urfave/cli, which prints help, completes words and
-// writes the man page from it.
-func (s *session) app() *cli.App {
-	app := &cli.App{
-		Name:            "vnet",
-		Usage:           "virtual networks, through netlink and nftables alone",
-		UsageText:       "vnet [OPTIONS] OBJECT { COMMAND | help }\nvnet [-force] -batch FILE",
-		Version:         version(),
-		HideVersion:     true,
-		Writer:          s.out,
-		ErrWriter:       s.err,
-		ExitErrHandler:  func(*cli.Context, error) {}, // run reports, and main exits
-		HideHelpCommand: false,
+// do carries out the words behind the object.
+func (o object) do(s *session, args []string) error {
+	if o.lab == nil {
+		return o.run(s, args)
 	}
-	for _, o := range objects() {
-		app.Commands = append(app.Commands, &cli.Command{
-			Name: o.name, Usage: o.usage, Description: strings.TrimSpace(o.help),
-			SkipFlagParsing: true, // the words behind are ip's, not flags
-			HideHelpCommand: true,
-			Action:          func(c *cli.Context) error { return o.run(s, c.Args().Slice()) },
-		})
+	if asksForHelp(args) {
+		return s.objectHelp(o)
 	}
-	return app
+	line, err := o.lab.read(args)
+	if err != nil {
+		return err
+	}
+	return o.lab.run(s, line)
 }
 
 func (s *session) version() error {
