@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/vnet-lab/vnet/rtnl"
 )
 
 // patience is how long a probe waits for an answer that does not come. It is
@@ -38,6 +40,7 @@ type station struct {
 	ns *os.File
 
 	mu        sync.Mutex
+	conn      *rtnl.Conn
 	pingers   [2]*pinger // IPv4, IPv6
 	ears      [2]*ear
 	listeners map[listenerKey]*listener
@@ -83,7 +86,20 @@ func (s *station) close() error {
 	for _, l := range s.listeners {
 		l.close()
 	}
+	if s.conn != nil {
+		s.conn.Close()
+	}
 	return s.ns.Close()
+}
+
+// netlink returns the station's socket to its kernel.
+func (s *station) netlink() (_ *rtnl.Conn, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		s.conn, err = rtnl.Dial(s.ns)
+	}
+	return s.conn, err
 }
 
 // pinger returns the station's pinger of a family.

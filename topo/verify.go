@@ -33,21 +33,27 @@ func Verify(ctx context.Context, t Topology, facts []Fact) Report {
 func (p *prober) verify(ctx context.Context, t Topology, facts []Fact) Report {
 	start := time.Now()
 	r := Report{Lab: t.Name, Results: make([]Result, len(facts))}
-	parallel(len(facts), inFlight, func(n int) {
-		r.Results[n] = Result{Fact: facts[n], Err: ctx.Err()}
-		if ctx.Err() == nil {
-			r.Results[n] = p.prove(facts[n])
-		}
-	})
+	for n := range facts {
+		r.Results[n].Fact = facts[n]
+	}
+	if len(facts) > mostTogether {
+		p.proveInGroups(ctx, facts, r.Results)
+	} else {
+		parallel(len(facts), inFlight, func(n int) {
+			if r.Results[n].Err = ctx.Err(); ctx.Err() == nil {
+				r.Results[n] = p.prove(facts[n], p.patience)
+			}
+		})
+	}
 	p.diagnose(ctx, t, r.Results)
 	r.Time = time.Since(start)
 	return r
 }
 
 // prove probes for one fact and judges the answer.
-func (p *prober) prove(f Fact) Result {
+func (p *prober) prove(f Fact, patience time.Duration) Result {
 	r := Result{Fact: f}
-	r.Answer, r.Err = p.probe(f)
+	r.Answer, r.Err = p.probeAs(f, newQuestion(), time.Now().Add(patience))
 	r.OK = r.Err == nil && f.holds(r.Answer)
 	return r
 }

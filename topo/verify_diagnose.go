@@ -25,7 +25,6 @@ const (
 // diagnose finds out where the packets of facts that do not hold were lost.
 func (p *prober) diagnose(ctx context.Context, t Topology, results []Result) {
 	w := newWalker(p, t)
-	defer w.close()
 	traced := 0
 	for i := range results {
 		r := &results[i]

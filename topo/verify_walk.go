@@ -36,12 +36,6 @@ func newWalker(p *prober, t Topology) *walker {
 	return &walker{p, l, l.owners(), map[string]*hostView{}}
 }
 
-func (w *walker) close() {
-	for _, v := range w.views {
-		v.conn.Close()
-	}
-}
-
 func (w *walker) view(host string) (*hostView, error) {
 	if v := w.views[host]; v != nil {
 		return v, nil
@@ -51,7 +45,7 @@ func (w *walker) view(host string) (*hostView, error) {
 		return nil, err
 	}
 	v := &hostView{station: s, links: map[uint32]rtnl.Link{}, addrs: map[netip.Addr]uint32{}}
-	if v.conn, err = rtnl.Dial(s.ns); err != nil {
+	if v.conn, err = s.netlink(); err != nil {
 		return nil, err
 	}
 	w.views[host] = v

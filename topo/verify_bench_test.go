@@ -1,0 +1,34 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"testing"
+)
+
+// star is a switch with so many hosts.
+const star = `
+name: star
+networks: {sw: {subnets: [10.0.0.0/16]}}
+hosts:
+  h: {networks: [sw], repeat: 200}
+`
+
+// BenchmarkVerifyAllPairs lets 200 hosts on a switch ping each other, all at once:
+// 39 800 pings.
+func BenchmarkVerifyAllPairs(b *testing.B) {
+	name, want := compiled(b, star)
+	k := openKernel(b, name)
+	if _, err := k.Up(context.Background(), want, nil); err != nil {
+		b.Fatal(err)
+	}
+	lab := mustParse(b, "lab.yaml", []byte(star))
+	facts := AllPairs(lab)
+	for b.Loop() {
+		if r := Verify(context.Background(), lab, facts); !r.OK() {
+			b.Fatal(r.Summary())
+		}
+	}
+	b.ReportMetric(float64(len(facts)), "pings/op")
+}

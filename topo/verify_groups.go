@@ -1,0 +1,139 @@
+//go:build linux
+
+package topo
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// The kernel has one table of neighbours a family for all namespaces together. It
+// holds 1024 (net.ipv4.neigh.default.gc_thresh3), and what it learned in the last
+// five seconds does not make room for more: a few dozen hosts that all speak to each
+// other fill it. Many facts are therefore proved in groups of few hosts, and what
+// these learned about each other is forgotten behind each group.
+const (
+	mostTogether = 512 // facts that need no groups
+	hostsASide   = 14  // of a group: 2·14·14 neighbours
+	// quick is how long an answer may take within a group. Who takes longer is asked
+	// again at the end, together with all others of that kind.
+	quick = 200 * time.Millisecond
+)
+
+// proveInGroups is for so many facts that their neighbours do not go into one table.
+func (p *prober) proveInGroups(ctx context.Context, facts []Fact, results []Result) {
+	known := map[string]map[acquaintance]bool{}
+	for _, group := range groups(facts) {
+		p.eachHost(facts, group, func(host string, c *rtnl.Conn) {
+			if known[host] == nil {
+				known[host] = knownTo(c)
+			}
+		})
+		parallel(len(group), inFlight, func(n int) {
+			i := group[n]
+			if results[i].Err = ctx.Err(); results[i].Err == nil {
+				results[i] = p.prove(facts[i], min(quick, p.patience))
+			}
+		})
+		p.eachHost(facts, group, func(host string, c *rtnl.Conn) { forget(c, known[host]) })
+	}
+	var slow []int
+	for i := range results {
+		if r := &results[i]; r.Err == nil && r.Answer.Outcome == Unreachable && r.Answer.Said == "" {
+			slow = append(slow, i)
+		}
+	}
+	parallel(len(slow), inFlight, func(n int) {
+		if i := slow[n]; ctx.Err() == nil {
+			results[i] = p.prove(facts[i], p.patience)
+		}
+	})
+}
+
+// groups cuts facts into groups between few hosts and few others, each in an order
+// in which those that answer learn of those that ask before they ask themselves.
+func groups(facts []Fact) [][]int {
+	number := map[string]int{}
+	of := func(host string) int {
+		if _, ok := number[host]; !ok {
+			number[host] = len(number)
+		}
+		return number[host] / hostsASide
+	}
+	type place struct{ low, high, back int }
+	places, order := make([]place, len(facts)), make([]int, len(facts))
+	for i := range facts {
+		from, to := of(facts[i].From), of(facts[i].Server)
+		places[i], order[i] = place{min(from, to), max(from, to), 0}, i
+		if number[facts[i].From] > number[facts[i].Server] {
+			places[i].back = 1
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(places[a].low, places[b].low), cmp.Compare(places[a].high, places[b].high), cmp.Compare(places[a].back, places[b].back))
+	})
+	var all [][]int
+	for n, i := range order {
+		if n == 0 || places[i].low != places[order[n-1]].low || places[i].high != places[order[n-1]].high {
+			all = append(all, nil)
+		}
+		all[len(all)-1] = append(all[len(all)-1], i)
+	}
+	return all
+}
+
+// An acquaintance is a neighbour that a host knows.
+type acquaintance struct {
+	link uint32
+	addr netip.Addr
+}
+
+// eachHost calls fn for the hosts of a group that can be entered.
+func (p *prober) eachHost(facts []Fact, group []int, fn func(host string, c *rtnl.Conn)) {
+	seen := map[string]bool{"": true}
+	for _, i := range group {
+		for _, host := range []string{facts[i].From, facts[i].Server} {
+			if seen[host] {
+				continue
+			}
+			seen[host] = true
+			if s, err := p.station(host); err == nil {
+				if c, err := s.netlink(); err == nil {
+					fn(host, c)
+				}
+			}
+		}
+	}
+}
+
+func knownTo(c *rtnl.Conn) map[acquaintance]bool {
+	known := map[acquaintance]bool{}
+	neighs, _ := c.Neighs(rtnl.NeighFilter{}) // without, too much is forgotten: it is only asked for again
+	for _, n := range neighs {
+		known[acquaintance{n.Link, n.Addr}] = true
+	}
+	return known
+}
+
+// forget removes the neighbours that a host has learned since. That one did not
+// answer is not forgotten: it makes room by itself.
+func forget(c *rtnl.Conn, known map[acquaintance]bool) {
+	const learned = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE
+	neighs, _ := c.Neighs(rtnl.NeighFilter{})
+	var requests []rtnl.Request
+	for _, n := range neighs {
+		if n.State&learned != 0 && !known[acquaintance{n.Link, n.Addr}] {
+			requests = append(requests, rtnl.DeleteNeigh(rtnl.Neigh{Link: n.Link, Addr: n.Addr}))
+		}
+	}
+	if len(requests) > 0 {
+		_ = c.Do(requests...) // what is left over is the kernel's to throw out
+	}
+}
