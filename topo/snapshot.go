@@ -368,6 +368,17 @@ func (r *reading) route(v *spaceView, in rtnl.Route) {
 	if in.Protocol != RouteProtocol {
 		return
 	}
+	out := v.route(in)
+	if record, needed := routeRecord(r.lab, v.space, out); needed {
+		if name, _ := findRecord(v.lo().AltNames, record); name != record {
+			return
+		}
+	}
+	r.state.put(out)
+}
+
+// route is a route as an object.
+func (v *spaceView) route(in rtnl.Route) Route {
 	out := Route{NS: v.space.name, Dst: in.Dst, Src: in.PrefSrc, Table: in.Table, Metric: in.Metric, MTU: int(in.Metrics.Values[unix.RTAX_MTU])}
 	for name, number := range routeNumbers {
 		if number == in.Type {
@@ -381,13 +392,7 @@ func (r *reading) route(v *spaceView, in rtnl.Route) {
 		}
 		out.Type, out.Hops = "", JoinHops(v.hops(hops)...)
 	}
-	out = out.normal().(Route)
-	if record, needed := routeRecord(r.lab, v.space, out); needed {
-		if name, _ := findRecord(v.lo().AltNames, record); name != record {
-			return
-		}
-	}
-	r.state.put(out)
+	return out.normal().(Route)
 }
 
 func (v *spaceView) hops(in []rtnl.Hop) (hops []Hop) {
