@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"reflect"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -54,6 +55,12 @@ type RuleStatus struct {
 	Text    string `json:"rule"`
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
+}
+
+// Same tells whether both say the same but for the time.
+func (s Status) Same(other Status) bool {
+	s.At = other.At
+	return reflect.DeepEqual(s, other)
 }
 
 // WriteJSON writes an object.

@@ -177,9 +177,9 @@ func (s *session) down(l labLine) error {
 		}
 		labs, err = topo.Labs()
 	} else {
-		var lab string
-		lab, err = s.labName(l.file())
-		labs = append(labs, lab)
+		var lab namedLab
+		lab, err = s.fileOrLab(l.file())
+		labs = append(labs, lab.name)
 	}
 	if err != nil {
 		return err
@@ -199,23 +199,30 @@ func (s *session) down(l labLine) error {
 	return s.conclude(all, "made", "changed", "deleted")
 }
 
-// labName is the name of the lab that a file describes, or that is called so.
-func (s *session) labName(fileOrLab string) (string, error) {
+// A namedLab is a lab that is up and was called by its name, or one that a file
+// describes.
+type namedLab struct {
+	name string
+	file *topo.Topology // nil if only the name is known
+}
+
+// fileOrLab finds a lab: one that is up, or the one that a file describes.
+func (s *session) fileOrLab(word string) (namedLab, error) {
 	labs, err := topo.Labs()
-	if err == nil && slices.Contains(labs, fileOrLab) {
-		return fileOrLab, nil
+	if err == nil && slices.Contains(labs, word) {
+		return namedLab{name: word}, nil
 	}
-	lab, readErr := s.readLab(fileOrLab)
-	var word *words.Error
-	if errors.As(readErr, &word) && fileOrLab != labFile {
-		e := words.Unknown("lab", fileOrLab, labs)
+	lab, readErr := s.readLab(word)
+	var said *words.Error
+	if errors.As(readErr, &said) && word != labFile {
+		e := words.Unknown("lab", word, labs)
 		e.Status = exitFailed
 		if e.Hint == "" {
 			e.Hint = "vnet ls lists those there are"
 		}
-		return "", e
+		return namedLab{}, e
 	}
-	return lab.Name, readErr
+	return namedLab{lab.Name, &lab}, readErr
 }
 
 // quietFor is how long a change may take before it shows how far it is.

@@ -29,7 +29,8 @@ func objects() []object {
 	return []object{
 		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(), natObject(),
 		checkObject(), planObject(), upObject(), downObject(),
-		execObject(), shellObject(), verifyObject(), demoObject(),
+		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
+		exportObject(), graphObject(), schemaObject(), demoObject(),
 	}
 }
 

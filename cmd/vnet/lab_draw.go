@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+func graphObject() object {
+	return object{name: "graph", usage: "draw a lab", lab: &labCommand{most: 1, run: (*session).graph, flags: []cli.Flag{
+		text("format", "`FORMAT` is ascii if nothing is said, or "+strings.Join(topo.GraphFormats[1:], ", ")),
+	}}, help: `
+vnet graph [FILE | LAB] [--format ascii|mermaid|dot|svg]
+
+Draws hosts, switches, cables and addresses: of a file, or of a lab that is up. ascii is
+for the terminal, mermaid for Markdown, dot for Graphviz, svg for the eyes.
+
+   vnet graph lab.yaml
+   vnet graph lab.yaml --format svg >lab.svg
+`}
+}
+
+func schemaObject() object {
+	return object{name: "schema", usage: "print the JSON Schema of lab files", lab: &labCommand{run: (*session).schema}, help: `
+vnet schema
+
+Prints the JSON Schema by which editors complete and check lab files. Many find it by a
+file's first line:
+
+   # yaml-language-server: $schema=lab.schema.json
+
+   vnet schema >lab.schema.json
+`}
+}
+
+func exportObject() object {
+	return object{name: "export", usage: "write the lab file of what there is", lab: &labCommand{most: 1, run: (*session).export, flags: []cli.Flag{
+		text("name", "`NAME` of the lab in the file"),
+	}}, help: `
+vnet export [LAB] [--name NAME]
+
+Reads the namespaces, switches, cables, addresses, routes and NAT of the machine, made by
+whatever program, and writes a lab file that makes the same; or, of a lab that is up, the
+file of that one. What a lab file cannot say is listed in it, as comments.
+
+   vnet export >lab.yaml
+   vnet export red-blue
+`}
+}
+
+// graph carries out vnet graph.
+func (s *session) graph(l labLine) error {
+	format := l.String("format")
+	if format == "" {
+		format = topo.GraphFormats[0]
+	}
+	if !slices.Contains(topo.GraphFormats, format) {
+		e := words.Unknown("format", format, topo.GraphFormats)
+		if e.Hint == "" {
+			e.Hint = "there are " + strings.Join(topo.GraphFormats, ", ")
+		}
+		return e
+	}
+	lab, err := s.labToDraw(l.file())
+	if err != nil {
+		return err
+	}
+	picture, err := topo.Graph(lab, format)
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(picture)
+	return err
+}
+
+// labToDraw is what a file says, or what a lab that is up looks like.
+func (s *session) labToDraw(fileOrLab string) (topo.Topology, error) {
+	named, err := s.fileOrLab(fileOrLab)
+	if err != nil {
+		return topo.Topology{}, err
+	}
+	if named.file != nil {
+		return *named.file, nil
+	}
+	lab, _, err := s.exported(named.name, named.name)
+	return lab, err
+}
+
+// exported is a lab that is up as a file would say it, under some name, and what that
+// cannot say.
+func (s *session) exported(name, as string) (lab topo.Topology, rest []string, err error) {
+	err = s.withKernel(name, func(_ context.Context, k *topo.Kernel) error {
+		have, err := k.Snapshot(nil)
+		lab, rest = topo.Export(as, have)
+		return err
+	})
+	return lab, rest, err
+}
+
+// schema carries out vnet schema.
+func (s *session) schema(labLine) error {
+	_, err := io.WriteString(s.out, topo.Schema())
+	return err
+}
+
+// export carries out vnet export.
+func (s *session) export(l labLine) error {
+	lab, rest, err := s.toExport(l)
+	if err != nil {
+		return err
+	}
+	if _, err := s.out.Write(topo.Format(lab)); err != nil || len(rest) == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "\n# What a lab file cannot say, or would make besides (+):\n#   %s\n", strings.Join(rest, "\n#   "))
+	return err
+}
+
+// toExport is a lab that is up, or the machine, and what a file cannot say of it.
+func (s *session) toExport(l labLine) (lab topo.Topology, rest []string, err error) {
+	as := l.String("name")
+	if l.NArg() > 0 {
+		named, err := s.fileOrLab(l.file())
+		if err != nil {
+			return lab, nil, err
+		}
+		if as == "" {
+			as = named.name
+		}
+		return s.exported(named.name, as)
+	}
+	if as == "" {
+		as = topo.Machine
+	}
+	have, unknown, err := topo.Survey()
+	if err != nil {
+		return lab, nil, err
+	}
+	lab, rest = topo.Export(as, have)
+	return lab, append(unknown, rest...), nil
+}
