@@ -221,6 +221,14 @@ func (o *Observer) tell() {
 	}
 }
 
+// Hosts are the names of the lab's hosts that are there.
+func (o *Observer) Hosts() ([]string, error) {
+	if err := o.kernel.discover(); err != nil {
+		return nil, err
+	}
+	return o.hosts()[1:], nil // the first is the machine
+}
+
 // Host opens the namespace of a host of the lab. name is its name in [nsfs.Dir], ""
 // for one that has none there.
 func (o *Observer) Host(host string) (ns *os.File, name string, err error) {
