@@ -68,24 +68,38 @@ func (r Result) about() string {
 
 // got is what came of the probe, in a few words.
 func (r Result) got() string {
-	if r.Err != nil {
-		return r.Err.Error()
+	outcome, remark := r.outcome()
+	switch {
+	case r.Err != nil:
+		return remark
+	case remark == "":
+		return outcome
+	case r.Answer.Outcome == Answered:
+		return outcome + ", " + remark
 	}
-	var b strings.Builder
-	b.WriteString(r.Answer.Outcome)
-	if r.Answer.Seen.IsValid() && r.Answer.Outcome == Answered {
-		b.WriteString(", sees " + r.Answer.Seen.String())
+	return outcome + ": " + remark
+}
+
+// outcome is what came of the probe in a word, and what there is to say about it.
+func (r Result) outcome() (outcome, remark string) {
+	if r.Err != nil {
+		return "error", r.Err.Error()
 	}
 	switch {
+	case r.Answer.Seen.IsValid() && r.Answer.Outcome == Answered:
+		remark = "sees " + r.Answer.Seen.String()
+		if r.Answer.Said != "" {
+			remark += ": " + r.Answer.Said
+		}
 	case r.Answer.Said != "":
-		b.WriteString(": " + r.Answer.Said)
+		remark = r.Answer.Said
 	case r.Answer.Outcome == Unreachable:
-		b.WriteString(": no answer")
+		remark = "no answer"
 	}
 	if r.Answer.By.IsValid() {
-		b.WriteString(", says " + r.Answer.By.String())
+		remark += ", says " + r.Answer.By.String()
 	}
-	return b.String()
+	return r.Answer.Outcome, remark
 }
 
 // Summary is the last line of a report: "12 facts hold" or "2 of 12 facts do not
@@ -123,16 +137,29 @@ func (r Result) mark(color bool) string {
 
 // WriteText writes a table for people. Below each fact that does not hold stands
 // where its packets were lost.
-func (r Report) WriteText(w io.Writer, color bool) error {
-	about, got := 0, 0
+func (r Report) WriteText(w io.Writer, color bool) error { return r.writeText(w, color, false) }
+
+// WriteFailures is WriteText without the facts that hold.
+func (r Report) WriteFailures(w io.Writer, color bool) error { return r.writeText(w, color, true) }
+
+func (r Report) writeText(w io.Writer, color, failures bool) error {
+	about, outcome := 0, 0
 	for i := range r.Results {
-		about = max(about, len(r.Results[i].about()))
-		got = max(got, len(r.Results[i].got()))
+		if failures && r.Results[i].OK {
+			continue
+		}
+		about = max(about, width(r.Results[i].about()))
+		word, _ := r.Results[i].outcome()
+		outcome = max(outcome, width(word))
 	}
 	var b strings.Builder
 	for i := range r.Results {
 		x := &r.Results[i]
-		line := fmt.Sprintf("%s  %-*s  %-*s  %s", x.mark(color), about, x.about(), min(got, 24), x.got(), took(x.Answer.Time))
+		if failures && x.OK {
+			continue
+		}
+		word, remark := x.outcome()
+		line := fmt.Sprintf("%s  %-*s  %-*s  %6s  %s", x.mark(color), about, x.about(), outcome, word, took(x.Answer.Time), remark)
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 		for _, l := range x.Lost {
 			b.WriteString("      " + l + "\n")
@@ -149,8 +176,10 @@ func took(d time.Duration) string {
 		return ""
 	case d < time.Millisecond:
 		return d.Round(time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond / 10).String()
 	}
-	return d.Round(time.Millisecond / 10).String()
+	return d.Round(time.Second / 100).String()
 }
 
 // resultJSON is a result as [Report.WriteJSON] writes it.

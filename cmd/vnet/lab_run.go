@@ -21,7 +21,7 @@ vnet verify [FILE] [--all-pairs] [--json | --tap] [--junit FILE]
 Proves what the file's expect lists, with ICMP, TCP and UDP from inside the hosts, all
 at once, and says of each fact that does not hold where its packets were lost. Nothing
 has to be installed, or to listen, in the hosts. --all-pairs lets every host ping every
-other one instead. Exits with 1 if a fact does not hold.
+other one instead, and prints only what fails. Exits with 1 if a fact does not hold.
 
    vnet up lab.yaml && vnet verify lab.yaml
    vnet verify lab.yaml --junit report.xml
@@ -51,6 +51,8 @@ func (s *session) showReport(r topo.Report, l labLine) error {
 		err = r.WriteJSON(s.out)
 	case l.Bool("tap"):
 		err = r.WriteTAP(s.out)
+	case l.Bool("all-pairs"):
+		err = r.WriteFailures(s.out, s.colors())
 	default:
 		err = r.WriteText(s.out, s.colors())
 	}
