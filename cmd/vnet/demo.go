@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -104,22 +103,22 @@ func (s *session) demoInside(keep bool) error {
 	return errors.Join(err, downErr)
 }
 
-// demoSteps prints each step, and below it the commands that do the same.
+// demoSteps prints the commands that each stage stands for.
 func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 	have := topo.State{}
-	fmt.Fprint(s.out, "A world in a sandbox: each step, and the commands it stands for.\n\n")
+	fmt.Fprint(s.out, "A world in a sandbox. What vnet does there, in the words of ip, nft and sysctl, without\nthe marks by which vnet finds it again:\n")
+	said := ""
 	return func(ctx context.Context, stage []topo.Step) error {
-		for _, step := range stage {
-			fmt.Fprintln(s.out, s.paintStep(step))
-		}
 		script, err := topo.Plan(stage).Commands("demo", have, topo.NFTScript)
 		if err != nil {
 			return err
 		}
-		for line := range strings.Lines(script) {
-			if !strings.HasPrefix(line, "#") && line != "set -e\n" {
-				fmt.Fprint(s.out, s.dim("    "+strings.TrimSuffix(line, "\n")), "\n")
-			}
+		if title := demoTitles[stage[0].Object().Key().Kind]; title != said {
+			fmt.Fprintf(s.out, "\n%s\n", s.bold(title))
+			said = title
+		}
+		for _, line := range demoView(script) {
+			fmt.Fprintf(s.out, "    %s\n", line)
 		}
 		for _, step := range stage {
 			have[step.Want.Key()] = step.Want

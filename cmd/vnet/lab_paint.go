@@ -11,10 +11,10 @@ func (s *session) colors() bool {
 // onTerminal says whether somebody sees what goes to standard error.
 func (s *session) onTerminal() bool { return isTerminal(os.Stderr) }
 
-// dim makes text pale.
-func (s *session) dim(text string) string {
+// bold makes text stand out.
+func (s *session) bold(text string) string {
 	if !s.colors() {
 		return text
 	}
-	return "\x1b[2m" + text + "\x1b[0m"
+	return "\x1b[1m" + text + "\x1b[0m"
 }
