@@ -48,7 +48,12 @@ func Add(name string) error {
 
 // Attach gives an open namespace a name, which keeps it alive. A name that is
 // taken is fs.ErrExist. Whatever fails, nothing is left under the name.
-func Attach(ns *os.File, name string) error {
+func Attach(ns *os.File, name string) error { return AttachNoted(ns, name, "") }
+
+// AttachNoted does as [Attach] does, and writes a note into the file that the
+// namespace is mounted on. If its maker, or its remover, dies between two system
+// calls, that file is left, and [Note] tells whose it was.
+func AttachNoted(ns *os.File, name, note string) error {
 	if err := checkNew(name); err != nil {
 		return err
 	}
@@ -59,11 +64,9 @@ func Attach(ns *os.File, name string) error {
 		return err
 	}
 	path := filepath.Join(Dir, name)
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0)
-	if err != nil {
+	if err := makeFile(path, note); err != nil {
 		return &fs.PathError{Op: "create network namespace file", Path: path, Err: err}
 	}
-	unix.Close(fd)
 	// Through the descriptor: /proc/self/ns would be the first thread's.
 	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
 	if err := unix.Mount(from, path, "none", unix.MS_BIND, ""); err != nil {
@@ -71,6 +74,57 @@ func Attach(ns *os.File, name string) error {
 		return &fs.PathError{Op: "bind network namespace", Path: path, Err: err}
 	}
 	return nil
+}
+
+// makeFile makes a file that nobody sees without its text, where the file system
+// can (O_TMPFILE).
+func makeFile(path, text string) error {
+	fd, err := unix.Open(filepath.Dir(path), unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o444)
+	hidden := err == nil
+	if !hidden {
+		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o444)
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if text != "" {
+		_, err = unix.Write(fd, []byte(text))
+	}
+	switch {
+	case hidden && err == nil:
+		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	case !hidden && err != nil:
+		_ = unix.Unlink(path) // the first error is the one to tell
+	}
+	return err
+}
+
+// maxNote is how much of a note is read, in bytes.
+const maxNote = 256
+
+// Note is what [AttachNoted] wrote into the file of a stale name; "" if there is
+// none, or a namespace is mounted on it.
+func Note(name string) string {
+	path, err := pathOf(name)
+	if err != nil {
+		return ""
+	}
+	var st unix.Stat_t
+	var text [maxNote]byte
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	if unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || isNetNS(fd) {
+		return ""
+	}
+	n, err := unix.Read(fd, text[:])
+	if err != nil {
+		return ""
+	}
+	return string(text[:n])
 }
 
 // Remove takes a name away. The namespace lives on while something else refers

@@ -1,8 +1,10 @@
 package nsfs_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -342,5 +344,38 @@ func TestWatch(t *testing.T) {
 	w.Close()
 	if err := <-done; err == nil {
 		t.Error("closed, and still an event")
+	}
+}
+
+// What is left of a name whose maker died in between tells whose it was.
+func TestNote(t *testing.T) {
+	fresh(t)
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := nsfs.AttachNoted(ns, "red", "lab one"); err != nil {
+		t.Fatal(err)
+	}
+	if note := nsfs.Note("red"); note != "" {
+		t.Errorf("the note of a living name: %q", note)
+	}
+	if err := nsfs.AttachNoted(ns, "red", "lab two"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a name that is taken: %v", err)
+	}
+	if err := unix.Unmount(filepath.Join(nsfs.Dir, "red"), unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if note := nsfs.Note("red"); note != "lab one" {
+		t.Errorf("the note of a stale name: %q", note)
+	}
+	if err := nsfs.Remove("red"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"red", "../red", ""} {
+		if note := nsfs.Note(name); note != "" {
+			t.Errorf("Note(%q) = %q", name, note)
+		}
 	}
 }

@@ -45,6 +45,8 @@ type Kernel struct {
 	orphan []*space          // spaces of deleted namespaces, open until the stage is over
 	// unready are links that wait for carrier, as of the last Snapshot.
 	unready []waiting
+	// stale are names of the lab with nothing behind them, as of the last Snapshot.
+	stale []string
 
 	// fault, for tests, refuses the request of a number.
 	fault    func(n int) error

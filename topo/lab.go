@@ -42,6 +42,9 @@ func (e *DriftError) Error() string {
 // kernel: it shows progress, or asks first.
 func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (Plan, error) {
 	plan, err := k.Plan(want)
+	if err == nil {
+		err = k.sweep()
+	}
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
@@ -66,6 +69,9 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 // and returns what it did. All errors come together.
 func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, error) {
 	plan, err := k.Plan(nil)
+	if err == nil {
+		err = k.sweep()
+	}
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
@@ -137,6 +143,9 @@ func Labs() ([]string, error) {
 		return nil, err
 	}
 	for _, e := range entries {
+		if lab, ok := strings.CutPrefix(nsfs.Note(e.Name), Mark("")); e.Stale && ok {
+			labs[lab] = true
+		}
 		if err := marksOf(e.Name, labs); err != nil {
 			return nil, err
 		}
