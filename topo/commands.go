@@ -7,10 +7,6 @@ import (
 	"strings"
 )
 
-// Mark is what vnet writes beside what it makes for a lab: the alias of links,
-// and the beginning of further names that remember something.
-func Mark(lab string) string { return "vnet:" + lab }
-
 // RuleTable is the nftables table of a lab in each namespace.
 func RuleTable(lab string) string { return "vnet_" + lab }
 

@@ -13,10 +13,7 @@ func (w *scriptWriter) commands(s Step) []command {
 	case Namespace:
 		return w.namespaceCommands(s, o)
 	case Port:
-		if s.Want == nil {
-			return []command{{o.NS, "ip", "link set dev " + o.Link + " nomaster"}}
-		}
-		return []command{{o.NS, "ip", "link set dev " + o.Link + " master " + o.Master}}
+		return w.portCommands(s, o)
 	case BridgeVLAN:
 		return []command{{o.NS, "bridge", w.bridgeVLANText(s, o)}}
 	case Qdisc:
@@ -40,13 +37,45 @@ func (w *scriptWriter) commands(s Step) []command {
 		}
 		return []command{{o.NS, "ip", "neigh replace " + o.Key().Name + " lladdr " + o.MAC.String() + " nud permanent"}}
 	case Route:
-		return []command{{o.NS, "ip", "route " + ipVerb(s) + " " + o.words() + " proto " + strconv.Itoa(RouteProtocol)}}
+		return w.routeCommands(s, o)
 	case File:
 		return w.fileCommands(s, o)
 	case Process:
 		return w.processCommands(s, o)
 	}
 	return w.linkCommands(s)
+}
+
+// portCommands remember of what the link was a port before.
+func (w *scriptWriter) portCommands(s Step, o Port) []command {
+	set := command{o.NS, "ip", "link set dev " + o.Link + " master " + o.Master}
+	link := w.tool("ip", o.NS) + "-o link show dev " + o.Link
+	property := w.tool("ip", o.NS) + "link property "
+	record := shellWord(portRecord(w.lab))
+	switch s.Op() {
+	case Create:
+		was := `"$(` + link + ` | sed -n 's/.* master \([^ ]*\) .*/\1/p')@` + o.Link + `"`
+		return []command{{text: property + "add dev " + o.Link + " altname " + record + was}, set}
+	case Delete:
+		find := `was=$(` + link + ` | tr ' \\' '\n\n' | grep -F ` + record + `)`
+		restore := `master=${was##*=} master=${master%@*}; ` + w.tool("ip", o.NS) + "link set dev " + o.Link + ` ${master:+master} ${master:-nomaster}`
+		return []command{{text: find}, {text: restore}, {text: property + "del dev " + o.Link + ` altname "$was"`}}
+	}
+	return []command{set}
+}
+
+// routeCommands leave a record where not all is the lab's.
+func (w *scriptWriter) routeCommands(s Step, o Route) []command {
+	cmds := []command{{o.NS, "ip", "route " + ipVerb(s) + " " + o.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
+	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + routeRecord(w.lab, o)}
+	n, _ := w.state[Key{OfNamespace, o.NS, ""}].(Namespace)
+	switch {
+	case o.NS != "" && n.From == "" || s.Op() == Change:
+		return cmds
+	case s.Op() == Create:
+		return []command{record, cmds[0]}
+	}
+	return append(cmds, record)
 }
 
 // RouteProtocol is what routes of labs say that they were made by; ip-route(8)'s
@@ -58,21 +87,36 @@ func ipVerb(s Step) string {
 }
 
 func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
-	verb := ipVerb(s)
-	switch {
-	case n.From != "" && w.refOf(n.Name) == n.From:
-		return nil // it has a name already
-	case n.From != "" && s.Op() == Create && isPid(n.From):
-		return []command{{tool: "ip", text: "netns attach " + n.Name + " " + n.From}}
-	case n.From != "" && s.Op() == Create:
-		file := shellWord("/run/netns/" + n.Name)
-		return []command{{text: "touch " + file + " && mount --bind " + shellWord(n.From) + " " + file}}
+	if n.From != "" {
+		return w.takenCommands(s, n)
 	}
-	cmds := []command{{tool: "ip", text: "netns " + verb + " " + n.Name}}
+	cmds := []command{{tool: "ip", text: "netns " + ipVerb(s) + " " + n.Name}}
 	if s.Op() == Create {
 		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + Mark(w.lab)})
 	}
 	return cmds
+}
+
+// takenCommands take a namespace in, and give it back: it gets a record, and a
+// name for ip to know it by if it has none.
+func (w *scriptWriter) takenCommands(s Step, n Namespace) (cmds []command) {
+	named := w.refOf(n.Name) == n.From
+	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + takenRecord(w.lab, n)}
+	if s.Op() == Delete {
+		cmds = append(cmds, record)
+		if !named {
+			cmds = append(cmds, command{tool: "ip", text: "netns del " + n.Name})
+		}
+		return cmds
+	}
+	switch file := shellWord("/run/netns/" + n.Name); {
+	case named:
+	case isPid(n.From):
+		cmds = append(cmds, command{tool: "ip", text: "netns attach " + n.Name + " " + n.From})
+	default:
+		cmds = append(cmds, command{text: "touch " + file + " && mount --bind " + shellWord(n.From) + " " + file})
+	}
+	return append(cmds, record)
 }
 
 func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
@@ -90,7 +134,7 @@ func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
 // sysctlCommands remember what the setting was as a further name of lo.
 func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
 	set := w.inside(o.NS, "sysctl -qw "+shellWord(o.Name+"="+o.Value))
-	record := Mark(w.lab) + ":" + o.Name + "="
+	record := sysctlRecord(w.lab, o.Name)
 	lo := w.tool("ip", o.NS)
 	switch s.Op() {
 	case Create:
@@ -161,27 +205,21 @@ func (w *scriptWriter) linkCommands(s Step) []command {
 // bridgeCommands set MTU and MAC once the bridge is there: those given at its
 // birth would change with its ports.
 func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
-	options := fmt.Sprintf(" type bridge stp_state %d vlan_filtering %d", bit(b.STP), bit(b.VLANFiltering))
-	if b.VLANFiltering {
-		options += " vlan_default_pvid 0"
+	was, _ := s.Have.(Bridge)
+	words := " type bridge"
+	options := b.optionsSince(was)
+	for _, o := range options {
+		words += fmt.Sprintf(" %s %d", o.name, o.value)
 	}
-	var cmds []command
 	if s.Op() == Create {
-		cmds = append(cmds, command{b.NS, "ip", "link add name " + b.Name + options})
+		cmds := []command{{b.NS, "ip", "link add name " + b.Name + words}}
 		return append(cmds, w.setLink(Link{NS: b.NS, Name: b.Name}, b.Link)...)
 	}
-	was := s.Have.(Bridge)
-	if was.STP != b.STP || was.VLANFiltering != b.VLANFiltering {
-		cmds = append(cmds, command{b.NS, "ip", "link set dev " + b.Name + options})
+	var cmds []command
+	if len(options) > 0 {
+		cmds = append(cmds, command{b.NS, "ip", "link set dev " + b.Name + words})
 	}
 	return append(cmds, w.setLink(was.Link, b.Link)...)
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func (w *scriptWriter) vethCommands(s Step, v Veth) []command {

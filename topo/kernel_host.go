@@ -36,7 +36,7 @@ func (k *Kernel) namespaces(stage []Step, results []result) {
 
 // makeNamespace marks a namespace before it gets its name, so that nobody ever
 // sees one that is not marked. A file without a namespace behind it is what a
-// crash leaves in the middle of naming one.
+// crash leaves in the middle of naming one; see sweep.
 func (k *Kernel) makeNamespace(name string) error {
 	if err := k.faulty(); err != nil {
 		return err
@@ -56,16 +56,26 @@ func (k *Kernel) makeNamespace(name string) error {
 		err = nsfs.Do(ns, func() error { return sysctlIfThere("net.ipv6.conf.default.accept_dad", "0") })
 	}
 	if err == nil {
-		err = nsfs.Attach(ns, name)
+		err = nsfs.AttachNoted(ns, name, Mark(k.lab))
 	}
 	if errors.Is(err, fs.ErrExist) {
 		if _, stale := nsfs.Open(name); errors.Is(stale, nsfs.ErrNotNamespace) && nsfs.Remove(name) == nil {
-			err = nsfs.Attach(ns, name)
+			err = nsfs.AttachNoted(ns, name, Mark(k.lab))
 		}
 	}
 	if err != nil {
 		k.leave(name)
 	}
+	return err
+}
+
+// sweep takes away the names of the lab that have no namespace behind them: what is
+// left if vnet dies in the middle of giving one, or of taking one away.
+func (k *Kernel) sweep() (err error) {
+	for _, name := range k.stale {
+		err = errors.Join(err, nsfs.Remove(name))
+	}
+	k.stale = nil
 	return err
 }
 
@@ -95,12 +105,6 @@ func openFrom(from string) (*os.File, error) {
 		return nsfs.OpenPid(pid)
 	}
 	return nsfs.Open(from)
-}
-
-// takenRecord is the further name of lo that says which host of the lab a
-// namespace is taken in as, and from where.
-func takenRecord(lab string, n Namespace) string {
-	return Mark(lab) + ":netns=" + n.Name + "@" + n.From
 }
 
 func (k *Kernel) takeIn(n Namespace) error {
@@ -177,10 +181,6 @@ func (s *space) insideOf(fn func() error) error {
 	return nsfs.Do(s.ns, fn)
 }
 
-// sysctlRecord begins the further name of lo that remembers what a setting was:
-// vnet:LAB:net.ipv4.ip_forward=0. White space in the value is written +.
-func sysctlRecord(lab, name string) string { return Mark(lab) + ":" + name + "=" }
-
 // sysctlStep remembers what a setting was before the lab set it, and brings that
 // back when the lab no longer sets it, unless another lab does, too.
 func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
@@ -221,27 +221,6 @@ func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
 		}
 	}
 	return r
-}
-
-func findRecord(names []string, prefix string) (name, value string) {
-	for _, n := range names {
-		if v, ok := strings.CutPrefix(n, prefix); ok {
-			return n, v
-		}
-	}
-	return "", ""
-}
-
-// recordOfOthers is what a setting was before another lab set it; "" if none did.
-func recordOfOthers(names []string, lab, name string) string {
-	for _, n := range names {
-		rest, ok := strings.CutPrefix(n, "vnet:")
-		owner, rest, found := strings.Cut(rest, ":")
-		if value, matches := strings.CutPrefix(rest, name+"="); ok && found && matches && owner != lab {
-			return value
-		}
-	}
-	return ""
 }
 
 func (s *space) sysctl(name string) (value string, err error) {

@@ -91,22 +91,19 @@ func (k *Kernel) bridgeTasks(b Bridge) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	add := rtnl.LinkConfig{Name: b.Name, Index: index, Kind: rtnl.Kind{Name: "bridge", Options: bridgeOptions(b)}}
+	add := rtnl.LinkConfig{Name: b.Name, Index: index, Kind: rtnl.Kind{Name: "bridge", Options: bridgeOptions(Bridge{}, b)}}
 	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: k.alias()}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
 	reqs = append(reqs, altNames(index, "", b.AltName)...)
 	return []task{{space: s, reqs: reqs, done: func() { s.met(b.Name, index) }}}, nil
 }
 
-func bridgeOptions(b Bridge) rtnl.Options {
-	o := rtnl.Options{}
-	if b.STP {
-		o["stp_state"] = uint64(1)
+func bridgeOptions(was, b Bridge) rtnl.Options {
+	options := rtnl.Options{}
+	for _, o := range b.optionsSince(was) {
+		options[o.name] = o.value
 	}
-	if b.VLANFiltering { // ports are in no VLAN unless they are put there
-		o["vlan_filtering"], o["vlan_default_pvid"] = uint64(1), uint64(0)
-	}
-	return o
+	return options
 }
 
 // place is where a link is born, and under which index.
@@ -222,7 +219,7 @@ func (k *Kernel) complete(l Link, index uint32, mark bool) []rtnl.Request {
 }
 
 func portOptions(l Link) rtnl.Options {
-	return rtnl.Options{"isolated": uint64(bit(l.Isolated)), "hairpin": uint64(bit(l.Hairpin))}
+	return rtnl.Options{"isolated": bit(l.Isolated), "hairpin": bit(l.Hairpin)}
 }
 
 func altNames(index uint32, was, next string) (reqs []rtnl.Request) {
@@ -305,9 +302,7 @@ func (k *Kernel) changeTasks(s Step) ([]task, error) {
 			return nil, err
 		}
 		if b, ok := s.Want.(Bridge); ok {
-			h := s.Have.(Bridge)
-			if b.STP != h.STP || b.VLANFiltering != h.VLANFiltering {
-				o := rtnl.Options{"stp_state": uint64(bit(b.STP)), "vlan_filtering": uint64(bit(b.VLANFiltering)), "vlan_default_pvid": uint64(bit(!b.VLANFiltering))}
+			if o := bridgeOptions(s.Have.(Bridge), b); len(o) > 0 {
 				t.reqs = append(t.reqs, rtnl.SetLink(rtnl.LinkID{Name: b.Name}, rtnl.LinkConfig{Kind: rtnl.Kind{Name: "bridge", Options: o}}))
 			}
 		}

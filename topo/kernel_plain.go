@@ -97,7 +97,7 @@ func (k *Kernel) routeRequests(s *space, step Step) ([]rtnl.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, recorded := routeRecord(k.lab, s, step.Object().(Route))
+	record, recorded := routeRecord(k.lab, step.Object().(Route)), !s.own
 	lo := rtnl.LinkID{Name: "lo"}
 	switch step.Op() {
 	case Create:
@@ -112,12 +112,6 @@ func (k *Kernel) routeRequests(s *space, step Step) ([]rtnl.Request, error) {
 		return []rtnl.Request{rtnl.DeleteRoute(r), rtnl.DeleteAltNames(lo, record)}, nil
 	}
 	return one(rtnl.DeleteRoute(r), nil)
-}
-
-// routeRecord is the name of lo by which a route is known to be the lab's outside
-// its own namespaces, where several labs may have some.
-func routeRecord(lab string, s *space, r Route) (name string, needed bool) {
-	return Mark(lab) + ":route " + r.Key().Name, !s.own
 }
 
 func (s *space) route(r Route) (rtnl.Route, error) {
@@ -145,10 +139,6 @@ func (s *space) route(r Route) (rtnl.Route, error) {
 	out.Scope = out.NaturalScope()
 	return out, nil
 }
-
-// portRecord begins the further name by which a link that is not the lab's own
-// shows that the lab made it a port, and of what it was one before.
-func portRecord(lab string) string { return Mark(lab) + ":port=" }
 
 func (k *Kernel) portRequests(s *space, step Step) ([]rtnl.Request, error) {
 	name := step.Object().Key().Name

@@ -102,6 +102,32 @@ func (b Bridge) String() string {
 	return s
 }
 
+// A linkOption is an option of a kind of link, by the name that ip-link(8) has for it.
+type linkOption struct {
+	name  string
+	value uint64
+}
+
+// optionsSince are the options in which b differs from what was; from a bridge
+// just born, if that is the zero Bridge. A kernel without VLAN filtering refuses
+// even to be told that there is none.
+func (b Bridge) optionsSince(was Bridge) (options []linkOption) {
+	if b.STP != was.STP {
+		options = append(options, linkOption{"stp_state", bit(b.STP)})
+	}
+	if b.VLANFiltering != was.VLANFiltering { // ports are in no VLAN unless they are put there
+		options = append(options, linkOption{"vlan_filtering", bit(b.VLANFiltering)}, linkOption{"vlan_default_pvid", bit(!b.VLANFiltering)})
+	}
+	return options
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func (b Bridge) becomes(next Object) bool {
 	n, ok := next.(Bridge)
 	return ok && b.inPlace(n.Link)

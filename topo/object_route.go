@@ -59,7 +59,10 @@ func (r Route) place() (s string) {
 func (r Route) String() string { return in(r.NS) + "route " + r.words() }
 
 // words are ip-route(8)'s.
-func (r Route) words() string {
+func (r Route) words() string { return r.wordsWith("") }
+
+// wordsWith puts more words where ip(8) takes them: before the hops.
+func (r Route) wordsWith(more string) string {
 	dst := r.dst()
 	if dst == "default6" {
 		dst = "::/0"
@@ -74,6 +77,7 @@ func (r Route) words() string {
 	if r.MTU != 0 {
 		s += " mtu " + strconv.Itoa(r.MTU)
 	}
+	s += more
 	if r.Hops != "" {
 		s += " " + r.Hops
 	}

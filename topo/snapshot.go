@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,7 +61,11 @@ func (k *Kernel) discover() error {
 	if err != nil {
 		return err
 	}
+	k.stale = nil
 	for _, e := range entries {
+		if e.Stale && nsfs.Note(e.Name) == Mark(k.lab) {
+			k.stale = append(k.stale, e.Name)
+		}
 		if e.Stale || e.ID == (nsfs.ID{}) || seen[e.ID] {
 			continue
 		}
@@ -101,8 +106,11 @@ func (k *Kernel) discover() error {
 func (k *Kernel) visit(name, path string, id nsfs.ID, found map[string]bool) error {
 	for lab, s := range k.spaces {
 		if s.id == id {
-			found[lab] = true
-			return nil
+			still, err := k.stillTaken(s)
+			if still {
+				found[lab] = true
+			}
+			return err
 		}
 	}
 	ns, err := nsfs.OpenPath(path)
@@ -123,7 +131,7 @@ func (k *Kernel) visit(name, path string, id nsfs.ID, found map[string]bool) err
 	lo, err := conn.Link(rtnl.LinkID{Index: 1})
 	conn.Close()
 	_, taken := findRecord(lo.AltNames, Mark(k.lab)+":netns=")
-	host, from, isTaken := strings.Cut(taken, "@")
+	host, from, isTaken := strings.Cut(recordText.Replace(taken), "@")
 	own := name != "" && lo.Alias == Mark(k.lab)
 	if err != nil || !own && !isTaken {
 		ns.Close()
@@ -141,6 +149,15 @@ func (k *Kernel) visit(name, path string, id nsfs.ID, found map[string]bool) err
 	}
 	found[host] = true
 	return nil
+}
+
+// stillTaken tells whether nobody gave back, meanwhile, a namespace that was taken in.
+func (k *Kernel) stillTaken(s *space) (bool, error) {
+	if s.own || s.name == "" {
+		return true, nil
+	}
+	lo, err := s.conn.Link(rtnl.LinkID{Index: 1})
+	return slices.Contains(lo.AltNames, takenRecord(k.lab, Namespace{Name: s.name, From: s.from})), err
 }
 
 // A spaceView is what a namespace has.
@@ -219,7 +236,7 @@ func (k *Kernel) readSettings(v *spaceView) error {
 	for _, alt := range lo.AltNames {
 		if rest, ok := strings.CutPrefix(alt, Mark(k.lab)+":net."); ok {
 			name, _, _ := strings.Cut(rest, "=")
-			names["net."+name] = true
+			names["net."+recordText.Replace(name)] = true
 		}
 	}
 	for name := range v.wanted {
@@ -369,10 +386,8 @@ func (r *reading) route(v *spaceView, in rtnl.Route) {
 		return
 	}
 	out := v.route(in)
-	if record, needed := routeRecord(r.lab, v.space, out); needed {
-		if name, _ := findRecord(v.lo().AltNames, record); name != record {
-			return
-		}
+	if !v.space.own && !slices.Contains(v.lo().AltNames, routeRecord(r.lab, out)) {
+		return
 	}
 	r.state.put(out)
 }

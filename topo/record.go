@@ -1,0 +1,63 @@
+package topo
+
+import "strings"
+
+// Mark is what vnet writes beside what it makes for a lab: the alias of links,
+// and the beginning of further names that remember something.
+func Mark(lab string) string { return "vnet:" + lab }
+
+// Beside what it made itself, a lab changes what is not its own: it takes
+// namespaces in, sets what a machine had set differently, plugs a link of the
+// machine into a switch. What was so before, and that the lab did it, is
+// remembered where it goes away with its subject: as a further name of lo or of
+// the link (IFLA_ALT_IFNAME, ip-link(8)'s altname; up to 127 bytes).
+//
+//	vnet:LAB:netns=HOST@FROM      on lo: the namespace is the lab's HOST
+//	vnet:LAB:net.ipv4.NAME=VALUE  on lo: the setting's value before
+//	vnet:LAB:route=KEY            on lo: the route is the lab's
+//	vnet:LAB:port=MASTER@LINK     on LINK: its master before
+
+// takenRecord says which host of the lab a namespace is taken in as, and from where.
+func takenRecord(lab string, n Namespace) string {
+	return Mark(lab) + ":netns=" + n.Name + "@" + recordWord.Replace(n.From)
+}
+
+// sysctlRecord begins the record of a setting. White space in the value is written +.
+func sysctlRecord(lab, name string) string { return Mark(lab) + ":" + recordWord.Replace(name) + "=" }
+
+// routeRecord tells a route of the lab outside its own namespaces, where several
+// labs may have some.
+func routeRecord(lab string, r Route) string {
+	return Mark(lab) + ":route=" + recordWord.Replace(r.Key().Name)
+}
+
+// portRecord begins the record of a link that the lab made a port.
+func portRecord(lab string) string { return Mark(lab) + ":port=" }
+
+// ip takes no name with a slash or a space in it.
+var (
+	recordWord = strings.NewReplacer("%", "%25", "/", "%2F", " ", "%20")
+	recordText = strings.NewReplacer("%2F", "/", "%20", " ", "%25", "%")
+)
+
+// findRecord is the first of the names that begins so, and its rest.
+func findRecord(names []string, prefix string) (name, value string) {
+	for _, n := range names {
+		if v, ok := strings.CutPrefix(n, prefix); ok {
+			return n, v
+		}
+	}
+	return "", ""
+}
+
+// recordOfOthers is what a setting was before another lab set it; "" if none did.
+func recordOfOthers(names []string, lab, name string) string {
+	for _, n := range names {
+		rest, ok := strings.CutPrefix(n, "vnet:")
+		owner, rest, found := strings.Cut(rest, ":")
+		if value, matches := strings.CutPrefix(rest, recordWord.Replace(name)+"="); ok && found && matches && owner != lab {
+			return value
+		}
+	}
+	return ""
+}
