@@ -1,0 +1,187 @@
+package rtnl
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+var errShortQdisc = errors.New("malformed queueing discipline message")
+
+// Netem makes what a link sends as bad as a real line, as tc-netem(8) does: the
+// root queueing discipline of the link; struct tcmsg of <linux/rtnetlink.h> and
+// the TCA_NETEM_ attributes of <linux/pkt_sched.h>.
+type Netem struct {
+	// Link is the index of the link.
+	Link uint32
+	// Delay is added to every packet, and varies by Jitter either way.
+	Delay, Jitter time.Duration
+	// Loss is how much of the packets is lost, in percent, 0–100. The kernel keeps
+	// it in 32 bits.
+	Loss float64
+	// Rate is in bits a second, of which the kernel keeps whole bytes; zero is no
+	// limit.
+	Rate uint64
+	// Limit is how many packets wait at most; zero is netem's own, 1000.
+	Limit uint32
+}
+
+// From <linux/pkt_sched.h>.
+const (
+	netemDefaultLimit = 1000
+
+	sizeofNetem     = 24 // struct tc_netem_qopt
+	sizeofNetemRate = 16 // struct tc_netem_rate
+
+	netemRate      = 6  // TCA_NETEM_RATE
+	netemRate64    = 8  // TCA_NETEM_RATE64
+	netemLatency64 = 10 // TCA_NETEM_LATENCY64
+	netemJitter64  = 11 // TCA_NETEM_JITTER64
+)
+
+// sizeofTcMsg is the size of struct tcmsg of <linux/rtnetlink.h>, and tcRoot its
+// parent TC_H_ROOT.
+const (
+	sizeofTcMsg = 20
+	tcRoot      = math.MaxUint32
+)
+
+// ReplaceNetem puts netem in the place of what a link's root queueing discipline
+// is. A kernel without it answers with fs.ErrNotExist.
+func ReplaceNetem(n Netem) Request {
+	body, err := encodeNetem(n)
+	return qdiscRequest("replace", n.Link, unix.RTM_NEWQDISC, netlink.Create|netlink.Replace, body, err)
+}
+
+// DeleteQdisc gives a link its default queueing discipline back. If it has that
+// already, that is fs.ErrNotExist.
+func DeleteQdisc(link uint32) Request {
+	return qdiscRequest("delete", link, unix.RTM_DELQDISC, 0, tcHeader(link), nil)
+}
+
+func qdiscRequest(op string, link uint32, typ netlink.HeaderType, flags netlink.HeaderFlags, body []byte, err error) Request {
+	return Request{
+		op: op, object: fmt.Sprintf("qdisc dev %s root", LinkID{Index: link}), err: err,
+		msg: netlink.Message{Header: netlink.Header{Type: typ, Flags: flags}, Data: body},
+	}
+}
+
+func tcHeader(link uint32) []byte {
+	b := make([]byte, sizeofTcMsg)
+	binary.NativeEndian.PutUint32(b[4:], link)
+	binary.NativeEndian.PutUint32(b[12:], tcRoot)
+	return b
+}
+
+func encodeNetem(n Netem) ([]byte, error) {
+	if n.Loss < 0 || n.Loss > 100 || math.IsNaN(n.Loss) {
+		return nil, fmt.Errorf("a loss of %v%%", n.Loss)
+	}
+	if n.Delay < 0 || n.Jitter < 0 {
+		return nil, fmt.Errorf("a delay of %v and a jitter of %v", n.Delay, n.Jitter)
+	}
+	ae := netlink.NewAttributeEncoder()
+	ae.Uint64(netemLatency64, uint64(n.Delay))
+	ae.Uint64(netemJitter64, uint64(n.Jitter))
+	if n.Rate != 0 {
+		bytes := n.Rate / 8
+		rate := make([]byte, sizeofNetemRate)
+		binary.NativeEndian.PutUint32(rate, uint32(min(bytes, math.MaxUint32)))
+		ae.Bytes(netemRate, rate)
+		if bytes > math.MaxUint32 {
+			ae.Uint64(netemRate64, bytes)
+		}
+	}
+	attrs, err := ae.Encode()
+	if err != nil {
+		return nil, err
+	}
+	options := make([]byte, sizeofNetem, sizeofNetem+len(attrs))
+	limit := n.Limit
+	if limit == 0 {
+		limit = netemDefaultLimit
+	}
+	binary.NativeEndian.PutUint32(options[4:], limit)
+	binary.NativeEndian.PutUint32(options[8:], uint32(math.Round(n.Loss/100*math.MaxUint32)))
+
+	ae = netlink.NewAttributeEncoder()
+	ae.String(unix.TCA_KIND, "netem")
+	ae.Bytes(unix.TCA_OPTIONS, append(options, attrs...))
+	attrs, err = ae.Encode()
+	return append(tcHeader(n.Link), attrs...), err
+}
+
+// Netems lists the netem disciplines at the root of links.
+func (c *Conn) Netems() ([]Netem, error) {
+	bodies, err := c.dump("qdiscs", unix.RTM_GETQDISC, make([]byte, sizeofTcMsg))
+	if err != nil {
+		return nil, err
+	}
+	var netems []Netem
+	for _, b := range bodies {
+		n, ok, err := decodeNetem(b)
+		if err != nil {
+			return nil, &Error{Op: "show", Object: "qdiscs", Err: err}
+		}
+		if ok {
+			netems = append(netems, n)
+		}
+	}
+	return netems, nil
+}
+
+// decodeNetem tells whether a discipline is a link's root, and netem.
+func decodeNetem(b []byte) (n Netem, ok bool, err error) {
+	if len(b) < sizeofTcMsg {
+		return n, false, errShortQdisc
+	}
+	n.Link = binary.NativeEndian.Uint32(b[4:])
+	ok = binary.NativeEndian.Uint32(b[12:]) == tcRoot
+	ad, err := netlink.NewAttributeDecoder(b[sizeofTcMsg:])
+	if err != nil {
+		return n, false, errShortQdisc
+	}
+	var options []byte
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.TCA_KIND:
+			ok = ok && ad.String() == "netem"
+		case unix.TCA_OPTIONS:
+			options = ad.Bytes()
+		}
+	}
+	if !ok {
+		return n, false, nil
+	}
+	return n, true, n.decodeOptions(options)
+}
+
+func (n *Netem) decodeOptions(b []byte) error {
+	if len(b) < sizeofNetem {
+		return errShortQdisc
+	}
+	n.Limit = binary.NativeEndian.Uint32(b[4:])
+	n.Loss = float64(binary.NativeEndian.Uint32(b[8:])) / math.MaxUint32 * 100
+	ad, err := netlink.NewAttributeDecoder(b[sizeofNetem:])
+	if err != nil {
+		return errShortQdisc
+	}
+	for ad.Next() {
+		switch value := ad.Bytes(); {
+		case ad.Type() == netemLatency64 && len(value) == 8:
+			n.Delay = time.Duration(binary.NativeEndian.Uint64(value))
+		case ad.Type() == netemJitter64 && len(value) == 8:
+			n.Jitter = time.Duration(binary.NativeEndian.Uint64(value))
+		case ad.Type() == netemRate && len(value) >= 4 && n.Rate == 0:
+			n.Rate = uint64(binary.NativeEndian.Uint32(value)) * 8
+		case ad.Type() == netemRate64 && len(value) == 8:
+			n.Rate = binary.NativeEndian.Uint64(value) * 8
+		}
+	}
+	return nil
+}
