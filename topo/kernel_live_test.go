@@ -4,6 +4,7 @@ package topo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,13 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
-
-// lackHere are examples that need of the kernel what this one does not have; the
-// run in virtual machines has them.
-var lackHere = map[string]string{
-	"lossy.yaml": "netem",
-	"vlan.yaml":  "vlan",
-}
 
 // example compiles a file of examples/.
 func example(t testing.TB, name string) (lab string, want State) {
@@ -113,27 +107,17 @@ func eachExample(t *testing.T, test func(t *testing.T, k *Kernel, want State)) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	for _, name := range examples(t) {
 		t.Run(name, func(t *testing.T) {
-			if lack, ok := lackHere[name]; ok && !kernelHas(t, lack) {
-				t.Skipf("this kernel has no %s", lack)
-			}
 			if name == "thousand.yaml" && testing.Short() {
 				t.Skip("a thousand hosts take a while: -short")
 			}
 			prepare(t, name)
 			lab, want := example(t, name)
+			if err := lacks(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
+				t.Skip(err)
+			}
 			test(t, openKernel(t, lab), want)
 		})
 	}
-}
-
-// kernelHas asks the kernel whether it has a type of link, or netem.
-func kernelHas(t testing.TB, what string) bool {
-	if what == "netem" {
-		return exec.Command("tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "0").Run() == nil &&
-			exec.Command("tc", "qdisc", "del", "dev", "lo", "root").Run() == nil
-	}
-	return exec.Command("ip", "link", "add", "link", "lo", "name", "probe0", "type", what, "id", "1").Run() == nil &&
-		exec.Command("ip", "link", "del", "probe0").Run() == nil
 }
 
 func TestLaw6_SnapshotAfterUpIsWhatWasCompiled(t *testing.T) {

@@ -48,7 +48,7 @@ func (k *Kernel) plainRequests(s *space, step Step) ([]rtnl.Request, error) {
 	case Qdisc:
 		return one(s.qdiscRequest(step, o))
 	case BridgeVLAN:
-		return s.bridgeVLANRequests(step)
+		return one(s.bridgeVLANRequest(step, o))
 	}
 	return nil, fmt.Errorf("%T: unknown to the kernel half", step.Object())
 }
@@ -187,9 +187,24 @@ func (s *space) linkName(index uint32) (string, error) {
 }
 
 func (s *space) qdiscRequest(step Step, q Qdisc) (rtnl.Request, error) {
-	return rtnl.Request{}, fmt.Errorf("impairments: %w", unix.EOPNOTSUPP)
+	link, err := s.linkIndex(q.Link)
+	if err != nil {
+		return rtnl.Request{}, err
+	}
+	if step.Op() == Delete {
+		return rtnl.DeleteQdisc(link), nil
+	}
+	return rtnl.ReplaceNetem(rtnl.Netem{Link: link, Delay: q.Delay, Jitter: q.Jitter, Loss: q.Loss, Rate: q.Rate}), nil
 }
 
-func (s *space) bridgeVLANRequests(step Step) ([]rtnl.Request, error) {
-	return nil, fmt.Errorf("VLANs of ports: %w", unix.EOPNOTSUPP)
+func (s *space) bridgeVLANRequest(step Step, v BridgeVLAN) (rtnl.Request, error) {
+	l, err := s.conn.Link(rtnl.LinkID{Name: v.Link})
+	if err != nil {
+		return rtnl.Request{}, err
+	}
+	vlan := rtnl.PortVLAN{Link: l.Index, Self: l.Kind.Name == "bridge", ID: v.ID, Untagged: v.Untagged, PVID: v.PVID}
+	if step.Op() == Delete {
+		return rtnl.DeletePortVLAN(vlan), nil
+	}
+	return rtnl.AddPortVLAN(vlan), nil
 }

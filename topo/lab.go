@@ -48,6 +48,9 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
+	if err := lacks(plan); err != nil {
+		return nil, err
+	}
 	do := Do(k.Do)
 	if around != nil {
 		do = around(plan, do)

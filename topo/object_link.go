@@ -2,9 +2,11 @@ package topo
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Link is what every network device has: a part of Bridge, Veth and the others.
@@ -381,8 +383,7 @@ func (v BridgeVLAN) provides() []Key     { return []Key{v.Key()} }
 func (v BridgeVLAN) becomes(Object) bool { return true }
 func (v BridgeVLAN) normal() Object      { return v }
 
-// A Qdisc makes what a link sends as bad as a real line: netem for delay, jitter
-// and loss, tbf for a rate alone.
+// A Qdisc makes what a link sends as bad as a real line (netem).
 type Qdisc struct {
 	NS   string
 	Link string
@@ -395,13 +396,13 @@ func (q Qdisc) Key() Key { return Key{OfQdisc, q.NS, q.Link} }
 // String is "red: qdisc dev eth0 netem delay 50ms loss 2% rate 1000000bit".
 func (q Qdisc) String() string { return in(q.NS) + "qdisc dev " + q.Link + " " + q.words() }
 
-// words are tc-netem(8)'s, or tc-tbf(8)'s.
+// words are tc-netem(8)'s.
 func (q Qdisc) words() string {
 	s := "netem"
 	if q.Delay != 0 {
-		s += " delay " + q.Delay.String()
+		s += " delay " + milliseconds(q.Delay)
 		if q.Jitter != 0 {
-			s += " " + q.Jitter.String()
+			s += " " + milliseconds(q.Jitter)
 		}
 	}
 	if q.Loss != 0 {
@@ -413,7 +414,19 @@ func (q Qdisc) words() string {
 	return s
 }
 
+// milliseconds are a time as tc(8) reads it.
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', -1, 64) + "ms"
+}
+
 func (q Qdisc) needs() []Key        { return []Key{{OfLink, q.NS, q.Link}} }
 func (q Qdisc) provides() []Key     { return []Key{q.Key()} }
 func (q Qdisc) becomes(Object) bool { return true }
-func (q Qdisc) normal() Object      { return q }
+
+// normal is what the kernel keeps: whole bytes a second, and of the loss as many
+// digits as 32 bits have.
+func (q Qdisc) normal() Object {
+	q.Rate = q.Rate / 8 * 8
+	q.Loss = math.Round(q.Loss*1e6) / 1e6
+	return q
+}

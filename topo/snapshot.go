@@ -170,6 +170,8 @@ type spaceView struct {
 	addrs  []rtnl.Addr
 	routes []rtnl.Route
 	neighs []rtnl.Neigh
+	netems []rtnl.Netem
+	vlans  []rtnl.PortVLAN
 	rules  []nft.Counted
 	values map[string]string // of settings
 	files  map[string]string
@@ -192,6 +194,9 @@ func (k *Kernel) read(v *spaceView) (err error) {
 	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
 		return err
 	}
+	if err := v.readRare(); err != nil {
+		return err
+	}
 	rules, err := v.space.nft()
 	if err != nil {
 		return err
@@ -203,6 +208,20 @@ func (k *Kernel) read(v *spaceView) (err error) {
 		return err
 	}
 	return k.readFiles(v)
+}
+
+// readRare reads what few namespaces have: the links tell which.
+func (v *spaceView) readRare() (err error) {
+	c := v.space.conn
+	if slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Qdisc == "netem" }) {
+		if v.netems, err = c.Netems(); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return optionNumber(l.Kind.Options, "vlan_filtering") != 0 }) {
+		v.vlans, err = c.PortVLANs()
+	}
+	return err
 }
 
 // meetLinks remembers the links' names and indexes afresh.
@@ -345,6 +364,16 @@ func (r *reading) view(v *spaceView) {
 	for _, n := range v.neighs {
 		if v.ours[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(MAC{}) {
 			r.state.put(Neigh{ns, v.names[n.Link], n.Addr, MAC([]byte(n.LLAddr))})
+		}
+	}
+	for _, n := range v.netems {
+		if v.ours[n.Link] {
+			r.state.put(Qdisc{ns, v.names[n.Link], Impairment{n.Delay, n.Jitter, n.Loss, n.Rate}}.normal())
+		}
+	}
+	for _, m := range v.vlans {
+		if v.ours[m.Link] {
+			r.state.put(BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
 		}
 	}
 	for _, route := range v.routes {

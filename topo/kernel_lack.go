@@ -1,0 +1,151 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// A LackError says what a lab needs of the kernel, and the kernel does not have.
+type LackError struct {
+	// Features are what is lacking: vlan, dummy, netem, "bridge VLAN filtering" ….
+	Features []string
+	// For is what needs the first of them.
+	For Object
+}
+
+// Error names what is lacking, and what for.
+func (e *LackError) Error() string {
+	return fmt.Sprintf("this kernel has no %s, for %v", strings.Join(e.Features, ", no "), e.For)
+}
+
+// Is tells that this is errors.ErrUnsupported.
+func (e *LackError) Is(target error) bool { return target == errors.ErrUnsupported }
+
+const vlanFiltering = "bridge VLAN filtering"
+
+// feature is what an object needs that not every kernel has; "" is nothing.
+func feature(o Object) string {
+	switch o := o.(type) {
+	case Bridge:
+		if o.VLANFiltering {
+			return vlanFiltering
+		}
+	case Dummy:
+		return "dummy"
+	case VLAN:
+		return "vlan"
+	case VXLAN:
+		return "vxlan"
+	case Macvlan:
+		return "macvlan"
+	case Ipvlan:
+		return "ipvlan"
+	case Qdisc:
+		return "netem"
+	}
+	return ""
+}
+
+// lacks finds out whether the kernel has what a plan needs, before anything is
+// touched: it tries in a namespace of its own, that nobody sees.
+func lacks(plan Plan) error {
+	var needed []string
+	first := map[string]Object{}
+	for _, s := range plan {
+		if f := feature(s.Object()); f != "" && s.Want != nil && first[f] == nil {
+			needed, first[f] = append(needed, f), s.Want
+		}
+	}
+	if len(needed) == 0 {
+		return nil
+	}
+	slices.Sort(needed)
+	t, err := newTrial()
+	if err != nil {
+		return err
+	}
+	defer t.conn.Close()
+	var lack []string
+	for _, f := range needed {
+		switch has, err := t.has(f); {
+		case err != nil:
+			return err
+		case !has:
+			lack = append(lack, f)
+		}
+	}
+	if len(lack) == 0 {
+		return nil
+	}
+	return &LackError{lack, first[lack[0]]}
+}
+
+// A trial is a namespace to try things out in. It goes away with its connection.
+type trial struct{ conn *rtnl.Conn }
+
+// tryParent is the index of a link that others can stand on.
+const tryParent = 2
+
+func newTrial() (*trial, error) {
+	ns, err := nsfs.New()
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		return nil, err
+	}
+	err = conn.Do(rtnl.AddLink(rtnl.LinkConfig{Name: "parent", Index: tryParent, Kind: rtnl.Kind{Name: "bridge"}}))
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &trial{conn}, nil
+}
+
+func (t *trial) has(feature string) (bool, error) {
+	err := t.conn.Do(t.request(feature))
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	}
+	return false, err
+}
+
+// request asks for the least that has the feature.
+func (t *trial) request(feature string) rtnl.Request {
+	kind := rtnl.Kind{Name: feature}
+	config := rtnl.LinkConfig{Name: "try-" + feature, Parent: tryParent}
+	switch feature {
+	case "netem":
+		return rtnl.ReplaceNetem(rtnl.Netem{Link: tryParent})
+	case vlanFiltering:
+		kind.Name, kind.Options = "bridge", rtnl.Options{"vlan_filtering": uint64(1)}
+		config.Name, config.Parent = "try-filtering", 0
+	case "vlan":
+		kind.Options = rtnl.Options{"id": uint64(1)}
+	case "vxlan":
+		kind.Options, config.Parent = rtnl.Options{"id": uint64(1), "dstport": uint64(4789)}, 0
+	case "macvlan":
+		kind.Options = rtnl.Options{"mode": macvlanModes["bridge"]}
+	case "ipvlan":
+		kind.Options = rtnl.Options{"mode": ipvlanModes["l2"]}
+	case "dummy":
+		config.Parent = 0
+	}
+	config.Kind = kind
+	return rtnl.AddLink(config)
+}
