@@ -19,13 +19,13 @@ func TestSurvey(t *testing.T) {
 				t.Fatal(err)
 			}
 			ip(t, "link add loose type veth peer name end")
-			ip(t, "tuntap add dev tap9 mode tap")
-			t.Cleanup(func() { ip(t, "link del loose"); ip(t, "link del tap9") })
+			ip(t, "link add mirror type ifb")
+			t.Cleanup(func() { ip(t, "link del loose"); ip(t, "link del mirror") })
 			got, unknown, err := Survey()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(unknown, []string{"link tap9 type tun"}) {
+			if !slices.Equal(unknown, []string{"link mirror type ifb"}) {
 				t.Errorf("not understood: %q", unknown)
 			}
 			for _, o := range want.Objects() {
