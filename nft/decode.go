@@ -5,7 +5,7 @@ package nft
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
+	"sort"
 	"strings"
 
 	"github.com/mdlayher/netlink"
@@ -153,14 +153,9 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 	}
 	// Ends before starts: where one interval begins behind another, both have the
 	// same key.
-	slices.SortFunc(all, func(a, b rawElement) int {
-		if c := strings.Compare(a.key, b.key); c != 0 || a.intervalEnd == b.intervalEnd {
-			return c
-		}
-		if a.intervalEnd {
-			return -1
-		}
-		return 1
+	sort.Slice(all, func(i, j int) bool {
+		c := strings.Compare(all[i].key, all[j].key)
+		return c < 0 || c == 0 && all[i].intervalEnd && !all[j].intervalEnd
 	})
 	var joined []rawElement
 	for i, e := range all {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 )
 
 // content is what a table holds, as far as it was read.
@@ -128,7 +129,7 @@ func (c content) rulesOf() ([]Counted, error) {
 	for r, n := range counts {
 		rules = append(rules, Counted{r, n.packets, n.bytes})
 	}
-	slices.SortFunc(rules, compare)
+	sort.Slice(rules, func(i, j int) bool { return compare(rules[i], rules[j]) < 0 })
 	return rules, nil
 }
 
@@ -296,9 +297,11 @@ func (c *change) compare(have content, want map[element]bool, shape map[string]b
 	for i, s := range allSets() {
 		order[s.name] = i
 	}
-	bySet := func(a, b element) int {
-		return cmp.Or(cmp.Compare(order[a.set], order[b.set]), cmp.Compare(a.key, b.key), cmp.Compare(a.end, b.end))
+	// Package slices would make a copy of its sorting for each of these types.
+	for _, list := range [][]element{c.deleted, c.added} {
+		sort.Slice(list, func(i, j int) bool {
+			a, b := list[i], list[j]
+			return cmp.Or(cmp.Compare(order[a.set], order[b.set]), cmp.Compare(a.key, b.key), cmp.Compare(a.end, b.end)) < 0
+		})
 	}
-	slices.SortFunc(c.deleted, bySet)
-	slices.SortFunc(c.added, bySet)
 }

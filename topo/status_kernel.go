@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sort"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -77,6 +78,10 @@ func (o *Observer) Status(want State) (Status, error) {
 			return s, err
 		}
 	}
+	sort.SliceStable(s.Rules, func(i, j int) bool {
+		a, b := s.Rules[i], s.Rules[j]
+		return cmp.Or(compareNames(nsOf(a.Host), nsOf(b.Host)), compareNames(a.Text, b.Text)) < 0
+	})
 	return s, nil
 }
 
@@ -108,9 +113,6 @@ func (s *Status) addHost(at *space, table string, ours map[Key]bool) error {
 			s.Rules = append(s.Rules, RuleStatus{host, o.String(), r.Packets, r.Bytes})
 		}
 	}
-	slices.SortStableFunc(s.Rules, func(a, b RuleStatus) int {
-		return cmp.Or(compareNames(nsOf(a.Host), nsOf(b.Host)), compareNames(a.Text, b.Text))
-	})
 	return err
 }
 
@@ -144,7 +146,7 @@ func (s *space) links(ours map[Key]bool) ([]LinkStatus, error) {
 			})
 		}
 	}
-	slices.SortFunc(list, func(a, b LinkStatus) int { return compareNames(a.Name, b.Name) })
+	sort.Slice(list, func(i, j int) bool { return compareNames(list[i].Name, list[j].Name) < 0 })
 	return list, nil
 }
 
