@@ -46,6 +46,9 @@ func (s *session) close() {
 
 // command carries out a whole command line, options and all.
 func (s *session) command(args []string) error {
+	if n := len(args); n > 0 && args[n-1] == completeFlag {
+		return s.complete(args[:n-1])
+	}
 	opts, rest, err := words.ParseOptions(args)
 	if err != nil {
 		return err

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// completionCases are command lines, of which the last word is completed, and what
+// it must become; what begins with ! must not be offered.
+var completionCases = []struct{ line, want string }{
+	{"vnet ", "netns link address route neighbour nat up verify completion help"},
+	{"vnet ne", "netns neighbor neighbour !link"},
+	{"vnet -", "-netns -json -batch"},
+	{"vnet -n ", "completered completeblue !netns"},
+	{"vnet -n complete", "completered completeblue"},
+	{"vnet -family ", "inet inet6"},
+	{"vnet netns ", "add del exec list"},
+	{"vnet netns exec ", "completered completeblue"},
+	{"vnet netns del completer", "completered !completeblue"},
+	{"vnet link set ", "completebr dev"},
+	{"vnet -n completered link set ", "completeend !completebr"},
+	{"vnet li set complete", "completebr !dev"},
+	{"vnet addr add 10.0.0.1/24 dev ", "completebr lo"},
+	{"vnet addr add 10.0.0.1/24 ", "dev label"},
+	{"vnet link add x type ve", "veth !bridge"},
+	{"vnet link set completebr master ", "completebr"},
+	{"vnet link set completebr netns ", "completered"},
+	{"vnet nat add ", "masquerade dnat snat"},
+	{"vnet verify --j", "--json --junit"},
+	{"vnet exec ", "completered completelab/host machine"},
+	{"vnet down ", "completelab"},
+	{"vnet help ", "cheatsheet nat"},
+	{"vnet completion ", "bash fish zsh"},
+}
+
+// prepareCompletion makes what there is to complete.
+func prepareCompletion(t *testing.T) {
+	t.Helper()
+	file := t.TempDir() + "/vnet.yaml"
+	if err := os.WriteFile(file, []byte("name: completelab\nhosts: {host: {}}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"netns add completered", "netns add completeblue", "link add completebr type bridge",
+		"link add completein type veth peer name completeend netns completered", "up " + file,
+	} {
+		must(t, line)
+		t.Cleanup(func() {
+			if undo, ok := map[string]string{"netns": "netns del ", "link": "link del "}[strings.Fields(line)[0]]; ok {
+				must(t, undo+strings.Fields(line)[2])
+			}
+		})
+	}
+	t.Cleanup(func() { must(t, "down completelab") })
+}
+
+// must runs vnet, which has to succeed.
+func must(t *testing.T, line string) string {
+	t.Helper()
+	out, err := exec.Command("vnet", strings.Fields(line)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("vnet %s: %v\n%s", line, err, out)
+	}
+	return string(out)
+}
+
+// TestCompletion completes in the shells themselves, by the scripts that vnet
+// completion prints.
+func TestCompletion(t *testing.T) {
+	prepareCompletion(t)
+	for _, shell := range shells {
+		t.Run(shell, func(t *testing.T) {
+			if _, err := exec.LookPath(shell); err != nil {
+				t.Skipf("no %s on this machine", shell)
+			}
+			for _, tt := range completionCases {
+				got := completeIn(t, shell, tt.line)
+				for _, want := range strings.Fields(tt.want) {
+					not, never := strings.CutPrefix(want, "!")
+					if slices.Contains(got, not) == never {
+						t.Errorf("%q: %s in %q", tt.line, want, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// drivers ask a shell what it would offer for the line in $LINE.
+var drivers = map[string]string{
+	"bash": `source <(vnet completion bash)
+		read -ra COMP_WORDS <<<"$LINE"
+		[[ $LINE == *" " ]] && COMP_WORDS+=("")
+		COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+		_vnet
+		printf '%s\n' "${COMPREPLY[@]}"`,
+	"zsh": `compdef() { }
+		compadd() { shift; print -l -- "$@" }
+		_files() { }
+		source <(vnet completion zsh)
+		words=(${(s: :)LINE})
+		[[ $LINE == *" " ]] && words+=("")
+		CURRENT=${#words}
+		_vnet`,
+	"fish": `vnet completion fish | source; complete -C $LINE`,
+}
+
+func completeIn(t *testing.T, shell, line string) (offered []string) {
+	t.Helper()
+	cmd := exec.Command(shell, "-c", drivers[shell])
+	cmd.Env = append(os.Environ(), "LINE="+line, "HOME="+t.TempDir())
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s, %q: %v", shell, line, err)
+	}
+	for _, l := range strings.Split(strings.TrimSpace(string(out)), "\n") {
+		word, _, _ := strings.Cut(l, "\t") // fish explains behind it
+		offered = append(offered, word)
+	}
+	return offered
+}
+
+// A completion is silent and done, whatever stands before it.
+func TestCompletionNeverComplains(t *testing.T) {
+	for _, line := range [][]string{
+		{}, {""}, {"", ""}, {"-n"}, {"-n", "nowhere", "link", "set", ""}, {"-frobnicate", ""}, {"frobnicate", ""}, {"link", "", ""},
+		{"help", "x", ""}, {"-batch", ""}, {"--", ""}, {"exec", "a", "b", ""}, {"verify", "--junit", ""},
+	} {
+		cmd := exec.Command("vnet", append(line, completeFlag)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "vnet:") {
+			t.Errorf("%q: %v\n%s", line, err, out)
+		}
+	}
+}
+
+func TestCompletionOfNoShell(t *testing.T) {
+	for _, args := range [][]string{{"completion"}, {"completion", "csh"}, {"completion", "bash", "zsh"}} {
+		out, err := exec.Command("vnet", args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "bash, fish, zsh") {
+			t.Errorf("%q: %v\n%s", args, err, out)
+		}
+	}
+}

@@ -1,0 +1,13 @@
+#compdef vnet
+# zsh completion for vnet; load it with: source <(vnet completion zsh)
+_vnet() {
+	local -a found
+	found=("${(@f)$(vnet "${(@)words[2,CURRENT]}" --generate-bash-completion 2>/dev/null)}")
+	if [[ -n "${found[1]}" ]]; then
+		compadd -- "${found[@]}"
+	fi
+	if [[ -z "${found[1]}" || "${words[2]}" == (check|plan|up|down|status|verify|graph) ]]; then
+		_files
+	fi
+}
+compdef _vnet vnet
