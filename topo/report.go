@@ -283,13 +283,13 @@ func (r Report) WriteJUnit(w io.Writer) error {
 }
 
 // junit writes a test case; outcome is the element that says what went wrong.
-func (x *Result) junit(b *strings.Builder, lab, outcome string) {
-	fmt.Fprintf(b, "  <testcase classname=\"%s\" name=\"%s\" time=\"%s\"", escapeXML(lab+"."+x.From), escapeXML(x.about()), seconds(x.Answer.Time))
+func (r *Result) junit(b *strings.Builder, lab, outcome string) {
+	fmt.Fprintf(b, "  <testcase classname=\"%s\" name=\"%s\" time=\"%s\"", escapeXML(lab+"."+r.From), escapeXML(r.about()), seconds(r.Answer.Time))
 	if outcome == "" {
 		b.WriteString("></testcase>\n")
 		return
 	}
-	fmt.Fprintf(b, ">\n    <%s message=\"%s\">%s</%[1]s>\n  </testcase>\n", outcome, escapeXML(x.got()), escapeXML(strings.Join(x.Lost, "\n")))
+	fmt.Fprintf(b, ">\n    <%s message=\"%s\">%s</%[1]s>\n  </testcase>\n", outcome, escapeXML(r.got()), escapeXML(strings.Join(r.Lost, "\n")))
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }
