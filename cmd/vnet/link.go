@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
@@ -75,7 +79,7 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 	if err := s.resolve(&c); err != nil {
 		return err
 	}
-	err := s.do(linkRequest(verb, c))
+	err := s.explain(c, s.do(linkRequest(verb, c)))
 	// ip(8) looks for the link first, and exits otherwise when there is none.
 	if c.Dev != "" && verb != "add" && verb != "replace" && errors.Is(err, fs.ErrNotExist) {
 		if _, lerr := s.linkIndex(c.Dev); lerr != nil {
@@ -83,6 +87,39 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 		}
 	}
 	return err
+}
+
+// explain says more about what the kernel refused without a word, or with one that
+// helps nobody.
+func (s *session) explain(c words.LinkChange, err error) error {
+	var e *rtnl.Error
+	switch {
+	case !errors.As(err, &e):
+	case errors.Is(err, unix.EOPNOTSUPP) && c.Dev == c.Config.Name && len(c.Config.Kind.Options) == 0 && (e.Message == "" || strings.HasPrefix(e.Message, "Unknown device type")):
+		return &hinted{err, kindHint(c.Type)}
+	case errors.Is(err, unix.EINVAL) && c.Config.Address != "" && c.Dev != "":
+		l, lerr := s.linkNamed(c.Dev)
+		if lerr == nil && len(l.Address) != len(c.Config.Address) {
+			return exit(exitFailed, fmt.Errorf("the link-layer address of %s has %d bytes, not %d", c.Dev, len(l.Address), len(c.Config.Address)))
+		}
+	}
+	return err
+}
+
+func (s *session) linkNamed(name string) (rtnl.Link, error) {
+	c, err := s.rtnl()
+	if err != nil {
+		return rtnl.Link{}, err
+	}
+	return c.Link(rtnl.LinkID{Name: name})
+}
+
+// kindHint is what helps where the kernel knows no such kind of link.
+func kindHint(kind string) string {
+	if slices.Contains(linkKinds, kind) {
+		return "this kernel has no " + kind + ", or its module cannot be loaded from here"
+	}
+	return words.Unknown("", kind, linkKinds).Hint
 }
 
 func linkRequest(verb string, c words.LinkChange) rtnl.Request {

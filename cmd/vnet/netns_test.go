@@ -35,7 +35,7 @@ func TestNetnsMistakes(t *testing.T) {
 		{[]string{"netns", "exec", "red"}, 1, "vnet: error: no program to run\nvnet: hint: vnet netns help\n"},
 		{[]string{"netns", "pids", "stale"}, 1, "vnet: error: open network namespace /run/netns/stale: not a network namespace\n"},
 		{[]string{"netns", "lsit"}, 255, "vnet: error: netns command \"lsit\" is unknown\nvnet: hint: did you mean \"list\"?\n"},
-		{[]string{"netns", "set", "red", "x"}, 255, "vnet: error: netns id \"x\" is neither\nvnet: hint: it is auto or a number\n"},
+		{[]string{"netns", "set", "red", "x"}, 255, "vnet: error: \"x\" is not a number for a namespace\nvnet: hint: it is auto or a number\n"},
 		{[]string{"netns", "attach", "blue", "x"}, 1, "vnet: error: \"x\" is not a process id\n"},
 		{[]string{"netns", "attach", "blue", "999999999"}, 1, "vnet: error: open network namespace /proc/999999999/ns/net: no such file or directory\n"},
 		{[]string{"route", "add", "default", "via", "10.0.0.1"}, 2, "vnet: error: add route default via 10.0.0.1: Nexthop has invalid gateway (network is unreachable)\n"},

@@ -56,7 +56,7 @@ func (s *session) command(args []string) error {
 	s.Options = opts
 	// Before anything else, as ip(8) does: what follows is about that namespace.
 	if _, err := s.namespace(); err != nil {
-		return exit(exitUsage, err)
+		return exit(exitUsage, noNetns(s.Netns, exitUsage, err))
 	}
 	switch {
 	case opts.Version:
@@ -139,12 +139,23 @@ func refused(err error) bool {
 	return errors.As(err, &e)
 }
 
+// hinted is an error with a hint.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
 // hintOf finds what may help against an error; "" is nothing.
 func hintOf(err error) string {
 	var word *words.Error
+	var h *hinted
 	switch {
 	case errors.As(err, &word):
 		return word.Hint
+	case errors.As(err, &h):
+		return h.hint
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("this needs CAP_NET_ADMIN: run it as root, or as root of a namespace of your own: unshare -Urnm %s", os.Args[0])
 	}

@@ -123,7 +123,7 @@ func (r *addrReader) readLocal(word string) {
 		return
 	}
 	if r.local.IsValid() {
-		r.Fail(`either "local" is duplicate, or %q is a garbage`, word)
+		r.Surplus(word, keywordNames(addrKeywords()))
 		return
 	}
 	p, ok := parsePrefix(word, r.family)

@@ -116,12 +116,12 @@ func (r *linkReader) dev(word string) {
 		return
 	}
 	if r.Dev != "" {
-		e := Unknown("word", word, keywordNames(linkKeywords()))
-		e.Text = `either "dev" is duplicate, or "` + word + `" is a garbage`
-		r.Err = e
+		r.Surplus(word, keywordNames(linkKeywords()))
 		return
 	}
-	r.Dev = word
+	if r.Dev = word; word == "" {
+		r.Fail("a link's name cannot be empty")
+	}
 }
 
 // settle is what holds for the whole command.

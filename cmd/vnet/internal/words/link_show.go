@@ -75,9 +75,11 @@ func (s *LinkSelection) dev(w *Words, word string) {
 		return
 	}
 	if s.Dev != "" {
-		w.Fail(`either "dev" is duplicate, or %q is a garbage`, word)
+		w.Surplus(word, []string{"up", "group", "master", "vrf", "nomaster", "type", "dev"})
 	}
-	s.Dev = word
+	if s.Dev = word; word == "" && w.Err == nil {
+		w.Err = &Error{Text: "a link's name cannot be empty", Status: 1}
+	}
 }
 
 // Fits says whether a link is selected, but for its name. Master is the index of
@@ -103,6 +105,15 @@ type LinkProperty struct {
 	Help     bool
 }
 
+// altName takes a further name. The kernel would take any; ip(8) could not.
+func (w *Words) altName(keyword string) string {
+	name := w.Value(keyword)
+	if name == "" || strings.ContainsAny(name, "/ \t\n\v\f\r\x00") {
+		w.Fail("%q is not a further name for a link", name)
+	}
+	return name
+}
+
 // LinkProperty reads what follows link property.
 func (w *Words) LinkProperty() LinkProperty {
 	var p LinkProperty
@@ -121,7 +132,7 @@ func (w *Words) LinkProperty() LinkProperty {
 		case "dev":
 			p.Dev = w.Value(word)
 		case "altname":
-			p.AltNames = append(p.AltNames, w.Value(word))
+			p.AltNames = append(p.AltNames, w.altName(word))
 		default:
 			if p.Dev != "" {
 				w.Fail("%q is not known here: dev NAME altname NAME", word)

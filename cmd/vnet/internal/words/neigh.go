@@ -161,7 +161,7 @@ func (c *NeighChange) readAddr(w *Words, word string, family int) {
 		return
 	}
 	if c.Neigh.Addr.IsValid() {
-		w.Fail(`either "to" is duplicate, or %q is a garbage`, word)
+		w.Surplus(word, []string{"dev", "lladdr", "nud", "proxy", "router", "use", "extern_learn", "protocol", "to"})
 		return
 	}
 	a, ok := ParseAddr(word, family)

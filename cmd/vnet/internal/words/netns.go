@@ -112,7 +112,7 @@ func (c *NetnsCommand) readSet(w *Words) {
 	if n, ok := Number(word, 1<<31-1); ok {
 		c.NSID = int(n)
 	} else if word != "auto" {
-		w.FailHint("it is auto or a number", "netns id %q is neither", word)
+		w.FailHint("it is auto or a number", "%q is not a number for a namespace", word)
 	}
 }
 

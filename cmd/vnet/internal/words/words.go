@@ -110,6 +110,13 @@ func (w *Words) FailHint(hint, format string, args ...any) {
 	}
 }
 
+// Surplus notes that a word is neither known nor has a place left.
+func (w *Words) Surplus(word string, known []string) {
+	if w.Err == nil {
+		w.Err = Unknown("word", word, known)
+	}
+}
+
 // Short says whether word abbreviates full, as ip(8)'s matches does: it is a
 // beginning of it, and not empty.
 func Short(word, full string) bool { return word != "" && strings.HasPrefix(full, word) }
