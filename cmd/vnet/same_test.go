@@ -122,8 +122,10 @@ func samePrint(t *testing.T, w *world, at, line string) {
 // soon looks for a difference again and again until there is none, or it is clear
 // that it stays: the kernel tells of carrier and duplicate addresses on its own
 // time, up to a second later.
-func soon(diff func() string) string {
-	for until := time.Now().Add(3 * time.Second); ; {
+func soon(diff func() string) string { return soonWithin(3*time.Second, diff) }
+
+func soonWithin(patience time.Duration, diff func() string) string {
+	for until := time.Now().Add(patience); ; {
 		d := diff()
 		if d == "" || time.Now().After(until) {
 			return d

@@ -60,9 +60,12 @@ func (s LinkStyle) linkBrief(l rtnl.Link) members {
 	name := l.Name
 	if parent := s.parent(l); parent != "" {
 		name += "@" + parent
-		if l.Parent == 0 {
+		switch {
+		case l.Parent == 0:
 			m.put("link", nil, "")
-		} else {
+		case l.ParentNSID != nil:
+			m.put("link_index", l.Parent, "")
+		default:
 			m.put("link", parent, "")
 		}
 	}
@@ -172,7 +175,7 @@ func (s LinkStyle) addFlags(m *members, l rtnl.Link) {
 	if rest != 0 {
 		found = append(found, fmt.Sprintf("%x", rest))
 	}
-	if lower, ok := s.Link(l.Parent); l.Parent != 0 && l.ParentNSID == nil && (!ok || !lower.Up()) {
+	if lower, ok := s.Link(l.Parent); ok && l.ParentNSID == nil && !lower.Up() {
 		found = append(found, "M-DOWN")
 	}
 	m.put("flags", found, "<"+strings.Join(found, ",")+"> ")

@@ -189,8 +189,8 @@ func linkKeywords() []keyword[linkReader] {
 		{"txqueuelen", true, readQueueLen},
 		{"qlen", false, readQueueLen},
 		{"txqlen", true, readQueueLen},
-		{"mtu", false, func(r *linkReader, k string) { r.Config.MTU = r.number32(k) }},
-		{"netns", false, func(r *linkReader, k string) { r.NS = r.Value(k) }},
+		{"mtu", false, readMTU},
+		{"netns", false, readNS},
 		{"multicast", false, setFlag(unix.IFF_MULTICAST)},
 		{"allmulticast", false, setFlag(unix.IFF_ALLMULTI)},
 		{"promisc", false, setFlag(unix.IFF_PROMISC)},
@@ -269,8 +269,25 @@ func (r *linkReader) flag(flag uint32, on bool) {
 }
 
 func readQueueLen(r *linkReader, k string) {
+	if r.Config.TxQueueLen != nil {
+		r.Fail(`"txqueuelen" is given twice`)
+	}
 	n := r.number32(k)
 	r.Config.TxQueueLen = &n
+}
+
+func readMTU(r *linkReader, k string) {
+	if r.Config.MTU != 0 {
+		r.Fail(`"mtu" is given twice`)
+	}
+	r.Config.MTU = r.number32(k)
+}
+
+func readNS(r *linkReader, k string) {
+	if r.NS != "" {
+		r.Fail(`"netns" is given twice`)
+	}
+	r.NS = r.Value(k)
 }
 
 func readGroup(r *linkReader, k string) {
