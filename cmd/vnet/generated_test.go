@@ -14,7 +14,7 @@ import (
 
 // More of TestGenerated: go test ./cmd/vnet -run Generated -generated 500 -seed 1000
 var (
-	generated = flag.Int("generated", 12, "how many sequences of commands to generate")
+	generated = flag.Int("generated", 8, "how many sequences of commands to generate")
 	firstSeed = flag.Uint64("seed", 1, "the seed of the first sequence; the next has the next number")
 )
 
@@ -86,6 +86,7 @@ var printers = []string{
 	"addr", "-j addr", "-d addr", "-4 addr", "-6 addr", "-br addr", "-o addr", "-br -j addr",
 	"route", "-j route", "-d route", "-6 route", "-6 -j route", "route show table all", "-j -d route show table all",
 	"neigh", "-j neigh", "-br neigh", "-n red addr", "-n red -j route", "netns", "-j netns",
+	"-c=always link", "-c=always -d addr", "-c=always -br addr", "-c=always route show table all", "-c=always neigh",
 }
 
 // grammar is what the commands are written of: each word in angles stands for one

@@ -87,20 +87,20 @@ func (s LinkStyle) linkBrief(l rtnl.Link) members {
 // addHead tells the first line.
 func (s LinkStyle) addHead(m *members, l rtnl.Link) {
 	m.add("ifindex", l.Index, "%d: ")
-	text := s.paint(colorName, l.Name)
+	text := l.Name
 	switch parent := s.parent(l); {
 	case parent == "":
 	case l.Parent == 0:
 		m.put("link", nil, "")
-		text = s.paint(colorName, l.Name+"@NONE")
+		text += "@NONE"
 	case l.ParentNSID != nil:
 		m.put("link_index", l.Parent, "")
-		text = s.paint(colorName, l.Name+"@"+parent)
+		text += "@" + parent
 	default:
 		m.put("link", parent, "")
-		text = s.paint(colorName, l.Name+"@"+parent)
+		text += "@" + parent
 	}
-	m.put("ifname", l.Name, text+": ")
+	m.put("ifname", l.Name, s.paint(colorName, text+": "))
 	s.addFlags(m, l)
 	if l.Has(unix.IFLA_MTU) {
 		m.add("mtu", l.MTU, "mtu %d ")

@@ -60,12 +60,12 @@ func (s NeighStyle) neigh(n rtnl.Neigh) members {
 		}
 		return m
 	}
-	m.put("dst", n.Addr.String(), s.paint(color, n.Addr.String())+" ")
+	m.put("dst", n.Addr.String(), s.paint(color, n.Addr.String()+" "))
 	if !s.HideDev {
-		m.put("dev", s.Link(n.Link), "dev "+s.paint(colorName, s.Link(n.Link))+" ")
+		m.put("dev", s.Link(n.Link), "dev "+s.paint(colorName, s.Link(n.Link)+" "))
 	}
 	if n.LLAddr != "" {
-		m.put("lladdr", n.LLAddr.String(), "lladdr "+s.paint(colorLL, n.LLAddr.String())+" ")
+		m.put("lladdr", n.LLAddr.String(), "lladdr "+s.paint(colorLL, n.LLAddr.String()+" "))
 	}
 	addNeighFlags(&m, n)
 	if s.Stats > 0 {
