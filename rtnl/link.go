@@ -265,7 +265,8 @@ type LinkFilter struct {
 	// NSID reads the links of another namespace, by its id in this one; nil is
 	// this one.
 	NSID *int32
-	// NoStats leaves the counters out, which is quicker.
+	// NoStats leaves out the counters that are not decoded, those of IPv6 and of
+	// virtual functions, which is quicker; Stats come in any case.
 	NoStats bool
 }
 
