@@ -49,7 +49,7 @@ func contestants(tools string) []contestant {
 		{name: "ip, a process a step", most: 1000, needs: []string{"ip", "iptables"}, prepare: script},
 		{name: "CNI bridge", most: 1000, needs: []string{cniPlugins + "/bridge"}, prepare: cni(false)},
 		{name: "CNI bridge, masquerade", most: 100, needs: []string{cniPlugins + "/bridge", "iptables"}, prepare: cni(true)},
-		{name: "mininet", most: 100, needs: []string{"mn", "python3"}, prepare: mininet},
+		{name: "mininet", most: 100, needs: []string{"mn", "/usr/bin/python3"}, prepare: mininet},
 	}
 }
 
@@ -202,5 +202,5 @@ start = time.time()
 net.stop()
 json.dump({'Up': up, 'Down': time.time() - start}, open(sys.argv[1], 'w'))
 `)
-	return job{Up: []string{"python3", dir.write("star.py", b.String()), filepath.Join(string(dir), "times")}, Times: filepath.Join(string(dir), "times")}
+	return job{Up: []string{"/usr/bin/python3", dir.write("star.py", b.String()), filepath.Join(string(dir), "times")}, Times: filepath.Join(string(dir), "times")}
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -93,6 +95,34 @@ func (j job) run() (m measurement, err error) {
 	return m, nil
 }
 
+// gone waits until no cable and no switch is left: the kernel takes namespaces down
+// on its own time, and with them the far ends of their cables.
+func gone(c *rtnl.Conn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	here, err := nsfs.Current()
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	events, err := rtnl.Watch(here, rtnl.GroupLink)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	for {
+		links, err := c.Links(rtnl.LinkFilter{NoStats: true})
+		if err != nil || !slices.ContainsFunc(links, isOfWork) {
+			return err
+		}
+		if _, err := events.Next(ctx); err != nil {
+			return fmt.Errorf("wait until all is gone: %w", err)
+		}
+	}
+}
+
+func isOfWork(l rtnl.Link) bool { return l.Kind.Name == "veth" || l.Kind.Name == "bridge" }
+
 // timed runs a command, none if there is none.
 func timed(args []string) (time.Duration, int64, error) {
 	if len(args) == 0 {
@@ -130,7 +160,7 @@ func (j job) check(c *rtnl.Conn) error {
 	}
 	ports := 0
 	for _, l := range links {
-		if l.Master != 0 && l.Kind == "veth" {
+		if l.Master != 0 && l.Kind.Name == "veth" {
 			ports++
 		}
 	}
@@ -164,7 +194,7 @@ func (h host) check() error {
 		return err
 	}
 	for _, a := range addrs {
-		if a.Addr.IsValid() && a.Addr.Bits() == h.Addr.Bits() {
+		if a.Prefix == h.Addr || a.Prefix.Bits() == h.Addr.Bits() {
 			return h.checkRoute(c)
 		}
 	}
