@@ -95,11 +95,15 @@ func TestKindsLive(t *testing.T) {
 	}
 }
 
-// sameOptions: what was asked for is there; the kernel reports more than that.
+// sameOptions: what was asked for is there; the kernel reports more than that. It
+// passes over, in silence, what it is too old for.
 func sameOptions(t *testing.T, want, got Options) {
 	t.Helper()
+	since := map[string]string{"bcqueuelen": "5.11", "locked": "5.18"} // kernels in use are older
 	for name, value := range want {
-		if is, there := got[name]; !there {
+		if is, there := got[name]; !there && since[name] != "" {
+			t.Logf("%s is not reported: it came with Linux %s", name, since[name])
+		} else if !there {
 			t.Errorf("%s is not reported", name)
 		} else if is != value {
 			t.Errorf("%s is %v, want %v", name, is, value)
@@ -146,7 +150,9 @@ func TestLinkPropertiesLive(t *testing.T) {
 		Flags: unix.IFF_PROMISC | unix.IFF_NOARP, Change: unix.IFF_PROMISC | unix.IFF_NOARP | unix.IFF_MULTICAST,
 		Limits: Limits{GSOMaxSize: 5000, GSOMaxSegs: 6, GROMaxSize: 7000},
 	}
-	if err := c.Do(SetLink(LinkID{Index: 7}, set)); err != nil {
+	down := LinkConfig{}
+	down.SetUp(false)
+	if err := c.Do(SetLink(LinkID{Index: 7}, down), SetLink(LinkID{Index: 7}, set)); err != nil { // before 6.2, no link that is up is renamed
 		t.Fatal(err)
 	}
 	got, err := c.Link(LinkID{Name: "renamed"})
@@ -157,10 +163,10 @@ func TestLinkPropertiesLive(t *testing.T) {
 		got.Alias != *set.Alias || got.TxQueueLen != 123 || got.LinkMode != 1 || value(got.AddrGenMode) != AddrGenNone {
 		t.Errorf("%+v", got)
 	}
-	if got.Flags&set.Change != set.Flags || !got.Up() {
+	if got.Flags&set.Change != set.Flags || got.Up() {
 		t.Errorf("flags %#x, want %#x of %#x", got.Flags, set.Flags, set.Change)
 	}
-	if got.Limits.GSOMaxSize != 5000 || got.Limits.GSOMaxSegs != 6 || got.Limits.GROMaxSize != 7000 {
+	if got.Limits.GSOMaxSize != 5000 || got.Limits.GSOMaxSegs != 6 || got.Has(unix.IFLA_GRO_MAX_SIZE) && got.Limits.GROMaxSize != 7000 {
 		t.Errorf("limits %+v", got.Limits)
 	}
 	if got.Promiscuity != 1 || !got.Has(unix.IFLA_PROMISCUITY) || got.Parent != 8 || got.Qdisc == "" || got.Type != unix.ARPHRD_ETHER {

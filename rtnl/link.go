@@ -190,7 +190,8 @@ func (l LinkConfig) String() string {
 }
 
 // A LinkID names a link: by Index, or if that is zero by Name, which may be an
-// alternative one. Names cost the kernel no more than numbers.
+// alternative one (before Linux 5.19 only to read the link). Names cost the kernel
+// no more than numbers.
 type LinkID struct {
 	Index uint32
 	Name  string
