@@ -81,6 +81,9 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add(r.msg.Data)
 	}
+	for _, body := range kernelDumps(f) {
+		f.Add(body)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// What they make of it is of no interest; that they end, and do not panic, is.
 		_, _ = decodeLink(b)
@@ -88,8 +91,108 @@ func FuzzDecode(f *testing.F) {
 		_, _ = decodeNeigh(b)
 		_, _ = decodeRoute(b)
 		_, _ = decodeNSID(b)
+		_, _ = decodeVLANs(b)
+		_, _, _ = decodeNetem(b)
 		for _, typ := range []netlink.HeaderType{unix.RTM_NEWLINK, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_NEWNEIGH, unix.RTM_NEWNSID} {
 			decodeEvent(netlink.Message{Header: netlink.Header{Type: typ}, Data: b})
 		}
 	})
+}
+
+// kernelDumps are what this kernel lists: links of several kinds, their addresses,
+// routes and neighbours.
+func kernelDumps(t testing.TB) (all [][]byte) {
+	t.Helper()
+	c := cableWorld(t)
+	err := c.Do(
+		AddLink(LinkConfig{Name: "br0", Index: 9, Kind: Kind{Name: "bridge"}}), SetLink(LinkID{Index: 7}, LinkConfig{Master: ptr(uint32(9))}),
+		AddLink(LinkConfig{Name: "x0", Kind: Kind{Name: "vxlan", Options: Options{"id": uint64(5), "dstport": uint64(4789)}}}),
+		AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Broadcast: ipa("10.0.0.255"), Label: "v0:a"}),
+		AddAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64"), Valid: 100, Preferred: 50}),
+		AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9"), LLAddr: "\x02\x00\x00\x00\x00\x09"}), AddAltNames(LinkID{Index: 7}, "another-name"),
+		AddRoute(Route{Dst: pfx("10.9.0.0/16"), Hops: []Hop{{Gateway: ipa("10.0.0.2")}, {Gateway: ipa("10.0.0.3"), Weight: 2}}}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ask := range []struct {
+		typ  netlink.HeaderType
+		body []byte
+	}{
+		{unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg)}, {unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg)},
+		{unix.RTM_GETROUTE, make([]byte, unix.SizeofRtMsg)}, {unix.RTM_GETNEIGH, make([]byte, unix.SizeofNdMsg)},
+		{unix.RTM_GETQDISC, make([]byte, sizeofTcMsg)}, {unix.RTM_GETNSID, make([]byte, sizeofRtgenmsg)},
+	} {
+		bodies, err := c.dump("all", ask.typ, ask.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, bodies...)
+	}
+	return all
+}
+
+// TestDecodeAllocations: the decoder copies each attribute once. Who lists a
+// thousand links pays this a thousand times.
+func TestDecodeAllocations(t *testing.T) {
+	c := cableWorld(t)
+	bodies, err := c.dump("links", unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, err := encodeAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64"), Label: "v0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	route, err := encodeRoute(Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("10.0.0.1"), Link: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		what string
+		most float64
+		do   func() error
+	}{
+		{"a link", 125, func() error { _, err := decodeLink(bodies[len(bodies)-1]); return err }},
+		{"an address", 9, func() error { _, err := decodeAddr(addr); return err }},
+		{"a route", 9, func() error { _, err := decodeRoute(route); return err }},
+	} {
+		got := testing.AllocsPerRun(100, func() {
+			if err := tt.do(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		t.Logf("%s: %v allocations", tt.what, got)
+		if got > tt.most {
+			t.Errorf("%s: %v allocations, at most %v", tt.what, got, tt.most)
+		}
+	}
+}
+
+// TestCutMessages: no decoder takes a message that ends within its header, and
+// none minds where else it is cut.
+func TestCutMessages(t *testing.T) {
+	for _, body := range kernelDumps(t) {
+		for n := range len(body) {
+			cut := body[:n:n]
+			if _, err := decodeLink(cut); n < unix.SizeofIfInfomsg && err == nil {
+				t.Fatalf("a link of %d bytes", n)
+			}
+			if _, err := decodeAddr(cut); n < unix.SizeofIfAddrmsg && err == nil {
+				t.Fatalf("an address of %d bytes", n)
+			}
+			if _, err := decodeRoute(cut); n < unix.SizeofRtMsg && err == nil {
+				t.Fatalf("a route of %d bytes", n)
+			}
+			if _, err := decodeNeigh(cut); n < unix.SizeofNdMsg && err == nil {
+				t.Fatalf("a neighbour of %d bytes", n)
+			}
+			if _, err := decodeNSID(cut); n < sizeofRtgenmsg && err == nil {
+				t.Fatalf("an id of %d bytes", n)
+			}
+			if _, _, err := decodeNetem(cut); n < sizeofTcMsg && err == nil {
+				t.Fatalf("a qdisc of %d bytes", n)
+			}
+		}
+	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // cableWorld is a namespace with a cable from v0 (link 7) to v1 (link 8).
-func cableWorld(t *testing.T) *Conn {
+func cableWorld(t testing.TB) *Conn {
 	t.Helper()
 	c := newLinkConn(t)
 	v0 := LinkConfig{Name: "v0", Index: 7, Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v1", Index: 8}}}

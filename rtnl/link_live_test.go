@@ -11,7 +11,7 @@ import (
 )
 
 // newConn is a socket in a namespace of its own that ends with the test.
-func newLinkConn(t *testing.T) *Conn {
+func newLinkConn(t testing.TB) *Conn {
 	t.Helper()
 	ns, err := nsfs.New()
 	if err != nil {
