@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 
-	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -104,8 +104,9 @@ func addrRequest(op string, a Addr, typ netlink.HeaderType, flags netlink.Header
 	}
 }
 
-// encodeAddr makes the body of a request: what rtnetlink's message knows, and
-// behind it what that drops without a word: lifetimes, metric and protocol.
+// encodeAddr makes the body of a request. rtnetlink's message is of no use: it takes
+// ::ffff:10.0.0.1 for 10.0.0.1, and drops lifetimes, metric and protocol without a
+// word.
 func encodeAddr(a Addr) ([]byte, error) {
 	if err := checkAddr(a); err != nil {
 		return nil, err
@@ -114,22 +115,19 @@ func encodeAddr(a Addr) ([]byte, error) {
 	if !peer.IsValid() {
 		peer = local
 	}
-	m := rtnetlink.AddressMessage{
-		Family: familyOf(local), PrefixLength: uint8(a.Prefix.Bits()), Flags: uint8(a.Flags), Scope: a.Scope, Index: a.Link,
-		Attributes: &rtnetlink.AddressAttributes{
-			Address: peer.AsSlice(), Local: local.AsSlice(), Broadcast: a.Broadcast.AsSlice(), Label: a.Label, Flags: a.Flags,
-		},
-	}
-	if a.AnyLength {
-		m.Attributes = nil // rtnetlink always sends IFA_ADDRESS
-	}
-	body, err := m.MarshalBinary()
-	if err != nil {
-		return nil, err
-	}
 	ae := netlink.NewAttributeEncoder()
-	if a.AnyLength {
-		ae.Bytes(unix.IFA_LOCAL, local.AsSlice())
+	ae.Bytes(unix.IFA_LOCAL, local.AsSlice())
+	if !a.AnyLength {
+		ae.Bytes(unix.IFA_ADDRESS, peer.AsSlice())
+	}
+	if a.Broadcast.IsValid() {
+		ae.Bytes(unix.IFA_BROADCAST, a.Broadcast.AsSlice())
+	}
+	if a.Label != "" {
+		ae.String(unix.IFA_LABEL, a.Label)
+	}
+	if a.Flags > math.MaxUint8 { // the header has room for eight of them
+		ae.Uint32(unix.IFA_FLAGS, a.Flags)
 	}
 	if a.Valid != 0 || a.Preferred != 0 {
 		life := binary.NativeEndian.AppendUint32(nil, a.Preferred)
@@ -141,8 +139,9 @@ func encodeAddr(a Addr) ([]byte, error) {
 	if a.Proto != 0 {
 		ae.Uint8(ifaProto, a.Proto)
 	}
-	rest, err := ae.Encode()
-	return append(body, rest...), err
+	attrs, err := ae.Encode()
+	head := []byte{familyOf(local), uint8(a.Prefix.Bits()), uint8(a.Flags), a.Scope}
+	return append(binary.NativeEndian.AppendUint32(head, a.Link), attrs...), err
 }
 
 // checkAddr refuses what the kernel would cut, pad or ignore.

@@ -39,10 +39,14 @@ func (c chance) text(most int) string {
 }
 
 func (c chance) addr(is6 bool) netip.Addr {
-	if is6 {
-		return netip.AddrFrom16([16]byte(c.bytes(16)))
+	a := netip.AddrFrom4([4]byte(c.bytes(4)))
+	switch {
+	case !is6:
+		return a
+	case c.IntN(8) == 0:
+		return netip.AddrFrom16(a.As16()) // ::ffff:1.2.3.4 is not 1.2.3.4
 	}
-	return netip.AddrFrom4([4]byte(c.bytes(4)))
+	return netip.AddrFrom16([16]byte(c.bytes(16)))
 }
 
 func (c chance) prefix(is6 bool) netip.Prefix {
