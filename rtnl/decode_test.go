@@ -27,9 +27,8 @@ func TestInterruptedDump(t *testing.T) {
 			asked++
 			m := netlink.Message{
 				Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi, Sequence: req[0].Header.Sequence, PID: req[0].Header.PID},
-				Data:   neighHeader(Neigh{Link: 7, Addr: netip.MustParseAddr("10.0.0.1")}),
+				Data:   AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr("10.0.0.1")}).msg.Data,
 			}
-			m.Data = append(m.Data, 8, 0, unix.NDA_DST, 0, 10, 0, 0, 1)
 			if asked <= tt.interrupted {
 				m.Header.Flags |= netlink.DumpInterrupted
 			}

@@ -19,9 +19,7 @@ import (
 // The order of attributes, whether nesting is marked (NLA_F_NESTED), and the zero
 // byte at the end of a string mean nothing to the kernel, and may differ.
 func TestRequests(t *testing.T) {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("the bytes are those of a little-endian machine")
-	}
+	needLittleEndian(t)
 	up := func(up bool) (l LinkConfig) { l.SetUp(up); return l }
 	flag := func(bits, values uint32) LinkConfig { return LinkConfig{Flags: values, Change: bits} }
 	number := func(n uint32) *uint32 { return &n }
@@ -253,6 +251,67 @@ func TestRequests(t *testing.T) {
 			tt.request.msg.Header.Flags |= netlink.Request | netlink.Acknowledge
 			sameMessage(t, tt.want, tt.request.msg)
 		})
+	}
+}
+
+// needLittleEndian skips what compares bytes with those of other programs, which
+// were captured on such a machine. TestNativeOrder is for the others.
+func needLittleEndian(t *testing.T) {
+	t.Helper()
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
+		t.Skip("the bytes are those of a little-endian machine")
+	}
+}
+
+// TestNativeOrder: numbers of headers and attributes are in the machine's order,
+// ports and protocols in the network's.
+func TestNativeOrder(t *testing.T) {
+	half := func(n uint16) []byte { return binary.NativeEndian.AppendUint16(nil, n) }
+	word := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+	for _, tt := range []struct {
+		what    string
+		request Request
+		want    [][]byte
+	}{
+		{
+			"a VLAN of 802.1ad",
+			AddLink(LinkConfig{Parent: 7, Kind: Kind{Name: "vlan", Options: Options{"protocol": uint64(0x88a8), "id": uint64(10)}}}),
+			[][]byte{
+				make([]byte, unix.SizeofIfInfomsg), half(8), half(unix.IFLA_LINK), word(7),
+				half(36), half(unix.IFLA_LINKINFO | unix.NLA_F_NESTED), half(9), half(unix.IFLA_INFO_KIND), []byte("vlan\x00\x00\x00\x00"),
+				half(20), half(unix.IFLA_INFO_DATA), half(6), half(unix.IFLA_VLAN_PROTOCOL), {0x88, 0xa8, 0, 0}, half(6), half(unix.IFLA_VLAN_ID), half(10), {0, 0},
+			},
+		},
+		{
+			"an address",
+			AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Metric: 5}),
+			[][]byte{
+				{unix.AF_INET, 24, 0, 0}, word(7), half(8), half(unix.IFA_LOCAL), {10, 0, 0, 1}, half(8), half(unix.IFA_ADDRESS), {10, 0, 0, 1},
+				half(8), half(unix.IFA_RT_PRIORITY), word(5),
+			},
+		},
+		{
+			"a neighbour",
+			AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9"), LLAddr: "\x02\x00\x00\x00\x00\x09"}),
+			[][]byte{
+				{unix.AF_INET, 0, 0, 0}, word(7), half(unix.NUD_PERMANENT), {0, 0}, half(8), half(unix.NDA_DST), {10, 0, 0, 9},
+				half(10), half(unix.NDA_LLADDR), {2, 0, 0, 0, 0, 9, 0, 0},
+			},
+		},
+		{
+			"a route of two hops, one of IPv6",
+			AddRoute(Route{Dst: pfx("10.2.0.0/16"), Hops: []Hop{{Link: 7, Weight: 3}, {Gateway: ipa("fe80::1"), Link: 7}}}),
+			[][]byte{
+				{unix.AF_INET, 16, 0, 0, unix.RT_TABLE_MAIN, 0, 0, unix.RTN_UNICAST}, word(0), half(8), half(unix.RTA_DST), {10, 2, 0, 0},
+				half(44), half(unix.RTA_MULTIPATH), half(8), {0, 2}, word(7), half(32), {0, 0}, word(7),
+				half(22), half(unix.RTA_VIA), half(unix.AF_INET6), ipa("fe80::1").AsSlice(), {0, 0},
+			},
+		},
+	} {
+		want := slices.Concat(tt.want...)
+		if diff := cmp.Diff(hex.EncodeToString(want), hex.EncodeToString(tt.request.msg.Data)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.what, diff)
+		}
 	}
 }
 

@@ -15,9 +15,7 @@ import (
 // the comment is the command of tc(8), whose own differ in that it counts in ticks
 // of 64 ns where these are in nanoseconds (TCA_NETEM_LATENCY64).
 func TestQdiscRequests(t *testing.T) {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("the bytes are those of a little-endian machine")
-	}
+	needLittleEndian(t)
 	const root = "0000000007000000" + "00000000ffffffff00000000" // v0 is link 7
 	for _, tt := range []struct {
 		tc      string
@@ -122,9 +120,7 @@ func FuzzDecodeNetem(f *testing.F) {
 // TestPortVLANRequests holds each request against the bytes of bridge(8)'s; only
 // the nesting is marked here, as it is for all attributes today.
 func TestPortVLANRequests(t *testing.T) {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("the bytes are those of a little-endian machine")
-	}
+	needLittleEndian(t)
 	const port = "07000000070000000000000000000000" // v0 is link 7
 	for _, tt := range []struct {
 		bridge  string

@@ -28,6 +28,7 @@ func ipa(s string) netip.Addr   { return netip.MustParseAddr(s) }
 // The order of attributes, which means nothing to the kernel, may differ; padding,
 // which ip leaves as it was, is made zero.
 func TestRouteRequests(t *testing.T) {
+	needLittleEndian(t)
 	mtu := Metrics{Congestion: "reno"}
 	mtu.Values[unix.RTAX_LOCK] = 1 << unix.RTAX_MTU
 	mtu.Values[unix.RTAX_MTU], mtu.Values[unix.RTAX_ADVMSS] = 1400, 1300
@@ -148,6 +149,7 @@ func TestRouteRequests(t *testing.T) {
 }
 
 func TestRouteQueries(t *testing.T) {
+	needLittleEndian(t)
 	uid := uint32(5)
 	for _, tt := range []struct {
 		ip   string
