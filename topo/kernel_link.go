@@ -51,6 +51,11 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 		}
 	}
 	k.runApart(complete, results)
+	for i := from; i < to; i++ {
+		if results[i].err == nil && stage[i].Op() == Create {
+			results[i].err = k.spareDAD(stage[i].Want)
+		}
+	}
 }
 
 // linkTasks are what makes or changes a link: a task in the namespace where it is

@@ -62,6 +62,11 @@ func (l Link) needs() []Key {
 	return keys
 }
 
+// linked is an object that is a link, or two.
+type linked interface{ links() []Link }
+
+func (l Link) links() []Link { return []Link{l} }
+
 func (l Link) provides() []Key { return []Key{l.Key()} }
 
 // leastMTU6 is what a link must carry for IPv6; with less, the kernel drops
@@ -145,6 +150,8 @@ func (b Bridge) normal() Object {
 type Veth struct {
 	Ends [2]Link
 }
+
+func (v Veth) links() []Link { return v.Ends[:] }
 
 // Key implements [Object]; it is that of the first end.
 func (v Veth) Key() Key { return v.sorted().Ends[0].Key() }
