@@ -69,14 +69,64 @@ func (k *Kernel) makeNamespace(name string) error {
 	return err
 }
 
-// sweep takes away the names of the lab that have no namespace behind them: what is
-// left if vnet dies in the middle of giving one, or of taking one away.
+// sweep takes away the names of the lab that have no namespace behind them, and the
+// files of the lab that no namespace has any more: what is left if vnet dies in the
+// middle of giving a name, or of taking one away, or if the machine ends while the
+// lab is up.
 func (k *Kernel) sweep() (err error) {
 	for _, name := range k.stale {
 		err = errors.Join(err, nsfs.Remove(name))
 	}
 	k.stale = nil
+	return errors.Join(err, k.sweepFiles())
+}
+
+func (k *Kernel) sweepFiles() error {
+	files, err := filepath.Glob(filepath.Join(k.etc, "*", "*"))
+	for _, path := range files {
+		dir, name := filepath.Split(path)
+		if !k.isStale(dir, name) {
+			continue
+		}
+		err = errors.Join(err, os.Remove(path))
+		os.Remove(dir) // if it is empty, and then its parent
+		os.Remove(k.etc)
+	}
 	return err
+}
+
+// isStale tells of the lab's files that are of no use: half written, or without a
+// namespace.
+func (k *Kernel) isStale(dir, name string) bool {
+	if strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+Mark(k.lab)) {
+		return true
+	}
+	_, err := os.Lstat(filepath.Join(nsfs.Dir, filepath.Base(dir)))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	return err == nil && strings.HasPrefix(string(b), fileMark(k.lab))
+}
+
+// spareDAD spares a new link outside of the lab's own namespaces the detection of
+// duplicates: until its link-local address had passed it, which takes a second or
+// two, nobody behind the link could be found over IPv6. Ports have no addresses.
+func (k *Kernel) spareDAD(made Object) error {
+	for _, l := range made.(linked).links() {
+		s, err := k.space(l.NS)
+		if err != nil {
+			return err
+		}
+		if s.own || l.Master != "" {
+			continue
+		}
+		err = nsfs.Do(s.ns, func() error { return sysctlIfThere("net/ipv6/conf/"+l.Name+"/accept_dad", "0") })
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.Key(), err)
+		}
+	}
+	return nil
 }
 
 // sysctlIfThere sets what not every kernel has.
@@ -260,13 +310,20 @@ func (k *Kernel) fileStep(s *space, step Step, f File) error {
 		return err
 	}
 	if step.Op() == Create {
-		if b, err := os.ReadFile(path); err == nil && !strings.HasPrefix(string(b), fileMark(k.lab)) {
+		if b, err := os.ReadFile(path); err == nil && !k.mayReplace(s, string(b)) {
 			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 		}
 	}
-	next := filepath.Join(dir, "."+f.Name+".vnet")
+	next := filepath.Join(dir, "."+f.Name+"."+Mark(k.lab))
 	if err := os.WriteFile(next, []byte(fileMark(k.lab)+f.Content), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(next, path)
+}
+
+// mayReplace tells whether a file that is there is no one's but the lab's: it is its
+// own, or that of a lab whose namespace of this name is gone, as all are after a
+// restart of the machine.
+func (k *Kernel) mayReplace(s *space, text string) bool {
+	return strings.HasPrefix(text, fileMark(k.lab)) || s.own && strings.HasPrefix(text, "# "+Mark(""))
 }

@@ -5,10 +5,13 @@ package topo
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -113,6 +116,9 @@ func survive(t *testing.T, name, before string, upFirst bool) {
 	}
 }
 
+// kills is how often each example is killed at random, coming up and going down.
+var kills = flag.Int("kills", 5, "kill each lab so often, coming up and going down")
+
 // At each request in turn, of up and of down.
 func TestLaw8_KilledAtAnyRequest(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
@@ -145,7 +151,7 @@ func TestLaw8_KilledAtAnyMoment(t *testing.T) {
 			kill(t, "up", name, "never")
 			whole := time.Since(start)
 			r := rand.New(rand.NewPCG(uint64(start.UnixNano()), 0))
-			for i := range 5 {
+			for i := range *kills {
 				kill(t, "up", name, strconv.Itoa(int(r.Int64N(whole.Microseconds())))+"us")
 				survive(t, name, before, i%2 == 0)
 				kill(t, "up", name, "never")
@@ -154,4 +160,50 @@ func TestLaw8_KilledAtAnyMoment(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRestart: files outlive the machine's restart, namespaces do not. Neither the
+// same lab nor another one that has the names is held up by them, and down takes
+// them away.
+func TestRestart(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lab, want := example(t, "cable.yaml")
+	k := openKernel(t, lab)
+	before := machine(t)
+	for _, was := range []string{lab, "another"} {
+		for _, h := range []string{"red", "blue"} {
+			write("/run/etc-netns/"+h+"/hosts", fileMark(was)+"10.0.0.1 old\n")
+			write("/run/etc-netns/"+h+"/.hosts."+Mark(lab), "")
+		}
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Down(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, machine(t)); diff != "" {
+			t.Errorf("what %s had left is still there (-before +after):\n%s", was, diff)
+		}
+	}
+	write("/run/etc-netns/gone/hosts", fileMark(lab))
+	write("/run/etc-netns/mine/hosts", "10.0.0.1 mine\n")
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat("/run/etc-netns/gone"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("down leaves the file of a host that is gone: ", err)
+	}
+	if err := os.Remove("/run/etc-netns/mine/hosts"); err != nil {
+		t.Error("down touches a file that is not a lab's: ", err)
+	}
+	os.Remove("/run/etc-netns/mine")
 }
