@@ -3,9 +3,10 @@ package topo
 import (
 	"bytes"
 	"cmp"
-	"encoding/xml"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // colours of the kinds of boxes, in every format that has colours.
@@ -171,9 +172,21 @@ func (p *placed) slots() map[slot]int {
 	return out
 }
 
+// xmlHeader begins each document.
+const xmlHeader = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
+
+// xmlText is how XML wants these characters written, in text and in attributes.
+var xmlText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")
+
+// escapeXML writes text as XML has to be given it; what XML cannot hold at all
+// becomes U+FFFD. (encoding/xml would do it too, at the price of setting itself up
+// each time that vnet starts.)
 func escapeXML(s string) string {
-	var b bytes.Buffer
-	// Writing into memory has no way to fail.
-	_ = xml.EscapeText(&b, []byte(s))
-	return b.String()
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+	return xmlText.Replace(s)
 }

@@ -2,7 +2,6 @@ package topo
 
 import (
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"net/netip"
@@ -278,7 +277,7 @@ func (r Report) WriteJUnit(w io.Writer) error {
 		}
 	}
 	_, err := fmt.Fprintf(w, "%s<testsuite name=\"%s\" tests=\"%d\" failures=\"%d\" errors=\"%d\" time=\"%s\">\n%s</testsuite>\n",
-		xml.Header, escapeXML(r.Lab), len(r.Results), failures, broken, seconds(r.Time), b.String())
+		xmlHeader, escapeXML(r.Lab), len(r.Results), failures, broken, seconds(r.Time), b.String())
 	return err
 }
 

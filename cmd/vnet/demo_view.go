@@ -24,7 +24,10 @@ var demoTitles = map[topo.Kind]string{
 // Ethernet, what is so anyway, and the contents of files; of nftables, what is looked
 // up where.
 func demoView(script string) []string {
-	var v demoViewer
+	v := demoViewer{
+		noise:  regexp.MustCompile(` (address [0-9a-f:]{17}|mtu 1500|alias vnet:\S+|proto 118|nodad|stp_state 0|vlan_filtering 0|hairpin (on|off)|isolated off)`),
+		naught: regexp.MustCompile(`^(#.*|set -e|mkdir .*|ip .*altname vnet:.*|ip (-n \S+ )?link set dev \S+( type bridge_slave)?|)$`),
+	}
 	for line := range strings.Lines(script) {
 		v.read(strings.TrimSpace(line))
 	}
@@ -35,6 +38,8 @@ type demoViewer struct {
 	lines []string
 	here  string // the command that reads what follows, up to a dot
 	set   string // the set or map of nftables that the lines are in
+
+	noise, naught *regexp.Regexp // what is left out of a command, and which commands are left out
 }
 
 func (v *demoViewer) read(line string) {
@@ -64,15 +69,10 @@ func (v *demoViewer) show(line string) {
 	}
 }
 
-var (
-	demoNoise  = regexp.MustCompile(` (address [0-9a-f:]{17}|mtu 1500|alias vnet:\S+|proto 118|nodad|stp_state 0|vlan_filtering 0|hairpin (on|off)|isolated off)`)
-	demoNaught = regexp.MustCompile(`^(#.*|set -e|mkdir .*|ip .*altname vnet:.*|ip (-n \S+ )?link set dev \S+( type bridge_slave)?|)$`)
-)
-
 // command shows what is left of a command, if there is anything.
 func (v *demoViewer) command(line string) {
-	line = demoNoise.ReplaceAllString(line, "")
-	if !demoNaught.MatchString(line) {
+	line = v.noise.ReplaceAllString(line, "")
+	if !v.naught.MatchString(line) {
 		v.show(strings.ReplaceAll(line, "sysctl -qw", "sysctl -w"))
 	}
 }
