@@ -25,14 +25,15 @@ const resend = 300 * time.Millisecond
 //	    ── a TCP or UDP socket a probe ──▶ … ──▶ listener ── blue
 type prober struct {
 	namespace func(host string) (*os.File, error) // opens a host's namespace
+	etcOf     func(host string) string            // where the files are that stand in for a host's /etc
 	patience  time.Duration                       // how long to wait for an answer
 
 	mu       sync.Mutex
 	stations map[string]*station
 }
 
-func newProber(namespace func(host string) (*os.File, error)) *prober {
-	return &prober{namespace: namespace, patience: patience, stations: map[string]*station{}}
+func newProber(namespace func(host string) (*os.File, error), etcOf func(host string) string) *prober {
+	return &prober{namespace: namespace, etcOf: etcOf, patience: patience, stations: map[string]*station{}}
 }
 
 // A station is where probes start and end: one host's namespace.

@@ -32,7 +32,7 @@ func realWorld(t testing.TB, script string) *prober {
 			t.Fatalf("%s: %v\n%s", strings.TrimSpace(line), err, out)
 		}
 	}
-	p := newProber(nsfs.Open)
+	p := newProber(nsfs.Open, func(host string) string { return "/etc/netns/" + host })
 	p.patience = 800 * time.Millisecond
 	t.Cleanup(func() {
 		if err := p.close(); err != nil {

@@ -27,6 +27,8 @@ func (p *prober) probeAs(f Fact, question []byte, deadline time.Time) (Answer, e
 		return p.ping(from, f, nonceOf(question), deadline)
 	case ProbeTCP, ProbeUDP:
 		return p.exchange(from, f, question, deadline)
+	case ProbeDNS:
+		return p.dns(from, f, deadline)
 	}
 	return Answer{}, fmt.Errorf("no such probe: %s", f.Probe)
 }

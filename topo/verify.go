@@ -5,6 +5,7 @@ package topo
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +26,7 @@ const inFlight = 256
 //
 // Once ctx is done no further fact is begun; those left out say so in Err.
 func Verify(ctx context.Context, t Topology, facts []Fact) Report {
-	p := newProber(t.openHost)
+	p := newProber(t.openHost, t.etcOf)
 	defer p.close()
 	return p.verify(ctx, t, facts)
 }
@@ -81,12 +82,7 @@ func (t *Topology) openHost(host string) (*os.File, error) {
 	if host == Machine {
 		return nsfs.Current()
 	}
-	from := host
-	for i := range t.Hosts {
-		if h := &t.Hosts[i]; h.Name == host && h.Namespace != "" {
-			from = h.Namespace
-		}
-	}
+	from := t.namespaceOf(host)
 	if pid, err := strconv.Atoi(from); err == nil && from != host {
 		return nsfs.OpenPid(pid)
 	}
@@ -94,4 +90,25 @@ func (t *Topology) openHost(host string) (*os.File, error) {
 		return nsfs.OpenPath(from)
 	}
 	return nsfs.Open(from)
+}
+
+// namespaceOf is the name, path or pid of a host's namespace.
+func (t *Topology) namespaceOf(host string) string {
+	for i := range t.Hosts {
+		if h := &t.Hosts[i]; h.Name == host && h.Namespace != "" {
+			return h.Namespace
+		}
+	}
+	return host
+}
+
+// etcOf is where the files are that stand in for those of /etc in a host: nowhere,
+// but for one whose namespace has a name. See ip-netns(8).
+func (t *Topology) etcOf(host string) string {
+	from := t.namespaceOf(host)
+	_, err := strconv.Atoi(from)
+	if host == Machine || strings.Contains(from, "/") || err == nil && from != host {
+		return "/etc"
+	}
+	return filepath.Join("/etc/netns", from)
 }

@@ -30,7 +30,7 @@ func broughtUp(t *testing.T, text string) (Topology, *prober) {
 		t.Fatal(err)
 	}
 	lab := mustParse(t, "lab.yaml", []byte(text))
-	p := newProber(lab.openHost)
+	p := newProber(lab.openHost, func(host string) string { return "/run/etc-netns/" + host })
 	p.patience = 300 * time.Millisecond
 	t.Cleanup(func() { p.close() })
 	return lab, p
