@@ -20,7 +20,7 @@ import (
 // other fill it. Many facts are therefore proved in groups of few hosts, and what
 // these learned about each other is forgotten behind each group.
 const (
-	mostTogether = 512 // facts that need no groups
+	mostTogether = 128 // facts that need no groups
 	hostsASide   = 14  // of a group: 2·14·14 neighbours
 	// quick is how long an answer may take within a group. Who takes longer is asked
 	// again at the end, together with all others of that kind.
