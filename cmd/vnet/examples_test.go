@@ -1,0 +1,96 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestExamples takes each example through its whole life at the command line, in a
+// machine of its own: what is said, and that nothing is left behind.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../../examples/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no examples", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if filepath.Base(file) == "thousand.yaml" && testing.Short() {
+				t.Skip("a thousand hosts take a while: -short")
+			}
+			w := newWorld(t)
+			if filepath.Base(file) == "container.yaml" {
+				w.must("vnet", "netns", "add", "box") // what the example takes in
+			}
+			w.must("ip", "link", "set", "lo", "up") // as on every machine
+			before := w.machine()
+			w.live(file)
+			if diff := cmp.Diff(before, w.machine()); diff != "" {
+				t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+// live is the life of a lab.
+func (w *world) live(file string) {
+	w.t.Helper()
+	w.must("vnet", "check", file)
+	w.says("to be made", w.must("vnet", "plan", file))
+	up := w.run("vnet", "up", file)
+	if strings.Contains(up.Stderr, "this kernel") {
+		w.t.Skip(strings.TrimSpace(up.Stderr))
+	}
+	if up.Status != 0 {
+		w.t.Fatalf("up: exit %d: %s", up.Status, up.Stderr)
+	}
+	w.says("nothing to do", w.must("vnet", "up", file))
+	if v := w.run("vnet", "verify", file); v.Status != 0 {
+		w.t.Errorf("verify: exit %d: %s%s", v.Status, v.Stdout, v.Stderr)
+	}
+	w.must("vnet", "status")
+	w.checkExport()
+	for _, format := range []string{"mermaid", "dot", "svg", "ascii"} {
+		w.must("vnet", "graph", "--format", format, file)
+	}
+	w.must("vnet", "down", file)
+	w.says("", w.must("vnet", "ls"))
+	if again := w.run("vnet", "up", file); again.Status != 0 {
+		w.t.Fatalf("up directly after down: exit %d: %s", again.Status, again.Stderr)
+	}
+	w.must("vnet", "down", "--all")
+}
+
+// checkExport: what export writes is a lab file.
+func (w *world) checkExport() {
+	w.t.Helper()
+	file := filepath.Join(w.t.TempDir(), "exported.yaml")
+	if err := os.WriteFile(file, []byte(w.must("vnet", "export")), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	w.must("vnet", "check", file)
+}
+
+// says checks what a command says.
+func (w *world) says(want, got string) {
+	w.t.Helper()
+	if !strings.Contains(got, want) {
+		w.t.Errorf("nothing of %q in:\n%s", want, got)
+	}
+}
+
+// machine is what the real tools say of the machine, what ages aside.
+func (w *world) machine() string {
+	w.t.Helper()
+	var b strings.Builder
+	for _, command := range []string{
+		"ip -j -d link", "ip -j addr", "ip -j route show table all", "ip -j -6 route show table all",
+		"ip -j neigh show nud permanent", "ls /run/netns", "nft -j list ruleset", "sysctl -a --pattern ^net\\.(ipv4|ipv6)\\.(conf|ip_|ping)",
+	} {
+		b.WriteString("## " + command + "\n" + strings.ReplaceAll(w.run(strings.Fields(command)...).Stdout, "},{", "},\n{") + "\n")
+	}
+	return b.String()
+}
