@@ -1,0 +1,221 @@
+//go:build linux
+
+package topo
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// changedLab has a server whose port is published, and a visitor from outside. What
+// else there is changes.
+const changedLab = `
+name: changed
+networks:
+  dmz: {subnets: [10.0.6.0/24, "fd00:6::/64"], nat: true}
+hosts:
+  web: {networks: [dmz], ports: ["8080:80"]}
+  visitor: {}
+links:
+  - {endpoints: [machine:street0, visitor:eth0], addresses: [198.51.100.1/24, 198.51.100.7/24]}
+`
+
+// changes are further files, and how many steps each is away from the one before.
+var changes = []struct{ was, is string }{
+	{"  visitor: {}", "  visitor: {}\n  db: {networks: [dmz]}"},
+	{`ports: ["8080:80"]`, `ports: ["8080:80", "8443:443", "9000-9010:9000-9010/udp"]`},
+	{"hosts:\n", "  lan: {subnets: [10.0.7.0/24], nat: true}\nhosts:\n  pc: {networks: [lan], ports: [\"2222:22\"]}\n"},
+	{`, "8443:443", "9000-9010:9000-9010/udp"`, ""},
+	{"198.51.100.7/24]", "198.51.100.7/24], mtu: 1400"},
+	{"\n  db: {networks: [dmz]}", ""},
+}
+
+// TestTrafficGoesOn: while the rest of a lab changes, a connection stays open, not
+// one new connection through an unrelated forwarded port is lost, and the counters
+// of the links and ports that stay go on.
+func TestTrafficGoesOn(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := compiled(t, changedLab)
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	serveLines(t, "web", "tcp4", ":80")
+	open := dialFrom(t, "visitor", "198.51.100.1:8080")
+	ctx, stop := context.WithCancel(t.Context())
+	var made atomic.Int64
+	failed := make(chan error, 1)
+	go func() { failed <- keepDialing(ctx, &made) }()
+	text, last := changedLab, counted(t, lab, want)
+	for range 2 {
+		for _, c := range changes {
+			next := strings.Replace(text, c.was, c.is, 1)
+			if next == text {
+				t.Fatalf("nothing to replace: %s", c.was)
+			}
+			text = next
+			_, want := compiled(t, text)
+			plan, err := k.Up(t.Context(), want, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range plan {
+				if s := step.String(); strings.Contains(s, "web-eth0") || strings.Contains(s, "--dport 8080 ") {
+					t.Errorf("what has not changed is touched: %s", s)
+				}
+			}
+			sayLine(t, open)
+			now := counted(t, lab, want)
+			if now.packets <= last.packets || now.connections < last.connections {
+				t.Errorf("the counters went from %+v to %+v", last, now)
+			}
+			last = now
+		}
+		text = changedLab
+		_, want := compiled(t, text)
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := <-failed; err != nil {
+		t.Errorf("connection %d is lost: %v", made.Load()+1, err)
+	}
+	if made.Load() < 50 {
+		t.Errorf("only %d connections in all that time", made.Load())
+	}
+	t.Logf("%d connections while the lab changed %d times", made.Load(), 2*(len(changes)+1))
+}
+
+// counts are of the link and of the port that stay.
+type counts struct{ packets, connections uint64 }
+
+func counted(t *testing.T, lab string, want State) (c counts) {
+	t.Helper()
+	o, err := Observe(lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	o.kernel.etc = "/run/etc-netns"
+	s, err := o.Status(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range s.Hosts {
+		for _, l := range h.Links {
+			if h.Name == "web" && l.Name == "eth0" {
+				c.packets = l.Received.Packets
+			}
+		}
+	}
+	for _, r := range s.Rules {
+		if strings.Contains(fmt.Sprint(r), "8080") {
+			c.connections += r.Packets
+		}
+	}
+	return c
+}
+
+// keepDialing opens connections from the visitor, one after another, until ctx ends.
+func keepDialing(ctx context.Context, made *atomic.Int64) error {
+	for ctx.Err() == nil {
+		c, err := dialIn("visitor", "198.51.100.1:8080")
+		if err == nil {
+			err = exchangeLine(c)
+			c.Close()
+		}
+		if err != nil {
+			return err
+		}
+		made.Add(1)
+	}
+	return nil
+}
+
+// serveLines says back each line that it hears, in a host.
+func serveLines(t *testing.T, host, network, addr string) {
+	t.Helper()
+	var l net.Listener
+	err := doIn(host, func() (err error) {
+		l, err = net.Listen(network, addr)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				io.Copy(c, c)
+				c.Close()
+			}()
+		}
+	}()
+}
+
+func dialFrom(t *testing.T, host, addr string) net.Conn {
+	t.Helper()
+	c, err := dialIn(host, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func dialIn(host, addr string) (c net.Conn, err error) {
+	to, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	err = doIn(host, func() (err error) {
+		c, err = net.DialTCP("tcp", nil, to) // on this very thread
+		return err
+	})
+	return c, err
+}
+
+func doIn(host string, fn func() error) error {
+	ns, err := nsfs.Open(host)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return nsfs.Do(ns, fn)
+}
+
+func sayLine(t *testing.T, c net.Conn) {
+	t.Helper()
+	if err := exchangeLine(c); err != nil {
+		t.Errorf("the open connection: %v", err)
+	}
+}
+
+func exchangeLine(c net.Conn) error {
+	c.SetDeadline(time.Now().Add(soon))
+	if _, err := io.WriteString(c, "hello\n"); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && line != "hello\n" {
+		err = fmt.Errorf("%q came back", line)
+	}
+	return err
+}
