@@ -94,3 +94,27 @@ func (w *world) machine() string {
 	}
 	return b.String()
 }
+
+// TestInterrupted: Ctrl-C while a lab comes up undoes what was done.
+func TestInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a thousand hosts take a while: -short")
+	}
+	w := newWorld(t)
+	before := w.machine()
+	for _, after := range []string{"0.3", "0.1", "0.03", "0.01"} {
+		r := w.run("timeout", "--preserve-status", "-s", "INT", after, "vnet", "up", "../../examples/thousand.yaml")
+		if r.Status == 0 { // a fast machine
+			w.must("vnet", "down", "--all")
+			continue
+		}
+		t.Logf("after %s s: exit %d: %s", after, r.Status, r.Stderr)
+		w.says("undone", r.Stderr)
+		if diff := cmp.Diff(before, w.machine()); diff != "" {
+			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+		}
+		w.says("", w.must("vnet", "ls"))
+		return
+	}
+	t.Error("never interrupted")
+}
