@@ -1,0 +1,46 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
+
+// The example does what it says, in as few lines as it promises, and leaves nothing.
+func TestEmbed(t *testing.T) {
+	if code := run(); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	if labs, err := topo.Labs(); err != nil || len(labs) > 0 {
+		t.Errorf("left: %v, %v", labs, err)
+	}
+	text, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := bytes.Count(text, []byte("\n")); lines >= 40 {
+		t.Errorf("%d lines", lines)
+	}
+}
+
+// A fact that does not hold is a failure, and the lab goes away all the same.
+func TestEmbedFails(t *testing.T) {
+	was := text
+	defer func() { text = was }()
+	text = append(bytes.Clone(was), "  - red -> blue tcp 80: refused\n  - red -> blue: not ping\n"...)
+	if run() == 0 {
+		t.Error("no failure")
+	}
+	if labs, err := topo.Labs(); err != nil || len(labs) > 0 {
+		t.Errorf("left: %v, %v", labs, err)
+	}
+	text = []byte("name: x\nhosts: {red: {colour: red}}\n")
+	if run() == 0 {
+		t.Error("a mistake is none")
+	}
+}
