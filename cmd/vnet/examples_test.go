@@ -61,7 +61,17 @@ func (w *world) live(file string) {
 	if again := w.run("vnet", "up", file); again.Status != 0 {
 		w.t.Fatalf("up directly after down: exit %d: %s", again.Status, again.Stderr)
 	}
-	w.must("vnet", "down", "--all")
+	w.must("vnet", "down", w.lab()) // its file is not needed
+}
+
+// lab is the name of the one lab there is.
+func (w *world) lab() string {
+	w.t.Helper()
+	words := strings.Fields(w.must("vnet", "ls")) // LAB HOSTS LINKS RULES, and a line a lab
+	if len(words) != 8 {
+		w.t.Fatalf("not one lab: %q", words)
+	}
+	return words[4]
 }
 
 // checkExport: what export writes is a lab file.
