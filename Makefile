@@ -10,5 +10,9 @@ test: ; go test ./...
 race: ; CGO_ENABLED=1 go test -race ./...
 lint: ; golangci-lint run
 ci: ; .ci/run
+# In a virtual machine: make test-vm KERNEL=6.1
+KERNEL ?= 6.12
+test-vm: ; test/vm/run.sh $(KERNEL)
+test-vm-all: ; test/vm/run.sh 5.10 6.1 6.12 6.18 newest
 
-.PHONY: build install demo test race lint ci
+.PHONY: build install demo test race lint ci test-vm test-vm-all
