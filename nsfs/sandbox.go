@@ -94,33 +94,36 @@ func furnishEtc() error {
 	if err != unix.ENOENT {
 		return os.NewSyscallError("mount tmpfs on "+etcDir, err)
 	}
-	// Held open, the machine's can be put into the new one, where a sandbox inside
-	// this one finds it again.
-	machine, err := os.Open("/etc")
+	// Put together aside, and moved to its place when it is whole: what is bound
+	// would bring along what had been mounted on it before.
+	const aside, inside = "/run/.etc", ".machine"
+	if err := os.Mkdir(aside, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", aside, "tmpfs", 0, "mode=0755"); err != nil {
+		return &fs.PathError{Op: "mount tmpfs", Path: aside, Err: err}
+	}
+	machine := filepath.Join(aside, inside)
+	if err := errors.Join(os.Mkdir(machine, 0o755), os.Mkdir(filepath.Join(aside, filepath.Base(etcDir)), 0o755)); err != nil {
+		return err
+	}
+	if err := unix.Mount("/etc", machine, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return &fs.PathError{Op: "bind the machine's /etc on", Path: machine, Err: err}
+	}
+	entries, err := os.ReadDir("/etc")
 	if err != nil {
 		return err
 	}
-	defer machine.Close()
-	names, err := machine.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
-	if err := unix.Mount("tmpfs", "/etc", "tmpfs", 0, "mode=0755"); err != nil {
-		return &fs.PathError{Op: "mount tmpfs", Path: "/etc", Err: err}
-	}
-	const inside = ".machine"
-	to := filepath.Join("/etc", inside)
-	if err := errors.Join(os.Mkdir(to, 0o755), os.Mkdir(etcDir, 0o755)); err != nil {
-		return err
-	}
-	from := fmt.Sprintf("/proc/self/fd/%d", machine.Fd())
-	if err := unix.Mount(from, to, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return &fs.PathError{Op: "bind the machine's /etc on", Path: to, Err: err}
-	}
-	for _, name := range names {
-		if err := os.Symlink(filepath.Join(inside, name), filepath.Join("/etc", name)); err != nil {
+	for _, e := range entries {
+		if e.Name() == inside {
+			continue // of the sandbox around this one; what it has is found through it
+		}
+		if err := os.Symlink(filepath.Join(inside, e.Name()), filepath.Join(aside, e.Name())); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := unix.Mount(aside, "/etc", "none", unix.MS_MOVE, ""); err != nil {
+		return &fs.PathError{Op: "move to /etc what is at", Path: aside, Err: err}
+	}
+	return os.Remove(aside)
 }

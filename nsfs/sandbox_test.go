@@ -1,6 +1,7 @@
 package nsfs_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,10 +22,33 @@ func inner() int {
 		run, _ := os.ReadDir("/run")
 		ns, _ := os.Readlink("/proc/self/ns/net")
 		fmt.Println(os.Geteuid(), strings.Count(string(links), ":"), len(run), ns, nsfs.Add("red"), os.Args[1:], os.Getenv("VNET_SANDBOX") == "")
+	case "bare": // an /etc with no netns in it
+		return nest("below", unix.Mount("tmpfs", "/etc", "tmpfs", 0, ""), os.WriteFile("/etc/hosts", []byte("10.0.0.1 here\n"), 0o644))
+	case "below": // as it is when the last namespace's files have gone
+		return nest("bottom", os.Remove("/etc/netns"))
+	case "bottom":
+		hosts, err := os.ReadFile("/etc/hosts")
+		entries, derr := os.ReadDir("/etc/netns")
+		fmt.Printf("%s%v %d %v", hosts, err, len(entries), derr)
 	case "seven":
 		return 7
 	case "die":
 		unix.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+	return 0
+}
+
+// nest runs inner in a sandbox within the sandbox, once all is prepared for it.
+func nest(what string, prepared ...error) int {
+	if err := errors.Join(prepared...); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "NSFS_INNER="+what)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return 1
 	}
 	return 0
 }
@@ -64,6 +88,14 @@ func TestSandbox(t *testing.T) {
 	}
 	if out, code := sandbox(t, "die", nil); code != 1 || out != "sandbox: signal: killed\n" {
 		t.Errorf("killed inside: exit %d, %q", code, out)
+	}
+}
+
+// TestSandboxWithin: sandboxes in one another, on a machine without /etc/netns, find
+// the machine's files, and each has an empty /etc/netns of its own.
+func TestSandboxWithin(t *testing.T) {
+	if out, code := sandbox(t, "bare", nil); code != 0 || out != "10.0.0.1 here\n<nil> 0 <nil>" {
+		t.Errorf("exit %d: %s", code, out)
 	}
 }
 
