@@ -257,6 +257,12 @@ func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
 			}
 			r.touched = true
 		}
+		if name == forwarding6 && !s.own {
+			touched, err := k.keepListening(s, lo)
+			if r.touched = r.touched || touched; err != nil {
+				return result{err: err, touched: r.touched}
+			}
+		}
 		r.err = k.setSysctl(s, name, step.Want.(Sysctl).Value)
 	case Change:
 		r.err = k.setSysctl(s, name, step.Want.(Sysctl).Value)
@@ -265,6 +271,9 @@ func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
 		if was := strings.TrimPrefix(own, sysctlRecord(k.lab, name)); own != "" && others == "" {
 			r.err = k.setSysctl(s, name, strings.ReplaceAll(was, "+", " "))
 			r.touched = r.err == nil
+		}
+		if r.err == nil && name == forwarding6 {
+			r.err = k.listenAsBefore(s, lo)
 		}
 		if r.err == nil && own != "" {
 			r.err = k.do(s, []rtnl.Request{rtnl.DeleteAltNames(id, own)})[0]

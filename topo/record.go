@@ -14,6 +14,7 @@ func Mark(lab string) string { return "vnet:" + lab }
 //
 //	vnet:LAB:netns=HOST@FROM      on lo: the namespace is the lab's HOST
 //	vnet:LAB:net.ipv4.NAME=VALUE  on lo: the setting's value before
+//	vnet:LAB:ra=LINK              on lo: the link listens to routers; see keepListening
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
 //	vnet:LAB:port=MASTER@LINK     on LINK: its master before
 

@@ -1,0 +1,83 @@
+//go:build linux
+
+package topo
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// TestKeepsItsRouter: a machine whose way out was told by a router still has it when
+// labs make it forward, and listens as before when the last of them is gone.
+func TestKeepsItsRouter(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	ip(t, "link add up0 type veth peer name up1")
+	t.Cleanup(func() { ip(t, "link del up0") })
+	ip(t, "link add deaf0 type veth peer name deaf1")
+	t.Cleanup(func() { ip(t, "link del deaf0") })
+	for i, link := range []string{"up0", "deaf0"} {
+		ip(t, "link set "+link+" up")
+		ip(t, fmt.Sprintf("-6 route add default via fe80::1 dev %s proto ra metric %d onlink", link, 1024+i))
+	}
+	if err := nsfs.SetSysctl(acceptRA("deaf0"), "0"); err != nil {
+		t.Fatal(err)
+	}
+	before := machine(t)
+	labText := func(name, net string) string {
+		return "name: " + name + "\nnetworks: {" + name + ": {subnets: [\"" + net + "\"], nat: true}}\nhosts: {" + name + "-h: {networks: [" + name + "]}}\n"
+	}
+	listens := func(what, want string) {
+		t.Helper()
+		up, err1 := nsfs.Sysctl(acceptRA("up0"))
+		deaf, err2 := nsfs.Sysctl(acceptRA("deaf0"))
+		if got := up + deaf; err1 != nil || err2 != nil || got != want {
+			t.Errorf("%s: accept_ra is %s, want %s (%v, %v)", what, got, want, err1, err2)
+		}
+	}
+	a, wantA := compiled(t, labText("one", "fd00:a::/64"))
+	b, wantB := compiled(t, labText("two", "fd00:b::/64"))
+	ka, kb := openKernel(t, a), openKernel(t, b)
+	for _, step := range []struct {
+		what   string
+		kernel *Kernel
+		want   State
+		listen string
+	}{
+		{"one is up", ka, wantA, "20"}, {"two is up", kb, wantB, "20"}, {"one is down", ka, nil, "20"},
+		{"one is up again", ka, wantA, "20"}, {"two is down", kb, nil, "20"}, {"both are down", ka, nil, "10"},
+	} {
+		var err error
+		if step.want == nil {
+			_, err = step.kernel.Down(t.Context(), nil)
+		} else {
+			_, err = step.kernel.Up(t.Context(), step.want, nil)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", step.what, err)
+		}
+		listens(step.what, step.listen)
+	}
+	if after := machine(t); strings.Join(strings.Fields(after), "") != strings.Join(strings.Fields(before), "") {
+		t.Errorf("the machine is not as before:\n%s\nbut:\n%s", before, after)
+	}
+	// Whatever fails on the way, the machine listens as before.
+	for n := range 200 {
+		ka.requests, ka.fault = 0, func(i int) error {
+			if i == n {
+				return unix.EPERM
+			}
+			return nil
+		}
+		_, err := ka.Up(t.Context(), wantA, nil)
+		ka.fault = nil
+		if err == nil {
+			break
+		}
+		listens("request "+err.Error(), "10")
+	}
+}
