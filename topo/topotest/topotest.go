@@ -11,12 +11,15 @@
 //		lab.Verify()                       // the lab's own facts, with real packets
 //	}
 //
+// A TestMain of one's own with os.Exit(nsfs.Sandbox(m.Run)) does the same as [Main].
 // All tests of a package share the sandbox, which plays the machine: tests that run in
 // parallel need labs, hosts and forwarded ports of different names.
 package topotest
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -123,4 +126,24 @@ func (l *Lab) Open(host string) (*os.File, error) {
 		return nsfs.Current()
 	}
 	return nsfs.Open(host)
+}
+
+// Listen listens with TCP inside a host until its caller closes the listener. Port 0
+// is any that is free.
+func (l *Lab) Listen(host string, at netip.AddrPort) (server net.Listener, err error) {
+	err = l.In(host, func() (err error) {
+		server, err = new(net.ListenConfig).Listen(l.t.Context(), "tcp", at.String())
+		return err
+	})
+	return server, err
+}
+
+// Dial calls an address with TCP from inside a host. It takes no names: they would be
+// looked up on another goroutine, outside the host.
+func (l *Lab) Dial(host string, to netip.AddrPort) (conn net.Conn, err error) {
+	err = l.In(host, func() (err error) {
+		conn, err = new(net.Dialer).DialContext(l.t.Context(), "tcp", to.String())
+		return err
+	})
+	return conn, err
 }

@@ -5,6 +5,7 @@ package topotest_test
 import (
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"testing"
 
@@ -90,5 +91,25 @@ func TestIn(t *testing.T) {
 		return err
 	}); err != nil {
 		t.Errorf("the machine has no switch: %v", err)
+	}
+}
+
+func TestDial(t *testing.T) {
+	lab := topotest.Up(t, pair)
+	for caller, address := range map[string]string{"red": "10.9.0.9:80", "blue": "[::1]:80"} {
+		at := netip.MustParseAddrPort(address)
+		server, err := lab.Listen("blue", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := lab.Dial(caller, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		server.Close()
+		if _, err := lab.Dial(caller, at); err == nil {
+			t.Errorf("%s answers after it was closed", at)
+		}
 	}
 }
