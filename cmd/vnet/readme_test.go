@@ -45,7 +45,7 @@ func TestREADME(t *testing.T) {
 		w.says("", w.must("vnet", "ls"))
 	})
 	t.Run("files", func(t *testing.T) {
-		for _, name := range regexp.MustCompile("[A-Za-z]+/[a-z0-9./]+[a-z0-9]|[A-Z]+\\.md").FindAllString(readme, -1) {
+		for _, name := range regexp.MustCompile(`[A-Za-z]+/[a-z0-9./]+[a-z0-9]|[A-Z]+\.md`).FindAllString(readme, -1) {
 			top, _, _ := strings.Cut(name, "/")
 			if _, err := os.Stat("../../" + top); err != nil && strings.Contains(name, "/") {
 				continue // no path of ours
