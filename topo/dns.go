@@ -23,7 +23,7 @@ func dnsQuestion(id uint16, name string, kind uint16) []byte {
 	binary.BigEndian.PutUint16(b, id)
 	binary.BigEndian.PutUint16(b[2:], dnsRecurse)
 	binary.BigEndian.PutUint16(b[4:], 1)
-	for label := range strings.SplitSeq(strings.TrimSuffix(name, "."), ".") {
+	for _, label := range strings.Split(strings.TrimSuffix(name, "."), ".") {
 		b = append(append(b, byte(len(label))), label...)
 	}
 	b = append(b, 0)

@@ -81,16 +81,18 @@ func (k *Kernel) sweep() (err error) {
 	return errors.Join(err, k.sweepFiles())
 }
 
-func (k *Kernel) sweepFiles() error {
-	files, err := filepath.Glob(filepath.Join(k.etc, "*", "*"))
-	for _, path := range files {
-		dir, name := filepath.Split(path)
-		if !k.isStale(dir, name) {
-			continue
+func (k *Kernel) sweepFiles() (err error) {
+	dirs, _ := os.ReadDir(k.etc) // none is as good as an empty one
+	for _, d := range dirs {
+		dir := filepath.Join(k.etc, d.Name())
+		files, _ := os.ReadDir(dir)
+		for _, f := range files {
+			if k.isStale(dir, f.Name()) {
+				err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
+				os.Remove(dir) // if it is empty, and then its parent
+				os.Remove(k.etc)
+			}
 		}
-		err = errors.Join(err, os.Remove(path))
-		os.Remove(dir) // if it is empty, and then its parent
-		os.Remove(k.etc)
 	}
 	return err
 }
