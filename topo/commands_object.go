@@ -102,21 +102,23 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 func (w *scriptWriter) takenCommands(s Step, n Namespace) (cmds []command) {
 	named := w.refOf(n.Name) == n.From
 	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + takenRecord(w.lab, n)}
+	file := shellWord("/run/netns/" + w.refOf(n.Name))
+	takes := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + takesMark(w.lab) + "$(stat -Lc %i " + file + ")@" + n.Name}
 	if s.Op() == Delete {
-		cmds = append(cmds, record)
+		cmds = append(cmds, record, takes)
 		if !named {
 			cmds = append(cmds, command{tool: "ip", text: "netns del " + n.Name})
 		}
 		return cmds
 	}
-	switch file := shellWord("/run/netns/" + n.Name); {
+	switch {
 	case named:
 	case isPid(n.From):
 		cmds = append(cmds, command{tool: "ip", text: "netns attach " + n.Name + " " + n.From})
 	default:
 		cmds = append(cmds, command{text: "touch " + file + " && mount --bind " + shellWord(n.From) + " " + file})
 	}
-	return append(cmds, record)
+	return append(cmds, takes, record)
 }
 
 func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {

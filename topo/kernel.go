@@ -47,6 +47,8 @@ type Kernel struct {
 	unready []waiting
 	// stale are names of the lab with nothing behind them, as of the last Snapshot.
 	stale []string
+	// untaken are the machine's records of namespaces taken in that are gone.
+	untaken []string
 
 	// fault, for tests, refuses the request of a number.
 	fault    func(n int) error

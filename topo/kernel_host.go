@@ -69,15 +69,19 @@ func (k *Kernel) makeNamespace(name string) error {
 	return err
 }
 
-// sweep takes away the names of the lab that have no namespace behind them, and the
-// files of the lab that no namespace has any more: what is left if vnet dies in the
-// middle of giving a name, or of taking one away, or if the machine ends while the
-// lab is up.
+// sweep takes away the names of the lab that have no namespace behind them, the
+// records of namespaces taken in that are gone, and the files of the lab that no
+// namespace has any more: what is left if vnet dies in the middle of giving a name,
+// or of taking one away, or if the machine ends while the lab is up.
 func (k *Kernel) sweep() (err error) {
 	for _, name := range k.stale {
 		err = errors.Join(err, nsfs.Remove(name))
 	}
 	k.stale = nil
+	if len(k.untaken) > 0 {
+		err = errors.Join(err, k.record(k.spaces[""], rtnl.DeleteAltNames, k.untaken...))
+		k.untaken = nil
+	}
 	return errors.Join(err, k.sweepFiles())
 }
 
@@ -169,11 +173,21 @@ func (k *Kernel) takeIn(n Namespace) error {
 		return err
 	}
 	s.ref, s.from = refIn(n), n.From
-	err = k.do(s, []rtnl.Request{rtnl.AddAltNames(rtnl.LinkID{Name: "lo"}, takenRecord(k.lab, n))})[0]
+	takes := takesRecord(k.lab, s.id.Ino, n.Name)
+	if err = k.record(k.spaces[""], rtnl.AddAltNames, takes); err == nil {
+		if err = k.record(s, rtnl.AddAltNames, takenRecord(k.lab, n)); err != nil {
+			err = errors.Join(err, k.record(k.spaces[""], rtnl.DeleteAltNames, takes))
+		}
+	}
 	if err != nil {
 		k.leave(n.Name)
 	}
 	return err
+}
+
+// record writes or deletes what is remembered on a namespace's lo.
+func (k *Kernel) record(s *space, request func(rtnl.LinkID, ...string) rtnl.Request, names ...string) error {
+	return k.do(s, []rtnl.Request{request(rtnl.LinkID{Name: "lo"}, names...)})[0]
 }
 
 // refIn is the name in nsfs.Dir of a namespace, "" if it has none.
@@ -192,11 +206,14 @@ func (k *Kernel) giveBack(n Namespace) error {
 	if err != nil {
 		return err
 	}
-	err = k.do(s, []rtnl.Request{rtnl.DeleteAltNames(rtnl.LinkID{Name: "lo"}, takenRecord(k.lab, n))})[0]
-	if err == nil {
-		k.leave(n.Name)
+	if err := k.record(s, rtnl.DeleteAltNames, takenRecord(k.lab, n)); err != nil {
+		return err
 	}
-	return err
+	if err := k.record(k.spaces[""], rtnl.DeleteAltNames, takesRecord(k.lab, s.id.Ino, n.Name)); err != nil {
+		return errors.Join(err, k.record(s, rtnl.AddAltNames, takenRecord(k.lab, n)))
+	}
+	k.leave(n.Name)
+	return nil
 }
 
 // hostStep carries out a step that is not netlink's.

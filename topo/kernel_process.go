@@ -113,7 +113,7 @@ func (k *Kernel) processes() ([]process, error) {
 		}
 		lab, _ := envValue(env, envLab)
 		command, ok := envValue(env, envRun)
-		if lab != k.lab || !ok {
+		if lab != k.lab || !ok || !ofOurs(pid) {
 			continue
 		}
 		if id, err := processNS(pid); err == nil {
@@ -121,6 +121,28 @@ func (k *Kernel) processes() ([]process, error) {
 		}
 	}
 	return list, nil
+}
+
+// ofOurs tells whether a process is our user's, in our namespaces of users and of
+// processes. Anybody can write into his environment that he is a program of the lab;
+// what is believed may be started again, with our rights, if taking it away is undone.
+func ofOurs(pid int) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	var st unix.Stat_t
+	if unix.Stat(dir, &st) != nil || int(st.Uid) != os.Geteuid() {
+		return false
+	}
+	for _, ns := range []string{"ns/user", "ns/pid"} {
+		if its, err := os.Readlink(filepath.Join(dir, ns)); err != nil || its != ownNS(ns) {
+			return false
+		}
+	}
+	return true
+}
+
+func ownNS(ns string) string {
+	own, _ := os.Readlink("/proc/self/" + ns)
+	return own
 }
 
 func envValue(env []byte, name string) (string, bool) {

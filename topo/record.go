@@ -1,6 +1,9 @@
 package topo
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Mark is what vnet writes beside what it makes for a lab: the alias of links,
 // and the beginning of further names that remember something.
@@ -13,6 +16,7 @@ func Mark(lab string) string { return "vnet:" + lab }
 // the link (IFLA_ALT_IFNAME, ip-link(8)'s altname; up to 127 bytes).
 //
 //	vnet:LAB:netns=HOST@FROM      on lo: the namespace is the lab's HOST
+//	vnet:LAB:takes=INODE@HOST     on the machine's lo: which namespace that is
 //	vnet:LAB:net.ipv4.NAME=VALUE  on lo: the setting's value before
 //	vnet:LAB:ra=LINK              on lo: the link listens to routers; see keepListening
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
@@ -21,6 +25,29 @@ func Mark(lab string) string { return "vnet:" + lab }
 // takenRecord says which host of the lab a namespace is taken in as, and from where.
 func takenRecord(lab string, n Namespace) string {
 	return Mark(lab) + ":netns=" + n.Name + "@" + recordWord.Replace(n.From)
+}
+
+// takesRecord says, in the machine's namespace, which one is taken in as a host. What
+// stands inside of a namespace may be written by whoever rules there, and is
+// believed only of this one. The number is of [nsfs.ID].
+func takesRecord(lab string, inode uint64, host string) string {
+	return takesMark(lab) + strconv.FormatUint(inode, 10) + "@" + host
+}
+
+func takesMark(lab string) string { return Mark(lab) + ":takes=" }
+
+// takenIn are the hosts that the names of the machine's lo say were taken in, by the
+// inodes of their namespaces.
+func takenIn(names []string, lab string) map[uint64]string {
+	hosts := map[uint64]string{}
+	for _, n := range names {
+		rest, ok := strings.CutPrefix(n, takesMark(lab))
+		number, host, _ := strings.Cut(rest, "@")
+		if inode, err := strconv.ParseUint(number, 10, 64); ok && err == nil {
+			hosts[inode] = host
+		}
+	}
+	return hosts
 }
 
 // sysctlRecord begins the record of a setting. White space in the value is written +.

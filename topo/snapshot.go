@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -50,114 +49,6 @@ func (k *Kernel) Snapshot(want State) (State, error) {
 	}
 	k.unready = r.unready
 	return r.state, k.readPrograms(r)
-}
-
-// discover enters the lab's namespaces: its own by their names, those taken in
-// wherever a name or a process leads to one.
-func (k *Kernel) discover() error {
-	found := map[string]bool{"": true}
-	seen := map[nsfs.ID]bool{k.spaces[""].id: true}
-	entries, err := nsfs.List()
-	if err != nil {
-		return err
-	}
-	k.stale = nil
-	for _, e := range entries {
-		if e.Stale && nsfs.Note(e.Name) == Mark(k.lab) {
-			k.stale = append(k.stale, e.Name)
-		}
-		if e.Stale || e.ID == (nsfs.ID{}) || seen[e.ID] {
-			continue
-		}
-		seen[e.ID] = true
-		if err := k.visit(e.Name, filepath.Join(nsfs.Dir, e.Name), e.ID, found); err != nil {
-			return err
-		}
-	}
-	pids, err := os.ReadDir("/proc")
-	if err != nil {
-		return err
-	}
-	for _, p := range pids {
-		pid, err := strconv.Atoi(p.Name())
-		if err != nil {
-			continue
-		}
-		id, err := processNS(pid)
-		if err != nil || seen[id] {
-			continue
-		}
-		seen[id] = true
-		if err := k.visit("", filepath.Join("/proc", p.Name(), "ns/net"), id, found); err != nil {
-			return err
-		}
-	}
-	for name := range k.spaces {
-		if !found[name] {
-			k.leave(name)
-		}
-	}
-	k.forgetOrphans()
-	return nil
-}
-
-// visit looks whether a namespace is the lab's. One that is gone meanwhile, or that
-// may not be entered, is not.
-func (k *Kernel) visit(name, path string, id nsfs.ID, found map[string]bool) error {
-	for lab, s := range k.spaces {
-		if s.id == id {
-			still, err := k.stillTaken(s)
-			if still {
-				found[lab] = true
-			}
-			return err
-		}
-	}
-	ns, err := nsfs.OpenPath(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, nsfs.ErrNotNamespace) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	conn, err := rtnl.Dial(ns)
-	if err != nil {
-		ns.Close()
-		if errors.Is(err, fs.ErrPermission) {
-			return nil
-		}
-		return err
-	}
-	lo, err := conn.Link(rtnl.LinkID{Index: 1})
-	conn.Close()
-	_, taken := findRecord(lo.AltNames, Mark(k.lab)+":netns=")
-	host, from, isTaken := strings.Cut(recordText.Replace(taken), "@")
-	own := name != "" && lo.Alias == Mark(k.lab)
-	if err != nil || !own && !isTaken {
-		ns.Close()
-		return err
-	}
-	if own {
-		host = name
-	}
-	s, err := k.enter(host, ns, own)
-	if err != nil {
-		return err
-	}
-	if !own {
-		s.from, s.ref = from, name
-	}
-	found[host] = true
-	return nil
-}
-
-// stillTaken tells whether nobody gave back, meanwhile, a namespace that was taken in.
-func (k *Kernel) stillTaken(s *space) (bool, error) {
-	if s.own || s.name == "" {
-		return true, nil
-	}
-	lo, err := s.conn.Link(rtnl.LinkID{Index: 1})
-	return slices.Contains(lo.AltNames, takenRecord(k.lab, Namespace{Name: s.name, From: s.from})), err
 }
 
 // A spaceView is what a namespace has.
