@@ -8,12 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// sandboxed marks the environment of the process that [Sandbox] starts.
+// sandboxed marks the environment of the process that [Sandbox] starts. Its value
+// names the namespaces outside, so that nobody furnishes those who only has the
+// variable.
 const sandboxed = "VNET_SANDBOX"
 
 // Sandbox runs the program again, with the same arguments, in a network and a
@@ -27,7 +30,7 @@ const sandboxed = "VNET_SANDBOX"
 //
 //	func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
 func Sandbox(run func() int) int {
-	if os.Getenv(sandboxed) == "" {
+	if !inSandbox() {
 		return reexec()
 	}
 	os.Unsetenv(sandboxed) // a sandbox in the sandbox is a new one
@@ -38,6 +41,21 @@ func Sandbox(run func() int) int {
 	return run()
 }
 
+// inSandbox tells whether this process is in other namespaces than the one that says,
+// in the environment, to have started it.
+func inSandbox() bool {
+	outside := strings.Fields(os.Getenv(sandboxed))
+	here := strings.Fields(namespaces())
+	return len(outside) == 2 && len(here) == 2 && outside[0] != here[0] && outside[1] != here[1]
+}
+
+// namespaces identifies the process's network and mount namespace.
+func namespaces() string {
+	network, _ := os.Readlink("/proc/self/ns/net")
+	mounts, _ := os.Readlink("/proc/self/ns/mnt")
+	return network + " " + mounts
+}
+
 // reexec starts the program again in fresh namespaces and waits for it.
 func reexec() int {
 	// The child is to die with this process; the kernel ties that to the thread.
@@ -45,7 +63,7 @@ func reexec() int {
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), sandboxed+"=1")
+	cmd.Env = append(os.Environ(), sandboxed+"="+namespaces())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS,

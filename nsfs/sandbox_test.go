@@ -91,6 +91,20 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
+// TestSandboxNeedsNamespaces: the variable in the environment of somebody who is in no
+// sandbox does not have his /run covered.
+func TestSandboxNeedsNamespaces(t *testing.T) {
+	fresh(t)
+	network, mounts := readlink(t, "/proc/self/ns/net"), readlink(t, "/proc/self/ns/mnt")
+	for _, value := range []string{"1", network + " " + mounts, "net:[1] " + mounts, network + " mnt:[1]"} {
+		t.Setenv("VNET_SANDBOX", value)
+		out, code := sandbox(t, "look", nil)
+		if fields := strings.Fields(out); code != 0 || len(fields) != 8 || fields[3] == network {
+			t.Errorf("with VNET_SANDBOX=%q: exit %d: %s", value, code, out)
+		}
+	}
+}
+
 // TestSandboxWithin: sandboxes in one another, on a machine without /etc/netns, find
 // the machine's files, and each has an empty /etc/netns of its own.
 func TestSandboxWithin(t *testing.T) {

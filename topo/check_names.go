@@ -30,9 +30,11 @@ const lettersForm = "use letters, digits, - _ and ."
 
 func validDevice(name string) bool { return len(name) <= maxDevName && devName().MatchString(name) }
 
+func isLabName(s string) bool { return len(s) <= maxLabName && labName().MatchString(s) }
+
 // names checks what everything is called.
 func (k *checker) names() {
-	if n := k.t.Name; len(n) > maxLabName || !labName().MatchString(n) {
+	if n := k.t.Name; !isLabName(n) {
 		k.badf(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", lettersForm, maxLabName), "lab name %q cannot be", n)
 	}
 	nets := map[string]bool{}

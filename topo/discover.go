@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -36,9 +38,11 @@ func (k *Kernel) discover() error {
 		}
 	}
 	k.forgetOrphans()
-	k.untaken = nil
+	for _, s := range k.spaces {
+		s.leftover = nil
+	}
 	for inode, host := range d.taken {
-		k.untaken = append(k.untaken, takesRecord(k.lab, inode, host))
+		k.spaces[""].leftover = append(k.spaces[""].leftover, takesRecord(k.lab, inode, host))
 	}
 	return nil
 }
@@ -145,7 +149,7 @@ func (d *discovery) marks(name string, ns *os.File, id nsfs.ID) (host, from stri
 	}
 	if host, taken := d.taken[id.Ino]; taken {
 		_, from := findRecord(lo.AltNames, takenRecord(d.lab, Namespace{Name: host}))
-		if from = recordText.Replace(from); from != "" {
+		if from = recordText.Replace(from); printable(from) {
 			return host, from, nil
 		}
 	}
@@ -153,6 +157,12 @@ func (d *discovery) marks(name string, ns *os.File, id nsfs.ID) (host, from stri
 		return name, "", nil
 	}
 	return "", "", nil
+}
+
+// printable tells whether all of a text, and there is some, can be shown as it is:
+// others may have written it.
+func printable(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // again looks at a namespace that was the lab's: somebody may have given it back

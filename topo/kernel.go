@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
@@ -47,8 +46,6 @@ type Kernel struct {
 	unready []waiting
 	// stale are names of the lab with nothing behind them, as of the last Snapshot.
 	stale []string
-	// untaken are the machine's records of namespaces taken in that are gone.
-	untaken []string
 
 	// fault, for tests, refuses the request of a number.
 	fault    func(n int) error
@@ -59,6 +56,9 @@ type Kernel struct {
 // is in. One process at a time can: another one waits, until ctx ends. log may be
 // nil.
 func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, error) {
+	if !isLabName(lab) {
+		return nil, fmt.Errorf("%q is no name of a lab", lab)
+	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -83,7 +83,7 @@ func lockLab(ctx context.Context, lab string) (*os.File, error) {
 	if err := os.MkdirAll(lockDir, 0o755); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(lockDir, lab+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(lockDir, lab+".lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -119,130 +119,6 @@ func (k *Kernel) Close() error {
 		return nil
 	}
 	return k.lock.Close() // the file stays: somebody may wait for it
-}
-
-// A space is a namespace that the kernel half has a socket in.
-type space struct {
-	name string // the lab's
-	ref  string // its name in nsfs.Dir, "" if it has none
-	from string // where it was taken from, "" if it was not
-	ns   *os.File
-	id   nsfs.ID
-	own  bool // made by the lab
-	conn *rtnl.Conn
-
-	mu    sync.Mutex
-	rules *nft.Conn         // nil until needed
-	index map[string]uint32 // of the links by their names, as far as met
-	next  uint32            // the index for the next link; 0 until it is worked out
-	nsids map[*space]int32
-}
-
-// enter opens a socket in a namespace, whose file it takes over.
-func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
-	conn, err := rtnl.Dial(ns)
-	if err != nil {
-		ns.Close()
-		return nil, err
-	}
-	id, err := nsfs.Identity(ns)
-	if err != nil {
-		conn.Close()
-		ns.Close()
-		return nil, err
-	}
-	s := &space{name: name, ns: ns, id: id, own: own, conn: conn, index: map[string]uint32{}, nsids: map[*space]int32{}}
-	if own {
-		s.ref = name
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if old := k.spaces[name]; old != nil {
-		old.close()
-	}
-	k.spaces[name] = s
-	return s, nil
-}
-
-func (s *space) close() {
-	s.conn.Close()
-	if s.rules != nil {
-		s.rules.Close()
-	}
-	s.ns.Close()
-}
-
-// space finds a namespace by the lab's name for it.
-func (k *Kernel) space(name string) (*space, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if s := k.spaces[name]; s != nil {
-		return s, nil
-	}
-	return nil, fmt.Errorf("netns %s: %w", name, fs.ErrNotExist)
-}
-
-// leave forgets a namespace once the stage is over.
-func (k *Kernel) leave(name string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if s := k.spaces[name]; s != nil {
-		k.orphan = append(k.orphan, s)
-		delete(k.spaces, name)
-	}
-}
-
-func (k *Kernel) forgetOrphans() {
-	for _, s := range k.orphan {
-		s.close()
-	}
-	k.orphan = nil
-}
-
-// linkIndex is the index of a link by its name.
-func (s *space) linkIndex(name string) (uint32, error) {
-	s.mu.Lock()
-	i, ok := s.index[name]
-	s.mu.Unlock()
-	if ok {
-		return i, nil
-	}
-	l, err := s.conn.Link(rtnl.LinkID{Name: name})
-	if err != nil {
-		return 0, err
-	}
-	s.met(name, l.Index)
-	return l.Index, nil
-}
-
-func (s *space) met(name string, index uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.index[name] = index
-}
-
-func (s *space) forget(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.index, name)
-}
-
-// newIndex chooses the index for a new link, so that it need not be asked for
-// afterwards.
-func (s *space) newIndex() (uint32, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.next == 0 {
-		links, err := s.conn.Links(rtnl.LinkFilter{NoStats: true})
-		if err != nil {
-			return 0, err
-		}
-		for _, l := range links {
-			s.next = max(s.next, l.Index)
-		}
-	}
-	s.next++
-	return s.next, nil
 }
 
 // Do carries out a stage: all of it, or with an error none. It implements [Do]. A

@@ -5,11 +5,14 @@ package topo
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -69,18 +72,20 @@ func (k *Kernel) makeNamespace(name string) error {
 	return err
 }
 
-// sweep takes away the names of the lab that have no namespace behind them, the
-// records of namespaces taken in that are gone, and the files of the lab that no
-// namespace has any more: what is left if vnet dies in the middle of giving a name,
-// or of taking one away, or if the machine ends while the lab is up.
+// sweep takes away what nothing of the lab is behind any more: names without
+// namespaces and files for them, as vnet leaves them if it dies in the middle of
+// giving a name or of taking one away, or the machine while the lab is up; and records
+// of what went without vnet, as a route with its link.
 func (k *Kernel) sweep() (err error) {
 	for _, name := range k.stale {
 		err = errors.Join(err, nsfs.Remove(name))
 	}
 	k.stale = nil
-	if len(k.untaken) > 0 {
-		err = errors.Join(err, k.record(k.spaces[""], rtnl.DeleteAltNames, k.untaken...))
-		k.untaken = nil
+	for _, s := range k.spaces {
+		if len(s.leftover) > 0 {
+			err = errors.Join(err, k.record(s, rtnl.DeleteAltNames, s.leftover...))
+			s.leftover = nil
+		}
 	}
 	return errors.Join(err, k.sweepFiles())
 }
@@ -111,7 +116,7 @@ func (k *Kernel) isStale(dir, name string) bool {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	b, err := readRegular(filepath.Join(dir, name))
 	return err == nil && strings.HasPrefix(string(b), fileMark(k.lab))
 }
 
@@ -338,7 +343,8 @@ func (k *Kernel) fileStep(s *space, step Step, f File) error {
 		return err
 	}
 	if step.Op() == Create {
-		if b, err := os.ReadFile(path); err == nil && !k.mayReplace(s, string(b)) {
+		b, err := readRegular(path)
+		if errors.Is(err, errNotRegular) || err == nil && !k.mayReplace(s, string(b)) {
 			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 		}
 	}
@@ -347,6 +353,26 @@ func (k *Kernel) fileStep(s *space, step Step, f File) error {
 		return err
 	}
 	return os.Rename(next, path)
+}
+
+// errNotRegular is of a folder, a link, a FIFO where a lab's file would be.
+var errNotRegular = errors.New("not a regular file")
+
+// readRegular reads a file that may be anybody's: it neither follows a link nor
+// waits for a FIFO's writer.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, errNotRegular
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, errors.Join(err, errNotRegular)
+	}
+	return io.ReadAll(f)
 }
 
 // mayReplace tells whether a file that is there is no one's but the lab's: it is its

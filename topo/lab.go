@@ -155,7 +155,9 @@ func Labs() ([]string, error) {
 	}
 	var names []string
 	for name := range labs {
-		names = append(names, name)
+		if isLabName(name) { // anybody may have written it who rules in a namespace
+			names = append(names, name)
+		}
 	}
 	slices.SortFunc(names, compareNames)
 	return names, nil

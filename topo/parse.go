@@ -39,7 +39,7 @@ func Parse(file string, text []byte) (Topology, error) {
 // nameOf makes a lab's name of its file's.
 func nameOf(file string) string {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	if file == "" || name == "-" || name == "." || len(name) > maxLabName || !labName().MatchString(name) {
+	if file == "" || name == "-" || name == "." || !isLabName(name) {
 		return "lab"
 	}
 	return name

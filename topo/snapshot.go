@@ -121,11 +121,10 @@ func (v *spaceView) meetLinks() {
 	v.space.mu.Lock()
 	defer v.space.mu.Unlock()
 	clear(v.space.index)
-	v.space.next = 0
+	v.space.countFrom(v.links)
 	for _, l := range v.links {
 		v.names[l.Index] = l.Name
 		v.space.index[l.Name] = l.Index
-		v.space.next = max(v.space.next, l.Index)
 	}
 }
 
@@ -191,7 +190,10 @@ func (k *Kernel) readFiles(v *spaceView) error {
 	}
 	v.files = map[string]string{}
 	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		b, err := readRegular(filepath.Join(dir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
+			continue // ip-netns(8) allows whatever /etc has
+		}
 		if err != nil {
 			return err
 		}
@@ -278,11 +280,40 @@ func (r *reading) view(v *spaceView) {
 	for name, value := range v.values {
 		r.state.put(Sysctl{ns, name, value})
 	}
+	r.leftover(v)
 	for name, text := range v.files {
 		if _, ok := r.texts[text]; !ok {
 			r.texts[text] = text
 		}
 		r.state.put(File{ns, name, r.texts[text]})
+	}
+}
+
+// leftover finds the lab's records whose subject is gone without us.
+func (r *reading) leftover(v *spaceView) {
+	routes := map[string]bool{}
+	for _, in := range v.routes {
+		routes[routeRecord(r.lab, v.route(in))] = true
+	}
+	for _, name := range v.lo().AltNames {
+		record, ok := strings.CutPrefix(name, Mark(r.lab)+":")
+		word, value, _ := strings.Cut(record, "=")
+		var there bool
+		switch {
+		case !ok:
+			continue
+		case word == "route":
+			there = routes[name]
+		case word == "ra":
+			there = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == recordText.Replace(value) })
+		case strings.HasPrefix(word, "net."):
+			_, there = v.values[recordText.Replace(word)]
+		default:
+			there = true
+		}
+		if !there {
+			v.space.leftover = append(v.space.leftover, name)
+		}
 	}
 }
 

@@ -1,0 +1,140 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// The kernel drops a route with its link, and leaves what is remembered of it.
+func TestWhatIsRememberedGoesWithItsSubject(t *testing.T) {
+	lab, want := compiled(t, `
+name: wall
+networks: {v-net-0: {subnets: [192.168.15.0/24]}}
+hosts:
+  red: {networks: [v-net-0]}
+  machine: {routes: [10.9.0.0/16 via 192.168.15.2], sysctls: {net.ipv4.conf.v-net-0.rp_filter: "2"}}
+`)
+	before := machine(t)
+	k := openKernel(t, lab)
+	for _, next := range []string{"up again", "down"} {
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+		ip(t, "link del v-net-0")
+		if next == "down" {
+			break
+		}
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, machine(t)); diff != "" {
+		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+	}
+	if labs, err := Labs(); err != nil || slices.Contains(labs, lab) {
+		t.Errorf("there is still %v, %v", labs, err)
+	}
+}
+
+// Whoever rules in a namespace can write there what he wants; a lab's name becomes
+// part of a path.
+func TestEvilNamesOfLabs(t *testing.T) {
+	ip(t, "netns add evil")
+	t.Cleanup(func() { ip(t, "netns del evil") })
+	ip(t, "-n evil link set lo alias vnet:../../tmp/evil")
+	if labs, err := Labs(); err != nil || len(labs) != 0 {
+		t.Errorf("Labs is %q, %v", labs, err)
+	}
+	for _, name := range []string{"", "..", "../evil", "a/b", "a\x1b[31m", "-x"} {
+		if k, err := OpenKernel(t.Context(), name, nil); err == nil {
+			k.Close()
+			t.Errorf("%q was taken for a lab", name)
+		}
+	}
+}
+
+// A link in the place of the lock is not followed.
+func TestTheLockIsNotFollowed(t *testing.T) {
+	if err := os.MkdirAll(lockDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, target := filepath.Join(lockDir, "followed.lock"), filepath.Join(t.TempDir(), "target")
+	if err := os.Symlink(target, lock); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(lock)
+	if k, err := OpenKernel(t.Context(), "followed", nil); err == nil {
+		k.Close()
+		t.Error("the lock is somebody else's file")
+	}
+	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the target was made: %v", err)
+	}
+}
+
+// ip-netns(8) allows in /etc/netns/NAME whatever /etc has.
+func TestForeignFilesInEtcNetns(t *testing.T) {
+	lab, want := compiled(t, "name: etc\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
+	k := openKernel(t, lab)
+	dir := filepath.Join(k.etc, "red")
+	if err := os.MkdirAll(filepath.Join(dir, "systemd"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Symlink("nowhere", filepath.Join(dir, "localtime")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"systemd", "localtime", "fifo"} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	// In the place of one of the lab's, it is in the way.
+	if err := unix.Mkfifo(filepath.Join(dir, "hosts"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Up(t.Context(), want, nil); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("up says %v", err)
+	}
+}
+
+// Somebody makes a link between the plan and its first request: it gets the index
+// that the kernel counts to, and nothing of the lab's.
+func TestALinkMadeMeanwhileStaysItsOwners(t *testing.T) {
+	lab, want := example(t, "cheatsheet.yaml")
+	k := openKernel(t, lab)
+	k.fault = func(n int) error {
+		if n == 0 {
+			ip(t, "link add foreign address 02:00:00:00:00:99 type bridge")
+		}
+		return nil
+	}
+	defer ip(t, "link del foreign")
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Error(err)
+	}
+	l, err := k.spaces[""].conn.Link(rtnl.LinkID{Name: "foreign"})
+	if err != nil || l.Alias != "" || l.Address.String() != "02:00:00:00:00:99" {
+		t.Errorf("it is now %+v, %v", l, err)
+	}
+}

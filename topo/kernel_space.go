@@ -1,0 +1,163 @@
+//go:build linux
+
+package topo
+
+import (
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// A space is a namespace that the kernel half has a socket in.
+type space struct {
+	name string // the lab's
+	ref  string // its name in nsfs.Dir, "" if it has none
+	from string // where it was taken from, "" if it was not
+	ns   *os.File
+	id   nsfs.ID
+	own  bool // made by the lab
+	conn *rtnl.Conn
+
+	mu    sync.Mutex
+	rules *nft.Conn         // nil until needed
+	index map[string]uint32 // of the links by their names, as far as met
+	next  uint32            // the index for the next link; 0 until it is worked out
+	nsids map[*space]int32
+	// leftover are the lab's records on lo whose subject is gone, as of the last
+	// Snapshot: a route went with its link, a namespace with its container.
+	leftover []string
+}
+
+// enter opens a socket in a namespace, whose file it takes over.
+func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		ns.Close()
+		return nil, err
+	}
+	id, err := nsfs.Identity(ns)
+	if err != nil {
+		conn.Close()
+		ns.Close()
+		return nil, err
+	}
+	s := &space{name: name, ns: ns, id: id, own: own, conn: conn, index: map[string]uint32{}, nsids: map[*space]int32{}}
+	if own {
+		s.ref = name
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if old := k.spaces[name]; old != nil {
+		old.close()
+	}
+	k.spaces[name] = s
+	return s, nil
+}
+
+func (s *space) close() {
+	s.conn.Close()
+	if s.rules != nil {
+		s.rules.Close()
+	}
+	s.ns.Close()
+}
+
+// space finds a namespace by the lab's name for it.
+func (k *Kernel) space(name string) (*space, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.spaces[name]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("netns %s: %w", name, fs.ErrNotExist)
+}
+
+// leave forgets a namespace once the stage is over.
+func (k *Kernel) leave(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.spaces[name]; s != nil {
+		k.orphan = append(k.orphan, s)
+		delete(k.spaces, name)
+	}
+}
+
+func (k *Kernel) forgetOrphans() {
+	for _, s := range k.orphan {
+		s.close()
+	}
+	k.orphan = nil
+}
+
+// linkIndex is the index of a link by its name.
+func (s *space) linkIndex(name string) (uint32, error) {
+	s.mu.Lock()
+	i, ok := s.index[name]
+	s.mu.Unlock()
+	if ok {
+		return i, nil
+	}
+	l, err := s.conn.Link(rtnl.LinkID{Name: name})
+	if err != nil {
+		return 0, err
+	}
+	s.met(name, l.Index)
+	return l.Index, nil
+}
+
+func (s *space) met(name string, index uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index[name] = index
+}
+
+func (s *space) forget(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.index, name)
+}
+
+// newIndex chooses the index for a new link, so that it need not be asked for
+// afterwards: what completes the link goes to the kernel together with what makes
+// it. In a namespace that is not the lab's own somebody else may make a link at the
+// same moment. The kernel counts on from the last one, so we look elsewhere: else
+// the other's link, having got our index, would be completed as ours.
+func (s *space) newIndex() (uint32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == 0 {
+		links, err := s.conn.Links(rtnl.LinkFilter{NoStats: true})
+		if err != nil {
+			return 0, err
+		}
+		s.countFrom(links)
+	}
+	s.next++
+	return s.next, nil
+}
+
+// room is how many indexes from where they are counted are free: more than there
+// are links.
+const room = 1 << 20
+
+// countFrom works out where indexes are free; its caller holds the space's lock.
+func (s *space) countFrom(links []rtnl.Link) {
+	if s.own {
+		s.next = 0
+		for _, l := range links {
+			s.next = max(s.next, l.Index)
+		}
+		return
+	}
+	taken := func(l rtnl.Link) bool { return l.Index > s.next && l.Index-s.next <= room }
+	for s.next = rand.Uint32N(1<<30) + room; slices.ContainsFunc(links, taken); {
+		s.next = rand.Uint32N(1<<30) + room
+	}
+}
