@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -63,8 +63,9 @@ func (k *checker) overlaps(host string, list []int) {
 		}
 	}
 	// Wider ones first, so that what overlaps stands behind what holds it.
-	slices.SortStableFunc(all, func(a, b had) int {
-		return cmp.Or(a.p.Addr().Compare(b.p.Addr()), cmp.Compare(a.p.Bits(), b.p.Bits()))
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := all[i].p, all[j].p
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits())) < 0
 	})
 	var wide []had // those that hold the address at hand
 	for _, h := range all {
@@ -112,8 +113,9 @@ func (k *checker) published() {
 		k.nobody(&k.t.Hosts[i])
 	}
 	all := k.layout.publications()
-	slices.SortStableFunc(all, func(a, b publication) int {
-		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.p.Proto, b.p.Proto), cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.p.First, b.p.First))
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.p.Proto, b.p.Proto), cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.p.First, b.p.First)) < 0
 	})
 	for i, a := range all {
 		for _, b := range all[i+1:] {

@@ -37,23 +37,19 @@ func Diff(have, want State) Plan {
 // sortSteps puts what is created before what is changed, where the order of the
 // objects leaves it open: the change may be one to it.
 func (o order) sortSteps(steps Plan) {
-	type placed struct {
-		step Step
-		at   position
-	}
-	list := make([]placed, len(steps))
+	from, at, list := slices.Clone(steps), make([]position, len(steps)), make([]int, len(steps))
 	for i, s := range steps {
-		list[i] = placed{s, o.of(s.Object())}
+		at[i], list[i] = o.of(s.Object()), i
 	}
-	slices.SortFunc(list, func(a, b placed) int {
+	slices.SortFunc(list, func(a, b int) int { // of numbers: a step is large to move
 		return cmp.Or(
-			comparePlaces(a.at, b.at),
-			cmp.Compare(a.step.Op(), b.step.Op()), // "+" before "~"
-			compareKeys(a.at.key, b.at.key),
+			comparePlaces(at[a], at[b]),
+			cmp.Compare(from[a].Op(), from[b].Op()), // "+" before "~"
+			compareKeys(at[a].key, at[b].key),
 		)
 	})
-	for i := range list {
-		steps[i] = list[i].step
+	for i, n := range list {
+		steps[i] = from[n]
 	}
 }
 

@@ -2,9 +2,8 @@ package topo
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
-	"slices"
+	"sort"
 	"strings"
 	"unicode/utf8"
 )
@@ -159,8 +158,9 @@ func (p *placed) slots() map[slot]int {
 	out := map[slot]int{}
 	for _, side := range [][][]end{lower, upper} {
 		for n, ends := range side {
-			slices.SortStableFunc(ends, func(a, b end) int {
-				return cmp.Compare(p.x[a.far]+p.w[a.far]/2, p.x[b.far]+p.w[b.far]/2)
+			sort.SliceStable(ends, func(i, j int) bool {
+				a, b := ends[i].far, ends[j].far
+				return p.x[a]+p.w[a]/2 < p.x[b]+p.w[b]/2
 			})
 			step := min(slotMy, (p.w[n]-2*padX)/max(len(ends), 1))
 			x := p.x[n] + p.w[n]/2 - step*(len(ends)-1)/2
