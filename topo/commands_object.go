@@ -170,13 +170,17 @@ const (
 	envRun = "VNET_RUN"
 )
 
+// runShell is the shell's part of a program. One that has done its work leaves a
+// process that only remembers it: else it would be missing, and done again.
+const runShell = `sh -c "$` + envRun + `" && exec sleep infinity`
+
 func (w *scriptWriter) processCommands(s Step, p Process) []command {
 	run := shellWord(envRun + "=" + p.Command)
 	if s.Want == nil {
 		return []command{{text: "for p in $(ip netns pids " + shellWord(w.refOf(p.NS)) + "); do\n" +
 			"  if tr '\\0' '\\n' < /proc/$p/environ | grep -qxF " + run + "; then kill $p; fi\ndone"}}
 	}
-	return []command{w.inside(p.NS, "env "+envLab+"="+shellWord(w.lab)+" "+run+" setsid sh -c "+shellWord(p.Command)+" </dev/null >/dev/null 2>&1 &")}
+	return []command{w.inside(p.NS, "env "+envLab+"="+shellWord(w.lab)+" "+run+" setsid sh -c "+shellWord(runShell)+" </dev/null >/dev/null 2>&1 &")}
 }
 
 // linkCommands make, change or delete a link of any type.

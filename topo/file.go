@@ -86,7 +86,7 @@ type fileHost struct {
 	Router router `yaml:"router"`
 	// Devices by name: dummy, vlan, vxlan, macvlan, ipvlan.
 	Devices table[fileDevice] `yaml:"devices"`
-	// Run: shell commands started in the host after up and stopped by down.
+	// Run: shell commands started in the host by up and stopped by down. One may end, but not fail: up and status tell.
 	Run many[string] `yaml:"run"`
 	// Namespace: an existing one to take in, by name, by path or by process id. It is configured, but never deleted.
 	Namespace string `yaml:"namespace"`

@@ -24,7 +24,7 @@ const grace = 2 * time.Second
 // start runs a shell command in the namespace, in a session of its own. Its
 // environment says whose it is, and that of whatever it starts.
 func (k *Kernel) start(s *space, p Process) error {
-	cmd := exec.Command("sh", "-c", `sh -c "$`+envRun+`" &`)
+	cmd := exec.Command("sh", "-c", "{ "+runShell+"; } &")
 	cmd.Env = append(os.Environ(), envLab+"="+k.lab, envRun+"="+p.Command)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	switch {

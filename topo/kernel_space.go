@@ -54,6 +54,12 @@ func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for other, t := range k.spaces {
+		if !own && t.id == id && other != name {
+			s.close()
+			return nil, fmt.Errorf("it is the namespace of %s already", or(other, Machine))
+		}
+	}
 	if old := k.spaces[name]; old != nil {
 		old.close()
 	}

@@ -33,11 +33,18 @@ type DriftError struct {
 
 // Error lists what differs.
 func (e *DriftError) Error() string {
+	if only(e.Plan, OfProcess) {
+		return "failed as soon as it was started: " + strings.TrimSuffix(e.Plan.String(), "\n")
+	}
 	return "the kernel has not what it was asked for:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
 }
 
+func only(p Plan, kind Kind) bool {
+	return !slices.ContainsFunc(p, func(s Step) bool { return s.Object().Key().Kind != kind })
+}
+
 // Up makes the lab what is wanted, whole or not at all, and looks whether it is;
-// it waits until links have carrier. It returns what it did, nothing if there was
+// it waits until links have carrier. What fails in that, or ends ctx, undoes all. It returns what it did, nothing if there was
 // nothing to do. around, if it is not nil, stands between the plan and the
 // kernel: it shows progress, or asks first.
 func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (Plan, error) {
@@ -58,14 +65,23 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err := Apply(ctx, plan, do); err != nil {
 		return nil, err
 	}
+	if err := k.proves(ctx, want); err != nil {
+		undo := ApplyAnyway(context.WithoutCancel(ctx), plan.Reverse(), k.Do)
+		return nil, &ApplyError{Err: err, Undone: len(plan), Undo: undo}
+	}
+	return plan, nil
+}
+
+// proves looks whether the lab is what is wanted, and waits until it can be used.
+func (k *Kernel) proves(ctx context.Context, want State) error {
 	left, err := k.Plan(want)
-	if err == nil && len(left) > 0 {
-		err = &DriftError{left}
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = k.waitForCarrier(ctx)
+	if len(left) > 0 {
+		return &DriftError{left}
 	}
-	return plan, err
+	return k.waitForCarrier(ctx)
 }
 
 // Down takes away all that carries the lab's mark, as far as that is possible,

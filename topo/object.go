@@ -230,7 +230,7 @@ func (f File) becomes(Object) bool { return true }
 func (f File) normal() Object      { return f }
 
 // A Process is a shell command that runs in a namespace from up until down. One
-// that has ended by itself is there no longer.
+// that has done its work is there, too; one that failed is not.
 type Process struct {
 	NS      string
 	Command string // what sh -c runs
