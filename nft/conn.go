@@ -151,7 +151,7 @@ func (c *Conn) Read(table string) ([]Counted, error) {
 	defer c.mu.Unlock()
 	for range tries {
 		before, err := c.generation()
-		if err != nil {
+		if err != nil || before == pristine {
 			return nil, err
 		}
 		have, whole, err := c.read(table, func(s set) bool { return s.rule != nil })
@@ -236,6 +236,10 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 	}
 	return chains, nil
 }
+
+// pristine is the generation of a ruleset that nobody ever changed; see
+// nf_tables_init_net of the kernel's net/netfilter/nf_tables_api.c.
+const pristine = 1
 
 // generation is the number of the ruleset, which every change counts up.
 func (c *Conn) generation() (uint32, error) {

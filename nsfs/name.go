@@ -154,6 +154,19 @@ func Remove(name string) error {
 // List returns the names in [Dir], in the folder's order, as ip-netns(8) does.
 // No folder means no names.
 func List() ([]Entry, error) {
+	names, err := Names()
+	if err != nil || names == nil {
+		return nil, err
+	}
+	entries := make([]Entry, 0, len(names))
+	for _, name := range names {
+		entries = append(entries, entryOf(name))
+	}
+	return entries, nil
+}
+
+// Names returns the names in [Dir] without a look at what is behind them.
+func Names() ([]string, error) {
 	dir, err := os.Open(Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -162,15 +175,7 @@ func List() ([]Entry, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]Entry, 0, len(names))
-	for _, name := range names {
-		entries = append(entries, entryOf(name))
-	}
-	return entries, nil
+	return dir.Readdirnames(-1)
 }
 
 func entryOf(name string) Entry {
@@ -221,7 +226,8 @@ func checkNew(name string) error {
 // prepareDir makes [Dir] a shared mount point, so that names made in one mount
 // namespace are seen in the others. The lock is the one ip-netns(8) takes: two
 // that do this for the first time at once would mount on top of each other,
-// and every later name would appear twice as often.
+// and every later name would appear twice as often. What is mounted in a shared
+// mount is shared by itself, so there is no need to go through all names each time.
 func prepareDir() error {
 	if err := os.MkdirAll(Dir, 0o755); err != nil {
 		return err
@@ -234,7 +240,7 @@ func prepareDir() error {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return &fs.PathError{Op: "lock", Path: Dir, Err: err}
 	}
-	err = unix.Mount("", Dir, "none", unix.MS_SHARED|unix.MS_REC, "")
+	err = unix.Mount("", Dir, "none", unix.MS_SHARED, "")
 	if err == unix.EINVAL { // not a mount point yet
 		if err = unix.Mount(Dir, Dir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
 			err = unix.Mount("", Dir, "none", unix.MS_SHARED|unix.MS_REC, "")

@@ -32,13 +32,19 @@ type ID struct {
 func New() (*os.File, error) {
 	var ns *os.File
 	err := onThread(func() (err error) {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("create network namespace: %w", err)
-		}
-		ns, err = Current()
+		ns, err = unshare()
 		return err
 	})
 	return ns, err
+}
+
+// unshare moves the calling thread, which its caller throws away, into a new
+// namespace.
+func unshare() (*os.File, error) {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return nil, fmt.Errorf("create network namespace: %w", err)
+	}
+	return Current()
 }
 
 // Current opens the network namespace of the calling thread: the machine's,
@@ -96,6 +102,16 @@ func Identity(ns *os.File) (ID, error) {
 }
 
 func idOf(st *unix.Stat_t) ID { return ID{Dev: uint64(st.Dev), Ino: st.Ino} } //nolint:unconvert // 32 bits on mips
+
+// Stat is [Identity] of the namespace that has a name in [Dir], without opening it.
+// A name with no namespace behind it has an ID that no namespace has.
+func Stat(name string) (ID, error) {
+	path, err := pathOf(name)
+	if err != nil {
+		return ID{}, err
+	}
+	return statID(path)
+}
 
 // statID is [Identity] by path, without opening the namespace.
 func statID(path string) (ID, error) {

@@ -23,7 +23,10 @@ func (k *Kernel) discover() error {
 	if err != nil {
 		return err
 	}
-	d := &discovery{Kernel: k, taken: takenIn(lo.AltNames, k.lab), found: map[string]bool{"": true}, seen: map[nsfs.ID]bool{k.spaces[""].id: true}}
+	d := &discovery{Kernel: k, taken: takenIn(lo.AltNames, k.lab), found: map[string]bool{"": true}, met: map[nsfs.ID]*space{}}
+	for _, s := range k.spaces {
+		d.met[s.id] = s
+	}
 	if err := d.byName(); err != nil {
 		return err
 	}
@@ -50,29 +53,41 @@ func (k *Kernel) discover() error {
 // A discovery looks for the namespaces of a lab.
 type discovery struct {
 	*Kernel
-	taken map[uint64]string // hosts that were taken in, by inode, and not yet found
-	found map[string]bool   // hosts
-	seen  map[nsfs.ID]bool
+	taken map[uint64]string  // hosts that were taken in, by inode, and not yet found
+	found map[string]bool    // hosts
+	met   map[nsfs.ID]*space // where we were before, or have been now: then nil
+}
+
+// A door leads into a namespace.
+type door struct {
+	name string // in nsfs.Dir; "" if it is a process's
+	path string
+	id   nsfs.ID
+}
+
+// A visit is what was found behind a door.
+type visit struct {
+	stale bool // nothing
+	host  string
+	from  string // where it was taken from, "" if the lab made it
+	ns    *os.File
+	conn  *rtnl.Conn
+	err   error
 }
 
 func (d *discovery) byName() error {
-	entries, err := nsfs.List()
+	names, err := nsfs.Names()
 	if err != nil {
 		return err
 	}
 	d.stale = nil
-	for _, e := range entries {
-		if e.Stale && nsfs.Note(e.Name) == Mark(d.lab) {
-			d.stale = append(d.stale, e.Name)
-		}
-		if e.Stale || e.ID == (nsfs.ID{}) {
-			continue
-		}
-		if err := d.visit(e.Name, filepath.Join(nsfs.Dir, e.Name), e.ID); err != nil {
-			return err
+	doors := make([]door, 0, len(names))
+	for _, name := range names {
+		if id, err := nsfs.Stat(name); err == nil {
+			doors = append(doors, door{name, filepath.Join(nsfs.Dir, name), id})
 		}
 	}
-	return nil
+	return d.open(doors)
 }
 
 func (d *discovery) byProcess() error {
@@ -80,6 +95,7 @@ func (d *discovery) byProcess() error {
 	if err != nil {
 		return err
 	}
+	var doors []door
 	for _, p := range pids {
 		pid, err := strconv.Atoi(p.Name())
 		if err != nil {
@@ -89,72 +105,109 @@ func (d *discovery) byProcess() error {
 		if _, taken := d.taken[id.Ino]; err != nil || !taken {
 			continue
 		}
-		if err := d.visit("", filepath.Join("/proc", p.Name(), "ns/net"), id); err != nil {
-			return err
-		}
+		doors = append(doors, door{"", filepath.Join("/proc", p.Name(), "ns/net"), id})
 	}
-	return nil
+	return d.open(doors)
 }
 
-// visit looks whether a namespace is the lab's. One that is gone meanwhile, or that
-// may not be entered, is not.
-func (d *discovery) visit(name, path string, id nsfs.ID) error {
-	if d.seen[id] {
-		return nil
-	}
-	d.seen[id] = true
-	for _, s := range d.spaces {
-		if s.id == id {
-			return d.again(s)
+// open looks which namespaces are the lab's, several at once.
+func (d *discovery) open(doors []door) error {
+	var strange []door
+	for _, at := range doors {
+		s, met := d.met[at.id]
+		d.met[at.id] = nil
+		switch {
+		case !met:
+			strange = append(strange, at)
+		case s != nil:
+			if err := d.again(s); err != nil {
+				return err
+			}
 		}
 	}
-	ns, err := nsfs.OpenPath(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, nsfs.ErrNotNamespace) {
+	visits := make([]visit, len(strange))
+	err := travelling(len(strange), func(t nsfs.Traveller, i int) { visits[i] = d.visit(t, strange[i]) })
+	errs := []error{err}
+	for i, v := range visits {
+		errs = append(errs, d.welcome(strange[i], v))
+	}
+	return errors.Join(errs...)
+}
+
+// visit looks behind a door. A namespace that is gone meanwhile, or that may not be
+// entered, is nobody's.
+func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
+	if v.ns, v.err = nsfs.OpenPath(at.path); v.err == nil {
+		if v.err = t.Enter(v.ns); v.err == nil {
+			v.conn, v.err = rtnl.Dial(nil)
+		}
+	}
+	switch {
+	case errors.Is(v.err, nsfs.ErrNotNamespace):
+		return visit{stale: true}
+	case errors.Is(v.err, fs.ErrNotExist), errors.Is(v.err, fs.ErrPermission):
+		v.err = nil
+	case v.err == nil:
+		v.host, v.from, v.err = d.marks(at, v.conn)
+	}
+	if v.host == "" {
+		v.leave()
+	}
+	return v
+}
+
+// leave closes what the visit opened.
+func (v *visit) leave() {
+	if v.conn != nil {
+		v.conn.Close()
+	}
+	if v.ns != nil {
+		v.ns.Close()
+	}
+}
+
+// welcome takes up a namespace of the lab's, and remembers a name of the lab that
+// has none.
+func (d *discovery) welcome(at door, v visit) error {
+	switch {
+	case v.err != nil:
+		return v.err
+	case v.stale && at.name != "" && nsfs.Note(at.name) == Mark(d.lab):
+		d.stale = append(d.stale, at.name)
+		return nil
+	case v.host == "":
+		return nil
+	case d.found[v.host]:
+		v.leave()
 		return nil
 	}
+	s, err := d.settle(v.host, v.ns, v.conn, v.from == "")
 	if err != nil {
 		return err
 	}
-	host, from, err := d.marks(name, ns, id)
-	if err != nil || host == "" || d.found[host] {
-		ns.Close()
-		return err
+	if v.from != "" {
+		s.from, s.ref = v.from, at.name
+		delete(d.taken, at.id.Ino)
 	}
-	s, err := d.enter(host, ns, from == "")
-	if err != nil {
-		return err
-	}
-	if from != "" {
-		s.from, s.ref = from, name
-		delete(d.taken, id.Ino)
-	}
-	d.found[host] = true
+	d.found[v.host] = true
 	return nil
 }
 
 // marks tells which host of the lab a namespace is, "" if none, and where it was
 // taken from, "" if the lab made it.
-func (d *discovery) marks(name string, ns *os.File, id nsfs.ID) (host, from string, err error) {
-	conn, err := rtnl.Dial(ns)
-	if errors.Is(err, fs.ErrPermission) {
-		return "", "", nil
-	}
-	if err != nil {
-		return "", "", err
-	}
-	defer conn.Close()
+func (d *discovery) marks(at door, conn *rtnl.Conn) (host, from string, err error) {
 	lo, err := conn.Link(rtnl.LinkID{Index: 1})
 	if err != nil {
 		return "", "", err
 	}
-	if host, taken := d.taken[id.Ino]; taken {
+	if host, taken := d.taken[at.id.Ino]; taken {
 		_, from := findRecord(lo.AltNames, takenRecord(d.lab, Namespace{Name: host}))
 		if from = recordText.Replace(from); printable(from) {
 			return host, from, nil
 		}
 	}
-	if name != "" && lo.Alias == Mark(d.lab) {
-		return name, "", nil
+	if at.name != "" && lo.Alias == Mark(d.lab) {
+		return at.name, "", nil
 	}
 	return "", "", nil
 }

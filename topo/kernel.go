@@ -235,16 +235,38 @@ func (k *Kernel) runApart(tasks []task, results []result) {
 
 // inParallel calls fn for 0 … n-1 from so many goroutines, and waits.
 func inParallel(goroutines, n int, fn func(i int)) {
-	var next atomic.Int64
+	var turns turns
 	var wg sync.WaitGroup
 	for range min(goroutines, n) {
+		wg.Go(func() { turns.take(n, fn) })
+	}
+	wg.Wait()
+}
+
+// travelling is inParallel on threads that go from namespace to namespace.
+func travelling(n int, fn func(t nsfs.Traveller, i int)) error {
+	var turns turns
+	var wg sync.WaitGroup
+	errs := make([]error, min(workers, n))
+	for w := range errs {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				fn(i)
-			}
+			errs[w] = nsfs.Travel(func(t nsfs.Traveller) error {
+				turns.take(n, func(i int) { fn(t, i) })
+				return nil
+			})
 		})
 	}
 	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// turns shares out work among those that take them.
+type turns struct{ next atomic.Int64 }
+
+func (t *turns) take(n int, fn func(i int)) {
+	for i := int(t.next.Add(1)) - 1; i < n; i = int(t.next.Add(1)) - 1 {
+		fn(i)
+	}
 }
 
 // send carries out tasks of one namespace in one system call.

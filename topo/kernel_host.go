@@ -20,14 +20,14 @@ import (
 
 // namespaces makes or removes namespaces, a few at a time.
 func (k *Kernel) namespaces(stage []Step, results []result) {
-	inParallel(workers, len(stage), func(i int) {
+	err := travelling(len(stage), func(t nsfs.Traveller, i int) {
 		n := stage[i].Object().(Namespace)
 		r := &results[i]
 		switch {
 		case stage[i].Op() == Create && n.From != "":
 			r.err = k.takeIn(n)
 		case stage[i].Op() == Create:
-			r.err = k.makeNamespace(n.Name)
+			r.err = k.makeNamespace(t, n.Name)
 		case n.From != "":
 			r.err = k.giveBack(n)
 		default:
@@ -35,28 +35,36 @@ func (k *Kernel) namespaces(stage []Step, results []result) {
 		}
 		r.touched = r.err == nil
 	})
+	if err != nil {
+		results[0].err = err
+	}
 }
 
 // makeNamespace marks a namespace before it gets its name, so that nobody ever
 // sees one that is not marked. A file without a namespace behind it is what a
 // crash leaves in the middle of naming one; see sweep.
-func (k *Kernel) makeNamespace(name string) error {
+func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 	if err := k.faulty(); err != nil {
 		return err
 	}
-	ns, err := nsfs.New()
+	ns, err := t.New()
 	if err != nil {
 		return err
 	}
-	s, err := k.enter(name, ns, true)
+	conn, err := rtnl.Dial(nil)
+	if err != nil {
+		ns.Close()
+		return err
+	}
+	s, err := k.settle(name, ns, conn, true)
 	if err != nil {
 		return err
 	}
 	s.index["lo"], s.next = 1, 1 // as in every new one
-	err = s.conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
+	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
 	if err == nil {
 		// The lab knows its addresses; see addressRequest.
-		err = nsfs.Do(ns, func() error { return sysctlIfThere("net.ipv6.conf.default.accept_dad", "0") })
+		err = sysctlIfThere("net.ipv6.conf.default.accept_dad", "0")
 	}
 	if err == nil {
 		err = nsfs.AttachNoted(ns, name, Mark(k.lab))

@@ -95,11 +95,15 @@ type process struct {
 	ns      nsfs.ID
 }
 
-// processes are those of the lab, in whatever namespace.
+// processes are those of the lab, in the namespaces that it has.
 func (k *Kernel) processes() ([]process, error) {
 	dirs, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
+	}
+	spaces := map[nsfs.ID]bool{}
+	for _, s := range k.spaces {
+		spaces[s.id] = true
 	}
 	var list []process
 	for _, d := range dirs {
@@ -107,21 +111,44 @@ func (k *Kernel) processes() ([]process, error) {
 		if err != nil {
 			continue
 		}
-		env, err := os.ReadFile(filepath.Join("/proc", d.Name(), "environ"))
-		if err != nil {
-			continue // it has ended, or is none of ours to look at
+		id, err := processNS(pid)
+		if err != nil || !spaces[id] {
+			continue // it has ended, is none of ours to look at, or is elsewhere
 		}
+		env := environ(pid)
 		lab, _ := envValue(env, envLab)
 		command, ok := envValue(env, envRun)
-		if lab != k.lab || !ok || !ofOurs(pid) {
-			continue
-		}
-		if id, err := processNS(pid); err == nil {
+		if lab == k.lab && ok && ofOurs(pid) {
 			list = append(list, process{pid, command, id})
 		}
 	}
 	return list, nil
 }
+
+// environ is what a process's environment begins with; none if it may not be looked
+// at. It does not wait, as [os.ReadFile] prepares to: of all processes this is read.
+func environ(pid int) []byte {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/environ", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	env, n := make([]byte, 4096), 0
+	for n < maxEnviron {
+		got, err := unix.Read(fd, env[n:])
+		if err != nil || got <= 0 {
+			break
+		}
+		if n += got; n == len(env) {
+			env = append(env, make([]byte, n)...)
+		}
+	}
+	return env[:n]
+}
+
+// maxEnviron is how much of an environment is read, in bytes: the kernel lets nobody
+// have more than 128 KiB in one variable.
+const maxEnviron = 1 << 20
 
 // ofOurs tells whether a process is our user's, in our namespaces of users and of
 // processes. Anybody can write into his environment that he is a program of the lab;

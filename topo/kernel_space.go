@@ -42,6 +42,12 @@ func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
 		ns.Close()
 		return nil, err
 	}
+	return k.settle(name, ns, conn, own)
+}
+
+// settle makes a space of a namespace and a socket in it, both of which it takes
+// over.
+func (k *Kernel) settle(name string, ns *os.File, conn *rtnl.Conn, own bool) (*space, error) {
 	id, err := nsfs.Identity(ns)
 	if err != nil {
 		conn.Close()

@@ -38,8 +38,12 @@ func (k *Kernel) Snapshot(want State) (State, error) {
 		}
 	}
 	errs := make([]error, len(views))
-	inParallel(workers, len(views), func(i int) { errs[i] = k.read(views[i]) })
-	if err := errors.Join(errs...); err != nil {
+	err := travelling(len(views), func(t nsfs.Traveller, i int) {
+		if errs[i] = t.Enter(views[i].space.ns); errs[i] == nil {
+			errs[i] = k.read(views[i])
+		}
+	})
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	r := &reading{lab: k.lab, views: views, state: State{}, texts: map[string]string{}}
@@ -68,7 +72,7 @@ type spaceView struct {
 	files  map[string]string
 }
 
-// read reads a namespace.
+// read reads the namespace that the thread is in.
 func (k *Kernel) read(v *spaceView) (err error) {
 	c := v.space.conn
 	if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
@@ -88,7 +92,7 @@ func (k *Kernel) read(v *spaceView) (err error) {
 	if err := v.readRare(); err != nil {
 		return err
 	}
-	rules, err := v.space.nft()
+	rules, err := v.space.nftHere()
 	if err != nil {
 		return err
 	}
@@ -157,22 +161,20 @@ func (k *Kernel) readSettings(v *spaceView) error {
 		return nil
 	}
 	v.values = make(map[string]string, len(names))
-	return v.space.insideOf(func() error {
-		for name, changed := range names {
-			value, err := nsfs.Sysctl(sysctlKey(name))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // a link's, that is not there yet, or no longer
-			}
-			if err != nil {
-				return err
-			}
-			value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
-			if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
-				v.values[name] = value
-			}
+	for name, changed := range names {
+		value, err := nsfs.Sysctl(sysctlKey(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a link's, that is not there yet, or no longer
 		}
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+		value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
+		if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
+			v.values[name] = value
+		}
+	}
+	return nil
 }
 
 // readFiles reads the files for /etc that have the lab's mark.
