@@ -193,3 +193,36 @@ func TestWatch(t *testing.T) {
 		t.Errorf("after the end: %v", err)
 	}
 }
+
+// TestWatchCancelled: a call that was given up leaves the next one as it should be.
+func TestWatchCancelled(t *testing.T) {
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	c, err := Dial(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	w, err := Watch(ns, GroupLink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 100 {
+		if e, err := w.Next(cancelled); !errors.Is(err, context.Canceled) {
+			t.Fatalf("a cancelled call: %+v, %v", e, err)
+		}
+		mtu := uint32(1400 + i)
+		if err := c.Do(SetLink(LinkID{Index: 1}, LinkConfig{MTU: mtu})); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := w.Next(t.Context()); err != nil || e.Object.(Link).MTU != mtu {
+			t.Fatalf("the call behind it, round %d: %+v, %v", i, e, err)
+		}
+	}
+}

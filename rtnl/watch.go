@@ -71,9 +71,14 @@ func (w *Watcher) Close() error { return w.nl.Close() }
 // Next waits for the next event, as long as ctx lasts. Messages of other kinds
 // are passed over.
 func (w *Watcher) Next(ctx context.Context) (Event, error) {
-	stop := context.AfterFunc(ctx, func() { w.nl.SetReadDeadline(time.Unix(1, 0)) })
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		w.nl.SetReadDeadline(time.Unix(1, 0))
+		close(woken)
+	})
 	defer func() {
-		if !stop() {
+		if !stop() { // it runs, or did: its deadline is not for the next call
+			<-woken
 			w.nl.SetReadDeadline(time.Time{})
 		}
 	}()
@@ -109,11 +114,11 @@ func (w *Watcher) drain() error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	var buf [1]byte // of a datagram, the rest is dropped
-	return raw.Read(func(fd uintptr) bool {
+	return raw.Control(func(fd uintptr) { // not Read: it heeds the deadline of a call that was cancelled
 		for {
 			_, _, err := unix.Recvfrom(int(fd), buf[:], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
 			if err != nil && err != unix.ENOBUFS && err != unix.EINTR {
-				return true
+				return
 			}
 		}
 	})
