@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -344,6 +346,48 @@ func TestWatch(t *testing.T) {
 	w.Close()
 	if err := <-done; err == nil {
 		t.Error("closed, and still an event")
+	}
+}
+
+// TestWatchLoses: who does not read for long is told so, and then of what follows.
+func TestWatchLoses(t *testing.T) {
+	fresh(t)
+	limit, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(limit)))
+	if err != nil || most > 1<<20 {
+		t.Skipf("a queue of %s events is too long to fill", limit)
+	}
+	w, err := nsfs.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(10*time.Second, func() { w.Close() }).Stop() // or it waits for ever
+	defer w.Close()
+	touch := func(name string) {
+		t.Helper()
+		path := filepath.Join(nsfs.Dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Remove(path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range most/2 + 1 {
+		touch("red")
+	}
+	var e nsfs.Event
+	for range most + 2 {
+		if e, err = w.Next(); err != nil || e.Lost {
+			break
+		}
+	}
+	if want := (nsfs.Event{Lost: true}); e != want || err != nil {
+		t.Fatalf("event %+v, %v; want %+v", e, err, want)
+	}
+	touch("blue")
+	if e, err := w.Next(); e.Name != "blue" || err != nil {
+		t.Errorf("event %+v, %v after the loss", e, err)
 	}
 }
 

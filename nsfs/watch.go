@@ -15,6 +15,9 @@ type Event struct {
 	// Gone says that the name was removed; else it was made. A new name may have
 	// no namespace behind it yet.
 	Gone bool
+	// Lost says that events were dropped, for there were more than the kernel keeps
+	// (fs.inotify.max_queued_events). Name is empty; list again what is there.
+	Lost bool
 }
 
 // Watcher tells of names as they come and go; see inotify(7).
@@ -48,6 +51,9 @@ func (w *Watcher) Next() (Event, error) {
 			end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(w.left[12:]))
 			name, _, _ := bytes.Cut(w.left[unix.SizeofInotifyEvent:end], []byte{0})
 			w.left = w.left[end:]
+			if mask&unix.IN_Q_OVERFLOW != 0 {
+				return Event{Lost: true}, nil
+			}
 			if mask&(unix.IN_CREATE|unix.IN_DELETE) != 0 {
 				return Event{Name: string(name), Gone: mask&unix.IN_DELETE != 0}, nil
 			}

@@ -114,7 +114,8 @@ func (w *Watcher) drain() error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	var buf [1]byte // of a datagram, the rest is dropped
-	return raw.Control(func(fd uintptr) { // not Read: it heeds the deadline of a call that was cancelled
+	// Not Read: it heeds the deadline of a call that was cancelled.
+	return raw.Control(func(fd uintptr) {
 		for {
 			_, _, err := unix.Recvfrom(int(fd), buf[:], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
 			if err != nil && err != unix.ENOBUFS && err != unix.EINTR {

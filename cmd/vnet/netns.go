@@ -217,6 +217,10 @@ func (s *session) netnsMonitor() error {
 		if err != nil {
 			return err
 		}
+		if e.Lost {
+			s.note("more names came and went than the kernel keeps: see vnet netns list")
+			continue
+		}
 		what := "add"
 		if e.Gone {
 			what = "delete"
