@@ -44,7 +44,7 @@ const (
 	LL                              // LLAddr
 	Bits                            // uint64: flags in the low 32 bits, above them a mask of those to change
 	PortRange                       // uint64: first port shifted by 16, and last
-	BridgeID                        // uint64: priority shifted by 48, and MAC address
+	BE64                            // uint64, in network order on the wire: a bridge's priority shifted by 48 and its MAC address
 )
 
 // An Option is a setting that a kind of link has.
@@ -133,7 +133,7 @@ func (opt Option) encode(value any) ([]byte, error) {
 }
 
 // widths are the lengths of numbers, in bytes.
-var widths = map[OptionType]int{U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, BridgeID: 8}
+var widths = map[OptionType]int{U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, BE64: 8}
 
 func (opt Option) encodeNumber(v uint64) ([]byte, error) {
 	width, ok := widths[opt.Type]
@@ -155,7 +155,7 @@ func (opt Option) encodeNumber(v uint64) ([]byte, error) {
 		return binary.BigEndian.AppendUint16(nil, uint16(v)), nil
 	case BE32, PortRange:
 		return binary.BigEndian.AppendUint32(nil, uint32(v)), nil
-	case BridgeID:
+	case BE64:
 		return binary.BigEndian.AppendUint64(nil, v), nil
 	case Bits:
 		b := binary.NativeEndian.AppendUint32(nil, uint32(v))
@@ -191,7 +191,7 @@ func (opt Option) decode(b []byte) (any, bool) {
 		return uint64(binary.BigEndian.Uint16(b)), true
 	case BE32, PortRange:
 		return uint64(binary.BigEndian.Uint32(b)), true
-	case BridgeID:
+	case BE64:
 		return binary.BigEndian.Uint64(b), true
 	case Bits:
 		return uint64(binary.NativeEndian.Uint32(b[4:]))<<32 | uint64(binary.NativeEndian.Uint32(b)), true

@@ -5,6 +5,13 @@ import "golang.org/x/sys/unix"
 // vethInfoPeer is VETH_INFO_PEER of <linux/veth.h>.
 const vethInfoPeer = 1
 
+// Attributes that x/sys/unix does not have yet, of <linux/if_link.h>.
+const (
+	iflaNetnsImmutable = 67
+	vxlanReservedBits  = 33
+	vxlanMcRoute       = 34
+)
+
 // kindOptions are the options that each kind of link has, and each kind of port,
 // in the order in which ip-link(8) prints them. From <linux/if_link.h>; times of
 // bridges are in hundredths of a second.
@@ -18,8 +25,8 @@ var kindOptions = map[string][]Option{
 		{Name: "priority", Attr: unix.IFLA_BR_PRIORITY, Type: U16},
 		{Name: "vlan_filtering", Attr: unix.IFLA_BR_VLAN_FILTERING, Type: U8},
 		{Name: "vlan_protocol", Attr: unix.IFLA_BR_VLAN_PROTOCOL, Type: BE16},
-		{Name: "bridge_id", Attr: unix.IFLA_BR_BRIDGE_ID, Type: BridgeID, ReadOnly: true},
-		{Name: "root_id", Attr: unix.IFLA_BR_ROOT_ID, Type: BridgeID, ReadOnly: true},
+		{Name: "bridge_id", Attr: unix.IFLA_BR_BRIDGE_ID, Type: BE64, ReadOnly: true},
+		{Name: "root_id", Attr: unix.IFLA_BR_ROOT_ID, Type: BE64, ReadOnly: true},
 		{Name: "root_port", Attr: unix.IFLA_BR_ROOT_PORT, Type: U16, ReadOnly: true},
 		{Name: "root_path_cost", Attr: unix.IFLA_BR_ROOT_PATH_COST, Type: U32, ReadOnly: true},
 		{Name: "topology_change", Attr: unix.IFLA_BR_TOPOLOGY_CHANGE, Type: U8, ReadOnly: true},
@@ -72,8 +79,8 @@ var kindOptions = map[string][]Option{
 		{Name: "no", Attr: unix.IFLA_BRPORT_NO, Type: U16, ReadOnly: true},
 		{Name: "designated_port", Attr: unix.IFLA_BRPORT_DESIGNATED_PORT, Type: U16, ReadOnly: true},
 		{Name: "designated_cost", Attr: unix.IFLA_BRPORT_DESIGNATED_COST, Type: U16, ReadOnly: true},
-		{Name: "bridge_id", Attr: unix.IFLA_BRPORT_BRIDGE_ID, Type: BridgeID, ReadOnly: true},
-		{Name: "root_id", Attr: unix.IFLA_BRPORT_ROOT_ID, Type: BridgeID, ReadOnly: true},
+		{Name: "bridge_id", Attr: unix.IFLA_BRPORT_BRIDGE_ID, Type: BE64, ReadOnly: true},
+		{Name: "root_id", Attr: unix.IFLA_BRPORT_ROOT_ID, Type: BE64, ReadOnly: true},
 		{Name: "hold_timer", Attr: unix.IFLA_BRPORT_HOLD_TIMER, Type: U64, ReadOnly: true},
 		{Name: "message_age_timer", Attr: unix.IFLA_BRPORT_MESSAGE_AGE_TIMER, Type: U64, ReadOnly: true},
 		{Name: "forward_delay_timer", Attr: unix.IFLA_BRPORT_FORWARD_DELAY_TIMER, Type: U64, ReadOnly: true},
@@ -101,19 +108,12 @@ var kindOptions = map[string][]Option{
 		{Name: "flags", Attr: unix.IFLA_VLAN_FLAGS, Type: Bits},
 	},
 	"vxlan": {
-		{Name: "external", Attr: unix.IFLA_VXLAN_COLLECT_METADATA, Type: U8},
-		{Name: "vnifilter", Attr: unix.IFLA_VXLAN_VNIFILTER, Type: U8},
 		{Name: "id", Attr: unix.IFLA_VXLAN_ID, Type: U32},
 		{Name: "remote", Attr: unix.IFLA_VXLAN_GROUP, Type: IPAddr}, // a group, if it is multicast
 		{Name: "local", Attr: unix.IFLA_VXLAN_LOCAL, Type: IPAddr},
 		{Name: "link", Attr: unix.IFLA_VXLAN_LINK, Type: U32},
 		{Name: "srcport", Attr: unix.IFLA_VXLAN_PORT_RANGE, Type: PortRange},
 		{Name: "dstport", Attr: unix.IFLA_VXLAN_PORT, Type: BE16},
-		{Name: "learning", Attr: unix.IFLA_VXLAN_LEARNING, Type: U8},
-		{Name: "proxy", Attr: unix.IFLA_VXLAN_PROXY, Type: U8},
-		{Name: "rsc", Attr: unix.IFLA_VXLAN_RSC, Type: U8},
-		{Name: "l2miss", Attr: unix.IFLA_VXLAN_L2MISS, Type: U8},
-		{Name: "l3miss", Attr: unix.IFLA_VXLAN_L3MISS, Type: U8},
 		{Name: "tos", Attr: unix.IFLA_VXLAN_TOS, Type: U8},
 		{Name: "ttl_inherit", Attr: unix.IFLA_VXLAN_TTL_INHERIT, Type: Flag},
 		{Name: "ttl", Attr: unix.IFLA_VXLAN_TTL, Type: U8},
@@ -121,14 +121,23 @@ var kindOptions = map[string][]Option{
 		{Name: "flowlabel", Attr: unix.IFLA_VXLAN_LABEL, Type: BE32},
 		{Name: "ageing", Attr: unix.IFLA_VXLAN_AGEING, Type: U32},
 		{Name: "maxaddr", Attr: unix.IFLA_VXLAN_LIMIT, Type: U32},
+		{Name: "reserved_bits", Attr: vxlanReservedBits, Type: BE64},
+		{Name: "gbp", Attr: unix.IFLA_VXLAN_GBP, Type: Flag},
+		{Name: "gpe", Attr: unix.IFLA_VXLAN_GPE, Type: Flag},
+		{Name: "external", Attr: unix.IFLA_VXLAN_COLLECT_METADATA, Type: U8},
+		{Name: "vnifilter", Attr: unix.IFLA_VXLAN_VNIFILTER, Type: U8},
+		{Name: "learning", Attr: unix.IFLA_VXLAN_LEARNING, Type: U8},
+		{Name: "proxy", Attr: unix.IFLA_VXLAN_PROXY, Type: U8},
+		{Name: "rsc", Attr: unix.IFLA_VXLAN_RSC, Type: U8},
+		{Name: "l2miss", Attr: unix.IFLA_VXLAN_L2MISS, Type: U8},
+		{Name: "l3miss", Attr: unix.IFLA_VXLAN_L3MISS, Type: U8},
 		{Name: "udpcsum", Attr: unix.IFLA_VXLAN_UDP_CSUM, Type: U8},
 		{Name: "udp6zerocsumtx", Attr: unix.IFLA_VXLAN_UDP_ZERO_CSUM6_TX, Type: U8},
 		{Name: "udp6zerocsumrx", Attr: unix.IFLA_VXLAN_UDP_ZERO_CSUM6_RX, Type: U8},
 		{Name: "remcsumtx", Attr: unix.IFLA_VXLAN_REMCSUM_TX, Type: U8},
 		{Name: "remcsumrx", Attr: unix.IFLA_VXLAN_REMCSUM_RX, Type: U8},
-		{Name: "gbp", Attr: unix.IFLA_VXLAN_GBP, Type: Flag},
-		{Name: "gpe", Attr: unix.IFLA_VXLAN_GPE, Type: Flag},
 		{Name: "localbypass", Attr: unix.IFLA_VXLAN_LOCALBYPASS, Type: U8},
+		{Name: "mcroute", Attr: vxlanMcRoute, Type: U8},
 	},
 	"macvlan": macvlanOptions,
 	"macvtap": macvlanOptions,

@@ -65,6 +65,8 @@ type Link struct {
 	ProtoDownReason uint32
 	// ParentDev is the device below that is no link, on its bus.
 	ParentDev, ParentBus string
+	// NetnsImmutable links stay in the namespace that they were born in.
+	NetnsImmutable bool
 	// XDP is set if a program is attached.
 	XDP bool
 	// Stats are the counters since the link was made.
@@ -95,7 +97,7 @@ func (l Link) Has(attr uint16) bool {
 func (l Link) OfInet6() Link {
 	known := Link{
 		Index: l.Index, Name: l.Name, Type: l.Type, Flags: l.Flags, MTU: l.MTU, Address: l.Address,
-		Parent: l.Parent, OperState: l.OperState, TxQueueLen: l.TxQueueLen,
+		Parent: l.Parent, OperState: l.OperState,
 	}
 	known.Seen[0] = l.Seen[0] & (1<<unix.IFLA_IFNAME | 1<<unix.IFLA_MTU | 1<<unix.IFLA_ADDRESS | 1<<unix.IFLA_LINK | 1<<unix.IFLA_OPERSTATE)
 	return known

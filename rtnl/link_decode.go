@@ -56,6 +56,8 @@ func (l *Link) decodeAttr(typ uint16, value []byte) {
 		l.LinkMode = uint8(number(value))
 	case unix.IFLA_CARRIER:
 		l.Carrier = uint8(number(value))
+	case iflaNetnsImmutable:
+		l.NetnsImmutable = number(value) != 0
 	case unix.IFLA_PROTO_DOWN:
 		l.ProtoDown = number(value) != 0
 	case unix.IFLA_LINK_NETNSID:

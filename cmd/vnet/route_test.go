@@ -35,7 +35,7 @@ func TestSameRoutes(t *testing.T) {
 					return
 				}
 				line = g.show()
-				if samePrint(t, w.vnet, fmt.Sprintf("seed %d, after %d: %s", seed, i, line), line); t.Failed() {
+				if w.samePrint(t, w.vnet, fmt.Sprintf("seed %d, after %d: %s", seed, i, line), line); t.Failed() {
 					return
 				}
 			}

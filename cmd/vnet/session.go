@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
@@ -116,7 +117,7 @@ func (s *session) style() show.Style {
 	return show.Style{
 		JSON: s.JSON, Pretty: s.Pretty, Brief: s.Brief, Oneline: s.Oneline,
 		Details: s.Details, Stats: s.Stats, Human: s.Human, IEC: s.IEC,
-		Numeric: s.Numeric, Family: s.Family, Color: s.colored(),
+		Numeric: s.Numeric, Family: s.Family, Color: s.colored(), Light: lightBackground(os.Getenv("COLORFGBG")),
 	}
 }
 
@@ -126,6 +127,20 @@ func (s *session) colored() bool {
 		return false
 	}
 	return s.Color == "always" || s.Color == "auto" && isTerminal(os.Stdout)
+}
+
+// lightBackground says what a terminal's COLORFGBG, foreground;background, says of
+// its background; ip(8) takes it for dark if it says nothing.
+func lightBackground(colors string) bool {
+	at := strings.LastIndexByte(colors, ';')
+	if at < 0 {
+		return false
+	}
+	switch colors[at+1:] {
+	case "0", "1", "2", "3", "4", "5", "6", "8":
+		return false
+	}
+	return true
 }
 
 func isTerminal(f *os.File) bool {

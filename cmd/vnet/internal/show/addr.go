@@ -114,18 +114,29 @@ func (s LinkStyle) addr(a rtnl.Addr) members {
 		m.add("metric", a.Metric, "metric %d ")
 	}
 	if a.Broadcast.IsValid() {
-		m.put("broadcast", a.Broadcast.String(), "brd "+s.paint(color, a.Broadcast.String())+" ")
+		m.put("broadcast", a.Broadcast.String(), "brd "+s.paint(color, a.Broadcast.String()+" "))
 	}
 	if a.Anycast {
-		m.put("anycast", a.Prefix.Addr().String(), "any "+s.paint(color, a.Prefix.Addr().String())+" ")
+		m.put("anycast", a.Prefix.Addr().String(), "any "+s.paint(color, a.Prefix.Addr().String()+" "))
 	}
 	m.add("scope", scopeName(a.Scope), "scope %s ")
 	s.addAddrFlags(&m, a)
+	if a.Proto != 0 {
+		m.add("protocol", s.addrProto(a.Proto), "proto %s ")
+	}
 	if a.Label != "" {
 		m.add("label", a.Label, "%s")
 	}
 	addLifetimes(&m, a)
 	return m
+}
+
+// addrProto names who made an address; a number without a name is hexadecimal.
+func (s Style) addrProto(proto uint8) string {
+	if name, ok := names.AddrProtocols.Name(uint32(proto)); ok && !s.Numeric {
+		return name
+	}
+	return fmt.Sprintf("%#x", proto)
 }
 
 func scopeName(scope uint8) string {

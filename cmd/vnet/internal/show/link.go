@@ -190,14 +190,14 @@ func operState(state uint8) string {
 	return fmt.Sprintf("%#x", state)
 }
 
-func stateColor(state uint8) string {
+func stateColor(state uint8) color {
 	switch operState(state) {
 	case "UP":
 		return colorUp
 	case "DOWN":
 		return colorDown
 	}
-	return ""
+	return 0
 }
 
 func groupName(group uint32) string {
@@ -247,7 +247,7 @@ func (s LinkStyle) addPlace(m *members, l rtnl.Link) {
 // addDetails tells what only -details wants to know.
 func (s LinkStyle) addDetails(m *members, l rtnl.Link) {
 	if l.Has(unix.IFLA_PROMISCUITY) {
-		m.add("promiscuity", l.Promiscuity, " promiscuity %d ")
+		m.add("promiscuity", l.Promiscuity, " promiscuity %d")
 	}
 	if l.Has(unix.IFLA_ALLMULTI) {
 		m.add("allmulti", l.AllMulti, " allmulti %d ")
@@ -257,6 +257,9 @@ func (s LinkStyle) addDetails(m *members, l rtnl.Link) {
 	}
 	if l.Has(unix.IFLA_MAX_MTU) {
 		m.add("max_mtu", l.MaxMTU, "maxmtu %d ")
+	}
+	if l.NetnsImmutable {
+		m.put("netns-immutable", true, "netns-immutable ")
 	}
 	if l.Kind.Name != "" || l.PortKind != "" {
 		m.put("linkinfo", s.linkInfo(l), "")
@@ -276,6 +279,8 @@ func (s LinkStyle) addDetails(m *members, l rtnl.Link) {
 		{unix.IFLA_TSO_MAX_SIZE, "tso_max_size", "tso_max_size", l.Limits.TSOMaxSize},
 		{unix.IFLA_TSO_MAX_SEGS, "tso_max_segs", "tso_max_segs", l.Limits.TSOMaxSegs},
 		{unix.IFLA_GRO_MAX_SIZE, "gro_max_size", "gro_max_size", l.Limits.GROMaxSize},
+		{unix.IFLA_GSO_IPV4_MAX_SIZE, "gso_ipv4_max_size", "gso_ipv4_max_size", l.Limits.GSOIPv4MaxSize},
+		{unix.IFLA_GRO_IPV4_MAX_SIZE, "gro_ipv4_max_size", "gro_ipv4_max_size", l.Limits.GROIPv4MaxSize},
 	} {
 		if l.Has(limit.attr) {
 			m.add(limit.name, limit.value, limit.text+" %d ")

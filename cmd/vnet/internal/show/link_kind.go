@@ -68,7 +68,7 @@ var (
 	}
 	bridgeText = map[string]string{"root_id": "designated_root"}
 	// boolOpts are the bits of IFLA_BR_MULTI_BOOLOPT.
-	boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping"}
+	boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping", "mst_enabled", "mdb_offload_fail_notification", "fdb_local_vlan_0"}
 )
 
 func (s LinkStyle) bridgeOption(m *members, opt rtnl.Option, n uint64, value any) {
@@ -80,7 +80,7 @@ func (s LinkStyle) bridgeOption(m *members, opt rtnl.Option, n uint64, value any
 		text = name
 	}
 	switch opt.Name {
-	case "fdb_n_learned", "fdb_max_learned", "fdb_flush":
+	case "fdb_flush":
 	case "vlan_protocol":
 		m.add(json, vlanProtocol(n), text+" %s ")
 	case "bridge_id", "root_id":
@@ -179,7 +179,7 @@ func (s LinkStyle) portOption(m *members, opt rtnl.Option, n uint64, all rtnl.Op
 		m.add("group_fwd_mask_str", groupMask(n), "group_fwd_mask_str %s ")
 	case "backup_port":
 		m.add(json, s.name(uint32(n)), text+" %s ")
-	case "fdb_flush", "neigh_vlan_suppress", "mab":
+	case "fdb_flush":
 	default:
 		if opt.Type == rtnl.U8 && opt.Name != "topology_change_ack" && opt.Name != "config_pending" {
 			s.onOff(m, json, text, n)
@@ -263,29 +263,28 @@ func ipvlanOption(m *members, name string, n uint64) {
 	}
 }
 
-// vxlanSwitches are the switches of a VXLAN: the name in JSON, and what the text
-// says if they are on, and if off; "" is nothing.
-var vxlanSwitches = map[string][3]string{
-	"external": {"external", "external ", ""}, "vnifilter": {"vnifilter", "vnifilter", ""},
-	"learning": {"learning", "", "nolearning "}, "proxy": {"proxy", "proxy ", ""}, "rsc": {"rsc", "rsc ", ""},
-	"l2miss": {"l2miss", "l2miss ", ""}, "l3miss": {"l3miss", "l3miss ", ""},
-	"udpcsum":        {"udp_csum", "udpcsum ", "noudpcsum "},
-	"udp6zerocsumtx": {"udp_zero_csum6_tx", "udp6zerocsumtx ", "noudp6zerocsumtx "},
-	"udp6zerocsumrx": {"udp_zero_csum6_rx", "udp6zerocsumrx ", "noudp6zerocsumrx "},
-	"remcsumtx":      {"remcsum_tx", "remcsumtx ", ""}, "remcsumrx": {"remcsum_rx", "remcsumrx ", ""},
-	"gbp": {"gbp", "gbp ", ""}, "gpe": {"gpe", "gpe ", ""},
+// vxlanSwitches are the switches of a VXLAN: their names in print, and whether
+// they are on unless somebody says otherwise, which the text leaves out.
+var vxlanSwitches = map[string]struct {
+	name string
+	on   bool
+}{
+	"external": {"external", false}, "vnifilter": {"vnifilter", false}, "learning": {"learning", true}, "proxy": {"proxy", false},
+	"rsc": {"rsc", false}, "l2miss": {"l2miss", false}, "l3miss": {"l3miss", false}, "udpcsum": {"udp_csum", true},
+	"udp6zerocsumtx": {"udp_zero_csum6_tx", false}, "udp6zerocsumrx": {"udp_zero_csum6_rx", false}, "remcsumtx": {"remcsum_tx", false},
+	"remcsumrx": {"remcsum_rx", false}, "localbypass": {"localbypass", true}, "mcroute": {"mcroute", false},
 }
 
 func (s LinkStyle) vxlanOption(m *members, name string, n uint64, value any) {
 	if sw, ok := vxlanSwitches[name]; ok {
-		text := sw[1]
-		if n == 0 {
-			text = sw[2]
+		text := ""
+		switch on := n != 0; {
+		case on && !sw.on:
+			text = sw.name + " "
+		case !on && sw.on:
+			text = "no" + sw.name + " "
 		}
-		// In JSON, those that are off by default appear only if they are on.
-		if n != 0 || sw[2] != "" {
-			m.put(sw[0], n != 0, text)
-		}
+		m.put(sw.name, n != 0, text)
 		return
 	}
 	switch name {
@@ -324,6 +323,10 @@ func (s LinkStyle) vxlanOption(m *members, name string, n uint64, value any) {
 		}
 	case "id":
 		m.add(name, n, name+" %d ")
+	case "reserved_bits":
+		m.add(name, fmt.Sprintf("%#x", n), name+" %s ")
+	case "gbp", "gpe":
+		m.put(name, nil, name+" ")
 	}
 }
 

@@ -71,23 +71,30 @@ type seconds uint64
 // MarshalJSON keeps both decimals.
 func (s seconds) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%.2f", float64(s)/100), nil }
 
-// colors are iproute2's, for a light background; see ip(8) on -color.
+// A color is what ip(8) paints a kind of thing in: a number of ECMA-48's.
+type color int
+
 const (
-	colorName  = "\x1b[36m"
-	colorLL    = "\x1b[33m"
-	colorInet  = "\x1b[35m"
-	colorInet6 = "\x1b[34m"
-	colorUp    = "\x1b[32m"
-	colorDown  = "\x1b[31m"
-	colorClear = "\x1b[0m"
+	colorName  color = 36
+	colorLL    color = 33
+	colorInet  color = 35
+	colorInet6 color = 34
+	colorUp    color = 32
+	colorDown  color = 31
 )
 
-// paint colours a piece of text, if that is wanted.
-func (s Style) paint(color, text string) string {
-	if !s.Color || color == "" {
+// paint colours a piece of text, if that is wanted. On a dark background it is
+// bold, and a dark blue would not be legible.
+func (s Style) paint(c color, text string) string {
+	switch {
+	case !s.Color || c == 0:
 		return text
+	case s.Light:
+		return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
+	case c == colorInet6:
+		c += 60 // the bright one
 	}
-	return color + text + colorClear
+	return fmt.Sprintf("\x1b[1;%dm%s\x1b[0m", c, text)
 }
 
 // list prints objects: JSON, or the text of each, whose lines ip(8)'s -oneline

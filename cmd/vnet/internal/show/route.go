@@ -176,7 +176,7 @@ func addrText(a netip.Addr) string {
 }
 
 // addrColor tells the families apart.
-func addrColor(a netip.Addr) string {
+func addrColor(a netip.Addr) color {
 	if a.Is4() {
 		return colorInet
 	}
@@ -184,9 +184,9 @@ func addrColor(a netip.Addr) string {
 }
 
 // prefixColor leaves default routes plain.
-func prefixColor(p netip.Prefix) string {
+func prefixColor(p netip.Prefix) color {
 	if p.Bits() == 0 && p.Addr().IsUnspecified() {
-		return ""
+		return 0
 	}
 	return addrColor(p.Addr())
 }

@@ -104,6 +104,11 @@ func TestRoutes(t *testing.T) {
 		},
 		{
 			name: "colours", style: RouteStyle{Style: Style{Color: true}}, route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1"), Link: 2, Type: up, Table: main, Protocol: 3},
+			text: "\x1b[1;35m10.0.0.0/8 \x1b[0mvia inet6 \x1b[1;94mfe80::1 \x1b[0mdev \x1b[1;36mv2 \x1b[0m\n",
+			json: `[{"dst":"10.0.0.0/8","via":{"family":"inet6","host":"fe80::1"},"dev":"v2","flags":[]}]`,
+		},
+		{
+			name: "colours on a light background", style: RouteStyle{Style: Style{Color: true, Light: true}}, route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1"), Link: 2, Type: up, Table: main, Protocol: 3},
 			text: "\x1b[35m10.0.0.0/8 \x1b[0mvia inet6 \x1b[34mfe80::1 \x1b[0mdev \x1b[36mv2 \x1b[0m\n",
 			json: `[{"dst":"10.0.0.0/8","via":{"family":"inet6","host":"fe80::1"},"dev":"v2","flags":[]}]`,
 		},

@@ -20,8 +20,8 @@ type Style struct {
 	Human, IEC bool
 	// Numeric prints numbers where there are names.
 	Numeric bool
-	// Color colours the text as ip(8) does.
-	Color bool
+	// Color colours the text as ip(8) does, with Light for a light background.
+	Color, Light bool
 	// Family is the address family that was asked for; 0 is all.
 	Family int
 }

@@ -148,23 +148,27 @@ func (r *linkReader) settle() {
 		r.Config.Name, r.Rename = r.Name, true
 	}
 	if r.Config.Name != "" && r.Err == nil {
-		r.checkName(r.Config.Name)
-		// ip(8) leaves the length to the kernel, unless the word "name" was there.
-		if e, ok := r.Err.(*Error); ok && r.Name == r.Dev && len(r.Name) >= unix.IFNAMSIZ {
-			e.Status = 2
-		}
+		r.checkName(r.Config.Name, false)
 	}
 }
 
-// checkName refuses a name that no link can have.
-func (r *linkReader) checkName(name string) {
-	if err := rtnl.CheckLinkName(name); err != nil {
-		hint := ""
-		if len(name) >= unix.IFNAMSIZ && !strings.ContainsAny(name, "/ \t\n\x00") {
-			hint = "give it a short name, and the long one as a further name: link property add dev SHORT altname " + name
-		}
-		r.FailHint(hint, "%v", err)
+// checkName refuses a name that no link can have. Behind the word "name", ip(8)
+// refuses it too, all but a colon; otherwise it leaves that to the kernel, which is
+// another status.
+func (r *linkReader) checkName(name string, named bool) {
+	err := rtnl.CheckLinkName(name)
+	if err == nil || r.Err != nil {
+		return
 	}
+	e := Errorf("%v", err)
+	odd := strings.ContainsAny(name, "/ \t\n\v\f\r\x00")
+	if len(name) >= unix.IFNAMSIZ && !odd {
+		e.Hint = "give it a short name, and the long one as a further name: link property add dev SHORT altname " + name
+	}
+	if name != "" && (!named || !odd && strings.Contains(name, ":")) {
+		e.Status = 2
+	}
+	r.Err = e
 }
 
 func (r *linkReader) setName(name string) {
@@ -172,7 +176,7 @@ func (r *linkReader) setName(name string) {
 		r.Fail(`"name" is given twice`)
 	}
 	r.Name = name
-	r.checkName(name)
+	r.checkName(name, true)
 }
 
 // linkKeywords are in the order in which ip(8) tries them.

@@ -49,7 +49,7 @@ func (r *linkReader) readPeer() {
 		c.Name = c.Dev
 	}
 	if c.Name != "" {
-		peer.checkName(c.Name)
+		peer.checkName(c.Name, false)
 	}
 	c.Config.Name, c.Config.Index = c.Name, c.Index
 	r.Peer, r.Help = &c, c.Help
@@ -83,6 +83,9 @@ func optionNames(kind string) []string {
 	return all
 }
 
+// boolOpts are the bits of IFLA_BR_MULTI_BOOLOPT, by their words.
+var boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping", "mst_enabled", "mdb_offload_fail_notification", "fdb_local_vlan_0"}
+
 // option reads one option; false if the kind has none of that name.
 func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
 	switch kind {
@@ -99,7 +102,7 @@ func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
 			return true
 		}
 	case "bridge":
-		if bit := slices.Index([]string{"no_linklocal_learn", "mcast_vlan_snooping"}, word); bit >= 0 {
+		if bit := slices.Index(boolOpts, word); bit >= 0 {
 			old, _ := o["boolopt"].(uint64)
 			o["boolopt"] = old | 1<<(32+bit) | uint64(r.number32(word)&1)<<bit
 			return true
@@ -240,6 +243,7 @@ var vxlanSwitches = map[string]struct {
 	"remcsumtx": {"remcsumtx", 1}, "noremcsumtx": {"remcsumtx", 0}, "remcsumrx": {"remcsumrx", 1}, "noremcsumrx": {"remcsumrx", 0},
 	"gbp": {"gbp", 1}, "gpe": {"gpe", 1}, "external": {"external", 1}, "noexternal": {"external", 0},
 	"vnifilter": {"vnifilter", 1}, "novnifilter": {"vnifilter", 0}, "localbypass": {"localbypass", 1}, "nolocalbypass": {"localbypass", 0},
+	"mcroute": {"mcroute", 1}, "nomcroute": {"mcroute", 0},
 }
 
 func (r *linkReader) vxlanOption(word string, o rtnl.Options) bool {

@@ -1,0 +1,16 @@
+package main
+
+import "testing"
+
+// TestLightBackground: a terminal that tells nothing of its background has a dark
+// one, and of the sixteen colours seven dark ones, and the dark grey.
+func TestLightBackground(t *testing.T) {
+	for colors, want := range map[string]bool{
+		"": false, "15": false, "15;0": false, "15;6": false, "15;8": false, "15;default;0": false,
+		"0;7": true, "0;15": true, "0;default;15": true, "0;default": true, "0;": true,
+	} {
+		if got := lightBackground(colors); got != want {
+			t.Errorf("COLORFGBG=%s: light is %t, want %t", colors, got, want)
+		}
+	}
+}
