@@ -54,6 +54,19 @@ type command struct {
 	text string
 }
 
+// line is the command for a shell, behind the tool. Names that the kernel has may
+// hold what a shell would carry out; white space they cannot have.
+func (c command) line(tool string) string {
+	if c.tool == "" {
+		return c.text
+	}
+	words := strings.Fields(c.text)
+	for i := range words {
+		words[i] = shellWord(words[i])
+	}
+	return tool + strings.Join(words, " ")
+}
+
 func (w *scriptWriter) line(s string) { w.out.WriteString(s + "\n") }
 
 var headings = map[Kind]string{
@@ -110,7 +123,7 @@ func (w *scriptWriter) flush() {
 	tool := batch[0].tool
 	if tool == "" || len(batch) < worthBatch {
 		for _, c := range batch {
-			w.line(w.tool(c.tool, c.ns) + c.text)
+			w.line(c.line(w.tool(c.tool, c.ns)))
 		}
 		return
 	}

@@ -49,17 +49,18 @@ func (w *scriptWriter) commands(s Step) []command {
 // portCommands remember of what the link was a port before.
 func (w *scriptWriter) portCommands(s Step, o Port) []command {
 	set := command{o.NS, "ip", "link set dev " + o.Link + " master " + o.Master}
-	link := w.tool("ip", o.NS) + "-o link show dev " + o.Link
+	dev := shellWord(o.Link)
+	link := w.tool("ip", o.NS) + "-o link show dev " + dev
 	property := w.tool("ip", o.NS) + "link property "
 	record := shellWord(portRecord(w.lab))
 	switch s.Op() {
 	case Create:
-		was := `"$(` + link + ` | sed -n 's/.* master \([^ ]*\) .*/\1/p')@` + o.Link + `"`
-		return []command{{text: property + "add dev " + o.Link + " altname " + record + was}, set}
+		was := `"$(` + link + ` | sed -n 's/.* master \([^ ]*\) .*/\1/p')@"` + dev
+		return []command{{text: property + "add dev " + dev + " altname " + record + was}, set}
 	case Delete:
 		find := `was=$(` + link + ` | tr ' \\' '\n\n' | grep -F ` + record + `)`
-		restore := `master=${was##*=} master=${master%@*}; ` + w.tool("ip", o.NS) + "link set dev " + o.Link + ` ${master:+master} ${master:-nomaster}`
-		return []command{{text: find}, {text: restore}, {text: property + "del dev " + o.Link + ` altname "$was"`}}
+		restore := `master=${was##*=} master=${master%@*}; ` + w.tool("ip", o.NS) + "link set dev " + dev + ` ${master:+master} ${master:-nomaster}`
+		return []command{{text: find}, {text: restore}, {text: property + "del dev " + dev + ` altname "$was"`}}
 	}
 	return []command{set}
 }
@@ -103,7 +104,7 @@ func (w *scriptWriter) takenCommands(s Step, n Namespace) (cmds []command) {
 	named := w.refOf(n.Name) == n.From
 	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + takenRecord(w.lab, n)}
 	file := shellWord("/run/netns/" + w.refOf(n.Name))
-	takes := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + takesMark(w.lab) + "$(stat -Lc %i " + file + ")@" + n.Name}
+	takes := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + takesMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)}
 	if s.Op() == Delete {
 		cmds = append(cmds, record, takes)
 		if !named {

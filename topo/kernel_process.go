@@ -4,6 +4,7 @@ package topo
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -151,20 +152,45 @@ func environ(pid int) []byte {
 const maxEnviron = 1 << 20
 
 // ofOurs tells whether a process is our user's, in our namespaces of users and of
-// processes. Anybody can write into his environment that he is a program of the lab;
-// what is believed may be started again, with our rights, if taking it away is undone.
+// processes, and began with no more rights than whoever started it had. Anybody can
+// write into an environment that this is a program of the lab, also into that of su;
+// and what is believed is started again, with our rights, if taking it away is undone.
 func ofOurs(pid int) bool {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	var st unix.Stat_t
-	if unix.Stat(dir, &st) != nil || int(st.Uid) != os.Geteuid() {
-		return false
-	}
 	for _, ns := range []string{"ns/user", "ns/pid"} {
 		if its, err := os.Readlink(filepath.Join(dir, ns)); err != nil || its != ownNS(ns) {
 			return false
 		}
 	}
+	status, err := os.ReadFile(filepath.Join(dir, "status")) // the folder's owner is root where it may not be dumped
+	if err != nil || !bytes.Contains(status, fmt.Appendf(nil, "\nUid:\t%d\t%[1]d\t%[1]d\t", os.Geteuid())) {
+		return false
+	}
+	auxv, err := os.ReadFile(filepath.Join(dir, "auxv"))
+	return err == nil && !startedSecurely(auxv)
+}
+
+// atSecure is AT_SECURE of <linux/auxvec.h>: the kernel says to a program that it has
+// rights which its starter has not; see getauxval(3).
+const atSecure = 23
+
+// startedSecurely looks that up among a program's pairs of words. One that says nothing
+// counts as such.
+func startedSecurely(auxv []byte) bool {
+	const word = strconv.IntSize / 8
+	for ; len(auxv) >= 2*word; auxv = auxv[2*word:] {
+		if nativeWord(auxv) == atSecure {
+			return nativeWord(auxv[word:]) != 0
+		}
+	}
 	return true
+}
+
+func nativeWord(b []byte) uint64 {
+	if strconv.IntSize == 32 {
+		return uint64(binary.NativeEndian.Uint32(b))
+	}
+	return binary.NativeEndian.Uint64(b)
 }
 
 func ownNS(ns string) string {

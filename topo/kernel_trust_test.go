@@ -116,6 +116,14 @@ func TestAProgramOfAnotherUserIsNotTheLabs(t *testing.T) {
 			}
 		})
 	}
+	t.Run("that is another's until it knows the password", func(t *testing.T) {
+		setuid(t, "/run/su")
+		as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		pretendAs(t, lab, "/run/su", as)
+		if procs, err := k.processes(); err != nil || len(procs) != 0 {
+			t.Errorf("believed: %v, %v", procs, err)
+		}
+	})
 	t.Run("our own", func(t *testing.T) {
 		pid := pretend(t, lab, &syscall.SysProcAttr{})
 		here, err := nsfs.Current()
@@ -134,10 +142,38 @@ func TestAProgramOfAnotherUserIsNotTheLabs(t *testing.T) {
 	})
 }
 
+// setuid makes a program that waits for its input with root's rights, as su and sudo do.
+func setuid(t *testing.T, path string) {
+	t.Helper()
+	if ids, err := os.ReadFile("/proc/self/uid_map"); err != nil || len(strings.Fields(string(ids))) != 3 || strings.Fields(string(ids))[2] == "1" {
+		t.Skip("there is but one user here")
+	}
+	cat, err := exec.LookPath("cat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(path) })
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // pretend starts a process that says it is a program of the lab, and ends with the test.
 func pretend(t *testing.T, lab string, attr *syscall.SysProcAttr) (pid int) {
 	t.Helper()
-	cmd := exec.Command("cat")
+	return pretendAs(t, lab, "cat", attr)
+}
+
+func pretendAs(t *testing.T, lab, program string, attr *syscall.SysProcAttr) (pid int) {
+	t.Helper()
+	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), envLab+"="+lab, envRun+"=id")
 	cmd.SysProcAttr = attr
 	in, err := cmd.StdinPipe()

@@ -1,0 +1,65 @@
+package topo
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// noRules is the writer of rules for states that have none.
+func noRules(string, []Object, []Object) (string, error) { return "", nil }
+
+// obey has a shell carry a script out, in an empty folder, where ip and the other
+// tools only tell their arguments.
+func obey(t *testing.T, script string) (told, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	tools := ""
+	for _, tool := range []string{"ip", "bridge", "tc", "sysctl", "stat", "touch", "mount", "setsid"} {
+		tools += tool + "() { printf '<%s>' " + tool + ` "$@"; echo; case "$*" in
+*-batch*) cat ;;
+*-o*) echo ' vnet:lab:port=m@x' 'vnet:lab:net.ipv4.conf.a$(id>z).rp_filter=1' ;;
+esac; }` + "\n"
+	}
+	cmd := exec.Command("sh", "-c", tools+script)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, script)
+	}
+	return string(out), dir
+}
+
+// The kernel lets links be called what a shell would carry out.
+func TestAShellCarriesOutNoNames(t *testing.T) {
+	const evil = "a$(id>z)`b`;c"
+	link := Link{NS: "", Name: evil, Master: "x&y", AltName: "'q'"}
+	far := Link{NS: "red", Name: "$HOME"}
+	state := State{}
+	for _, o := range []Object{
+		Namespace{Name: "red"}, Namespace{Name: "box", From: "/proc/1/$(id>z)"}, Bridge{Link: Link{Name: "x&y"}}, Veth{[2]Link{link, far}}, Up{"", evil},
+		Dummy{Link: Link{Name: "d>d"}}, VLAN{Link: Link{Name: "v|v"}, Parent: evil, ID: 7}, Port{"", "e$(id>z)", "x&y"},
+		Address{"", evil, netip.MustParsePrefix("10.0.0.1/24")}, Sysctl{"", "net.ipv4.conf.a$(id>z).rp_filter", "2"}, Process{"red", "echo $HOME; id > z2"},
+	} {
+		state.put(o)
+	}
+	for name, plan := range map[string]Plan{"up": Diff(nil, state), "down": Diff(state, nil)} {
+		have := State{}
+		if name == "down" {
+			have = state
+		}
+		script, err := plan.Commands("lab", have, noRules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, dir := obey(t, script)
+		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+			t.Errorf("%s: the shell made %v, %v of\n%s", name, left, err, script)
+		}
+		if !strings.Contains(told, evil) {
+			t.Errorf("%s: the name did not come through:\n%s", name, told)
+		}
+	}
+}
