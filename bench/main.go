@@ -60,7 +60,7 @@ func build() (string, error) {
 		return "", err
 	}
 	for _, args := range [][]string{
-		{"go", "build", "-C", "..", "-tags", "urfave_cli_no_docs", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "vnet"), "./cmd/vnet"},
+		{"make", "-s", "-C", "..", "build", "OUT=" + filepath.Join(dir, "vnet")},
 		{"cc", "-O2", "-o", filepath.Join(dir, "floor"), "floor/floor.c"},
 	} {
 		cmd := exec.Command(args[0], args[1:]...)

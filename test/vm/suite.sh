@@ -7,7 +7,7 @@ to=${1-test/vm/suite}
 rm -rf "$to"
 mkdir -p "$to"
 export CGO_ENABLED=0
-go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w' -o "$to/vnet" ./cmd/vnet
+make -s build OUT="$to/vnet"
 go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./... | while read -r dir; do
   [ "$dir" ] || continue
   mkdir -p "$to${dir#"$PWD"}"
