@@ -141,7 +141,7 @@ func TestNoRights(t *testing.T) {
 	w := newWorld(t)
 	w.must("vnet", "netns", "add", "red")
 	before := w.untouched()
-	const hint = "vnet: hint: this needs CAP_NET_ADMIN: run it as root, or as root of a namespace of your own: unshare -Urnm "
+	const hint = "vnet: hint: this needs CAP_NET_ADMIN: run it as root, or in a network of your own: vnet sandbox COMMAND\n"
 	for _, command := range []string{
 		"link add x type bridge", "link set lo up", "addr add 10.0.0.1/24 dev lo", "route add blackhole 10.0.0.0/8",
 		"neigh add 10.0.0.2 lladdr 0:0:0:0:0:2 dev lo", "nat add masquerade -s 10.0.0.0/24", "netns add blue", "-n red link set lo up",

@@ -129,15 +129,11 @@ func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 
 // demoShell lets the user look around.
 func (s *session) demoShell(lab topo.Topology) error {
-	shell := os.Getenv("SHELL")
-	if shell == "" {
-		shell = "sh"
-	}
 	fmt.Fprintf(s.out, "\nA shell on the machine of lab %s. Try: vnet netns; vnet -n red route; vnet exec red ip addr; exit\n", lab.Name)
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
-	cmd := exec.Command(shell)
+	cmd := exec.Command(shell())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var ended *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &ended) {

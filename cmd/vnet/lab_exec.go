@@ -49,11 +49,7 @@ func (s *session) shell(args []string) error {
 	if len(args) != 1 {
 		return words.Errorf("shell needs a host")
 	}
-	shell := os.Getenv("SHELL")
-	if shell == "" {
-		shell = "sh"
-	}
-	return s.execIn(args[0], []string{shell})
+	return s.execIn(args[0], []string{shell()})
 }
 
 // execIn becomes a program in a host. A lab's own host has its name as a namespace;

@@ -30,7 +30,7 @@ func objects() []object {
 		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(), natObject(),
 		checkObject(), planObject(), upObject(), downObject(),
 		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
-		exportObject(), graphObject(), schemaObject(), demoObject(), completionObject(),
+		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(),
 	}
 }
 

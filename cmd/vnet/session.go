@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -172,7 +171,7 @@ func hintOf(err error) string {
 	case errors.As(err, &h):
 		return h.hint
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Sprintf("this needs CAP_NET_ADMIN: run it as root, or as root of a namespace of your own: unshare -Urnm %s", os.Args[0])
+		return "this needs CAP_NET_ADMIN: run it as root, or in a network of your own: vnet sandbox COMMAND"
 	}
 	return ""
 }
