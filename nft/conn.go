@@ -198,7 +198,7 @@ func (c *Conn) DeleteTable(table string) error {
 func (c *Conn) Tables() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	bodies, _, err := c.dump("tables", request(unix.NFT_MSG_GETTABLE, netlink.Dump))
+	bodies, err := c.list("tables", request(unix.NFT_MSG_GETTABLE, netlink.Dump))
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 	defer c.mu.Unlock()
 	m := request(unix.NFT_MSG_GETCHAIN, netlink.Dump)
 	m.Data[0] = unix.NFPROTO_UNSPEC
-	bodies, _, err := c.dump("chains", m)
+	bodies, err := c.list("chains", m)
 	if err != nil {
 		return nil, err
 	}

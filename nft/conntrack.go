@@ -122,7 +122,7 @@ func (c *Conn) flows() ([]flow, error) {
 	if err != nil || n == 0 {
 		return nil, err
 	}
-	bodies, _, err := c.dump("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
+	bodies, err := c.list("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
 	if err != nil {
 		return nil, err
 	}

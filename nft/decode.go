@@ -215,7 +215,7 @@ func decodeForwardDrop(body []byte) (c Chain, ok bool, err error) {
 	return c, c.Family != "" && hook == unix.NF_INET_FORWARD && policy == policyDrop, ad.Err()
 }
 
-// decodeName1 reads the first attribute of a type, a string.
+// decodeString reads the first attribute of a type, a string.
 func decodeString(body []byte, kind uint16) (string, error) {
 	ad, err := attrs(body)
 	if err != nil {

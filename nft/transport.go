@@ -54,14 +54,14 @@ func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, e
 		var oe *netlink.OpError
 		switch {
 		case errors.As(err, &oe) && oe.Sequence != 0:
-			i := int(oe.Sequence - first)
+			i, ours := placeOf(oe.Sequence, first, len(messages)+1)
 			switch {
+			case !ours:
+				continue
 			case i == 0 && errors.Is(err, unix.ERESTART):
 				return false, nil
 			case i == 0:
 				return false, c.refusal("change", "ruleset", err)
-			case i > len(messages):
-				continue
 			}
 			refusals = append(refusals, messages[i-1].refusal(err))
 			if oe.Sequence == last {
@@ -77,6 +77,14 @@ func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, e
 			}
 		}
 	}
+}
+
+// placeOf finds the message that is answered among n that were sent together. What
+// is left over from an earlier exchange has a number before the first, and numbers
+// begin again at zero some day.
+func placeOf(answered, first uint32, n int) (place int, ours bool) {
+	distance := answered - first
+	return int(distance), uint64(distance) < uint64(n)
 }
 
 func joined(errs []error) error {
@@ -161,7 +169,7 @@ func (c *Conn) answers(sent []netlink.Message, to []answer) error {
 		got, err := c.nl.Receive()
 		var oe *netlink.OpError
 		if errors.As(err, &oe) && oe.Sequence != 0 {
-			if i := int(oe.Sequence - first); i < len(to) {
+			if i, ours := placeOf(oe.Sequence, first, len(to)); ours {
 				to[i].err = err
 				missing--
 			}
@@ -171,13 +179,24 @@ func (c *Conn) answers(sent []netlink.Message, to []answer) error {
 			return err
 		}
 		for _, m := range got {
-			if i := int(m.Header.Sequence - first); i < len(to) {
+			if i, ours := placeOf(m.Header.Sequence, first, len(to)); ours {
 				to[i].body = m.Data
 				missing--
 			}
 		}
 	}
 	return nil
+}
+
+// list is a dump that is asked for again until it is whole.
+func (c *Conn) list(object string, question netlink.Message) ([][]byte, error) {
+	for range tries {
+		bodies, whole, err := c.dump(object, question)
+		if err != nil || whole {
+			return bodies, err
+		}
+	}
+	return nil, &Error{Op: "show", Object: object, Err: errBusy}
 }
 
 // dump asks for a list and returns the bodies of its messages. Not whole means

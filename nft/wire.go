@@ -191,7 +191,7 @@ var hooks = map[string]uint32{
 	"postrouting": unix.NF_INET_POST_ROUTING,
 }
 
-// accept is NF_ACCEPT of <linux/netfilter.h>, a chain's policy; so is drop.
+// Policies of chains: NF_DROP and NF_ACCEPT of <linux/netfilter.h>.
 const (
 	policyDrop   = 0
 	policyAccept = 1
@@ -210,7 +210,7 @@ func (e *encoder) chain(c chain) {
 	}
 }
 
-// options are the kernel options that expressions need beyond nf_tables itself.
+// optionOf is the kernel option that an expression needs beyond nf_tables itself.
 func optionOf(x expr.Any) string {
 	switch x.(type) {
 	case *expr.NAT:

@@ -134,11 +134,11 @@ func answerTCP(l net.Listener, name string) {
 func answerUDP(c net.PacketConn, name string) {
 	buf := make([]byte, 64)
 	for {
-		_, from, err := c.ReadFrom(buf)
+		n, from, err := c.ReadFrom(buf)
 		if err != nil {
 			return
 		}
-		c.WriteTo([]byte(name+" "+hostOf(from)), from)
+		c.WriteTo([]byte(name+" "+hostOf(from)+string(buf[:n])), from)
 	}
 }
 
@@ -168,17 +168,24 @@ func (w *world) hears(ns *os.File, network, address string, wait time.Duration) 
 // say sends something and returns the answer.
 func say(conn net.Conn, wait time.Duration) string {
 	conn.SetDeadline(time.Now().Add(wait))
-	buf := make([]byte, 64)
+	question := ""
 	if _, udp := conn.(*net.UDPConn); udp {
-		if _, err := conn.Write([]byte("who?")); err != nil {
+		question = fmt.Sprintf("? %d", time.Now().UnixNano())
+		if _, err := conn.Write([]byte(question)); err != nil {
 			return "silence"
 		}
 	}
-	n, err := conn.Read(buf)
-	if err != nil && n == 0 {
-		return "silence"
+	buf := make([]byte, 64)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil && n == 0 {
+			return "silence"
+		}
+		// That to an earlier question may have been long on its way.
+		if answer, ours := strings.CutSuffix(string(buf[:n]), question); ours {
+			return answer
+		}
 	}
-	return string(buf[:n])
 }
 
 // dialFrom opens a UDP socket that keeps its port.
