@@ -174,6 +174,8 @@ func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
 		k.deleteLinks(stage, results)
 	case kind == OfLink:
 		k.linkStage(stage, results)
+	case kind == OfProcess && stage[0].Op() == Delete:
+		k.stopStage(stage, results)
 	case kind == OfSysctl, kind == OfFile, kind == OfProcess:
 		for i, s := range stage {
 			results[i] = k.hostStep(s)

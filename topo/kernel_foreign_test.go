@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -80,6 +82,30 @@ func TestTheLockIsNotFollowed(t *testing.T) {
 	}
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the target was made: %v", err)
+	}
+}
+
+// A file in the place of a namespace's name that vnet has not left there stays.
+func TestForeignFileInThePlaceOfAName(t *testing.T) {
+	lab, want := compiled(t, "name: place\nhosts: {red: {}}\n")
+	k := openKernel(t, lab)
+	path := filepath.Join(nsfs.Dir, "red")
+	if err := errors.Join(os.MkdirAll(nsfs.Dir, 0o755), os.WriteFile(path, []byte("not yours\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(path)
+	if _, err := k.Up(t.Context(), want, nil); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "vnet netns delete red") {
+		t.Errorf("up says %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "not yours\n" {
+		t.Errorf("it is now %q, %v", text, err)
+	}
+	// One that another lab left, which a crash has taken away, does not.
+	if err := os.WriteFile(path, []byte(Mark("gone")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -70,14 +70,27 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 		err = nsfs.AttachNoted(ns, name, Mark(k.lab))
 	}
 	if errors.Is(err, fs.ErrExist) {
-		if _, stale := nsfs.Open(name); errors.Is(stale, nsfs.ErrNotNamespace) && nsfs.Remove(name) == nil {
-			err = nsfs.AttachNoted(ns, name, Mark(k.lab))
-		}
+		err = k.replaceStale(ns, name, err)
 	}
 	if err != nil {
 		k.leave(name)
 	}
 	return err
+}
+
+// replaceStale names a namespace as a lab's that is gone without us, as all are after
+// a restart of the machine where /run outlives it. Another's file stays.
+func (k *Kernel) replaceStale(ns *os.File, name string, taken error) error {
+	if _, err := nsfs.Open(name); !errors.Is(err, nsfs.ErrNotNamespace) {
+		return taken
+	}
+	if !strings.HasPrefix(nsfs.Note(name), Mark("")) {
+		return fmt.Errorf("%w, and no namespace is behind it: vnet netns delete %s takes it away", taken, name)
+	}
+	if err := nsfs.Remove(name); err != nil {
+		return err
+	}
+	return nsfs.AttachNoted(ns, name, Mark(k.lab))
 }
 
 // sweep takes away what nothing of the lab is behind any more: names without
@@ -245,11 +258,7 @@ func (k *Kernel) hostStep(step Step) (r result) {
 	case File:
 		r.err = k.fileStep(s, step, o)
 	case Process:
-		if step.Op() == Create {
-			r.err = k.start(s, o)
-		} else {
-			r.err = k.stop(s, o)
-		}
+		r.err = k.start(s, o)
 	}
 	r.touched = r.err == nil
 	return r

@@ -37,54 +37,108 @@ func (k *Kernel) start(s *space, p Process) error {
 	return nsfs.Do(s.ns, cmd.Run)
 }
 
-// stop ends a command and what it started: first by asking.
-func (k *Kernel) stop(s *space, p Process) error {
+// stopStage ends commands and what they started: it asks all of them first, and
+// makes those that have not ended after a while.
+func (k *Kernel) stopStage(stage []Step, results []result) {
 	procs, err := k.processes()
-	if err != nil {
-		return err
+	of := map[process][]*ending{} // by command and namespace
+	for i, s := range stage {
+		sp, spaceErr := k.space(s.Have.Key().NS)
+		if results[i].err = errors.Join(k.faulty(), err, spaceErr); results[i].err == nil {
+			of[process{command: s.Have.(Process).Command, ns: sp.id}] = nil
+		}
 	}
-	var errs []error
+	var all []*ending
 	for _, proc := range procs {
-		if proc.command != p.Command || proc.ns != s.id {
+		key := process{command: proc.command, ns: proc.ns}
+		if _, named := of[key]; !named {
 			continue
 		}
-		if err := endProcess(proc.pid); err != nil {
-			errs = append(errs, fmt.Errorf("process %d: %w", proc.pid, err))
-		}
+		e := k.ending(proc)
+		of[key], all = append(of[key], e), append(all, e)
+		defer e.close()
 	}
-	return errors.Join(errs...)
+	endAll(all)
+	for i, s := range stage {
+		if results[i].err != nil {
+			continue
+		}
+		sp, _ := k.space(s.Have.Key().NS) // there it was
+		for _, e := range of[process{command: s.Have.(Process).Command, ns: sp.id}] {
+			results[i].err = errors.Join(results[i].err, e.err)
+		}
+		results[i].touched = results[i].err == nil
+	}
 }
 
-// endProcess asks a process to end, waits for it, and then makes it. The descriptor
-// stays with the process: its number may become another's.
-func endProcess(pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err == unix.ESRCH {
-		return nil
+// An ending is a process that is to end. The descriptor stays with it: its number may
+// become another's.
+type ending struct {
+	pid, fd int
+	ended   bool
+	err     error
+}
+
+// ending begins with one that is what it was when the list was made.
+func (k *Kernel) ending(p process) *ending {
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	e := &ending{pid: p.pid, fd: fd}
+	switch command, ok := k.commandOf(p.pid); {
+	case err == nil && ok && command == p.command:
+	case err == nil, err == unix.ESRCH: // it has ended; the number is nobody's, or another's
+		e.ended = true
+	default:
+		e.fail(err)
 	}
-	if err != nil {
-		return err
+	return e
+}
+
+func (e *ending) fail(err error) { e.err = fmt.Errorf("process %d: %w", e.pid, err) }
+
+func (e *ending) close() {
+	if e.fd >= 0 {
+		unix.Close(e.fd)
 	}
-	defer unix.Close(fd)
+}
+
+// endAll ends processes, all in the time that one has for it.
+func endAll(all []*ending) {
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
-		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err == unix.ESRCH {
-			return nil
-		} else if err != nil {
-			return err
+		for _, e := range all {
+			e.signal(sig)
 		}
-		if ended(fd) {
-			return nil
+		until := time.Now().Add(grace)
+		for _, e := range all {
+			e.wait(until)
 		}
 	}
-	return errors.New("does not end")
+	for _, e := range all {
+		if !e.ended && e.err == nil {
+			e.fail(errors.New("does not end"))
+		}
+	}
 }
 
-func ended(pidfd int) bool {
-	until := time.Now().Add(grace)
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(time.Until(until).Milliseconds())+1)
+func (e *ending) signal(sig unix.Signal) {
+	if e.ended || e.err != nil {
+		return
+	}
+	switch err := unix.PidfdSendSignal(e.fd, sig, nil, 0); err {
+	case nil:
+	case unix.ESRCH:
+		e.ended = true
+	default:
+		e.fail(err)
+	}
+}
+
+func (e *ending) wait(until time.Time) {
+	for !e.ended && e.err == nil {
+		left := max(0, time.Until(until))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
 		if err != unix.EINTR {
-			return n > 0
+			e.ended = n > 0
+			return
 		}
 	}
 }
@@ -116,14 +170,19 @@ func (k *Kernel) processes() ([]process, error) {
 		if err != nil || !spaces[id] {
 			continue // it has ended, is none of ours to look at, or is elsewhere
 		}
-		env := environ(pid)
-		lab, _ := envValue(env, envLab)
-		command, ok := envValue(env, envRun)
-		if lab == k.lab && ok && ofOurs(pid) {
+		if command, ok := k.commandOf(pid); ok {
 			list = append(list, process{pid, command, id})
 		}
 	}
 	return list, nil
+}
+
+// commandOf tells which of the lab's commands a process is.
+func (k *Kernel) commandOf(pid int) (command string, ok bool) {
+	env := environ(pid)
+	lab, _ := envValue(env, envLab)
+	command, ok = envValue(env, envRun)
+	return command, ok && lab == k.lab && ofOurs(pid)
 }
 
 // environ is what a process's environment begins with; none if it may not be looked

@@ -72,10 +72,14 @@ func (s *session) mistakes(err error) error {
 	return exit(exitMistakes, errReported)
 }
 
-// interruptible is a context that ends with Ctrl-C. The second one ends the
-// program.
+// interruptible is a context that ends with Ctrl-C, or with the terminal unless nohup(1)
+// is before the command. The second one ends the program.
 func interruptible() (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	signals := []os.Signal{os.Interrupt, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) {
+		signals = append(signals, unix.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
