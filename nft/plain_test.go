@@ -1,0 +1,82 @@
+//go:build linux
+
+package nft_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// What nft(8) was told is read in the same words; what no rule of this package says,
+// is named by its chain.
+func TestPlain(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("no nft on this machine to make rules with")
+	}
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	w := &world{t: t, machine: ns}
+	w.sh(ns, `nft -f - <<'.'
+table ip nat {
+	chain prerouting {
+		type nat hook prerouting priority dstnat
+		tcp dport 8080 counter dnat to 192.168.15.2:80
+		fib daddr type local udp dport 53 dnat to 192.168.15.3
+		ip daddr 203.0.113.1 iifname "eth0" tcp dport 9000-9010 dnat to 192.168.15.2
+		tcp dport 7 dnat to 10.0.0.1-10.0.0.9
+	}
+	chain postrouting {
+		type nat hook postrouting priority srcnat
+		ip saddr 192.168.15.0/24 oifname "eth0" masquerade
+		ip saddr 10.20.0.0/20 masquerade
+		ip saddr 10.99.0.0/16 snat to 203.0.113.7
+		oifname "ppp0" masquerade
+	}
+}
+table inet both {
+	chain ports { meta nfproto ipv6 tcp dport 443 dnat ip6 to [fd00:15::2]:8443; }
+	chain pre { type nat hook prerouting priority dstnat; jump ports; }
+	chain post { type nat hook postrouting priority srcnat; ip6 saddr fd00:15::/64 masquerade; }
+	chain filter { type filter hook forward priority 0; ip saddr 10.0.0.1 tcp dport 80 accept; }
+}
+table inet vnet_mine { chain c { type filter hook forward priority 0; drop; }; }
+.
+`)
+	rules, rest, err := nft.Plain(ns, func(table string) bool { return strings.HasPrefix(table, "vnet_") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, r := range rules {
+		fmt.Fprintln(&got, r)
+	}
+	for _, c := range rest {
+		fmt.Fprintln(&got, "and", c)
+	}
+	want := `tcp dport 8080 dnat ip to 192.168.15.2:80
+udp dport 53 dnat ip to 192.168.15.3:53
+iifname "eth0" ip daddr 203.0.113.1 tcp dport 9000-9010 dnat ip to 192.168.15.2
+ip saddr 192.168.15.0/24 oifname "eth0" masquerade
+ip saddr 10.20.0.0/20 masquerade
+ip saddr 10.99.0.0/16 snat ip to 203.0.113.7
+oifname "ppp0" masquerade
+tcp dport 443 dnat ip6 to [fd00:15::2]:8443
+ip6 saddr fd00:15::/64 masquerade
+and chain ip nat prerouting
+and chain inet both pre
+and chain inet both filter
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
