@@ -55,7 +55,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	if err := lacks(plan); err != nil {
+	if err := errors.Join(lacks(plan), k.taken(plan)); err != nil {
 		return nil, err
 	}
 	do := Do(k.Do)

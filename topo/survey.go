@@ -11,14 +11,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
 // Survey reads the running machine whoever made what it has: the namespaces that
 // have names, and in them and in the machine's own the links that are not of
-// hardware, with all that stands on them. Of NAT it knows vnet's own tables; the
-// second result names what it saw and does not understand.
+// hardware, with all that stands on them. Of NAT it knows vnet's own tables, and
+// the rules of others that say the same; the second result names what it saw and does
+// not understand.
 func Survey() (State, []string, error) {
 	k := &Kernel{log: slog.New(slog.DiscardHandler), spaces: map[string]*space{}}
 	defer k.Close()
@@ -166,7 +168,8 @@ func (v *spaceView) overOurs(in rtnl.Route) bool {
 	return len(in.Hops) > 0 || v.ours[in.Link]
 }
 
-// tables puts in the rules of vnet's own tables, and names the others.
+// tables puts in the rules of vnet's own tables and of others that say the same, and
+// names the chains that have more to say.
 func (v *spaceView) tables(r *reading) (others []string, err error) {
 	conn, err := v.space.nft()
 	if errors.Is(err, errors.ErrUnsupported) {
@@ -179,17 +182,24 @@ func (v *spaceView) tables(r *reading) (others []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	known := map[string]bool{}
 	for _, name := range names {
 		rules, err := conn.Read(name)
-		if err != nil || len(rules) == 0 {
-			others = append(others, in(v.space.name)+"nftables table "+name)
-			continue
-		}
+		known[name] = err == nil && len(rules) > 0
 		for _, rule := range rules {
-			if o := objectOf(v.space.name, rule.Rule); o != nil {
-				r.state.put(o)
-			}
+			r.state.put(objectOf(v.space.name, rule.Rule))
 		}
 	}
-	return others, nil
+	rules, chains, err := nft.Plain(v.space.ns, func(table string) bool { return known[table] })
+	for _, rule := range rules {
+		if m, ok := rule.(nft.Masquerade); ok && !m.Source.IsValid() {
+			others = append(others, in(v.space.name)+rule.String())
+		} else {
+			r.state.put(objectOf(v.space.name, rule))
+		}
+	}
+	for _, c := range chains {
+		others = append(others, in(v.space.name)+"nftables "+c.String())
+	}
+	return others, err
 }

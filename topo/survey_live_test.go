@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -48,5 +49,38 @@ func TestSurvey(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSurveyOfPlainNFT: NAT that nft(8) was told is read as that of a lab; what it
+// says besides is named.
+func TestSurveyOfPlainNFT(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("no nft here to make rules with")
+	}
+	shell(t, `nft -f - <<'.'
+table ip nat {
+	chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 dnat to 192.168.15.2:80; }
+	chain post { type nat hook postrouting priority srcnat; ip saddr 192.168.15.0/24 masquerade; oifname "eth9" masquerade; }
+	chain front { type filter hook forward priority 0; ip saddr 192.168.15.9 drop; }
+}
+.`)
+	t.Cleanup(func() { shell(t, "nft delete table ip nat") })
+	got, unknown, err := Survey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(unknown, []string{"nftables chain ip nat front", `oifname "eth9" masquerade`}) {
+		t.Errorf("not understood: %q", unknown)
+	}
+	var rules []string
+	for _, o := range got.Objects() {
+		if o.Key().Kind == OfRule {
+			rules = append(rules, o.String())
+		}
+	}
+	want := []string{"nat dnat -p tcp --dport 8080 --to-destination 192.168.15.2:80", "nat masquerade -s 192.168.15.0/24"}
+	if !slices.Equal(rules, want) {
+		t.Errorf("rules %q", rules)
 	}
 }

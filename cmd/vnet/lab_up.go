@@ -94,9 +94,30 @@ func (s *session) plan(l labLine) error {
 		if l.Bool("down") {
 			want = nil
 		}
-		return s.showPlan(lab.Name, have, topo.Diff(have, want), l)
+		p := topo.Diff(have, want)
+		s.tellConflicts(k, p)
+		return s.showPlan(lab.Name, have, p, l)
 	})
 }
+
+// tellConflicts notes what a plan comes across that is not the lab's. It is only a
+// note: that it cannot be found out is no reason not to go on.
+func (s *session) tellConflicts(k *topo.Kernel, p topo.Plan) {
+	found, err := k.Conflicts(p)
+	if err != nil {
+		s.note("what there is besides the lab cannot be read: %v", err)
+	}
+	for i, c := range found {
+		if i == mostConflicts {
+			s.note("and %d more", len(found)-i)
+			return
+		}
+		s.note("%v", c)
+	}
+}
+
+// mostConflicts is how many are told one by one.
+const mostConflicts = 10
 
 func (s *session) showPlan(lab string, have topo.State, p topo.Plan, l labLine) error {
 	switch {
@@ -156,7 +177,10 @@ func (s *session) up(l labLine) error {
 		return err
 	}
 	return s.withKernel(lab.Name, func(ctx context.Context, k *topo.Kernel) error {
-		done, err := k.Up(ctx, want, s.progress)
+		done, err := k.Up(ctx, want, func(p topo.Plan, do topo.Do) topo.Do {
+			s.tellConflicts(k, p)
+			return s.progress(p, do)
+		})
 		if errors.Is(err, context.Canceled) {
 			return fmt.Errorf("interrupted: %w", err)
 		}
