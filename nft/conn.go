@@ -82,8 +82,9 @@ func (c *Conn) Close() error { return c.nl.Close() }
 // not in del, fs.ErrExist; then nothing is changed.
 //
 // Connections that would go on by the old rules are forgotten by connection
-// tracking: all that a deleted rule translated, and those that an added rule
-// would translate, unless they are established connections of TCP or SCTP.
+// tracking: all that a deleted [Forward] translated; and, unless they are
+// established connections of TCP or SCTP, those that a deleted [Masquerade] or
+// [SourceNAT] may have translated, and those that an added rule would translate.
 func (c *Conn) Apply(table string, del, add []Rule) error {
 	for _, r := range slices.Concat(del, add) {
 		if err := r.Check(); err != nil {

@@ -47,8 +47,13 @@ func (c *Conn) forget(old, new []Rule) error {
 		return nil
 	}
 	flows, err := c.flows()
-	if err != nil {
+	if err != nil || len(flows) == 0 {
 		return err
+	}
+	if forgetter.needsOwn() {
+		if forgetter.own, err = c.addresses(); err != nil {
+			return err
+		}
 	}
 	var deletions []netlink.Message
 	for _, f := range flows {

@@ -1,6 +1,9 @@
 package nft
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // A flow is an entry of connection tracking.
 type flow struct {
@@ -36,6 +39,16 @@ func (f flow) working() bool {
 type forgetter struct {
 	forwards map[protoPort][]changed // of one port
 	others   []changed
+	own      ownAddrs
+}
+
+// ownAddrs are the addresses that the namespace's links have, each by its link and
+// once more by the link "", which stands for any.
+type ownAddrs map[ownAddr]bool
+
+type ownAddr struct {
+	link string
+	addr netip.Addr
 }
 
 type protoPort struct {
@@ -50,7 +63,7 @@ type changed struct {
 }
 
 func newForgetter(old, new []Rule) *forgetter {
-	f := &forgetter{forwards: make(map[protoPort][]changed)}
+	f := &forgetter{forwards: make(map[protoPort][]changed)} // own is filled if it is asked for
 	for _, r := range old {
 		f.add(changed{r, true})
 	}
@@ -78,29 +91,29 @@ func (f *forgetter) add(c changed) {
 // empty says that there is no flow to be forgotten, whichever there are.
 func (f *forgetter) empty() bool { return len(f.forwards) == 0 && len(f.others) == 0 }
 
-// forgets says whether a flow is to be forgotten.
-func (f *forgetter) forgets(fl flow) bool {
-	for _, c := range f.forwards[protoPort{fl.orig.proto, fl.orig.dstPort}] {
-		if c.concerns(fl) {
-			return true
-		}
-	}
-	for _, c := range f.others {
-		if c.concerns(fl) {
-			return true
-		}
-	}
-	return false
+// needsOwn says that it cannot do without the addresses of the namespace.
+func (f *forgetter) needsOwn() bool {
+	return slices.ContainsFunc(f.others, func(c changed) bool {
+		_, ok := c.rule.(Masquerade)
+		return ok && c.gone
+	})
 }
 
-func (c changed) concerns(fl flow) bool {
+// forgets says whether a flow is to be forgotten.
+func (f *forgetter) forgets(fl flow) bool {
+	concerned := func(c changed) bool { return c.concerns(fl, f.own) }
+	return slices.ContainsFunc(f.forwards[protoPort{fl.orig.proto, fl.orig.dstPort}], concerned) ||
+		slices.ContainsFunc(f.others, concerned)
+}
+
+func (c changed) concerns(fl flow, own ownAddrs) bool {
 	switch r := c.rule.(type) {
 	case Forward:
 		return r.concerns(fl, c.gone)
 	case Masquerade:
-		return egressConcerns(r.Source, fl, c.gone)
+		return egressConcerns(r.Source, fl, c.gone, own[ownAddr{r.Out, fl.reply.dst}])
 	case SourceNAT:
-		return egressConcerns(r.Source, fl, c.gone)
+		return egressConcerns(r.Source, fl, c.gone, fl.reply.dst == r.To)
 	}
 	return false
 }
@@ -121,15 +134,17 @@ func (f Forward) concerns(fl flow, gone bool) bool {
 	return !translated && fl.status&flowSrcNAT == 0 && !fl.working()
 }
 
-// egressConcerns: a rule that is gone concerns what was translated on its way
-// out. A new one concerns what leaves as it is.
-func egressConcerns(source netip.Prefix, fl flow, gone bool) bool {
-	if source.IsValid() && !source.Contains(fl.orig.src) {
+// egressConcerns: a rule that is gone concerns what was translated on its way out
+// to an address that it gives. A new one concerns what leaves as it is. Which
+// table's rule a flow went by is not known, and forgetting ends a connection whose
+// other side speaks first; so what works goes on until it ends.
+func egressConcerns(source netip.Prefix, fl flow, gone, gives bool) bool {
+	if source.IsValid() && !source.Contains(fl.orig.src) || fl.working() {
 		return false
 	}
 	if gone {
-		return fl.status&flowSrcNAT != 0
+		return fl.status&flowSrcNAT != 0 && gives
 	}
 	stays := source.IsValid() && source.Bits() > 0 && source.Contains(fl.orig.dst)
-	return fl.status&(flowSrcNAT|flowDstNAT) == 0 && !stays && !fl.working()
+	return fl.status&(flowSrcNAT|flowDstNAT) == 0 && !stays
 }

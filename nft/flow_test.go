@@ -21,6 +21,12 @@ func TestForgets(t *testing.T) {
 	webAt.Addr = a("10.9.0.7")
 	dns := Forward{Proto: UDP, Ports: Ports{50, 59}, To: a("192.168.15.2"), ToPort: 150}
 	nat := Masquerade{Source: netip.MustParsePrefix("192.168.15.0/24")}
+	byEth0 := Masquerade{Out: "eth0"}
+	fixed := SourceNAT{Source: nat.Source, To: a("198.51.100.9")}
+	own := make(ownAddrs)
+	for link, addr := range map[string]string{"eth0": "10.9.0.1", "wg0": "10.8.0.1", "v-net-0": "192.168.15.1"} {
+		own[ownAddr{link, a(addr)}], own[ownAddr{"", a(addr)}] = true, true
+	}
 
 	forwarded := tcp("10.9.0.2", "10.9.0.1", 80, "192.168.15.2", 8080, "10.9.0.2", flowDstNAT|flowAssured)
 	elsewhere := tcp("10.9.0.2", "10.9.0.1", 80, "192.168.15.3", 8080, "10.9.0.2", flowDstNAT|flowAssured)
@@ -31,6 +37,10 @@ func TestForgets(t *testing.T) {
 	passing := udp(tcp("192.168.15.3", "10.9.0.2", 53, "10.9.0.2", 53, "10.9.0.1", flowSrcNAT|flowAssured))
 	leaving := udp(tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "192.168.15.3", 0))
 	staying := udp(tcp("192.168.15.3", "192.168.15.1", 99, "192.168.15.1", 99, "192.168.15.3", 0))
+	tunnelled := udp(tcp("192.168.15.3", "8.8.8.8", 53, "8.8.8.8", 53, "10.8.0.1", flowSrcNAT))
+	masqueraded := tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "10.9.0.1", flowSrcNAT|flowAssured)
+	closed := tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "10.9.0.1", flowSrcNAT)
+	translated := udp(tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "198.51.100.9", flowSrcNAT))
 	working := tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "192.168.15.3", flowAssured)
 
 	for _, tt := range []struct {
@@ -52,6 +62,15 @@ func TestForgets(t *testing.T) {
 		{"what is translated already stays", dns, false, moved, false},
 		{"what passes through stays", dns, false, passing, false},
 		{"masquerade ends with its rule", nat, true, passing, true},
+		{"and so does one that nobody answered", nat, true, closed, true},
+		{"a masqueraded connection that works goes on", nat, true, masqueraded, false},
+		{"what has an address that is not ours was others'", nat, true, translated, false},
+		{"by a device, what has its address", byEth0, true, passing, true},
+		{"and nothing else", byEth0, true, tunnelled, false},
+		{"of one that is no more, nothing", Masquerade{Out: "ppp0"}, true, passing, false},
+		{"source NAT ends with its rule", fixed, true, translated, true},
+		{"to its own address only", fixed, true, passing, false},
+		{"of its own sources only", SourceNAT{Source: netip.MustParsePrefix("192.168.16.0/24"), To: fixed.To}, true, translated, false},
 		{"what was not masqueraded does not", nat, true, leaving, false},
 		{"what leaves as it is goes", nat, false, leaving, true},
 		{"what stays inside stays", nat, false, staying, false},
@@ -64,7 +83,9 @@ func TestForgets(t *testing.T) {
 		} else {
 			new = []Rule{tt.rule}
 		}
-		if got := newForgetter(old, new).forgets(tt.flow); got != tt.want {
+		f := newForgetter(old, new)
+		f.own = own
+		if got := f.forgets(tt.flow); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
 		}
 	}

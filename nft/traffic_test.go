@@ -305,6 +305,63 @@ func TestForgetsTCP(t *testing.T) {
 	}
 }
 
+// TestForgetsNobodyElses: connections that another table masquerades go on when a
+// rule of ours that had no part in them is taken away, and those over TCP whatever
+// rule it is.
+func TestForgetsNobodyElses(t *testing.T) {
+	needNFT(t)
+	w := newWorld(t)
+	for _, network := range []string{"tcp", "udp"} {
+		w.serve(w.outside, "outside", network, ":80")
+	}
+	w.sh(w.machine, `ip link add other0 type bridge; ip addr add 198.51.100.1/24 dev other0; ip link set other0 up
+		nft 'table inet docker { chain post { type nat hook postrouting priority srcnat; oifname eth0 masquerade; }; }'`)
+	count := func(what string, want int) {
+		t.Helper()
+		if got := w.flows("192.168.15.2"); len(got) != want {
+			t.Errorf("%s: %d connections are tracked, want %d: %q", what, len(got), want, got)
+		}
+	}
+	w.prove(t, []fact{
+		{"tcp", w.red, "tcp", "10.9.0.2:80", "outside 10.9.0.1"},
+		{"udp", w.red, "udp", "10.9.0.2:80", "outside 10.9.0.1"},
+	})
+	for _, rule := range []nft.Rule{
+		nft.Masquerade{Out: "absent0"},
+		nft.Masquerade{Out: "other0"},
+		nft.Masquerade{Source: prefix("192.168.0.0/16"), Out: "other0"},
+		nft.SourceNAT{Source: prefix("192.168.15.0/24"), To: addr("198.51.100.7")},
+		nft.Forward{Proto: nft.UDP, Ports: nft.Port(80), To: addr("192.168.15.3"), ToPort: 80},
+	} {
+		w.apply(nil, []nft.Rule{rule})
+		w.apply([]nft.Rule{rule}, nil)
+		count(rule.String(), 2)
+	}
+	rule := nft.Masquerade{Source: prefix("192.168.0.0/16"), Out: "eth0"} // may have been it
+	w.apply(nil, []nft.Rule{rule})
+	w.apply([]nft.Rule{rule}, nil)
+	count(rule.String(), 1)
+}
+
+// TestForgetsEgress: what was masqueraded over IPv4 and IPv6 is not for ever.
+func TestForgetsEgress(t *testing.T) {
+	w := newWorld(t)
+	w.serve(w.outside, "outside", "udp", ":80")
+	for source, target := range map[string]string{"192.168.15.0/24": "10.9.0.2:80", "fd00:15::/64": "[2001:db8:9::2]:80"} {
+		for _, rule := range []nft.Rule{nft.Masquerade{Source: prefix(source)}, nft.Masquerade{Out: "eth0"}} {
+			w.apply(nil, []nft.Rule{rule})
+			client := w.dialFrom(w.red, target)
+			if got := say(client, patience); !strings.HasPrefix(got, "outside ") {
+				t.Errorf("%s: heard %q", rule, got)
+			}
+			w.apply([]nft.Rule{rule}, nil)
+			if got := say(client, 200*time.Millisecond); got != "silence" {
+				t.Errorf("without %s: heard %q", rule, got)
+			}
+		}
+	}
+}
+
 // flows are the lines of conntrack -L that hold a word.
 func (w *world) flows(word string) []string {
 	w.t.Helper()

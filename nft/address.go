@@ -1,0 +1,98 @@
+//go:build linux
+
+package nft
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// addresses reads those of the namespace that the socket is in.
+func (c *Conn) addresses() (ownAddrs, error) {
+	nl, err := c.rtnetlink()
+	if err != nil {
+		return nil, &Error{Op: "open", Object: "rtnetlink socket", Err: errnoOf(err)}
+	}
+	defer nl.Close()
+	bodies, err := NewConn(nl).list("addresses", netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump},
+		Data:   make([]byte, unix.SizeofIfAddrmsg),
+	})
+	if err != nil {
+		return nil, err
+	}
+	own := make(ownAddrs)
+	names := make(map[uint32]string)
+	for _, b := range bodies {
+		link, addr, err := decodeAddr(b)
+		if err != nil {
+			return nil, err
+		}
+		if _, known := names[link]; !known {
+			names[link] = nameOf(nl, link)
+		}
+		own[ownAddr{"", addr}], own[ownAddr{names[link], addr}] = true, true
+	}
+	return own, nil
+}
+
+// rtnetlink opens such a socket in the namespace that ours is in. Who may not enter namespaces is in no
+// other than that.
+func (c *Conn) rtnetlink() (*netlink.Conn, error) {
+	raw, err := c.nl.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var ns int
+	var nsErr error
+	if err := raw.Control(func(fd uintptr) { ns, nsErr = unix.IoctlRetInt(int(fd), unix.SIOCGSKNS) }); err != nil {
+		return nil, err
+	}
+	if nsErr != nil {
+		return nil, nsErr
+	}
+	defer unix.Close(ns)
+	nl, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: ns})
+	if errors.Is(err, unix.EPERM) {
+		return netlink.Dial(unix.NETLINK_ROUTE, nil)
+	}
+	return nl, err
+}
+
+// decodeAddr reads struct ifaddrmsg and what follows. With a peer, IFA_ADDRESS is
+// the peer's.
+func decodeAddr(body []byte) (link uint32, addr netip.Addr, err error) {
+	if len(body) < unix.SizeofIfAddrmsg {
+		return 0, addr, errShort
+	}
+	ad, err := netlink.NewAttributeDecoder(body[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return 0, addr, err
+	}
+	for ad.Next() {
+		switch {
+		case ad.Type() == unix.IFA_LOCAL, ad.Type() == unix.IFA_ADDRESS && !addr.IsValid():
+			addr, _ = netip.AddrFromSlice(ad.Bytes())
+		}
+	}
+	return binary.NativeEndian.Uint32(body[4:]), addr, ad.Err()
+}
+
+// nameOf is the name of a link; "" if it has gone.
+func nameOf(nl *netlink.Conn, link uint32) string {
+	raw, err := nl.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	ifr, _ := unix.NewIfreq("") // refuses only what is too long
+	ifr.SetUint32(link)
+	raw.Control(func(fd uintptr) { err = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, ifr) })
+	if err != nil {
+		return ""
+	}
+	return ifr.Name()
+}
