@@ -298,6 +298,12 @@ func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
 			}
 			r.touched = true
 		}
+		if isForwarding(name) && !s.own {
+			touched, err := k.rememberForwarding(s, lo, name)
+			if r.touched = r.touched || touched; err != nil {
+				return result{err: err, touched: r.touched}
+			}
+		}
 		if name == forwarding6 && !s.own {
 			touched, err := k.keepListening(s, lo)
 			if r.touched = r.touched || touched; err != nil {
@@ -312,6 +318,9 @@ func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
 		if was := strings.TrimPrefix(own, sysctlRecord(k.lab, name)); own != "" && others == "" {
 			r.err = k.setSysctl(s, name, strings.ReplaceAll(was, "+", " "))
 			r.touched = r.err == nil
+		}
+		if r.err == nil && isForwarding(name) {
+			r.err = k.forwardAsBefore(s, lo, name, r.touched)
 		}
 		if r.err == nil && name == forwarding6 {
 			r.err = k.listenAsBefore(s, lo)

@@ -18,6 +18,7 @@ func Mark(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:netns=HOST@FROM      on lo: the namespace is the lab's HOST
 //	vnet:LAB:takes=INODE@HOST     on the machine's lo: which namespace that is
 //	vnet:LAB:net.ipv4.NAME=VALUE  on lo: the setting's value before
+//	vnet:LAB:forwards4=LINK       on lo: the link forwarded before all did; or forwards6
 //	vnet:LAB:ra=LINK              on lo: the link listens to routers; see keepListening
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
 //	vnet:LAB:port=MASTER@LINK     on LINK: its master before

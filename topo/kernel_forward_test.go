@@ -1,0 +1,85 @@
+//go:build linux
+
+package topo
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// TestLinksForwardAsBefore: a machine that does not forward may have links that do, as
+// virtual machines' and containers' networks have. Labs make it forward, all of it, and
+// the last of them leaves it as it was.
+func TestLinksForwardAsBefore(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	ip(t, "link add p0 type veth peer name p1")
+	t.Cleanup(func() { ip(t, "link del p0") })
+	for name, value := range map[string]string{
+		forwarding4: "0", "net.ipv6.conf.all.forwarding": "0", "net.ipv6.conf.p0.forwarding": "1", "net.ipv4.conf.p1.forwarding": "1",
+	} {
+		if err := nsfs.SetSysctl(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := machine(t)
+	labText := func(name, four, six string) string {
+		return "name: " + name + "\nnetworks: {" + name + ": {subnets: [" + four + ", \"" + six + "\"], nat: true}}\nhosts: {" + name + "-h: {networks: [" + name + "]}}\n"
+	}
+	a, wantA := compiled(t, labText("one", "10.1.0.0/24", "fd00:a::/64"))
+	b, wantB := compiled(t, labText("two", "10.2.0.0/24", "fd00:b::/64"))
+	ka, kb := openKernel(t, a), openKernel(t, b)
+	for _, step := range []struct {
+		kernel *Kernel
+		want   State
+	}{{ka, wantA}, {kb, wantB}, {ka, nil}, {ka, wantA}, {kb, nil}, {ka, nil}} {
+		var err error
+		if step.want == nil {
+			_, err = step.kernel.Down(t.Context(), nil)
+		} else {
+			_, err = step.kernel.Up(t.Context(), step.want, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, err := nsfs.Sysctl(forwarding6); step.want != nil && (err != nil || all != "1") {
+			t.Errorf("forwarding is %q, %v", all, err)
+		}
+	}
+	if diff := cmp.Diff(before, machine(t)); diff != "" {
+		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+	}
+}
+
+// TestLinksForwardAsBeforeAnError: the same, if up fails halfway.
+func TestLinksForwardAsBeforeAnError(t *testing.T) {
+	ip(t, "link add p0 type veth peer name p1")
+	t.Cleanup(func() { ip(t, "link del p0") })
+	if err := nsfs.SetSysctl("net.ipv4.conf.p1.forwarding", "1"); err != nil {
+		t.Fatal(err)
+	}
+	before := machine(t)
+	k := openKernel(t, "half")
+	want := Sysctl{Name: forwarding4, Value: "1"}
+	for n := range 4 {
+		k.requests, k.fault = 0, func(i int) error {
+			if i == n {
+				return unix.ENOMEM
+			}
+			return nil
+		}
+		err := k.Do(t.Context(), []Step{{Want: want}})
+		k.fault = nil
+		if err == nil {
+			if err := k.Do(t.Context(), []Step{{Have: want}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff(before, machine(t)); diff != "" {
+			t.Errorf("request %d, %v: -before +after:\n%s", n, err, diff)
+		}
+	}
+}
