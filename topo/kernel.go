@@ -9,19 +9,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
-
-// lockDir holds a file for each lab that somebody works on.
-const lockDir = "/run/vnet"
 
 // A Kernel reads and changes what a lab has in the kernel. It keeps a socket in
 // each namespace that it has met.
@@ -76,37 +70,6 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 		return nil, err
 	}
 	return k, nil
-}
-
-// lockLab waits for a lab's lock, which the kernel takes back when its holder ends.
-func lockLab(ctx context.Context, lab string) (*os.File, error) {
-	if err := os.MkdirAll(lockDir, 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(lockDir, lab+".lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	locked := make(chan error, 1)
-	go func() {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		for err == unix.EINTR {
-			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		}
-		locked <- err
-	}()
-	select {
-	case err = <-locked:
-	case <-ctx.Done():
-		// The goroutine goes on waiting; the lock it gets ends with the file.
-		go func() { <-locked; f.Close() }()
-		return nil, fmt.Errorf("lab %s: somebody else is at work on it: %w", lab, ctx.Err())
-	}
-	if err != nil {
-		f.Close()
-		return nil, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
-	}
-	return f, nil
 }
 
 // Close gives up the lab's lock and all sockets.
@@ -176,7 +139,9 @@ func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
 		k.linkStage(stage, results)
 	case kind == OfProcess && stage[0].Op() == Delete:
 		k.stopStage(stage, results)
-	case kind == OfSysctl, kind == OfFile, kind == OfProcess:
+	case kind == OfSysctl:
+		k.settings(stage, results)
+	case kind == OfFile, kind == OfProcess:
 		for i, s := range stage {
 			results[i] = k.hostStep(s)
 		}

@@ -3,6 +3,8 @@
 package topo
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,6 +82,33 @@ func TestLinksForwardAsBeforeAnError(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, machine(t)); diff != "" {
 			t.Errorf("request %d, %v: -before +after:\n%s", n, err, diff)
+		}
+	}
+}
+
+// TestSettingsOfLabsAtTheSameTime: labs that make a machine forward at the same time all
+// know that it did not before, and the last one, whichever that is, brings that back.
+func TestSettingsOfLabsAtTheSameTime(t *testing.T) {
+	before := machine(t)
+	const labs = 4
+	var kernels [labs]*Kernel
+	for i := range kernels {
+		kernels[i] = openKernel(t, fmt.Sprint("lab", i))
+	}
+	all := func(step Step) {
+		t.Helper()
+		var errs [labs]error
+		inParallel(labs, labs, func(i int) { errs[i] = kernels[i].Do(t.Context(), []Step{step}) })
+		if err := errors.Join(errs[:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		forwards := Sysctl{Name: forwarding4, Value: "1"}
+		all(Step{Want: forwards})
+		all(Step{Have: forwards})
+		if diff := cmp.Diff(before, machine(t)); diff != "" {
+			t.Fatalf("the machine is not as before (-before +after):\n%s", diff)
 		}
 	}
 }

@@ -242,14 +242,35 @@ func (k *Kernel) giveBack(n Namespace) error {
 	return nil
 }
 
+// settings sets and restores, alone among the labs of the machine: what one of them found
+// must not be what another one has just set.
+func (k *Kernel) settings(stage []Step, results []result) {
+	lock, err := lockSettings()
+	if err != nil {
+		for i := range results {
+			results[i].err = err
+		}
+		return
+	}
+	defer lock.Close()
+	for i, s := range stage {
+		results[i] = k.settingStep(s)
+	}
+}
+
+func (k *Kernel) settingStep(step Step) result {
+	s, err := k.space(step.Object().Key().NS)
+	if err != nil {
+		return result{err: err}
+	}
+	return k.sysctlStep(s, step)
+}
+
 // hostStep carries out a step that is not netlink's.
 func (k *Kernel) hostStep(step Step) (r result) {
 	s, err := k.space(step.Object().Key().NS)
 	if err != nil {
 		return result{err: err}
-	}
-	if _, ok := step.Object().(Sysctl); ok {
-		return k.sysctlStep(s, step)
 	}
 	if err := k.faulty(); err != nil {
 		return result{err: err}
