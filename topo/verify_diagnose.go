@@ -31,7 +31,8 @@ func (p *prober) diagnose(ctx context.Context, t Topology, results []Result) {
 		if r.OK || r.Err != nil || ctx.Err() != nil {
 			continue
 		}
-		if !r.Target.IsValid() || r.Outcome != Answered || r.Not {
+		lost := r.Outcome == Answered || r.Outcome == Refused && r.Answer.Outcome == Unreachable
+		if !r.Target.IsValid() || r.Not || !lost {
 			continue // the answer itself says what is wrong
 		}
 		if r.Answer.Outcome == Answered {

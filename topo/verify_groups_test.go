@@ -62,7 +62,7 @@ func TestVerifyAllPairs(t *testing.T) {
 		want := ""
 		switch "h7" {
 		case x.From:
-			want = "h7: no route to " + x.Target.String()
+			want = "h7: no route to " + x.Target.String() + ": link eth0 is down"
 		case x.To:
 			want = x.From + ": h7: link eth0 is down"
 		}

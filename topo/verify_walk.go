@@ -112,7 +112,7 @@ func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, pro
 	}
 	route, err := v.conn.RouteGet(q)
 	if err != nil {
-		return next, v.whyNoRoute(err, at, src, dst)
+		return next, v.whyNoRoute(err, at, src, dst) + w.asleep(v, at.host)
 	}
 	if route.Type != unix.RTN_UNICAST && route.Type != unix.RTN_LOCAL {
 		return next, "a route to " + dst.String() + " says no"
@@ -121,6 +121,18 @@ func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, pro
 		return next, problem
 	}
 	return w.hop(v, at, route, src, or(route.Gateway, dst))
+}
+
+// asleep names the links of a host that nothing goes over: routes over them are gone.
+func (w *walker) asleep(v *hostView, host string) (text string) {
+	for _, n := range w.layout.of[host] {
+		for index, l := range v.links {
+			if problem := v.linkProblem(index); l.Name == w.layout.ifaces[n].dev && problem != "" {
+				text += ": " + problem
+			}
+		}
+	}
+	return text
 }
 
 // hop crosses the link that a route leads over.
