@@ -25,6 +25,11 @@ func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error)
 	w.line("#!/bin/sh")
 	w.line("# Lab " + lab + ": " + p.summary() + ".")
 	w.line("set -e")
+	for _, o := range have.Objects() {
+		if n, ok := o.(Namespace); ok && w.nameless(n) {
+			w.line("[ -e " + shellWord("/run/netns/"+n.Name) + " ] || { " + nameIt(n) + "; }")
+		}
+	}
 	for _, stage := range p.Stages() {
 		if err := w.stage(stage); err != nil {
 			return "", err
@@ -152,6 +157,18 @@ func (w *scriptWriter) refOf(ns string) string {
 		return n.From
 	}
 	return ns
+}
+
+// nameless tells of a namespace taken in that has no name for ip to know it by.
+func (w *scriptWriter) nameless(n Namespace) bool { return n.From != "" && w.refOf(n.Name) != n.From }
+
+// nameIt is what gives it one.
+func nameIt(n Namespace) string {
+	if isPid(n.From) {
+		return "ip netns attach " + n.Name + " " + n.From
+	}
+	file := shellWord("/run/netns/" + n.Name)
+	return "mkdir -p /run/netns && touch " + file + " && mount --bind " + shellWord(n.From) + " " + file
 }
 
 func isPid(s string) bool {

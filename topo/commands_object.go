@@ -101,23 +101,18 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 // takenCommands take a namespace in, and give it back: it gets a record, and a
 // name for ip to know it by if it has none.
 func (w *scriptWriter) takenCommands(s Step, n Namespace) (cmds []command) {
-	named := w.refOf(n.Name) == n.From
 	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + takenRecord(w.lab, n)}
 	file := shellWord("/run/netns/" + w.refOf(n.Name))
 	takes := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + takesMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)}
 	if s.Op() == Delete {
 		cmds = append(cmds, record, takes)
-		if !named {
+		if w.nameless(n) {
 			cmds = append(cmds, command{tool: "ip", text: "netns del " + n.Name})
 		}
 		return cmds
 	}
-	switch {
-	case named:
-	case isPid(n.From):
-		cmds = append(cmds, command{tool: "ip", text: "netns attach " + n.Name + " " + n.From})
-	default:
-		cmds = append(cmds, command{text: "touch " + file + " && mount --bind " + shellWord(n.From) + " " + file})
+	if w.nameless(n) {
+		cmds = append(cmds, command{text: nameIt(n)})
 	}
 	return append(cmds, takes, record)
 }

@@ -4,12 +4,15 @@ package topo
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
 )
 
 // An errno in place of each request's answer in turn: the machine is as before,
@@ -93,6 +96,49 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 			t.Errorf("the machine is not as before (-before +after):\n%s\n%s", diff, down)
 		}
 	})
+}
+
+// A namespace that has no name has one for the script that takes it out again: it was
+// vnet that took it in.
+func TestCommandsOfTheNameless(t *testing.T) {
+	for _, tool := range []string{"ip", "nft", "sysctl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s here", tool)
+		}
+	}
+	privateEtc(t)
+	box, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	program := exec.Command("sleep", "1000")
+	if err := nsfs.Do(box, program.Start); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { program.Process.Kill(); program.Wait() }()
+	for _, from := range []string{"%d", "/proc/%d/ns/net"} {
+		t.Run(from, func(t *testing.T) {
+			lab, want := compiled(t, "name: nameless\nnetworks: {lan: {subnets: 10.0.6.0/24}}\nhosts: {box: {networks: [lan], namespace: '"+
+				fmt.Sprintf(from, program.Process.Pid)+"', sysctls: {net.ipv4.conf.all.rp_filter: 2}, run: sleep 999}}")
+			k := openKernel(t, lab)
+			before := machine(t)
+			if _, err := k.Up(t.Context(), want, nil); err != nil {
+				t.Fatal(err)
+			}
+			down, err := Diff(want, nil).Commands(k.lab, want, NFTScript)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shell(t, down)
+			if left, err := k.Snapshot(nil); err != nil || len(left) > 0 {
+				t.Errorf("left are %v\n%s", err, left)
+			}
+			if diff := cmp.Diff(before, machine(t)); diff != "" {
+				t.Errorf("the machine is not as before (-before +after):\n%s\n%s", diff, down)
+			}
+		})
+	}
 }
 
 // privateEtc is an empty /etc for this test alone: ip makes folders there.
