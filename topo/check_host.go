@@ -261,9 +261,11 @@ func (k *checker) sysctl(h *Host, s Setting) {
 	switch {
 	case !strings.HasPrefix(key, "net."):
 		k.badf(s.at, s.Key, "only net.… belongs to a network namespace", "sysctl %s is the whole machine's", s.Key)
-	case strings.Contains(s.Key, "..") || strings.ContainsAny(s.Key, " \t\x00") || strings.HasSuffix(key, "."):
+	case strings.Contains(s.Key, "..") || strings.Contains(s.Key, " ") || !printable(s.Key) || strings.HasSuffix(key, "."):
 		k.badf(s.at, s.Key, "", "sysctl %q cannot be", s.Key)
 	case s.Value == "":
 		k.badf(s.at, s.Key, "", "sysctl %s of %s has no value", s.Key, h.Name)
+	case !printable(strings.ReplaceAll(s.Value, "\t", " ")):
+		k.badf(s.at, s.Key, "write one line", "the value of sysctl %s of %s cannot be", s.Key, h.Name)
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -210,12 +208,6 @@ func (d *discovery) marks(at door, conn *rtnl.Conn) (host, from string, err erro
 		return at.name, "", nil
 	}
 	return "", "", nil
-}
-
-// printable tells whether all of a text, and there is some, can be shown as it is:
-// others may have written it.
-func printable(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // again looks at a namespace that was the lab's: somebody may have given it back

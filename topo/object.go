@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // An Object is one thing that is, or should be, in the kernel: a namespace, a
@@ -240,7 +241,7 @@ type Process struct {
 func (p Process) Key() Key { return Key{OfProcess, p.NS, p.Command} }
 
 // String is "red: run python3 -m http.server 80".
-func (p Process) String() string { return in(p.NS) + "run " + p.Command }
+func (p Process) String() string { return in(p.NS) + "run " + onOneLine(p.Command) }
 
 func (p Process) needs() []Key        { return []Key{{OfNamespace, p.NS, ""}} }
 func (p Process) provides() []Key     { return []Key{p.Key()} }
@@ -253,4 +254,18 @@ func in(ns string) string {
 		return ""
 	}
 	return ns + ": "
+}
+
+// printable tells whether all of a text, and there is some, can be shown as it is:
+// others may have written it.
+func printable(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// onOneLine is a text as it is, or between quotation marks if it cannot be shown so.
+func onOneLine(s string) string {
+	if printable(s) {
+		return s
+	}
+	return strconv.Quote(s)
 }
