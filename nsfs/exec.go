@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// etcDir holds, per namespace, files that stand in for those of /etc inside;
+// EtcDir holds, per namespace, files that stand in for those of /etc inside;
 // see ip-netns(8).
-const etcDir = "/etc/netns"
+const EtcDir = "/etc/netns"
 
 // Exec replaces the process by a program that runs inside the namespace called
 // name: same pid, and signals reach it. /sys shows that namespace, and each file
@@ -102,7 +102,7 @@ func remountSys(name string) error {
 }
 
 func bindEtc(name string) error {
-	dir := filepath.Join(etcDir, name)
+	dir := filepath.Join(EtcDir, name)
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

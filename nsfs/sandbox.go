@@ -108,9 +108,9 @@ func furnish() error {
 // only root could make the folder: then /etc becomes one of the sandbox's own, too,
 // whose entries point to the machine's.
 func furnishEtc() error {
-	err := unix.Mount("tmpfs", etcDir, "tmpfs", 0, "mode=0755")
+	err := unix.Mount("tmpfs", EtcDir, "tmpfs", 0, "mode=0755")
 	if err != unix.ENOENT {
-		return os.NewSyscallError("mount tmpfs on "+etcDir, err)
+		return os.NewSyscallError("mount tmpfs on "+EtcDir, err)
 	}
 	// Put together aside, and moved to its place when it is whole: what is bound
 	// would bring along what had been mounted on it before.
@@ -122,7 +122,7 @@ func furnishEtc() error {
 		return &fs.PathError{Op: "mount tmpfs", Path: aside, Err: err}
 	}
 	machine := filepath.Join(aside, inside)
-	if err := errors.Join(os.Mkdir(machine, 0o755), os.Mkdir(filepath.Join(aside, filepath.Base(etcDir)), 0o755)); err != nil {
+	if err := errors.Join(os.Mkdir(machine, 0o755), os.Mkdir(filepath.Join(aside, filepath.Base(EtcDir)), 0o755)); err != nil {
 		return err
 	}
 	if err := unix.Mount("/etc", machine, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {

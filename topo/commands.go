@@ -3,7 +3,6 @@ package topo
 import (
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
 )
 
@@ -26,7 +25,7 @@ func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error)
 	w.line("# Lab " + lab + ": " + p.summary() + ".")
 	w.line("set -e")
 	for _, o := range have.Objects() {
-		if n, ok := o.(Namespace); ok && w.nameless(n) {
+		if n, ok := o.(Namespace); ok && nameless(n) {
 			w.line("[ -e " + shellWord("/run/netns/"+n.Name) + " ] || { " + nameIt(n) + "; }")
 		}
 	}
@@ -152,28 +151,20 @@ func (w *scriptWriter) tool(tool, ns string) string {
 
 // refOf is the name in /run/netns that a namespace is reached by.
 func (w *scriptWriter) refOf(ns string) string {
-	n, ok := w.state[Key{OfNamespace, ns, ""}].(Namespace)
-	if ok && n.From != "" && !isPid(n.From) && !strings.Contains(n.From, "/") {
-		return n.From
-	}
-	return ns
+	n, _ := w.state[Key{OfNamespace, ns, ""}].(Namespace)
+	return or(n.ref(), ns)
 }
 
 // nameless tells of a namespace taken in that has no name for ip to know it by.
-func (w *scriptWriter) nameless(n Namespace) bool { return n.From != "" && w.refOf(n.Name) != n.From }
+func nameless(n Namespace) bool { return n.ref() == "" }
 
 // nameIt is what gives it one.
 func nameIt(n Namespace) string {
-	if isPid(n.From) {
-		return "ip netns attach " + n.Name + " " + n.From
+	if n.hasPid() {
+		return "ip netns attach " + shellWord(n.Name) + " " + n.From
 	}
 	file := shellWord("/run/netns/" + n.Name)
 	return "mkdir -p /run/netns && touch " + file + " && mount --bind " + shellWord(n.From) + " " + file
-}
-
-func isPid(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 31)
-	return err == nil
 }
 
 // inside is a line that runs a command in a namespace.

@@ -106,12 +106,12 @@ func (w *scriptWriter) takenCommands(s Step, n Namespace) (cmds []command) {
 	takes := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + takesMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)}
 	if s.Op() == Delete {
 		cmds = append(cmds, record, takes)
-		if w.nameless(n) {
+		if nameless(n) {
 			cmds = append(cmds, command{tool: "ip", text: "netns del " + n.Name})
 		}
 		return cmds
 	}
-	if w.nameless(n) {
+	if nameless(n) {
 		cmds = append(cmds, command{text: nameIt(n)})
 	}
 	return append(cmds, takes, record)

@@ -60,7 +60,7 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{lab: lab, log: log, lock: lock, etc: "/etc/netns", spaces: map[string]*space{}}
+	k := &Kernel{lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, spaces: map[string]*space{}}
 	ns, err := nsfs.Current()
 	if err == nil {
 		_, err = k.enter("", ns, false)

@@ -178,19 +178,23 @@ func (k *Kernel) removeNamespace(name string) error {
 	return nsfs.Remove(name)
 }
 
-// openFrom opens a namespace that somebody else made: by name, path or pid.
-func openFrom(from string) (*os.File, error) {
-	if strings.Contains(from, "/") {
-		return nsfs.OpenPath(from)
-	}
-	if pid, err := strconv.Atoi(from); err == nil {
+// open opens a namespace, whoever made it.
+func (n Namespace) open() (*os.File, error) {
+	switch {
+	case n.hasPath():
+		return nsfs.OpenPath(n.From)
+	case n.hasPid():
+		pid, err := strconv.Atoi(n.From)
+		if err != nil {
+			return nil, err
+		}
 		return nsfs.OpenPid(pid)
 	}
-	return nsfs.Open(from)
+	return nsfs.Open(n.ref())
 }
 
 func (k *Kernel) takeIn(n Namespace) error {
-	ns, err := openFrom(n.From)
+	ns, err := n.open()
 	if err != nil {
 		return err
 	}
@@ -198,7 +202,7 @@ func (k *Kernel) takeIn(n Namespace) error {
 	if err != nil {
 		return err
 	}
-	s.ref, s.from = refIn(n), n.From
+	s.ref, s.from = n.ref(), n.From
 	takes := takesRecord(k.lab, s.id.Ino, n.Name)
 	if err = k.record(k.spaces[""], rtnl.AddAltNames, takes); err == nil {
 		if err = k.record(s, rtnl.AddAltNames, takenRecord(k.lab, n)); err != nil {
@@ -214,17 +218,6 @@ func (k *Kernel) takeIn(n Namespace) error {
 // record writes or deletes what is remembered on a namespace's lo.
 func (k *Kernel) record(s *space, request func(rtnl.LinkID, ...string) rtnl.Request, names ...string) error {
 	return k.do(s, []rtnl.Request{request(rtnl.LinkID{Name: "lo"}, names...)})[0]
-}
-
-// refIn is the name in nsfs.Dir of a namespace, "" if it has none.
-func refIn(n Namespace) string {
-	if n.From == "" {
-		return n.Name
-	}
-	if strings.Contains(n.From, "/") || isPid(n.From) {
-		return ""
-	}
-	return n.From
 }
 
 func (k *Kernel) giveBack(n Namespace) error {

@@ -78,6 +78,25 @@ type Namespace struct {
 // Key implements [Object].
 func (n Namespace) Key() Key { return Key{OfNamespace, n.Name, ""} }
 
+// ref is its name in /run/netns; "" if it was taken in by its path or by the id of a
+// process, and so may have none.
+func (n Namespace) ref() string {
+	switch {
+	case n.From == "":
+		return n.Name
+	case n.hasPath(), n.hasPid():
+		return ""
+	}
+	return n.From
+}
+
+func (n Namespace) hasPath() bool { return strings.Contains(n.From, "/") }
+
+func (n Namespace) hasPid() bool {
+	_, err := strconv.ParseUint(n.From, 10, 31)
+	return err == nil
+}
+
 // String is "netns red".
 func (n Namespace) String() string {
 	if n.From != "" {

@@ -6,8 +6,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -82,33 +80,23 @@ func (t *Topology) openHost(host string) (*os.File, error) {
 	if host == Machine {
 		return nsfs.Current()
 	}
-	from := t.namespaceOf(host)
-	if pid, err := strconv.Atoi(from); err == nil && from != host {
-		return nsfs.OpenPid(pid)
-	}
-	if strings.Contains(from, "/") {
-		return nsfs.OpenPath(from)
-	}
-	return nsfs.Open(from)
+	return t.namespaceOf(host).open()
 }
 
-// namespaceOf is the name, path or pid of a host's namespace.
-func (t *Topology) namespaceOf(host string) string {
+func (t *Topology) namespaceOf(host string) Namespace {
 	for i := range t.Hosts {
-		if h := &t.Hosts[i]; h.Name == host && h.Namespace != "" {
-			return h.Namespace
+		if h := &t.Hosts[i]; h.Name == host {
+			return Namespace{Name: host, From: h.Namespace}
 		}
 	}
-	return host
+	return Namespace{Name: host}
 }
 
 // etcOf is where the files are that stand in for those of /etc in a host: nowhere,
 // but for one whose namespace has a name. See ip-netns(8).
 func (t *Topology) etcOf(host string) string {
-	from := t.namespaceOf(host)
-	_, err := strconv.Atoi(from)
-	if host == Machine || strings.Contains(from, "/") || err == nil && from != host {
-		return "/etc"
+	if ref := t.namespaceOf(host).ref(); host != Machine && ref != "" {
+		return filepath.Join(nsfs.EtcDir, ref)
 	}
-	return filepath.Join("/etc/netns", from)
+	return "/etc"
 }

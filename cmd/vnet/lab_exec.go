@@ -71,9 +71,9 @@ func (s *session) execIn(where string, argv []string) error {
 			return err
 		}
 	}
-	ns, name, err := hostOf(lab, host)
+	ns, name, err := topo.FindHost(lab, host)
 	if err != nil {
-		return err
+		return unknownHost(err)
 	}
 	defer ns.Close()
 	if name != "" {
@@ -100,47 +100,21 @@ func execHere(argv []string) error {
 	return &fs.PathError{Op: "exec", Path: path, Err: unix.Exec(path, argv, os.Environ())}
 }
 
-// hostOf finds a host of a lab; of any lab, if none is named.
-func hostOf(lab, host string) (ns *os.File, name string, err error) {
-	labs, err := topo.Labs()
-	if err != nil {
-		return nil, "", err
+// unknownHost says what may have been meant.
+func unknownHost(err error) error {
+	var e *topo.HostError
+	if !errors.As(err, &e) {
+		return err
 	}
-	var known []string
-	for _, l := range labs {
-		if lab != "" && l != lab {
-			continue
-		}
-		o, err := topo.Observe(l)
-		if err != nil {
-			return nil, "", err
-		}
-		defer o.Close()
-		hosts, err := o.Hosts()
-		if err != nil {
-			return nil, "", err
-		}
-		for _, h := range hosts {
-			if h == host {
-				return o.Host(host)
-			}
-			known = append(known, h)
-		}
-	}
-	return nil, "", noHost(lab, host, known)
-}
-
-func noHost(lab, host string, known []string) error {
-	e := &words.Error{Text: fmt.Sprintf("there is no host %q", host), Status: exitFailed, Hint: words.Unknown("", host, known).Hint}
-	if lab != "" {
-		e.Text += " in lab " + lab
-	}
+	said := &words.Error{Text: e.Error(), Status: exitFailed, Hint: words.Unknown("", e.Host, e.Known).Hint}
 	switch {
-	case e.Hint != "":
-	case len(known) > 0 && len(known) <= 20:
-		e.Hint = "there are " + strings.Join(known, ", ")
-	case len(known) == 0:
-		e.Hint = "vnet ls lists the labs that are up"
+	case len(e.Labs) > 0:
+		said.Hint = fmt.Sprintf("say which: vnet exec %s/%s", e.Labs[0], e.Host)
+	case said.Hint != "":
+	case len(e.Known) > 0 && len(e.Known) <= 20:
+		said.Hint = "there are " + strings.Join(e.Known, ", ")
+	case len(e.Known) == 0:
+		said.Hint = "vnet ls lists the labs that are up"
 	}
-	return e
+	return said
 }
