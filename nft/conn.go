@@ -79,7 +79,8 @@ func (c *Conn) Close() error { return c.nl.Close() }
 //
 // To add what is there is success, and changes nothing. To delete what is not
 // there is fs.ErrNotExist, to add what contradicts a rule that is there, and is
-// not in del, fs.ErrExist; then nothing is changed.
+// not in del, fs.ErrExist. With these and all other errors nothing is changed, but
+// for [ErrNotForgotten]: then all is.
 //
 // Connections that would go on by the old rules are forgotten by connection
 // tracking: all that a deleted [Forward] translated; and, unless they are
@@ -127,7 +128,7 @@ func (c *Conn) try(table string, del, add []Rule) (done bool, err error) {
 	if !done || err != nil {
 		return false, err
 	}
-	return true, c.forget(change.oldRules, change.newRules)
+	return true, notForgotten(c.forget(change.oldRules, change.newRules))
 }
 
 // contentFor reads what a change has to know: all of the table to delete
@@ -171,8 +172,8 @@ func (c *Conn) Read(table string) ([]Counted, error) {
 }
 
 // DeleteTable deletes a table with all that is in it, and makes connection
-// tracking forget what its rules translated. A table that does not exist is
-// fs.ErrNotExist.
+// tracking forget what its rules translated, as [Conn.Apply] does. A table that does
+// not exist is fs.ErrNotExist.
 func (c *Conn) DeleteTable(table string) error {
 	rules, err := c.Read(table)
 	if err != nil {
@@ -191,7 +192,7 @@ func (c *Conn) DeleteTable(table string) error {
 	for i, r := range rules {
 		old[i] = r.Rule
 	}
-	return c.forget(old, nil)
+	return notForgotten(c.forget(old, nil))
 }
 
 // Tables returns the names of the tables of the family inet, of which those that

@@ -69,7 +69,7 @@ func (c *Conn) forget(old, new []Rule) error {
 	}
 	for _, a := range answers {
 		if a.err != nil && !errors.Is(a.err, unix.ENOENT) { // it may have ended meanwhile
-			return c.refusal("delete", "tracked connection", a.err)
+			return &Error{Op: "delete", Object: "tracked connection", Err: errnoOf(a.err)}
 		}
 	}
 	return nil

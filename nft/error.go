@@ -34,6 +34,19 @@ type absentError struct{}
 func (absentError) Error() string { return "there is no such rule" }
 func (absentError) Unwrap() error { return syscall.ENOENT }
 
+// ErrNotForgotten comes from a change that was made as it was asked for, but of which
+// connection tracking did not learn: some connections go on by the rules that were
+// before, until they end. Errors that answer to it wrap the reason too.
+var ErrNotForgotten = errors.New("the rules are changed, but connections go on by the old ones")
+
+// notForgotten is that of a reason; nil if there is none.
+func notForgotten(reason error) error {
+	if reason == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrNotForgotten, reason)
+}
+
 // errBusy ends a change that others' changes came before each time.
 var errBusy = errors.New("the ruleset kept changing")
 

@@ -3,12 +3,15 @@
 package nft_test
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
 )
@@ -360,6 +363,62 @@ func TestForgetsEgress(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNotForgotten: rules that are changed are, whatever becomes of the connections,
+// and the error says so.
+func TestNotForgotten(t *testing.T) {
+	w := newWorld(t)
+	w.serve(w.outside, "outside", "udp", ":80")
+	rules := []nft.Rule{nft.Masquerade{Source: prefix("192.168.15.0/24")}, nft.Masquerade{Out: "eth0"}}
+	w.apply(nil, rules)
+	w.prove(t, []fact{{"udp", w.red, "udp", "10.9.0.2:80", "outside 10.9.0.1"}})
+	for what, change := range map[string]func() error{
+		"Apply":       func() error { return w.nft.Apply("vnet", rules[:1], nil) },
+		"DeleteTable": func() error { return w.nft.DeleteTable("vnet") },
+	} {
+		w.apply(nil, rules)
+		err := withoutFiles(t, change)
+		if !errors.Is(err, nft.ErrNotForgotten) || !errors.Is(err, unix.EMFILE) {
+			t.Errorf("%s: %v", what, err)
+		}
+		for _, r := range w.rules() {
+			if r == rules[0] {
+				t.Errorf("%s: %s is still there", what, r)
+			}
+		}
+		if n := len(w.flows("192.168.15.2")); n != 1 {
+			t.Errorf("%s: %d connections are tracked, want 1", what, n)
+		}
+	}
+}
+
+// withoutFiles calls fn while the process can open no more files.
+func withoutFiles(t *testing.T, fn func() error) error {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	return fn()
+}
+
+// rules are those of the world's table.
+func (w *world) rules() []nft.Rule {
+	w.t.Helper()
+	counted, err := w.nft.Read("vnet")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	rules := make([]nft.Rule, len(counted))
+	for i, r := range counted {
+		rules[i] = r.Rule
+	}
+	return rules
 }
 
 // flows are the lines of conntrack -L that hold a word.

@@ -52,7 +52,7 @@ type NATReport struct {
 // A router does not listen to other routers, unless it is told to: links that
 // have routes from router advertisements go on to accept them. A port that is
 // forwarded from 127.0.0.1 too needs route_localnet on the link to its target;
-// the table's guard is there before.
+// the table's guard is there before. [nft.ErrNotForgotten] does not stop it.
 func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
 	var report NATReport
 	c, err := nft.Dial(ns)
@@ -60,8 +60,9 @@ func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
 		return report, err
 	}
 	defer c.Close()
-	if err := c.Apply(table, nil, rules); err != nil {
-		return report, err
+	applied := c.Apply(table, nil, rules)
+	if applied != nil && !errors.Is(applied, nft.ErrNotForgotten) {
+		return report, applied
 	}
 	route, err := rtnl.Dial(ns)
 	if err != nil {
@@ -76,7 +77,7 @@ func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
 		return report, err
 	}
 	report.Drops, err = foreignDrops(c, table)
-	return report, err
+	return report, errors.Join(applied, err)
 }
 
 // foreignDrops are the chains of other tables that drop forwarded packets.

@@ -47,8 +47,9 @@ type Kernel struct {
 }
 
 // OpenKernel prepares to work on a lab of the machine whose namespace the process
-// is in. One process at a time can: another one waits, until ctx ends. log may be
-// nil.
+// is in. One process at a time can: another one waits, until ctx ends. log is told
+// of each stage, and as a warning of connections that go on by rules that are no
+// more; it may be nil.
 func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, error) {
 	if !isLabName(lab) {
 		return nil, fmt.Errorf("%q is no name of a lab", lab)

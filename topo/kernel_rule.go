@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -23,6 +24,10 @@ func (k *Kernel) ruleStage(stage []Step, results []result) {
 	inParallel(workers, len(order), func(n int) {
 		places := of[order[n]]
 		at, err := k.changeRules(order[n], stage, places)
+		if errors.Is(err, nft.ErrNotForgotten) { // the step is done; what is left ends by itself
+			k.log.Warn(in(order[n]) + err.Error())
+			err = nil
+		}
 		for _, i := range places {
 			results[i].touched = err == nil
 		}

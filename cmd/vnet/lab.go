@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
 
@@ -88,12 +89,24 @@ func interruptible() (context.Context, context.CancelFunc) {
 func (s *session) withKernel(lab string, fn func(context.Context, *topo.Kernel) error) error {
 	ctx, stop := interruptible()
 	defer stop()
-	k, err := topo.OpenKernel(ctx, lab, nil)
+	k, err := topo.OpenKernel(ctx, lab, slog.New(warnings{s}))
 	if err != nil {
 		return err
 	}
 	defer k.Close()
 	return fn(ctx, k)
+}
+
+// warnings is a log that notes what there is to warn of.
+type warnings struct{ s *session }
+
+func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (w warnings) WithAttrs([]slog.Attr) slog.Handler             { return w }
+func (w warnings) WithGroup(string) slog.Handler                  { return w }
+
+func (w warnings) Handle(_ context.Context, r slog.Record) error {
+	w.s.note("%s", r.Message)
+	return nil
 }
 
 // count is "1 host", "2 hosts".
