@@ -103,6 +103,8 @@ func (d *decoder) value(n *yaml.Node, p any) {
 		scalar(d, n, p, "true or false is wanted", parseBool)
 	case *int:
 		scalar(d, n, p, "a whole number is wanted", strconv.Atoi)
+	case *mtuChoice:
+		scalar(d, n, p, "a whole number, or auto, is wanted", parseMTU)
 	case *netip.Addr:
 		scalar(d, n, p, "an address such as 192.168.15.1 or fd00::1 is wanted", parseAddr)
 	case *netip.Prefix:

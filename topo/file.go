@@ -52,8 +52,8 @@ type fileNetwork struct {
 	Uplink string `yaml:"uplink"`
 	// Isolate: true keeps the hosts of this network from reaching each other; names of networks keep it from reaching those, nor they it.
 	Isolate isolateChoice `yaml:"isolate"`
-	// MTU in bytes. Left out, 1500.
-	MTU int `yaml:"mtu"`
+	// MTU in bytes; auto is what the machine's own default route carries, as behind a VPN. Left out, 1500.
+	MTU mtuChoice `yaml:"mtu"`
 	// MAC address of the switch. Left out, one is derived from the names.
 	MAC MAC `yaml:"mac"`
 	// STP: run the spanning tree protocol.
@@ -206,6 +206,12 @@ type (
 	percent float64
 	bitrate uint64
 	repeat  struct{ first, last int }
+
+	// mtuChoice is a number of bytes, or auto.
+	mtuChoice struct {
+		auto  bool
+		bytes int
+	}
 
 	// natChoice is true, false, or addresses.
 	natChoice struct {

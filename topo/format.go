@@ -52,7 +52,11 @@ func (n *Network) format() (m mapping) {
 	default:
 		m.flag("isolate", n.IsolateHosts)
 	}
-	m.number("mtu", n.MTU)
+	if n.MTUAuto {
+		m.text("mtu", "auto")
+	} else {
+		m.number("mtu", n.MTU)
+	}
 	m.mac(n.MAC)
 	m.flag("stp", n.STP)
 	m.flag("vlan_filtering", n.VLANFiltering)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
 )
 
 // example compiles a file of examples/.
@@ -94,6 +96,20 @@ func machine(t testing.TB) string {
 		fmt.Fprintf(&b, "## %s\n%s\n", cmd, strings.ReplaceAll(string(out), "},{", "},\n{"))
 	}
 	return b.String()
+}
+
+// ipIn is ip in a namespace without a name.
+func ipIn(t testing.TB, ns *os.File, args string) {
+	t.Helper()
+	cmd := exec.Command("ip", strings.Fields(args)...)
+	var out []byte
+	err := nsfs.Do(ns, func() (err error) {
+		out, err = cmd.CombinedOutput()
+		return err
+	})
+	if err != nil {
+		t.Fatalf("ip %s: %v\n%s", args, err, out)
+	}
 }
 
 func examples(t testing.TB) []string {

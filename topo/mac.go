@@ -20,5 +20,13 @@ func ParseMAC(s string) (MAC, error) {
 // IsZero tells whether m is not set.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
+// MarshalText is String, and nothing for the zero value.
+func (m MAC) MarshalText() ([]byte, error) {
+	if m.IsZero() {
+		return nil, nil
+	}
+	return []byte(m.String()), nil
+}
+
 // String writes m as ip(8) does.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }

@@ -72,7 +72,7 @@ func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
 		Name: name, Subnets: n.Subnets, In: n.In,
 		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed,
 		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts,
-		MTU: n.MTU, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
+		MTU: n.MTU.bytes, MTUAuto: n.MTU.auto, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
 		at: at,
 	}
 	if net.In == Machine {

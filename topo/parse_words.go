@@ -67,6 +67,14 @@ func parseDuration(s string) (time.Duration, error) {
 	return v, nil
 }
 
+func parseMTU(s string) (mtu mtuChoice, err error) {
+	if s == "auto" {
+		return mtuChoice{auto: true}, nil
+	}
+	mtu.bytes, err = strconv.Atoi(s)
+	return mtu, err
+}
+
 func parsePercent(s string) (percent, error) {
 	v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(s, "%")), 64)
 	if err != nil || !(v >= 0 && v <= 100) {

@@ -42,7 +42,8 @@ type Network struct {
 	IsolateHosts bool     // its hosts must not reach each other
 	IsolateFrom  []string // networks it must not reach, nor they it
 
-	MTU           int  // bytes; 0 means 1500 or what the hosts' own MTU demand
+	MTU           int  // bytes; 0 means 1500
+	MTUAuto       bool // MTU is for [Topology.FitMTU] to work out
 	MAC           MAC  // zero means derived from the names
 	STP           bool // run the spanning tree protocol
 	VLANFiltering bool // keep VLANs apart by the ports' vlan and vlans

@@ -33,7 +33,10 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 		return topo.Topology{}, err
 	}
 	lab, err := topo.Parse(file, text)
-	return lab, s.mistakes(err)
+	if err != nil {
+		return lab, s.mistakes(err)
+	}
+	return lab, lab.FitMTU()
 }
 
 // compile is readLab, and the state that the file means.

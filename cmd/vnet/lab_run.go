@@ -38,6 +38,9 @@ func (s *session) verify(l labLine) error {
 	if l.Bool("all-pairs") {
 		facts = topo.AllPairs(lab)
 	}
+	if len(facts) == 0 && !l.Bool("all-pairs") {
+		s.note("the file expects nothing; --all-pairs lets every host ping every other")
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	return s.showReport(topo.Verify(ctx, lab, facts), l)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -241,10 +242,16 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 	if errors.As(readErr, &said) && word != labFile {
 		e := words.Unknown("lab", word, labs)
 		e.Status = exitFailed
+		if name := strings.TrimSuffix(filepath.Base(word), filepath.Ext(word)); slices.Contains(labs, name) {
+			e.Hint = "there is no such file, but lab " + name + " is up: its name is enough"
+		}
 		if e.Hint == "" {
 			e.Hint = "vnet ls lists those there are"
 		}
 		return namedLab{}, e
+	}
+	if readErr != nil && len(labs) > 0 {
+		s.hint("a lab that is up is known by its name, too: %s", strings.Join(labs[:min(len(labs), 10)], ", "))
 	}
 	return namedLab{lab.Name, &lab}, readErr
 }

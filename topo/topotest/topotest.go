@@ -79,6 +79,9 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	if err := lab.FitMTU(); err != nil {
+		l.t.Fatal(err)
+	}
 	want, err := topo.Compile(lab)
 	if err != nil {
 		l.t.Fatal(err)

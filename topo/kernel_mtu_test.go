@@ -1,0 +1,57 @@
+//go:build linux
+
+package topo
+
+import (
+	"testing"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// TestFitMTU: a network that is to carry what the machine's way out carries does, both
+// ends of its cables included; a tunnel's 1420 is the usual reason.
+func TestFitMTU(t *testing.T) {
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	fit := func() Topology {
+		t.Helper()
+		lab := mustParse(t, "lab.yaml", []byte("networks: {lan: {mtu: auto, subnets: 10.0.0.0/24}, other: {}}\nhosts: {red: {networks: [lan]}}"))
+		if err := nsfs.Do(ns, lab.FitMTU); err != nil {
+			t.Fatal(err)
+		}
+		return lab
+	}
+	inside := func(args string) { t.Helper(); ipIn(t, ns, args) }
+	if lab := fit(); lab.Networks[0].MTU != 1500 || lab.Networks[1].MTU != 0 {
+		t.Errorf("without a way out %d", lab.Networks[0].MTU)
+	}
+	for _, c := range []struct {
+		ip   []string
+		want int
+	}{
+		{[]string{"link add wide type bridge", "link set wide mtu 9000 up", "addr add 10.9.0.1/24 dev wide", "route add default via 10.9.0.2 metric 9"}, 9000},
+		{[]string{"link add tun type bridge", "link set tun mtu 1420 up", "addr add fd00:9::1/64 dev tun nodad", "-6 route add default via fd00:9::2"}, 1420},
+		{[]string{"link set lo mtu 1300 up", "route add 10.8.0.0/16 dev lo", "route add blackhole default metric 99"}, 1420},
+		{[]string{"link add lab type bridge", "link set lab mtu 1290 up", "route add default dev lab proto 118 metric 3"}, 1420},
+	} {
+		for _, args := range c.ip {
+			inside(args)
+		}
+		lab := fit()
+		if lab.Networks[0].MTU != c.want {
+			t.Errorf("behind %q: %d, not %d", c.ip, lab.Networks[0].MTU, c.want)
+		}
+		state, err := Compile(lab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range state {
+			if v, ok := o.(Veth); ok && (v.Ends[0].MTU != c.want || v.Ends[1].MTU != c.want) {
+				t.Errorf("%s", v)
+			}
+		}
+	}
+}
