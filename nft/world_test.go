@@ -147,7 +147,7 @@ func hostOf(a net.Addr) string {
 }
 
 // patience bounds how long a test waits for an answer; only a failing one does.
-const patience = 5 * time.Second
+const patience = 30 * time.Second
 
 // hears returns what a client is answered, or "silence" if there is nobody.
 func (w *world) hears(ns *os.File, network, address string, wait time.Duration) string {

@@ -79,7 +79,7 @@ func TestNoGoroutineIsAbroad(t *testing.T) {
 func noThreadAbroad(t *testing.T, home string) {
 	t.Helper()
 	var abroad int
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
 		tasks, err := filepath.Glob("/proc/self/task/*/ns/net")
 		if err != nil {
 			t.Fatal(err)

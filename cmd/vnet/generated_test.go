@@ -28,7 +28,7 @@ func TestGenerated(t *testing.T) {
 		seed := *firstSeed + uint64(n)
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			lines := writeCommands(rand.New(rand.NewPCG(seed, 0)), 14)
-			if diff := tryCommands(t, lines, 3*time.Second); diff != "" {
+			if diff := tryCommands(t, lines, 30*time.Second); diff != "" {
 				lines, diff = shrink(t, lines, diff)
 				t.Errorf("seed %d: these differ:\n\t%s\n%s", seed, strings.Join(lines, "\n\t"), diff)
 			}
@@ -40,7 +40,7 @@ func TestGenerated(t *testing.T) {
 func shrink(t *testing.T, lines []string, diff string) ([]string, string) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		fewer := slices.Delete(slices.Clone(lines), i, i+1)
-		if d := tryCommands(t, fewer, time.Second); d != "" {
+		if d := tryCommands(t, fewer, 3*time.Second); d != "" {
 			lines, diff = fewer, d
 		}
 	}

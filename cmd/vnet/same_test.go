@@ -129,8 +129,8 @@ func (tw *twins) samePrint(t *testing.T, w *world, at, line string) {
 
 // soon looks for a difference again and again until there is none, or it is clear
 // that it stays: the kernel tells of carrier and duplicate addresses on its own
-// time, up to a second later.
-func soon(diff func() string) string { return soonWithin(3*time.Second, diff) }
+// time, up to a second later, and an emulated processor takes long to look.
+func soon(diff func() string) string { return soonWithin(30*time.Second, diff) }
 
 func soonWithin(patience time.Duration, diff func() string) string {
 	for until := time.Now().Add(patience); ; {

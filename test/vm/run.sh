@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 if [ $# = 0 ]; then set -- ./...; fi
-tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,mount,umount,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
+tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,seq,timeout,mkdir,rm,touch,chmod,mount,umount,unshare,setpriv,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
 export CGO_ENABLED=0 VNET_VM_CACHE=$cache
 mkdir -p "$cache/bin" "$cache/runs"
 go build -o "$cache/bin/vm" ./test/vm
