@@ -4,6 +4,8 @@ package nft
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -87,8 +89,27 @@ func placeOf(answered, first uint32, n int) (place int, ours bool) {
 	return int(distance), uint64(distance) < uint64(n)
 }
 
+// joined makes one error of the refusals of a change. Where the kernel lacks code,
+// the others only follow from that.
 func joined(errs []error) error {
-	if len(errs) == 1 {
+	var lack *Error
+	var options []string
+	for _, err := range errs {
+		if e, ok := err.(*Error); ok && e.Missing != "" {
+			if lack == nil {
+				lack = e
+			}
+			if !slices.Contains(options, e.Missing) {
+				options = append(options, e.Missing)
+			}
+		}
+	}
+	switch {
+	case lack != nil:
+		all := *lack
+		all.Missing = strings.Join(options, ", ")
+		return &all
+	case len(errs) == 1:
 		return errs[0]
 	}
 	return errors.Join(errs...)

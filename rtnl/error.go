@@ -74,6 +74,10 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
+// NoIPv6 is the message of an [Error] where nobody in the kernel answers for IPv6:
+// it was built without, or started with ipv6.disable=1.
+const NoIPv6 = "this kernel has no IPv6"
+
 // newError makes the library's error for the request m ours.
 func newError(op, object string, m netlink.Message, err error) *Error {
 	e := &Error{Op: op, Object: object, Err: err}
@@ -86,7 +90,20 @@ func newError(op, object string, m netlink.Message, err error) *Error {
 	if errors.As(err, &errno) {
 		e.Err = errno
 	}
+	if e.Message == "" && lacksIPv6(m, errno) {
+		e.Message = NoIPv6
+	}
 	return e
+}
+
+// lacksIPv6 tells whether a refusal means that nobody in the kernel answers for
+// IPv6: of addresses, routes and neighbours, whose messages begin with the family,
+// or of a link's own settings for it.
+func lacksIPv6(m netlink.Message, errno unix.Errno) bool {
+	if m.Header.Type >= unix.RTM_NEWLINK && m.Header.Type < unix.RTM_NEWADDR {
+		return errno == unix.EAFNOSUPPORT
+	}
+	return (errno == unix.EOPNOTSUPP || errno == unix.EAFNOSUPPORT) && len(m.Data) > 0 && m.Data[0] == unix.AF_INET6
 }
 
 // nlaTypeMask takes the flags off an attribute's type; NLA_TYPE_MASK of

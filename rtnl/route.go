@@ -277,6 +277,9 @@ func (c *Conn) Routes(f RouteFilter) ([]Route, error) {
 			return nil, err
 		}
 		for _, body := range bodies {
+			if len(body) > 0 && body[0] != family {
+				continue // a kernel without IPv6 answers with all that it has
+			}
 			r, err := decodeRoute(body)
 			if err != nil {
 				return nil, &Error{Op: "show", Object: "routes", Err: err}

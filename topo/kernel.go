@@ -33,6 +33,9 @@ type Kernel struct {
 	lock *os.File
 	etc  string // where files that stand in for those of /etc are
 
+	// ipv6 is whether the kernel speaks it.
+	ipv6 bool
+
 	mu     sync.Mutex
 	spaces map[string]*space // by the lab's names
 	orphan []*space          // spaces of deleted namespaces, open until the stage is over
@@ -61,7 +64,7 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, spaces: map[string]*space{}}
+	k := &Kernel{lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, ipv6: speaksIPv6(), spaces: map[string]*space{}}
 	ns, err := nsfs.Current()
 	if err == nil {
 		_, err = k.enter("", ns, false)

@@ -17,7 +17,7 @@ import (
 
 // A LackError says what a lab needs of the kernel, and the kernel does not have.
 type LackError struct {
-	// Features are what is lacking: vlan, dummy, netem, "bridge VLAN filtering" ….
+	// Features are what is lacking: IPv6, vlan, dummy, netem, "bridge VLAN filtering" ….
 	Features []string
 	// For is what needs the first of them.
 	For Object
@@ -56,9 +56,40 @@ func feature(o Object) string {
 	return ""
 }
 
+// speaksIPv6 tells whether the kernel does: it may be built without, or have been
+// told not to (ipv6.disable=1).
+func speaksIPv6() bool {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err != unix.EAFNOSUPPORT
+}
+
+func needsIPv6(o Object) bool {
+	switch o := o.(type) {
+	case Address:
+		return o.Prefix.Addr().Is6()
+	case Route:
+		return o.Dst.Addr().Is6()
+	case Neigh:
+		return o.Addr.Is6()
+	case Sysctl:
+		return strings.HasPrefix(o.Name, "net.ipv6.") || strings.HasPrefix(o.Name, "net/ipv6/")
+	}
+	return false
+}
+
 // lacks finds out whether the kernel has what a plan needs, before anything is
 // touched: it tries in a namespace of its own, that nobody sees.
 func lacks(plan Plan) error {
+	if !speaksIPv6() {
+		for _, s := range plan {
+			if s.Want != nil && needsIPv6(s.Want) {
+				return &LackError{[]string{"IPv6"}, s.Want}
+			}
+		}
+	}
 	var needed []string
 	first := map[string]Object{}
 	for _, s := range plan {

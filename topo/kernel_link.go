@@ -209,9 +209,12 @@ func (k *Kernel) complete(l Link, index uint32, mark bool) []rtnl.Request {
 		set.Alias = k.alias()
 	}
 	if l.Master != "" {
-		none := uint8(addrGenNone)
-		set.AddrGenMode, needed = &none, true
+		if k.ipv6 {
+			none := uint8(addrGenNone)
+			set.AddrGenMode, needed = &none, true
+		}
 		if l.Isolated || l.Hairpin {
+			needed = true
 			set.PortKind, set.Port = "bridge_slave", portOptions(l)
 		}
 	}
@@ -345,11 +348,13 @@ func (k *Kernel) changeLink(was, l Link) (task, error) {
 		if err := s.enslave(&set, l.Master); err != nil {
 			return task{}, err
 		}
-		mode := uint8(0)
-		if l.Master != "" {
-			mode = addrGenNone
+		if k.ipv6 {
+			mode := uint8(0)
+			if l.Master != "" {
+				mode = addrGenNone
+			}
+			set.AddrGenMode = &mode
 		}
-		set.AddrGenMode = &mode
 	}
 	t := task{space: s}
 	if set.MTU != 0 || set.Address != "" || set.Master != nil {

@@ -121,7 +121,9 @@ func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 			fmt.Fprintf(s.out, "    %s\n", line)
 		}
 		for _, step := range stage {
-			have[step.Want.Key()] = step.Want
+			if have[step.Object().Key()] = step.Want; step.Want == nil { // what failed is undone
+				delete(have, step.Object().Key())
+			}
 		}
 		return do(ctx, stage)
 	}

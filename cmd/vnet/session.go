@@ -10,6 +10,7 @@ import (
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
@@ -165,11 +166,17 @@ func (h *hinted) Unwrap() error { return h.error }
 func hintOf(err error) string {
 	var word *words.Error
 	var h *hinted
+	var rule *nft.Error
 	switch {
 	case errors.As(err, &word):
 		return word.Hint
 	case errors.As(err, &h):
 		return h.hint
+	case errors.As(err, &rule) && rule.Missing != "":
+		return "a kernel has its options as modules: " + strings.ToLower(strings.ReplaceAll(rule.Missing, "CONFIG_", "")) +
+			"; some systems keep those in a package of their own, such as linux-modules-extra or kmod-nft-nat"
+	case strings.Contains(err.Error(), rtnl.NoIPv6):
+		return "it was built without CONFIG_IPV6, or has ipv6.disable=1 on its command line"
 	case errors.Is(err, fs.ErrPermission):
 		return "this needs CAP_NET_ADMIN: run it as root, or in a network of your own: vnet sandbox COMMAND"
 	}
