@@ -3,6 +3,7 @@
 package nft_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -221,6 +222,11 @@ func runNFT(t *testing.T, stdin string, args ...string) string {
 	cmd := exec.Command("nft", args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
+	if ranges := regexp.MustCompile(`map @dnat\S*_range`); err != nil && bytes.Contains(out, []byte("Operation not supported")) && ranges.Match(out) {
+		// nft before 1.1 swaps the bytes of a protocol, of which there is one, when
+		// it looks it up among ranges; Linux 7 refuses that.
+		t.Skipf("this nft cannot write what it reads on this kernel: %s", out)
+	}
 	if err != nil {
 		t.Fatalf("nft %q: %v\n%s\n%s", args, err, out, stdin)
 	}

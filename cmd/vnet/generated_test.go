@@ -24,6 +24,9 @@ var (
 // A sequence that fails is cut down to the commands that it takes.
 func TestGenerated(t *testing.T) {
 	needTool(t, "ip")
+	if testing.Short() {
+		*generated = min(*generated, 2)
+	}
 	for n := range *generated {
 		seed := *firstSeed + uint64(n)
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

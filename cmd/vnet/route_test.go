@@ -14,6 +14,9 @@ var routeSeeds = flag.Int("route.seeds", 2, "how many sequences of route command
 // holds vnet against ip after each; see [TestSame].
 func TestSameRoutes(t *testing.T) {
 	needTool(t, "ip")
+	if testing.Short() {
+		*routeSeeds = min(*routeSeeds, 1)
+	}
 	for seed := range *routeSeeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newTwins(t)

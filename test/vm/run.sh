@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # run.sh [--table] KERNEL... [-- GO TEST ARGUMENT...]
 #
-# Runs the tests in virtual machines, one after the other, and judges them: what
+# Runs the tests in virtual machines, two packages at a time, and judges them: what
 # failed, and what was skipped without being in skips.txt, fails. The tools that
 # the tests compare vnet with (ip, nft, ping, a shell) come from this machine; then
-# vnet itself builds and proves labs on a kernel with nothing beside it.
-# --table writes what the kernels showed into the README.
+# vnet itself builds and proves labs on a kernel with nothing beside it, and on one
+# without NAT and one without IPv6.
+#
+# The tests are told -short unless they are given arguments: an emulated processor
+# is some twenty times slower. --table writes what the kernels showed into the README.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -21,26 +24,27 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if [ $# = 0 ]; then set -- ./...; fi
-tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,seq,timeout,mkdir,rm,touch,chmod,mount,umount,unshare,setpriv,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
+if [ $# = 0 ]; then set -- -short ./...; fi
+tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,tr,seq,timeout,mkdir,rm,touch,chmod,mount,umount,unshare,setpriv,setarch,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
+nat='nf_nat.*|nft_(nat|masq|redir|chain_nat)|ip6?table_nat'
 export CGO_ENABLED=0 VNET_VM_CACHE=$cache
 mkdir -p "$cache/bin" "$cache/runs"
 go build -o "$cache/bin/vm" ./test/vm
 go build -o "$cache/bin/report" ./test/vm/report
-make -s build OUT="$cache/bin/vnet"
+go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w' -o "$cache/bin/vnet" ./cmd/vnet
 
-# tests KERNEL ARGUMENT...: the whole suite, with the tools to compare with.
+# tests NAME KERNEL OPTIONS ARGUMENT...: tests, with the tools to compare with.
 tests() {
-  local kernel=$1; shift
-  go test -json -count=1 -p 1 -timeout 20m "$@" -exec "$cache/bin/vm -timeout 20m -kernel $cache/$arch/$kernel \
-    -with $tools -load br_netfilter -file /etc/iproute2 -file /etc/protocols -file /etc/services" >"$cache/runs/$kernel.json" || true
-  "$cache/bin/report" -skips "$here/skips.txt" "$cache/runs/$kernel.json"
+  local name=$1 kernel=$2 options=$3; shift 3
+  go test -json -count=1 -p 2 -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -cpus 1 -kernel $cache/$arch/$kernel \
+    -with $tools -load br_netfilter -file /etc/iproute2 -file /etc/protocols -file /etc/services $options" >"$cache/runs/$name.json" || true
+  "$cache/bin/report" -skips "$here/skips.txt" "$cache/runs/$name.json"
 }
 
 # alone KERNEL: vnet, a kernel, and nothing else.
 alone() {
   local vm=("$cache/bin/vm" -kernel "$cache/$arch/$1") vnet=$cache/bin/vnet
-  "${vm[@]}" "$vnet" demo
+  "${vm[@]}" "$vnet" demo >/dev/null
   "${vm[@]}" "$vnet" up examples/cheatsheet.yaml --and "$vnet" verify examples/cheatsheet.yaml --and "$vnet" down examples/cheatsheet.yaml
 }
 
@@ -48,9 +52,13 @@ failed=()
 runs=()
 for kernel in "${kernels[@]}"; do
   "$here/kernels.sh" -a "$arch" "$kernel"
-  tests "$kernel" "$@" || failed+=("$kernel")
+  begun=$SECONDS
+  tests "$kernel" "$kernel" '' "$@" || failed+=("$kernel")
+  tests "$kernel-without-nat" "$kernel" "-without $nat" -run '^TestWithoutNAT$' ./cmd/vnet || failed+=("$kernel without NAT")
+  tests "$kernel-without-ipv6" "$kernel" '-append ipv6.disable=1' -run '^TestWithoutIPv6$' ./cmd/vnet || failed+=("$kernel without IPv6")
   alone "$kernel" || failed+=("$kernel alone")
-  runs+=("$cache/runs/$kernel.json")
+  echo "$kernel: $((SECONDS - begun))s"
+  runs+=("$cache/runs/$kernel"{,-without-nat,-without-ipv6}.json)
 done
 if [ "$table" ]; then
   "$cache/bin/report" -features "$here/features.txt" -into README.md "${runs[@]}" || failed+=(table)

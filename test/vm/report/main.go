@@ -4,7 +4,8 @@
 //	report -skips skips.txt RUN.json...                 judge: exit 1 if anything failed, or was skipped without leave
 //	report -features features.txt -into README.md RUN.json...   write the table between its markers
 //
-// A run's file is named after its kernel.
+// A run's file is named after its kernel, 6.1.json, and after what that lacked,
+// 6.1-without-nat.json, which belongs in the same column.
 package main
 
 import (
@@ -84,7 +85,10 @@ func tableFile(features, into string, runs []run) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", features, err)
 	}
-	made := table(rows, runs)
+	made, err := table(rows, runs)
+	if err != nil {
+		return fmt.Errorf("%s: %w", features, err)
+	}
 	if into == "" {
 		fmt.Print(made)
 		return nil

@@ -33,22 +33,48 @@ func parseFeatures(text string) ([]feature, error) {
 	return all, nil
 }
 
-// table is Markdown: features down, kernels across.
-func table(features []feature, runs []run) string {
+// table is Markdown: features down, kernels across. A row of which no run has a
+// test is an error: the test has another name by now.
+func table(features []feature, runs []run) (string, error) {
+	columns := byKernel(runs)
 	var b strings.Builder
 	b.WriteString("| |")
-	for _, r := range runs {
+	for _, r := range columns {
 		b.WriteString(" " + r.kernel + " |")
 	}
-	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(runs)) + "\n")
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(columns)) + "\n")
 	for _, f := range features {
 		b.WriteString("| " + f.name + " |")
-		for _, r := range runs {
-			b.WriteString(" " + shown(f, r) + " |")
+		there := false
+		for _, r := range columns {
+			cell := shown(f, r)
+			there = there || cell != "?"
+			b.WriteString(" " + cell + " |")
+		}
+		if !there {
+			return "", fmt.Errorf("no test shows %q: %s", f.name, f.tests)
 		}
 		b.WriteString("\n")
 	}
-	return b.String()
+	return b.String(), nil
+}
+
+// byKernel puts the runs of a kernel together, those in machines that lack
+// something (6.1-without-nat) with the first.
+func byKernel(runs []run) []run {
+	var all []run
+	place := map[string]int{}
+	for _, r := range runs {
+		name, _, _ := strings.Cut(r.kernel, "-")
+		i, there := place[name]
+		if !there {
+			i = len(all)
+			place[name] = i
+			all = append(all, run{kernel: name})
+		}
+		all[i].tests = append(all[i].tests, r.tests...)
+	}
+	return all
 }
 
 // shown is a cell: yes if a test of the feature ran and none failed, no if one
