@@ -37,7 +37,7 @@ go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w' -o "$cache/bin/vnet
 tests() {
   local name=$1 kernel=$2 options=$3; shift 3
   go test -json -count=1 -p 2 -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -cpus 1 -kernel $cache/$arch/$kernel \
-    -with $tools -load br_netfilter -file /etc/iproute2 -file /etc/protocols -file /etc/services $options" >"$cache/runs/$name.json" || true
+    -with $tools -load br_netfilter -file /etc/iproute2 -file /etc/protocols -file /etc/services $(printf -- "-file %s " /usr/lib/*/xtables) $options" >"$cache/runs/$name.json" || true
   "$cache/bin/report" -skips "$here/skips.txt" "$cache/runs/$name.json"
 }
 
