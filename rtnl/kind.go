@@ -44,8 +44,15 @@ const (
 	LL                              // LLAddr
 	Bits                            // uint64: flags in the low 32 bits, above them a mask of those to change
 	PortRange                       // uint64: first port shifted by 16, and last
+	Index                           // uint64: another link's, zero is none
+	Addrs                           // []netip.Addr, of one family
+	QoSMap                          // []QoS
+	Nested                          // Options, of the option's own name; never to be set
 	BE64                            // uint64, in network order on the wire: a bridge's priority shifted by 48 and its MAC address
 )
+
+// QoS maps one priority to another, inside and outside of a VLAN.
+type QoS struct{ From, To uint32 }
 
 // An Option is a setting that a kind of link has.
 type Option struct {
@@ -55,6 +62,8 @@ type Option struct {
 	Type OptionType
 	// ReadOnly ones are reported and cannot be set.
 	ReadOnly bool
+	// Names are those of the numbers, from 0; nil if they have none.
+	Names []string
 }
 
 // KindOptions lists the options of a kind of link, or of the ports of one
@@ -126,14 +135,52 @@ func (opt Option) encode(value any) ([]byte, error) {
 		if opt.Type == LL {
 			return []byte(v), nil
 		}
+	case []netip.Addr:
+		if opt.Type == Addrs {
+			return encodeList(len(v), func(ae *netlink.AttributeEncoder, i int) { ae.Bytes(uint16(i), v[i].AsSlice()) })
+		}
+	case []QoS:
+		if opt.Type == QoSMap {
+			return encodeList(len(v), func(ae *netlink.AttributeEncoder, i int) {
+				b := binary.NativeEndian.AppendUint32(nil, v[i].From)
+				ae.Bytes(unix.IFLA_VLAN_QOS_MAPPING, binary.NativeEndian.AppendUint32(b, v[i].To))
+			})
+		}
 	case uint64:
 		return opt.encodeNumber(v)
 	}
 	return nil, fmt.Errorf("cannot be the %T %v", value, value)
 }
 
+func encodeList(n int, element func(ae *netlink.AttributeEncoder, i int)) ([]byte, error) {
+	ae := netlink.NewAttributeEncoder()
+	for i := range n {
+		element(ae, i)
+	}
+	return ae.Encode()
+}
+
+// decodeList reads what encodeList made; false if an element is malformed.
+func (opt Option) decodeList(b []byte) (any, bool) {
+	var addrs []netip.Addr
+	var maps []QoS
+	good := true
+	nested(b, func(typ uint16, value []byte) {
+		if opt.Type == Addrs {
+			addr, ok := netip.AddrFromSlice(value)
+			addrs, good = append(addrs, addr), good && ok
+		} else if good = good && len(value) == 8; good {
+			maps = append(maps, QoS{binary.NativeEndian.Uint32(value), binary.NativeEndian.Uint32(value[4:])})
+		}
+	})
+	if opt.Type == Addrs {
+		return addrs, good && addrs != nil
+	}
+	return maps, good && maps != nil
+}
+
 // widths are the lengths of numbers, in bytes.
-var widths = map[OptionType]int{U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, BE64: 8}
+var widths = map[OptionType]int{U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, Index: 4, BE64: 8}
 
 func (opt Option) encodeNumber(v uint64) ([]byte, error) {
 	width, ok := widths[opt.Type]
@@ -147,7 +194,7 @@ func (opt Option) encodeNumber(v uint64) ([]byte, error) {
 		return []byte{byte(v)}, nil
 	case U16:
 		return binary.NativeEndian.AppendUint16(nil, uint16(v)), nil
-	case U32:
+	case U32, Index:
 		return binary.NativeEndian.AppendUint32(nil, uint32(v)), nil
 	case U64:
 		return binary.NativeEndian.AppendUint64(nil, v), nil
@@ -174,6 +221,11 @@ func (opt Option) decode(b []byte) (any, bool) {
 	case IPAddr:
 		addr, ok := netip.AddrFromSlice(b)
 		return addr, ok
+	case Addrs, QoSMap:
+		return opt.decodeList(b)
+	case Nested:
+		inner := decodeOptions(opt.Name, b)
+		return inner, inner != nil
 	}
 	if len(b) != widths[opt.Type] {
 		return nil, false
@@ -183,7 +235,7 @@ func (opt Option) decode(b []byte) (any, bool) {
 		return uint64(b[0]), true
 	case U16:
 		return uint64(binary.NativeEndian.Uint16(b)), true
-	case U32:
+	case U32, Index:
 		return uint64(binary.NativeEndian.Uint32(b)), true
 	case U64:
 		return binary.NativeEndian.Uint64(b), true

@@ -10,6 +10,8 @@ const (
 	iflaNetnsImmutable = 67
 	vxlanReservedBits  = 33
 	vxlanMcRoute       = 34
+
+	bondSlaveActorPortPrio = 10
 )
 
 // kindOptions are the options that each kind of link has, and each kind of port,
@@ -100,18 +102,21 @@ var kindOptions = map[string][]Option{
 		{Name: "isolated", Attr: unix.IFLA_BRPORT_ISOLATED, Type: U8},
 		{Name: "locked", Attr: unix.IFLA_BRPORT_LOCKED, Type: U8},
 		{Name: "mab", Attr: unix.IFLA_BRPORT_MAB, Type: U8},
-		{Name: "backup_port", Attr: unix.IFLA_BRPORT_BACKUP_PORT, Type: U32},
+		{Name: "backup_port", Attr: unix.IFLA_BRPORT_BACKUP_PORT, Type: Index},
+		{Name: "backup_nhid", Attr: unix.IFLA_BRPORT_BACKUP_NHID, Type: U32},
 	},
 	"vlan": {
 		{Name: "protocol", Attr: unix.IFLA_VLAN_PROTOCOL, Type: BE16},
 		{Name: "id", Attr: unix.IFLA_VLAN_ID, Type: U16},
 		{Name: "flags", Attr: unix.IFLA_VLAN_FLAGS, Type: Bits},
+		{Name: "ingress-qos-map", Attr: unix.IFLA_VLAN_INGRESS_QOS, Type: QoSMap},
+		{Name: "egress-qos-map", Attr: unix.IFLA_VLAN_EGRESS_QOS, Type: QoSMap},
 	},
 	"vxlan": {
 		{Name: "id", Attr: unix.IFLA_VXLAN_ID, Type: U32},
 		{Name: "remote", Attr: unix.IFLA_VXLAN_GROUP, Type: IPAddr}, // a group, if it is multicast
 		{Name: "local", Attr: unix.IFLA_VXLAN_LOCAL, Type: IPAddr},
-		{Name: "link", Attr: unix.IFLA_VXLAN_LINK, Type: U32},
+		{Name: "link", Attr: unix.IFLA_VXLAN_LINK, Type: Index},
 		{Name: "srcport", Attr: unix.IFLA_VXLAN_PORT_RANGE, Type: PortRange},
 		{Name: "dstport", Attr: unix.IFLA_VXLAN_PORT, Type: BE16},
 		{Name: "tos", Attr: unix.IFLA_VXLAN_TOS, Type: U8},
@@ -139,6 +144,59 @@ var kindOptions = map[string][]Option{
 		{Name: "localbypass", Attr: unix.IFLA_VXLAN_LOCALBYPASS, Type: U8},
 		{Name: "mcroute", Attr: vxlanMcRoute, Type: U8},
 	},
+	"bond": {
+		{Name: "mode", Attr: unix.IFLA_BOND_MODE, Type: U8, Names: []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}},
+		{Name: "active_slave", Attr: unix.IFLA_BOND_ACTIVE_SLAVE, Type: Index},
+		{Name: "miimon", Attr: unix.IFLA_BOND_MIIMON, Type: U32},
+		{Name: "updelay", Attr: unix.IFLA_BOND_UPDELAY, Type: U32},
+		{Name: "downdelay", Attr: unix.IFLA_BOND_DOWNDELAY, Type: U32},
+		{Name: "peer_notify_delay", Attr: unix.IFLA_BOND_PEER_NOTIF_DELAY, Type: U32},
+		{Name: "use_carrier", Attr: unix.IFLA_BOND_USE_CARRIER, Type: U8},
+		{Name: "arp_interval", Attr: unix.IFLA_BOND_ARP_INTERVAL, Type: U32},
+		{Name: "arp_missed_max", Attr: unix.IFLA_BOND_MISSED_MAX, Type: U8},
+		{Name: "arp_ip_target", Attr: unix.IFLA_BOND_ARP_IP_TARGET, Type: Addrs},
+		{Name: "ns_ip6_target", Attr: unix.IFLA_BOND_NS_IP6_TARGET, Type: Addrs},
+		{Name: "arp_validate", Attr: unix.IFLA_BOND_ARP_VALIDATE, Type: U32, Names: []string{"none", "active", "backup", "all", "filter", "filter_active", "filter_backup"}},
+		{Name: "arp_all_targets", Attr: unix.IFLA_BOND_ARP_ALL_TARGETS, Type: U32, Names: []string{"any", "all"}},
+		{Name: "primary", Attr: unix.IFLA_BOND_PRIMARY, Type: Index},
+		{Name: "primary_reselect", Attr: unix.IFLA_BOND_PRIMARY_RESELECT, Type: U8, Names: []string{"always", "better", "failure"}},
+		{Name: "fail_over_mac", Attr: unix.IFLA_BOND_FAIL_OVER_MAC, Type: U8, Names: []string{"none", "active", "follow"}},
+		{Name: "xmit_hash_policy", Attr: unix.IFLA_BOND_XMIT_HASH_POLICY, Type: U8, Names: []string{"layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac"}},
+		{Name: "resend_igmp", Attr: unix.IFLA_BOND_RESEND_IGMP, Type: U32},
+		{Name: "num_grat_arp", Attr: unix.IFLA_BOND_NUM_PEER_NOTIF, Type: U8},
+		{Name: "all_slaves_active", Attr: unix.IFLA_BOND_ALL_SLAVES_ACTIVE, Type: U8},
+		{Name: "min_links", Attr: unix.IFLA_BOND_MIN_LINKS, Type: U32},
+		{Name: "lp_interval", Attr: unix.IFLA_BOND_LP_INTERVAL, Type: U32},
+		{Name: "packets_per_slave", Attr: unix.IFLA_BOND_PACKETS_PER_SLAVE, Type: U32},
+		{Name: "lacp_active", Attr: unix.IFLA_BOND_AD_LACP_ACTIVE, Type: U8, Names: offOn},
+		{Name: "lacp_rate", Attr: unix.IFLA_BOND_AD_LACP_RATE, Type: U8, Names: []string{"slow", "fast"}},
+		{Name: "coupled_control", Attr: unix.IFLA_BOND_COUPLED_CONTROL, Type: U8, Names: offOn},
+		{Name: "ad_select", Attr: unix.IFLA_BOND_AD_SELECT, Type: U8, Names: []string{"stable", "bandwidth", "count"}},
+		{Name: "ad_info", Attr: unix.IFLA_BOND_AD_INFO, Type: Nested, ReadOnly: true},
+		{Name: "ad_actor_sys_prio", Attr: unix.IFLA_BOND_AD_ACTOR_SYS_PRIO, Type: U16},
+		{Name: "ad_user_port_key", Attr: unix.IFLA_BOND_AD_USER_PORT_KEY, Type: U16},
+		{Name: "ad_actor_system", Attr: unix.IFLA_BOND_AD_ACTOR_SYSTEM, Type: LL},
+		{Name: "tlb_dynamic_lb", Attr: unix.IFLA_BOND_TLB_DYNAMIC_LB, Type: U8},
+	},
+	"ad_info": {
+		{Name: "aggregator", Attr: unix.IFLA_BOND_AD_INFO_AGGREGATOR, Type: U16, ReadOnly: true},
+		{Name: "num_ports", Attr: unix.IFLA_BOND_AD_INFO_NUM_PORTS, Type: U16, ReadOnly: true},
+		{Name: "actor_key", Attr: unix.IFLA_BOND_AD_INFO_ACTOR_KEY, Type: U16, ReadOnly: true},
+		{Name: "partner_key", Attr: unix.IFLA_BOND_AD_INFO_PARTNER_KEY, Type: U16, ReadOnly: true},
+		{Name: "partner_mac", Attr: unix.IFLA_BOND_AD_INFO_PARTNER_MAC, Type: LL, ReadOnly: true},
+	},
+	"bond_slave": {
+		{Name: "state", Attr: unix.IFLA_BOND_SLAVE_STATE, Type: U8, ReadOnly: true, Names: []string{"ACTIVE", "BACKUP"}},
+		{Name: "mii_status", Attr: unix.IFLA_BOND_SLAVE_MII_STATUS, Type: U8, ReadOnly: true, Names: []string{"UP", "GOING_DOWN", "DOWN", "GOING_BACK"}},
+		{Name: "link_failure_count", Attr: unix.IFLA_BOND_SLAVE_LINK_FAILURE_COUNT, Type: U32, ReadOnly: true},
+		{Name: "perm_hwaddr", Attr: unix.IFLA_BOND_SLAVE_PERM_HWADDR, Type: LL, ReadOnly: true},
+		{Name: "queue_id", Attr: unix.IFLA_BOND_SLAVE_QUEUE_ID, Type: U16},
+		{Name: "prio", Attr: unix.IFLA_BOND_SLAVE_PRIO, Type: U32}, // signed
+		{Name: "actor_port_prio", Attr: bondSlaveActorPortPrio, Type: U16},
+		{Name: "ad_aggregator_id", Attr: unix.IFLA_BOND_SLAVE_AD_AGGREGATOR_ID, Type: U16, ReadOnly: true},
+		{Name: "ad_actor_oper_port_state", Attr: unix.IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE, Type: U8, ReadOnly: true},
+		{Name: "ad_partner_oper_port_state", Attr: unix.IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE, Type: U16, ReadOnly: true},
+	},
 	"macvlan": macvlanOptions,
 	"macvtap": macvlanOptions,
 	"ipvlan":  ipvlanOptions,
@@ -150,6 +208,7 @@ var kindOptions = map[string][]Option{
 }
 
 var (
+	offOn          = []string{"off", "on"}
 	macvlanOptions = []Option{
 		{Name: "mode", Attr: unix.IFLA_MACVLAN_MODE, Type: U32},
 		{Name: "flags", Attr: unix.IFLA_MACVLAN_FLAGS, Type: U16},

@@ -163,6 +163,10 @@ type LinkConfig struct {
 	// Limits that are not zero; SetLink cannot change the numbers of queues.
 	Limits Limits
 
+	// XDPOff takes an XDP program off: XDP_FLAGS_SKB_MODE … of <linux/if_link.h>,
+	// zero for whichever mode it is in. Nil leaves it.
+	XDPOff *uint32
+
 	LinkMode    *uint8
 	Carrier     *uint8
 	ProtoDown   *uint8

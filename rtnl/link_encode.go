@@ -100,6 +100,15 @@ func (l LinkConfig) encodeRest(ae *netlink.AttributeEncoder) error {
 			return nil
 		})
 	}
+	if l.XDPOff != nil {
+		ae.Nested(unix.IFLA_XDP, func(ae *netlink.AttributeEncoder) error {
+			ae.Int32(unix.IFLA_XDP_FD, -1)
+			if *l.XDPOff != 0 {
+				ae.Uint32(unix.IFLA_XDP_FLAGS, *l.XDPOff)
+			}
+			return nil
+		})
+	}
 	if l.Kind.Name != "" || l.PortKind != "" {
 		ae.Nested(unix.IFLA_LINKINFO, l.encodeInfo)
 	}

@@ -71,6 +71,11 @@ func (c chance) option(o Option) any {
 		return c.addr(c.coin())
 	case LL:
 		return LLAddr(c.bytes(6))
+	case Addrs:
+		is6 := c.coin()
+		return []netip.Addr{c.addr(is6), c.addr(is6)}
+	case QoSMap:
+		return []QoS{{c.Uint32(), c.Uint32()}, {c.Uint32(), c.Uint32()}}
 	}
 	return c.Uint64() >> (64 - 8*widths[o.Type])
 }
@@ -78,7 +83,7 @@ func (c chance) option(o Option) any {
 // options makes some of those that a kind has; nil is none.
 func (c chance) options(kind string) (some Options) {
 	for _, o := range KindOptions(kind) {
-		if c.coin() {
+		if o.Type != Nested && c.coin() {
 			if some == nil {
 				some = Options{}
 			}

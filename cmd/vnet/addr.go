@@ -105,7 +105,7 @@ func (s *session) selectAddrs(sel words.AddrSelection) (all []rtnl.Link, chosen 
 		if sel.Family == unix.AF_INET6 {
 			l = l.OfInet6()
 		}
-		one := show.LinkAddrs{Link: l, NoHead: sel.Family == 0 && !sel.FitsLabel(l.Name)}
+		one := show.LinkAddrs{Link: l, NoHead: sel.Family == 0 && sel.Label != ""}
 		for _, a := range byLink[l.Index] {
 			if sel.FitsAddr(a, l.Name) {
 				one.Addrs = append(one.Addrs, a)

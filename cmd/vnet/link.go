@@ -162,12 +162,19 @@ func (s *session) resolve(c *words.LinkChange) (err error) {
 	if err := s.resolveMaster(c); err != nil {
 		return err
 	}
-	if c.Under != "" {
-		index, err := s.linkIndex(c.Under)
-		if err != nil {
+	for option, name := range c.Links {
+		index, err := s.linkIndex(name)
+		switch {
+		case err != nil && option == "backup_port":
+			return exit(exitUsage, err)
+		case err != nil:
 			return err
 		}
-		l.Kind.Options["link"] = uint64(index)
+		if options := l.Kind.Options; options != nil {
+			options[option] = uint64(index)
+		} else {
+			l.Port[option] = uint64(index)
+		}
 	}
 	if c.Peer == nil {
 		return nil
@@ -272,6 +279,7 @@ func (s *session) linkShow(w *words.Words) error {
 	if err != nil {
 		return err
 	}
+	style.Family = unix.AF_PACKET // whatever was asked for
 	return show.Links(s.out, chosen, style)
 }
 

@@ -24,7 +24,8 @@ import (
 //	=     only print: run both tools in both worlds; their output is equal to the byte
 //	since a version of iproute2, from which on ip does the same as vnet with what follows
 //	$     a shell command, to be run in both worlds
-//	need  an ip command that the kernel has to be able to do, or the script is skipped
+//	need  an ip command that the kernel has to be able to do, or the script is skipped;
+//	      it may go on as a shell's does: && ip …
 //	#     a comment
 func TestSame(t *testing.T) {
 	needTool(t, "ip")
@@ -75,7 +76,7 @@ func sameScript(t *testing.T, script string) {
 		switch word {
 		case "", "#":
 		case "need":
-			if r := newWorld(t).run(append([]string{"ip"}, strings.Fields(rest)...)...); r.Status != 0 {
+			if r := newWorld(t).run("sh", "-c", "ip "+rest); r.Status != 0 {
 				t.Skipf("the kernel cannot do this: ip %s: %s", rest, strings.TrimSpace(r.Stderr))
 			}
 		case "$":
@@ -173,7 +174,7 @@ var (
 	macs = regexp.MustCompile(`\b[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}\b`)
 	// Link-local addresses are made of MACs.
 	linkLocals = regexp.MustCompile(`\bfe80::[0-9a-f:]+\b`)
-	clock      = regexp.MustCompile(`("(?:valid_life_time|preferred_life_time|used|confirmed|updated|expires|[a-z_]+_timer)": ?)[0-9.]+|((?:valid_lft|preferred_lft|expires|used|[a-z_]+_timer) ) *[0-9./]+(sec)?`)
+	clock      = regexp.MustCompile(`("(?:valid_life_time|preferred_life_time|used|confirmed|updated|expires|fdb_n_learned|[a-z_]+_timer)": ?)[0-9.]+|((?:valid_lft|preferred_lft|expires|used|fdb_n_learned|[a-z_]+_timer) ) *[0-9./]+(sec)?`)
 	// Duplicate address detection and learning go on beside the commands.
 	beside = regexp.MustCompile(`(?m)^ *"tentative": true,?\n|"tentative":true,`)
 )

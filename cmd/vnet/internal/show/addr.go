@@ -119,7 +119,7 @@ func (s LinkStyle) addr(a rtnl.Addr) members {
 	if a.Anycast {
 		m.put("anycast", a.Prefix.Addr().String(), "any "+s.paint(color, a.Prefix.Addr().String()+" "))
 	}
-	m.add("scope", scopeName(a.Scope), "scope %s ")
+	m.add("scope", s.nameOf(names.Scopes, uint32(a.Scope)), "scope %s ")
 	s.addAddrFlags(&m, a)
 	if a.Proto != 0 {
 		m.add("protocol", s.addrProto(a.Proto), "proto %s ")
@@ -137,13 +137,6 @@ func (s Style) addrProto(proto uint8) string {
 		return name
 	}
 	return fmt.Sprintf("%#x", proto)
-}
-
-func scopeName(scope uint8) string {
-	if name, ok := names.Scopes.Name(uint32(scope)); ok {
-		return name
-	}
-	return fmt.Sprint(scope)
 }
 
 // addrFlags are in ip(8)'s order. That it is not permanent is told as dynamic.

@@ -119,7 +119,7 @@ func (s LinkStyle) addHead(m *members, l rtnl.Link) {
 		m.add("linkmode", []string{"DEFAULT", "DORMANT"}[l.LinkMode&1], "mode %s ")
 	}
 	if l.Has(unix.IFLA_GROUP) {
-		m.add("group", groupName(l.Group), "group %s ")
+		m.add("group", s.nameOf(names.Groups, l.Group), "group %s ")
 	}
 	if l.TxQueueLen != 0 {
 		m.add("txqlen", l.TxQueueLen, "qlen %d")
@@ -200,16 +200,18 @@ func stateColor(state uint8) color {
 	return 0
 }
 
-func groupName(group uint32) string {
-	if name, ok := names.Groups.Name(group); ok {
+// nameOf is a number's name, or the number itself.
+func (s Style) nameOf(t *names.Table, n uint32) string {
+	if name, ok := t.Name(n); ok && !s.Numeric {
 		return name
 	}
-	return fmt.Sprint(group)
+	return fmt.Sprint(n)
 }
 
 // addLLAddrs tells the second line.
 func (s LinkStyle) addLLAddrs(m *members, l rtnl.Link) {
-	m.put("link_type", linkType(l.Type), "\n    link/"+linkType(l.Type)+" ")
+	typ := s.linkType(l.Type)
+	m.put("link_type", typ, "\n    link/"+typ+" ")
 	if l.Has(unix.IFLA_ADDRESS) {
 		m.put("address", llText(l.Address, l.Type), s.paint(colorLL, llText(l.Address, l.Type)))
 	}
@@ -338,8 +340,8 @@ var linkTypes = map[uint16]string{
 	unix.ARPHRD_IEEE80211: "ieee802.11", unix.ARPHRD_NETLINK: "netlink", unix.ARPHRD_RAWIP: "rawip", unix.ARPHRD_IEEE1394: "ieee1394",
 }
 
-func linkType(typ uint16) string {
-	if name, ok := linkTypes[typ]; ok {
+func (s Style) linkType(typ uint16) string {
+	if name, ok := linkTypes[typ]; ok && !s.Numeric {
 		return name
 	}
 	return fmt.Sprintf("[%d]", typ)

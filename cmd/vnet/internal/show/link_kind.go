@@ -44,13 +44,15 @@ func (s LinkStyle) options(kind string, options rtnl.Options) members {
 		case "bridge_slave":
 			s.portOption(&m, opt, n, options)
 		case "vlan":
-			vlanOption(&m, opt.Name, n)
+			vlanOption(&m, opt.Name, n, value)
 		case "vxlan":
 			s.vxlanOption(&m, opt.Name, n, value)
 		case "macvlan", "macvtap":
 			macvlanOption(&m, opt.Name, n)
 		case "ipvlan", "ipvtap":
 			ipvlanOption(&m, opt.Name, n)
+		case "bond", "bond_slave":
+			s.bondOption(&m, opt, n, value)
 		default:
 			m.add(opt.Name, n, opt.Name+" %d ")
 		}
@@ -220,8 +222,11 @@ func (s LinkStyle) onOff(m *members, json, text string, n uint64) {
 
 var vlanFlags = []string{"REORDER_HDR", "GVRP", "LOOSE_BINDING", "MVRP", "BRIDGE_BINDING"}
 
-func vlanOption(m *members, name string, n uint64) {
+func vlanOption(m *members, name string, n uint64, value any) {
 	switch name {
+	case "ingress-qos-map", "egress-qos-map":
+		maps, _ := value.([]rtnl.QoS)
+		addQoS(m, strings.TrimSuffix(name, "-qos-map"), maps)
 	case "protocol":
 		m.add(name, vlanProtocol(n), name+" %s ")
 	case "id":
@@ -235,6 +240,16 @@ func vlanOption(m *members, name string, n uint64) {
 		}
 		m.put(name, found, "<"+strings.Join(found, ",")+"> ")
 	}
+}
+
+func addQoS(m *members, way string, maps []rtnl.QoS) {
+	list := []members{}
+	text := "\n      " + way + "-qos-map { "
+	for _, q := range maps {
+		list = append(list, members{{"from", q.From, ""}, {"to", q.To, ""}})
+		text += fmt.Sprintf("%d:%d ", q.From, q.To)
+	}
+	m.put(way+"_qos", list, text+"} ")
 }
 
 var (

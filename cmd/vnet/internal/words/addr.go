@@ -216,14 +216,18 @@ func (r *addrReader) settle(verb string) {
 
 func (r *addrReader) settleBroadcast(verb string) {
 	switch r.brd {
-	case "", "-":
-	case "+":
-		if verb != "delete" {
-			if !r.c.Addr.Prefix.Addr().Is4() {
-				r.Err = &Error{Text: "broadcast: only IPv4 addresses have one", Status: 1}
-				return
-			}
-			r.c.Addr.Broadcast = rtnl.BroadcastOf(r.c.Addr.Prefix)
+	case "":
+	case "+", "-":
+		if verb == "delete" {
+			return
+		}
+		if !r.c.Addr.Prefix.Addr().Is4() {
+			r.Err = &Error{Text: "broadcast: only IPv4 addresses have one", Status: 1}
+			return
+		}
+		r.c.Addr.Broadcast = rtnl.BroadcastOf(r.c.Addr.Prefix)
+		if r.brd == "-" { // the host's bits are all zero, as it was in 4.2BSD
+			r.c.Addr.Broadcast = r.c.Addr.Prefix.Masked().Addr()
 		}
 	default:
 		a, ok := ParseAddr(r.brd, r.family)
@@ -286,6 +290,9 @@ type AddrSelection struct {
 	Flags, Mask uint32
 	// Label is a pattern as that of a shell; "" is any.
 	Label string
+	// Proto is who made them, if HasProto.
+	Proto    uint8
+	HasProto bool
 }
 
 // addrFlagNames are what addresses are selected by.
@@ -311,6 +318,8 @@ func (w *Words) AddrSelection(family int) AddrSelection {
 			s.readScope(w)
 		case word == "label":
 			s.Label = w.Value(word)
+		case word == "proto":
+			s.readProto(w)
 		case s.readFlag(word), s.read(w, word):
 		default:
 			s.dev(w, word)
@@ -329,6 +338,15 @@ func (s *AddrSelection) readScope(w *Words) {
 		w.Fail("scope %q is unknown", word)
 	}
 	s.Scope, s.HasScope = uint8(scope), true
+}
+
+func (s *AddrSelection) readProto(w *Words) {
+	word := w.Value("proto")
+	proto, ok := names.AddrProtocols.Number(word)
+	if !ok {
+		w.Fail("protocol %q is unknown", word)
+	}
+	s.Proto, s.HasProto = uint8(proto), true
 }
 
 // readFlag reads a flag; with a dash before it is not to be set.
@@ -354,7 +372,7 @@ func (s *AddrSelection) readFlag(word string) bool {
 
 // Limits says whether the selection is about addresses, not only about links.
 func (s AddrSelection) Limits() bool {
-	return s.Family != 0 || s.To.IsValid() || s.HasScope || s.Mask != 0 || s.Label != ""
+	return s.Family != 0 || s.To.IsValid() || s.HasScope || s.HasProto || s.Mask != 0 || s.Label != ""
 }
 
 // FitsAddr says whether an address is selected. The name is its link's.
@@ -367,6 +385,7 @@ func (s AddrSelection) FitsAddr(a rtnl.Addr, link string) bool {
 	case s.Family == unix.AF_INET && a.Is6(), s.Family == unix.AF_INET6 && !a.Is6(),
 		s.Family != 0 && s.Family != unix.AF_INET && s.Family != unix.AF_INET6,
 		s.HasScope && a.Scope != s.Scope,
+		s.HasProto && a.Proto != s.Proto && a.Proto != 0, // ip(8) believes those that do not tell
 		(a.Flags^s.Flags)&s.Mask != 0,
 		s.To.IsValid() && !s.To.Contains(a.Prefix.Addr()),
 		!s.FitsLabel(label):

@@ -52,8 +52,8 @@ type LinkChange struct {
 	// be one.
 	Master, Parent string
 	VRF            bool
-	// Under is the link that a VXLAN stands on.
-	Under string
+	// Links are links by name, by the option that is to have their index.
+	Links map[string]string
 	// NS is a namespace by name, path or process id; ParentNetns the one that
 	// Parent is in.
 	NS, ParentNetns string
@@ -195,6 +195,10 @@ func linkKeywords() []keyword[linkReader] {
 		{"txqlen", true, readQueueLen},
 		{"mtu", false, readMTU},
 		{"netns", false, readNS},
+		{"xdp", false, readXDP(0)},
+		{"xdpgeneric", false, readXDP(unix.XDP_FLAGS_SKB_MODE)},
+		{"xdpdrv", false, readXDP(unix.XDP_FLAGS_DRV_MODE)},
+		{"xdpoffload", false, readXDP(unix.XDP_FLAGS_HW_MODE)},
 		{"multicast", false, setFlag(unix.IFF_MULTICAST)},
 		{"allmulticast", false, setFlag(unix.IFF_ALLMULTI)},
 		{"promisc", false, setFlag(unix.IFF_PROMISC)},
@@ -235,8 +239,8 @@ func (r *linkReader) number32(keyword string) uint32 {
 func (r *linkReader) lladdr(keyword string) rtnl.LLAddr {
 	word := r.Value(keyword)
 	a, err := rtnl.ParseLLAddr(word)
-	if err != nil {
-		r.Fail("%q: %v", keyword, err)
+	if err != nil && r.Err == nil {
+		r.Err = &Error{Text: fmt.Sprintf("%q: %v", keyword, err), Status: 1}
 	}
 	return a
 }
@@ -292,6 +296,16 @@ func readNS(r *linkReader, k string) {
 		r.Fail(`"netns" is given twice`)
 	}
 	r.NS = r.Value(k)
+}
+
+// readXDP takes a program off; loading one takes an ELF loader, which vnet has not.
+func readXDP(flags uint32) func(*linkReader, string) {
+	return func(r *linkReader, k string) {
+		if word := r.Value(k); word != "off" {
+			r.FailHint("vnet loads no XDP programs; bpftool does: bpftool net attach xdp ...", `%q must be "off", not %q`, k, word)
+		}
+		r.Config.XDPOff = &flags
+	}
 }
 
 func readGroup(r *linkReader, k string) {

@@ -27,7 +27,7 @@ func readType(r *linkReader, k string) {
 	default:
 		r.Config.Kind = rtnl.Kind{Name: r.Type, Options: r.options(r.Type)}
 	}
-	if len(r.Config.Kind.Options) == 0 {
+	if len(r.Config.Kind.Options) == 0 && r.Links == nil {
 		r.Config.Kind.Options = nil
 	}
 }
@@ -89,6 +89,22 @@ var boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping", "mst_enable
 // option reads one option; false if the kind has none of that name.
 func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
 	switch kind {
+	case "bridge_slave":
+		switch word {
+		case "mcast_fast_leave":
+			word = "fastleave"
+		case "nobackup_port":
+			o["backup_port"] = uint64(0)
+			return true
+		}
+	case "bond":
+		switch word {
+		case "num_unsol_na":
+			word = "num_grat_arp"
+		case "clear_active_slave":
+			o["active_slave"] = uint64(0)
+			return true
+		}
 	case "vxlan":
 		if r.vxlanOption(word, o) {
 			return true
@@ -112,10 +128,22 @@ func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
 		if opt.ReadOnly || !Short(word, opt.Name) {
 			continue
 		}
-		o[opt.Name] = r.optionValue(kind, opt, word)
+		if opt.Type == rtnl.Index {
+			r.link(opt.Name, r.Value(word))
+		} else {
+			o[opt.Name] = r.optionValue(kind, opt, word)
+		}
 		return true
 	}
 	return false
+}
+
+// link notes that an option is to have a link's index.
+func (r *linkReader) link(option, name string) {
+	if r.Links == nil {
+		r.Links = map[string]string{}
+	}
+	r.Links[option] = name
 }
 
 // optionValue reads what follows an option, as its type wants it.
@@ -125,6 +153,12 @@ func (r *linkReader) optionValue(kind string, opt rtnl.Option, word string) any 
 		return uint64(1)
 	case opt.Type == rtnl.LL:
 		return r.lladdr(word)
+	case opt.Type == rtnl.Addrs:
+		return r.addrs(word)
+	case opt.Type == rtnl.QoSMap:
+		return r.qosMap(word)
+	case opt.Names != nil:
+		return r.named(word, opt.Names)
 	case opt.Name == "vlan_protocol":
 		return r.vlanProtocol(word)
 	case kind == "vrf" && opt.Name == "table":
@@ -133,30 +167,64 @@ func (r *linkReader) optionValue(kind string, opt rtnl.Option, word string) any 
 			r.Fail(`"table": not a routing table`)
 		}
 		return uint64(table)
-	case kind == "bridge_slave" && opt.Name == "state":
-		return r.portState(word)
-	case kind == "bridge_slave" && opt.Type == rtnl.U8 && opt.Name != "mcast_router":
+	case kind == "bridge_slave" && opt.Type == rtnl.U8 && opt.Name != "mcast_router" && opt.Name != "state":
 		return uint64(*r.onOff(word))
 	}
 	value := r.Value(word)
-	n, ok := Number(value, 1<<63)
-	if !ok {
+	n, ok := Number(value, 1<<64-1)
+	switch {
+	case !ok && kind == "bridge_slave" && opt.Name == "state":
+		r.FailHint("0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking", "%q: %q is not a number", word, value)
+	case !ok:
 		r.Fail("%q: %q is not a number", word, value)
 	}
 	return n
 }
 
-func (r *linkReader) portState(word string) any {
-	value := r.Value(word)
-	states := []string{"disabled", "listening", "learning", "forwarding", "blocking"}
-	if at := slices.Index(states, value); at >= 0 {
-		return uint64(at)
+// named reads one of the names, or its number.
+func (r *linkReader) named(keyword string, names []string) uint64 {
+	word := r.Value(keyword)
+	at := slices.Index(names, word)
+	if n, ok := Number(word, uint64(len(names)-1)); ok {
+		at = int(n)
 	}
-	n, ok := Number(value, 4)
-	if !ok {
-		r.Fail("%q: %q is not a port's state", word, value)
+	if at < 0 && r.Err == nil {
+		r.Err = Unknown(keyword, word, names)
 	}
-	return n
+	return uint64(max(at, 0))
+}
+
+// addrs reads addresses with commas between them.
+func (r *linkReader) addrs(keyword string) (all []netip.Addr) {
+	family := unix.AF_INET
+	if keyword == "ns_ip6_target" {
+		family = unix.AF_INET6
+	}
+	for _, word := range strings.Split(r.Value(keyword), ",") {
+		a, ok := ParseAddr(word, family)
+		if !ok {
+			r.failAddr(family, "address", word)
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// qosMap reads pairs of priorities, as long as there are any: 1:2 3:4.
+func (r *linkReader) qosMap(keyword string) (all []rtnl.QoS) {
+	for word := r.Value(keyword); r.Err == nil; word = r.Next() {
+		from, to, ok := strings.Cut(word, ":")
+		a, ok1 := Number(from, 1<<32-1)
+		b, ok2 := Number(to, 1<<32-1)
+		if !ok || !ok1 || !ok2 {
+			r.Fail("%q: FROM:TO is expected, two numbers, not %q", keyword, word)
+		}
+		all = append(all, rtnl.QoS{From: uint32(a), To: uint32(b)})
+		if !strings.Contains(r.Peek(), ":") {
+			break
+		}
+	}
+	return all
 }
 
 func (r *linkReader) vlanProtocol(word string) uint64 {
@@ -259,7 +327,7 @@ func (r *linkReader) vxlanOption(word string, o rtnl.Options) bool {
 	case "local":
 		o["local"] = r.vxlanAddr(word)
 	case "dev":
-		r.Under = r.Value(word)
+		r.link("link", r.Value(word))
 	case "ttl", "hoplimit":
 		if r.Take("inherit") {
 			o["ttl_inherit"] = uint64(1)
