@@ -5,6 +5,8 @@ package nft_test
 import (
 	"errors"
 	"io/fs"
+	"net"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -145,6 +147,47 @@ func TestCounters(t *testing.T) {
 	}
 	if packets[forward] != 3 || packets[masquerade] != 1 || len(packets) != 3 {
 		t.Errorf("counted %v", packets)
+	}
+}
+
+// TestOnLink: what goes no further than the next link keeps its address, and is
+// not counted: reports of IGMP, which the kernel sends when it likes, mDNS, DHCP.
+func TestOnLink(t *testing.T) {
+	w := newWorld(t)
+	w.sh(w.machine, `ip route add 224.0.0.0/4 dev v-net-0
+		ip route add 255.255.255.255 dev v-net-0
+		ip -6 route replace multicast ff02::/16 dev v-net-0 table local`)
+	rules := []nft.Rule{
+		nft.Masquerade{Source: prefix("192.168.15.0/24")}, nft.Masquerade{Source: prefix("fd00:15::/64")},
+		nft.Masquerade{Out: "v-net-0"}, nft.Masquerade{Source: prefix("10.0.0.0/8"), Out: "v-net-0"},
+	}
+	w.apply(nil, rules)
+	for _, to := range []struct{ from, to string }{
+		{"192.168.15.1:5353", "224.0.0.251:5353"},
+		{"192.168.15.1:68", "255.255.255.255:67"},
+		{"[fd00:15::1]:5353", "[ff02::fb%v-net-0]:5353"},
+	} {
+		err := nsfs.Do(w.machine, func() error {
+			c, err := (&net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to.from))}).Dial("udp", to.to)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			_, err = c.Write([]byte("hello"))
+			return err
+		})
+		if err != nil {
+			t.Errorf("%s: %v", to.to, err)
+		}
+	}
+	got, err := w.nft.Read("vnet")
+	if err != nil || len(got) != len(rules) {
+		t.Fatal(got, err)
+	}
+	for _, r := range got {
+		if r.Packets != 0 {
+			t.Errorf("%s took %d packets", r, r.Packets)
+		}
 	}
 }
 

@@ -85,6 +85,9 @@ var (
 	isIPv6     = value{"ipv6", "\x0a"}
 	loopback4  = value{"127.0.0.0/8", "\x7f"}
 	loopback6  = value{"::1", strings.Repeat("\x00", 15) + "\x01"}
+	onLink4    = value{"224.0.0.0/24", "\xe0\x00\x00"}
+	everybody4 = value{"255.255.255.255", "\xff\xff\xff\xff"}
+	onLink6    = value{"ff02::/16", "\xff\x02"}
 	localKind  = value{text: "local"} // RTN_LOCAL, in the machine's byte order
 	statusDNAT = value{text: "dnat"}  // IPS_DST_NAT, likewise
 )
@@ -219,6 +222,7 @@ func outboundRules(has map[string]bool) []rule {
 		translate := func(name string, loads ...load) statement {
 			return statement{verb: snat, loads: loads, name: name, ipv6: ipv6}
 		}
+		rules = append(rules, onLinkRules(has, ipv6)...)
 		add("targets"+n, forwarded, first, in("targets"+n, daddr), statement{verb: jump, name: "hairpin"})
 		add("snat"+n+"_out", first, translate("snat"+n+"_out", saddr, oif))
 		add("masquerade"+n+"_out", first, in("masquerade"+n+"_out", saddr, oif), statement{verb: masquerade})
@@ -230,6 +234,26 @@ func outboundRules(has map[string]bool) []rule {
 	add("masquerade_all", in("masquerade_all", family), isNot(oneOf(oif), loName),
 		isNot(oneOf(natStatus), statusDNAT), statement{verb: masquerade})
 	return rules
+}
+
+// onLinkRules leave alone what goes no further than the next link: IGMP, mDNS and
+// DHCP speak there of the address they come from.
+func onLinkRules(has map[string]bool, ipv6 bool) []rule {
+	n := map[bool]string{false: "4", true: "6"}[ipv6]
+	egress := has["masquerade_out"] || has["masquerade_all"]
+	for _, name := range []string{"snat", "masquerade"} {
+		egress = egress || has[name+n] || has[name+n+"_out"]
+	}
+	switch {
+	case !egress:
+		return nil
+	case ipv6:
+		return []rule{{only6, is(oneOf(daddr6), onLink6), {verb: back}}}
+	}
+	return []rule{
+		{only4, is(oneOf(daddr4), onLink4), {verb: back}},
+		{only4, is(oneOf(daddr4), everybody4), {verb: back}},
+	}
 }
 
 var (

@@ -50,12 +50,12 @@ func (s statement) compareExprs() []expr.Any {
 			&expr.Cmp{Op: op, Register: reg1, Data: zero})
 	case localKind:
 		return append(loadExprs(s.loads), &expr.Cmp{Op: op, Register: reg1, Data: native32(unix.RTN_LOCAL)})
-	case loopback4: // the first byte is enough
-		load := loadExpr(s.loads[0], reg1).(*expr.Payload)
-		load.Len = 1
-		return []expr.Any{load, &expr.Cmp{Op: op, Register: reg1, Data: []byte(s.value.bytes)}}
 	}
-	return append(loadExprs(s.loads), &expr.Cmp{Op: op, Register: reg1, Data: []byte(s.value.bytes)})
+	loads := loadExprs(s.loads)
+	if address, ok := loads[0].(*expr.Payload); ok { // of a prefix, the first bytes are enough
+		address.Len = uint32(len(s.value.bytes))
+	}
+	return append(loads, &expr.Cmp{Op: op, Register: reg1, Data: []byte(s.value.bytes)})
 }
 
 // translateExprs look the new address up, into register 1, and the port with it,

@@ -8,7 +8,8 @@ import (
 
 // Masquerade gives what leaves a private network the address of the link it
 // leaves by. What stays inside, between the sources of the table's rules without
-// Out, keeps its address, and so does what comes in from outside.
+// Out, keeps its address, and so do what comes in from outside and what goes no
+// further than the next link: multicasts and broadcasts to it.
 type Masquerade struct {
 	// Source is the private network. Zero means whatever leaves by Out, of both
 	// families. 0.0.0.0/0 or ::/0 without Out means all that leaves by any link,

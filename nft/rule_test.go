@@ -167,6 +167,8 @@ func TestText(t *testing.T) {
 
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
+		ip daddr 224.0.0.0/24 return
+		ip daddr 255.255.255.255 return
 		ct status dnat ip daddr @targets4 jump hairpin
 		ip saddr @inside4 ip daddr @inside4 return
 		ip saddr @masquerade4 masquerade
