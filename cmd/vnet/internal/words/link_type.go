@@ -249,9 +249,9 @@ func (r *linkReader) vlanOption(word string, o rtnl.Options) bool {
 		return true
 	case Short(word, "id"):
 		value := r.Value(word)
-		id, ok := Number(value, 4094)
+		id, ok := Number(value, 1<<16-1) // the kernel knows which of them are VLANs
 		if !ok {
-			r.Fail(`"id": %q is not a VLAN: 0 to 4094`, value)
+			r.FailHint("a VLAN is a number from 0 to 4094", `"id": %q is not a VLAN`, value)
 		}
 		o["id"] = id
 		return true
