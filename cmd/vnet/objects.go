@@ -64,6 +64,9 @@ func (s *session) unknownObject(word string) error {
 
 // do carries out the words behind the object.
 func (o object) do(s *session, args []string) error {
+	if err := needKernel(o.name, args); err != nil {
+		return err
+	}
 	if o.lab == nil {
 		return o.run(s, args)
 	}

@@ -158,7 +158,7 @@ func qemu(o *options, m machine, k kernel, work string) []string {
 	if accel == "tcg" {
 		accel = "tcg,thread=multi"
 	}
-	words := fmt.Sprintf("console=%s %s panic=-1 vm_modules=%q %s", m.console, level, strings.Join(append(m.modules, o.load...), " "), o.append)
+	words := fmt.Sprintf("console=%s %s panic=-1 %s vm_modules=%q %s", m.console, level, m.words, strings.Join(append(m.modules, o.load...), " "), o.append)
 	args := append([]string{m.qemu}, m.args...)
 	args = append(args, "-accel", accel, "-smp", strconv.Itoa(o.cpus), "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// oldest is the oldest Linux on which the whole suite passes; test/vm asks.
+const oldest = "5.10"
+
+// askNoKernel are the objects that work on any kernel, as help does.
+var askNoKernel = []string{"check", "completion", "graph", "schema"}
+
+// needKernel refuses a kernel that is too old before anything is done halfway.
+func needKernel(object string, args []string) error {
+	if slices.Contains(askNoKernel, object) || slices.Contains(args, "help") || asksForHelp(args) {
+		return nil
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return fmt.Errorf("uname: %w", err)
+	}
+	if release := unix.ByteSliceToString(u.Release[:]); tooOld(release) {
+		return &hinted{fmt.Errorf("this is Linux %s, and vnet needs %s or newer", release, oldest),
+			"check, graph, schema and help work here, too"}
+	}
+	return nil
+}
+
+// tooOld tells whether a release such as 4.19.0-27-amd64 is before the oldest. What
+// names no version is taken for a new one.
+func tooOld(release string) bool {
+	var have, least [2]int
+	if n, _ := fmt.Sscanf(strings.Replace(release, ".", " ", 1), "%d %d", &have[0], &have[1]); n != 2 {
+		return false
+	}
+	fmt.Sscanf(strings.Replace(oldest, ".", " ", 1), "%d %d", &least[0], &least[1])
+	return slices.Compare(have[:], least[:]) < 0
+}
