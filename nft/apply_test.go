@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -120,6 +121,84 @@ table inet firewall {
 		t.Errorf("-before +after:\n%s", diff)
 	}
 	runNFT(t, "flush ruleset\n", "-f", "-")
+}
+
+// TestForeign: what others put into our sets is read as what it is, keeps nobody from
+// working, and goes with the last rule of ours.
+func TestForeign(t *testing.T) {
+	needNFT(t)
+	c := dial(t)
+	own := []nft.Rule{
+		nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: addr("192.168.15.2"), ToPort: 80},
+		nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8009}, To: addr("192.168.15.2"), ToPort: 8000},
+		nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 9000, Last: 9001}, To: addr("192.168.15.2"), ToPort: 7000},
+		nft.SourceNAT{Source: prefix("192.168.16.0/24"), To: addr("198.51.100.7")},
+		nft.Masquerade{Source: prefix("192.168.15.0/24")},
+	}
+	t.Cleanup(func() { c.DeleteTable("vnet") })
+	mustApply(t, c, nil, own)
+	foreign := []string{
+		"element dnat4 { * : 192.168.15.9 . 9 }",
+		"element dnat4 { 1 . 8 : 192.168.15.9 . 9 }",
+		"element dnat4_range { tcp-udp . 53 : 192.168.15.9 }",
+		"element masquerade4 { 10.0.0.5-10.0.0.9 }",
+		"element snat4 { 10.0.1.5-10.0.1.6 : 198.51.100.9 }",
+	}
+	addForeign := func() {
+		t.Helper()
+		for _, e := range foreign { // nft has no words for a range of protocols
+			runNFT(t, strings.NewReplacer("element", "add element inet vnet", "tcp-udp", "6-17").Replace(e)+"\n", "-f", "-")
+		}
+	}
+	addForeign()
+	// A comment is nobody's business.
+	runNFT(t, `add element inet vnet dnat4 { tcp . 81 comment "mine" : 192.168.15.2 . 81 }`+"\n", "-f", "-")
+	commented := nft.Forward{Proto: nft.TCP, Ports: nft.Port(81), To: addr("192.168.15.2"), ToPort: 81}
+	expect := func(what string, own ...nft.Rule) {
+		t.Helper()
+		rules, err := c.Read("vnet")
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		var got, want []string
+		for _, r := range rules {
+			got = append(got, r.String())
+		}
+		for _, r := range own {
+			want = append(want, r.String())
+		}
+		want = append(want, foreign...)
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", what, diff)
+		}
+	}
+	expect("read", append(own, commented)...)
+	more := nft.Forward{Proto: nft.UDP, Ports: nft.Port(53), To: addr("192.168.15.2"), ToPort: 53}
+	mustApply(t, c, nil, []nft.Rule{more})
+	expect("added", append(own, commented, more)...)
+	overlapping := nft.Masquerade{Source: prefix("10.0.0.0/24")}
+	if err := c.Apply("vnet", nil, []nft.Rule{overlapping}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), foreign[3]) {
+		t.Errorf("what overlaps with another's: %v", err)
+	}
+	mustApply(t, c, own[1:], nil)
+	expect("deleted", own[0], commented, more)
+	mustApply(t, c, []nft.Rule{own[0], commented, more}, nil)
+	mustBeGone(t, c)
+	mustApply(t, c, nil, own)
+	addForeign()
+	mustApply(t, c, nil, nil)
+	expect("untouched", own...)
+	runNFT(t, "flush map inet vnet dnat4_range; flush map inet vnet dnat4; flush map inet vnet snat4; delete element inet vnet masquerade4 { 192.168.15.0/24 }\n", "-f", "-")
+	mustApply(t, c, nil, nil)
+	mustBeGone(t, c)
+	mustApply(t, c, nil, own)
+	addForeign()
+	if err := c.DeleteTable("vnet"); err != nil {
+		t.Error(err)
+	}
+	mustBeGone(t, c)
 }
 
 // TestCounters: each rule counts the connections that went by it.

@@ -63,10 +63,10 @@ func TestElementsThereAndBack(t *testing.T) {
 				have.elements[g.element] = count{1, 2}
 			}
 		}
-		rules, err := have.rulesOf()
+		rules := have.rulesOf()
 		n := uint64(len(r.elements()))
-		if err != nil || len(rules) != 1 || rules[0] != (Counted{r, n, 2 * n}) {
-			t.Errorf("%s: read back as %v, %v", r, rules, err)
+		if len(rules) != 1 || rules[0] != (Counted{r, n, 2 * n}) {
+			t.Errorf("%s: read back as %v", r, rules)
 		}
 	}
 	for name, s := range sets {
@@ -208,13 +208,11 @@ func FuzzDecodeElements(f *testing.F) {
 			_ = e.text(s)
 			have.elements[e.element] = e.count
 		}
-		rules, err := have.rulesOf()
-		if err != nil {
-			return
-		}
-		for _, r := range rules {
+		for _, r := range have.rulesOf() {
 			_ = r.String()
-			_ = r.Check()
+			if err := r.Check(); (err != nil) != isForeign(r.Rule) {
+				t.Errorf("%s: %v", r, err)
+			}
 		}
 	})
 }

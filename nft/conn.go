@@ -75,7 +75,8 @@ func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
 func (c *Conn) Close() error { return c.nl.Close() }
 
 // Apply changes a table in one transaction: del goes, add comes. The table is
-// made when it gets its first rule, and goes with its last one.
+// made when it gets its first rule, and goes with its last one; without rules to
+// change, it goes if it has none of ours.
 //
 // To add what is there is success, and changes nothing. To delete what is not
 // there is fs.ErrNotExist, to add what contradicts a rule that is there, and is
@@ -132,10 +133,10 @@ func (c *Conn) try(table string, del, add []Rule) (done bool, err error) {
 }
 
 // contentFor reads what a change has to know: all of the table to delete
-// something; to add, the elements that are to be added, and those of sets with
+// something, or all; to only add, the elements that are to be added, and those of sets with
 // intervals, which are few.
 func (c *Conn) contentFor(table string, del, add []Rule) (have content, whole bool, err error) {
-	if len(del) > 0 {
+	if len(del) > 0 || len(add) == 0 {
 		return c.read(table, func(set) bool { return true })
 	}
 	have, whole, err = c.read(table, func(s set) bool { return s.interval })
@@ -146,8 +147,8 @@ func (c *Conn) contentFor(table string, del, add []Rule) (have content, whole bo
 	return have, true, c.find(table, have, elementsOf(add))
 }
 
-// Read returns the rules of a table, in order, with their counters. A table that
-// does not exist has none.
+// Read returns the rules of a table, in order, with their counters, and behind them
+// what is [Foreign]. A table that does not exist has none.
 func (c *Conn) Read(table string) ([]Counted, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,7 +166,7 @@ func (c *Conn) Read(table string) ([]Counted, error) {
 			return nil, err
 		}
 		if whole && before == after {
-			return have.rulesOf()
+			return have.rulesOf(), nil
 		}
 	}
 	return nil, &Error{Op: "show", Object: "table inet " + table, Err: errBusy}

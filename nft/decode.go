@@ -62,6 +62,7 @@ func decodeElements(body []byte, s set) ([]rawElement, error) {
 
 func decodeElement(ad *netlink.AttributeDecoder, s set) (rawElement, error) {
 	e := rawElement{element: element{set: s.name}}
+	catchAll := false
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.NFTA_SET_ELEM_KEY:
@@ -71,7 +72,8 @@ func decodeElement(ad *netlink.AttributeDecoder, s set) (rawElement, error) {
 		case unix.NFTA_SET_ELEM_DATA:
 			ad.Nested(decodeValue(&e.data, s.data))
 		case unix.NFTA_SET_ELEM_FLAGS:
-			e.intervalEnd = ad.Uint32()&unix.NFT_SET_ELEM_INTERVAL_END != 0
+			flags := ad.Uint32()
+			e.intervalEnd, catchAll = flags&unix.NFT_SET_ELEM_INTERVAL_END != 0, flags&setElemCatchAll != 0
 		case unix.NFTA_SET_ELEM_USERDATA:
 			e.comment = commentOf(ad.Bytes())
 		case unix.NFTA_SET_ELEM_EXPR:
@@ -81,7 +83,7 @@ func decodeElement(ad *netlink.AttributeDecoder, s set) (rawElement, error) {
 	if err := ad.Err(); err != nil {
 		return e, err
 	}
-	if e.key == "" || s.data != nil && e.data == "" && !e.intervalEnd {
+	if e.key == "" && !catchAll || s.data != nil && e.data == "" && !e.intervalEnd {
 		return e, errShort
 	}
 	if s.interval && len(s.key) > 1 && e.end == "" { // a key alone
@@ -160,6 +162,10 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 	var joined []rawElement
 	for i, e := range all {
 		if e.intervalEnd {
+			continue
+		}
+		if e.key == "" { // all others
+			joined = append(joined, e)
 			continue
 		}
 		e.end = strings.Repeat("\xff", keySize(s.key))

@@ -10,7 +10,9 @@ import (
 // An element is one entry of a set or map as the kernel has it: the fields of the
 // key one after the other, each padded to four bytes, in network byte order.
 type element struct {
-	set  string
+	set string
+	// key is "" of the one that stands for all keys that are not there, *; we make
+	// none.
 	key  string
 	end  string // the last key of an interval, included; "" in sets without
 	data string // what a map leads to
@@ -27,6 +29,9 @@ func (e element) place() place { return place{e.set, e.key, e.end} }
 // overlaps says that the keys of two elements of an interval set have some key in
 // common: every field has.
 func (e element) overlaps(o element, s set) bool {
+	if e.key == "" || o.key == "" {
+		return false
+	}
 	at := 0
 	for _, f := range s.key {
 		next := at + f.padded()
@@ -51,6 +56,9 @@ func (e element) text(s set) string {
 }
 
 func intervalText(first, last string, fields []*field) string {
+	if first == "" {
+		return "*"
+	}
 	var words []string
 	for _, f := range fields {
 		n := f.padded()

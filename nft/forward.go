@@ -117,20 +117,28 @@ func (f Forward) key(port uint16) string {
 }
 
 func (f Forward) elements() []element {
-	name, to := f.setName(), string(f.To.AsSlice())
 	if f.keepsRange() {
-		return []element{{set: name, key: f.key(f.Ports.First), end: f.key(f.Ports.Last), data: to}}
-	}
-	var comment string // tells that the element is one of a range
-	if f.Ports.size() > 1 {
-		comment = f.Ports.String()
+		return []element{f.element(f.Ports.First)}
 	}
 	all := make([]element, f.Ports.size())
 	for i := range all {
-		port, toPort := f.Ports.First+uint16(i), f.ToPort+uint16(i)
-		all[i] = element{set: name, key: f.key(port), data: to + encodePort(toPort), comment: comment}
+		all[i] = f.element(f.Ports.First + uint16(i))
 	}
 	return all
+}
+
+// element is that of one of its ports; of a range that keeps them, the only one.
+func (f Forward) element(port uint16) element {
+	e := element{set: f.setName(), key: f.key(port), data: string(f.To.AsSlice())}
+	if f.keepsRange() {
+		e.end = f.key(f.Ports.Last)
+		return e
+	}
+	e.data += encodePort(f.ToPort + (port - f.Ports.First))
+	if f.Ports.size() > 1 {
+		e.comment = f.Ports.String() // tells that the element is one of a range
+	}
+	return e
 }
 
 // forwardOf reads an element of one of the dnat maps. An element of a range that

@@ -2,7 +2,7 @@ package nft
 
 import (
 	"cmp"
-	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sort"
@@ -110,7 +110,7 @@ func shapeOf(elements map[element]bool) map[string]bool {
 }
 
 // rulesOf reads the rules back from a table's elements.
-func (c content) rulesOf() ([]Counted, error) {
+func (c content) rulesOf() []Counted {
 	sets := setsByName()
 	counts := make(map[Rule]count, len(c.elements))
 	for e, n := range c.elements {
@@ -118,10 +118,7 @@ func (c content) rulesOf() ([]Counted, error) {
 		if s.rule == nil {
 			continue
 		}
-		r, err := s.rule(e, s)
-		if err != nil {
-			return nil, fmt.Errorf("element %s of %s %s: %w", e.text(s), s.word(), s.name, err)
-		}
+		r := s.ruleOf(e)
 		sum := counts[r] // a range that moves is many elements
 		counts[r] = count{sum.packets + n.packets, sum.bytes + n.bytes}
 	}
@@ -130,7 +127,7 @@ func (c content) rulesOf() ([]Counted, error) {
 		rules = append(rules, Counted{r, n.packets, n.bytes})
 	}
 	sort.Slice(rules, func(i, j int) bool { return compare(rules[i], rules[j]) < 0 })
-	return rules, nil
+	return rules
 }
 
 // compare orders rules: by what they are, then by family, address and port.
@@ -154,6 +151,8 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 2
 	case Isolate:
 		key.kind = 3
+	case Foreign:
+		key.kind = 4
 	}
 	return key
 }
@@ -162,10 +161,7 @@ func sortKey(r Rule) ruleKey {
 // is an error, so is adding what contradicts what is there; adding what is there
 // is nothing to do.
 func planChange(table string, have content, del, add []Rule) (*change, error) {
-	counted, err := have.rulesOf()
-	if err != nil {
-		return nil, err
-	}
+	counted := have.rulesOf()
 	rules := make(map[Rule]bool, len(counted))
 	for _, r := range counted {
 		rules[r.Rule] = true
@@ -181,9 +177,9 @@ func planChange(table string, have content, del, add []Rule) (*change, error) {
 	if err := c.addRules(rules, add); err != nil {
 		return nil, err
 	}
-	want := make([]Rule, 0, len(rules))
-	for r := range rules {
-		want = append(want, r)
+	want := slices.Collect(maps.Keys(rules))
+	if !have.partial && !slices.ContainsFunc(want, func(r Rule) bool { return !isForeign(r) }) {
+		want = nil // what others put beside the last rule goes with it
 	}
 	c.shape(have, elementsOf(want))
 	return c, nil

@@ -9,8 +9,8 @@ import (
 )
 
 // A Rule is one thing that a table does: a [Masquerade], [SourceNAT], [Forward]
-// or [Isolate]. Rules are comparable: == is equality, for each has one spelling
-// only, and Check refuses the others.
+// or [Isolate], or what others put beside them, a [Foreign]. Rules are comparable:
+// == is equality, for each has one spelling only, and Check refuses the others.
 type Rule interface {
 	// String prints the rule in nft's words, as if it stood in a chain.
 	String() string

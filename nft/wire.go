@@ -19,6 +19,7 @@ const (
 	nftaSetDescConcat = 0x2
 	nftaSetFieldLen   = 0x1
 	nftSetConcat      = 0x80
+	setElemCatchAll   = 0x2
 	setElemComment    = 0 // NFTNL_UDATA_SET_ELEM_COMMENT of libnftnl's udata.h
 	setKeyByteOrder   = 0 // NFTNL_UDATA_SET_KEYBYTEORDER of the same
 	hostByteOrder     = 1 // BYTEORDER_HOST_ENDIAN of nft's datatype.h

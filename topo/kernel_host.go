@@ -95,8 +95,8 @@ func (k *Kernel) replaceStale(ns *os.File, name string, taken error) error {
 
 // sweep takes away what nothing of the lab is behind any more: names without
 // namespaces and files for them, as vnet leaves them if it dies in the middle of
-// giving a name or of taking one away, or the machine while the lab is up; and records
-// of what went without vnet, as a route with its link.
+// giving a name or of taking one away, or the machine while the lab is up; records of
+// what went without vnet, as a route with its link; and a table without its rules.
 func (k *Kernel) sweep() (err error) {
 	for _, name := range k.stale {
 		err = errors.Join(err, nsfs.Remove(name))
@@ -107,8 +107,22 @@ func (k *Kernel) sweep() (err error) {
 			err = errors.Join(err, k.record(s, rtnl.DeleteAltNames, s.leftover...))
 			s.leftover = nil
 		}
+		err = errors.Join(err, k.sweepTable(s))
 	}
 	return errors.Join(err, k.sweepFiles())
+}
+
+// sweepTable takes away the lab's table where somebody else took its rules. One in a
+// namespace of the lab's own goes with that.
+func (k *Kernel) sweepTable(s *space) error {
+	if s.own || !s.bare {
+		return nil
+	}
+	conn, err := s.nft()
+	if err != nil {
+		return err
+	}
+	return conn.Apply(RuleTable(k.lab), nil, nil)
 }
 
 func (k *Kernel) sweepFiles() (err error) {

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +69,48 @@ func TestRulesAreChangedWhateverBecomesOfConnections(t *testing.T) {
 	}
 	if have, err := k.Snapshot(want); err != nil || !have.Equal(want) {
 		t.Fatalf("%v\n%s", err, have)
+	}
+}
+
+// TestOthersInTheTable: what somebody put into the lab's table is shown, is in nobody's
+// way, and goes with the lab; so does the table if somebody else emptied it.
+func TestOthersInTheTable(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("no nft here to change the table with")
+	}
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := compiled(t, changedLab)
+	k := openKernel(t, lab)
+	table := "inet " + RuleTable(lab)
+	for what, script := range map[string]string{
+		"a range":       "nft add element " + table + " masquerade4 '{ 10.0.0.5-10.0.0.9 }'",
+		"an empty one":  "nft flush map " + table + " dnat4; nft flush set " + table + " masquerade4; nft flush set " + table + " masquerade6",
+		"a table alone": "nft delete table " + table + "; nft add table " + table,
+	} {
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+		shell(t, script)
+		o, err := Observe(lab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := o.Status(want)
+		o.Close()
+		shown := slices.ContainsFunc(status.Rules, func(r RuleStatus) bool { return r.Text == "element masquerade4 { 10.0.0.5-10.0.0.9 }" })
+		if err != nil || shown != (what == "a range") {
+			t.Errorf("%s: %v, %+v", what, err, status.Rules)
+		}
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		shell(t, script)
+		if _, err := k.Down(t.Context(), nil); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if out, err := exec.Command("nft", "list", "tables").Output(); err != nil || len(out) > 0 {
+			t.Errorf("%s: left is %s, %v", what, out, err)
+		}
 	}
 }
 

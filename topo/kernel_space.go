@@ -33,6 +33,8 @@ type space struct {
 	// leftover are the lab's records on lo whose subject is gone, as of the last
 	// Snapshot: a route went with its link, a namespace with its container.
 	leftover []string
+	// bare says that none of the lab's rules was there at the last Snapshot.
+	bare bool
 }
 
 // enter opens a socket in a namespace, whose file it takes over.

@@ -274,8 +274,10 @@ func (r *reading) view(v *spaceView) {
 	for _, route := range v.routes {
 		r.route(v, route)
 	}
+	v.space.bare = true
 	for _, rule := range v.rules {
 		if o := objectOf(ns, rule.Rule); o != nil {
+			v.space.bare = false
 			r.state.put(o)
 		}
 	}

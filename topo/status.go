@@ -49,7 +49,8 @@ type Traffic struct {
 }
 
 // A RuleStatus is a rule and what it has seen: the connections that NAT began, or
-// the packets that were kept from a network.
+// the packets that were kept from a network. What others put into the lab's table is
+// among them, in nft's words.
 type RuleStatus struct {
 	Host    string `json:"host"`
 	Text    string `json:"rule"`

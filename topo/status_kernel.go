@@ -109,9 +109,11 @@ func (s *Status) addHost(at *space, table string, ours map[Key]bool) error {
 	}
 	rules, err := conn.Read(table)
 	for _, r := range rules {
+		text := r.String() // of what others put into the table
 		if o := objectOf("", r.Rule); o != nil {
-			s.Rules = append(s.Rules, RuleStatus{host, o.String(), r.Packets, r.Bytes})
+			text = o.String()
 		}
+		s.Rules = append(s.Rules, RuleStatus{host, text, r.Packets, r.Bytes})
 	}
 	return err
 }
