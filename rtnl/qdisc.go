@@ -91,9 +91,15 @@ func encodeNetem(n Netem) ([]byte, error) {
 	if n.Rate != 0 {
 		bytes := n.Rate / 8
 		rate := make([]byte, sizeofNetemRate)
-		binary.NativeEndian.PutUint32(rate, uint32(min(bytes, math.MaxUint32)))
+		binary.NativeEndian.PutUint32(rate, uint32(bytes))
+		// Not "bytes > math.MaxUint32": on s390x the compiler of Go 1.26 takes that
+		// to be false of whatever was shifted.
+		large := bytes>>32 != 0
+		if large {
+			binary.NativeEndian.PutUint32(rate, math.MaxUint32)
+		}
 		ae.Bytes(netemRate, rate)
-		if bytes > math.MaxUint32 {
+		if large {
 			ae.Uint64(netemRate64, bytes)
 		}
 	}

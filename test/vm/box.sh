@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# box.sh BOX: makes a Vagrant box for libvirt from Debian packages: bookworm with
-# sshd, sudo and nftables, without iproute2 and iptables. It needs root, but no
-# loop device, and mounts nothing that outlives it.
+# box.sh BOX: makes a Vagrant box for libvirt from the packages of this machine's
+# Debian: sshd, sudo and nftables, without iproute2 and iptables. It needs root, but
+# no loop device, and mounts nothing that outlives it.
 set -euo pipefail
 box=$(realpath "$1")
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org}/debian
+# The archive that apt has here, without its updates.
+read -r mirror suite < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 'Origin: Debian' | awk '$2 !~ /-/') || {
+  echo "box.sh: apt has no lists of Debian: apt-get update" >&2
+  exit 1
+}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -25,7 +29,7 @@ rm -rf "\$1"/usr/share/doc/* "\$1"/usr/share/man/* "\$1"/usr/share/locale/* "\$1
 SCRIPT
 chmod +x customize
 mmdebstrap --quiet --variant=minbase --include=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,openssh-server,sudo,nftables,rsync,zstd \
-  --customize-hook="$work/customize" bookworm root "$mirror"
+  --customize-hook="$work/customize" "$suite" root "$mirror"
 for tool in ip iptables; do
   if [ -e "root/usr/sbin/$tool" ] || [ -e "root/usr/bin/$tool" ]; then echo "box.sh: the box has $tool" >&2; exit 1; fi
 done

@@ -1,6 +1,7 @@
 package show
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -23,6 +24,8 @@ func TestRoutes(t *testing.T) {
 	mtu.Values[unix.RTAX_MTU], mtu.Values[unix.RTAX_HOPLIMIT], mtu.Congestion = 1400, 3, "reno"
 	time.Values[unix.RTAX_RTT], time.Values[unix.RTAX_RTTVAR], time.Values[unix.RTAX_RTO_MIN] = 12000, 4, 20
 	time.Values[unix.RTAX_FEATURES] = 1
+	mpls := string(binary.NativeEndian.AppendUint16(binary.NativeEndian.AppendUint16(nil, 12), unix.MPLS_IPTUNNEL_DST)) +
+		"\x00\x06\x40\x00" + "\x00\x0c\x81\x00" // two labels, and the bottom of the stack
 	const up, main, local = unix.RTN_UNICAST, unix.RT_TABLE_MAIN, unix.RT_TABLE_LOCAL
 	for _, tt := range []struct {
 		name, text, json string
@@ -93,7 +96,7 @@ func TestRoutes(t *testing.T) {
 			json:  `[{"dst":"10.0.0.0/8","flags":[]}]`,
 		},
 		{
-			name: "nhid, MPLS", route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Type: up, Table: main, Protocol: 3, NextHop: 7, Encap: rtnl.Encap{Type: 1, Data: "\x0c\x00\x01\x00\x00\x06\x40\x00\x00\x0c\x81\x00"}},
+			name: "nhid, MPLS", route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Type: up, Table: main, Protocol: 3, NextHop: 7, Encap: rtnl.Encap{Type: 1, Data: mpls}},
 			text: "10.0.0.0/8 nhid 7  encap mpls  100/200 \n",
 			json: `[{"dst":"10.0.0.0/8","nhid":7,"encap":"mpls","dst":"100/200","flags":[]}]`,
 		},
