@@ -15,7 +15,6 @@ import (
 // the comment is the command of tc(8), whose own differ in that it counts in ticks
 // of 64 ns where these are in nanoseconds (TCA_NETEM_LATENCY64).
 func TestQdiscRequests(t *testing.T) {
-	needLittleEndian(t)
 	const root = "0000000007000000" + "00000000ffffffff00000000" // v0 is link 7
 	for _, tt := range []struct {
 		tc      string
@@ -43,7 +42,7 @@ func TestQdiscRequests(t *testing.T) {
 			if tt.request.err != nil {
 				t.Fatal(tt.request.err)
 			}
-			if diff := cmp.Diff(tt.want, hex.EncodeToString(tt.request.msg.Data)); diff != "" {
+			if diff := cmp.Diff(nativeBody(t, "qdisc", tt.want), hex.EncodeToString(tt.request.msg.Data)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -120,7 +119,6 @@ func FuzzDecodeNetem(f *testing.F) {
 // TestPortVLANRequests holds each request against the bytes of bridge(8)'s; only
 // the nesting is marked here, as it is for all attributes today.
 func TestPortVLANRequests(t *testing.T) {
-	needLittleEndian(t)
 	const port = "07000000070000000000000000000000" // v0 is link 7
 	for _, tt := range []struct {
 		bridge  string
@@ -135,7 +133,7 @@ func TestPortVLANRequests(t *testing.T) {
 			if tt.request.err != nil {
 				t.Fatal(tt.request.err)
 			}
-			if diff := cmp.Diff(tt.want, hex.EncodeToString(tt.request.msg.Data)); diff != "" {
+			if diff := cmp.Diff(nativeBody(t, "link", tt.want), hex.EncodeToString(tt.request.msg.Data)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

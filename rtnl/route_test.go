@@ -2,7 +2,6 @@ package rtnl
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"net/netip"
 	"slices"
 	"testing"
@@ -28,7 +27,6 @@ func ipa(s string) netip.Addr   { return netip.MustParseAddr(s) }
 // The order of attributes, which means nothing to the kernel, may differ; padding,
 // which ip leaves as it was, is made zero.
 func TestRouteRequests(t *testing.T) {
-	needLittleEndian(t)
 	mtu := Metrics{Congestion: "reno"}
 	mtu.Values[unix.RTAX_LOCK] = 1 << unix.RTAX_MTU
 	mtu.Values[unix.RTAX_MTU], mtu.Values[unix.RTAX_ADVMSS] = 1400, 1300
@@ -149,7 +147,6 @@ func TestRouteRequests(t *testing.T) {
 }
 
 func TestRouteQueries(t *testing.T) {
-	needLittleEndian(t)
 	uid := uint32(5)
 	for _, tt := range []struct {
 		ip   string
@@ -186,10 +183,7 @@ func mustQuery(t *testing.T, q RouteQuery) []byte {
 // sameRouteMessage compares a message with a whole one as it was captured.
 func sameRouteMessage(t *testing.T, want string, got netlink.Message) {
 	t.Helper()
-	b, err := hex.DecodeString(want)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := native(t, want)
 	if typ := binary.NativeEndian.Uint16(b[4:]); typ != uint16(got.Header.Type) {
 		t.Errorf("message type %d, ip sends %d", got.Header.Type, typ)
 	}
