@@ -16,5 +16,7 @@ ci: ; .ci/run
 KERNEL ?= 6.12
 test-vm: ; test/vm/run.sh $(KERNEL)
 test-vm-all: ; test/vm/run.sh 5.10 6.1 6.12 6.18 newest
+# On arm64, arm, riscv64, s390x and mipsle, emulated
+test-processors: ; test/vm/processors.sh
 
-.PHONY: build install demo test race lint ci test-vm test-vm-all
+.PHONY: build install demo test race lint ci test-vm test-vm-all test-processors
