@@ -19,6 +19,7 @@ import (
 // for it whose hosts are the namespaces. They are removed with the test.
 func realWorld(t testing.TB, script string) *prober {
 	t.Helper()
+	needIP(t)
 	t.Cleanup(func() {
 		entries, _ := nsfs.List()
 		for _, e := range entries {

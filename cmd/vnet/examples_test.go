@@ -27,7 +27,7 @@ func TestExamples(t *testing.T) {
 			if filepath.Base(file) == "container.yaml" {
 				w.must("vnet", "netns", "add", "box") // what the example takes in
 			}
-			w.must("ip", "link", "set", "lo", "up") // as on every machine
+			w.must("vnet", "link", "set", "lo", "up") // as on every machine
 			before := w.machine()
 			w.live(file)
 			if diff := cmp.Diff(before, w.machine()); diff != "" {

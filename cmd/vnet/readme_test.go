@@ -30,7 +30,7 @@ func TestREADME(t *testing.T) {
 	})
 	t.Run("lab", func(t *testing.T) {
 		w := newWorld(t)
-		w.must("ip", "link", "set", "lo", "up")
+		w.must("vnet", "link", "set", "lo", "up")
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, labFile), []byte(labIn(t, readme)), 0o644); err != nil {
 			t.Fatal(err)

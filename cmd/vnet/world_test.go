@@ -71,6 +71,9 @@ func (w *world) run(args ...string) result {
 func (w *world) must(args ...string) string {
 	w.t.Helper()
 	r := w.run(args...)
+	if r.Status == 127 {
+		w.t.Skipf("no %s on this machine", args[0])
+	}
 	if r.Status != 0 {
 		w.t.Fatalf("%s: exit %d: %s", strings.Join(args, " "), r.Status, r.Stderr)
 	}
