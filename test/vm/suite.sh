@@ -11,5 +11,5 @@ make -s build OUT="$to/vnet"
 go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./... | while read -r dir; do
   [ "$dir" ] || continue
   mkdir -p "$to${dir#"$PWD"}"
-  go test -c -o "$to${dir#"$PWD"}/package.test" "$dir"
+  go test -c -ldflags "-s -w" -o "$to${dir#"$PWD"}/package.test" "$dir"
 done

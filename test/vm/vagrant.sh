@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# vagrant.sh proves the Vagrantfile: it makes a box from Debian packages, starts
+# vagrant.sh [LAB] proves the Vagrantfile: it makes a box from Debian packages, starts
 # libvirtd in namespaces of its own, and goes through validate, up (whose provisioner
-# runs all tests), ssh, halt and destroy. The machine keeps no process, bridge, rule
-# or file of it but the box in test/vm/cache. It needs root and
+# runs the tests), ssh, halt and destroy. It fails if one of them does, or if a fact
+# of the lab, else of examples/cheatsheet.yaml, does not hold in there. This machine
+# keeps no process, bridge, rule or file of it but the box in test/vm/cache. Without
+# VNET_VM_ACCEL=kvm the processor is emulated; then the long tests are left out, which
+# run.sh has. It needs root and
 #
 #   apt-get install --no-install-recommends vagrant vagrant-libvirt libvirt-daemon libvirt-daemon-driver-qemu \
 #     libvirt-clients dnsmasq-base iptables iproute2 qemu-system-x86 qemu-utils rsync mmdebstrap openssh-client e2fsprogs
@@ -11,15 +14,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${VNET_VM_CACHE:-$here/cache}
 
 if [ "${1-}" != --inside ]; then
+  lab=${1:-examples/cheatsheet.yaml}
   mkdir -p "$cache"
   if [ ! -e "$cache/vnet.box" ]; then "$here/box.sh" "$cache/vnet.box"; fi
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
-  unshare --mount --net --pid --fork --kill-child --mount-proc "$here/vagrant.sh" --inside "$work" "$cache/vnet.box"
+  unshare --mount --net --pid --fork --kill-child --mount-proc "$here/vagrant.sh" --inside "$work" "$cache/vnet.box" "$lab"
   exit
 fi
 
-work=$2 box=$3
+work=$2 box=$3 lab=$4
 step() { printf '\n=== %s (%ds)\n' "$*" "$SECONDS"; }
 
 # furnish: the places where libvirt keeps things are ours, and so are the users.
@@ -48,17 +52,20 @@ furnish
 cd "$here/../.."
 export VAGRANT_HOME=$work/home VAGRANT_DOTFILE_PATH=$work/dot VAGRANT_CHECKPOINT_DISABLE=1 VAGRANT_DEFAULT_PROVIDER=libvirt
 export VNET_BOX=vnet VNET_BOX_DRIVER=${VNET_VM_ACCEL:-qemu}
+if [ "$VNET_BOX_DRIVER" = qemu ]; then
+  export VNET_BOX_SKIP=${VNET_BOX_SKIP-'^(TestLaw[2348]_.*|TestBadInput|TestExamples|TestTrafficGoesOn|TestExportIsTheWayBack)$'}
+fi
 trap 'vagrant destroy -f >/dev/null 2>&1 || true' EXIT
 
 step validate
 vagrant box add --name vnet "$box"
 vagrant validate
-step up, with all tests
+step up, with the tests
 vagrant up
 step vnet demo
 vagrant ssh -c 'vnet demo'
-step a lab of the examples
-vagrant ssh -c 'cd /vagrant && sudo vnet up examples/cheatsheet.yaml && sudo vnet verify examples/cheatsheet.yaml'
+step "$lab"
+vagrant ssh -c "cd /vagrant && sudo vnet up $lab && sudo vnet verify $lab && sudo vnet down $lab"
 step a broken lab has to fail
 if vagrant ssh -c 'cd /vagrant && sudo vnet up test/vm/testdata/broken.yaml && sudo vnet verify test/vm/testdata/broken.yaml'; then
   echo "vagrant.sh: the broken lab passed" >&2
