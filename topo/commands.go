@@ -75,7 +75,7 @@ func (w *scriptWriter) line(s string) { w.out.WriteString(s + "\n") }
 
 var headings = map[Kind]string{
 	OfNamespace: "namespaces", OfLink: "links", OfPort: "ports", OfBridgeVLAN: "VLANs of ports",
-	OfQdisc: "impairments", OfSysctl: "settings", OfRule: "NAT and isolation", OfUp: "up and down",
+	OfQdisc: "impairments", OfOffload: "checksums", OfSysctl: "settings", OfRule: "NAT and isolation", OfUp: "up and down",
 	OfAddress: "addresses", OfNeigh: "neighbours", OfRoute: "routes", OfFile: "files", OfProcess: "programs",
 }
 

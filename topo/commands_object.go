@@ -21,6 +21,8 @@ func (w *scriptWriter) commands(s Step) []command {
 			return []command{{o.NS, "tc", "qdisc del dev " + o.Link + " root"}}
 		}
 		return []command{{o.NS, "tc", "qdisc replace dev " + o.Link + " root " + o.words()}}
+	case NoOffload:
+		return w.offloadCommands(s, o)
 	case Sysctl:
 		return w.sysctlCommands(s, o)
 	case Up:
@@ -144,6 +146,15 @@ func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
 		return []command{{text: find}, {text: restore}, {text: lo + `link property del dev lo altname "$was"`}}
 	}
 	return []command{set}
+}
+
+// offloadCommands need ethtool besides; the record is for vnet to look there.
+func (w *scriptWriter) offloadCommands(s Step, o NoOffload) []command {
+	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(o.Link) + " altname " + shellWord(offloadRecord(w.lab, o.Link))}
+	if s.Want == nil {
+		return []command{w.inside(o.NS, "ethtool -K "+shellWord(o.Link)+" tx on"), record}
+	}
+	return []command{record, w.inside(o.NS, "ethtool -K "+shellWord(o.Link)+" tx off")}
 }
 
 func (w *scriptWriter) fileCommands(s Step, f File) []command {

@@ -138,12 +138,22 @@ func (c *compiler) port(i *iface) {
 	// no reason for the switch to carry less.
 	c.put(Veth{Ends: [2]Link{c.link(i), far}})
 	c.put(Up{NS: far.NS, Link: far.Name})
-	c.impair(i.att.Impair, Key{NS: nsOf(i.host), Name: i.dev}, far.Key())
+	c.impair(i.att.Impair, c.link(i).Key(), far.Key())
+	c.offload(i.att.NoOffload, c.link(i).Key(), far.Key())
 }
 
 func (c *compiler) cable(a, b *iface) {
 	c.put(Veth{Ends: [2]Link{c.link(a), c.link(b)}})
 	c.impair(a.cable.Impair, c.link(a).Key(), c.link(b).Key())
+	c.offload(a.cable.NoOffload, c.link(a).Key(), c.link(b).Key())
+}
+
+func (c *compiler) offload(off bool, links ...Key) {
+	for _, l := range links {
+		if off {
+			c.put(NoOffload{NS: l.NS, Link: l.Name})
+		}
+	}
 }
 
 func (c *compiler) impair(i Impairment, links ...Key) {

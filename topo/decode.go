@@ -105,6 +105,8 @@ func (d *decoder) value(n *yaml.Node, p any) {
 		scalar(d, n, p, "a whole number is wanted", strconv.Atoi)
 	case *mtuChoice:
 		scalar(d, n, p, "a whole number, or auto, is wanted", parseMTU)
+	case *offloadChoice:
+		scalar(d, n, p, "on or off is wanted", parseOffload)
 	case *netip.Addr:
 		scalar(d, n, p, "an address such as 192.168.15.1 or fd00::1 is wanted", parseAddr)
 	case *netip.Prefix:

@@ -154,7 +154,7 @@ func (e *exporter) device(l Link, v Device) {
 }
 
 func (e *exporter) cable(a, b Link) {
-	c := Cable{MTU: unless(a.MTU, defaultMTU), Impair: e.impairment(a, b)}
+	c := Cable{MTU: unless(a.MTU, defaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
 	for i, l := range []Link{a, b} {
 		e.host(l.NS)
 		c.Ends[i] = End{
@@ -175,6 +175,13 @@ func (e *exporter) impairment(a, b Link) Impairment {
 	return q.Impairment
 }
 
+// noOffload is that of both ends.
+func (e *exporter) noOffload(a, b Link) bool {
+	_, near := e.state[NoOffload{a.NS, a.Name}.Key()]
+	_, far := e.state[NoOffload{b.NS, b.Name}.Key()]
+	return near && far
+}
+
 // attachment makes the host's port whose far end is in a switch.
 func (e *exporter) attachment(l, far Link) {
 	n, ok := e.nets[Key{OfLink, far.NS, far.Master}]
@@ -183,7 +190,7 @@ func (e *exporter) attachment(l, far Link) {
 	}
 	net := &e.t.Networks[n]
 	a := Attachment{
-		Network: net.Name, Device: l.Name, Impair: e.impairment(l, far),
+		Network: net.Name, Device: l.Name, Impair: e.impairment(l, far), NoOffload: e.noOffload(l, far),
 		MAC: unless(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
 		MTU: unless(l.MTU, or(net.MTU, defaultMTU)),
 	}

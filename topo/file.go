@@ -112,6 +112,8 @@ type fileAttachment struct {
 	VLANs many[int] `yaml:"vlans"`
 	// Impair makes the link as bad as a real one.
 	Impair fileImpair `yaml:"impair"`
+	// Offload: off lets both ends fill in checksums themselves, as raw sockets and virtual machines behind the link need.
+	Offload offloadChoice `yaml:"offload"`
 
 	At pos `yaml:"-"`
 }
@@ -172,6 +174,8 @@ type fileLink struct {
 	MTU int `yaml:"mtu"`
 	// Impair makes the link as bad as a real one, in both directions.
 	Impair fileImpair `yaml:"impair"`
+	// Offload: off lets both ends fill in checksums themselves, as raw sockets and virtual machines behind the link need.
+	Offload offloadChoice `yaml:"offload"`
 	// Repeat makes several of this entry: a number (from 1) or a range such as 5-20. "(n)", "(n+1)" and "(n-1)" inside become the number.
 	Repeat repeat `yaml:"repeat"`
 
@@ -212,6 +216,9 @@ type (
 		auto  bool
 		bytes int
 	}
+
+	// offloadChoice is on (false) or off (true).
+	offloadChoice bool
 
 	// natChoice is true, false, or addresses.
 	natChoice struct {

@@ -118,6 +118,7 @@ func (a *Attachment) format() (m mapping) {
 	m.number("vlan", int(a.VLAN))
 	m.list("vlans", texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
 	m.sub("impair", a.Impair.format())
+	m.offload(a.NoOffload)
 	return m
 }
 
@@ -159,6 +160,7 @@ func (c *Cable) format() *yaml.Node {
 	}
 	m.number("mtu", c.MTU)
 	m.sub("impair", c.Impair.format())
+	m.offload(c.NoOffload)
 	return m.node(yaml.FlowStyle)
 }
 
@@ -210,6 +212,12 @@ func (m *mapping) text(key, value string) {
 func (m *mapping) number(key string, v int) {
 	if v != 0 {
 		m.add(key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(v)})
+	}
+}
+
+func (m *mapping) offload(off bool) {
+	if off {
+		m.text("offload", "off")
 	}
 }
 

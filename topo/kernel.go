@@ -143,6 +143,10 @@ func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
 		k.linkStage(stage, results)
 	case kind == OfProcess && stage[0].Op() == Delete:
 		k.stopStage(stage, results)
+	case kind == OfOffload:
+		for i, s := range stage {
+			results[i] = k.offloadStep(s)
+		}
 	case kind == OfSysctl:
 		k.settings(stage, results)
 	case kind == OfFile, kind == OfProcess:

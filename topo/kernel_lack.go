@@ -31,7 +31,10 @@ func (e *LackError) Error() string {
 // Is tells that this is errors.ErrUnsupported.
 func (e *LackError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-const vlanFiltering = "bridge VLAN filtering"
+const (
+	vlanFiltering = "bridge VLAN filtering"
+	offload       = "netlink of ethtool"
+)
 
 // feature is what an object needs that not every kernel has; "" is nothing.
 func feature(o Object) string {
@@ -52,6 +55,8 @@ func feature(o Object) string {
 		return "ipvlan"
 	case Qdisc:
 		return "netem"
+	case NoOffload:
+		return offload
 	}
 	return ""
 }
@@ -146,7 +151,15 @@ func newTrial() (*trial, error) {
 }
 
 func (t *trial) has(feature string) (bool, error) {
-	err := t.conn.Do(t.request(feature))
+	var err error
+	if feature == offload {
+		var o *rtnl.Offload
+		if o, err = rtnl.DialOffload(nil); err == nil {
+			err = o.Close()
+		}
+	} else {
+		err = t.conn.Do(t.request(feature))
+	}
 	switch {
 	case err == nil:
 		return true, nil

@@ -255,7 +255,7 @@ func (w *world) furnish() {
 }
 
 func (w *world) furnishLink(ns, name string) {
-	switch w.r.IntN(8) {
+	switch w.r.IntN(9) {
 	case 0, 1:
 		w.add(Up{ns, name})
 	case 2:
@@ -275,6 +275,8 @@ func (w *world) furnishLink(ns, name string) {
 		w.add(BridgeVLAN{ns, name, uint16(w.r.IntN(2) + 1), w.chance(50), w.chance(50)})
 	case 7:
 		w.add(Qdisc{ns, name, Impairment{Loss: float64(w.r.IntN(3))}})
+	case 8:
+		w.add(NoOffload{ns, name})
 	}
 }
 

@@ -48,6 +48,7 @@ const (
 	OfPort       Kind = "port"
 	OfBridgeVLAN Kind = "vlan"
 	OfQdisc      Kind = "qdisc"
+	OfOffload    Kind = "offload"
 	OfSysctl     Kind = "sysctl"
 	OfRule       Kind = "rule"
 	OfUp         Kind = "up"

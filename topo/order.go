@@ -34,6 +34,7 @@ const (
 	placePort
 	placeVLAN
 	placeQdisc
+	placeOffload
 	placeSysctl
 	placeRule
 	placeUp
@@ -54,6 +55,7 @@ var places = map[Kind][2]int{
 	OfPort:       {placePort, placePort},
 	OfBridgeVLAN: {placeVLAN, placeVLAN},
 	OfQdisc:      {placeQdisc, placeQdisc},
+	OfOffload:    {placeOffload, placeOffload},
 	OfSysctl:     {placeSysctl, placeSysctl},
 	OfRule:       {placeRule, placeRule},
 	OfUp:         {placeUp, placeBridgeUp},

@@ -133,7 +133,7 @@ func (h *fileHost) host(d *decoder, name string, at pos) Host {
 func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachment {
 	att := Attachment{
 		Network: network, Device: a.Name, MTU: a.MTU, MAC: a.MAC,
-		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(), at: at,
+		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(), NoOffload: bool(a.Offload), at: at,
 	}
 	for _, v := range a.VLANs {
 		att.VLANs = append(att.VLANs, uint16(d.within(at, "vlans", v, 4094)))
@@ -166,7 +166,7 @@ func (v *fileDevice) device(d *decoder, name string, at pos) Device {
 }
 
 func (l *fileLink) cable(d *decoder) (Cable, bool) {
-	c := Cable{MTU: l.MTU, Impair: l.Impair.impairment(), at: l.At}
+	c := Cable{MTU: l.MTU, Impair: l.Impair.impairment(), NoOffload: bool(l.Offload), at: l.At}
 	if len(l.Endpoints) != 2 {
 		d.bad(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
 		return c, false

@@ -75,6 +75,16 @@ func parseMTU(s string) (mtu mtuChoice, err error) {
 	return mtu, err
 }
 
+func parseOffload(s string) (offloadChoice, error) {
+	switch s {
+	case "on", "true":
+		return false, nil
+	case "off", "false":
+		return true, nil
+	}
+	return false, errWord
+}
+
 func parsePercent(s string) (percent, error) {
 	v, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(s, "%")), 64)
 	if err != nil || !(v >= 0 && v <= 100) {

@@ -21,6 +21,7 @@ func Mark(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:forwards4=LINK       on lo: the link forwarded before all did; or forwards6
 //	vnet:LAB:ra=LINK              on lo: the link listens to routers; see keepListening
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
+//	vnet:LAB:offload=LINK         on LINK: its checksums are not left to others
 //	vnet:LAB:port=MASTER@LINK     on LINK: its master before
 
 // takenRecord says which host of the lab a namespace is taken in as, and from where.
@@ -59,6 +60,9 @@ func sysctlRecord(lab, name string) string { return Mark(lab) + ":" + recordWord
 func routeRecord(lab string, r Route) string {
 	return Mark(lab) + ":route=" + recordWord.Replace(r.Key().Name)
 }
+
+// offloadRecord tells of a link that its checksums are the lab's to look at.
+func offloadRecord(lab, link string) string { return Mark(lab) + ":offload=" + link }
 
 // portRecord begins the record of a link that the lab made a port.
 func portRecord(lab string) string { return Mark(lab) + ":port=" }

@@ -182,6 +182,7 @@ var leaves = map[reflect.Type]object{
 	reflect.TypeFor[string]():        word,
 	reflect.TypeFor[bool]():          boolean,
 	reflect.TypeFor[int]():           integer,
+	reflect.TypeFor[offloadChoice](): anyOf(boolean, object{{"enum", []any{"on", "off"}}}),
 	reflect.TypeFor[mtuChoice]():     anyOf(integer, object{{"const", "auto"}}),
 	reflect.TypeFor[netip.Addr]():    text(`^[0-9a-fA-F.:(n+)-]+$`),
 	reflect.TypeFor[netip.Prefix]():  text(`^[0-9a-fA-F.:(n+)-]+/[0-9(n+)-]+$`),

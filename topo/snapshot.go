@@ -66,6 +66,7 @@ type spaceView struct {
 	routes []rtnl.Route
 	neighs []rtnl.Neigh
 	netems []rtnl.Netem
+	plain  []string // names of links that fill in their checksums themselves
 	vlans  []rtnl.PortVLAN
 	rules  []nft.Counted
 	values map[string]string // of settings
@@ -89,7 +90,7 @@ func (k *Kernel) read(v *spaceView) (err error) {
 	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
 		return err
 	}
-	if err := v.readRare(); err != nil {
+	if err := errors.Join(v.readRare(), k.readOffloads(v)); err != nil {
 		return err
 	}
 	rules, err := v.space.nftHere()
@@ -265,6 +266,9 @@ func (r *reading) view(v *spaceView) {
 		if v.ours[n.Link] {
 			r.state.put(Qdisc{ns, v.names[n.Link], Impairment{n.Delay, n.Jitter, n.Loss, n.Rate}}.normal())
 		}
+	}
+	for _, name := range v.plain {
+		r.state.put(NoOffload{ns, name})
 	}
 	for _, m := range v.vlans {
 		if v.ours[m.Link] {

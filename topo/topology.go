@@ -89,6 +89,7 @@ type Attachment struct {
 	VLAN      uint16         // untagged VLAN of the port, 1–4094; 0 means the switch's default
 	VLANs     []uint16       // tagged VLANs of the port
 	Impair    Impairment
+	NoOffload bool // both ends fill in checksums themselves
 
 	at pos
 }
@@ -98,6 +99,8 @@ type Cable struct {
 	Ends   [2]End
 	MTU    int // bytes, both ends; 0 means 1500
 	Impair Impairment
+
+	NoOffload bool // both ends fill in checksums themselves
 
 	at pos
 }

@@ -1,0 +1,205 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+const offloadLab = `
+name: raw
+networks: {sw: {subnets: [10.0.6.0/24, "fd00:6::/64"]}}
+hosts:
+  red: {networks: {sw: {offload: off}}}
+  blue: {networks: [sw]}
+links: [{endpoints: [red:eth1, blue:eth1], addresses: [10.0.7.1/30, 10.0.7.2/30], offload: off}]
+`
+
+// TestOffloadOff: what comes over a link whose ends fill in checksums themselves has
+// right ones, as who reads raw packets there expects. By default it has not: the test
+// would see it.
+func TestOffloadOff(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := compiled(t, offloadLab)
+	if err := lacks(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	k := openKernel(t, lab)
+	before := machine(t)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	for link, right := range map[string]bool{"eth0": true, "eth1": true} {
+		if got := rightChecksum(t, link); got != right {
+			t.Errorf("over %s: right %v", link, got)
+		}
+	}
+	if again, err := k.Up(t.Context(), want, nil); err != nil || len(again) > 0 {
+		t.Errorf("the second up has something to do: %v\n%s", err, again)
+	}
+	s, err := k.space("red")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := rtnl.DialOffload(s.ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := o.SetChecksums("eth1", true); err != nil {
+		t.Fatal(err)
+	}
+	if rightChecksum(t, "eth1") {
+		t.Error("the checksum is right without")
+	}
+	if drift, err := k.Plan(want); err != nil || len(drift) != 1 || drift[0].String() != "+ red: offload dev eth1 off" {
+		t.Errorf("the drift is %v, %s", err, drift)
+	}
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Error(err)
+	}
+	if on, err := o.Checksums("eth1"); on || err != nil {
+		t.Errorf("up has not set it again: %v, %v", on, err)
+	}
+	_, want = compiled(t, "name: raw\nnetworks: {sw: {subnets: [10.0.6.0/24, 'fd00:6::/64']}}\nhosts: {red: {networks: [sw]}, blue: {networks: [sw]}}\nlinks: [{endpoints: [red:eth1, blue:eth1], addresses: [10.0.7.1/30, 10.0.7.2/30]}]")
+	if plan, err := k.Up(t.Context(), want, nil); err != nil || len(plan) != 4 {
+		t.Errorf("without: %v\n%s", err, plan)
+	}
+	if on, err := o.Checksums("eth1"); !on || err != nil {
+		t.Errorf("it is still off: %v, %v", on, err)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, machine(t)); diff != "" {
+		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+	}
+}
+
+// A refusal in the middle leaves nothing.
+func TestOffloadRefused(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := compiled(t, offloadLab)
+	if err := lacks(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	k := openKernel(t, lab)
+	refused := 0
+	_, err := k.Up(t.Context(), want, func(_ Plan, do Do) Do {
+		return doRefusing(k, do, OfOffload, &refused)
+	})
+	var step *StepError
+	if !errors.As(err, &step) || step.Step.Object().Key().Kind != OfOffload || !errors.Is(err, unix.ENOSPC) || refused != 1 {
+		t.Errorf("%v", err)
+	}
+	if left, err := k.Snapshot(nil); err != nil || len(left) > 0 {
+		t.Errorf("left are %v\n%s", err, left)
+	}
+}
+
+// rightChecksum sends a datagram from red to blue over a link, and looks at what a raw
+// socket there sees.
+func rightChecksum(t *testing.T, link string) (right bool) {
+	t.Helper()
+	to := map[string]string{"eth0": "10.0.6.3", "eth1": "10.0.7.2"}[link]
+	fd := -1
+	err := doIn("blue", func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(binary.NativeEndian.Uint16([]byte{8, 0}))) // IPv4
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	soonest := unix.NsecToTimeval(int64(soon))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &soonest); err != nil {
+		t.Fatal(err)
+	}
+	err = doIn("red", func() error {
+		c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.ParseIP(to), Port: 4242})
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, err = c.Write([]byte("what is the sum of this?"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	packet := make([]byte, 1500)
+	for until := time.Now().Add(soon); time.Now().Before(until); {
+		n, _, err := unix.Recvfrom(fd, packet, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := packet[:n]; n > 28 && p[9] == unix.IPPROTO_UDP && binary.BigEndian.Uint16(p[22:]) == 4242 {
+			return sumOf(append(append([]byte{}, p[12:20]...), 0, unix.IPPROTO_UDP, p[24], p[25]), p[20:]) == 0xffff
+		}
+	}
+	t.Fatal("nothing arrives")
+	return false
+}
+
+// sumOf is the Internet's checksum, RFC 1071, of a pseudo header and what follows.
+func sumOf(header, body []byte) uint16 {
+	sum := uint32(0)
+	all := append(header, body...)
+	if len(all)%2 == 1 {
+		all = append(all, 0)
+	}
+	for i := 0; i < len(all); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(all[i:]))
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
+}
+
+// doRefusing refuses the second request of the stages of a kind.
+func doRefusing(k *Kernel, do Do, kind Kind, refused *int) Do {
+	return func(ctx context.Context, stage []Step) error {
+		if stage[0].Object().Key().Kind != kind || stage[0].Op() != Create {
+			return do(ctx, stage)
+		}
+		n := 0
+		k.fault = func(int) error {
+			if n++; n == 2 {
+				*refused++
+				return unix.ENOSPC
+			}
+			return nil
+		}
+		defer func() { k.fault = nil }()
+		return do(ctx, stage)
+	}
+}
+
+// The script says the same with ethtool(8), and leaves the record for vnet.
+func TestOffloadCommands(t *testing.T) {
+	_, want := compiled(t, offloadLab)
+	script, err := Diff(nil, want).Commands("raw", nil, NFTScript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"ip netns exec red ethtool -K eth1 tx off\n", "ethtool -K red-eth0 tx off\n",
+		"ip -n red link property add dev eth1 altname vnet:raw:offload=eth1\n",
+	} {
+		if !strings.Contains(script, line) {
+			t.Errorf("nothing of %q in\n%s", line, script)
+		}
+	}
+}
