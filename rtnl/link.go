@@ -273,7 +273,8 @@ type LinkFilter struct {
 	// this one.
 	NSID *int32
 	// NoStats leaves out the counters that are not decoded, those of IPv6 and of
-	// virtual functions, which is quicker; Stats come in any case.
+	// virtual functions, which is quicker; Stats come in any case. Old kernels, 5.10
+	// among them, leave out AddrGenMode with them.
 	NoStats bool
 }
 

@@ -87,8 +87,9 @@ func ip(t testing.TB, args string) string {
 	return string(out)
 }
 
-// ages are the clocks of a bridge that is there before and after.
-var ages = regexp.MustCompile(`("[a-z_]+_timer":) *[0-9.]+`)
+// ages are the clocks of a bridge that is there before and after, and what the
+// kernel tells of carriers on its own time.
+var ages = regexp.MustCompile(`("[a-z_]+_timer":|"operstate":) *(?:[0-9.]+|"[A-Z]+")|"(?:NO-CARRIER|LOWER_UP)",?`)
 
 // machine is what the real tools say of the machine's namespace, counters and
 // what ages aside.

@@ -301,7 +301,7 @@ func (s *session) selectLinks(sel words.LinkSelection) (all, chosen []rtnl.Link,
 	if master, err = s.linkIndex(sel.Master); err != nil {
 		return nil, nil, exit(exitUsage, err)
 	}
-	if all, err = c.Links(rtnl.LinkFilter{NoStats: s.Stats == 0}); err != nil {
+	if all, err = c.Links(rtnl.LinkFilter{NoStats: s.Stats == 0 && s.Details == 0}); err != nil {
 		return nil, nil, err
 	}
 	for _, l := range all {

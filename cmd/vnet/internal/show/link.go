@@ -253,6 +253,8 @@ func (s LinkStyle) addDetails(m *members, l rtnl.Link) {
 	}
 	if l.Has(unix.IFLA_ALLMULTI) {
 		m.add("allmulti", l.AllMulti, " allmulti %d ")
+	} else { // before Linux 6.0
+		m.say(" ")
 	}
 	if l.Has(unix.IFLA_MIN_MTU) {
 		m.add("min_mtu", l.MinMTU, "minmtu %d ")
