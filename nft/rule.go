@@ -114,6 +114,8 @@ func checkTarget(a netip.Addr) error {
 		return fmt.Errorf("cannot translate to %s: write it plainly", a)
 	case a.IsUnspecified() || a.IsMulticast():
 		return fmt.Errorf("cannot translate to %s: it is no host's", a)
+	case a.IsLoopback():
+		return fmt.Errorf("cannot translate to %s: the kernel lets nothing reach it from outside; use another address of the host", a)
 	}
 	return nil
 }

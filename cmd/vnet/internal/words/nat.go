@@ -27,8 +27,16 @@ func (w *Words) NATVerb() string {
 			return verb
 		}
 	}
-	w.Err = Unknown("command of nat", w.Peek(), NATVerbs())
+	w.Err = iptables(Unknown("command of nat", w.Peek(), NATVerbs()), w.Peek())
 	return ""
+}
+
+// iptables adds what helps those who begin as with iptables.
+func iptables(e *Error, word string) *Error {
+	if slices.Contains([]string{"-t", "--table", "-A", "--append", "-I", "--insert", "-D", "--delete", "-L", "--list", "-F", "--flush"}, word) {
+		e.Hint = "without iptables' table and chain: vnet nat add masquerade -s NETWORK, vnet nat del ..., vnet nat, vnet nat flush"
+	}
+	return e
 }
 
 // NATRules takes a rule in iptables' words. It is two where it leaves the family
@@ -40,7 +48,7 @@ func (w *Words) NATRules(family int) []nft.Rule {
 	}
 	kind := w.Next()
 	if !slices.Contains(natKinds, kind) {
-		w.Err = Unknown("kind of rule", kind, natKinds)
+		w.Err = iptables(Unknown("kind of rule", kind, natKinds), kind)
 		return nil
 	}
 	r := natReader{Words: w, kind: kind}
@@ -102,13 +110,23 @@ func (r *natReader) option(word string) {
 		}
 		known = append(known, o.words...)
 	}
-	r.Err = Unknown("option of "+r.kind, word, known)
+	e := Unknown("option of "+r.kind, word, known)
+	switch word {
+	case "!":
+		e.Hint = "there is no \"all but\"; name what is meant"
+	case "-j", "--jump":
+		e.Hint = "the kind of rule says it already: " + r.kind
+	}
+	r.Err = e
 }
 
 func (r *natReader) device(word string) string {
 	name := r.Value(word)
-	if r.Err == nil && name == "" {
+	switch {
+	case name == "":
 		r.Fail("%s needs the name of a device", word)
+	case strings.HasSuffix(name, "+"): // iptables' wildcard
+		r.FailHint("add a rule for each device", "%s needs one device, not all that begin with %q", word, strings.TrimSuffix(name, "+"))
 	}
 	return name
 }
@@ -219,7 +237,7 @@ func (r *natReader) forwards() []nft.Rule {
 		r.toPorts = r.ports
 	}
 	if have, want := r.toPorts.Last-r.toPorts.First, r.ports.Last-r.ports.First; have != want {
-		r.Fail("%s are not as many ports as %s", r.toPorts, r.ports)
+		r.FailHint("say as many ports behind the address, or none to keep them", "--dport %s and --to-destination's %s are not as many ports", r.ports, r.toPorts)
 	}
 	return r.checked(nft.Forward{Proto: r.proto, Addr: r.addr, In: r.in, Ports: r.ports, To: r.to, ToPort: r.toPorts.First})
 }

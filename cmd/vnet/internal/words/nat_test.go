@@ -24,6 +24,10 @@ func TestNATVerb(t *testing.T) {
 	if w.NATVerb(); w.Err == nil || w.Err.(*Error).Hint != `did you mean "show"?` {
 		t.Errorf("nat shwo: %v", w.Err)
 	}
+	w = Of(strings.Fields("-t nat -A POSTROUTING -j MASQUERADE"))
+	if w.NATVerb(); w.Err == nil || !strings.HasPrefix(w.Err.(*Error).Hint, "without iptables' table and chain") {
+		t.Errorf("nat -t nat: %v", w.Err)
+	}
 }
 
 func TestNATRules(t *testing.T) {
@@ -71,6 +75,15 @@ func TestNATMistakes(t *testing.T) {
 	for _, tt := range []struct{ words, want, hint string }{
 		{"", "the kind of rule is missing: masquerade, dnat or snat", ""},
 		{"dnta", `kind of rule "dnta" is unknown`, `did you mean "dnat"?`},
+		{"-A POSTROUTING", `kind of rule "-A" is unknown`, "without iptables' table and chain: vnet nat add masquerade -s NETWORK, vnet nat del ..., vnet nat, vnet nat flush"},
+		{"masquerade ! -o eth0", `option of masquerade "!" is unknown`, `there is no "all but"; name what is meant`},
+		{"masquerade -o eth0 -j MASQUERADE", `option of masquerade "-j" is unknown`, "the kind of rule says it already: masquerade"},
+		{"masquerade -o eth+", `-o needs one device, not all that begin with "eth"`, "add a rule for each device"},
+		{"dnat -i + --dport 80 --to-destination 10.0.0.2", `-i needs one device, not all that begin with ""`, "add a rule for each device"},
+		{"dnat --dport 80 --to-destination 127.0.0.1", "cannot translate to 127.0.0.1: the kernel lets nothing reach it from outside; use another address of the host", ""},
+		{"dnat --dport 80 --to-destination ::1", "cannot translate to ::1: the kernel lets nothing reach it from outside; use another address of the host", ""},
+		{"dnat --dport 80,443 --to-destination 10.0.0.2", `--dport needs a port from 1 to 65535 or a range of them, as 8000-8100, not "80,443"`, ""},
+		{"snat -s 10.0.0.0/8 --to-source 1.2.3.4-1.2.3.9", `--to-source needs an address, not "1.2.3.4-1.2.3.9"`, ""},
 		{"masquerade -x", `option of masquerade "-x" is unknown`, `did you mean "-s"?`},
 		{"masquerade --dport 80", `option of masquerade "--dport" is unknown`, ""},
 		{"masquerade -s", `"-s" needs a value behind it`, ""},
@@ -87,7 +100,7 @@ func TestNATMistakes(t *testing.T) {
 		{"dnat --dport 0 --to-destination 10.0.0.2", `--dport needs a port from 1 to 65535 or a range of them, as 8000-8100, not "0"`, ""},
 		{"dnat --dport 65536 --to-destination 10.0.0.2", `--dport needs a port from 1 to 65535 or a range of them, as 8000-8100, not "65536"`, ""},
 		{"dnat --dport 90-80 --to-destination 10.0.0.2", `--dport needs a port from 1 to 65535 or a range of them, as 8000-8100, not "90-80"`, ""},
-		{"dnat --dport 80-89 --to-destination 10.0.0.2:8080", "8080 are not as many ports as 80-89", ""},
+		{"dnat --dport 80-89 --to-destination 10.0.0.2:8080", "--dport 80-89 and --to-destination's 8080 are not as many ports", "say as many ports behind the address, or none to keep them"},
 		{"dnat --dport 80 --to-destination 10.0.0.2:", `--to-destination needs ADDR[:PORT[-PORT]], not "10.0.0.2:"`, ""},
 		{"dnat --dport 80 --to-destination [fd00::2]80", `--to-destination needs ADDR[:PORT[-PORT]], not "[fd00::2]80"`, ""},
 		{"dnat --dport 80 --to-destination red", `--to-destination needs an address, not "red"`, ""},
