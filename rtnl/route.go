@@ -258,19 +258,21 @@ type RouteFilter struct {
 }
 
 // Routes lists routes in the kernel's order. A table that is not there is
-// fs.ErrNotExist, but for the main one, which comes with the first route.
+// fs.ErrNotExist; the main one, which comes with the first route, only if it is
+// asked for by its number.
 func (c *Conn) Routes(f RouteFilter) ([]Route, error) {
 	families := []uint8{unix.AF_INET, unix.AF_INET6}
 	if f.Family != 0 {
 		families = []uint8{f.Family}
 	}
-	if f.Table == 0 && !f.AllTables {
+	main := f.Table == 0 && !f.AllTables
+	if main {
 		f.Table = unix.RT_TABLE_MAIN
 	}
 	var routes []Route
 	for _, family := range families {
 		bodies, err := c.dump("routes", unix.RTM_GETROUTE, f.encode(family))
-		if errors.Is(err, fs.ErrNotExist) && f.Table == unix.RT_TABLE_MAIN {
+		if errors.Is(err, fs.ErrNotExist) && main {
 			continue
 		}
 		if err != nil {

@@ -143,6 +143,9 @@ func (s *session) routeShow(w *words.Words) error {
 	if err != nil {
 		return err
 	}
+	if sel.Filter.Table == unix.RT_TABLE_MAIN {
+		sel.Filter.Table = 0 // there need not be a main table to look into
+	}
 	routes, err := selectRoutes(c, sel)
 	if err != nil {
 		return err
@@ -243,6 +246,9 @@ func (s *session) routeFlush(w *words.Words) error {
 	c, err := s.rtnl()
 	if err != nil {
 		return err
+	}
+	if sel.Filter.Table == 0 && !sel.Filter.AllTables {
+		sel.Filter.Table = unix.RT_TABLE_MAIN
 	}
 	for round, start := 0, time.Now(); ; round++ {
 		routes, err := selectRoutes(c, sel)

@@ -274,7 +274,7 @@ func ipvlanOption(m *members, name string, n uint64) {
 	case name == "mode" && int(n) < len(ipvlanModes):
 		m.put(name, ipvlanModes[n], " mode "+ipvlanModes[n]+" ")
 	case name == "flags" && int(n) < len(ipvlanFlags):
-		m.put("mode_flag", ipvlanFlags[n], ipvlanFlags[n]+" ")
+		m.put(ipvlanFlags[n], true, ipvlanFlags[n]+" ")
 	}
 }
 
