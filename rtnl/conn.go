@@ -32,11 +32,13 @@ type Conn struct {
 // Dial opens a socket in the namespace ns; nil is the calling thread's. The file
 // may be closed afterwards.
 func Dial(ns *os.File) (*Conn, error) {
-	config := &netlink.Config{Strict: true}
+	open := openSocket
 	if ns != nil {
-		config.NetNS = int(ns.Fd())
+		open = func() (*netlink.Conn, error) {
+			return netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Strict: true, NetNS: int(ns.Fd())})
+		}
 	}
-	nl, err := netlink.Dial(unix.NETLINK_ROUTE, config)
+	nl, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
 	}
@@ -49,8 +51,12 @@ func Dial(ns *os.File) (*Conn, error) {
 // GetStrictCheck are to be set.
 func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
 
-// Close closes the socket.
-func (c *Conn) Close() error { return c.nl.Close() }
+// Close closes the socket, when what is under way has been answered.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nl.Close()
+}
 
 // A Request is one change, ready to be sent by [Conn.Do]. The zero value is none.
 type Request struct {

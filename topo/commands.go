@@ -29,7 +29,8 @@ func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error)
 			w.line("[ -e " + shellWord("/run/netns/"+n.Name) + " ] || { " + nameIt(n) + "; }")
 		}
 	}
-	for _, stage := range p.Stages() {
+	ofAKind := func(a, b Step) bool { return a.Op() == b.Op() && a.Object().Key().Kind == b.Object().Key().Kind }
+	for _, stage := range p.runs(ofAKind) {
 		if err := w.stage(stage); err != nil {
 			return "", err
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
@@ -70,6 +71,7 @@ type visit struct {
 	from  string // where it was taken from, "" if the lab made it
 	ns    *os.File
 	conn  *rtnl.Conn
+	rules *nft.Conn
 	err   error
 }
 
@@ -137,7 +139,7 @@ func (d *discovery) open(doors []door) error {
 func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	if v.ns, v.err = nsfs.OpenPath(at.path); v.err == nil {
 		if v.err = t.Enter(v.ns); v.err == nil {
-			v.conn, v.err = rtnl.Dial(nil)
+			v.conn, v.rules, v.err = dialHere()
 		}
 	}
 	switch {
@@ -158,6 +160,9 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 func (v *visit) leave() {
 	if v.conn != nil {
 		v.conn.Close()
+	}
+	if v.rules != nil {
+		v.rules.Close()
 	}
 	if v.ns != nil {
 		v.ns.Close()
@@ -183,6 +188,7 @@ func (d *discovery) welcome(at door, v visit) error {
 	if err != nil {
 		return err
 	}
+	s.rules = v.rules
 	if v.from != "" {
 		s.from, s.ref = v.from, at.name
 		delete(d.taken, at.id.Ino)

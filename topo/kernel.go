@@ -36,13 +36,18 @@ type Kernel struct {
 	// ipv6 is whether the kernel speaks it.
 	ipv6 bool
 
-	mu     sync.Mutex
-	spaces map[string]*space // by the lab's names
-	orphan []*space          // spaces of deleted namespaces, open until the stage is over
+	buffers sync.Pool // for files, of []byte
+	mu      sync.Mutex
+	texts   map[string]string // of files, by themselves
+	spaces  map[string]*space // by the lab's names
+	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
 	// unready are links that wait for carrier, as of the last Snapshot.
 	unready []waiting
 	// stale are names of the lab with nothing behind them, as of the last Snapshot.
 	stale []string
+
+	// speak6 are the namespaces where IPv6 is going to be spoken; nil: all may be.
+	speak6 map[string]bool
 
 	// fault, for tests, refuses the request of a number.
 	fault    func(n int) error
@@ -149,7 +154,9 @@ func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
 		}
 	case kind == OfSysctl:
 		k.settings(stage, results)
-	case kind == OfFile, kind == OfProcess:
+	case kind == OfFile:
+		k.fileStage(stage, results)
+	case kind == OfProcess:
 		for i, s := range stage {
 			results[i] = k.hostStep(s)
 		}

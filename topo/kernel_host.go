@@ -5,14 +5,10 @@ package topo
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -51,7 +47,7 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := rtnl.Dial(nil)
+	conn, rules, err := dialHere()
 	if err != nil {
 		ns.Close()
 		return err
@@ -60,12 +56,9 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 	if err != nil {
 		return err
 	}
+	s.rules = rules
 	s.index["lo"], s.next = 1, 1 // as in every new one
 	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
-	if err == nil {
-		// The lab knows its addresses; see addressRequest.
-		err = sysctlIfThere("net.ipv6.conf.default.accept_dad", "0")
-	}
 	if err == nil {
 		err = nsfs.AttachNoted(ns, name, Mark(k.lab))
 	}
@@ -123,56 +116,6 @@ func (k *Kernel) sweepTable(s *space) error {
 		return err
 	}
 	return conn.Apply(RuleTable(k.lab), nil, nil)
-}
-
-func (k *Kernel) sweepFiles() (err error) {
-	dirs, _ := os.ReadDir(k.etc) // none is as good as an empty one
-	for _, d := range dirs {
-		dir := filepath.Join(k.etc, d.Name())
-		files, _ := os.ReadDir(dir)
-		for _, f := range files {
-			if k.isStale(dir, f.Name()) {
-				err = errors.Join(err, os.Remove(filepath.Join(dir, f.Name())))
-				os.Remove(dir) // if it is empty, and then its parent
-				os.Remove(k.etc)
-			}
-		}
-	}
-	return err
-}
-
-// isStale tells of the lab's files that are of no use: half written, or without a
-// namespace.
-func (k *Kernel) isStale(dir, name string) bool {
-	if strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+Mark(k.lab)) {
-		return true
-	}
-	_, err := os.Lstat(filepath.Join(nsfs.Dir, filepath.Base(dir)))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false
-	}
-	b, err := readRegular(filepath.Join(dir, name))
-	return err == nil && strings.HasPrefix(string(b), fileMark(k.lab))
-}
-
-// spareDAD spares a new link outside of the lab's own namespaces the detection of
-// duplicates: until its link-local address had passed it, which takes a second or
-// two, nobody behind the link could be found over IPv6. Ports have no addresses.
-func (k *Kernel) spareDAD(made Object) error {
-	for _, l := range made.(linked).links() {
-		s, err := k.space(l.NS)
-		if err != nil {
-			return err
-		}
-		if s.own || l.Master != "" {
-			continue
-		}
-		err = nsfs.Do(s.ns, func() error { return sysctlIfThere("net/ipv6/conf/"+l.Name+"/accept_dad", "0") })
-		if err != nil {
-			return fmt.Errorf("%s: %w", l.Key(), err)
-		}
-	}
-	return nil
 }
 
 // sysctlIfThere sets what not every kernel has.
@@ -282,12 +225,7 @@ func (k *Kernel) hostStep(step Step) (r result) {
 	if err := k.faulty(); err != nil {
 		return result{err: err}
 	}
-	switch o := step.Object().(type) {
-	case File:
-		r.err = k.fileStep(s, step, o)
-	case Process:
-		r.err = k.start(s, o)
-	}
+	r.err = k.start(s, step.Want.(Process))
 	r.touched = r.err == nil
 	return r
 }
@@ -378,60 +316,4 @@ func (k *Kernel) setSysctl(s *space, name, value string) error {
 // sysctlKey is the name with slashes between its parts, as package nsfs has it.
 func sysctlKey(name string) string {
 	return strings.Join(Sysctl{Name: name}.path(), "/")
-}
-
-// fileStep writes a file under another name first: half of one is never seen.
-func (k *Kernel) fileStep(s *space, step Step, f File) error {
-	if s.ref == "" {
-		return fmt.Errorf("netns %s has no name, and so no folder in %s", s.name, k.etc)
-	}
-	dir := filepath.Join(k.etc, s.ref)
-	path := filepath.Join(dir, f.Name)
-	if step.Op() == Delete {
-		err := os.Remove(path)
-		os.Remove(dir) // if it is empty, and then its parent
-		os.Remove(k.etc)
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if step.Op() == Create {
-		b, err := readRegular(path)
-		if errors.Is(err, errNotRegular) || err == nil && !k.mayReplace(s, string(b)) {
-			return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-		}
-	}
-	next := filepath.Join(dir, "."+f.Name+"."+Mark(k.lab))
-	if err := os.WriteFile(next, []byte(fileMark(k.lab)+f.Content), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(next, path)
-}
-
-// errNotRegular is of a folder, a link, a FIFO where a lab's file would be.
-var errNotRegular = errors.New("not a regular file")
-
-// readRegular reads a file that may be anybody's: it neither follows a link nor
-// waits for a FIFO's writer.
-func readRegular(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, unix.ELOOP) {
-		return nil, errNotRegular
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, errors.Join(err, errNotRegular)
-	}
-	return io.ReadAll(f)
-}
-
-// mayReplace tells whether a file that is there is no one's but the lab's: it is its
-// own, or that of a lab whose namespace of this name is gone, as all are after a
-// restart of the machine.
-func (k *Kernel) mayReplace(s *space, text string) bool {
-	return strings.HasPrefix(text, fileMark(k.lab)) || s.own && strings.HasPrefix(text, "# "+Mark(""))
 }

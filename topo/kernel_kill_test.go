@@ -137,7 +137,7 @@ func TestLaw8_KilledAtAnyRequest(t *testing.T) {
 			died, _ := kill(t, verb, name, strconv.Itoa(n))
 			survive(t, name, before, n%2 == 0)
 			if !died {
-				if n < 30 {
+				if n < 15 {
 					t.Errorf("only %d requests in %s", n, verb)
 				}
 				break

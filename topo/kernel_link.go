@@ -3,9 +3,11 @@
 package topo
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -50,11 +52,61 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 		}
 	}
 	k.runApart(complete, results)
-	for i := from; i < to; i++ {
-		if results[i].err == nil && stage[i].Op() == Create {
-			results[i].err = k.spareDAD(stage[i].Want)
+	k.spareDAD(stage[from:to], results[from:to])
+}
+
+// spareDAD spares new links where IPv6 is spoken the detection of duplicates: the
+// lab knows its addresses, and until the link-local one had passed it, which takes a
+// second or two, nobody behind the link could be found. Ports have no addresses.
+// Nothing else waits for that, and to write a setting in one of a thousand
+// namespaces, the kernel looks through the names of those in all others.
+func (k *Kernel) spareDAD(stage []Step, results []result) {
+	type place struct {
+		step int
+		link Link
+	}
+	var spared []place
+	for i, s := range stage {
+		if results[i].err != nil || s.Op() != Create {
+			continue
+		}
+		for _, l := range s.Want.(linked).links() {
+			if l.Master == "" && (k.speak6 == nil || k.speak6[l.NS]) {
+				spared = append(spared, place{i, l})
+			}
 		}
 	}
+	errs := make([]error, len(spared))
+	err := travelling(len(spared), func(t nsfs.Traveller, i int) {
+		l := spared[i].link
+		s, err := k.space(l.NS)
+		if err == nil {
+			err = t.Enter(s.ns)
+		}
+		if err == nil {
+			err = sysctlIfThere("net/ipv6/conf/"+l.Name+"/accept_dad", "0")
+		}
+		errs[i] = err
+	})
+	for i, p := range spared {
+		if err := errors.Join(errs[i], err); err != nil && results[p.step].err == nil {
+			results[p.step].err = fmt.Errorf("%s: %w", p.link.Key(), err)
+		}
+	}
+}
+
+// speaking6 are the namespaces with addresses or routes of IPv6.
+func speaking6(s State) map[string]bool {
+	in := map[string]bool{}
+	for _, o := range s {
+		switch x := o.(type) {
+		case Address:
+			in[x.NS] = in[x.NS] || x.Prefix.Addr().Is6()
+		case Route:
+			in[x.NS] = in[x.NS] || x.Dst.Addr().Is6()
+		}
+	}
+	return in
 }
 
 // linkTasks are what makes or changes a link: a task in the namespace where it is

@@ -3,7 +3,9 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +30,20 @@ func (k *Kernel) plainStage(stage []Step, results []result) {
 		}
 		tasks = append(tasks, task{step: i, space: sp, reqs: reqs})
 	}
+	lastUp(stage, tasks)
 	k.runApart(tasks, results)
+}
+
+// lastUp puts the namespaces in the order in which the last of their links comes up:
+// that of bridges is after all hosts; see places.
+func lastUp(stage []Step, tasks []task) {
+	at := map[*space]int{}
+	for _, t := range tasks {
+		if stage[t.step].Object().Key().Kind == OfUp {
+			at[t.space] = t.step
+		}
+	}
+	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(at[a.space], at[b.space]) })
 }
 
 func (k *Kernel) plainRequests(s *space, step Step) ([]rtnl.Request, error) {

@@ -5,7 +5,6 @@ package topo
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/vnet-lab/vnet/nft"
 )
@@ -77,16 +76,11 @@ func (k *Kernel) changeRules(ns string, stage []Step, places []int) (at int, err
 	return at, err
 }
 
-func (s *space) nft() (*nft.Conn, error) { return s.nftFrom(s.ns) }
-
-// nftHere is nft on a thread that is in the namespace.
-func (s *space) nftHere() (*nft.Conn, error) { return s.nftFrom(nil) }
-
-func (s *space) nftFrom(ns *os.File) (*nft.Conn, error) {
+func (s *space) nft() (*nft.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rules == nil {
-		c, err := nft.Dial(ns)
+		c, err := nft.Dial(s.ns)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -35,6 +36,8 @@ type space struct {
 	leftover []string
 	// bare says that none of the lab's rules was there at the last Snapshot.
 	bare bool
+	// unfinished are files of the lab that were not written to the end, as of then.
+	unfinished []string
 }
 
 // enter opens a socket in a namespace, whose file it takes over.
@@ -45,6 +48,21 @@ func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
 		return nil, err
 	}
 	return k.settle(name, ns, conn, own)
+}
+
+// dialHere opens the sockets in the namespace that the thread is in; that for rules
+// only where the kernel has them.
+func dialHere() (*rtnl.Conn, *nft.Conn, error) {
+	conn, err := rtnl.Dial(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	rules, err := nft.Dial(nil)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, rules, nil
 }
 
 // settle makes a space of a namespace and a socket in it, both of which it takes

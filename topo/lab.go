@@ -58,6 +58,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err := errors.Join(lacks(plan), k.taken(plan)); err != nil {
 		return nil, err
 	}
+	k.speak6 = speaking6(want)
 	do := Do(k.Do)
 	if around != nil {
 		do = around(plan, do)
@@ -94,11 +95,11 @@ func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, erro
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	do := Do(k.Do)
+	do, brief := Do(k.Do), plan.brief()
 	if around != nil {
-		do = around(plan, do)
+		do = around(brief, do)
 	}
-	if err := ApplyAnyway(ctx, plan, do); err != nil {
+	if err := ApplyAnyway(ctx, brief, do); err != nil {
 		return plan, err
 	}
 	left, err := k.Plan(nil)

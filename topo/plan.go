@@ -80,19 +80,77 @@ func (p Plan) Reverse() Plan {
 	return back
 }
 
-// Stages cuts the plan into runs of steps of one kind and direction. A stage goes
-// to the kernel together, and is whole or not at all.
+// Stages cuts the plan into runs of steps of one direction, and of one kind or of
+// kinds that need nothing of other namespaces. A stage goes to the kernel together,
+// and is whole or not at all.
 func (p Plan) Stages() []Plan {
-	var stages []Plan
+	return p.runs(func(a, b Step) bool {
+		one, other := a.Object().Key().Kind, b.Object().Key().Kind
+		return a.Op() == b.Op() && (one == other || onLinks[one] && onLinks[other])
+	})
+}
+
+// onLinks are the kinds that stand on a namespace's links, and that the namespace's
+// socket makes in one system call.
+var onLinks = map[Kind]bool{OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
+
+// runs cuts the plan where two neighbours do not go together.
+func (p Plan) runs(together func(a, b Step) bool) []Plan {
+	var runs []Plan
 	for from := 0; from < len(p); {
 		to := from + 1
-		for to < len(p) && p[to].Op() == p[from].Op() && p[to].Object().Key().Kind == p[from].Object().Key().Kind {
+		for to < len(p) && together(p[from], p[to]) {
 			to++
 		}
-		stages = append(stages, p[from:to])
+		runs = append(runs, p[from:to])
 		from = to
 	}
-	return stages
+	return runs
+}
+
+// brief is a plan that takes a lab down, without what goes at the same moment as what
+// it stands on: addresses with their link, settings with their namespace. To take
+// down a thousand links one by one, only to delete them then, would have the kernel
+// wait a thousand times until nobody uses one.
+func (p Plan) brief() Plan {
+	gone := map[Key]bool{}
+	for _, s := range p {
+		if s.Op() != Delete {
+			continue
+		}
+		switch o := s.Have.(type) {
+		case Namespace:
+			gone[o.Key()] = o.From == ""
+		case linked:
+			for _, l := range o.links() {
+				gone[l.Key()] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(p), func(s Step) bool { return s.Op() == Delete && goesWith(s.Have, gone) })
+}
+
+// goesWith tells whether an object goes by itself with a link or a namespace.
+func goesWith(o Object, gone map[Key]bool) bool {
+	var link string
+	switch x := o.(type) {
+	case Up:
+		link = x.Link
+	case Address:
+		link = x.Link
+	case Neigh:
+		link = x.Link
+	case Qdisc:
+		link = x.Link
+	case BridgeVLAN:
+		link = x.Link
+	default:
+		if k := o.Key().Kind; k != OfRoute && k != OfRule && k != OfSysctl {
+			return false
+		}
+	}
+	ns := o.Key().NS
+	return gone[Key{OfLink, ns, link}] || gone[Namespace{Name: ns}.Key()]
 }
 
 // String is a line a step.

@@ -5,8 +5,6 @@ package topo
 import (
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -38,15 +36,11 @@ func (k *Kernel) Snapshot(want State) (State, error) {
 		}
 	}
 	errs := make([]error, len(views))
-	err := travelling(len(views), func(t nsfs.Traveller, i int) {
-		if errs[i] = t.Enter(views[i].space.ns); errs[i] == nil {
-			errs[i] = k.read(views[i])
-		}
-	})
-	if err := errors.Join(append(errs, err)...); err != nil {
+	inParallel(workers, len(views), func(i int) { errs[i] = k.read(views[i]) })
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	r := &reading{lab: k.lab, views: views, state: State{}, texts: map[string]string{}}
+	r := &reading{lab: k.lab, views: views, state: State{}}
 	r.links()
 	for _, v := range views {
 		r.view(v)
@@ -73,7 +67,7 @@ type spaceView struct {
 	files  map[string]string
 }
 
-// read reads the namespace that the thread is in.
+// read reads a namespace.
 func (k *Kernel) read(v *spaceView) (err error) {
 	c := v.space.conn
 	if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
@@ -93,7 +87,7 @@ func (k *Kernel) read(v *spaceView) (err error) {
 	if err := errors.Join(v.readRare(), k.readOffloads(v)); err != nil {
 		return err
 	}
-	rules, err := v.space.nftHere()
+	rules, err := v.space.nft()
 	if err != nil {
 		return err
 	}
@@ -162,49 +156,22 @@ func (k *Kernel) readSettings(v *spaceView) error {
 		return nil
 	}
 	v.values = make(map[string]string, len(names))
-	for name, changed := range names {
-		value, err := nsfs.Sysctl(sysctlKey(name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a link's, that is not there yet, or no longer
+	return v.space.insideOf(func() error {
+		for name, changed := range names {
+			value, err := nsfs.Sysctl(sysctlKey(name))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // a link's, that is not there yet, or no longer
+			}
+			if err != nil {
+				return err
+			}
+			value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
+			if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
+				v.values[name] = value
+			}
 		}
-		if err != nil {
-			return err
-		}
-		value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
-		if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
-			v.values[name] = value
-		}
-	}
-	return nil
-}
-
-// readFiles reads the files for /etc that have the lab's mark.
-func (k *Kernel) readFiles(v *spaceView) error {
-	if v.space.ref == "" {
 		return nil
-	}
-	dir := filepath.Join(k.etc, v.space.ref)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	v.files = map[string]string{}
-	for _, e := range entries {
-		b, err := readRegular(filepath.Join(dir, e.Name()))
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
-			continue // ip-netns(8) allows whatever /etc has
-		}
-		if err != nil {
-			return err
-		}
-		if text, ok := strings.CutPrefix(string(b), fileMark(k.lab)); ok && !strings.HasPrefix(e.Name(), ".") {
-			v.files[e.Name()] = text
-		}
-	}
-	return nil
+	})
 }
 
 func (k *Kernel) readPrograms(r *reading) error {
@@ -227,7 +194,6 @@ type reading struct {
 	lab     string
 	views   []*spaceView
 	state   State
-	texts   map[string]string // files' texts, of which many are the same
 	unready []waiting
 }
 
@@ -290,10 +256,7 @@ func (r *reading) view(v *spaceView) {
 	}
 	r.leftover(v)
 	for name, text := range v.files {
-		if _, ok := r.texts[text]; !ok {
-			r.texts[text] = text
-		}
-		r.state.put(File{ns, name, r.texts[text]})
+		r.state.put(File{ns, name, text})
 	}
 }
 

@@ -27,7 +27,7 @@ func Survey() (State, []string, error) {
 	if err := k.enterAll(); err != nil {
 		return nil, nil, err
 	}
-	r := &reading{state: State{}, texts: map[string]string{}}
+	r := &reading{state: State{}}
 	for _, s := range k.spaces {
 		v := &spaceView{space: s}
 		if err := v.survey(); err != nil {

@@ -1,0 +1,61 @@
+package topo
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestBrief: what goes with its link or its namespace is not taken away before, and
+// all else is.
+func TestBrief(t *testing.T) {
+	cable := Veth{Ends: [2]Link{{Name: "red"}, {NS: "red", Name: "eth0"}}}
+	have := NewState(Namespace{Name: "red"}, Namespace{Name: "box", From: "box"}, Bridge{Link: Link{Name: "sw"}}, cable,
+		Up{"", "sw"}, Up{"", "red"}, Up{"red", "eth0"}, Up{"red", "lo"}, Address{"red", "eth0", prefix("10.0.0.2/24")},
+		Sysctl{"red", forwarding4, "1"}, Sysctl{"box", forwarding4, "1"}, Sysctl{"", forwarding4, "1"},
+		Address{"box", "eth9", prefix("10.0.0.9/24")}, Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"},
+		Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", "10.0.0.2 red\n"})
+	var got []string
+	for _, s := range Diff(have, nil).brief() {
+		got = append(got, s.String())
+	}
+	want := []string{}
+	for _, s := range Diff(have, nil) {
+		switch o := s.Have.(type) {
+		case Up:
+			continue
+		case Address:
+			if o.NS == "red" {
+				continue
+			}
+		case Sysctl:
+			if o.NS == "red" {
+				continue
+			}
+		case Route:
+			if o.NS == "red" {
+				continue
+			}
+		}
+		want = append(want, s.String())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(want) != 9 {
+		t.Errorf("%d steps are left, want 9: two namespaces, two links, an address, two settings, a route, a file", len(want))
+	}
+}
+
+// TestStages: what stands on the links of namespaces is one stage.
+func TestStages(t *testing.T) {
+	want := NewState(Namespace{Name: "red"}, Up{"red", "lo"}, Address{"red", "lo", prefix("10.0.0.2/24")},
+		Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", ""})
+	var got []int
+	for _, stage := range Diff(nil, want).Stages() {
+		got = append(got, len(stage))
+	}
+	if diff := cmp.Diff([]int{1, 3, 1}, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
