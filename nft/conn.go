@@ -176,24 +176,43 @@ func (c *Conn) Read(table string) ([]Counted, error) {
 // tracking forget what its rules translated, as [Conn.Apply] does. A table that does
 // not exist is fs.ErrNotExist.
 func (c *Conn) DeleteTable(table string) error {
-	rules, err := c.Read(table)
-	if err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for range tries {
+		done, err := c.tryDelete(table)
+		if done || err != nil {
+			return err
+		}
+	}
+	return &Error{Op: "delete", Object: "table inet " + table, Err: errBusy}
+}
+
+// tryDelete makes one attempt. Not done means that the ruleset changed in between.
+func (c *Conn) tryDelete(table string) (done bool, err error) {
+	generation, err := c.generation()
+	if err != nil {
+		return false, err
+	}
+	have, whole, err := c.read(table, func(s set) bool { return s.rule != nil })
+	if err != nil || !whole {
+		return false, err
+	}
+	if !have.exists {
+		return false, &Error{Op: "delete", Object: "table inet " + table, Err: unix.ENOENT}
+	}
 	messages, err := (&change{table: table, deleteTable: true}).messages()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if _, err := c.commit(0, messages); err != nil {
-		return err
+	done, err = c.commit(generation, messages)
+	if !done || err != nil {
+		return false, err
 	}
-	old := make([]Rule, len(rules))
-	for i, r := range rules {
-		old[i] = r.Rule
+	var old []Rule
+	for _, r := range have.rulesOf() {
+		old = append(old, r.Rule)
 	}
-	return notForgotten(c.forget(old, nil))
+	return true, notForgotten(c.forget(old, nil))
 }
 
 // Tables returns the names of the tables of the family inet, of which those that

@@ -27,6 +27,8 @@ func (m Masquerade) Check() error {
 	err := checkDevice(m.Out)
 	switch {
 	case err != nil:
+	case m.Out == "lo": // it has none to give: the kernel takes another link's, or drops
+		err = errors.New("nothing leaves by lo; the machine would reach itself from another address, or not at all")
 	case m.Source.IsValid():
 		err = checkSource(m.Source)
 	case m.Out == "":

@@ -116,6 +116,8 @@ func checkTarget(a netip.Addr) error {
 		return fmt.Errorf("cannot translate to %s: it is no host's", a)
 	case a.IsLoopback():
 		return fmt.Errorf("cannot translate to %s: the kernel lets nothing reach it from outside; use another address of the host", a)
+	case a.Is6() && a.IsLinkLocalUnicast():
+		return fmt.Errorf("cannot translate to %s: it is known on its own link only", a)
 	}
 	return nil
 }

@@ -68,6 +68,8 @@ func TestCheck(t *testing.T) {
 		{nft.Masquerade{Out: "eth*"}, `"eth*" is no name of a device`},
 		{nft.Masquerade{Out: "../x"}, `"../x" is no name of a device`},
 		{nft.Masquerade{Out: "a\x00b"}, `"a\x00b" is no name of a device`},
+		{nft.Masquerade{Out: "lo"}, "nothing leaves by lo"},
+		{forward(func(f *nft.Forward) { f.To = addrs("fe80::1") }), "cannot translate to fe80::1: it is known on its own link only"},
 		{nft.SourceNAT{Source: source}, "no address to translate to"},
 		{nft.SourceNAT{To: red}, "no source is given"},
 		{nft.SourceNAT{Source: source, To: addrs("fd00::1")}, "source and target differ in family"},

@@ -346,6 +346,17 @@ func TestForgetsNobodyElses(t *testing.T) {
 	count(rule.String(), 1)
 }
 
+// TestNotByLo: what is refused would cut the machine off from itself.
+func TestNotByLo(t *testing.T) {
+	w := newWorld(t)
+	w.serve(w.machine, "machine", "tcp", "127.0.0.1:80")
+	rule := nft.Masquerade{Out: "lo"}
+	if err := w.nft.Apply("vnet", nil, []nft.Rule{rule}); err == nil {
+		t.Errorf("%s is taken", rule)
+	}
+	w.prove(t, []fact{{"the machine itself", w.machine, "tcp", "127.0.0.1:80", "machine 127.0.0.1"}})
+}
+
 // TestForgetsEgress: what was masqueraded over IPv4 and IPv6 is not for ever.
 func TestForgetsEgress(t *testing.T) {
 	w := newWorld(t)

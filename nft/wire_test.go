@@ -192,6 +192,24 @@ func TestRulesetChangesMeanwhile(t *testing.T) {
 	}
 }
 
+// TestDeletesWhatItRead: a rule that came meanwhile is known before its table goes, or
+// its connections would not be forgotten.
+func TestDeletesWhatItRead(t *testing.T) {
+	w, c := newWire(t)
+	other := dial(t)
+	mustApply(t, c, nil, forwards(1))
+	attempts := 0
+	w.before = func() {
+		if attempts++; attempts == 1 {
+			mustApply(t, other, nil, forwards(2)[1:])
+		}
+	}
+	if err := c.DeleteTable("vnet"); err != nil || attempts != 2 {
+		t.Errorf("%d attempts, %v; want one more than was in vain", attempts, err)
+	}
+	mustBeGone(t, other)
+}
+
 // TestRulesetNeverRests: there is an end to it.
 func TestRulesetNeverRests(t *testing.T) {
 	w, c := newWire(t)
