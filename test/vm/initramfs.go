@@ -34,6 +34,7 @@ func writeInitramfs(f *os.File, o *options, k kernel, j job) error {
 	c.data(jobPath, spec)
 	return errors.Join(err,
 		c.copy(o.init, "/init", 0o111),
+		addLibraries(c, o.init),
 		addPrograms(c, j.Commands),
 		addModules(c, k, o.without),
 		addProject(c, j.Dir),
@@ -44,7 +45,7 @@ func writeInitramfs(f *os.File, o *options, k kernel, j job) error {
 
 func addPrograms(c *cpio, commands [][]string) error {
 	for _, command := range commands {
-		if err := c.copy(command[0], command[0], 0o111); err != nil {
+		if err := errors.Join(c.copy(command[0], command[0], 0o111), addLibraries(c, command[0])); err != nil {
 			return err
 		}
 	}
@@ -113,14 +114,24 @@ func addTools(c *cpio, tools []string) error {
 		if err != nil {
 			return err
 		}
-		if err := c.copy(path, path, 0); err != nil {
-			return err
+		if err := errors.Join(c.copy(path, path, 0), addLibraries(c, path)); err != nil {
+			return fmt.Errorf("%s: %w", tool, err)
 		}
-		out, _ := exec.Command("ldd", path).Output() // fails for a static program, which needs none
-		for _, m := range library.FindAllStringSubmatch(string(out), -1) {
-			if err := c.file(m[1], m[1]); err != nil {
-				return fmt.Errorf("%s: %w", tool, err)
-			}
+	}
+	return nil
+}
+
+// addLibraries adds what a program of this machine is linked with. One that is
+// static, or for another processor, needs none from here.
+func addLibraries(c *cpio, path string) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	out, _ := exec.Command("ldd", path).Output() // fails where there are none
+	for _, m := range library.FindAllStringSubmatch(string(out), -1) {
+		if err := c.file(m[1], m[1]); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -56,6 +56,7 @@ for kernel in "${kernels[@]}"; do
   tests "$kernel" "$kernel" '' "$@" || failed+=("$kernel")
   tests "$kernel-without-nat" "$kernel" "-without $nat" -run '^TestWithoutNAT$' ./cmd/vnet || failed+=("$kernel without NAT")
   tests "$kernel-without-ipv6" "$kernel" '-append ipv6.disable=1' -run '^TestWithoutIPv6$' ./cmd/vnet || failed+=("$kernel without IPv6")
+  VNET_VM_KERNEL=$cache/$arch/$kernel go test -count=1 -cover ./test/vm || failed+=("the runner with $kernel")
   alone "$kernel" || failed+=("$kernel alone")
   echo "$kernel: $((SECONDS - begun))s"
   runs+=("$cache/runs/$kernel"{,-without-nat,-without-ipv6}.json)
