@@ -31,7 +31,7 @@ export CGO_ENABLED=0 VNET_VM_CACHE=$cache
 mkdir -p "$cache/bin" "$cache/runs"
 go build -o "$cache/bin/vm" ./test/vm
 go build -o "$cache/bin/report" ./test/vm/report
-go build -tags urfave_cli_no_docs -trimpath -ldflags '-s -w' -o "$cache/bin/vnet" ./cmd/vnet
+make -s build OUT="$cache/bin/vnet"
 
 # tests NAME KERNEL OPTIONS ARGUMENT...: tests, with the tools to compare with.
 tests() {
