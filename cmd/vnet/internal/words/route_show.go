@@ -20,8 +20,10 @@ type RouteSelection struct {
 	Dev, InDev string
 	// InLink is the index of InDev, once it is known.
 	InLink uint32
-	// VRF is the one whose table is meant; "" is none.
-	VRF string
+	// VRF is the one whose table is meant; "" is none, or a table was named behind
+	// it. NoLocal leaves out its routes to the machine itself.
+	VRF     string
+	NoLocal bool
 	// Any says that a word was there at all.
 	Any bool
 	// Help says that help was asked for instead.
@@ -46,7 +48,7 @@ type selectionReader struct {
 // selectionKeywords are in the order in which ip(8) tries them.
 var selectionKeywords = []keyword[selectionReader]{
 	{"table", true, (*selectionReader).readTable},
-	{"vrf", true, func(s *selectionReader, word string) { s.VRF = s.Value(word) }},
+	{"vrf", true, func(s *selectionReader, word string) { s.VRF, s.NoLocal = s.Value(word), true }},
 	{"cached", true, func(s *selectionReader, _ string) { s.Filter.Cached = true }},
 	{"cloned", true, func(s *selectionReader, _ string) { s.Filter.Cached = true }},
 	{"tos", false, func(s *selectionReader, word string) { s.TOS = s.small(word, names.DSFields) }},
@@ -84,7 +86,7 @@ func (w *Words) RouteSelection(family int) RouteSelection {
 		s.readBounds(&s.Root, &s.Match)
 		s.suggest(word, append(keywordNames(selectionKeywords), "root", "match", "exact"))
 	}
-	if family == 0 && (!s.Filter.AllTables || s.VRF != "") {
+	if family == 0 && (!s.Filter.AllTables || s.NoLocal) {
 		s.Filter.Family = unix.AF_INET
 	}
 	return s.RouteSelection
@@ -96,7 +98,7 @@ func (s *selectionReader) readTable(word string) {
 	table, ok := names.RouteTables.Number(value)
 	switch {
 	case ok:
-		s.Filter.Table, s.Filter.AllTables = table, table == 0
+		s.Filter.Table, s.Filter.AllTables, s.VRF = table, table == 0, ""
 	case value == "all":
 		s.Filter.AllTables = true
 	case value == "cache":
@@ -200,7 +202,7 @@ func (s RouteSelection) Fits(r rtnl.Route) bool {
 		s.Metric != nil && r.Metric != *s.Metric,
 		s.Mark != nil && r.Mark != *s.Mark,
 		s.InLink != 0 && r.InLink != s.InLink,
-		s.VRF != "" && (r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST),
+		s.NoLocal && (r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST),
 		(r.Realms^s.Realms)&s.RealmsMask != 0,
 		!s.Root.holds(r.Dst), !s.Match.within(r.Dst),
 		!s.FromRoot.holds(src), !s.FromMatch.within(src):
