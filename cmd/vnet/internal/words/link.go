@@ -26,7 +26,7 @@ func (w *Words) LinkVerb() string {
 	at := slices.IndexFunc(linkVerbs, func(v string) bool { return Short(word, v) })
 	if at < 0 || linkVerbs[at] == "xstats" || linkVerbs[at] == "afstats" {
 		if w.Err == nil {
-			w.Err = Unknown("link command", word, LinkVerbs())
+			w.Err = Unknown("link command", word, append(LinkVerbs(), "del"))
 		}
 		return ""
 	}

@@ -299,3 +299,23 @@ func FuzzRoute(f *testing.F) {
 		}
 	})
 }
+
+// TestRouteTableOfVRF: of a table and a VRF, the one that is named last is meant;
+// the VRF's routes to the machine itself stay out in any case.
+func TestRouteTableOfVRF(t *testing.T) {
+	for words, want := range map[string]RouteSelection{
+		"vrf blue":            {VRF: "blue", NoLocal: true},
+		"table 9 vrf blue":    {VRF: "blue", NoLocal: true, Filter: rtnl.RouteFilter{Table: 9}},
+		"vrf blue table 9":    {NoLocal: true, Filter: rtnl.RouteFilter{Table: 9}},
+		"table 9":             {Filter: rtnl.RouteFilter{Table: 9}},
+		"table all":           {Filter: rtnl.RouteFilter{AllTables: true}},
+		"vrf blue table main": {NoLocal: true, Filter: rtnl.RouteFilter{Table: unix.RT_TABLE_MAIN}},
+	} {
+		w := Of(strings.Fields(words))
+		got := w.RouteSelection(unix.AF_INET)
+		want.Any, want.Filter.Family = true, unix.AF_INET
+		if got.VRF != want.VRF || got.NoLocal != want.NoLocal || got.Filter != want.Filter || w.Err != nil {
+			t.Errorf("route show %s: %+v, %v", words, got, w.Err)
+		}
+	}
+}
