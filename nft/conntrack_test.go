@@ -1,0 +1,100 @@
+//go:build linux
+
+package nft
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// TestKernelWithoutConntrack: one that cannot be asked what it tracks has nothing to be
+// forgotten; what it refuses otherwise is an error.
+func TestKernelWithoutConntrack(t *testing.T) {
+	gone := []Rule{Masquerade{Out: "eth0"}}
+	for errno, want := range map[unix.Errno]error{
+		unix.EINVAL: nil, unix.EOPNOTSUPP: nil, unix.EPERM: unix.EPERM, unix.ENOBUFS: unix.ENOBUFS,
+	} {
+		c := scripted(func(sent []netlink.Message) [][]netlink.Message {
+			return [][]netlink.Message{{refused(sent[0].Header.Sequence, errno)}}
+		})
+		if err := c.forget(gone, nil); !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%v: %v", errno, err)
+		}
+	}
+}
+
+// TestBusyFlow: a flow that the kernel does not give up, as those that it forwards past
+// its tables, is an error; one that ended by itself is none, and neither spares others.
+func TestBusyFlow(t *testing.T) {
+	entry := func(to netlink.Message, port uint16) netlink.Message {
+		address := func(src, dst string) []byte {
+			return nested(ctaTupleIP, append(attrBytes(ctaIPv4Src, netip.MustParseAddr(src).AsSlice()),
+				attrBytes(ctaIPv4Dst, netip.MustParseAddr(dst).AsSlice())...))
+		}
+		ports := nested(ctaTupleProto, slices.Concat(attrBytes(ctaProtoNum, []byte{byte(UDP)}), attrBytes(ctaProtoSrcPort, be16(port)), attrBytes(ctaProtoDstPort, be16(53))))
+		m := conntrackRequest(ctGet, netlink.Multi, unix.AF_INET)
+		m.Header.Sequence = to.Header.Sequence
+		m.Data = slices.Concat(m.Data, nested(ctaTupleOrig, append(address("192.168.15.2", "10.9.0.2"), ports...)),
+			nested(ctaTupleReply, append(address("10.9.0.2", "198.51.100.7"), ports...)), attr32(ctaStatus, flowSrcNAT))
+		return m
+	}
+	tracked := func(sent []netlink.Message) [][]netlink.Message {
+		m := conntrackRequest(ctGetStats, 0, unix.AF_UNSPEC)
+		m.Header.Sequence = sent[0].Header.Sequence
+		m.Data = append(m.Data, attr32(ctaStatsEntries, 3)...)
+		return [][]netlink.Message{{m}}
+	}
+	listed := func(sent []netlink.Message) [][]netlink.Message {
+		return [][]netlink.Message{{entry(sent[0], 1), entry(sent[0], 2), entry(sent[0], 3), done(sent[0])}}
+	}
+	for _, tt := range []struct{ first, second, want unix.Errno }{
+		{unix.EBUSY, 0, unix.EBUSY}, {unix.ENOENT, 0, 0}, {0, unix.EBUSY, unix.EBUSY},
+	} {
+		asked := 0
+		deleted := func(sent []netlink.Message) [][]netlink.Message {
+			asked = len(sent)
+			return [][]netlink.Message{
+				{refused(sent[0].Header.Sequence, tt.first)}, {refused(sent[1].Header.Sequence, tt.second)}, {refused(sent[2].Header.Sequence, 0)},
+			}
+		}
+		err := scripted(tracked, listed, deleted).forget([]Rule{SourceNAT{
+			Source: netip.MustParsePrefix("192.168.15.0/24"), To: netip.MustParseAddr("198.51.100.7")}}, nil)
+		if (err == nil) != (tt.want == 0) || tt.want != 0 && !errors.Is(err, tt.want) || asked != 3 {
+			t.Errorf("%v: %d are to be forgotten, %v", tt, asked, err)
+		}
+	}
+}
+
+// TestDecodeAddr: with a peer, IFA_ADDRESS is the peer's, and in either order.
+func TestDecodeAddr(t *testing.T) {
+	header := append(make([]byte, 4), native32(7)...)
+	own, peer := netip.MustParseAddr("fd00::1"), netip.MustParseAddr("fd00::2")
+	local, address := attrBytes(unix.IFA_LOCAL, own.AsSlice()), attrBytes(unix.IFA_ADDRESS, peer.AsSlice())
+	for _, body := range [][]byte{slices.Concat(header, local, address), slices.Concat(header, address, local), slices.Concat(header, attrBytes(unix.IFA_ADDRESS, own.AsSlice()))} {
+		if link, addr, err := decodeAddr(body); link != 7 || addr != own || err != nil {
+			t.Errorf("link %d, %s, %v", link, addr, err)
+		}
+	}
+	if _, _, err := decodeAddr(header[:7]); !errors.Is(err, errShort) {
+		t.Errorf("cut short: %v", err)
+	}
+}
+
+// TestForeignIsNotAdded: what is read of others is not for Apply; nor is nothing.
+func TestForeignIsNotAdded(t *testing.T) {
+	all := element{set: "dnat4", data: "\x0a\x00\x00\x01" + encodePort(80)}
+	for _, foreign := range []Foreign{{all}, {}} {
+		var e *Error
+		if err := scripted().Apply("vnet", nil, []Rule{foreign}); !errors.As(err, &e) || e.Op != "check" {
+			t.Errorf("%s: %v", foreign, err)
+		}
+	}
+	if got, want := (Foreign{all}).String(), "element dnat4 { * : 10.0.0.1 . 80 }"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
