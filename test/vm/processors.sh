@@ -7,8 +7,8 @@
 # QEMU hands the system calls of the emulated program to the kernel of this machine,
 # but for namespaces, netfilter's netlink and programs of the other processor. A test
 # that needs one of them fails with QEMU's refusal, and only for that it may; it runs
-# in the machines of run.sh: VNET_VM_ARCH=s390x. The packages that are not named here
-# have none but such tests.
+# in the machines of foreign.sh. The packages that are not named here have none but
+# such tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 packages=(./rtnl ./nft ./topo ./cmd/vnet/internal/...)

@@ -5,10 +5,7 @@
 # of the lab, else of examples/cheatsheet.yaml, does not hold in there. This machine
 # keeps no process, bridge, rule or file of it but the box in test/vm/cache. Without
 # VNET_VM_ACCEL=kvm the processor is emulated; then the long tests are left out, which
-# run.sh has. It needs root and
-#
-#   apt-get install --no-install-recommends vagrant vagrant-libvirt libvirt-daemon libvirt-daemon-driver-qemu \
-#     libvirt-clients dnsmasq-base iptables iproute2 qemu-system-x86 qemu-utils rsync mmdebstrap openssh-client e2fsprogs
+# run.sh has. It needs root and the packages that .ci/vagrant installs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VNET_VM_CACHE:-$here/cache}
@@ -18,7 +15,7 @@ if [ "${1-}" != --inside ]; then
   mkdir -p "$cache"
   if [ ! -e "$cache/vnet.box" ]; then "$here/box.sh" "$cache/vnet.box"; fi
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  trap 'rm -rf "$work" "$here/suite"' EXIT
   unshare --mount --net --pid --fork --kill-child --mount-proc "$here/vagrant.sh" --inside "$work" "$cache/vnet.box" "$lab"
   exit
 fi
@@ -50,7 +47,8 @@ furnish() {
 
 furnish
 cd "$here/../.."
-export VAGRANT_HOME=$work/home VAGRANT_DOTFILE_PATH=$work/dot VAGRANT_CHECKPOINT_DISABLE=1 VAGRANT_DEFAULT_PROVIDER=libvirt
+mkdir "$work/tmp"
+export TMPDIR=$work/tmp VAGRANT_HOME=$work/home VAGRANT_DOTFILE_PATH=$work/dot VAGRANT_CHECKPOINT_DISABLE=1 VAGRANT_DEFAULT_PROVIDER=libvirt
 export VNET_BOX=vnet VNET_BOX_DRIVER=${VNET_VM_ACCEL:-qemu}
 if [ "$VNET_BOX_DRIVER" = qemu ]; then
   export VNET_BOX_SKIP=${VNET_BOX_SKIP-'^(TestLaw[2348]_.*|TestBadInput|TestExamples|TestTrafficGoesOn|TestExportIsTheWayBack)$'}
