@@ -16,7 +16,11 @@ if [ "${1-}" != --inside ]; then
   if [ ! -e "$cache/vnet.box" ]; then "$here/box.sh" "$cache/vnet.box"; fi
   work=$(mktemp -d)
   trap 'rm -rf "$work" "$here/suite"' EXIT
-  unshare --mount --net --pid --fork --kill-child --mount-proc "$here/vagrant.sh" --inside "$work" "$cache/vnet.box" "$lab"
+  # unshare heeds no polite signal; with it, everything in its namespaces dies.
+  trap 'kill -KILL $inside; exit 130' INT TERM
+  unshare --mount --net --pid --fork --kill-child --mount-proc "$here/vagrant.sh" --inside "$work" "$cache/vnet.box" "$lab" &
+  inside=$!
+  wait $inside
   exit
 fi
 
