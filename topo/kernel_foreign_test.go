@@ -20,6 +20,7 @@ import (
 
 // The kernel drops a route with its link, and leaves what is remembered of it.
 func TestWhatIsRememberedGoesWithItsSubject(t *testing.T) {
+	needIP(t)
 	lab, want := compiled(t, `
 name: wall
 networks: {v-net-0: {subnets: [192.168.15.0/24]}}
@@ -147,6 +148,7 @@ func TestForeignFilesInEtcNetns(t *testing.T) {
 // Somebody makes a link between the plan and its first request: it gets the index
 // that the kernel counts to, and nothing of the lab's.
 func TestALinkMadeMeanwhileStaysItsOwners(t *testing.T) {
+	needIP(t)
 	lab, want := example(t, "cheatsheet.yaml")
 	k := openKernel(t, lab)
 	k.fault = func(n int) error {

@@ -30,6 +30,7 @@ func afterStage(kind Kind, then func()) func(Plan, Do) Do {
 
 // A lab that is not what it should be when all is done is no half: it is undone.
 func TestUpProvesItself(t *testing.T) {
+	needIP(t)
 	unix.Mkdir("/run/etc-netns", 0o755)
 	for _, c := range []struct {
 		name, text, says string

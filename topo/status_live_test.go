@@ -16,6 +16,7 @@ const soon = 10 * time.Second
 // TestStatus: a lab that is up has all its links and no drift; what somebody
 // changes by hand is drift, and comes as a change.
 func TestStatus(t *testing.T) {
+	needIP(t)
 	_, p := broughtUp(t, publishedLab)
 	lab, want := compiled(t, publishedLab)
 	o, err := Observe(lab)
