@@ -364,7 +364,6 @@ func TestWatchLoses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer time.AfterFunc(10*time.Second, func() { w.Close() }).Stop() // or it waits for ever
 	defer w.Close()
 	touch := func(name string) {
 		t.Helper()
@@ -376,6 +375,7 @@ func TestWatchLoses(t *testing.T) {
 	for range most/2 + 1 {
 		touch("red")
 	}
+	defer time.AfterFunc(time.Minute, func() { w.Close() }).Stop() // or it waits for ever
 	var e nsfs.Event
 	for range most + 2 {
 		if e, err = w.Next(); err != nil || e.Lost {
