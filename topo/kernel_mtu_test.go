@@ -11,6 +11,7 @@ import (
 // TestFitMTU: a network that is to carry what the machine's way out carries does, both
 // ends of its cables included; a tunnel's 1420 is the usual reason.
 func TestFitMTU(t *testing.T) {
+	needIP(t)
 	ns, err := nsfs.New()
 	if err != nil {
 		t.Fatal(err)
