@@ -87,6 +87,9 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 		if !have.Equal(want) {
 			t.Errorf("-want +got:\n%s\n%s", cmp.Diff(want.String(), have.String()), up)
 		}
+		if out, _ := exec.Command("sh", "-c", "for n in $(ls /run/netns); do ip -n $n -6 addr show tentative; done").Output(); len(out) > 0 {
+			t.Errorf("somebody would have to wait for:\n%s", out)
+		}
 		down, err := Diff(have, nil).Commands(k.lab, have, NFTScript)
 		if err != nil {
 			t.Fatal(err)
