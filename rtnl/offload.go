@@ -135,8 +135,7 @@ func eachAttr(answers []netlink.Message, fn func(*netlink.AttributeDecoder)) err
 // bits looks for the feature among those that are on, by their names.
 func bits(ad *netlink.AttributeDecoder, on *bool) error {
 	for ad.Next() {
-		switch ad.Type() {
-		case unix.ETHTOOL_A_BITSET_BITS:
+		if ad.Type() == unix.ETHTOOL_A_BITSET_BITS {
 			ad.Nested(func(ad *netlink.AttributeDecoder) error {
 				for ad.Next() {
 					ad.Nested(func(ad *netlink.AttributeDecoder) error { return bit(ad, on) })

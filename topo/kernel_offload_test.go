@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,7 +156,7 @@ func rightChecksum(t *testing.T, link string) (right bool) {
 // sumOf is the Internet's checksum, RFC 1071, of a pseudo header and what follows.
 func sumOf(header, body []byte) uint16 {
 	sum := uint32(0)
-	all := append(header, body...)
+	all := slices.Concat(header, body)
 	if len(all)%2 == 1 {
 		all = append(all, 0)
 	}

@@ -33,10 +33,13 @@ func needKernel(object string, args []string) error {
 // tooOld tells whether a release such as 4.19.0-27-amd64 is before the oldest. What
 // names no version is taken for a new one.
 func tooOld(release string) bool {
-	var have, least [2]int
-	if n, _ := fmt.Sscanf(strings.Replace(release, ".", " ", 1), "%d %d", &have[0], &have[1]); n != 2 {
-		return false
-	}
-	fmt.Sscanf(strings.Replace(oldest, ".", " ", 1), "%d %d", &least[0], &least[1])
-	return slices.Compare(have[:], least[:]) < 0
+	have, ok := versionOf(release)
+	least, _ := versionOf(oldest)
+	return ok && slices.Compare(have[:], least[:]) < 0
+}
+
+// versionOf is what a release begins with: 5.10 is 5 and 10.
+func versionOf(release string) (v [2]int, ok bool) {
+	n, _ := fmt.Sscanf(strings.Replace(release, ".", " ", 1), "%d %d", &v[0], &v[1])
+	return v, n == len(v)
 }

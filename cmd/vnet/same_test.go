@@ -112,13 +112,13 @@ func (w *twins) step(t *testing.T, at string, args []string) {
 
 // samePrint compares the two tools where nothing differs but the tool. What the
 // clock changes between the two runs is masked, nothing else.
-func (tw *twins) samePrint(t *testing.T, w *world, at, line string) {
+func (w *twins) samePrint(t *testing.T, in *world, at, line string) {
 	t.Helper()
 	args := strings.Fields(line)
 	var by, our result
 	diff := soon(func() string {
-		by, our = w.run(append([]string{"ip"}, args...)...), w.run(append([]string{"vnet"}, args...)...)
-		return cmp.Diff(maskClock(by.Stdout), maskClock(asOlder(tw.judge, our.Stdout)))
+		by, our = in.run(append([]string{"ip"}, args...)...), in.run(append([]string{"vnet"}, args...)...)
+		return cmp.Diff(maskClock(by.Stdout), maskClock(asOlder(w.judge, our.Stdout)))
 	})
 	if by.Status != our.Status {
 		t.Errorf("%s: exit status %d, ip's is %d\nvnet: %s\nip: %s", at, our.Status, by.Status, our.Stderr, by.Stderr)
