@@ -90,6 +90,7 @@ func failed(t *testing.T, k *Kernel, command string) {
 // Commands that go on, and commands that have done their work: both are there until
 // down, which ends them and what they started.
 func TestRun(t *testing.T) {
+	needIP(t)
 	unix.Mkdir("/run/etc-netns", 0o755)
 	const done = "/run/run-was-here"
 	if err := unix.Mkfifo(done, 0o600); err != nil {

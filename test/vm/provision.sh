@@ -20,6 +20,8 @@ for tool in ip iptables; do
 	if command -v "$tool"; then echo "$tool is still there" >&2; exit 1; fi
 done
 
+modprobe br_netfilter # the tests expect it: by it, the kernel lets siblings on a switch meet by the machine's ports
+
 cd /vagrant/test/vm/suite
 install -m 755 vnet /usr/local/bin/vnet
 logs=$(mktemp -d)
