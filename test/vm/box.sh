@@ -25,6 +25,7 @@ echo 'UseDNS no' >>"\$1/etc/ssh/sshd_config"
 printf '[Match]\nName=e*\n[Network]\nDHCP=ipv4\n' >"\$1/etc/systemd/network/dhcp.network"
 chroot "\$1" systemctl enable systemd-networkd ssh
 echo vnet >"\$1/etc/hostname"
+printf '127.0.0.1 localhost\n127.0.1.1 vnet\n' >"\$1/etc/hosts"
 rm -rf "\$1"/usr/share/doc/* "\$1"/usr/share/man/* "\$1"/usr/share/locale/* "\$1"/var/cache/apt/*.bin
 SCRIPT
 chmod +x customize
