@@ -15,7 +15,7 @@ ci: ; .ci/run
 # In a virtual machine: make test-vm KERNEL=6.1
 KERNEL ?= 6.12
 test-vm: ; test/vm/run.sh $(KERNEL)
-test-vm-all: ; test/vm/run.sh 5.10 6.1 6.12 6.18 newest
+test-vm-all: ; test/vm/run.sh --table 5.10 6.1 6.12 6.18 newest
 # On arm64, arm, riscv64, s390x and mipsle, emulated
 test-processors: ; test/vm/processors.sh
 
