@@ -246,3 +246,28 @@ func FuzzDecodeForwardDrop(f *testing.F) {
 		_, _ = decodeString(body, unix.NFTA_TABLE_NAME)
 	})
 }
+
+// TestRangeIsOneElement: a range that keeps its ports costs as much as one port; one
+// that moves has an element a port, and reads back as the range it was.
+func TestRangeIsOneElement(t *testing.T) {
+	to := netip.MustParseAddr("192.168.15.2")
+	for _, tt := range []struct {
+		rule Forward
+		want int
+	}{
+		{Forward{Proto: UDP, Ports: Ports{20000, 29999}, To: to, ToPort: 20000}, 1},
+		{Forward{Proto: TCP, Ports: Ports{1, 65535}, To: to, ToPort: 1}, 1},
+		{Forward{Proto: TCP, Ports: Port(80), To: to, ToPort: 8080}, 1},
+		{Forward{Proto: TCP, Ports: Ports{8000, 8009}, To: to, ToPort: 9000}, 10},
+	} {
+		all := tt.rule.elements()
+		if len(all) != tt.want {
+			t.Errorf("%s is %d elements, want %d", tt.rule, len(all), tt.want)
+		}
+		for _, e := range all {
+			if back, err := forwardOf(e, setsByName()[e.set]); err != nil || back != Rule(tt.rule) {
+				t.Errorf("an element of %s is read as %v, %v", tt.rule, back, err)
+			}
+		}
+	}
+}

@@ -168,7 +168,7 @@ func (s *session) behindVerb(object string, rest []string) []string {
 }
 
 // linkKinds can be made.
-var linkKinds = []string{"bridge", "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan", "vrf", "vxlan"}
+var linkKinds = []string{"bond", "bridge", "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan", "vrf", "vxlan"}
 
 // completionWords are what the commands of an object are mostly made of.
 var completionWords = map[string][]string{

@@ -43,6 +43,7 @@ KIND       := veth [peer [name] NAME [PROPERTIES]]
               vxlan id N [remote ADDR | group ADDR] [local ADDR] [dev DEV] [dstport N]
               macvlan | macvtap [mode bridge|private|vepa|passthru|source]
               ipvlan | ipvtap [mode l2|l3|l3s] | vrf table TABLE | dummy | ifb
+              bond [mode active-backup|802.3ad|...] [miimon N] [lacp_rate slow|fast] ...
               bridge_slave [isolated on|off] [hairpin on|off] ...  (of a port, with set)
 
    vnet link add veth-red type veth peer name veth-blue

@@ -1,0 +1,103 @@
+package words
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// TestParseOptions: what stands before the object, in any order, with one dash or
+// two, and shortened as far as ip(8) allows.
+func TestParseOptions(t *testing.T) {
+	plain := func(set func(*Options)) Options { o := Options{Color: "never"}; set(&o); return o }
+	for _, tt := range []struct {
+		lines string
+		want  Options
+	}{
+		{"link\n-- link", plain(func(*Options) {})},
+		{"-n red link\n-net red link\n-netns red link\n--netns red link", plain(func(o *Options) { o.Netns = "red" })},
+		{"-4 link\n-f inet link\n-family inet link", plain(func(o *Options) { o.Family = unix.AF_INET })},
+		{"-6 link\n--family inet6 link", plain(func(o *Options) { o.Family = unix.AF_INET6 })},
+		{"-0 link\n-f link link", plain(func(o *Options) { o.Family = unix.AF_PACKET })},
+		{"-j link\n-json link\n--js link", plain(func(o *Options) { o.JSON = true })},
+		{"-j -p -d link\n-d -p -j link", plain(func(o *Options) { o.JSON, o.Pretty, o.Details = true, true, 1 })},
+		{"-s -s link\n-stats -statistics link", plain(func(o *Options) { o.Stats = 2 })},
+		{"-br link\n-brief link", plain(func(o *Options) { o.Brief = true })},
+		{"-b - link\n-batch - link", plain(func(o *Options) { o.Batch = "-" })},
+		{"-force -b file", plain(func(o *Options) { o.Force, o.Batch = true, "file" })},
+		{"-o link\n-oneline link", plain(func(o *Options) { o.Oneline = true })},
+		{"-a netns\n-all netns", plain(func(o *Options) { o.All = true })},
+		{"-V", plain(func(o *Options) { o.Version = true })},
+		{"-c link\n-color link\n-color=always link", plain(func(o *Options) { o.Color = "always" })},
+		{"-c=auto link\n--col=auto link", plain(func(o *Options) { o.Color = "auto" })},
+		{"-h link\n-human link", plain(func(o *Options) { o.Human = true })},
+		{"-t link", plain(func(o *Options) { o.Timestamp = true })},
+		{"-ts link", plain(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
+		{"-N link", plain(func(o *Options) { o.Numeric = true })},
+		{"-l 5 -rc 1000 link", plain(func(*Options) {})},
+	} {
+		for line := range strings.Lines(tt.lines) {
+			got, rest, err := ParseOptions(strings.Fields(line))
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil || len(rest) > 1 {
+				t.Errorf("%s: %v, left %v -want +got\n%s", line, err, rest, diff)
+			}
+		}
+	}
+	for line, want := range map[string]string{
+		"-foo link": `option "-foo" is unknown`, "-n": `"-n" needs a value behind it`, "-f ipx link": `family "ipx" is unknown`,
+		"-l many link": `"many" is not a number`, "--jsno link": `option "--jsno" is unknown`,
+	} {
+		if _, _, err := ParseOptions(strings.Fields(line)); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+}
+
+// TestOptionTable: an option's first letters mean the one that stands first.
+func TestOptionTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, o := range OptionTable {
+		if seen[o.Name] || o.Usage == "" || o.set == nil {
+			t.Errorf("%q is there twice, or means nothing", o.Name)
+		}
+		seen[o.Name] = true
+	}
+}
+
+func TestBatchLine(t *testing.T) {
+	type line struct {
+		words string // with | between them
+		taken int
+	}
+	for text, want := range map[string][]line{
+		"link\naddr\n":                 {{"link", 1}, {"addr", 1}, {"", 0}},
+		"link # a comment\n":           {{"link", 1}, {"", 0}},
+		"# only one\n\n":               {{"", 1}, {"", 1}, {"", 0}},
+		"link add \\\n v0 type veth\n": {{"link|add|v0|type|veth", 2}, {"", 0}},
+		"link set v0 alias 'a b'\n":    {{"link|set|v0|alias|a b", 1}, {"", 0}},
+		"link set v0 alias \"it's\"":   {{"link|set|v0|alias|it's", 1}},
+		"\tlink \t up\r\n":             {{"link|up", 1}, {"", 0}},
+		"link \\":                      {{"link|\\", 1}},
+	} {
+		in := bufio.NewReader(strings.NewReader(text))
+		for i, w := range want {
+			words, taken, err := BatchLine(in)
+			if last := i == len(want)-1; errors.Is(err, io.EOF) != last || err != nil && !last {
+				t.Errorf("%q, line %d: %v", text, i, err)
+			}
+			if got := strings.Join(words, "|"); got != w.words || taken != w.taken {
+				t.Errorf("%q, line %d: %q of %d, want %q of %d", text, i, got, taken, w.words, w.taken)
+			}
+		}
+	}
+	for _, text := range []string{"link 'open\n", "link \"open"} {
+		if _, _, err := BatchLine(bufio.NewReader(strings.NewReader(text))); !errors.Is(err, errQuote) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
