@@ -19,4 +19,10 @@ test-vm-all: ; test/vm/run.sh --table 5.10 6.1 6.12 6.18 newest
 # On arm64, arm, riscv64, s390x and mipsle, emulated
 test-processors: ; test/vm/processors.sh
 
-.PHONY: build install demo test race lint ci test-vm test-vm-all test-processors
+# Beside its peers, which bench-setup installs on Debian; see bench/RESULTS.md.
+bench: ; cd bench && go run .
+bench-setup: ; bench/setup.sh
+# Where the time and the memory of a thousand hosts go; see bench/NOTES.md.
+profile: ; go test ./topo -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test -cpuprofile bench/cpu.prof -memprofile bench/mem.prof
+
+.PHONY: bench bench-setup profile build install demo test race lint ci test-vm test-vm-all test-processors

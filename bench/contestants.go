@@ -41,15 +41,15 @@ func (f folder) write(name, text string) string {
 
 const cniPlugins = "/usr/lib/cni"
 
-func contestants(tools string) []contestant {
+func contestants(tools string, slow int) []contestant {
 	return []contestant{
 		{name: "floor", most: 1000, prepare: floor(filepath.Join(tools, "floor"))},
 		{name: "vnet", most: 10000, prepare: vnet(filepath.Join(tools, "vnet"))},
 		{name: "ip -batch", most: 1000, needs: []string{"ip", "iptables"}, prepare: batch},
-		{name: "ip, a process a step", most: 1000, needs: []string{"ip", "iptables"}, prepare: script},
-		{name: "CNI bridge", most: 1000, needs: []string{cniPlugins + "/bridge"}, prepare: cni(false)},
-		{name: "CNI bridge, masquerade", most: 100, needs: []string{cniPlugins + "/bridge", "iptables"}, prepare: cni(true)},
-		{name: "mininet", most: 100, needs: []string{"mn", "/usr/bin/python3"}, prepare: mininet},
+		{name: "ip, a process a step", most: slow, needs: []string{"ip", "iptables"}, prepare: script},
+		{name: "CNI bridge", most: slow, needs: []string{cniPlugins + "/bridge"}, prepare: cni(false)},
+		{name: "CNI bridge, masquerade", most: slow, needs: []string{cniPlugins + "/bridge", "iptables"}, prepare: cni(true)},
+		{name: "mininet", most: min(slow, 100), needs: []string{"mn", "/usr/bin/python3"}, prepare: mininet},
 	}
 }
 

@@ -36,6 +36,7 @@ func main() {
 	rounds := flag.Int("rounds", 3, "how often each measurement is made; the median counts")
 	sizes := flag.String("sizes", "2,10,100,1000", "hosts of a star")
 	only := flag.String("only", "", "only contestants whose name matches this expression")
+	slow := flag.Int("slow", 1000, "most hosts for contestants that start a process for each, or for each step")
 	out := flag.String("out", ".", "folder for RESULTS.md and plot.svg")
 	flag.Parse()
 	works, err := worksOf(*sizes)
@@ -47,7 +48,7 @@ func main() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(tools)
-	results := runAll(works, choose(contestants(tools), *only), *rounds)
+	results := runAll(works, choose(contestants(tools, *slow), *only), *rounds)
 	if err := write(*out, works, results); err != nil {
 		log.Fatal(err)
 	}
