@@ -141,34 +141,9 @@ func (w waiting) wait(ctx context.Context) error {
 // Labs lists the labs of which there is something on the machine, by the marks in
 // its namespace and in those with a name.
 func Labs() ([]string, error) {
-	here, err := nsfs.Current()
+	labs, err := labsUntil("")
 	if err != nil {
 		return nil, err
-	}
-	defer here.Close()
-	labs := map[string]bool{}
-	conn, err := rtnl.Dial(here)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if err := marksIn(conn, labs); err != nil {
-		return nil, err
-	}
-	if err := tablesIn(labs); err != nil {
-		return nil, err
-	}
-	entries, err := nsfs.List()
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if lab, ok := strings.CutPrefix(nsfs.Note(e.Name), Mark("")); e.Stale && ok {
-			labs[lab] = true
-		}
-		if err := marksOf(e.Name, labs); err != nil {
-			return nil, err
-		}
 	}
 	var names []string
 	for name := range labs {
@@ -178,6 +153,50 @@ func Labs() ([]string, error) {
 	}
 	slices.SortFunc(names, compareNames)
 	return names, nil
+}
+
+// IsUp tells whether there is something of a lab on the machine. It looks into the
+// machine's own namespace first, and no further than it has to.
+func IsUp(lab string) (bool, error) {
+	if !isLabName(lab) {
+		return false, nil
+	}
+	labs, err := labsUntil(lab)
+	return labs[lab], err
+}
+
+// labsUntil finds labs, all of them or until it has found one.
+func labsUntil(lab string) (labs map[string]bool, err error) {
+	here, err := nsfs.Current()
+	if err != nil {
+		return nil, err
+	}
+	defer here.Close()
+	labs = map[string]bool{}
+	conn, err := rtnl.Dial(here)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := marksIn(conn, labs); err != nil || labs[lab] {
+		return labs, err
+	}
+	if err := tablesIn(labs); err != nil || labs[lab] {
+		return labs, err
+	}
+	entries, err := nsfs.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if lab, ok := strings.CutPrefix(nsfs.Note(e.Name), Mark("")); e.Stale && ok {
+			labs[lab] = true
+		}
+		if err := marksOf(e.Name, labs); err != nil || labs[lab] {
+			return labs, err
+		}
+	}
+	return labs, nil
 }
 
 // marksOf looks into a named namespace, if there is one behind the name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -231,13 +232,25 @@ type namedLab struct {
 	file *topo.Topology // nil if only the name is known
 }
 
+// isFile tells the words that name a lab file and no lab, as long as it is there: a lab
+// may be called lab.yaml, too.
+func isFile(word string) bool {
+	st, err := os.Stat(word)
+	return strings.ContainsAny(word, "./") && err == nil && !st.IsDir()
+}
+
 // fileOrLab finds a lab: one that is up, or the one that a file describes.
 func (s *session) fileOrLab(word string) (namedLab, error) {
-	labs, err := topo.Labs()
-	if err == nil && slices.Contains(labs, word) {
-		return namedLab{name: word}, nil
+	if !isFile(word) {
+		if up, err := topo.IsUp(word); err == nil && up {
+			return namedLab{name: word}, nil
+		}
 	}
 	lab, readErr := s.readLab(word)
+	if readErr == nil {
+		return namedLab{lab.Name, &lab}, nil
+	}
+	labs, _ := topo.Labs() // for what is said
 	var said *words.Error
 	if errors.As(readErr, &said) && word != labFile {
 		e := words.Unknown("lab", word, labs)
@@ -250,7 +263,7 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 		}
 		return namedLab{}, e
 	}
-	if readErr != nil && len(labs) > 0 {
+	if len(labs) > 0 {
 		s.hint("a lab that is up is known by its name, too: %s", strings.Join(labs[:min(len(labs), 10)], ", "))
 	}
 	return namedLab{lab.Name, &lab}, readErr
