@@ -81,7 +81,7 @@ func TestLinkChange(t *testing.T) {
 		{"set v0 txqueuelen 5\nset v0 qlen 5\nset v0 txqlen 5", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{TxQueueLen: ptr(uint32(5))}}},
 		{"set v0 arp off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Flags: unix.IFF_NOARP, Change: unix.IFF_NOARP}}},
 		{"set v0 promisc on multicast off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Flags: unix.IFF_PROMISC, Change: unix.IFF_PROMISC | unix.IFF_MULTICAST}}},
-		{"set v0 addrgenmode none", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{AddrGenMode: ptr(uint8(rtnl.AddrGenNone))}}},
+		{"set v0 addrgenmode none", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{AddrGenMode: ptr(rtnl.AddrGenNone)}}},
 		{"set v0 carrier off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Carrier: ptr(uint8(0))}}},
 		{"set v0 xdp off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{XDPOff: ptr(uint32(0))}}},
 		{"set v0 xdpgeneric off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{XDPOff: ptr(uint32(unix.XDP_FLAGS_SKB_MODE))}}},
