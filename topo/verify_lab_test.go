@@ -42,7 +42,7 @@ func TestHairpin(t *testing.T) {
 	lab, p := broughtUp(t, publishedLab)
 	ctx := context.Background()
 	if r := p.verify(ctx, lab, Facts(lab)); !r.OK() {
-		t.Errorf("%+v", r.Results)
+		t.Fatalf("%+v", r.Results)
 	}
 	if _, err := os.Stat("/proc/sys/net/bridge/bridge-nf-call-iptables"); err != nil {
 		t.Skip("this kernel has no br_netfilter")
