@@ -78,6 +78,11 @@ func OpenPath(path string) (*os.File, error) {
 		unix.Close(fd)
 		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: ErrNotNamespace}
 	}
+	// Nobody waits for it to become readable: package os need not prepare for that.
+	if err := unix.SetNonblock(fd, false); err != nil {
+		unix.Close(fd)
+		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: err}
+	}
 	return os.NewFile(uintptr(fd), path), nil
 }
 

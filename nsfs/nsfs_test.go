@@ -65,6 +65,22 @@ func program(args []string) int {
 		}
 	case "readlink":
 		fmt.Println(os.Readlink(args[1]))
+	case "enter": // and what it is then for itself, and for one of its goroutines
+		ns, err := nsfs.Open(args[1])
+		if err == nil {
+			err = nsfs.Enter(ns)
+		}
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println(os.Readlink(threadNS))
+		there := make(chan string)
+		go func() {
+			at, _ := os.Readlink(threadNS)
+			there <- at
+		}()
+		fmt.Println(<-there)
 	case "hold":
 		io.Copy(io.Discard, os.Stdin)
 	case "pid":

@@ -41,6 +41,19 @@ func (Traveller) Enter(ns *os.File) error { return enter(ns) }
 // New makes a network namespace, as the function [New] does, and goes into it.
 func (Traveller) New() (*os.File, error) { return unshare() }
 
+// Enter moves the calling goroutine into the network namespace ns for good, and its
+// thread with it. It is for programs that have nothing to do elsewhere any more, as
+// ip -n has not: called by the main goroutine, it makes ns the process's own in the eyes
+// of others. Other goroutines stay where they are. With an error, nothing has changed.
+func Enter(ns *os.File) error {
+	runtime.LockOSThread()
+	if err := enter(ns); err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	return nil
+}
+
 // enter moves the calling thread, which its caller throws away, into ns.
 func enter(ns *os.File) error {
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {

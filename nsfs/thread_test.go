@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
@@ -208,5 +210,34 @@ func TestNothingIsLeftOpen(t *testing.T) {
 	}
 	if after := count(); after != before {
 		t.Errorf("%d files are open, %d were", after, before)
+	}
+}
+
+// TestEnter: a program can move for good, and its other goroutines do not come along. It
+// stays where it is if what it names is no namespace.
+func TestEnter(t *testing.T) {
+	fresh(t)
+	add(t, "red")
+	red, err := nsfs.Open("red")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer red.Close()
+	var inside string
+	if err := nsfs.Do(red, func() error { inside = readlink(t, threadNS); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	out, err := command("enter", "red").CombinedOutput()
+	if want := inside + " <nil>\n" + readlink(t, threadNS) + "\n"; err != nil || string(out) != want {
+		t.Errorf("%v: %swant %s", err, out, want)
+	}
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	home := readlink(t, threadNS)
+	if err := nsfs.Enter(file); !errors.Is(err, unix.EINVAL) || readlink(t, threadNS) != home {
+		t.Errorf("entered a file: %v", err)
 	}
 }

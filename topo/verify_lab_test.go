@@ -31,7 +31,7 @@ func broughtUp(t *testing.T, text string) (Topology, *prober) {
 	}
 	lab := mustParse(t, "lab.yaml", []byte(text))
 	p := newProber(lab.openHost, func(host string) string { return "/run/etc-netns/" + host })
-	p.patience = 300 * time.Millisecond
+	p.patience = time.Second // a busy machine takes its time
 	t.Cleanup(func() { p.close() })
 	return lab, p
 }

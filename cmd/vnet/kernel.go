@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,12 @@ func tooOld(release string) bool {
 
 // versionOf is what a release begins with: 5.10 is 5 and 10.
 func versionOf(release string) (v [2]int, ok bool) {
-	n, _ := fmt.Sscanf(strings.Replace(release, ".", " ", 1), "%d %d", &v[0], &v[1])
-	return v, n == len(v)
+	major, rest, _ := strings.Cut(release, ".")
+	if end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+		rest = rest[:end]
+	}
+	var err1, err2 error
+	v[0], err1 = strconv.Atoi(major)
+	v[1], err2 = strconv.Atoi(rest)
+	return v, err1 == nil && err2 == nil
 }

@@ -1,9 +1,3 @@
-// A command of a few milliseconds gains nothing from reading, before it begins and
-// each second, how much of the machine its control group may use.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Command vnet makes virtual networks: namespaces, cables, switches, addresses,
 // routes and NAT, with ip(8)'s own words or from a lab file, through netlink and
 // nftables alone.

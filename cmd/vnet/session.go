@@ -99,7 +99,13 @@ func (s *session) rtnl() (*rtnl.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.conn, err = rtnl.Dial(ns)
+	if ns != nil {
+		// As ip -n does; it is cheaper than to go there and come back.
+		if err := nsfs.Enter(ns); err != nil {
+			return nil, err
+		}
+	}
+	s.conn, err = rtnl.Dial(nil)
 	return s.conn, err
 }
 
