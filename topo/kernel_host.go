@@ -161,9 +161,9 @@ func (k *Kernel) takeIn(n Namespace) error {
 	}
 	s.ref, s.from = n.ref(), n.From
 	takes := takesRecord(k.lab, s.id.Ino, n.Name)
-	if err = k.record(k.spaces[""], rtnl.AddAltNames, takes); err == nil {
+	if err = k.record(k.machine(), rtnl.AddAltNames, takes); err == nil {
 		if err = k.record(s, rtnl.AddAltNames, takenRecord(k.lab, n)); err != nil {
-			err = errors.Join(err, k.record(k.spaces[""], rtnl.DeleteAltNames, takes))
+			err = errors.Join(err, k.record(k.machine(), rtnl.DeleteAltNames, takes))
 		}
 	}
 	if err != nil {
@@ -185,7 +185,7 @@ func (k *Kernel) giveBack(n Namespace) error {
 	if err := k.record(s, rtnl.DeleteAltNames, takenRecord(k.lab, n)); err != nil {
 		return err
 	}
-	if err := k.record(k.spaces[""], rtnl.DeleteAltNames, takesRecord(k.lab, s.id.Ino, n.Name)); err != nil {
+	if err := k.record(k.machine(), rtnl.DeleteAltNames, takesRecord(k.lab, s.id.Ino, n.Name)); err != nil {
 		return errors.Join(err, k.record(s, rtnl.AddAltNames, takenRecord(k.lab, n)))
 	}
 	k.leave(n.Name)

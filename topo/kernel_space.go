@@ -111,6 +111,13 @@ func (k *Kernel) space(name string) (*space, error) {
 	return nil, fmt.Errorf("netns %s: %w", name, fs.ErrNotExist)
 }
 
+// machine is the machine's own namespace.
+func (k *Kernel) machine() *space {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spaces[""]
+}
+
 // leave forgets a namespace once the stage is over.
 func (k *Kernel) leave(name string) {
 	k.mu.Lock()
