@@ -12,6 +12,8 @@ test: ; go test ./...
 race: ; CGO_ENABLED=1 go test -race ./...
 lint: ; golangci-lint run
 ci: ; .ci/run
+# The same on other kernels and processors, and in a Vagrant machine
+ci-machines: ; .ci/machines
 # In a virtual machine: make test-vm KERNEL=6.1
 KERNEL ?= 6.12
 test-vm: ; test/vm/run.sh $(KERNEL)
@@ -25,4 +27,4 @@ bench-setup: ; bench/setup.sh
 # Where the time and the memory of a thousand hosts go; see bench/NOTES.md.
 profile: ; go test ./topo -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test -cpuprofile bench/cpu.prof -memprofile bench/mem.prof
 
-.PHONY: bench bench-setup profile build install demo test race lint ci test-vm test-vm-all test-processors
+.PHONY: bench bench-setup profile build install demo test race lint ci ci-machines test-vm test-vm-all test-processors
