@@ -27,6 +27,7 @@ type prober struct {
 	namespace func(host string) (*os.File, error) // opens a host's namespace
 	etcOf     func(host string) string            // where the files are that stand in for a host's /etc
 	patience  time.Duration                       // how long to wait for an answer
+	turns     chan struct{}                       // holds one for each fact that may still ask for its neighbour
 
 	mu       sync.Mutex
 	stations map[string]*station

@@ -6,21 +6,32 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// inFlight is how many facts are proved at a time: enough that those that wait
-// for nothing do not hold up the others, few enough for a host's tables.
-const inFlight = 256
+const (
+	// inFlight is how many facts are proved at a time: enough that those that wait
+	// for nothing do not hold up the others, few enough for a host's tables.
+	inFlight = 256
+	// backlog is how many packets wait, at most, for a processor to take them from
+	// the cables: a switch sends every question for a neighbour to all its ports, and
+	// what is more than that is lost, in other namespaces too
+	// (net.core.netdev_max_backlog is 1000). Half of it is left to others.
+	backlog = 500
+	// fresh is how long a fact counts as one that may still ask for its neighbour.
+	fresh = 50 * time.Millisecond
+)
 
 // Verify proves facts of a lab that is up with real packets, in parallel, and
 // finds out for each that does not hold where the packets were lost. The facts
 // come from [Facts] or [AllPairs]. It needs no program inside the hosts: it
 // opens the sockets there itself, and where a fact needs somebody who answers
-// and nobody does, it answers itself for as long.
+// and nobody does, it answers itself for as long. Whoever does not answer but
+// should is asked once more, when all others have been.
 //
 // Once ctx is done no further fact is begun; those left out say so in Err.
 func Verify(ctx context.Context, t Topology, facts []Fact) Report {
@@ -35,25 +46,54 @@ func (p *prober) verify(ctx context.Context, t Topology, facts []Fact) Report {
 	for n := range facts {
 		r.Results[n].Fact = facts[n]
 	}
+	p.turns = make(chan struct{}, min(inFlight, max(1, backlog/(1+len(t.Hosts)))))
+	waited := p.patience
 	if len(facts) > mostTogether {
-		p.proveInGroups(ctx, facts, r.Results)
+		waited = min(quick, p.patience)
+		p.proveInGroups(ctx, facts, r.Results, waited)
 	} else {
-		parallel(len(facts), inFlight, func(n int) {
-			if r.Results[n].Err = ctx.Err(); ctx.Err() == nil {
-				r.Results[n] = p.prove(facts[n], p.patience)
-			}
-		})
+		p.proveAll(ctx, pointers(r.Results), waited)
 	}
+	// Asking again would say nothing new if there was an answer, or if it is right
+	// that there was none and it was waited for.
+	p.proveAll(ctx, slices.DeleteFunc(pointers(r.Results), func(r *Result) bool {
+		return r.Err != nil || r.Answer.Outcome != Unreachable || r.OK && (r.Answer.Said != "" || waited == p.patience)
+	}), p.patience)
 	p.diagnose(ctx, t, r.Results)
 	r.Time = time.Since(start)
 	return r
 }
 
-// prove probes for one fact and judges the answer.
+func pointers(results []Result) []*Result {
+	all := make([]*Result, len(results))
+	for i := range results {
+		all[i] = &results[i]
+	}
+	return all
+}
+
+// proveAll proves facts and writes what came of it in their places.
+func (p *prober) proveAll(ctx context.Context, results []*Result, patience time.Duration) {
+	parallel(len(results), inFlight, func(n int) {
+		switch r := results[n]; {
+		case ctx.Err() == nil:
+			*r = p.prove(r.Fact, patience)
+		case r.Answer == Answer{}:
+			r.Err = ctx.Err()
+		}
+	})
+}
+
+// prove probes for one fact, once it is its turn, and judges the answer.
 func (p *prober) prove(f Fact, patience time.Duration) Result {
+	p.turns <- struct{}{}
+	next := time.AfterFunc(fresh, func() { <-p.turns })
 	r := Result{Fact: f}
 	r.Answer, r.Err = p.probeAs(f, newQuestion(), time.Now().Add(patience))
 	r.OK = r.Err == nil && f.holds(r.Answer)
+	if next.Stop() {
+		<-p.turns
+	}
 	return r
 }
 

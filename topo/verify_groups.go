@@ -23,12 +23,12 @@ const (
 	mostTogether = 128 // facts that need no groups
 	hostsASide   = 14  // of a group: 2·14·14 neighbours
 	// quick is how long an answer may take within a group. Who takes longer is asked
-	// again at the end, together with all others of that kind.
+	// again at the end.
 	quick = 200 * time.Millisecond
 )
 
 // proveInGroups is for so many facts that their neighbours do not go into one table.
-func (p *prober) proveInGroups(ctx context.Context, facts []Fact, results []Result) {
+func (p *prober) proveInGroups(ctx context.Context, facts []Fact, results []Result, patience time.Duration) {
 	known := map[string]map[acquaintance]bool{}
 	for _, group := range groups(facts) {
 		p.eachHost(facts, group, func(host string, c *rtnl.Conn) {
@@ -36,25 +36,13 @@ func (p *prober) proveInGroups(ctx context.Context, facts []Fact, results []Resu
 				known[host] = knownTo(c)
 			}
 		})
-		parallel(len(group), inFlight, func(n int) {
-			i := group[n]
-			if results[i].Err = ctx.Err(); results[i].Err == nil {
-				results[i] = p.prove(facts[i], min(quick, p.patience))
-			}
-		})
+		together := make([]*Result, len(group))
+		for n, i := range group {
+			together[n] = &results[i]
+		}
+		p.proveAll(ctx, together, patience)
 		p.eachHost(facts, group, func(host string, c *rtnl.Conn) { forget(c, known[host]) })
 	}
-	var slow []int
-	for i := range results {
-		if r := &results[i]; r.Err == nil && r.Answer.Outcome == Unreachable && r.Answer.Said == "" {
-			slow = append(slow, i)
-		}
-	}
-	parallel(len(slow), inFlight, func(n int) {
-		if i := slow[n]; ctx.Err() == nil {
-			results[i] = p.prove(facts[i], p.patience)
-		}
-	})
 }
 
 // groups cuts facts into groups between few hosts and few others, each in an order
