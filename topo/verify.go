@@ -30,8 +30,9 @@ const (
 // finds out for each that does not hold where the packets were lost. The facts
 // come from [Facts] or [AllPairs]. It needs no program inside the hosts: it
 // opens the sockets there itself, and where a fact needs somebody who answers
-// and nobody does, it answers itself for as long. Whoever does not answer but
-// should is asked once more, when all others have been.
+// and nobody does, it answers itself for as long. Those that do not answer but
+// should are asked again when all have been, and then for as long as of them, too,
+// one answers: what a busy machine loses is no fault of the network.
 //
 // Once ctx is done no further fact is begun; those left out say so in Err.
 func Verify(ctx context.Context, t Topology, facts []Fact) Report {
@@ -54,14 +55,23 @@ func (p *prober) verify(ctx context.Context, t Topology, facts []Fact) Report {
 	} else {
 		p.proveAll(ctx, pointers(r.Results), waited)
 	}
-	// Asking again would say nothing new if there was an answer, or if it is right
-	// that there was none and it was waited for.
-	p.proveAll(ctx, slices.DeleteFunc(pointers(r.Results), func(r *Result) bool {
-		return r.Err != nil || r.Answer.Outcome != Unreachable || r.OK && (r.Answer.Said != "" || waited == p.patience)
-	}), p.patience)
+	p.askAgain(ctx, r.Results, waited == p.patience)
 	p.diagnose(ctx, t, r.Results)
 	r.Time = time.Since(start)
 	return r
+}
+
+// askAgain asks again where that may bring something new: not if there was an answer, or if
+// it is right that there was none and it was waited for.
+func (p *prober) askAgain(ctx context.Context, results []Result, waited bool) {
+	unheard := slices.DeleteFunc(pointers(results), func(r *Result) bool {
+		return r.Err != nil || r.Answer.Outcome != Unreachable || r.OK && (waited || r.Answer.Said != "")
+	})
+	for before := len(unheard) + 1; 0 < len(unheard) && len(unheard) < before; {
+		before = len(unheard)
+		p.proveAll(ctx, unheard, p.patience)
+		unheard = slices.DeleteFunc(unheard, func(r *Result) bool { return r.OK || r.Err != nil })
+	}
 }
 
 func pointers(results []Result) []*Result {
