@@ -1,114 +1,168 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
-	"time"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
-	"gonum.org/v1/plot/vg"
+	"golang.org/x/sys/unix"
 )
 
-// results are all measurements, by work and contestant.
-type results map[string]map[string][]measurement
+// write writes what was measured.
+func (b *bench) write(dir string, works []work) error {
+	var t strings.Builder
+	fmt.Fprintf(&t, `# What it costs
 
-func (r results) add(w work, contestant string, m measurement) {
-	if r[w.Name()] == nil {
-		r[w.Name()] = map[string][]measurement{}
-	}
-	r[w.Name()][contestant] = append(r[w.Name()][contestant], m)
-}
-
-// median is of one figure of a contestant's rounds; 0 if it was not measured.
-func median(ms []measurement, figure func(measurement) time.Duration) time.Duration {
-	if len(ms) == 0 {
-		return 0
-	}
-	var all []time.Duration
-	for _, m := range ms {
-		all = append(all, figure(m))
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
-}
-
-func up(m measurement) time.Duration    { return m.Up }
-func again(m measurement) time.Duration { return m.Again }
-func add(m measurement) time.Duration   { return m.Add }
-func down(m measurement) time.Duration  { return m.Down }
-
-// ours is whom the ratios compare with.
-const ours = "vnet"
-
-func write(dir string, works []work, r results) error {
-	var b strings.Builder
-	b.WriteString("# What it costs\n\nMedians of rounds in which all took turns, each in a sandbox of its own. Only the ratios mean something;\n" +
-		"times of another run or machine cannot be compared. `make bench` writes this page.\n")
+Medians of rounds in which all took turns, each in a sandbox of its own, on Linux %s with %d processors.
+Each network was checked to be the same, host by host, before its time counted. Only the ratios mean something; times of
+another run or machine cannot be compared. `+"`make bench`"+` writes this page, and [the plot](plot.svg).
+`, release(), runtime.NumCPU())
+	b.results.writeAims(&t)
 	for _, w := range works {
-		table(&b, w, r[w.Name()])
+		b.results.writeWork(&t, w)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(b.String()), 0o644); err != nil {
+	b.results.writeOurs(&t, works)
+	b.results.writeForwards(&t)
+	notes(&t, "Did not take part", b.absent)
+	notes(&t, "Did not work", b.results.failures)
+	if err := os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(t.String()), 0o644); err != nil {
 		return err
 	}
-	return draw(filepath.Join(dir, "plot.svg"), works, r)
+	return draw(filepath.Join(dir, "plot.svg"), works, b.results)
 }
 
-func table(b *strings.Builder, w work, by map[string][]measurement) {
-	fmt.Fprintf(b, "\n## %s\n\n| | up, ms | a host, ms | × vnet | down until gone, ms | × vnet |\n|---|--:|--:|--:|--:|--:|\n", w.Name())
-	names := make([]string, 0, len(by))
-	for name := range by {
-		names = append(names, name)
+// release is the kernel's version, without what its builder adds.
+func release() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "?"
 	}
-	slices.SortFunc(names, func(x, y string) int { return int(median(by[x], up) - median(by[y], up)) })
-	for _, name := range names {
-		u, d := median(by[name], up), median(by[name], down)
-		fmt.Fprintf(b, "| %s | %.1f | %.2f | %s | %.1f | %s |\n", name, ms(u), ms(u)/float64(w.Hosts()),
-			ratio(u, median(by[ours], up)), ms(d), ratio(d, median(by[ours], down)))
+	version, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-")
+	return version
+}
+
+func notes(b *strings.Builder, title string, lines []string) {
+	if len(lines) == 0 {
+		return
 	}
-	if m := by[ours]; len(m) > 0 {
-		fmt.Fprintf(b, "\nvnet: a second up %.1f ms (%s of the first), one host more %.1f ms (%s), peak memory %.1f MB.\n",
-			ms(median(m, again)), ratio(median(m, again), median(m, up)), ms(median(m, add)), ratio(median(m, add), median(m, up)),
-			float64(m[0].MaxRSS)/1024)
+	fmt.Fprintf(b, "\n## %s\n\n", title)
+	for _, l := range lines {
+		fmt.Fprintf(b, "- %s\n", l)
 	}
 }
 
-func ratio(a, b time.Duration) string {
-	if b == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.2f", float64(a)/float64(b))
+// A column is of a table with a row for each contestant.
+type column struct {
+	title string
+	cell  func(contestant string) (float64, error)
 }
 
-// draw plots what a host costs against how many there are.
-func draw(file string, works []work, r results) error {
-	p := plot.New()
-	p.Title.Text = "Making a star of hosts"
-	p.X.Label.Text, p.Y.Label.Text = "hosts", "ms a host"
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogTicks{Prec: -1}, plot.LogTicks{Prec: -1}
-	p.Legend.Top = true
-	lines := map[string]plotter.XYs{}
-	for _, w := range works {
-		for name, m := range r[w.Name()] {
-			lines[name] = append(lines[name], plotter.XY{X: float64(w.Hosts()), Y: ms(median(m, up)) / float64(w.Hosts())})
+// writeTable writes a row for each of the names. A column without any figure is left
+// out.
+func writeTable(b *strings.Builder, title string, names []string, columns []column) {
+	columns = slices.DeleteFunc(columns, func(c column) bool {
+		return !slices.ContainsFunc(names, func(n string) bool { _, err := c.cell(n); return err == nil })
+	})
+	fmt.Fprintf(b, "\n## %s\n\n|", title)
+	for _, c := range columns {
+		b.WriteString(" | " + c.title)
+	}
+	b.WriteString(" |\n|---" + strings.Repeat("|--:", len(columns)) + "|\n")
+	for _, n := range names {
+		b.WriteString("| " + n)
+		for _, c := range columns {
+			cell := "–"
+			if v, err := c.cell(n); err == nil {
+				cell = digits(v)
+			}
+			b.WriteString(" | " + cell)
+		}
+		b.WriteString(" |\n")
+	}
+}
+
+// by lists who has a figure at a work, the least first.
+func (r results) by(work, name string) []string {
+	var names []string
+	for c := range r.of[work] {
+		if len(r.all(figure{work, c, name})) > 0 {
+			names = append(names, c)
 		}
 	}
-	names := make([]string, 0, len(lines))
-	for name := range lines {
-		names = append(names, name)
+	value := func(c string) float64 { v, _ := r.median(figure{work, c, name}); return v }
+	slices.SortFunc(names, func(x, y string) int { return cmp.Compare(value(x), value(y)) })
+	return names
+}
+
+// of returns cells with one figure of a work, each divided by so many.
+func (r results) cells(work, name string, by int) func(string) (float64, error) {
+	return func(c string) (float64, error) {
+		v, err := r.median(figure{work, c, name})
+		return v / float64(by), err
 	}
-	slices.Sort(names)
-	var args []any
-	for _, name := range names {
-		args = append(args, name, lines[name])
+}
+
+// against returns cells with one figure of a work, × vnet's.
+func (r results) against(work, name string) func(string) (float64, error) {
+	return func(c string) (float64, error) { return r.ratio(figure{work, c, name}, figure{work, ours, name}) }
+}
+
+func (r results) writeWork(b *strings.Builder, w work) {
+	n := w.Name()
+	writeTable(b, w.Title(), r.by(n, up), []column{
+		{"up, ms", r.cells(n, up, 1)},
+		{"a host, ms", r.cells(n, up, w.Hosts())},
+		{"× vnet", r.against(n, up)},
+		{"its processes', ms", r.cells(n, upCPU, 1)},
+		{"memory, MB", r.cells(n, memory, 1)},
+		{"system calls a host", r.cells(n, calls, w.Hosts())},
+		{"one host more, ms", r.cells(n, add, 1)},
+		{"down until gone, ms", r.cells(n, down, 1)},
+		{"× vnet", r.against(n, down)},
+	})
+}
+
+// writeOurs is what only vnet does.
+func (r results) writeOurs(b *strings.Builder, works []work) {
+	var names []string
+	for _, w := range works {
+		if len(r.all(a(w.Name(), again))) > 0 {
+			names = append(names, w.Name())
+		}
 	}
-	if err := plotutil.AddLinePoints(p, args...); err != nil {
-		return err
+	of := func(name string, by figure) func(string) (float64, error) {
+		return func(work string) (float64, error) {
+			if by.name != "" {
+				return r.ratio(a(work, name), a(work, by.name))
+			}
+			return r.median(a(work, name))
+		}
 	}
-	return p.Save(18*vg.Centimeter, 12*vg.Centimeter, file)
+	first := figure{name: up}
+	writeTable(b, "vnet alone", names, []column{
+		{"up again, ms", of(again, figure{})}, {"× the first", of(again, first)},
+		{"one host more, × the first", of(add, first)},
+		{"export, ms", of(export, figure{})}, {"verify of all pairs, ms", of(verify, figure{})},
+	})
+}
+
+func (r results) writeForwards(b *strings.Builder) {
+	for _, f := range []struct{ title, name string }{
+		{"New connections a second through the last of so many forwarded ports", rate},
+		{"MB a second in one connection through the last of so many forwarded ports", flow},
+		{"Publishing one port more among so many, ms", onePort},
+	} {
+		var columns []column
+		for _, ports := range portCounts {
+			columns = append(columns, column{fmt.Sprint(ports), r.cells(forwards(ports), f.name, 1)})
+		}
+		if names := r.by(forwards(portCounts[0]), f.name); len(names) > 0 {
+			slices.Sort(names)
+			writeTable(b, f.title, names, columns)
+		}
+	}
 }

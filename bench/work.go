@@ -2,98 +2,93 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// A work is a network to be made: switches with hosts on them, each host
-// addressed, with the machine as its default route.
+// A work is a shape and a size of network.
 type work struct {
-	Switches int
-	PerEach  int // hosts of a switch
-	NAT      bool
+	Shape    string // star, nat, chain, mesh, verify
+	Switches int    // of a star; 1 elsewhere
+	Each     int    // hosts of a switch, or all of them
 }
 
-func worksOf(sizes string) ([]work, error) {
+// shapes are all that a work can have. One to verify is a star.
+var shapes = []string{"star", "nat", "chain", "mesh", "verify"}
+
+// worksOf reads works such as "star 10, star 10x1000, nat 2, chain 100, mesh 30".
+func worksOf(list string) ([]work, error) {
 	var works []work
-	for _, s := range strings.Split(sizes, ",") {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is not a number of hosts", s)
+	for _, text := range strings.Split(list, ",") {
+		shape, size, _ := strings.Cut(strings.TrimSpace(text), " ")
+		switches, each, many := strings.Cut(size, "x")
+		if !many {
+			switches, each = "1", size
 		}
-		switch {
-		case n <= 2: // the small case
-			works = append(works, work{Switches: 1, PerEach: n, NAT: true})
-		case n > 1000: // a switch has at most 1023 ports
-			works = append(works, work{Switches: n / 1000, PerEach: 1000})
-		default:
-			works = append(works, work{Switches: 1, PerEach: n})
+		w := work{Shape: shape, Switches: number(switches), Each: number(each)}
+		if !slices.Contains(shapes, shape) || w.Hosts() < 1 || many && shape != "star" {
+			return nil, fmt.Errorf("%q is no work: one of %s, and how many hosts", text, strings.Join(shapes, ", "))
 		}
+		works = append(works, w)
 	}
 	return works, nil
 }
 
+// number is what a text says, or 0.
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Hosts is how many there are in all.
-func (w work) Hosts() int { return w.Switches * w.PerEach }
+func (w work) Hosts() int { return w.Switches * w.Each }
 
-// Name tells works apart in the results.
+// Name tells works apart in the results; it is what worksOf reads.
 func (w work) Name() string {
-	name := fmt.Sprintf("star %d", w.PerEach)
 	if w.Switches > 1 {
-		name = fmt.Sprintf("%d stars %d", w.Switches, w.PerEach)
+		return fmt.Sprintf("%s %dx%d", w.Shape, w.Switches, w.Each)
 	}
-	if w.NAT {
-		name += " nat"
-	}
-	return name
+	return fmt.Sprintf("%s %d", w.Shape, w.Each)
 }
 
-// A host is one of a work's.
-type host struct {
-	Name    string // of the namespace, and of the cable's near end
-	Switch  string
-	Addr    netip.Prefix
-	Gateway netip.Prefix // the machine's address on the switch
+// Title is what a reader sees.
+func (w work) Title() string {
+	switch {
+	case w.Shape == "nat":
+		return fmt.Sprintf("The small case: %d hosts on a switch, masqueraded", w.Each)
+	case w.Shape == "chain":
+		return fmt.Sprintf("A chain of %d routers", w.Each)
+	case w.Shape == "verify":
+		return fmt.Sprintf("A star of %d hosts, to be verified", w.Each)
+	case w.Shape == "mesh":
+		return fmt.Sprintf("A full mesh of %d hosts, %d cables", w.Each, w.Each*(w.Each-1)/2)
+	case w.Switches > 1:
+		return fmt.Sprintf("%d stars of %d hosts", w.Switches, w.Each)
+	}
+	return fmt.Sprintf("A star of %d hosts", w.Each)
 }
 
-// switchName is what the S-th switch is called.
-func switchName(s int) string { return fmt.Sprintf("sw%d", s) }
-
-// gateway is the machine's address on the S-th switch.
-func gateway(s int) netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(s), 0, 1}), 16)
+// Network is what the work asks for, with so many hosts more.
+func (w work) Network(more int) network {
+	switch w.Shape {
+	case "chain":
+		return chain(w.Each + more)
+	case "mesh":
+		return mesh(w.Each + more)
+	}
+	n := star(w.Switches, w.Each, more)
+	n.NAT = w.Shape == "nat"
+	return n
 }
 
-// All lists the hosts, numbered from 0 over all switches.
-func (w work) All() []host {
-	hosts := make([]host, 0, w.Hosts())
-	for s := range w.Switches {
-		for i := range w.PerEach {
-			n := i + 2
-			hosts = append(hosts, host{
-				Name:   fmt.Sprintf("h%d", len(hosts)),
-				Switch: switchName(s),
-				Addr:   netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(s), byte(n >> 8), byte(n)}), 16), Gateway: gateway(s),
-			})
-		}
+// Grows is how many hosts can be added to the network: to a star, one.
+func (w work) Grows() int {
+	if w.Shape == "star" {
+		return 1
 	}
-	return hosts
-}
-
-// Lab is the work as a lab file, with as many hosts more as said.
-func (w work) Lab(more int) string {
-	var b strings.Builder
-	b.WriteString("name: bench\nnetworks:\n")
-	for s := range w.Switches {
-		fmt.Fprintf(&b, "  %s: {subnets: [%s], nat: %v}\n", switchName(s), gateway(s).Masked(), w.NAT)
-	}
-	b.WriteString("hosts:\n")
-	for _, h := range w.All() {
-		fmt.Fprintf(&b, "  %s: {networks: {%s: {address: %s}}}\n", h.Name, h.Switch, h.Addr.Addr())
-	}
-	for i := range more {
-		fmt.Fprintf(&b, "  more%d: {networks: {%s: {address: 10.0.200.%d}}}\n", i, switchName(0), i+1)
-	}
-	return b.String()
+	return 0
 }

@@ -1,12 +1,16 @@
-/* floor: a star of hosts by the fewest system calls that make one. It is the
- * limit of what a program outside the kernel can do, and what vnet is measured
- * against. It checks nothing that it need not, and gives up at the first error.
+/* floor: networks by the fewest system calls that make them. It is the limit of
+ * what a program outside the kernel can do, and what vnet is measured against.
+ * It checks nothing that it need not, and gives up at the first error.
  *
- *	floor up N     v-net-0 with its N hosts, up, addressed, routed
- *	floor down N   until nothing is left of it
+ *	floor up star SWITCHES EACH     hosts on switches, addressed, routed
+ *	floor up nat 1 EACH             the same, masqueraded
+ *	floor up chain 1 ROUTERS        routers in a row
+ *	floor up mesh 1 HOSTS           a cable from each host to every other
+ *	floor down …                    until nothing is left of it
  *
- * Per host: unshare, open, open+close+mount (the name), one RTM_NEWLINK that
- * makes both ends of the cable where they belong, and one sendmsg inside.
+ * Per host: unshare, open, open+close+mount (the name), one RTM_NEWLINK a cable
+ * that makes both ends where they belong, and one sendmsg inside. What is made
+ * is what network.go says.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -15,6 +19,9 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -24,13 +31,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define GROUP 7474
+#define FORWARD "/proc/sys/net/ipv4/ip_forward"
+#define HALL(s, i) (10u << 24 | (s) << 16 | (i))      /* on the s-th switch */
+#define STREET(c, i) ((10u << 24) + (64u << 16) + 4 * (c) + (i)) /* of the c-th cable */
 
-static char buf[4096];
+static char buf[65536];
 static struct nlmsghdr *n; /* the message that is being written */
 static size_t used;
 
@@ -62,11 +73,10 @@ static void end(struct rtattr *a) { a->rta_len = buf + used - (char *)a; }
 static void attr32(int type, uint32_t v) { attr(type, &v, 4); }
 static void attrs(int type, const char *s) { attr(type, s, strlen(s) + 1); }
 
-/* talk sends what was written, the last message acknowledged, and reads. */
-static void talk(int fd, const char *what)
+/* ask sends what was written and reads the one acknowledgement. */
+static void ask(int fd, const char *what)
 {
 	char answer[8192];
-	n->nlmsg_flags |= NLM_F_ACK;
 	if (send(fd, buf, used, 0) < 0)
 		err(1, "%s", what);
 	used = 0;
@@ -79,13 +89,28 @@ static void talk(int fd, const char *what)
 		err(1, "%s", what);
 }
 
-static int route_socket(uint32_t groups)
+/* talk lets the last message that was written be acknowledged. */
+static void talk(int fd, const char *what)
+{
+	n->nlmsg_flags |= NLM_F_ACK;
+	ask(fd, what);
+}
+
+static int netlink(int protocol, uint32_t groups)
 {
 	struct sockaddr_nl sa = {.nl_family = AF_NETLINK, .nl_groups = groups};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof sa))
 		err(1, "netlink");
 	return fd;
+}
+
+static void forward(const char *value)
+{
+	int fd = open(FORWARD, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, 1) != 1)
+		err(1, FORWARD);
+	close(fd);
 }
 
 static void link_up(int index)
@@ -104,11 +129,55 @@ static void address(int index, uint32_t ip, int len)
 	attr(IFA_BROADCAST, &brd, 4);
 }
 
-static void cable(int root, int i, int ns, int bridge)
+/* route leads to ip/len, everywhere if len is 0. */
+static void route(uint32_t ip, int len, uint32_t via)
+{
+	struct rtmsg r = {.rtm_family = AF_INET, .rtm_dst_len = len, .rtm_table = RT_TABLE_MAIN,
+			  .rtm_protocol = RTPROT_BOOT, .rtm_scope = RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST};
+	uint32_t dst = htonl(ip), gateway = htonl(via);
+	begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &r, sizeof r);
+	if (len)
+		attr(RTA_DST, &dst, 4);
+	attr(RTA_GATEWAY, &gateway, 4);
+}
+
+/* A host has its namespace and a socket in it open until it is complete. */
+struct host { int ns, fd; };
+
+static const char *path_of(int h)
+{
+	static char path[64];
+	snprintf(path, sizeof path, "/run/netns/h%d", h);
+	return path;
+}
+
+/* make leaves the process in the new namespace. */
+static struct host make(int h)
+{
+	if (unshare(CLONE_NEWNET))
+		err(1, "unshare");
+	struct host host = {.ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)};
+	close(open(path_of(h), O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0));
+	if (host.ns < 0 || mount("/proc/self/ns/net", path_of(h), "none", MS_BIND, NULL))
+		err(1, "%s", path_of(h));
+	host.fd = netlink(NETLINK_ROUTE, 0);
+	return host;
+}
+
+static void complete(struct host h)
+{
+	link_up(1);
+	talk(h.fd, "inside");
+	close(h.fd);
+	close(h.ns);
+}
+
+/* plug makes a cable from a switch to a host. */
+static void plug(int root, int h, int ns, int bridge)
 {
 	char name[IFNAMSIZ];
 	struct ifinfomsg near = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP}, far = {.ifi_index = 2};
-	snprintf(name, sizeof name, "h%d", i);
+	snprintf(name, sizeof name, "h%d", h);
 	begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &near, sizeof near);
 	attrs(IFLA_IFNAME, name);
 	attr32(IFLA_MASTER, bridge);
@@ -123,58 +192,211 @@ static void cable(int root, int i, int ns, int bridge)
 	talk(root, "cable");
 }
 
-static void inside(uint32_t gateway, uint32_t ip, int len)
+/* An end of a cable between hosts. */
+struct end { const char *name; int n, index, ns; };
+
+static const char *name_of(struct end e)
 {
-	struct rtmsg r = {.rtm_family = AF_INET, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_BOOT,
-			  .rtm_scope = RT_SCOPE_UNIVERSE, .rtm_type = RTN_UNICAST};
-	uint32_t be = htonl(gateway);
-	int fd = route_socket(0);
-	link_up(1);
-	link_up(2);
-	address(2, ip, len);
-	begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &r, sizeof r);
-	attr(RTA_GATEWAY, &be, 4);
-	talk(fd, "inside");
-	close(fd);
+	static char name[IFNAMSIZ];
+	snprintf(name, sizeof name, e.n < 0 ? "%s" : "%s%d", e.name, e.n);
+	return name;
 }
 
-static void up(int hosts)
+static void cable(int root, struct end a, struct end b)
 {
-	const uint32_t net = 10u << 24;
-	const int len = 16;
-	int root = route_socket(0);
+	struct ifinfomsg near = {.ifi_index = a.index}, far = {.ifi_index = b.index};
+	begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &near, sizeof near);
+	attrs(IFLA_IFNAME, name_of(a));
+	attr32(IFLA_NET_NS_FD, a.ns);
+	struct rtattr *info = attr(IFLA_LINKINFO, NULL, 0);
+	attrs(IFLA_INFO_KIND, "veth");
+	struct rtattr *data = attr(IFLA_INFO_DATA, NULL, 0);
+	struct rtattr *peer = attr(VETH_INFO_PEER, &far, sizeof far);
+	attrs(IFLA_IFNAME, name_of(b));
+	attr32(IFLA_NET_NS_FD, b.ns);
+	end(peer), end(data), end(info);
+	talk(root, "cable");
+}
+
+static void be32(int type, uint32_t v) { attr32(type, htonl(v)); }
+
+static void nft(int type, int flags)
+{
+	struct nfgenmsg g = {.nfgen_family = NFPROTO_IPV4};
+	begin(NFNL_SUBSYS_NFTABLES << 8 | type, flags, &g, sizeof g);
+}
+
+static void batch(int type)
+{
+	struct nfgenmsg g = {.res_id = htons(NFNL_SUBSYS_NFTABLES)};
+	begin(type, 0, &g, sizeof g);
+}
+
+/* prefix compares the first half of the address at an offset of the IP header. */
+static void prefix(int offset, int op, uint32_t ip)
+{
+	uint16_t half = htons(ip >> 16);
+	struct rtattr *e = attr(NFTA_LIST_ELEM, NULL, 0);
+	attrs(NFTA_EXPR_NAME, "payload");
+	struct rtattr *data = attr(NFTA_EXPR_DATA, NULL, 0);
+	be32(NFTA_PAYLOAD_DREG, NFT_REG_1);
+	be32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+	be32(NFTA_PAYLOAD_OFFSET, offset);
+	be32(NFTA_PAYLOAD_LEN, 2);
+	end(data), end(e);
+	e = attr(NFTA_LIST_ELEM, NULL, 0);
+	attrs(NFTA_EXPR_NAME, "cmp");
+	data = attr(NFTA_EXPR_DATA, NULL, 0);
+	be32(NFTA_CMP_SREG, NFT_REG_1);
+	be32(NFTA_CMP_OP, op);
+	struct rtattr *value = attr(NFTA_CMP_DATA, NULL, 0);
+	attr(NFTA_DATA_VALUE, &half, 2);
+	end(value), end(data), end(e);
+}
+
+/* masquerade is what leaves the first switch's subnet. */
+static void masquerade(int filter)
+{
+	batch(NFNL_MSG_BATCH_BEGIN);
+	nft(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+	attrs(NFTA_TABLE_NAME, "floor");
+	nft(NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
+	attrs(NFTA_CHAIN_TABLE, "floor");
+	attrs(NFTA_CHAIN_NAME, "out");
+	attrs(NFTA_CHAIN_TYPE, "nat");
+	struct rtattr *hook = attr(NFTA_CHAIN_HOOK, NULL, 0);
+	be32(NFTA_HOOK_HOOKNUM, NF_INET_POST_ROUTING);
+	be32(NFTA_HOOK_PRIORITY, 100);
+	end(hook);
+	nft(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK);
+	attrs(NFTA_RULE_TABLE, "floor");
+	attrs(NFTA_RULE_CHAIN, "out");
+	struct rtattr *exprs = attr(NFTA_RULE_EXPRESSIONS, NULL, 0);
+	prefix(12, NFT_CMP_EQ, HALL(0, 0));
+	prefix(16, NFT_CMP_NEQ, HALL(0, 0));
+	struct rtattr *e = attr(NFTA_LIST_ELEM, NULL, 0);
+	attrs(NFTA_EXPR_NAME, "masq");
+	end(e), end(exprs);
+	batch(NFNL_MSG_BATCH_END);
+	ask(filter, "masquerade");
+}
+
+static void forget(int filter)
+{
+	batch(NFNL_MSG_BATCH_BEGIN);
+	nft(NFT_MSG_DELTABLE, NLM_F_ACK);
+	attrs(NFTA_TABLE_NAME, "floor");
+	batch(NFNL_MSG_BATCH_END);
+	ask(filter, "table");
+}
+
+static int new_bridge(int root, int s)
+{
 	struct ifinfomsg i = {0};
+	char name[IFNAMSIZ];
+	snprintf(name, sizeof name, "sw%d", s);
 	begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &i, sizeof i);
-	attrs(IFLA_IFNAME, "v-net-0");
+	attrs(IFLA_IFNAME, name);
 	attr32(IFLA_GROUP, GROUP);
 	struct rtattr *info = attr(IFLA_LINKINFO, NULL, 0);
 	attrs(IFLA_INFO_KIND, "bridge");
 	end(info);
-	talk(root, "bridge");
-	int bridge = if_nametoindex("v-net-0");
+	talk(root, name);
+	return if_nametoindex(name);
+}
 
+static void up_star(int root, int switches, int each)
+{
+	int bridge[switches];
+	for (int s = 0; s < switches; s++)
+		bridge[s] = new_bridge(root, s);
+	for (int h = 0; h < switches * each; h++) {
+		int s = h / each;
+		struct host host = make(h);
+		plug(root, h, host.ns, bridge[s]);
+		link_up(2);
+		address(2, HALL(s, h % each + 2), 16);
+		route(0, 0, HALL(s, 1));
+		complete(host);
+	}
+	/* The switches last: one that is up would flood each new port's first words
+	 * to all the others. */
+	for (int s = 0; s < switches; s++) {
+		address(bridge[s], HALL(s, 1), 16);
+		link_up(bridge[s]);
+		talk(root, "bridge up");
+	}
+}
+
+static void router(struct host host, int h, int last)
+{
+	if (h > 0) {
+		link_up(2);
+		address(2, STREET(h - 1, 2), 30);
+	}
+	if (h > 1)
+		route(STREET(0, 0), 30, STREET(h - 1, 1));
+	if (!last) {
+		link_up(3);
+		address(3, STREET(h, 1), 30);
+		route(0, 0, STREET(h, 2));
+	}
+	complete(host);
+}
+
+static void up_chain(int root, int routers)
+{
+	struct host before = {0};
+	for (int h = 0; h < routers; h++) {
+		struct host host = make(h);
+		forward("1");
+		if (h > 0) {
+			cable(root, (struct end){"right", -1, 3, before.ns}, (struct end){"left", -1, 2, host.ns});
+			router(before, h - 1, 0);
+		}
+		before = host;
+	}
+	router(before, routers - 1, 1);
+}
+
+static void up_mesh(int root, int hosts)
+{
+	struct host all[hosts];
+	for (int h = 0; h < hosts; h++) {
+		all[h] = make(h);
+		for (int j = 0; j < h; j++)
+			cable(root, (struct end){"to", h, 1 + h, all[j].ns}, (struct end){"to", j, 2 + j, all[h].ns});
+	}
+	for (int h = 0; h < hosts; h++) {
+		for (int j = 0; j < hosts; j++) {
+			int a = j < h ? j : h, b = j < h ? h : j; /* the earlier one, the later */
+			if (j == h)
+				continue;
+			link_up(j < h ? 2 + j : 1 + j);
+			address(j < h ? 2 + j : 1 + j, STREET(b * (b - 1) / 2 + a, j < h ? 2 : 1), 30);
+		}
+		complete(all[h]);
+	}
+}
+
+static void up(const char *shape, int switches, int each)
+{
+	int root = netlink(NETLINK_ROUTE, 0);
+	int filter = strcmp(shape, "nat") ? -1 : netlink(NETLINK_NETFILTER, 0);
 	mkdir("/run/netns", 0755);
 	if (mount("/run/netns", "/run/netns", "none", MS_BIND | MS_REC, NULL) ||
 	    mount("", "/run/netns", "none", MS_SHARED | MS_REC, NULL))
 		err(1, "/run/netns");
-	for (int h = 0; h < hosts; h++) {
-		char path[64];
-		snprintf(path, sizeof path, "/run/netns/h%d", h);
-		if (unshare(CLONE_NEWNET))
-			err(1, "unshare");
-		int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-		close(open(path, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0));
-		if (ns < 0 || mount("/proc/self/ns/net", path, "none", MS_BIND, NULL))
-			err(1, "%s", path);
-		cable(root, h, ns, bridge);
-		inside(net + 1, net + 2 + h, len);
-		close(ns);
+	if (filter >= 0) {
+		forward("1");
+		masquerade(filter);
 	}
-	/* The switch last: one that is up would flood each new port's first words
-	 * to all the others. */
-	address(bridge, net + 1, len);
-	link_up(bridge);
-	talk(root, "bridge up");
+	if (!strcmp(shape, "chain"))
+		up_chain(root, each);
+	else if (!strcmp(shape, "mesh"))
+		up_mesh(root, each);
+	else
+		up_star(root, switches, each);
 }
 
 /* ids counts the namespaces that this one still has an id for. */
@@ -214,23 +436,27 @@ static void gone(int events, int count)
 }
 
 /* down waits for the kernel to say of each namespace that its id is free: only
- * then is it gone. */
-static void down(int hosts)
+ * then is it gone. Where nobody gave it one, it goes unseen. */
+static void down(const char *shape, int switches, int each)
 {
-	int events = route_socket(0), root = route_socket(0), group = RTNLGRP_NSID, left;
+	int root = netlink(NETLINK_ROUTE, 0), events = netlink(NETLINK_ROUTE, 0), group = RTNLGRP_NSID;
+	int hosts = switches * each, others = ids(root) - hosts, left;
 	if (setsockopt(events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group))
 		err(1, "group");
-	struct ifinfomsg i = {0};
-	begin(RTM_DELLINK, 0, &i, sizeof i);
-	attr32(IFLA_GROUP, GROUP);
-	talk(root, "delete");
-	for (int h = 0; h < hosts; h++) {
-		char path[64];
-		snprintf(path, sizeof path, "/run/netns/h%d", h);
-		if (umount2(path, MNT_DETACH) || unlink(path))
-			err(1, "%s", path);
+	if (!strcmp(shape, "star") || !strcmp(shape, "nat")) {
+		struct ifinfomsg i = {0};
+		begin(RTM_DELLINK, 0, &i, sizeof i);
+		attr32(IFLA_GROUP, GROUP);
+		talk(root, "delete");
 	}
-	while ((left = ids(root)))
+	if (!strcmp(shape, "nat")) {
+		forget(netlink(NETLINK_NETFILTER, 0));
+		forward("0");
+	}
+	for (int h = 0; h < hosts; h++)
+		if (umount2(path_of(h), MNT_DETACH) || unlink(path_of(h)))
+			err(1, "%s", path_of(h));
+	while ((left = ids(root) - (others > 0 ? others : 0)) > 0)
 		gone(events, left);
 	if (umount2("/run/netns", MNT_DETACH))
 		err(1, "/run/netns");
@@ -238,10 +464,14 @@ static void down(int hosts)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3)
-		errx(1, "usage: floor up|down HOSTS");
+	struct rlimit files;
+	if (argc != 5)
+		errx(1, "usage: floor up|down star|nat|chain|mesh SWITCHES EACH");
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max; /* a mesh keeps all its hosts open */
+	setrlimit(RLIMIT_NOFILE, &files);
 	if (!strcmp(argv[1], "up"))
-		up(atoi(argv[2]));
+		up(argv[2], atoi(argv[3]), atoi(argv[4]));
 	else
-		down(atoi(argv[2]));
+		down(argv[2], atoi(argv[3]), atoi(argv[4]));
 }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// check says whether the network is the one that was asked for: each switch
+// addressed and with its ports, each host addressed and routed, and a packet over
+// every cable and back.
+func (w *world) check(processes map[string]int) error {
+	ports, err := w.checkSwitches()
+	if err != nil {
+		return err
+	}
+	ends := w.network.ends()
+	for _, h := range w.network.Hosts {
+		ns, err := space(processes, h.Name)
+		if err != nil {
+			return err
+		}
+		err = w.checkHost(ns, h, ends[h.Name], ports)
+		ns.Close()
+		if err != nil {
+			return fmt.Errorf("%s is not what it has to be: %w", h.Name, err)
+		}
+	}
+	return w.checkFar(processes)
+}
+
+// checkSwitches returns the ports of all switches, each with its switch's name.
+func (w *world) checkSwitches() (map[uint32]string, error) {
+	links, err := w.machine.Links(rtnl.LinkFilter{NoStats: true})
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := w.machine.Addrs(rtnl.AddrFilter{Family: unix.AF_INET})
+	if err != nil {
+		return nil, err
+	}
+	ports := map[uint32]string{}
+	for _, s := range w.network.Switches {
+		i := slices.IndexFunc(links, func(l rtnl.Link) bool { return l.Name == s.Name && l.Kind.Name == "bridge" && l.Up() })
+		if i < 0 {
+			return nil, fmt.Errorf("switch %s is not there, or not up", s.Name)
+		}
+		for _, l := range links {
+			if l.Master == links[i].Index && l.Up() {
+				ports[l.Index] = s.Name
+			}
+		}
+		if !slices.ContainsFunc(addrs, func(a rtnl.Addr) bool { return a.Link == links[i].Index && a.Prefix == s.Addr }) {
+			return nil, fmt.Errorf("switch %s is not %s", s.Name, s.Addr)
+		}
+	}
+	return ports, nil
+}
+
+func (w *world) checkHost(ns *os.File, h host, ends []cable, ports map[uint32]string) error {
+	c, err := rtnl.Dial(ns)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	links, err := c.Links(rtnl.LinkFilter{NoStats: true})
+	if err != nil {
+		return err
+	}
+	if len(links) != 1+len(ends) {
+		return fmt.Errorf("%d links, not lo and %d", len(links), len(ends))
+	}
+	addrs, err := c.Addrs(rtnl.AddrFilter{Family: unix.AF_INET})
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if err := checkLink(l, addrs, ends, ports); err != nil {
+			return fmt.Errorf("%s: %w", l.Name, err)
+		}
+	}
+	if err := checkRoutes(c, h.Routes); err != nil {
+		return err
+	}
+	for _, e := range ends {
+		if err := ping(ns, w.network.across(e[1])); err != nil {
+			return err
+		}
+	}
+	if !w.network.NAT {
+		return nil
+	}
+	return ping(ns, outside.Addr())
+}
+
+// checkLink wants a link that is up, has the address of one of the ends, and leads
+// to that one's switch.
+func checkLink(l rtnl.Link, addrs []rtnl.Addr, ends []cable, ports map[uint32]string) error {
+	if !l.Up() {
+		return errors.New("is not up")
+	}
+	if l.Name == "lo" {
+		return nil
+	}
+	for _, e := range ends {
+		has := func(a rtnl.Addr) bool { return a.Link == l.Index && a.Prefix == e[0].Addr }
+		if !slices.ContainsFunc(addrs, has) {
+			continue
+		}
+		if sw := e[1].Switch; sw != "" && ports[l.Parent] != sw {
+			return fmt.Errorf("is in switch %q, not %s", ports[l.Parent], sw)
+		}
+		return nil
+	}
+	return errors.New("has no address of this host's")
+}
+
+func checkRoutes(c *rtnl.Conn, want []route) error {
+	routes, err := c.Routes(rtnl.RouteFilter{Family: unix.AF_INET})
+	if err != nil {
+		return err
+	}
+	for _, r := range want {
+		is := func(have rtnl.Route) bool { return have.Dst == r.Dst && have.Gateway == r.Via }
+		if !slices.ContainsFunc(routes, is) {
+			return fmt.Errorf("no route to %s via %s", r.Dst, r.Via)
+		}
+	}
+	return nil
+}
+
+// checkFar lets the first router of a chain reach one that is far away: as far as
+// a packet lives.
+func (w *world) checkFar(processes map[string]int) error {
+	if len(w.network.Hosts) < 3 || !w.network.Hosts[1].Forwards {
+		return nil
+	}
+	far := min(len(w.network.Cables), 60) - 1
+	ns, err := space(processes, w.network.Hosts[0].Name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return ping(ns, w.network.Cables[far][1].Addr.Addr())
+}
+
+// ping sends an echo request from a namespace until one is answered: a link
+// that has just come up may lose the first.
+func ping(ns *os.File, to netip.Addr) error {
+	return nsfs.Do(ns, func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
+		if err != nil {
+			return os.NewSyscallError("socket", err)
+		}
+		defer unix.Close(fd)
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
+			return err
+		}
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: to.As4()}); err != nil {
+			return fmt.Errorf("ping %s: %w", to, err)
+		}
+		for range 5 {
+			if err = echo(fd); err == nil {
+				return nil
+			}
+		}
+		return fmt.Errorf("ping %s: %w", to, err)
+	})
+}
+
+// echo is one request and its reply: type, code, checksum, id and number, all of
+// them zero but the type and the checksum.
+func echo(fd int) error {
+	request := []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0}
+	if _, err := unix.Write(fd, request); err != nil {
+		return err
+	}
+	var packet [128]byte
+	for {
+		n, err := unix.Read(fd, packet[:])
+		if err != nil {
+			return err
+		}
+		header := int(packet[0]&0xf) * 4
+		if n > header && packet[header] == 0 {
+			return nil
+		}
+	}
+}
