@@ -116,7 +116,11 @@ func (p *plain) take(e expr.Any) bool {
 		p.fields[e.DestRegister] = loaded{p.fields[e.SourceRegister].name, e.Mask}
 		return bytes.Count(e.Xor, []byte{0}) == len(e.Xor)
 	case *expr.Cmp:
-		return p.compareBy(e.Op, p.fields[e.Register], e.Data)
+		f := p.fields[e.Register]
+		if e.Op == expr.CmpOpEq { // what is loaded there next may be left out by the library, which does not know all
+			delete(p.fields, e.Register)
+		}
+		return p.compareBy(e.Op, f, e.Data)
 	case *expr.Range:
 		return e.Op == expr.CmpOpEq && p.fields[e.Register].name == portField && p.compare(p.fields[e.Register], e.FromData, e.ToData)
 	case *expr.Immediate:
@@ -176,8 +180,10 @@ func (p *plain) compare(f loaded, first, last []byte) bool {
 		p.proto = Proto(first[0])
 	case inField:
 		p.in = decodeName(string(first))
+		return wholeName(first)
 	case outField:
 		p.out = decodeName(string(first))
+		return wholeName(first)
 	case targetField:
 		p.target, _ = netip.AddrFromSlice(first)
 	case sourceField:
@@ -194,6 +200,10 @@ func (p *plain) compare(f loaded, first, last []byte) bool {
 	}
 	return true
 }
+
+// wholeName tells a link's name from the beginning of some, eth*, of which only that is
+// compared.
+func wholeName(b []byte) bool { return bytes.IndexByte(b, 0) > 0 }
 
 func (p *plain) compareSource(value, mask []byte) bool {
 	bits, size := 8*len(value), 4

@@ -49,6 +49,13 @@ table inet both {
 	chain post { type nat hook postrouting priority srcnat; ip6 saddr fd00:15::/64 masquerade; }
 	chain filter { type filter hook forward priority 0; ip saddr 10.0.0.1 tcp dport 80 accept; }
 }
+table ip wild {
+	chain post {
+		type nat hook postrouting priority srcnat
+		oifname "ppp*" masquerade
+		ip saddr 10.98.0.1 rt nexthop 10.97.0.1 masquerade
+	}
+}
 table inet vnet_mine { chain c { type filter hook forward priority 0; drop; }; }
 .
 `)
@@ -75,6 +82,7 @@ ip6 saddr fd00:15::/64 masquerade
 and chain ip nat prerouting
 and chain inet both pre
 and chain inet both filter
+and chain ip wild post
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
