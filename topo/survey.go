@@ -187,19 +187,26 @@ func (v *spaceView) tables(r *reading) (others []string, err error) {
 		rules, err := conn.Read(name)
 		known[name] = err == nil && len(rules) > 0
 		for _, rule := range rules {
-			r.state.put(objectOf(v.space.name, rule.Rule))
+			others = append(others, r.rule(v.space.name, rule.Rule)...)
 		}
 	}
 	rules, chains, err := nft.Plain(v.space.ns, func(table string) bool { return known[table] })
 	for _, rule := range rules {
-		if m, ok := rule.(nft.Masquerade); ok && !m.Source.IsValid() {
-			others = append(others, in(v.space.name)+rule.String())
-		} else {
-			r.state.put(objectOf(v.space.name, rule))
-		}
+		others = append(others, r.rule(v.space.name, rule)...)
 	}
 	for _, c := range chains {
 		others = append(others, in(v.space.name)+"nftables "+c.String())
 	}
 	return others, err
+}
+
+// rule puts in a rule, or names one that no lab has: an element that is somebody's own,
+// or masquerading whatever leaves by a link.
+func (r *reading) rule(ns string, rule nft.Rule) (other []string) {
+	o := objectOf(ns, rule)
+	if m, ok := rule.(nft.Masquerade); o == nil || ok && !m.Source.IsValid() {
+		return []string{in(ns) + rule.String()}
+	}
+	r.state.put(o)
+	return nil
 }

@@ -3,10 +3,13 @@
 package topo
 
 import (
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vnet-lab/vnet/nft"
 )
 
 // TestSurvey: what a lab made is read back from the machine without its marks, with
@@ -52,8 +55,8 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
-// TestSurveyOfPlainNFT: NAT that nft(8) was told is read as that of a lab; what it
-// says besides is named.
+// TestSurveyOfPlainNFT: NAT that nft(8) or vnet nat was told is read as that of a lab; what
+// they say besides is named.
 func TestSurveyOfPlainNFT(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("no nft here to make rules with")
@@ -65,12 +68,22 @@ table ip nat {
 	chain front { type filter hook forward priority 0; ip saddr 192.168.15.9 drop; }
 }
 .`)
-	t.Cleanup(func() { shell(t, "nft delete table ip nat") })
+	t.Cleanup(func() { shell(t, "nft delete table ip nat; nft delete table inet vnet") })
+	conn, err := nft.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	byHand := []nft.Rule{nft.Masquerade{Out: "eth8"}, nft.Masquerade{Source: netip.MustParsePrefix("192.168.14.0/24")}}
+	if err := conn.Apply(NATTable, nil, byHand); err != nil {
+		t.Fatal(err)
+	}
+	shell(t, "nft add element inet vnet masquerade4 '{ 10.9.0.5-10.9.0.9 }'")
 	got, unknown, err := Survey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(unknown, []string{"nftables chain ip nat front", `oifname "eth9" masquerade`}) {
+	if !slices.Equal(unknown, []string{"element masquerade4 { 10.9.0.5-10.9.0.9 }", "nftables chain ip nat front", `oifname "eth8" masquerade`, `oifname "eth9" masquerade`}) {
 		t.Errorf("not understood: %q", unknown)
 	}
 	var rules []string
@@ -79,7 +92,7 @@ table ip nat {
 			rules = append(rules, o.String())
 		}
 	}
-	want := []string{"nat dnat -p tcp --dport 8080 --to-destination 192.168.15.2:80", "nat masquerade -s 192.168.15.0/24"}
+	want := []string{"nat dnat -p tcp --dport 8080 --to-destination 192.168.15.2:80", "nat masquerade -s 192.168.14.0/24", "nat masquerade -s 192.168.15.0/24"}
 	if !slices.Equal(rules, want) {
 		t.Errorf("rules %q", rules)
 	}
