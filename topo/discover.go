@@ -44,7 +44,7 @@ func (k *Kernel) discover() error {
 		s.leftover = nil
 	}
 	for inode, host := range d.taken {
-		k.spaces[""].leftover = append(k.spaces[""].leftover, takesRecord(k.lab, inode, host))
+		k.spaces[""].leftover = append(k.spaces[""].leftover, leftover{"lo", takesRecord(k.lab, inode, host)})
 	}
 	return nil
 }

@@ -50,6 +50,44 @@ hosts:
 	}
 }
 
+// A link of the machine's is given back, whatever became of it and of its switch before.
+func TestAnUplinkComesBack(t *testing.T) {
+	needIP(t)
+	lab, want := compiled(t, "name: wall\nnetworks: {lan: {subnets: [192.168.15.0/24], uplink: up0}}\nhosts: {red: {networks: [lan]}}\n")
+	t.Cleanup(func() { ip(t, "link del up0") })
+	ip(t, "link add up0 type veth peer name up1")
+	for name, meanwhile := range map[string]string{
+		"nothing happens": "link show", "its switch goes": "link del br0", "it is unplugged": "link set up0 nomaster", "the lab's switch goes": "link del lan",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ip(t, "link add br0 type bridge")
+			ip(t, "link set up0 master br0")
+			k := openKernel(t, lab)
+			for range 2 { // a second up mends it
+				if _, err := k.Up(t.Context(), want, nil); err != nil {
+					t.Fatal(err)
+				}
+				ip(t, meanwhile)
+				if meanwhile == "link del br0" {
+					break
+				}
+			}
+			if _, err := k.Down(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			if link := ip(t, "link show up0"); strings.Contains(link, "altname") || strings.Contains(link, "master") != (meanwhile == "link show") {
+				t.Error(link)
+			}
+			if meanwhile != "link del br0" {
+				ip(t, "link del br0")
+			}
+			if labs, err := Labs(); err != nil || slices.Contains(labs, lab) {
+				t.Errorf("there is still %v, %v", labs, err)
+			}
+		})
+	}
+}
+
 // Whoever rules in a namespace can write there what he wants; a lab's name becomes
 // part of a path.
 func TestEvilNamesOfLabs(t *testing.T) {

@@ -96,13 +96,21 @@ func (k *Kernel) sweep() (err error) {
 	}
 	k.stale = nil
 	for _, s := range k.spaces {
-		if len(s.leftover) > 0 {
-			err = errors.Join(err, k.record(s, rtnl.DeleteAltNames, s.leftover...))
-			s.leftover = nil
-		}
-		err = errors.Join(err, k.sweepTable(s))
+		err = errors.Join(err, k.sweepRecords(s), k.sweepTable(s))
 	}
 	return errors.Join(err, k.sweepFiles())
+}
+
+func (k *Kernel) sweepRecords(s *space) (err error) {
+	var reqs []rtnl.Request
+	for _, l := range s.leftover {
+		reqs = append(reqs, rtnl.DeleteAltNames(rtnl.LinkID{Name: l.link}, l.name))
+	}
+	s.leftover = nil
+	for _, failed := range k.do(s, reqs) {
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 // sweepTable takes away the lab's table where somebody else took its rules. One in a

@@ -4,7 +4,9 @@ package topo
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -183,7 +185,7 @@ func (k *Kernel) portRequests(s *space, step Step) ([]rtnl.Request, error) {
 	for _, alt := range l.AltNames {
 		if was, ok := strings.CutPrefix(alt, portRecord(k.lab)); ok {
 			was, _, _ = strings.Cut(was, "@")
-			if err := s.enslave(&set, was); err != nil {
+			if err := s.enslave(&set, was); err != nil && !errors.Is(err, fs.ErrNotExist) { // no longer there
 				return nil, err
 			}
 			record = append(record, rtnl.DeleteAltNames(id, alt))

@@ -31,14 +31,17 @@ type space struct {
 	index map[string]uint32 // of the links by their names, as far as met
 	next  uint32            // the index for the next link; 0 until it is worked out
 	nsids map[*space]int32
-	// leftover are the lab's records on lo whose subject is gone, as of the last
+	// leftover are the lab's records whose subject is gone, as of the last
 	// Snapshot: a route went with its link, a namespace with its container.
-	leftover []string
+	leftover []leftover
 	// bare says that none of the lab's rules was there at the last Snapshot.
 	bare bool
 	// unfinished are files of the lab that were not written to the end, as of then.
 	unfinished []string
 }
+
+// A leftover is a further name of a link that remembers what is no more.
+type leftover struct{ link, name string }
 
 // enter opens a socket in a namespace, whose file it takes over.
 func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {

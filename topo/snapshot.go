@@ -266,24 +266,25 @@ func (r *reading) leftover(v *spaceView) {
 	for _, in := range v.routes {
 		routes[routeRecord(r.lab, v.route(in))] = true
 	}
-	for _, name := range v.lo().AltNames {
-		record, ok := strings.CutPrefix(name, Mark(r.lab)+":")
-		word, value, _ := strings.Cut(record, "=")
-		var there bool
-		switch {
-		case !ok:
-			continue
-		case word == "route":
-			there = routes[name]
-		case word == "ra":
-			there = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == recordText.Replace(value) })
-		case strings.HasPrefix(word, "net."):
-			_, there = v.values[recordText.Replace(word)]
-		default:
-			there = true
-		}
-		if !there {
-			v.space.leftover = append(v.space.leftover, name)
+	for _, l := range v.links {
+		for _, name := range l.AltNames {
+			record, ours := strings.CutPrefix(name, Mark(r.lab)+":")
+			word, value, _ := strings.Cut(record, "=")
+			there := true
+			switch {
+			case word == "port":
+				there = l.Master != 0
+			case l.Name != "lo":
+			case word == "route":
+				there = routes[name]
+			case word == "ra":
+				there = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == recordText.Replace(value) })
+			case strings.HasPrefix(word, "net."):
+				_, there = v.values[recordText.Replace(word)]
+			}
+			if ours && !there {
+				v.space.leftover = append(v.space.leftover, leftover{l.Name, name})
+			}
 		}
 	}
 }
