@@ -38,6 +38,9 @@ Opens $SHELL, or sh, in a host, as vnet exec does.
 
 // exec carries out vnet exec.
 func (s *session) exec(args []string) error {
+	if len(args) == 1 && asksForHelp(args) {
+		return s.objectHelp(execObject())
+	}
 	if len(args) < 2 {
 		return words.Errorf("exec needs a host and a command")
 	}
@@ -46,6 +49,9 @@ func (s *session) exec(args []string) error {
 
 // shell carries out vnet shell.
 func (s *session) shell(args []string) error {
+	if asksForHelp(args) {
+		return s.objectHelp(shellObject())
+	}
 	if len(args) != 1 {
 		return words.Errorf("shell needs a host")
 	}

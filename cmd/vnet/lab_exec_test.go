@@ -21,6 +21,11 @@ func TestExecWhichHost(t *testing.T) {
 		}
 		w.must("vnet", "up", file)
 	}
+	for _, command := range []string{"exec --help", "exec help", "shell -h"} {
+		if help := w.must(append([]string{"vnet"}, strings.Fields(command)...)...); !strings.Contains(help, "[LAB/]HOST") {
+			t.Errorf("vnet %s: %s", command, help)
+		}
+	}
 	for _, tt := range []struct{ command, want string }{
 		{"exec box true", "exit 1\nvnet: error: there is a host \"box\" in each of the labs one, two\nvnet: hint: say which: vnet exec one/box\n"},
 		{"exec two/one true", "exit 1\nvnet: error: there is no host \"one\" in lab two\nvnet: hint: there are box, two\n"},

@@ -23,7 +23,7 @@ make namespaces: see user_namespaces(7). It exits as the command does.
 
 // sandbox carries out vnet sandbox.
 func (s *session) sandbox(args []string) error {
-	if asksForHelp(args) {
+	if len(args) == 1 && asksForHelp(args) { // else it is the command's own
 		return s.objectHelp(sandboxObject())
 	}
 	if len(args) == 0 {

@@ -27,6 +27,9 @@ func TestSandboxCommand(t *testing.T) {
 			}
 		})
 	}
+	if r := w.run("vnet", "sandbox", "echo", "-h"); r.Stdout != "-h\n" {
+		t.Errorf("the command's own -h: exit %d\n%s%s", r.Status, r.Stdout, r.Stderr)
+	}
 	if got := w.fails("sandbox nonsuch"); !strings.HasPrefix(got, "exit 1\nvnet: error: ") || !strings.Contains(got, `"nonsuch"`) {
 		t.Error(got)
 	}
