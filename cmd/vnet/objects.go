@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
@@ -33,6 +34,9 @@ func objects() []object {
 		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(),
 	}
 }
+
+// worksInside are the objects that heed -netns.
+var worksInside = []string{"address", "route", "neighbor", "neighbour", "link", "netns", "nat"}
 
 // object finds the object that the first word names and hands it the rest.
 func (s *session) object(args []string) error {
@@ -66,6 +70,9 @@ func (s *session) unknownObject(word string) error {
 func (o object) do(s *session, args []string) error {
 	if err := needKernel(o.name, args); err != nil {
 		return err
+	}
+	if s.Netns != "" && !slices.Contains(worksInside, o.name) {
+		return words.Errorf("-netns is not for %s, which is about the machine", o.name)
 	}
 	if o.lab == nil {
 		return o.run(s, args)
