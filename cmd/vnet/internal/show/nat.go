@@ -25,17 +25,18 @@ type natJSON struct {
 	PortLast    uint16 `json:"dport_last,omitempty"`
 	To          string `json:"to_destination,omitempty"`
 	ToPort      uint16 `json:"to_port,omitempty"`
+	Rule        string `json:"rule,omitempty"` // of the kind other, in nft's words
 	Packets     uint64 `json:"packets"`
 	Bytes       uint64 `json:"bytes"`
 }
 
 // NAT prints rules: for people in the words that add them, each with what it has
-// counted.
+// counted. What others put into the table is there, too: it works like the rest.
 func NAT(w io.Writer, rules []nft.Counted, style Style) error {
 	list := make([]natJSON, 0, len(rules))
 	for _, r := range rules {
-		if j := natFields(r); j.Kind != "" && style.showsFamily(r.Rule) {
-			list = append(list, j)
+		if style.showsFamily(r.Rule) {
+			list = append(list, natFields(r))
 		}
 	}
 	if style.JSON {
@@ -48,7 +49,8 @@ func NAT(w io.Writer, rules []nft.Counted, style Style) error {
 	return t.Flush()
 }
 
-// natFields are the fields of a rule; of one that vnet nat does not make, none.
+// natFields are the fields of a rule. One that vnet nat does not make is of the kind
+// other.
 func natFields(r nft.Counted) natJSON {
 	j := natJSON{Packets: r.Packets, Bytes: r.Bytes}
 	switch r := r.Rule.(type) {
@@ -65,6 +67,8 @@ func natFields(r nft.Counted) natJSON {
 		if r.Ports.Last != r.Ports.First {
 			j.PortLast = r.Ports.Last
 		}
+	default:
+		j.Kind, j.Rule = "other", r.String()
 	}
 	return j
 }
@@ -76,8 +80,11 @@ func prefixText(p netip.Prefix) string {
 	return p.String()
 }
 
-// words are what follows vnet nat add to make the rule.
+// words are what follows vnet nat add to make the rule; of others, nft's.
 func (j natJSON) words() string {
+	if j.Rule != "" {
+		return j.Rule
+	}
 	var b strings.Builder
 	b.WriteString(j.Kind)
 	option := func(word, value string) {

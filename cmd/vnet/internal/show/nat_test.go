@@ -11,7 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// natRules has one of each kind; isolation is no NAT, and not shown.
+// natRules has one of each kind; isolation is no NAT, but somebody put it into the table.
 func natRules() []nft.Counted {
 	source := netip.MustParsePrefix("192.168.15.0/24")
 	red, red6 := netip.MustParseAddr("192.168.15.2"), netip.MustParseAddr("fd00::2")
@@ -38,15 +38,18 @@ snat -s 192.168.15.0/24 -o eth0 --to-source 198.51.100.7                        
 dnat -p tcp --dport 80 --to-destination 192.168.15.2                                   packets 1 bytes 60
 dnat -p udp -d 10.0.0.1 -i eth0 --dport 80-89 --to-destination 192.168.15.2:8080-8089  packets 0 bytes 0
 dnat -p tcp --dport 80 --to-destination [fd00::2]:8080                                 packets 0 bytes 0
+iifname "a" oifname "b" drop                                                           packets 0 bytes 0
 `},
 		{"IPv6", Style{Family: unix.AF_INET6}, `masquerade -o ppp0                                      packets 0 bytes 0
 dnat -p tcp --dport 80 --to-destination [fd00::2]:8080  packets 0 bytes 0
+iifname "a" oifname "b" drop                            packets 0 bytes 0
 `},
 		{"JSON", Style{JSON: true, Family: unix.AF_INET}, `[{"kind":"masquerade","source":"192.168.15.0/24","packets":2,"bytes":120},` +
 			`{"kind":"masquerade","out":"ppp0","packets":0,"bytes":0},` +
 			`{"kind":"snat","source":"192.168.15.0/24","out":"eth0","to_source":"198.51.100.7","packets":0,"bytes":0},` +
 			`{"kind":"dnat","protocol":"tcp","dport":80,"to_destination":"192.168.15.2","to_port":80,"packets":1,"bytes":60},` +
-			`{"kind":"dnat","protocol":"udp","destination":"10.0.0.1","in":"eth0","dport":80,"dport_last":89,"to_destination":"192.168.15.2","to_port":8080,"packets":0,"bytes":0}]
+			`{"kind":"dnat","protocol":"udp","destination":"10.0.0.1","in":"eth0","dport":80,"dport_last":89,"to_destination":"192.168.15.2","to_port":8080,"packets":0,"bytes":0},` +
+			`{"kind":"other","rule":"iifname \"a\" oifname \"b\" drop","packets":0,"bytes":0}]
 `},
 	} {
 		var out bytes.Buffer
