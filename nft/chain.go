@@ -41,7 +41,8 @@ const (
 	snat                   // translate the source so
 	masquerade             // translate the source to the address of the link
 	drop
-	back // return
+	back    // return
+	offload // make the connection one of the flowtable
 	jump
 )
 
@@ -97,6 +98,7 @@ const (
 	prioRaw    = -300
 	prioDstNAT = -100
 	prioFilter = 0
+	prioFast   = 10
 	prioSrcNAT = 100
 )
 
@@ -107,6 +109,7 @@ func chainsOf(has map[string]bool) []chain {
 	candidates := []chain{
 		{name: "guard", kind: "filter", hook: "prerouting", priority: prioRaw, prioText: "raw", rules: guardRules(has)},
 		{name: "forward", kind: "filter", hook: "forward", priority: prioFilter, prioText: "filter", rules: isolateRules(has)},
+		{name: "fastpath", kind: "filter", hook: "forward", priority: prioFast, prioText: "filter + 10", rules: fastRules(has)},
 		hairpin,
 		{name: "prerouting", kind: "nat", hook: "prerouting", priority: prioDstNAT, prioText: "dstnat", rules: inboundRules(has)},
 		{name: "output", kind: "nat", hook: "output", priority: prioDstNAT, prioText: "-100", rules: outputRules(has)},
@@ -321,6 +324,8 @@ func (s statement) String() string {
 		return "drop"
 	case back:
 		return "return"
+	case offload:
+		return "flow add @" + s.name
 	}
 	return "jump " + s.name
 }

@@ -40,7 +40,7 @@ func someRules() []Rule {
 			rules = append(rules, f, single, moving)
 		}
 	}
-	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"})
+	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Fastpath{Device: "eth0"})
 }
 
 // TestElementsThereAndBack: what the kernel would send back is what we sent.

@@ -134,12 +134,12 @@ func (c *Conn) try(table string, del, add []Rule) (done bool, err error) {
 
 // contentFor reads what a change has to know: all of the table to delete
 // something, or all; to only add, the elements that are to be added, and those of sets with
-// intervals, which are few.
+// intervals and of fast paths, which are few.
 func (c *Conn) contentFor(table string, del, add []Rule) (have content, whole bool, err error) {
 	if len(del) > 0 || len(add) == 0 {
 		return c.read(table, func(set) bool { return true })
 	}
-	have, whole, err = c.read(table, func(s set) bool { return s.interval })
+	have, whole, err = c.read(table, func(s set) bool { return s.interval || s.ofFastpath() })
 	if err != nil || !whole || !have.exists {
 		return have, whole, err
 	}
@@ -309,8 +309,13 @@ func (c *Conn) read(table string, wanted func(set) bool) (have content, whole bo
 			have.sets[name] = true
 		}
 	}
+	if have.sets[fastLinks] {
+		if whole, err = c.readFlowtable(table, sets[flowtable], have); err != nil || !whole {
+			return have, whole, err
+		}
+	}
 	for _, s := range setsOf(have.sets) {
-		if s.dynamic || !wanted(s) {
+		if s.flowtable || s.dynamic || !wanted(s) {
 			continue
 		}
 		if whole, err = c.readSet(table, s, have); err != nil || !whole {
@@ -351,7 +356,7 @@ func (c *Conn) find(table string, have content, wanted map[element]bool) error {
 	var about []set
 	for e := range wanted {
 		s := sets[e.set]
-		if s.interval || !have.sets[e.set] {
+		if s.interval || s.ofFastpath() || !have.sets[e.set] {
 			continue
 		}
 		key := nested(unix.NFTA_LIST_ELEM, encodeKey(unix.NFTA_SET_ELEM_KEY, e.key, s.key))

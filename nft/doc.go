@@ -1,12 +1,14 @@
 // Package nft keeps NAT and isolation of one network namespace in an nftables
-// table of its own: masquerade, source NAT, forwarded ports (DNAT), and pairs of
-// links between which nothing is forwarded.
+// table of its own: masquerade, source NAT, forwarded ports (DNAT), pairs of
+// links between which nothing is forwarded, and links between which established
+// connections are, past all rules.
 //
 //	Masquerade ─┐                                        table inet vnet {
 //	SourceNAT  ─┤        elements        one                set masquerade4 { … }
 //	Forward    ─┼─▶ Rule ───────▶ Change ────────────▶      map dnat4 { tcp . 80 : … }
-//	Isolate    ─┘  (a value)        │     transaction       chain prerouting { … }
-//	                                └─▶ nft -f's words    }
+//	Isolate    ─┤  (a value)        │     transaction       flowtable fastpath { … }
+//	Fastpath   ─┘                   └─▶ nft -f's words      chain prerouting { … }
+//	                                                      }
 //
 //	kernel ──▶ Conn.Read ──▶ the same values, with counters
 //
@@ -39,5 +41,6 @@
 // [Conn.ForwardDrops] tells who would. Other tables are never changed.
 //
 // The kernel has to be 5.10 or newer, with CONFIG_NF_TABLES_INET, NFT_NAT,
-// NFT_MASQ, NFT_CT and NFT_FIB_INET.
+// NFT_MASQ, NFT_CT and NFT_FIB_INET; for a [Fastpath] also NF_FLOW_TABLE_INET and
+// NFT_FLOW_OFFLOAD.
 package nft

@@ -29,6 +29,8 @@ func (s statement) exprs() []expr.Any {
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 	case back:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}}
+	case offload:
+		return []expr.Any{&expr.FlowOffload{Name: s.name}}
 	}
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: s.name}}
 }

@@ -76,6 +76,7 @@ func newForgetter(old, new []Rule) *forgetter {
 func (f *forgetter) add(c changed) {
 	switch r := c.rule.(type) {
 	case Isolate: // asked for each packet, not for each connection
+	case Fastpath: // translates nothing
 	case Forward:
 		if r.Ports.size() == 1 {
 			at := protoPort{r.Proto, r.Ports.First}

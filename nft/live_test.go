@@ -168,7 +168,12 @@ func TestScript(t *testing.T) {
 // chains were made says nothing.
 func listing(t *testing.T) []string {
 	t.Helper()
-	list := strings.TrimPrefix(oneLine(runNFT(t, "", "-s", "list", "ruleset")), "table inet vnet {\n")
+	return inOrder(runNFT(t, "", "-s", "list", "ruleset"))
+}
+
+// inOrder are the blocks of a table, and the lines of its sets, in order.
+func inOrder(text string) []string {
+	list := strings.TrimPrefix(oneLine(text), "table inet vnet {\n")
 	blocks := strings.Split(list, "\n\n")
 	for i, b := range blocks {
 		lines := strings.FieldsFunc(b, func(r rune) bool { return strings.ContainsRune("{},\n\t", r) })

@@ -50,8 +50,13 @@ func elementsOf(rules []Rule) map[element]bool {
 		for _, e := range r.elements() {
 			all[e] = true
 		}
-		if f, ok := r.(Forward); ok {
-			all[targetOf(f)] = true
+		switch r := r.(type) {
+		case Forward:
+			all[targetOf(r)] = true
+		case Fastpath:
+			for _, e := range r.helpers() {
+				all[e] = true
+			}
 		}
 	}
 	for _, e := range insideOf(rules) {
@@ -151,8 +156,10 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 2
 	case Isolate:
 		key.kind = 3
-	case Foreign:
+	case Fastpath:
 		key.kind = 4
+	case Foreign:
+		key.kind = 5
 	}
 	return key
 }
@@ -259,8 +266,11 @@ func (c *change) shape(have content, want map[element]bool) {
 		return
 	}
 	c.createTable = !have.exists
+	restart := restarts(have, want)
 	for _, s := range allSets() {
 		switch {
+		case s.flowtable && shape[s.name] && restart:
+			c.restart(&have, s)
 		case shape[s.name] && !have.sets[s.name]:
 			c.createSets = append(c.createSets, s)
 		case !shape[s.name] && have.sets[s.name]:

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A Rule is one thing that a table does: a [Masquerade], [SourceNAT], [Forward]
-// or [Isolate], or what others put beside them, a [Foreign]. Rules are comparable:
+// A Rule is one thing that a table does: a [Masquerade], [SourceNAT], [Forward],
+// [Isolate] or [Fastpath], or what others put beside them, a [Foreign]. Rules are comparable:
 // == is equality, for each has one spelling only, and Check refuses the others.
 type Rule interface {
 	// String prints the rule in nft's words, as if it stood in a chain.
@@ -22,6 +22,7 @@ type Rule interface {
 
 // Counted is a rule and what it has seen since it was added: the first packets
 // of connections, which are all that NAT looks at, or for [Isolate] every packet.
+// A [Fastpath] counts nothing.
 type Counted struct {
 	Rule
 	Packets, Bytes uint64

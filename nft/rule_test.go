@@ -36,6 +36,7 @@ func TestString(t *testing.T) {
 		{nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 8000}, `tcp dport 8000-8100 dnat ip to 192.168.15.2`},
 		{nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 9000}, `tcp dport 8000-8100 dnat ip to 192.168.15.2:9000-9100`},
 		{nft.Isolate{In: "v-net-0", Out: "v-net-1"}, `iifname "v-net-0" oifname "v-net-1" drop`},
+		{nft.Fastpath{Device: "v-net-0"}, `iifname "v-net-0" flow add @fastpath`},
 	} {
 		if got := tt.rule.String(); got != tt.want {
 			t.Errorf("%#v\nprints %s\nwant   %s", tt.rule, got, tt.want)
@@ -75,6 +76,9 @@ func TestCheck(t *testing.T) {
 		{nft.SourceNAT{Source: source, To: addrs("fd00::1")}, "source and target differ in family"},
 		{nft.SourceNAT{Source: netip.MustParsePrefix("0.0.0.0/0"), To: red}, "a source of every address needs a device"},
 		{nft.Isolate{In: "v-net-0"}, "both devices have to be given"},
+		{nft.Fastpath{}, "no device is given"},
+		{nft.Fastpath{Device: "lo"}, "nothing is forwarded by lo"},
+		{nft.Fastpath{Device: "a b"}, `"a b" is no name of a device`},
 		{forward(func(f *nft.Forward) { f.Proto = 1 }), "protocol 1 has no ports to forward"},
 		{forward(func(f *nft.Forward) { f.Ports = nft.Ports{} }), "0-0 is no range of ports"},
 		{forward(func(f *nft.Forward) { f.Ports = nft.Ports{First: 9, Last: 8} }), "9-8 is no range of ports"},

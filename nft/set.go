@@ -57,6 +57,7 @@ type set struct {
 	interval  bool // keys may be intervals; more than one field means per field
 	counter   bool
 	dynamic   bool // filled by packets, not by us
+	flowtable bool // not a set, but a flowtable: the keys are its devices
 	// rule makes a rule of an element; nil in sets that only help others.
 	rule func(element, set) (Rule, error)
 }
@@ -78,9 +79,10 @@ func allSets() []set {
 		sets = append(sets, forwardSets(addr, "dnat"+n)...)
 		sets = append(sets, egressSets(addr, n)...)
 	}
-	return append(sets,
+	sets = append(sets,
 		set{name: "masquerade_out", key: []*field{ifname}, counter: true, rule: masqueradeOf},
 		set{name: "masquerade_all", key: []*field{nfProto}, counter: true, rule: masqueradeOf})
+	return append(sets, fastSets()...)
 }
 
 // forwardSets are the maps of forwards, in the order they are asked.
@@ -132,7 +134,10 @@ func setsOf(names map[string]bool) []set {
 
 // word is nft's for it.
 func (s set) word() string {
-	if s.data != nil {
+	switch {
+	case s.flowtable:
+		return "flowtable"
+	case s.data != nil:
 		return "map"
 	}
 	return "set"

@@ -78,6 +78,10 @@ func (c *change) script() string {
 func (c *change) elementLines(op string, elements []element, line func(string, ...any)) {
 	sets := setsByName()
 	for _, e := range elements {
+		if s := sets[e.set]; s.flowtable { // they only come
+			line("add flowtable inet %s %s { %s; devices = { %s }; }", c.table, s.name, strings.Join(s.properties(), "; "), e.text(s))
+			continue
+		}
 		line("%s element inet %s %s { %s }", op, c.table, e.set, e.text(sets[e.set]))
 	}
 }
@@ -95,6 +99,9 @@ func sorted(elements map[element]bool) map[string][]element {
 
 // properties are the lines of a set's declaration.
 func (s set) properties() []string {
+	if s.flowtable {
+		return []string{"hook ingress priority filter"}
+	}
 	lines := []string{"type " + s.typeText()}
 	if s.dynamic {
 		lines = append(lines, fmt.Sprintf("size %d", dynamicSize), "flags dynamic")
@@ -110,7 +117,13 @@ func (s set) properties() []string {
 
 func (s set) block(elements []element) string {
 	lines := s.properties()
-	if len(elements) > 0 {
+	if s.flowtable {
+		names := make([]string, len(elements))
+		for i, e := range elements {
+			names[i] = e.text(s)
+		}
+		lines = append(lines, "devices = { "+strings.Join(names, ", ")+" }")
+	} else if len(elements) > 0 {
 		texts := make([]string, len(elements))
 		for i, e := range elements {
 			texts[i] = e.listed(s)

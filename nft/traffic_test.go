@@ -432,12 +432,15 @@ func (w *world) rules() []nft.Rule {
 	return rules
 }
 
-// flows are the lines of conntrack -L that hold a word.
-func (w *world) flows(word string) []string {
+// flows are the lines of conntrack -L with an address as a source.
+func (w *world) flows(source string) []string { return w.tracked("src=" + source + " ") }
+
+// tracked are the lines of conntrack -L that hold a text.
+func (w *world) tracked(text string) []string {
 	w.t.Helper()
 	var with []string
 	for _, line := range strings.Split(w.sh(w.machine, "cat /proc/thread-self/net/nf_conntrack 2>/dev/null || conntrack -L 2>/dev/null"), "\n") {
-		if strings.Contains(line, "src="+word+" ") {
+		if strings.Contains(line, text) {
 			with = append(with, line)
 		}
 	}

@@ -70,10 +70,20 @@ func (c *change) messages() ([]message, error) {
 	}
 	e.elements(unix.NFT_MSG_DELSETELEM, 0, "delete", c.deleted)
 	for _, s := range c.deleteSets {
+		if s.flowtable {
+			m := e.flowtableMessage(unix.NFT_MSG_DELFLOWTABLE, 0, s)
+			m.op = "delete"
+			e.out = append(e.out, m)
+			continue
+		}
 		e.add(unix.NFT_MSG_DELSET, 0, "delete", s.word()+" inet "+c.table+" "+s.name,
 			attrString(unix.NFTA_SET_TABLE, c.table), attrString(unix.NFTA_SET_NAME, s.name))
 	}
 	for i, s := range c.createSets {
+		if s.flowtable {
+			e.flowtable(s)
+			continue
+		}
 		e.set(s, uint32(i+1))
 	}
 	for _, ch := range c.createChains {
@@ -222,6 +232,8 @@ func optionOf(x expr.Any) string {
 		return "CONFIG_NFT_FIB_INET"
 	case *expr.Ct:
 		return "CONFIG_NFT_CT"
+	case *expr.FlowOffload:
+		return "CONFIG_NFT_FLOW_OFFLOAD"
 	}
 	return ""
 }
@@ -253,6 +265,11 @@ func (e *encoder) elements(kind int, flags netlink.HeaderFlags, op string, all [
 			n++
 		}
 		s := sets[all[0].set]
+		if s.flowtable { // they only come
+			e.devices(s, all[:n])
+			all = all[n:]
+			continue
+		}
 		m := message{op: op, object: "elements of " + s.word() + " inet " + e.table + " " + s.name}
 		m.Message = request(kind, flags,
 			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, e.table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name))

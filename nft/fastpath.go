@@ -1,0 +1,119 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Fastpath lets established connections past the rules. Once a connection of TCP or
+// UDP that is forwarded between two links which both have a Fastpath is established, its
+// packets go from the one to the other as soon as they come in: no routing, no rule and
+// no counter sees them. The kernel calls this a flowtable; what it cannot treat so
+// (fragments, the end of a connection, an MTU that is exceeded) goes the usual way.
+//
+// Every other change of the table begins the fast connections anew, so that none goes on
+// by rules that are no more. Of other tables' rules that come later the kernel knows
+// nothing: fast connections pass them by.
+//
+// When a link is deleted, the kernel takes its Fastpath away (before Linux 6.16), and so
+// it does not come back with a link of the same name.
+type Fastpath struct {
+	Device string // the name of a link that exists
+}
+
+// String prints the rule in nft's words: iifname "v-net-0" flow add @fastpath.
+func (f Fastpath) String() string { return fmt.Sprintf("iifname %q flow add @%s", f.Device, flowtable) }
+
+// Check says what is wrong with the rule, or nil.
+func (f Fastpath) Check() error {
+	err := checkDevice(f.Device)
+	switch {
+	case err != nil:
+	case f.Device == "":
+		err = errors.New("no device is given")
+	case f.Device == "lo":
+		err = errors.New("nothing is forwarded by lo")
+	}
+	return invalid(f, err)
+}
+
+func (f Fastpath) elements() []element {
+	return []element{{set: flowtable, key: encodeName(f.Device)}}
+}
+
+// fastpathOf reads a device of the flowtable.
+func fastpathOf(e element, _ set) (Rule, error) { return Fastpath{Device: decodeName(e.key)}, nil }
+
+// The flowtable, the set of its devices (rules cannot ask a flowtable), and the set of
+// each beside itself: what a switch passes on between its ports is not forwarded,
+// even where the machine filters it.
+const (
+	flowtable     = "fastpath"
+	fastLinks     = "fastpath_links"
+	fastSwitching = "fastpath_switching"
+)
+
+// fastSets are what a Fastpath needs. The kernel calls a flowtable no set; here it is
+// one, of devices, that has its own messages and words.
+func fastSets() []set {
+	return []set{
+		{name: fastLinks, key: []*field{ifname}},
+		{name: fastSwitching, key: []*field{ifname, ifname}},
+		{name: flowtable, key: []*field{ifname}, flowtable: true, rule: fastpathOf},
+	}
+}
+
+// ofFastpath tells the sets of fastSets.
+func (s set) ofFastpath() bool {
+	return s.flowtable || s.name == fastLinks || s.name == fastSwitching
+}
+
+// helpers are the elements of the other two sets.
+func (f Fastpath) helpers() []element {
+	name := encodeName(f.Device)
+	return []element{{set: fastLinks, key: name}, {set: fastSwitching, key: name + name}}
+}
+
+// fastRules come behind those that filter, so that nothing becomes fast that would have
+// been dropped. What the kernel cannot treat so, it passes over.
+func fastRules(has map[string]bool) []rule {
+	if !has[flowtable] {
+		return nil
+	}
+	return []rule{
+		{in(fastSwitching, iif, oif), {verb: back}},
+		{in(fastLinks, iif), in(fastLinks, oif), {verb: offload, name: flowtable}},
+	}
+}
+
+// restarts tells whether the flowtable has to be replaced: the kernel forgets fast
+// connections only with it. It stays if nothing changes but that devices come.
+func restarts(have content, want map[element]bool) bool {
+	if !have.sets[flowtable] {
+		return false
+	}
+	sets := setsByName()
+	for e := range have.elements {
+		if s := sets[e.set]; !want[e] && !s.dynamic {
+			return true
+		}
+	}
+	for e := range want {
+		if _, there := have.elements[e]; !there && !sets[e.set].ofFastpath() {
+			return true
+		}
+	}
+	return false
+}
+
+// restart replaces the flowtable that stays.
+func (c *change) restart(have *content, s set) {
+	c.deleteSets, c.createSets = append(c.deleteSets, s), append(c.createSets, s)
+	kept := make(map[element]count, len(have.elements))
+	for e, n := range have.elements {
+		if e.set != s.name {
+			kept[e] = n
+		}
+	}
+	have.elements = kept
+}
