@@ -10,7 +10,7 @@ import (
 func RuleTable(lab string) string { return "vnet_" + lab }
 
 // RuleScript prints what changes a table's rules, for nft -f: del goes, add comes,
-// both of them Masquerade, SourceNAT, Forward or Isolation.
+// both of them Masquerade, SourceNAT, Forward, Isolation or Fastpath.
 type RuleScript func(table string, have, want []Object) (string, error)
 
 // Commands prints a shell script that does what the plan does with the real ip,

@@ -36,6 +36,7 @@ func Compile(t Topology) (State, error) {
 	}
 	c.nat()
 	c.isolation()
+	c.fastpaths()
 	c.settings()
 	c.files()
 	if err := c.err(); err != nil {

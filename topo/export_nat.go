@@ -23,6 +23,8 @@ func (e *exporter) exportNAT() {
 			e.exportForward(l, o)
 		case Isolation:
 			e.exportIsolation(o)
+		case Fastpath:
+			e.exportFastpath(o)
 		}
 	}
 }
@@ -117,6 +119,15 @@ func (e *exporter) exportIsolation(i Isolation) {
 	if both && a >= 0 && b > a {
 		net := &e.t.Networks[a]
 		net.IsolateFrom = append(net.IsolateFrom, e.t.Networks[b].Name)
+	}
+}
+
+// exportFastpath gives the network its fast paths, or the machine its way out.
+func (e *exporter) exportFastpath(f Fastpath) {
+	if n := e.networkAt(f.NS, f.Link); n >= 0 {
+		e.t.Networks[n].Fastpath = true
+	} else if _, cable := e.state[Key{OfLink, f.NS, f.Link}]; f.NS == "" && !cable {
+		e.t.WayOut = append(e.t.WayOut, f.Link)
 	}
 }
 

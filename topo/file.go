@@ -52,6 +52,8 @@ type fileNetwork struct {
 	Uplink string `yaml:"uplink"`
 	// Isolate: true keeps the hosts of this network from reaching each other; names of networks keep it from reaching those, nor they it.
 	Isolate isolateChoice `yaml:"isolate"`
+	// Fastpath: true lets established connections of TCP and UDP between this network and others that have it, cables and the outside pass by the routing and rules of its routers (a flowtable).
+	Fastpath bool `yaml:"fastpath"`
 	// MTU in bytes; auto is what the machine's own default route carries, as behind a VPN. Left out, 1500.
 	MTU mtuChoice `yaml:"mtu"`
 	// MAC address of the switch. Left out, one is derived from the names.

@@ -52,6 +52,7 @@ func (n *Network) format() (m mapping) {
 	default:
 		m.flag("isolate", n.IsolateHosts)
 	}
+	m.flag("fastpath", n.Fastpath)
 	if n.MTUAuto {
 		m.text("mtu", "auto")
 	} else {

@@ -266,6 +266,7 @@ func (n *Network) lines() (lines []string) {
 	}
 	add(n.NAT || len(n.NATTo) > 0, "nat")
 	add(n.Routed, "routed")
+	add(n.Fastpath, "fastpath")
 	add(n.STP, "stp")
 	add(n.VLANFiltering, "vlans")
 	add(n.IsolateHosts, "hosts isolated")

@@ -13,11 +13,12 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// FitMTU gives the networks whose MTU is auto that of the machine's way out: the least
-// one of the links that its default routes lead over, or 1500 if it has none. Routes
-// that a lab made do not count. Without such networks it asks nobody.
-func (t *Topology) FitMTU() error {
-	if !slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto }) {
+// Fit fits what the lab leaves to the machine's way out, the links that its default routes
+// lead over: networks whose MTU is auto get the least one of theirs, or 1500 if there are
+// none, and WayOut is them if a network has fast paths. Routes that a lab made do not
+// count. Without such networks it asks nobody.
+func (t *Topology) Fit() error {
+	if !slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto || n.Fastpath }) {
 		return nil
 	}
 	ns, err := nsfs.Current()
@@ -30,24 +31,38 @@ func (t *Topology) FitMTU() error {
 		return err
 	}
 	defer conn.Close()
-	mtu, err := wayOutMTU(conn)
+	links, err := wayOut(conn)
 	if err != nil {
 		return err
 	}
-	for i := range t.Networks {
-		if t.Networks[i].MTUAuto {
-			t.Networks[i].MTU = mtu
-		}
-	}
+	t.fit(links)
 	return nil
 }
 
-func wayOutMTU(conn *rtnl.Conn) (int, error) {
+func (t *Topology) fit(links []rtnl.Link) {
+	var names []string
+	mtu := uint32(0)
+	for _, l := range links {
+		names = append(names, l.Name)
+		mtu = min(or(mtu, l.MTU), l.MTU)
+	}
+	for i := range t.Networks {
+		n := &t.Networks[i]
+		if n.MTUAuto {
+			n.MTU = int(or(mtu, defaultMTU))
+		}
+		if n.Fastpath {
+			t.WayOut = names
+		}
+	}
+}
+
+// wayOut are the links that default routes lead over.
+func wayOut(conn *rtnl.Conn) (links []rtnl.Link, err error) {
 	routes, err := conn.Routes(rtnl.RouteFilter{})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+		return nil, err
 	}
-	least := uint32(0)
 	for _, r := range routes {
 		if r.Dst.IsValid() && r.Dst.Bits() > 0 || r.Protocol == RouteProtocol {
 			continue
@@ -58,14 +73,14 @@ func wayOutMTU(conn *rtnl.Conn) (int, error) {
 			}
 			l, err := conn.Link(rtnl.LinkID{Index: link})
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
-			if l.Flags&unix.IFF_LOOPBACK == 0 {
-				least = min(or(least, l.MTU), l.MTU)
+			if l.Flags&unix.IFF_LOOPBACK == 0 && !slices.ContainsFunc(links, func(o rtnl.Link) bool { return o.Index == l.Index }) {
+				links = append(links, l)
 			}
 		}
 	}
-	return int(or(least, defaultMTU)), nil
+	return links, nil
 }
 
 func hopLinks(r rtnl.Route) (links []uint32) {

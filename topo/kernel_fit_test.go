@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/vnet-lab/vnet/nsfs"
@@ -20,7 +21,7 @@ func TestFitMTU(t *testing.T) {
 	fit := func() Topology {
 		t.Helper()
 		lab := mustParse(t, "lab.yaml", []byte("networks: {lan: {mtu: auto, subnets: 10.0.0.0/24}, other: {}}\nhosts: {red: {networks: [lan]}}"))
-		if err := nsfs.Do(ns, lab.FitMTU); err != nil {
+		if err := nsfs.Do(ns, lab.Fit); err != nil {
 			t.Fatal(err)
 		}
 		return lab
@@ -45,6 +46,9 @@ func TestFitMTU(t *testing.T) {
 		if lab.Networks[0].MTU != c.want {
 			t.Errorf("behind %q: %d, not %d", c.ip, lab.Networks[0].MTU, c.want)
 		}
+		if len(lab.WayOut) > 0 {
+			t.Errorf("nobody asked for %q", lab.WayOut)
+		}
 		state, err := Compile(lab)
 		if err != nil {
 			t.Fatal(err)
@@ -53,6 +57,47 @@ func TestFitMTU(t *testing.T) {
 			if v, ok := o.(Veth); ok && (v.Ends[0].MTU != c.want || v.Ends[1].MTU != c.want) {
 				t.Errorf("%s", v)
 			}
+		}
+	}
+}
+
+// TestFitWayOut: the machine's networks have fast paths to the links that it reaches the
+// outside by, each once, and those of a router's have none there.
+func TestFitWayOut(t *testing.T) {
+	needIP(t)
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	for _, args := range []string{
+		"link add wide type bridge", "link set wide up", "addr add 10.9.0.1/24 dev wide", "addr add fd00:9::1/64 dev wide nodad",
+		"route add default via 10.9.0.2", "-6 route add default via fd00:9::2", "link add tun type bridge", "link set tun up",
+		"-6 route add default dev tun metric 9", "link add lab type bridge", "link set lab up", "route add default dev lab proto 118 metric 3",
+	} {
+		ipIn(t, ns, args)
+	}
+	for _, tt := range []struct{ text, want string }{
+		{"networks: {lan: {subnets: 10.0.0.0/24, nat: true, fastpath: true}}", "fastpath lan, fastpath tun, fastpath wide"},
+		{"networks: {lan: {subnets: 10.0.0.0/24, fastpath: true}}", ""}, // forwards nothing
+		{"networks: {lan: {subnets: 10.0.0.0/24, in: r, fastpath: true}}\nhosts: {r: {router: true}}", "r: fastpath lan"},
+	} {
+		lab := mustParse(t, "lab.yaml", []byte(tt.text))
+		if err := nsfs.Do(ns, lab.Fit); err != nil {
+			t.Fatal(err)
+		}
+		state, err := Compile(lab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range state.Objects() {
+			if f, ok := o.(Fastpath); ok {
+				got = append(got, f.String())
+			}
+		}
+		if got := strings.Join(got, ", "); got != tt.want {
+			t.Errorf("%s\nhas %s\nwant %s", tt.text, got, tt.want)
 		}
 	}
 }

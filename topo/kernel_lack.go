@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
@@ -34,6 +36,7 @@ func (e *LackError) Is(target error) bool { return target == errors.ErrUnsupport
 const (
 	vlanFiltering = "bridge VLAN filtering"
 	offload       = "netlink of ethtool"
+	flowtable     = "flowtables"
 )
 
 // feature is what an object needs that not every kernel has; "" is nothing.
@@ -57,6 +60,8 @@ func feature(o Object) string {
 		return "netem"
 	case NoOffload:
 		return offload
+	case Fastpath:
+		return flowtable
 	}
 	return ""
 }
@@ -110,7 +115,7 @@ func lacks(plan Plan) error {
 	if err != nil {
 		return err
 	}
-	defer t.conn.Close()
+	defer t.close()
 	var lack []string
 	for _, f := range needed {
 		switch has, err := t.has(f); {
@@ -126,47 +131,71 @@ func lacks(plan Plan) error {
 	return &LackError{lack, first[lack[0]]}
 }
 
-// A trial is a namespace to try things out in. It goes away with its connection.
-type trial struct{ conn *rtnl.Conn }
+// A trial is a namespace to try things out in. It goes away when it is closed.
+type trial struct {
+	ns   *os.File
+	conn *rtnl.Conn
+}
+
+func (t *trial) close() {
+	t.conn.Close()
+	t.ns.Close()
+}
 
 // tryParent is the index of a link that others can stand on.
-const tryParent = 2
+const (
+	tryParent     = 2
+	tryParentName = "parent"
+)
 
 func newTrial() (*trial, error) {
 	ns, err := nsfs.New()
 	if err != nil {
 		return nil, err
 	}
-	defer ns.Close()
 	conn, err := rtnl.Dial(ns)
 	if err != nil {
+		ns.Close()
 		return nil, err
 	}
-	err = conn.Do(rtnl.AddLink(rtnl.LinkConfig{Name: "parent", Index: tryParent, Kind: rtnl.Kind{Name: "bridge"}}))
+	t := &trial{ns, conn}
+	err = conn.Do(rtnl.AddLink(rtnl.LinkConfig{Name: tryParentName, Index: tryParent, Kind: rtnl.Kind{Name: "bridge"}}))
 	if err != nil {
-		conn.Close()
+		t.close()
 		return nil, err
 	}
-	return &trial{conn}, nil
+	return t, nil
 }
 
 func (t *trial) has(feature string) (bool, error) {
 	var err error
-	if feature == offload {
+	switch feature {
+	case offload:
 		var o *rtnl.Offload
 		if o, err = rtnl.DialOffload(nil); err == nil {
 			err = o.Close()
 		}
-	} else {
+	case flowtable:
+		err = t.tryFlowtable()
+	default:
 		err = t.conn.Do(t.request(feature))
 	}
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL), errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	}
 	return false, err
+}
+
+func (t *trial) tryFlowtable() error {
+	c, err := nft.Dial(t.ns)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Apply("vnet", nil, []nft.Rule{nft.Fastpath{Device: tryParentName}})
 }
 
 // request asks for the least that has the feature.

@@ -98,6 +98,8 @@ func ruleOf(o Object) (nft.Rule, error) {
 		return nft.SourceNAT{Source: o.Source, Out: o.Out, To: o.To}, nil
 	case Isolation:
 		return nft.Isolate{In: o.In, Out: o.Out}, nil
+	case Fastpath:
+		return nft.Fastpath{Device: o.Link}, nil
 	case Forward:
 		proto, err := nft.ParseProto(o.Proto)
 		o = o.normal().(Forward)
@@ -115,6 +117,8 @@ func objectOf(ns string, r nft.Rule) Object {
 		return SourceNAT{NS: ns, Source: r.Source, Out: r.Out, To: r.To}
 	case nft.Isolate:
 		return Isolation{NS: ns, In: r.In, Out: r.Out}
+	case nft.Fastpath:
+		return Fastpath{NS: ns, Link: r.Device}
 	case nft.Forward:
 		return Forward{NS: ns, Proto: r.Proto.String(), Addr: r.Addr, In: r.In, First: r.Ports.First, Last: r.Ports.Last, To: r.To, ToPort: r.ToPort}
 	}

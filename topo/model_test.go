@@ -255,7 +255,7 @@ func (w *world) furnish() {
 }
 
 func (w *world) furnishLink(ns, name string) {
-	switch w.r.IntN(9) {
+	switch w.r.IntN(10) {
 	case 0, 1:
 		w.add(Up{ns, name})
 	case 2:
@@ -277,6 +277,8 @@ func (w *world) furnishLink(ns, name string) {
 		w.add(Qdisc{ns, name, Impairment{Loss: float64(w.r.IntN(3))}})
 	case 8:
 		w.add(NoOffload{ns, name})
+	case 9:
+		w.add(Fastpath{ns, name})
 	}
 }
 

@@ -71,7 +71,7 @@ func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
 	net := Network{
 		Name: name, Subnets: n.Subnets, In: n.In,
 		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed,
-		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts,
+		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts, Fastpath: n.Fastpath,
 		MTU: n.MTU.bytes, MTUAuto: n.MTU.auto, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
 		at: at,
 	}

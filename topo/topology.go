@@ -19,6 +19,10 @@ type Topology struct {
 	Cables   []Cable       // the file's links
 	Expect   []Expectation // what Verify proves
 
+	// WayOut are the links by which the machine reaches the outside: those of its networks
+	// with Fastpath have fast paths to them. [Topology.Fit] finds them.
+	WayOut []string
+
 	source *source // the file it came from, for mistakes found later; nil if none
 }
 
@@ -41,9 +45,12 @@ type Network struct {
 	Uplink       string   // a device of the holder's to put into the switch, for example eth0; it is never deleted
 	IsolateHosts bool     // its hosts must not reach each other
 	IsolateFrom  []string // networks it must not reach, nor they it
+	// Fastpath lets established connections between this network and others that have it,
+	// cables and the outside pass by the routing and rules of its routers.
+	Fastpath bool
 
 	MTU           int  // bytes; 0 means 1500
-	MTUAuto       bool // MTU is for [Topology.FitMTU] to work out
+	MTUAuto       bool // MTU is for [Topology.Fit] to work out
 	MAC           MAC  // zero means derived from the names
 	STP           bool // run the spanning tree protocol
 	VLANFiltering bool // keep VLANs apart by the ports' vlan and vlans

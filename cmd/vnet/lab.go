@@ -36,7 +36,7 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	return lab, lab.FitMTU()
+	return lab, lab.Fit()
 }
 
 // compile is readLab, and the state that the file means.

@@ -79,7 +79,7 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := lab.FitMTU(); err != nil {
+	if err := lab.Fit(); err != nil {
 		l.t.Fatal(err)
 	}
 	want, err := topo.Compile(lab)
