@@ -86,10 +86,10 @@ func (w *Words) NeighChange(verb string, family int) NeighChange {
 	c := NeighChange{Neigh: rtnl.Neigh{State: unix.NUD_PERMANENT}}
 	for w.More() && !c.Help {
 		switch word := w.Next(); {
-		case verb != "get" && c.readProperty(w, word):
-		case Short(word, "proxy"):
+		case Short(word, "proxy"): // before protocol: "pr" is this
 			c.readAddr(w, w.Value(word), family)
 			c.Neigh.Flags |= unix.NTF_PROXY
+		case verb != "get" && c.readProperty(w, word):
 		case word == "dev":
 			c.Dev = w.Value(word)
 		case word == "to":

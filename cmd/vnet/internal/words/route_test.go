@@ -210,42 +210,6 @@ func TestRouteQuestion(t *testing.T) {
 	}
 }
 
-func TestNetns(t *testing.T) {
-	for words, want := range map[string]NetnsCommand{
-		"":                               {Verb: "list", NSID: -1, Target: -1},
-		"l":                              {Verb: "list", NSID: -1, Target: -1},
-		"list-i nsid 3":                  {Verb: "list-id", NSID: 3, Target: -1},
-		"a red":                          {Verb: "add", Name: "red", NSID: -1, Target: -1},
-		"se red 0x10":                    {Verb: "set", Name: "red", NSID: 16, Target: -1},
-		"set red auto":                   {Verb: "set", Name: "red", NSID: -1, Target: -1},
-		"at red 12":                      {Verb: "attach", Name: "red", PID: 12, NSID: -1, Target: -1},
-		"del red":                        {Verb: "delete", Name: "red", NSID: -1, Target: -1},
-		"exec red ls -l --color":         {Verb: "exec", Name: "red", NSID: -1, Target: -1, Argv: []string{"ls", "-l", "--color"}},
-		"exec red vnet -n blue exec a/b": {Verb: "exec", Name: "red", NSID: -1, Target: -1, Argv: []string{"vnet", "-n", "blue", "exec", "a/b"}},
-		"identify":                       {Verb: "identify", NSID: -1, Target: -1},
-	} {
-		w := Of(strings.Fields(words))
-		if diff := cmp.Diff(want, w.Netns(false)); w.Err != nil || diff != "" {
-			t.Errorf("netns %s: %v (-want +got):\n%s", words, w.Err, diff)
-		}
-	}
-	for words, status := range map[string]int{
-		"foo": 0, "add": 1, "add ../x": 0, "add a/b": 0, "exec": 1, "exec red": 1, "exec .. true": 0, "pids": 1, "pids a b": 1,
-		"identify x": 1, "identify 1 2": 1, "set red": 1, "set red x": 0, "attach red": 1, "attach red 0": 1, "del": 1, "list-id foo": 0,
-	} {
-		w := Of(strings.Fields(words))
-		w.Netns(false)
-		var e *Error
-		if !errors.As(w.Err, &e) || e.Status != status {
-			t.Errorf("netns %s: %+v, want status %d", words, w.Err, status)
-		}
-	}
-	w := Of([]string{"exec", "ls", "-l"})
-	if got := w.Netns(true); got.Name != "" || strings.Join(got.Argv, " ") != "ls -l" {
-		t.Errorf("-all netns exec ls -l: %+v, %v", got, w.Err)
-	}
-}
-
 func TestPrefix(t *testing.T) {
 	for word, want := range map[string]string{
 		"10.1.2.3": "10.1.2.3/32", "10": "10.0.0.0/32", "10/8": "10.0.0.0/8", "10.1/16": "10.1.0.0/16",
