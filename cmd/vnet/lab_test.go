@@ -39,7 +39,7 @@ func TestLabs(t *testing.T) {
 	}
 	a, b := write("a.yaml", labA), write("b.yaml", labB)
 	clash := write("clash.yaml", "name: clash\nhosts: {a1: {}}")
-	w.must("ip", "link", "set", "lo", "up")
+	w.must("vnet", "link", "set", "lo", "up")
 	before := w.machine()
 	for _, step := range []labStep{
 		{"up " + a, 0, "31 made"},
@@ -104,9 +104,9 @@ func TestWatch(t *testing.T) {
 	}
 	w.must("vnet", "up", file)
 	r := w.run("sh", "-c", `cd `+dir+`; vnet status --watch lab.yaml >out & P=$!
-		until grep -q 'no drift' out; do :; done
-		ip -n a1 link set eth0 down
-		until grep -q 'missing  a1: link eth0 up' out; do :; done
+		until grep -q 'no drift' out; do kill -0 $P || exit; done
+		vnet -n a1 link set eth0 down
+		until grep -q 'missing  a1: link eth0 up' out; do kill -0 $P || exit; done
 		kill -INT $P; wait $P`)
 	if r.Status != 0 {
 		t.Errorf("exit %d: %s%s", r.Status, r.Stdout, r.Stderr)
