@@ -200,12 +200,16 @@ const (
 const runShell = `sh -c "$` + envRun + `" && exec sleep infinity`
 
 func (w *scriptWriter) processCommands(s Step, p Process) []command {
-	run := shellWord(envRun + "=" + p.Command)
+	lab, run := envLab+"="+shellWord(w.lab), shellWord(envRun+"="+p.Command)
 	if s.Want == nil {
-		return []command{{text: "for p in $(ip netns pids " + shellWord(w.refOf(p.NS)) + "); do\n" +
-			"  if tr '\\0' '\\n' < /proc/$p/environ | grep -qxF " + run + "; then kill $p; fi\ndone"}}
+		pids := "ip netns pids " + shellWord(w.refOf(p.NS))
+		if p.NS == "" {
+			pids = "cd /proc; for p in [0-9]*; do [ $p/ns/net -ef self/ns/net ] && echo $p; done"
+		}
+		has := "tr '\\0' '\\n' < /proc/$p/environ | grep -qxF "
+		return []command{{text: "for p in $(" + pids + "); do\n  if { " + has + lab + " && " + has + run + "; } 2>/dev/null; then kill $p; fi\ndone"}}
 	}
-	return []command{w.inside(p.NS, "env "+envLab+"="+shellWord(w.lab)+" "+run+" setsid sh -c "+shellWord(runShell)+" </dev/null >/dev/null 2>&1 &")}
+	return []command{w.inside(p.NS, "env "+lab+" "+run+" setsid sh -c "+shellWord(runShell)+" </dev/null >/dev/null 2>&1 &")}
 }
 
 // linkCommands make, change or delete a link of any type.

@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -72,5 +74,45 @@ func TestAnotherProcessOfThatNumberGoesOn(t *testing.T) {
 	}
 	if e := k.ending(process{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
 		t.Errorf("nobody's is %+v", e)
+	}
+}
+
+// The script that takes a lab down ends what the lab runs on the machine, and no other's.
+func TestCommandsEndPrograms(t *testing.T) {
+	needIP(t)
+	up := func(name string) (*Kernel, process) {
+		lab, want := compiled(t, "name: "+name+"\nhosts: {machine: {run: sleep 1000}}\n")
+		k := openKernel(t, lab)
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+		procs, err := k.processes()
+		if err != nil || len(procs) == 0 {
+			t.Fatalf("%v, %v", procs, err)
+		}
+		return k, procs[0]
+	}
+	one, first := up("one")
+	two, second := up("two")
+	fd, err := unix.PidfdOpen(first.pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	have, err := one.Snapshot(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down, err := Diff(have, nil).Commands(one.lab, have, NFTScript)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell(t, down)
+	ended := &ending{pid: first.pid, fd: fd}
+	if ended.wait(time.Now().Add(grace)); !ended.ended {
+		t.Errorf("it goes on in spite of\n%s", down)
+	}
+	if procs, err := two.processes(); err != nil || !slices.Contains(procs, second) {
+		t.Errorf("of lab two there is %v, %v, not %v", procs, err, second)
 	}
 }
