@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
@@ -297,11 +299,12 @@ func (k *Kernel) do(s *space, reqs []rtnl.Request) map[int]error {
 	}
 	for _, err := range parts(s.conn.Do(sent...)) {
 		var e *rtnl.Error
-		if errors.As(err, &e) {
+		var refused unix.Errno
+		if errors.As(err, &e) && errors.As(e.Err, &refused) {
 			failed[place[e.Index]] = err
 			continue
 		}
-		for _, i := range place { // the socket itself broke: nobody knows
+		for _, i := range place { // nothing was sent; or the socket itself broke, and nobody knows
 			failed[i] = err
 		}
 	}
