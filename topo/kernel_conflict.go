@@ -87,7 +87,7 @@ func takenNamespace(n Namespace) string {
 	if _, err := os.Lstat(filepath.Join(nsfs.Dir, n.Name)); err != nil {
 		return ""
 	}
-	labs := map[string]bool{}
+	labs := labNames{}
 	if ns, err := nsfs.Open(n.Name); errors.Is(err, nsfs.ErrNotNamespace) {
 		return ""
 	} else if err == nil {
@@ -110,16 +110,16 @@ func (k *Kernel) takenLink(l Link) string {
 	if !has {
 		return ""
 	}
-	labs := map[string]bool{}
+	labs := labNames{}
 	if there, err := s.conn.Link(rtnl.LinkID{Index: index}); err == nil {
 		if lab, ok := strings.CutPrefix(there.Alias, Mark("")); ok {
-			labs[lab] = true
+			labs.add(lab)
 		}
 	}
 	return "there is a link " + l.Name + " already, " + ownerOf(labs)
 }
 
-func ownerOf(labs map[string]bool) string {
+func ownerOf(labs labNames) string {
 	for lab := range labs {
 		return "which is lab " + lab + "'s"
 	}

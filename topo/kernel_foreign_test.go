@@ -105,6 +105,32 @@ func TestEvilNamesOfLabs(t *testing.T) {
 	}
 }
 
+// A mark that names no lab hides none.
+func TestAMarkWithoutALab(t *testing.T) {
+	needIP(t)
+	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "link add odd type bridge")
+	defer ip(t, "link del odd")
+	ip(t, "link set odd alias vnet:")
+	if labs, err := Labs(); err != nil || !slices.Equal(labs, []string{lab}) {
+		t.Errorf("there is %q, %v", labs, err)
+	}
+}
+
+// Of requests of which one cannot be said to the kernel, none is done.
+func TestNothingIsSentInPart(t *testing.T) {
+	k := openKernel(t, "wall")
+	lo := rtnl.LinkID{Name: "lo"}
+	failed := k.do(k.machine(), []rtnl.Request{rtnl.AddAltNames(lo, "vnet:wall:one"), rtnl.AddAltNames(lo, strings.Repeat("x", 200))})
+	if len(failed) != 2 {
+		t.Errorf("refused are %v", failed)
+	}
+}
+
 // A link in the place of the lock is not followed.
 func TestTheLockIsNotFollowed(t *testing.T) {
 	if err := os.MkdirAll(lockDir, 0o755); err != nil {

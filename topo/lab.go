@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -145,14 +146,7 @@ func Labs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for name := range labs {
-		if isLabName(name) { // anybody may have written it who rules in a namespace
-			names = append(names, name)
-		}
-	}
-	slices.SortFunc(names, compareNames)
-	return names, nil
+	return slices.SortedFunc(maps.Keys(labs), compareNames), nil
 }
 
 // IsUp tells whether there is something of a lab on the machine. It looks into the
@@ -165,14 +159,24 @@ func IsUp(lab string) (bool, error) {
 	return labs[lab], err
 }
 
+// labNames are the labs that some mark tells of. Anybody may have written it who rules in
+// a namespace: what cannot be a lab's name is none.
+type labNames map[string]bool
+
+func (l labNames) add(name string) {
+	if isLabName(name) {
+		l[name] = true
+	}
+}
+
 // labsUntil finds labs, all of them or until it has found one.
-func labsUntil(lab string) (labs map[string]bool, err error) {
+func labsUntil(lab string) (labs labNames, err error) {
 	here, err := nsfs.Current()
 	if err != nil {
 		return nil, err
 	}
 	defer here.Close()
-	labs = map[string]bool{}
+	labs = labNames{}
 	conn, err := rtnl.Dial(here)
 	if err != nil {
 		return nil, err
@@ -190,7 +194,7 @@ func labsUntil(lab string) (labs map[string]bool, err error) {
 	}
 	for _, e := range entries {
 		if lab, ok := strings.CutPrefix(nsfs.Note(e.Name), Mark("")); e.Stale && ok {
-			labs[lab] = true
+			labs.add(lab)
 		}
 		if err := marksOf(e.Name, labs); err != nil || labs[lab] {
 			return labs, err
@@ -200,7 +204,7 @@ func labsUntil(lab string) (labs map[string]bool, err error) {
 }
 
 // marksOf looks into a named namespace, if there is one behind the name.
-func marksOf(name string, labs map[string]bool) error {
+func marksOf(name string, labs labNames) error {
 	ns, err := nsfs.Open(name)
 	if err != nil {
 		return nil // gone, stale, or none of ours to look at
@@ -214,20 +218,20 @@ func marksOf(name string, labs map[string]bool) error {
 	return marksIn(conn, labs)
 }
 
-func marksIn(conn *rtnl.Conn, labs map[string]bool) error {
+func marksIn(conn *rtnl.Conn, labs labNames) error {
 	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
 	for _, l := range links {
 		for _, text := range append(l.AltNames, l.Alias) {
 			if mark, ok := strings.CutPrefix(text, Mark("")); ok {
 				lab, _, _ := strings.Cut(mark, ":")
-				labs[lab] = true
+				labs.add(lab)
 			}
 		}
 	}
 	return err
 }
 
-func tablesIn(labs map[string]bool) error {
+func tablesIn(labs labNames) error {
 	conn, err := nft.Dial(nil)
 	if err != nil {
 		if errors.Is(err, errors.ErrUnsupported) {
@@ -239,7 +243,7 @@ func tablesIn(labs map[string]bool) error {
 	tables, err := conn.Tables()
 	for _, t := range tables {
 		if lab, ok := strings.CutPrefix(t, RuleTable("")); ok {
-			labs[lab] = true
+			labs.add(lab)
 		}
 	}
 	return err
