@@ -184,11 +184,10 @@ func (d *discovery) welcome(at door, v visit) error {
 		v.leave()
 		return nil
 	}
-	s, err := d.settle(v.host, v.ns, v.conn, v.from == "")
+	s, err := d.settle(v.host, v.ns, v.conn, v.rules, v.from == "")
 	if err != nil {
 		return err
 	}
-	s.rules = v.rules
 	if v.from != "" {
 		s.from, s.ref = v.from, at.name
 		delete(d.taken, at.id.Ino)

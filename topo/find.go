@@ -39,6 +39,12 @@ func FindHost(lab, host string) (ns *os.File, name string, err error) {
 		return nil, "", err
 	}
 	missing := &HostError{Host: host, Lab: lab}
+	var there *os.File
+	defer func() {
+		if err != nil && there != nil {
+			there.Close()
+		}
+	}()
 	for _, l := range labs {
 		if lab != "" && l != lab {
 			continue
@@ -59,15 +65,12 @@ func FindHost(lab, host string) (ns *os.File, name string, err error) {
 		if missing.Labs = append(missing.Labs, l); len(missing.Labs) > 1 {
 			continue
 		}
-		if ns, name, err = o.Host(host); err != nil {
+		if there, name, err = o.Host(host); err != nil {
 			return nil, "", err
 		}
 	}
 	if len(missing.Labs) != 1 {
-		if ns != nil {
-			ns.Close()
-		}
 		return nil, "", missing
 	}
-	return ns, name, nil
+	return there, name, nil
 }

@@ -52,11 +52,10 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 		ns.Close()
 		return err
 	}
-	s, err := k.settle(name, ns, conn, true)
+	s, err := k.settle(name, ns, conn, rules, true)
 	if err != nil {
 		return err
 	}
-	s.rules = rules
 	s.index["lo"], s.next = 1, 1 // as in every new one
 	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
 	if err == nil {
@@ -74,7 +73,11 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 // replaceStale names a namespace as a lab's that is gone without us, as all are after
 // a restart of the machine where /run outlives it. Another's file stays.
 func (k *Kernel) replaceStale(ns *os.File, name string, taken error) error {
-	if _, err := nsfs.Open(name); !errors.Is(err, nsfs.ErrNotNamespace) {
+	switch there, err := nsfs.Open(name); {
+	case err == nil:
+		there.Close()
+		return taken
+	case !errors.Is(err, nsfs.ErrNotNamespace):
 		return taken
 	}
 	if !strings.HasPrefix(nsfs.Note(name), Mark("")) {

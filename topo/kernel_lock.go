@@ -19,8 +19,8 @@ const lockDir = "/run/vnet"
 // lockLab keeps two runs on one lab apart.
 func lockLab(ctx context.Context, lab string) (*os.File, error) {
 	f, err := lockFile(ctx, lab+".lock")
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("lab %s: somebody else is at work on it: %w", lab, ctx.Err())
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("lab %s: somebody else is at work on it: %w", lab, err)
 	}
 	return f, err
 }

@@ -50,7 +50,7 @@ func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
 		ns.Close()
 		return nil, err
 	}
-	return k.settle(name, ns, conn, own)
+	return k.settle(name, ns, conn, nil, own)
 }
 
 // dialHere opens the sockets in the namespace that the thread is in; that for rules
@@ -68,23 +68,22 @@ func dialHere() (*rtnl.Conn, *nft.Conn, error) {
 	return conn, rules, nil
 }
 
-// settle makes a space of a namespace and a socket in it, both of which it takes
-// over.
-func (k *Kernel) settle(name string, ns *os.File, conn *rtnl.Conn, own bool) (*space, error) {
-	id, err := nsfs.Identity(ns)
-	if err != nil {
-		conn.Close()
-		ns.Close()
+// settle makes a space of a namespace and the sockets in it, all of which it takes
+// over; that for rules may be nil.
+func (k *Kernel) settle(name string, ns *os.File, conn *rtnl.Conn, rules *nft.Conn, own bool) (*space, error) {
+	s := &space{name: name, ns: ns, own: own, conn: conn, rules: rules, index: map[string]uint32{}, nsids: map[*space]int32{}}
+	var err error
+	if s.id, err = nsfs.Identity(ns); err != nil {
+		s.close()
 		return nil, err
 	}
-	s := &space{name: name, ns: ns, id: id, own: own, conn: conn, index: map[string]uint32{}, nsids: map[*space]int32{}}
 	if own {
 		s.ref = name
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for other, t := range k.spaces {
-		if !own && t.id == id && other != name {
+		if !own && t.id == s.id && other != name {
 			s.close()
 			return nil, fmt.Errorf("it is the namespace of %s already", or(other, Machine))
 		}
