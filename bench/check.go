@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -89,15 +90,37 @@ func (w *world) checkHost(ns *os.File, h host, ends []cable, ports map[uint32]st
 	if err := checkRoutes(c, h.Routes); err != nil {
 		return err
 	}
+	return w.checkPackets(c, ns, ends)
+}
+
+// checkPackets sends one over each cable, and back, and one to the outside.
+func (w *world) checkPackets(c *rtnl.Conn, ns *os.File, ends []cable) error {
 	for _, e := range ends {
 		if err := ping(ns, w.network.across(e[1])); err != nil {
 			return err
 		}
 	}
-	if !w.network.NAT {
-		return nil
+	if w.network.NAT {
+		if err := ping(ns, outside.Addr()); err != nil {
+			return err
+		}
 	}
-	return ping(ns, outside.Addr())
+	return errors.Join(forget(c), forget(w.machine))
+}
+
+// forget removes the neighbours that were asked for: the kernel has one table for
+// all namespaces, and it holds 1024.
+func forget(c *rtnl.Conn) error {
+	neighs, err := c.Neighs(rtnl.NeighFilter{Family: unix.AF_INET})
+	if err != nil {
+		return err
+	}
+	for _, n := range neighs {
+		if err := c.Do(rtnl.DeleteNeigh(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkLink wants a link that is up, has the address of one of the ends, and leads
