@@ -138,8 +138,12 @@ func TestScript(t *testing.T) {
 		}
 		return rules
 	}
+	rounds := 30
+	if testing.Short() {
+		rounds = 6
+	}
 	var have []nft.Rule
-	for range 30 {
+	for range rounds {
 		want := some()
 		script := nft.Script("vnet", have, want)
 		if (script == "") != sameSet(have, want) {

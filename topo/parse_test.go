@@ -30,6 +30,9 @@ func labs(t testing.TB) map[string][]byte {
 	}
 	all := map[string][]byte{}
 	for _, path := range files {
+		if testing.Short() && filepath.Base(path) == "thousand.yaml" {
+			continue // what it has, others have
+		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

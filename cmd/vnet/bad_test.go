@@ -26,18 +26,24 @@ func TestBadInput(t *testing.T) {
 		w.must(append([]string{"vnet"}, strings.Fields(line)...)...)
 	}
 	before := w.untouched()
+	look := func(line string) {
+		if after := w.untouched(); after != before {
+			t.Errorf("%sleaves something (-before +after):\n%s", line, cmp.Diff(before, after))
+			before = after
+		}
+	}
 	var got strings.Builder
 	for line := range strings.Lines(string(text)) {
 		if command, ok := strings.CutPrefix(line, "$ vnet "); ok {
 			got.WriteString(line + w.fails(strings.TrimSpace(command)))
-			if after := w.untouched(); after != before {
-				t.Errorf("%sleaves something (-before +after):\n%s", line, cmp.Diff(before, after))
-				before = after
+			if !testing.Short() {
+				look(line)
 			}
 		} else if strings.HasPrefix(line, "#") {
 			got.WriteString(line)
 		}
 	}
+	look("one of them ")
 	if *update {
 		if err := os.WriteFile(file, []byte(got.String()), 0o666); err != nil {
 			t.Fatal(err)

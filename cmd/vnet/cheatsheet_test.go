@@ -63,6 +63,7 @@ func TestCheatsheet(t *testing.T) {
 			w.both(t, strings.ReplaceAll(l, "NAME", "ip"), strings.ReplaceAll(l, "NAME", "vnet"))
 		}
 	}
+	w.sameLasting(t, "at the end")
 }
 
 // lasting is the state without what comes and goes by itself: the neighbours that
@@ -86,7 +87,14 @@ func (w *twins) both(t *testing.T, byHand, vnet string) {
 	if diff := cmp.Diff(settle(w.ip.must(tool...)), settle(w.vnet.must(strings.Fields(vnet)...))); diff != "" {
 		t.Errorf("%s: prints otherwise (-by hand +vnet):\n%s", vnet, diff)
 	}
+	if w.due() {
+		w.sameLasting(t, vnet)
+	}
+}
+
+func (w *twins) sameLasting(t *testing.T, at string) {
+	t.Helper()
 	if diff := soon(func() string { return cmp.Diff(w.ip.lasting(), w.vnet.lasting()) }); diff != "" {
-		t.Fatalf("%s: leaves another state (-by hand +vnet):\n%s", vnet, diff)
+		t.Fatalf("%s: leaves another state (-by hand +vnet):\n%s", at, diff)
 	}
 }

@@ -42,6 +42,7 @@ func TestSameRoutes(t *testing.T) {
 					return
 				}
 			}
+			w.sameState(t, fmt.Sprintf("seed %d, at the end", seed))
 		})
 	}
 }
