@@ -157,7 +157,7 @@ func requests(t *testing.T, name string) (up, down int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer k.Close() // others wait for it
+	defer k.Close()                                                   // others wait for it
 	k.etc, k.fault = "/run/etc-netns", func(int) error { return nil } // counts
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
