@@ -37,7 +37,7 @@ type options struct {
 }
 
 // everything is what is measured unless told otherwise.
-const everything = "nat 2, star 10, star 100, star 1000, star 10x100, star 10x1000, chain 10, chain 100, chain 1000, mesh 30, verify 200"
+const everything = "nat 2, star 10, star 100, star 1000, star 10x100, chain 10, chain 100, chain 1000, mesh 30, verify 200, star 10x1000"
 
 func main() {
 	log.SetFlags(log.Ltime)
@@ -72,18 +72,18 @@ func (o options) run() error {
 		return err
 	}
 	defer os.RemoveAll(tools)
-	b := bench{rounds: o.rounds, tools: tools, only: only}
+	b := bench{rounds: o.rounds, tools: tools, only: only, out: o.out, works: works}
 	b.contestants = b.choose(contestants(tools, o.slow))
 	size, err := os.Stat(filepath.Join(tools, "vnet"))
 	if err != nil {
 		return err
 	}
 	b.results.add("binary", ours, measurement{"size": float64(size.Size()) / 1e6})
-	b.runWorks(works)
+	b.runCycles()
 	if o.forwards {
 		b.runForwards()
 	}
-	return b.write(o.out, works)
+	return b.runWorks()
 }
 
 // build makes the programs that are measured, in a folder that it returns.
@@ -110,6 +110,8 @@ type bench struct {
 	rounds      int
 	tools       string
 	only        *regexp.Regexp
+	out         string // folder
+	works       []work
 	contestants []contestant
 	results     results
 	// absent are contestants that did not take part, each with the reason.
@@ -132,9 +134,10 @@ func (b *bench) choose(all []contestant) []contestant {
 }
 
 // runWorks lets the contestants take turns, so that a machine that gets slower
-// gets slower for all.
-func (b *bench) runWorks(works []work) {
-	for _, w := range works {
+// gets slower for all. What there is is written after each work, so that a run
+// that is cut short leaves something.
+func (b *bench) runWorks() error {
+	for _, w := range b.works {
 		for round := range b.roundsOf(w) {
 			for _, c := range b.contestants {
 				if c.takes(w, round) {
@@ -145,8 +148,11 @@ func (b *bench) runWorks(works []work) {
 		if w.Shape == "star" && w.Hosts() <= 100 {
 			b.trace(w)
 		}
+		if err := b.write(); err != nil {
+			return err
+		}
 	}
-	b.runCycles()
+	return nil
 }
 
 // roundsOf is more where one takes no time.

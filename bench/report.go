@@ -13,7 +13,7 @@ import (
 )
 
 // write writes what was measured.
-func (b *bench) write(dir string, works []work) error {
+func (b *bench) write() error {
 	var t strings.Builder
 	fmt.Fprintf(&t, `# What it costs
 
@@ -22,17 +22,17 @@ Each network was checked to be the same, host by host, before its time counted. 
 another run or machine cannot be compared. `+"`make bench`"+` writes this page, and [the plot](plot.svg).
 `, release(), runtime.NumCPU())
 	b.results.writeAims(&t)
-	for _, w := range works {
+	for _, w := range b.works {
 		b.results.writeWork(&t, w)
 	}
-	b.results.writeOurs(&t, works)
+	b.results.writeOurs(&t, b.works)
 	b.results.writeForwards(&t)
 	notes(&t, "Did not take part", b.absent)
 	notes(&t, "Did not work", b.results.failures)
-	if err := os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(t.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(b.out, "RESULTS.md"), []byte(t.String()), 0o644); err != nil {
 		return err
 	}
-	return draw(filepath.Join(dir, "plot.svg"), works, b.results)
+	return draw(filepath.Join(b.out, "plot.svg"), b.works, b.results)
 }
 
 // release is the kernel's version, without what its builder adds.
@@ -61,9 +61,12 @@ type column struct {
 	cell  func(contestant string) (float64, error)
 }
 
-// writeTable writes a row for each of the names. A column without any figure is left
-// out.
+// writeTable writes a row for each of the names, if there are any. A column without any
+// figure is left out.
 func writeTable(b *strings.Builder, title string, names []string, columns []column) {
+	if len(names) == 0 {
+		return
+	}
 	columns = slices.DeleteFunc(columns, func(c column) bool {
 		return !slices.ContainsFunc(names, func(n string) bool { _, err := c.cell(n); return err == nil })
 	})
@@ -160,9 +163,8 @@ func (r results) writeForwards(b *strings.Builder) {
 		for _, ports := range portCounts {
 			columns = append(columns, column{fmt.Sprint(ports), r.cells(forwards(ports), f.name, 1)})
 		}
-		if names := r.by(forwards(portCounts[0]), f.name); len(names) > 0 {
-			slices.Sort(names)
-			writeTable(b, f.title, names, columns)
-		}
+		names := r.by(forwards(portCounts[0]), f.name)
+		slices.Sort(names)
+		writeTable(b, f.title, names, columns)
 	}
 }
