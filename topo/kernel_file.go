@@ -55,10 +55,14 @@ func (k *Kernel) fileStep(step Step) error {
 	buffer, _ := k.buffers.Get().([]byte)
 	text := append(append(buffer[:0], fileMark(k.lab)...), f.Content...)
 	defer k.buffers.Put(text[:0]) //nolint:staticcheck // a slice's header is small beside its array
-	if err := writeFile(next, text); err != nil {
-		return err
+	err = writeFile(next, text)
+	if err == nil {
+		err = os.Rename(next, path)
 	}
-	return os.Rename(next, path)
+	if err != nil {
+		_ = remove(next) // the first error is the one to tell
+	}
+	return err
 }
 
 // makeRoom makes the folder for a file, and refuses where there is another file.

@@ -131,6 +131,30 @@ func TestNothingIsSentInPart(t *testing.T) {
 	}
 }
 
+// A disk that is full keeps nothing of a file.
+func TestAFileIsWholeOrNotThere(t *testing.T) {
+	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
+	k := openKernel(t, lab)
+	if err := os.MkdirAll(k.etc, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", k.etc, "tmpfs", 0, "size=8k"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(k.etc, unix.MNT_DETACH)
+	red := want[Key{OfNamespace, "red", ""}]
+	step := Step{Want: File{NS: "red", Name: "hosts", Content: strings.Repeat("10.0.0.1 red\n", 1000)}}
+	if err := k.Do(t.Context(), []Step{{Want: red}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Do(t.Context(), []Step{step}); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("it is written, or refused otherwise: %v", err)
+	}
+	if left, err := os.ReadDir(k.etc); err != nil || len(left) > 0 {
+		t.Errorf("there is %v, %v", left, err)
+	}
+}
+
 // A link in the place of the lock is not followed.
 func TestTheLockIsNotFollowed(t *testing.T) {
 	if err := os.MkdirAll(lockDir, 0o755); err != nil {
