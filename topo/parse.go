@@ -205,17 +205,25 @@ func (d *decoder) within(at pos, key string, v, hi int) int {
 // mostFacts bounds what patterns may unfold to.
 const mostFacts = 1 << 18
 
-// expectations writes patterns out: "h* -> gw: ping" is one fact for each h.
+// expectations writes patterns out: "h* -> gw: ping" is one fact for each h. Who is
+// called by an alias is called by name.
 func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
-	hosts := []string{}
+	hosts, byAlias := []string{}, map[string]string{}
 	for _, h := range t.Hosts {
 		if h.Name != Machine {
 			hosts = append(hosts, h.Name)
+		}
+		for _, a := range h.Aliases {
+			byAlias[a] = h.Name
 		}
 	}
 	var out []Expectation
 	for _, e := range l.Expect {
 		for _, x := range e.list {
+			x.From = or(byAlias[x.From], x.From)
+			if x.Probe != ProbeDNS { // which is about the name
+				x.To = or(byAlias[x.To], x.To)
+			}
 			froms, tos := matching(x.From, hosts), matching(x.To, hosts)
 			if len(froms) == 0 || len(tos) == 0 {
 				d.bad(x.at, "", "no host matches the pattern in "+x.String(), didYouMean("", hosts))
