@@ -84,8 +84,11 @@ func (f Forward) checkTarget() error {
 	if f.Addr.IsValid() && f.Addr.Is4() != f.To.Is4() {
 		return fmt.Errorf("cannot forward %s to %s: families differ", f.Addr, f.To)
 	}
-	if f.ToPort == 0 || int(f.ToPort)+f.Ports.size()-1 > 0xffff {
-		return fmt.Errorf("%d ports cannot begin at port %d", f.Ports.size(), f.ToPort)
+	if f.ToPort == 0 {
+		return errors.New("no port to lead to")
+	}
+	if int(f.ToPort)+f.Ports.size()-1 > 0xffff {
+		return fmt.Errorf("%d ports from %d on go beyond 65535", f.Ports.size(), f.ToPort)
 	}
 	return nil
 }

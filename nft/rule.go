@@ -114,7 +114,7 @@ func checkTarget(a netip.Addr) error {
 	case a.Is4In6() || a.Zone() != "":
 		return fmt.Errorf("cannot translate to %s: write it plainly", a)
 	case a.IsUnspecified() || a.IsMulticast():
-		return fmt.Errorf("cannot translate to %s: it is no host's", a)
+		return fmt.Errorf("cannot translate to %s: it is no host's address", a)
 	case a.IsLoopback():
 		return fmt.Errorf("cannot translate to %s: the kernel lets nothing reach it from outside; use another address of the host", a)
 	case a.Is6() && a.IsLinkLocalUnicast():

@@ -203,7 +203,7 @@ func (k *checker) impairment(at pos, i Impairment) {
 		k.bad(at, "jitter", "jitter varies a delay, and there is none", "write delay too")
 	}
 	if !(i.Loss >= 0 && i.Loss <= 100) {
-		k.badf(at, "loss", "", "loss %v is no share of a hundred", i.Loss)
+		k.badf(at, "loss", "", "loss %v is not between 0 and 100 percent", i.Loss)
 	}
 }
 

@@ -262,10 +262,10 @@ func (k *checker) sysctl(h *Host, s Setting) {
 	case !strings.HasPrefix(key, "net."):
 		k.badf(s.at, s.Key, "only net.… belongs to a network namespace", "sysctl %s is the whole machine's", s.Key)
 	case strings.Contains(s.Key, "..") || strings.Contains(s.Key, " ") || !printable(s.Key) || strings.HasSuffix(key, "."):
-		k.badf(s.at, s.Key, "", "sysctl %q cannot be", s.Key)
+		k.badf(s.at, s.Key, "", "%q cannot be a sysctl's name", s.Key)
 	case s.Value == "":
 		k.badf(s.at, s.Key, "", "sysctl %s of %s has no value", s.Key, h.Name)
 	case !printable(strings.ReplaceAll(s.Value, "\t", " ")):
-		k.badf(s.at, s.Key, "write one line", "the value of sysctl %s of %s cannot be", s.Key, h.Name)
+		k.badf(s.at, s.Key, "write one line", "the value of sysctl %s of %s holds what cannot be shown", s.Key, h.Name)
 	}
 }

@@ -35,14 +35,14 @@ func isLabName(s string) bool { return len(s) <= maxLabName && labName().MatchSt
 // names checks what everything is called.
 func (k *checker) names() {
 	if n := k.t.Name; !isLabName(n) {
-		k.badf(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", lettersForm, maxLabName), "lab name %q cannot be", n)
+		k.badf(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", lettersForm, maxLabName), "%q cannot be a lab's name", n)
 	}
 	nets := map[string]bool{}
 	for i := range k.t.Networks {
 		n := &k.t.Networks[i]
 		k.device(n.at, n.Name, "network")
 		if nets[n.Name] {
-			k.badf(n.at, n.Name, "", "network %s is here twice", n.Name)
+			k.badf(n.at, n.Name, "", "network %s is defined twice", n.Name)
 		}
 		nets[n.Name] = true
 	}
@@ -55,7 +55,7 @@ func (k *checker) namesOfHosts() {
 		h := &k.t.Hosts[i]
 		k.nameOfHost(h)
 		if owner[h.Name] != "" {
-			k.badf(h.at, h.Name, "", "host %s is here twice", h.Name)
+			k.badf(h.at, h.Name, "", "host %s is defined twice", h.Name)
 		}
 		owner[h.Name] = h.Name
 	}
@@ -80,7 +80,7 @@ func (k *checker) nameOfHost(h *Host) {
 	case len(h.Name) > maxHostName:
 		k.badf(h.at, h.Name, fmt.Sprintf("shorten it to %d", maxHostName), "host name %q is %d bytes long", h.Name, len(h.Name))
 	case !hostName().MatchString(h.Name):
-		k.badf(h.at, h.Name, lettersForm+", beginning and ending with a letter or digit", "host name %q cannot be", h.Name)
+		k.badf(h.at, h.Name, lettersForm+", beginning and ending with a letter or digit", "%q cannot be a host's name", h.Name)
 	}
 }
 

@@ -23,9 +23,9 @@ func parseBool(s string) (bool, error) {
 	case "false":
 		return false, nil
 	case "yes", "on", "y":
-		return false, slip{s, fmt.Sprintf("%q is no truth value here", s), "write true"}
+		return false, slip{s, fmt.Sprintf("%q is neither true nor false", s), "write true"}
 	case "no", "off", "n":
-		return false, slip{s, fmt.Sprintf("%q is no truth value here", s), "write false"}
+		return false, slip{s, fmt.Sprintf("%q is neither true nor false", s), "write false"}
 	}
 	return false, errWord
 }
