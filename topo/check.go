@@ -314,7 +314,11 @@ func (k *checker) parent(host *Host, v *Device) {
 	needs := v.Kind == KindVLAN || v.Kind == KindMACVLAN || v.Kind == KindIPVLAN
 	switch {
 	case v.Parent == "" && needs:
-		k.badf(v.at, v.Name, "write parent: eth0, or machine:eth0 for one of the machine's", "device %s: a %s stands on another device", v.Name, v.Kind)
+		do := "write parent: eth0"
+		if v.Kind != KindVLAN {
+			do += ", or machine:eth0 for one of the machine's"
+		}
+		k.badf(v.at, v.Name, do, "device %s: a %s stands on another device", v.Name, v.Kind)
 		return
 	case v.Parent == "":
 		return
