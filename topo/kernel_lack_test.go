@@ -1,0 +1,114 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+
+	"github.com/vnet-lab/vnet/nft"
+)
+
+// TestFeature: what of a lab not every kernel has.
+func TestFeature(t *testing.T) {
+	for _, tt := range []struct {
+		object Object
+		want   string
+	}{
+		{Bridge{VLANFiltering: true}, "bridge VLAN filtering"}, {Bridge{}, ""}, {Veth{}, ""}, {Namespace{Name: "red"}, ""},
+		{Dummy{}, "dummy"}, {VLAN{}, "vlan"}, {VXLAN{}, "vxlan"}, {Macvlan{}, "macvlan"}, {Ipvlan{}, "ipvlan"},
+		{Qdisc{}, "netem"}, {NoOffload{}, "netlink of ethtool"},
+	} {
+		if got := feature(tt.object); got != tt.want {
+			t.Errorf("%T needs %q, want %q", tt.object, got, tt.want)
+		}
+	}
+}
+
+// TestNeedsIPv6: what a kernel without IPv6 cannot do, and what it can.
+func TestNeedsIPv6(t *testing.T) {
+	pfx, addr := netip.MustParsePrefix, netip.MustParseAddr
+	for _, tt := range []struct {
+		object Object
+		want   bool
+	}{
+		{Address{Prefix: pfx("fd00::1/64")}, true}, {Address{Prefix: pfx("10.0.0.1/24")}, false},
+		{Route{Dst: pfx("::/0")}, true}, {Route{Dst: pfx("0.0.0.0/0")}, false},
+		{Neigh{Addr: addr("fd00::2")}, true}, {Neigh{Addr: addr("10.0.0.2")}, false},
+		{Sysctl{Name: "net.ipv6.conf.all.forwarding"}, true}, {Sysctl{Name: "net/ipv6/conf/a.b/accept_ra"}, true},
+		{Sysctl{Name: "net.ipv4.ip_forward"}, false}, {Up{Link: "lo"}, false},
+	} {
+		if got := needsIPv6(tt.object); got != tt.want {
+			t.Errorf("%v: %t", tt.object, got)
+		}
+	}
+}
+
+// TestLackError: it names all that is lacking, and is a known kind of error.
+func TestLackError(t *testing.T) {
+	var err error = &LackError{[]string{"netem", "vlan"}, Namespace{Name: "red"}}
+	if want := "this kernel has no netem, no vlan, for netns red"; err.Error() != want || !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+// TestTrial asks the kernel for what every one has, and for a kind that none has.
+func TestTrial(t *testing.T) {
+	trial, err := newTrial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trial.conn.Close()
+	for feature, want := range map[string]bool{"veth": true, "nosuchkind": false} {
+		if got, err := trial.has(feature); got != want || err != nil {
+			t.Errorf("%s: %t, %v", feature, got, err)
+		}
+	}
+}
+
+// TestHostError: where a host was looked for, and what there is.
+func TestHostError(t *testing.T) {
+	for want, err := range map[string]HostError{
+		`there is no host "rde"`:                             {Host: "rde", Known: []string{"red"}},
+		`there is no host "rde" in lab one`:                  {Host: "rde", Lab: "one"},
+		`there is a host "red" in each of the labs one, two`: {Host: "red", Labs: []string{"one", "two"}},
+	} {
+		if err.Error() != want {
+			t.Errorf("%s, want %s", err.Error(), want)
+		}
+	}
+}
+
+// TestSettingChange: a key as sysctl(8) writes it, also where a link has a dot.
+func TestSettingChange(t *testing.T) {
+	for want, s := range map[string]SettingChange{
+		"net.ipv4.ip_forward is now 1, was 0: to forward IPv4":           {Key: "net/ipv4/ip_forward", Old: "0", New: "1", Why: "to forward IPv4"},
+		"net/ipv6/conf/eth0.5/accept_ra is now 2, was 1: to keep routes": {Key: "net/ipv6/conf/eth0.5/accept_ra", Old: "1", New: "2", Why: "to keep routes"},
+	} {
+		if s.String() != want {
+			t.Errorf("%s, want %s", s, want)
+		}
+	}
+}
+
+// TestFamiliesOf: which families a machine has to forward for some rules.
+func TestFamiliesOf(t *testing.T) {
+	four, six := netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")
+	for _, tt := range []struct {
+		rules  []nft.Rule
+		v4, v6 bool
+	}{
+		{nil, false, false},
+		{[]nft.Rule{nft.Masquerade{Source: four}}, true, false},
+		{[]nft.Rule{nft.Masquerade{Source: six}}, false, true},
+		{[]nft.Rule{nft.Masquerade{Out: "eth0"}}, true, true},
+		{[]nft.Rule{nft.SourceNAT{Source: six, To: six.Addr()}}, false, true},
+		{[]nft.Rule{nft.Forward{To: four.Addr()}, nft.Forward{To: six.Addr()}}, true, true},
+		{[]nft.Rule{nft.Isolate{In: "a", Out: "b"}}, false, false},
+	} {
+		if v4, v6 := familiesOf(tt.rules); v4 != tt.v4 || v6 != tt.v6 {
+			t.Errorf("%v: IPv4 %t, IPv6 %t", tt.rules, v4, v6)
+		}
+	}
+}
