@@ -122,8 +122,8 @@ func port(name string) (*os.File, error) {
 // run runs the commands until one fails, and returns how the last one ended: its
 // status, or 128 and the signal.
 func run(j job) (int, error) {
-	for _, path := range j.Back {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	for _, path := range j.Folders {
+		if err := os.MkdirAll(path, 0o755); err != nil {
 			return 0, err
 		}
 	}

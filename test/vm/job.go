@@ -44,6 +44,13 @@ func newJob(args []string) (job, error) {
 		j.Back = append(j.Back, profiles(dir, command[1:])...)
 		j.Commands = append(j.Commands, append([]string{abs(dir, command[0])}, command[1:]...))
 	}
+	for _, path := range j.Back {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			j.Folders = append(j.Folders, path)
+		} else {
+			j.Folders = append(j.Folders, filepath.Dir(path))
+		}
+	}
 	return j, nil
 }
 

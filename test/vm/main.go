@@ -53,6 +53,7 @@ type job struct {
 	Env      []string
 	Dir      string   // the folder to run in
 	Back     []string // files and folders to send back, by absolute path
+	Folders  []string // to be there before: those that Back is in, and those of Back itself
 }
 
 const (

@@ -27,9 +27,10 @@ func TestMain(m *testing.M) {
 }
 
 // TestJob: each program runs under its own name, and what its flags and
-// $GOCOVERDIR name comes back.
+// $GOCOVERDIR name comes back. Its folders are there: Go makes no $GOCOVERDIR.
 func TestJob(t *testing.T) {
-	t.Setenv("GOCOVERDIR", "cover")
+	cover := t.TempDir()
+	t.Setenv("GOCOVERDIR", cover)
 	dir, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -44,8 +45,11 @@ func TestJob(t *testing.T) {
 	if j.Dir != dir || len(j.Commands) != 3 || j.Commands[0][0] != filepath.Join(dir, "a.test") || !slices.Equal(j.Commands[1], []string{"/bin/b", "up"}) {
 		t.Errorf("%+v", j)
 	}
-	if want := []string{filepath.Join(dir, "cover"), "/out/c.out", "/p"}; !slices.Equal(j.Back, want) {
+	if want := []string{cover, "/out/c.out", "/p"}; !slices.Equal(j.Back, want) {
 		t.Errorf("back come %q, want %q", j.Back, want)
+	}
+	if want := []string{cover, "/out", "/"}; !slices.Equal(j.Folders, want) {
+		t.Errorf("there are to be %q, want %q", j.Folders, want)
 	}
 	if _, err := newJob([]string{"/bin/b", and, and, "/bin/c"}); err == nil {
 		t.Error("nothing is taken for a program")
