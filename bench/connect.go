@@ -24,7 +24,6 @@ func through(client, server *os.File, port int) (connections, megabytes float64,
 	if err := nsfs.Do(server, s.listen); err != nil {
 		return 0, 0, err
 	}
-	defer s.close()
 	go s.serve()
 	err = nsfs.Do(client, func() error {
 		if connections, err = connectFor(second, port); err != nil {
@@ -34,7 +33,7 @@ func through(client, server *os.File, port int) (connections, megabytes float64,
 		megabytes, err = s.streamFor(second, port)
 		return err
 	})
-	return connections, megabytes, err
+	return connections, megabytes, errors.Join(err, s.close())
 }
 
 // A sink accepts connections: each is closed at once or, streaming, read to its
@@ -52,9 +51,9 @@ func (s *sink) listen() (err error) {
 	return errors.Join(unix.Bind(s.fd, &unix.SockaddrInet4{Port: webPort}), unix.Listen(s.fd, 4096))
 }
 
-func (s *sink) close() {
-	unix.Shutdown(s.fd, unix.SHUT_RDWR) // wakes accept
-	unix.Close(s.fd)
+// close wakes accept first.
+func (s *sink) close() error {
+	return errors.Join(unix.Shutdown(s.fd, unix.SHUT_RDWR), unix.Close(s.fd))
 }
 
 func (s *sink) serve() {

@@ -87,8 +87,8 @@ func sh(dir folder, name, text string) []string {
 
 // script is what makes the network, in the order in which one would type it.
 func (n network) script() string {
-	first, last := n.switches()
-	commands := append(first, last...)
+	commands, last := n.switches()
+	commands = append(commands, last...)
 	for _, h := range n.Hosts {
 		commands = append(commands, "netns add "+h.Name)
 	}
