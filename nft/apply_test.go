@@ -201,6 +201,27 @@ func TestForeign(t *testing.T) {
 	mustBeGone(t, c)
 }
 
+// TestSetsOfThatName: a set of others that has the name of one of ours and is another keeps
+// nobody from reading and deleting.
+func TestSetsOfThatName(t *testing.T) {
+	needNFT(t)
+	c := dial(t)
+	own := nft.Masquerade{Out: "eth0"}
+	mustApply(t, c, nil, []nft.Rule{own})
+	runNFT(t, `add set inet vnet masquerade4 { type inet_service; flags interval; elements = { 80 }; }
+add map inet vnet dnat4 { type inet_proto . inet_service : verdict; elements = { tcp . 80 : drop }; }
+add map inet vnet snat6 { type ipv6_addr : ipv6_addr; elements = { ::1 : ::2 }; }
+`, "-f", "-")
+	if rules, err := c.Read("vnet"); err != nil || len(rules) != 1 || rules[0].Rule != own {
+		t.Errorf("%v, %v", rules, err)
+	}
+	if err := c.Apply("vnet", nil, []nft.Rule{nft.Masquerade{Source: prefix("10.0.0.0/8")}}); err == nil {
+		t.Error("a rule was put into somebody's set")
+	}
+	mustApply(t, c, []nft.Rule{own}, nil)
+	mustBeGone(t, c)
+}
+
 // TestCounters: each rule counts the connections that went by it.
 func TestCounters(t *testing.T) {
 	w := newWorld(t)

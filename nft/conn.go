@@ -301,12 +301,12 @@ func (c *Conn) read(table string, wanted func(set) bool) (have content, whole bo
 	have.exists = true
 	sets := setsByName()
 	for _, b := range bodies {
-		name, err := decodeString(b, unix.NFTA_SET_NAME)
+		there, err := decodeSet(b)
 		if err != nil {
 			return have, false, err
 		}
-		if _, ours := sets[name]; ours {
-			have.sets[name] = true
+		if s, ours := sets[there.name]; ours && s.is(there) {
+			have.sets[s.name] = true
 		}
 	}
 	if have.sets[fastLinks] {

@@ -28,6 +28,41 @@ func attrs(body []byte) (*netlink.AttributeDecoder, error) {
 	return ad, nil
 }
 
+// A rawSet is a set as the kernel lists it.
+type rawSet struct {
+	name            string
+	keyLen, dataLen uint32 // bytes
+	flags           uint32 // NFT_SET_*
+}
+
+func decodeSet(body []byte) (s rawSet, err error) {
+	ad, err := attrs(body)
+	if err != nil {
+		return s, err
+	}
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.NFTA_SET_NAME:
+			s.name = ad.String()
+		case unix.NFTA_SET_KEY_LEN:
+			s.keyLen = ad.Uint32()
+		case unix.NFTA_SET_DATA_LEN:
+			s.dataLen = ad.Uint32()
+		case unix.NFTA_SET_FLAGS:
+			s.flags = ad.Uint32()
+		}
+	}
+	return s, ad.Err()
+}
+
+// is tells whether a set that is there is this one. One of the same name that somebody
+// else made holds what we cannot read.
+func (s set) is(there rawSet) bool {
+	isMap, interval := there.flags&unix.NFT_SET_MAP != 0, there.flags&unix.NFT_SET_INTERVAL != 0
+	return there.keyLen == wireSize(s.key) && isMap == (s.data != nil) && interval == s.interval &&
+		(!isMap || there.dataLen == wireSize(s.data))
+}
+
 // A rawElement is an element as the kernel lists it.
 type rawElement struct {
 	element
