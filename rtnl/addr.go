@@ -171,7 +171,7 @@ func decodeAddr(b []byte) (Addr, error) {
 		return Addr{}, errShortAddr
 	}
 	a := Addr{Flags: uint32(b[2]), Scope: b[3], Link: binary.NativeEndian.Uint32(b[4:])}
-	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfAddrmsg:])
+	ad, err := attributesIn(b[unix.SizeofIfAddrmsg:])
 	if err != nil {
 		return Addr{}, errShortAddr
 	}

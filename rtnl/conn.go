@@ -26,23 +26,31 @@ const (
 // Conn is a socket in one network namespace. It is safe for concurrent use.
 type Conn struct {
 	mu sync.Mutex // one exchange at a time
-	nl *netlink.Conn
+	nl exchange
+}
+
+// An exchange carries messages: our [socket], or the library's [netlink.Conn]. It numbers
+// what it sends; an answer that is a list comes as a whole, a refusal as an error.
+type exchange interface {
+	SendMessages([]netlink.Message) ([]netlink.Message, error)
+	Receive() ([]netlink.Message, error)
+	Close() error
 }
 
 // Dial opens a socket in the namespace ns; nil is the calling thread's. The file
 // may be closed afterwards.
 func Dial(ns *os.File) (*Conn, error) {
-	open := openSocket
-	if ns != nil {
-		open = func() (*netlink.Conn, error) {
-			return netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Strict: true, NetNS: int(ns.Fd())})
-		}
+	var nl exchange
+	var err error
+	if ns == nil {
+		nl, err = openSocket()
+	} else {
+		nl, err = netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Strict: true, NetNS: int(ns.Fd())})
 	}
-	nl, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
 	}
-	return NewConn(nl), nil
+	return &Conn{nl: nl}, nil
 }
 
 // NewConn makes a Conn of a NETLINK_ROUTE socket that was opened by other means.
@@ -166,13 +174,26 @@ func answered(answers []netlink.Message, sequence uint32) bool {
 	return false
 }
 
+// ask puts one question.
+func (c *Conn) ask(question netlink.Message) ([]netlink.Message, error) {
+	sent, err := c.nl.SendMessages([]netlink.Message{question})
+	if err != nil {
+		return nil, err
+	}
+	answers, err := c.nl.Receive()
+	if err != nil {
+		return nil, err
+	}
+	return answers, netlink.Validate(sent[0], answers)
+}
+
 // get asks for one object and returns its message's body.
 func (c *Conn) get(op, object string, typ netlink.HeaderType, body []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Without an acknowledgement, which would be left in the queue.
 	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request}, Data: body}
-	answers, err := c.nl.Execute(m)
+	answers, err := c.ask(m)
 	if err != nil {
 		return nil, newError(op, object, m, err)
 	}
@@ -189,7 +210,7 @@ func (c *Conn) dump(object string, typ netlink.HeaderType, body []byte) ([][]byt
 	defer c.mu.Unlock()
 	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: body}
 	for range dumpTries {
-		answers, err := c.nl.Execute(m)
+		answers, err := c.ask(m)
 		if err != nil {
 			return nil, newError("show", object, m, err)
 		}

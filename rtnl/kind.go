@@ -113,9 +113,16 @@ func (o Options) encode(ae *netlink.AttributeEncoder, kind string, typ uint16) e
 
 // attrFor is the attribute's number: vxlan has another one for IPv6.
 func (opt Option) attrFor(value any) uint16 {
-	addr, ok := value.(netip.Addr)
+	if addr, ok := value.(netip.Addr); ok && !addr.Is4() {
+		return opt.attr6()
+	}
+	return opt.Attr
+}
+
+// attr6 is the attribute's number for an IPv6 address.
+func (opt Option) attr6() uint16 {
 	switch {
-	case opt.Type != IPAddr || !ok || addr.Is4():
+	case opt.Type != IPAddr:
 		return opt.Attr
 	case opt.Attr == unix.IFLA_VXLAN_GROUP:
 		return unix.IFLA_VXLAN_GROUP6
@@ -254,14 +261,15 @@ func (opt Option) decode(b []byte) (any, bool) {
 // decodeOptions reads the options of a kind; what is not known is left out.
 func decodeOptions(kind string, b []byte) Options {
 	table := kindOptions[kind]
-	ad, err := netlink.NewAttributeDecoder(b)
+	ad, err := attributesIn(b)
 	if err != nil || table == nil {
 		return nil
 	}
 	options := Options{}
 	for ad.Next() {
-		for _, opt := range table {
-			if ad.Type() != opt.Attr && ad.Type() != opt.attrFor(netip.IPv6Unspecified()) {
+		for i := range table {
+			opt := &table[i]
+			if ad.Type() != opt.Attr && ad.Type() != opt.attr6() {
 				continue
 			}
 			if value, ok := opt.decode(ad.Bytes()); ok {

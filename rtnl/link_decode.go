@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +20,7 @@ func decodeLink(b []byte) (Link, error) {
 		Index: binary.NativeEndian.Uint32(b[4:]),
 		Flags: binary.NativeEndian.Uint32(b[8:]),
 	}
-	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfInfomsg:])
+	ad, err := attributesIn(b[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return Link{}, errShortLink
 	}
@@ -188,7 +187,8 @@ func (l *Link) decodeFamily(family uint16, b []byte) {
 	}
 	nested(b, func(typ uint16, value []byte) {
 		if typ == unix.IFLA_INET6_ADDR_GEN_MODE && len(value) == 1 {
-			l.AddrGenMode = &value[0]
+			mode := value[0]
+			l.AddrGenMode = &mode
 		}
 	})
 }
@@ -210,7 +210,7 @@ func (s *Stats) decode(b []byte) {
 
 // nested calls fn for each attribute in b; malformed ones end it.
 func nested(b []byte, fn func(typ uint16, value []byte)) {
-	ad, err := netlink.NewAttributeDecoder(b)
+	ad, err := attributesIn(b)
 	if err != nil {
 		return
 	}

@@ -139,7 +139,7 @@ func decodeNeigh(b []byte) (Neigh, error) {
 		Link: binary.NativeEndian.Uint32(b[4:]), State: binary.NativeEndian.Uint16(b[8:]),
 		Flags: uint32(b[10]), Type: b[11],
 	}
-	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofNdMsg:])
+	ad, err := attributesIn(b[unix.SizeofNdMsg:])
 	if err != nil {
 		return Neigh{}, errShortNeigh
 	}

@@ -148,7 +148,7 @@ func decodeNetem(b []byte) (n Netem, ok bool, err error) {
 	}
 	n.Link = binary.NativeEndian.Uint32(b[4:])
 	ok = binary.NativeEndian.Uint32(b[12:]) == tcRoot
-	ad, err := netlink.NewAttributeDecoder(b[sizeofTcMsg:])
+	ad, err := attributesIn(b[sizeofTcMsg:])
 	if err != nil {
 		return n, false, errShortQdisc
 	}
@@ -156,7 +156,7 @@ func decodeNetem(b []byte) (n Netem, ok bool, err error) {
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.TCA_KIND:
-			ok = ok && ad.String() == "netem"
+			ok = ok && text(ad.Bytes()) == "netem"
 		case unix.TCA_OPTIONS:
 			options = ad.Bytes()
 		}
@@ -173,7 +173,7 @@ func (n *Netem) decodeOptions(b []byte) error {
 	}
 	n.Limit = binary.NativeEndian.Uint32(b[4:])
 	n.Loss = float64(binary.NativeEndian.Uint32(b[8:])) / math.MaxUint32 * 100
-	ad, err := netlink.NewAttributeDecoder(b[sizeofNetem:])
+	ad, err := attributesIn(b[sizeofNetem:])
 	if err != nil {
 		return errShortQdisc
 	}

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +22,7 @@ func decodeRoute(b []byte) (Route, error) {
 		TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Type: b[7],
 		Flags: binary.NativeEndian.Uint32(b[8:]),
 	}
-	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofRtMsg:])
+	ad, err := attributesIn(b[unix.SizeofRtMsg:])
 	if err != nil {
 		return Route{}, errShortRoute
 	}
@@ -154,7 +153,7 @@ func (r *Route) decodeCache(b []byte) {
 const userHZ = 100
 
 func (m *Metrics) decode(b []byte) error {
-	ad, err := netlink.NewAttributeDecoder(b)
+	ad, err := attributesIn(b)
 	if err != nil {
 		return errShortRoute
 	}
@@ -190,7 +189,7 @@ func (r *Route) decodeHops(is6 bool, b []byte) error {
 }
 
 func (h *Hop) decode(is6 bool, b []byte) error {
-	ad, err := netlink.NewAttributeDecoder(b)
+	ad, err := attributesIn(b)
 	if err != nil {
 		return errShortRoute
 	}

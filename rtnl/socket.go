@@ -3,8 +3,8 @@ package rtnl
 import (
 	"encoding/binary"
 	"fmt"
-	"iter"
 	"os"
+	"sync"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -12,79 +12,105 @@ import (
 
 // A socket carries questions, whose answers are there as soon as they are sent: the
 // kernel works while it is told. That of the library can also wait and be called off,
-// for which it starts a goroutine in each call, twice a message; among a thousand
-// namespaces that takes longer than the kernel does. Who watches needs that one.
-type socket struct{ fd int }
+// for which it starts a goroutine in each call, twice a message, and it copies each
+// message twice; among a thousand namespaces that takes longer than the kernel does. Who
+// watches needs that one.
+type socket struct {
+	fd       int
+	sequence uint32 // of the message sent last
+}
 
 // openSocket opens one in the calling thread's namespace.
-func openSocket() (*netlink.Conn, error) {
+func openSocket() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	s := &socket{fd}
-	pid, err := s.prepare()
-	if err != nil {
-		s.Close()
-		return nil, err
-	}
-	return netlink.NewConn(s, pid), nil
-}
-
-// prepare gives the socket its port, which it returns, and strict manners.
-func (s *socket) prepare() (uint32, error) {
-	if err := unix.Bind(s.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return 0, os.NewSyscallError("bind", err)
-	}
+	s := &socket{fd: fd}
 	for _, option := range []int{unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK} {
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, option, 1); err != nil {
-			return 0, os.NewSyscallError("setsockopt", err)
+			s.Close()
+			return nil, os.NewSyscallError("setsockopt", err)
 		}
 	}
-	at, err := unix.Getsockname(s.fd)
-	if err != nil {
-		return 0, os.NewSyscallError("getsockname", err)
-	}
-	return at.(*unix.SockaddrNetlink).Pid, nil
+	return s, nil
 }
 
-// Close implements [netlink.Socket]. What is sent later fails.
+// Close closes the socket. What is sent later fails.
 func (s *socket) Close() error {
 	fd := s.fd
 	s.fd = -1
 	return os.NewSyscallError("close", unix.Close(fd))
 }
 
-// Send implements [netlink.Socket].
-func (s *socket) Send(m netlink.Message) error { return s.SendMessages([]netlink.Message{m}) }
-
-// SendMessages implements [netlink.Socket], in one system call.
-func (s *socket) SendMessages(messages []netlink.Message) error {
+// SendMessages numbers messages and sends them, in one system call. It returns them as
+// they were sent.
+func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, error) {
 	var all []byte
-	for _, m := range messages {
-		b, err := m.MarshalBinary()
-		if err != nil {
-			return err
-		}
-		all = append(all, b...)
+	for i := range messages {
+		h := &messages[i].Header
+		s.sequence++
+		h.Length, h.Sequence = uint32(unix.NLMSG_HDRLEN+len(messages[i].Data)), s.sequence
+		all = binary.NativeEndian.AppendUint32(all, h.Length)
+		all = binary.NativeEndian.AppendUint16(all, uint16(h.Type))
+		all = binary.NativeEndian.AppendUint16(all, uint16(h.Flags))
+		all = binary.NativeEndian.AppendUint32(all, h.Sequence)
+		all = binary.NativeEndian.AppendUint32(all, h.PID) // zero: the kernel knows
+		all = append(all, messages[i].Data...)
+		all = append(all, make([]byte, aligned(len(all))-len(all))...)
 	}
 	_, err := again(func() (int, error) { return unix.Write(s.fd, all) })
-	return os.NewSyscallError("sendmsg", err)
+	return messages, os.NewSyscallError("sendmsg", err)
 }
 
-// Receive implements [netlink.Socket]: it reads one datagram, whatever its size.
-func (s *socket) Receive() ([]netlink.Message, error) {
-	size, err := again(func() (int, error) {
-		n, _, err := unix.Recvfrom(s.fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+// Receive reads an answer, which may be a list in many datagrams. A refusal is a
+// *[netlink.OpError].
+func (s *socket) Receive() (answer []netlink.Message, err error) {
+	for {
+		messages, err := s.datagram()
+		if err != nil {
+			return nil, err
+		}
+		more := false
+		for _, m := range messages {
+			if err := refusal(m); err != nil {
+				return nil, err
+			}
+			more = m.Header.Flags&netlink.Multi != 0
+			if more && m.Header.Type == netlink.Done {
+				return answer, nil
+			}
+			answer = append(answer, m)
+		}
+		if !more {
+			return answer, nil
+		}
+	}
+}
+
+// mostBytes is what a datagram has at most: the kernel writes lists in pieces of 32 KiB,
+// or somewhat more if one link alone needs that, and a refusal has the refused request in it.
+const mostBytes = 256 << 10
+
+// buffers are for datagrams, each of mostBytes: few are read at the same time.
+var buffers = sync.Pool{New: func() any { return new([mostBytes]byte) }}
+
+// datagram reads one, in one system call.
+func (s *socket) datagram() ([]netlink.Message, error) {
+	buffer := buffers.Get().(*[mostBytes]byte)
+	defer buffers.Put(buffer)
+	n, err := again(func() (int, error) {
+		n, _, err := unix.Recvfrom(s.fd, buffer[:], unix.MSG_TRUNC)
 		return n, err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, os.NewSyscallError("recvmsg", err)
+	case n > mostBytes:
+		return nil, fmt.Errorf("netlink datagram of %d bytes", n)
 	}
-	b := make([]byte, aligned(size))
-	if _, err := again(func() (int, error) { return unix.Read(s.fd, b) }); err != nil {
-		return nil, os.NewSyscallError("recvmsg", err)
-	}
+	b := make([]byte, aligned(n))
+	copy(b, buffer[:n])
 	return messagesOf(b)
 }
 
@@ -96,6 +122,7 @@ func again(call func() (int, error)) (n int, err error) {
 	return n, err
 }
 
+// aligned is where the next message, or attribute, begins.
 func aligned(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }
 
 // messagesOf takes a datagram apart.
@@ -114,18 +141,34 @@ func messagesOf(b []byte) (messages []netlink.Message, err error) {
 	return messages, nil
 }
 
-// ReceiveIter implements [netlink.Socket].
-func (s *socket) ReceiveIter() iter.Seq2[netlink.Message, error] {
-	return func(yield func(netlink.Message, error) bool) {
-		messages, err := s.Receive()
-		if err != nil {
-			yield(netlink.Message{}, err)
-			return
-		}
-		for _, m := range messages {
-			if !yield(m, nil) {
-				return
-			}
-		}
+// refusal is the error that a message is: struct nlmsgerr, which begins with the error's
+// number, or the end of a list, which may begin with one.
+func refusal(m netlink.Message) error {
+	if m.Header.Type != netlink.Error && m.Header.Type != netlink.Done || len(m.Data) < 4 {
+		return nil
 	}
+	errno := -int32(binary.NativeEndian.Uint32(m.Data))
+	if errno <= 0 {
+		return nil
+	}
+	e := &netlink.OpError{Op: "receive", Err: unix.Errno(errno), Sequence: m.Header.Sequence}
+	details := m.Data[4:]
+	if m.Header.Type == netlink.Error { // behind the refused request
+		if len(details) < unix.NLMSG_HDRLEN {
+			return e
+		}
+		details = details[min(aligned(int(binary.NativeEndian.Uint32(details))), len(details)):]
+	}
+	if m.Header.Flags&netlink.AcknowledgeTLVs == 0 {
+		return e
+	}
+	nested(details, func(typ uint16, value []byte) {
+		switch typ {
+		case unix.NLMSGERR_ATTR_MSG:
+			e.Message = text(value)
+		case unix.NLMSGERR_ATTR_OFFS:
+			e.Offset = int(number(value))
+		}
+	})
+	return e
 }

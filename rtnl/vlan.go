@@ -110,7 +110,7 @@ func decodeVLANs(b []byte) (vlans []PortVLAN, err error) {
 		return nil, errShortVLAN
 	}
 	link := binary.NativeEndian.Uint32(b[4:])
-	ad, err := netlink.NewAttributeDecoder(b[unix.SizeofIfInfomsg:])
+	ad, err := attributesIn(b[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return nil, errShortVLAN
 	}
@@ -118,7 +118,7 @@ func decodeVLANs(b []byte) (vlans []PortVLAN, err error) {
 		if ad.Type() != unix.IFLA_AF_SPEC {
 			continue
 		}
-		spec, err := netlink.NewAttributeDecoder(ad.Bytes())
+		spec, err := attributesIn(ad.Bytes())
 		if err != nil {
 			return nil, errShortVLAN
 		}
