@@ -259,10 +259,6 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 	return chains, nil
 }
 
-// pristine is the generation of a ruleset that nobody ever changed; see
-// nf_tables_init_net of the kernel's net/netfilter/nf_tables_api.c.
-const pristine = 1
-
 // generation is the number of the ruleset, which every change counts up.
 func (c *Conn) generation() (uint32, error) {
 	m := request(unix.NFT_MSG_GETGEN, 0)
@@ -274,16 +270,7 @@ func (c *Conn) generation() (uint32, error) {
 	if answers[0].err != nil {
 		return 0, c.refusal("show", "ruleset", answers[0].err)
 	}
-	ad, err := attrs(answers[0].body)
-	if err != nil {
-		return 0, err
-	}
-	for ad.Next() {
-		if ad.Type() == unix.NFTA_GEN_ID {
-			return ad.Uint32(), ad.Err()
-		}
-	}
-	return 0, errShort
+	return generationOf(answers[0].body)
 }
 
 // read reads which sets a table has, and the elements of those that are wanted.
