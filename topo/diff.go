@@ -28,15 +28,19 @@ func Diff(have, want State) Plan {
 			makes = append(makes, Step{Want: o})
 		}
 	}
-	newOrder(have).sortSteps(deletes)
+	sortSteps(deletes, have)
 	slices.Reverse(deletes)
-	newOrder(want).sortSteps(makes)
+	sortSteps(makes, want)
 	return append(deletes, makes...)
 }
 
-// sortSteps puts what is created before what is changed, where the order of the
-// objects leaves it open: the change may be one to it.
-func (o order) sortSteps(steps Plan) {
+// sortSteps puts steps into the order of a state's objects, and what is created before
+// what is changed where that leaves it open: the change may be one to it.
+func sortSteps(steps Plan, s State) {
+	if len(steps) == 0 {
+		return
+	}
+	o := newOrder(s)
 	from, at, list := slices.Clone(steps), make([]position, len(steps)), make([]int, len(steps))
 	for i, s := range steps {
 		at[i], list[i] = o.of(s.Object()), i
@@ -56,7 +60,6 @@ func (o order) sortSteps(steps Plan) {
 // doomed are the keys of what has to be deleted of have: what is not wanted, what
 // cannot become what is wanted, and what stands on either.
 func doomed(have, want State) map[Key]bool {
-	standing := dependents(have)
 	gone := make(map[Key]bool)
 	var todo []Key
 	for k, o := range have {
@@ -64,6 +67,10 @@ func doomed(have, want State) map[Key]bool {
 			todo = append(todo, k)
 		}
 	}
+	if len(todo) == 0 {
+		return nil
+	}
+	standing := dependents(have)
 	for len(todo) > 0 {
 		k := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]

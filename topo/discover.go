@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
@@ -21,6 +20,9 @@ func (k *Kernel) discover() error {
 	lo, err := k.spaces[""].conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
+	}
+	for _, s := range k.spaces {
+		s.seen = nil
 	}
 	d := &discovery{Kernel: k, taken: takenIn(lo.AltNames, k.lab), found: map[string]bool{"": true}, met: map[nsfs.ID]*space{}}
 	for _, s := range k.spaces {
@@ -71,7 +73,7 @@ type visit struct {
 	from  string // where it was taken from, "" if the lab made it
 	ns    *os.File
 	conn  *rtnl.Conn
-	rules *nft.Conn
+	links []rtnl.Link
 	err   error
 }
 
@@ -139,8 +141,11 @@ func (d *discovery) open(doors []door) error {
 func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	if v.ns, v.err = nsfs.OpenPath(at.path); v.err == nil {
 		if v.err = t.Enter(v.ns); v.err == nil {
-			v.conn, v.rules, v.err = dialHere()
+			v.conn, v.err = rtnl.Dial(nil)
 		}
+	}
+	if v.err == nil {
+		v.links, v.err = v.conn.Links(rtnl.LinkFilter{NoStats: true})
 	}
 	switch {
 	case errors.Is(v.err, nsfs.ErrNotNamespace):
@@ -148,7 +153,7 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	case errors.Is(v.err, fs.ErrNotExist), errors.Is(v.err, fs.ErrPermission):
 		v.err = nil
 	case v.err == nil:
-		v.host, v.from, v.err = d.marks(at, v.conn)
+		v.host, v.from = d.marks(at, loOf(v.links))
 	}
 	if v.host == "" {
 		v.leave()
@@ -160,9 +165,6 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 func (v *visit) leave() {
 	if v.conn != nil {
 		v.conn.Close()
-	}
-	if v.rules != nil {
-		v.rules.Close()
 	}
 	if v.ns != nil {
 		v.ns.Close()
@@ -184,10 +186,11 @@ func (d *discovery) welcome(at door, v visit) error {
 		v.leave()
 		return nil
 	}
-	s, err := d.settle(v.host, v.ns, v.conn, v.rules, v.from == "")
+	s, err := d.settle(v.host, v.ns, v.conn, v.from == "")
 	if err != nil {
 		return err
 	}
+	s.seen = v.links
 	if v.from != "" {
 		s.from, s.ref = v.from, at.name
 		delete(d.taken, at.id.Ino)
@@ -198,21 +201,17 @@ func (d *discovery) welcome(at door, v visit) error {
 
 // marks tells which host of the lab a namespace is, "" if none, and where it was
 // taken from, "" if the lab made it.
-func (d *discovery) marks(at door, conn *rtnl.Conn) (host, from string, err error) {
-	lo, err := conn.Link(rtnl.LinkID{Index: 1})
-	if err != nil {
-		return "", "", err
-	}
+func (d *discovery) marks(at door, lo rtnl.Link) (host, from string) {
 	if host, taken := d.taken[at.id.Ino]; taken {
 		_, from := findRecord(lo.AltNames, takenRecord(d.lab, Namespace{Name: host}))
 		if from = recordText.Replace(from); printable(from) {
-			return host, from, nil
+			return host, from
 		}
 	}
 	if at.name != "" && lo.Alias == Mark(d.lab) {
-		return at.name, "", nil
+		return at.name, ""
 	}
-	return "", "", nil
+	return "", ""
 }
 
 // again looks at a namespace that was the lab's: somebody may have given it back

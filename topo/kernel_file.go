@@ -193,6 +193,7 @@ func (k *Kernel) isUnfinished(name string) bool {
 
 // readFiles reads the files for /etc that have the lab's mark.
 func (k *Kernel) readFiles(v *spaceView) error {
+	v.files, v.space.unfinished = nil, nil
 	if v.space.ref == "" {
 		return nil
 	}
@@ -204,7 +205,7 @@ func (k *Kernel) readFiles(v *spaceView) error {
 	if err != nil {
 		return err
 	}
-	v.files, v.space.unfinished = make(map[string]string, len(entries)), nil
+	v.files = make(map[string]string, len(entries))
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if k.isUnfinished(e.Name()) {

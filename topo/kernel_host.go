@@ -47,12 +47,12 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 	if err != nil {
 		return err
 	}
-	conn, rules, err := dialHere()
+	conn, err := rtnl.Dial(nil)
 	if err != nil {
 		ns.Close()
 		return err
 	}
-	s, err := k.settle(name, ns, conn, rules, true)
+	s, err := k.settle(name, ns, conn, true)
 	if err != nil {
 		return err
 	}

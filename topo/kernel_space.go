@@ -3,7 +3,6 @@
 package topo
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -31,6 +30,10 @@ type space struct {
 	index map[string]uint32 // of the links by their names, as far as met
 	next  uint32            // the index for the next link; 0 until it is worked out
 	nsids map[*space]int32
+	// seen are the links as the discovery met them that found the namespace; nil if that
+	// is longer ago.
+	seen []rtnl.Link
+	view *spaceView // what was read last; nil if nothing was, or not to its end
 	// leftover are the lab's records whose subject is gone, as of the last
 	// Snapshot: a route went with its link, a namespace with its container.
 	leftover []leftover
@@ -45,33 +48,22 @@ type leftover struct{ link, name string }
 
 // enter opens a socket in a namespace, whose file it takes over.
 func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
-	conn, err := rtnl.Dial(ns)
+	var conn *rtnl.Conn
+	err := nsfs.Do(ns, func() (err error) {
+		conn, err = rtnl.Dial(nil)
+		return err
+	})
 	if err != nil {
 		ns.Close()
 		return nil, err
 	}
-	return k.settle(name, ns, conn, nil, own)
+	return k.settle(name, ns, conn, own)
 }
 
-// dialHere opens the sockets in the namespace that the thread is in; that for rules
-// only where the kernel has them.
-func dialHere() (*rtnl.Conn, *nft.Conn, error) {
-	conn, err := rtnl.Dial(nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	rules, err := nft.Dial(nil)
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		conn.Close()
-		return nil, nil, err
-	}
-	return conn, rules, nil
-}
-
-// settle makes a space of a namespace and the sockets in it, all of which it takes
-// over; that for rules may be nil.
-func (k *Kernel) settle(name string, ns *os.File, conn *rtnl.Conn, rules *nft.Conn, own bool) (*space, error) {
-	s := &space{name: name, ns: ns, own: own, conn: conn, rules: rules, index: map[string]uint32{}, nsids: map[*space]int32{}}
+// settle makes a space of a namespace and a socket in it, both of which it takes
+// over.
+func (k *Kernel) settle(name string, ns *os.File, conn *rtnl.Conn, own bool) (*space, error) {
+	s := &space{name: name, ns: ns, own: own, conn: conn, index: map[string]uint32{}, nsids: map[*space]int32{}}
 	var err error
 	if s.id, err = nsfs.Identity(ns); err != nil {
 		s.close()
@@ -82,10 +74,12 @@ func (k *Kernel) settle(name string, ns *os.File, conn *rtnl.Conn, rules *nft.Co
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for other, t := range k.spaces {
-		if !own && t.id == s.id && other != name {
-			s.close()
-			return nil, fmt.Errorf("it is the namespace of %s already", or(other, Machine))
+	if !own {
+		for other, t := range k.spaces {
+			if t.id == s.id && other != name {
+				s.close()
+				return nil, fmt.Errorf("it is the namespace of %s already", or(other, Machine))
+			}
 		}
 	}
 	if old := k.spaces[name]; old != nil {

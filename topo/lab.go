@@ -67,20 +67,22 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err := Apply(ctx, plan, do); err != nil {
 		return nil, err
 	}
-	if err := k.proves(ctx, want); err != nil {
+	if err := k.proves(ctx, want, plan); err != nil {
 		undo := ApplyAnyway(context.WithoutCancel(ctx), plan.Reverse(), k.Do)
 		return nil, &ApplyError{Err: err, Undone: len(plan), Undo: undo}
 	}
 	return plan, nil
 }
 
-// proves looks whether the lab is what is wanted, and waits until it can be used.
-func (k *Kernel) proves(ctx context.Context, want State) error {
-	left, err := k.Plan(want)
+// proves looks whether the lab is what is wanted, wherever the plan has changed
+// something, and waits until it can be used.
+func (k *Kernel) proves(ctx context.Context, want State, plan Plan) error {
+	touched := plan.touches()
+	have, err := k.snapshot(want, func(s *space) bool { return touched[s.name] })
 	if err != nil {
 		return err
 	}
-	if len(left) > 0 {
+	if left := Diff(have, want); len(left) > 0 {
 		return &DriftError{left}
 	}
 	return k.waitForCarrier(ctx)

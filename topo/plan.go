@@ -213,3 +213,19 @@ func (p Plan) JSON() ([]byte, error) {
 	b.WriteByte('\n')
 	return b.Bytes(), nil
 }
+
+// touches are the namespaces in which the plan changes more than files.
+func (p Plan) touches() map[string]bool {
+	touched := map[string]bool{}
+	for _, s := range p {
+		for _, o := range []Object{s.Have, s.Want} {
+			if o == nil || o.Key().Kind == OfFile {
+				continue
+			}
+			for _, k := range append(o.provides(), o.Key()) {
+				touched[k.NS] = true
+			}
+		}
+	}
+	return touched
+}

@@ -19,34 +19,62 @@ import (
 // may be nil, tells which settings are looked at that the lab did not have to
 // change: they count as there if they are as wanted.
 func (k *Kernel) Snapshot(want State) (State, error) {
+	return k.snapshot(want, func(*space) bool { return true })
+}
+
+// snapshot reads anew those namespaces that are said to be touched, and of the others,
+// which are as they were when they were read last, for the same want, the files only.
+func (k *Kernel) snapshot(want State, touched func(*space) bool) (State, error) {
 	if err := k.discover(); err != nil {
 		return nil, err
 	}
+	wanted := wantedSettings(want)
 	views := make([]*spaceView, 0, len(k.spaces))
-	for _, s := range k.spaces {
-		views = append(views, &spaceView{space: s, wanted: map[string]string{}})
-	}
-	for _, o := range want {
-		if s, ok := o.(Sysctl); ok {
-			for _, v := range views {
-				if v.space.name == s.NS {
-					v.wanted[s.Name] = s.Value
-				}
-			}
+	for name, s := range k.spaces {
+		if s.view == nil || touched(s) {
+			s.view = nil
+			views = append(views, &spaceView{space: s, wanted: wanted[name]})
+			continue
 		}
+		views = append(views, s.view)
 	}
 	errs := make([]error, len(views))
-	inParallel(workers, len(views), func(i int) { errs[i] = k.read(views[i]) })
-	if err := errors.Join(errs...); err != nil {
+	err := travelling(len(views), func(t nsfs.Traveller, i int) {
+		v := views[i]
+		if v.space.view == v {
+			v.ours = map[uint32]bool{}
+			errs[i] = k.readFiles(v)
+			return
+		}
+		if errs[i] = t.Enter(v.space.ns); errs[i] == nil {
+			errs[i] = k.read(v)
+		}
+	})
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	r := &reading{lab: k.lab, views: views, state: State{}}
 	r.links()
 	for _, v := range views {
 		r.view(v)
+		v.space.view = v
 	}
 	k.unready = r.unready
 	return r.state, k.readPrograms(r)
+}
+
+// wantedSettings are the settings that are wanted, by namespaces and names.
+func wantedSettings(want State) map[string]map[string]string {
+	wanted := map[string]map[string]string{}
+	for _, o := range want {
+		if s, ok := o.(Sysctl); ok {
+			if wanted[s.NS] == nil {
+				wanted[s.NS] = map[string]string{}
+			}
+			wanted[s.NS][s.Name] = s.Value
+		}
+	}
+	return wanted
 }
 
 // A spaceView is what a namespace has.
@@ -67,11 +95,13 @@ type spaceView struct {
 	files  map[string]string
 }
 
-// read reads a namespace.
+// read reads a namespace, which the thread is in.
 func (k *Kernel) read(v *spaceView) (err error) {
 	c := v.space.conn
-	if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
-		return err
+	if v.links, v.space.seen = v.space.seen, nil; v.links == nil {
+		if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
+			return err
+		}
 	}
 	v.meetLinks()
 	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
@@ -87,17 +117,26 @@ func (k *Kernel) read(v *spaceView) (err error) {
 	if err := errors.Join(v.readRare(), k.readOffloads(v)); err != nil {
 		return err
 	}
-	rules, err := v.space.nft()
-	if err != nil {
-		return err
-	}
-	if v.rules, err = rules.Read(RuleTable(k.lab)); err != nil {
+	if err := k.readRules(v); err != nil {
 		return err
 	}
 	if err := k.readSettings(v); err != nil {
 		return err
 	}
 	return k.readFiles(v)
+}
+
+// readRules reads the lab's rules, for which most hosts need no socket.
+func (k *Kernel) readRules(v *spaceView) error {
+	if v.space.rules == nil && nft.Untouched() {
+		return nil
+	}
+	rules, err := v.space.nft()
+	if err != nil {
+		return err
+	}
+	v.rules, err = rules.Read(RuleTable(k.lab))
+	return err
 }
 
 // readRare reads what few namespaces have: the links tell which.
@@ -128,8 +167,10 @@ func (v *spaceView) meetLinks() {
 }
 
 // lo is the namespace's loopback link, which holds what is remembered.
-func (v *spaceView) lo() rtnl.Link {
-	for _, l := range v.links {
+func (v *spaceView) lo() rtnl.Link { return loOf(v.links) }
+
+func loOf(links []rtnl.Link) rtnl.Link {
+	for _, l := range links {
 		if l.Name == "lo" {
 			return l
 		}
@@ -156,22 +197,20 @@ func (k *Kernel) readSettings(v *spaceView) error {
 		return nil
 	}
 	v.values = make(map[string]string, len(names))
-	return v.space.insideOf(func() error {
-		for name, changed := range names {
-			value, err := nsfs.Sysctl(sysctlKey(name))
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // a link's, that is not there yet, or no longer
-			}
-			if err != nil {
-				return err
-			}
-			value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
-			if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
-				v.values[name] = value
-			}
+	for name, changed := range names {
+		value, err := nsfs.Sysctl(sysctlKey(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a link's, that is not there yet, or no longer
 		}
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+		value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
+		if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
+			v.values[name] = value
+		}
+	}
+	return nil
 }
 
 func (k *Kernel) readPrograms(r *reading) error {

@@ -133,7 +133,14 @@ func (r *reading) waitFor(e end) {
 // cable's end, in another namespace.
 func (r *reading) peer(near end, table endTable) (end, bool) {
 	for _, far := range table[[2]uint32{near.link.Parent, near.link.Index}] {
-		if near.sees(far) {
+		// Each end says where the other one is. To look a namespace up by its number
+		// takes the kernel longer the more numbers there are: the machine has one for
+		// each host, a host one for the machine.
+		asked, other := near, far
+		if near.view.space.name == "" {
+			asked, other = far, near
+		}
+		if asked.sees(other) {
 			return far, true
 		}
 	}

@@ -75,7 +75,7 @@ func TestCostPerHost(t *testing.T) {
 		{"requests for a host that is there", (b.again - a.again) / (many - few), 0},
 		// A cable into the group, a file, a namespace; the group once for all.
 		{"requests to take a host away", (b.down - a.down) / (many - few), 3},
-		{"allocations to read a host", (b.allocs - a.allocs) / (many - few), 850},
+		{"allocations to read a host", (b.allocs - a.allocs) / (many - few), 260},
 	} {
 		t.Logf("%s: %.1f", c.what, c.got)
 		if c.got > c.limit {
