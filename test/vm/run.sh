@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# run.sh [--table] KERNEL... [-- GO TEST ARGUMENT...]
+# run.sh [--table] [--beside] KERNEL... [-- GO TEST ARGUMENT...]
 #
-# Runs the tests in virtual machines, two packages at a time, and judges them: what
+# Runs the tests in virtual machines, two packages at a time or, --beside, one of each
+# kernel at the same time, and judges them: what
 # failed, and what was skipped without being in skips.txt, fails. The tools that
 # the tests compare vnet with (ip, nft, ping, a shell) come from this machine; then
 # vnet itself builds and proves labs on a kernel with nothing beside it, and on one
@@ -15,10 +16,12 @@ cd "$here/../.."
 cache=${VNET_VM_CACHE:-$here/cache}
 arch=${VNET_VM_ARCH:-amd64}
 table=
+beside=
 kernels=()
 while [ $# -gt 0 ]; do
   case $1 in
     --table) table=1 ;;
+    --beside) beside=1 ;;
     --) shift; break ;;
     *) kernels+=("$1") ;;
   esac
@@ -36,7 +39,7 @@ make -s build OUT="$cache/bin/vnet"
 # tests NAME KERNEL OPTIONS ARGUMENT...: tests, with the tools to compare with.
 tests() {
   local name=$1 kernel=$2 options=$3; shift 3
-  go test -json -count=1 -p 2 -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -cpus 1 -kernel $cache/$arch/$kernel \
+  go test -json -count=1 -p "$((beside ? 1 : 2))" -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -cpus 1 -kernel $cache/$arch/$kernel \
     -with $tools -load br_netfilter -file /etc/iproute2 -file /etc/protocols -file /etc/services $(printf -- "-file %s " /usr/lib/*/xtables) $options" >"$cache/runs/$name.json" || true
   "$cache/bin/report" -skips "$here/skips.txt" "$cache/runs/$name.json"
 }
@@ -44,27 +47,34 @@ tests() {
 # alone KERNEL: vnet, a kernel, and nothing else.
 alone() {
   local vm=("$cache/bin/vm" -kernel "$cache/$arch/$1") vnet=$cache/bin/vnet
-  "${vm[@]}" "$vnet" demo >/dev/null
-  "${vm[@]}" "$vnet" up examples/cheatsheet.yaml --and "$vnet" verify examples/cheatsheet.yaml --and "$vnet" down examples/cheatsheet.yaml
+  "${vm[@]}" "$vnet" demo >/dev/null &&
+    "${vm[@]}" "$vnet" up examples/cheatsheet.yaml --and "$vnet" verify examples/cheatsheet.yaml --and "$vnet" down examples/cheatsheet.yaml
 }
 
-failed=()
+# whole KERNEL ARGUMENT...: all of it. What fails goes on a line of its own into a file.
+whole() {
+  local kernel=$1 begun=$SECONDS; shift
+  failed() { echo "$*" >>"$cache/runs/failed"; }
+  tests "$kernel" "$kernel" '' "$@" || failed "$kernel"
+  tests "$kernel-without-nat" "$kernel" "-without $nat" -run '^TestWithoutNAT$' ./cmd/vnet || failed "$kernel without NAT"
+  tests "$kernel-without-ipv6" "$kernel" '-append ipv6.disable=1' -run '^TestWithoutIPv6$' ./cmd/vnet || failed "$kernel without IPv6"
+  VNET_VM_KERNEL=$cache/$arch/$kernel go test -count=1 -cover ./test/vm || failed "the runner with $kernel"
+  alone "$kernel" || failed "$kernel alone"
+  echo "$kernel: $((SECONDS - begun))s"
+}
+
+"$here/kernels.sh" -a "$arch" "${kernels[@]}"
+: >"$cache/runs/failed"
 runs=()
 for kernel in "${kernels[@]}"; do
-  "$here/kernels.sh" -a "$arch" "$kernel"
-  begun=$SECONDS
-  tests "$kernel" "$kernel" '' "$@" || failed+=("$kernel")
-  tests "$kernel-without-nat" "$kernel" "-without $nat" -run '^TestWithoutNAT$' ./cmd/vnet || failed+=("$kernel without NAT")
-  tests "$kernel-without-ipv6" "$kernel" '-append ipv6.disable=1' -run '^TestWithoutIPv6$' ./cmd/vnet || failed+=("$kernel without IPv6")
-  VNET_VM_KERNEL=$cache/$arch/$kernel go test -count=1 -cover ./test/vm || failed+=("the runner with $kernel")
-  alone "$kernel" || failed+=("$kernel alone")
-  echo "$kernel: $((SECONDS - begun))s"
+  if [ "$beside" ]; then whole "$kernel" "$@" & else whole "$kernel" "$@"; fi
   runs+=("$cache/runs/$kernel"{,-without-nat,-without-ipv6}.json)
 done
+wait
 if [ "$table" ]; then
-  "$cache/bin/report" -features "$here/features.txt" -into README.md "${runs[@]}" || failed+=(table)
+  "$cache/bin/report" -features "$here/features.txt" -into README.md "${runs[@]}" || echo table >>"$cache/runs/failed"
 fi
-if [ ${#failed[@]} -gt 0 ]; then
-  printf 'run.sh: failed on %s\n' "${failed[@]}" >&2
+if [ -s "$cache/runs/failed" ]; then
+  sed 's/^/run.sh: failed on /' "$cache/runs/failed" >&2
   exit 1
 fi
