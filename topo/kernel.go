@@ -58,8 +58,8 @@ type Kernel struct {
 
 // OpenKernel prepares to work on a lab of the machine whose namespace the process
 // is in. One process at a time can: another one waits, until ctx ends. log is told
-// of each stage, and as a warning of connections that go on by rules that are no
-// more; it may be nil.
+// of each stage, and as warnings that it waits, and of connections that go on by rules
+// that are no more; it may be nil.
 func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, error) {
 	if !isLabName(lab) {
 		return nil, fmt.Errorf("%q is no name of a lab", lab)
@@ -67,7 +67,7 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	lock, err := lockLab(ctx, lab)
+	lock, err := lockLab(ctx, lab, log)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -16,9 +17,9 @@ import (
 // a machine share. Nothing is written in them.
 const lockDir = "/run/vnet"
 
-// lockLab keeps two runs on one lab apart.
-func lockLab(ctx context.Context, lab string) (*os.File, error) {
-	f, err := lockFile(ctx, lab+".lock")
+// lockLab keeps two runs on one lab apart. The log is told that it waits.
+func lockLab(ctx context.Context, lab string, log *slog.Logger) (*os.File, error) {
+	f, err := lockFile(ctx, lab+".lock", func() { log.Warn("lab " + lab + ": somebody else is at work on it; waiting") })
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("lab %s: somebody else is at work on it: %w", lab, err)
 	}
@@ -27,10 +28,13 @@ func lockLab(ctx context.Context, lab string) (*os.File, error) {
 
 // lockSettings keeps those apart who read what a setting is, remember it and write it.
 // It is held for moments. No lab's name begins with a dot.
-func lockSettings() (*os.File, error) { return lockFile(context.Background(), ".settings.lock") }
+func lockSettings() (*os.File, error) {
+	return lockFile(context.Background(), ".settings.lock", func() {})
+}
 
-// lockFile waits for a lock, which the kernel takes back when its holder ends.
-func lockFile(ctx context.Context, name string) (*os.File, error) {
+// lockFile waits for a lock, which the kernel takes back when its holder ends. It calls
+// taken before it waits.
+func lockFile(ctx context.Context, name string, taken func()) (*os.File, error) {
 	if err := os.MkdirAll(lockDir, 0o755); err != nil {
 		return nil, err
 	}
@@ -39,13 +43,12 @@ func lockFile(ctx context.Context, name string) (*os.File, error) {
 		return nil, err
 	}
 	locked := make(chan error, 1)
-	go func() {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		for err == unix.EINTR {
-			err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		}
+	if err = flock(f, unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK {
+		taken()
+		go func() { locked <- flock(f, unix.LOCK_EX) }()
+	} else {
 		locked <- err
-	}()
+	}
 	select {
 	case err = <-locked:
 	case <-ctx.Done():
@@ -58,4 +61,12 @@ func lockFile(ctx context.Context, name string) (*os.File, error) {
 		return nil, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
 	}
 	return f, nil
+}
+
+func flock(f *os.File, how int) error {
+	err := unix.Flock(int(f.Fd()), how)
+	for err == unix.EINTR {
+		err = unix.Flock(int(f.Fd()), how)
+	}
+	return err
 }

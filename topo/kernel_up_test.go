@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func TestUpProvesItself(t *testing.T) {
 		then             func(t *testing.T, k *Kernel)
 	}{
 		{"somebody meddles", "hosts: {red: {}, blue: {}}\nlinks: [{endpoints: [red, blue], addresses: [10.0.0.1/30, 10.0.0.2/30]}]",
-			"the kernel has not what it was asked for", OfFile,
+			"the kernel does not have what it was asked for", OfFile,
 			func(t *testing.T, _ *Kernel) { ip(t, "-n red addr add 10.0.9.1/24 dev eth0") }},
 		{"a command fails", "hosts: {red: {run: [sleep 1000, exit 3]}}",
 			"failed as soon as it was started: + red: run exit 3", OfProcess,
@@ -139,4 +140,35 @@ func TestTakenTwice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who comes second is told that it waits, and goes on when the first has finished.
+func TestTheSecondIsToldToWait(t *testing.T) {
+	first, err := OpenKernel(t.Context(), "busy", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan string, 1)
+	done := make(chan error)
+	go func() {
+		second, err := OpenKernel(t.Context(), "busy", slog.New(slog.NewTextHandler(lines(waits), nil)))
+		if err == nil {
+			err = second.Close()
+		}
+		done <- err
+	}()
+	if said := <-waits; !strings.Contains(said, "lab busy: somebody else is at work on it") {
+		t.Error(said)
+	}
+	if err := errors.Join(first.Close(), <-done); err != nil {
+		t.Error(err)
+	}
+}
+
+// lines hands over what is written.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }

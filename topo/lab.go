@@ -37,7 +37,7 @@ func (e *DriftError) Error() string {
 	if only(e.Plan, OfProcess) {
 		return "failed as soon as it was started: " + strings.TrimSuffix(e.Plan.String(), "\n")
 	}
-	return "the kernel has not what it was asked for:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
+	return "the kernel does not have what it was asked for:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
 }
 
 func only(p Plan, kind Kind) bool {
