@@ -43,6 +43,11 @@ func realWorld(t testing.TB, script string) *prober {
 	return p
 }
 
+// probe asks a question of its own, and waits as long as the prober does.
+func (p *prober) probe(f Fact) (Answer, error) {
+	return p.probeAs(f, newQuestion(), time.Now().Add(p.patience))
+}
+
 // threeInARow is red ── router ── blue. Blue has a firewall with a rule for each
 // way to say no. A cable whose two ends have the same index gets its carrier a
 // second late (the kernel takes it for no cable), so they do not.

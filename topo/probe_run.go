@@ -8,15 +8,10 @@ import (
 	"time"
 )
 
-// probe proves one fact: it asks from From's namespace, and answers in Server's
-// if nobody does there. The error is about the probing itself, for example that
-// there is no such namespace; that nobody answers is an answer.
-func (p *prober) probe(f Fact) (Answer, error) {
-	return p.probeAs(f, newQuestion(), time.Now().Add(p.patience))
-}
-
-// probeAs is probe with a question of the caller's choice, of eight bytes, and
-// until a deadline.
+// probeAs proves one fact: it asks from From's namespace, a question of eight bytes,
+// until a deadline, and answers in Server's if nobody does there. The error is about the
+// probing itself, for example that there is no such namespace; that nobody answers is an
+// answer.
 func (p *prober) probeAs(f Fact, question []byte, deadline time.Time) (Answer, error) {
 	from, err := p.station(f.From)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/vnet-lab/vnet/nsfs"
@@ -84,7 +83,7 @@ func pointers(results []Result) []*Result {
 
 // proveAll proves facts and writes what came of it in their places.
 func (p *prober) proveAll(ctx context.Context, results []*Result, patience time.Duration) {
-	parallel(len(results), inFlight, func(n int) {
+	inParallel(inFlight, len(results), func(n int) {
 		switch r := results[n]; {
 		case ctx.Err() == nil:
 			*r = p.prove(r.Fact, patience)
@@ -105,24 +104,6 @@ func (p *prober) prove(f Fact, patience time.Duration) Result {
 		<-p.turns
 	}
 	return r
-}
-
-// parallel calls do for 0 to n-1, so many at a time.
-func parallel(n, atOnce int, do func(i int)) {
-	next := make(chan int)
-	var workers sync.WaitGroup
-	for range min(n, atOnce) {
-		workers.Go(func() {
-			for i := range next {
-				do(i)
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	workers.Wait()
 }
 
 // openHost opens the namespace of a host of the lab, or of the machine.
