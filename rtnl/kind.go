@@ -265,11 +265,16 @@ func decodeOptions(kind string, b []byte) Options {
 	if err != nil || table == nil {
 		return nil
 	}
-	options := Options{}
+	n := 0
+	for count := ad; count.Next(); {
+		n++
+	}
+	options := make(Options, n)
 	for ad.Next() {
+		typ := ad.Type()
 		for i := range table {
 			opt := &table[i]
-			if ad.Type() != opt.Attr && ad.Type() != opt.attr6() {
+			if typ != opt.Attr && (opt.Type != IPAddr || typ != opt.attr6()) {
 				continue
 			}
 			if value, ok := opt.decode(ad.Bytes()); ok {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"sync"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -65,7 +64,8 @@ func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, er
 
 // Receive reads an answer, which may be a list in many datagrams. A refusal is a
 // *[netlink.OpError].
-func (s *socket) Receive() (answer []netlink.Message, err error) {
+func (s *socket) Receive() ([]netlink.Message, error) {
+	var answer []netlink.Message
 	for {
 		messages, err := s.datagram()
 		if err != nil {
@@ -88,29 +88,19 @@ func (s *socket) Receive() (answer []netlink.Message, err error) {
 	}
 }
 
-// mostBytes is what a datagram has at most: the kernel writes lists in pieces of 32 KiB,
-// or somewhat more if one link alone needs that, and a refusal has the refused request in it.
-const mostBytes = 256 << 10
-
-// buffers are for datagrams, each of mostBytes: few are read at the same time.
-var buffers = sync.Pool{New: func() any { return new([mostBytes]byte) }}
-
-// datagram reads one, in one system call.
+// datagram reads one, whatever its size.
 func (s *socket) datagram() ([]netlink.Message, error) {
-	buffer := buffers.Get().(*[mostBytes]byte)
-	defer buffers.Put(buffer)
-	n, err := again(func() (int, error) {
-		n, _, err := unix.Recvfrom(s.fd, buffer[:], unix.MSG_TRUNC)
+	size, err := again(func() (int, error) {
+		n, _, err := unix.Recvfrom(s.fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
 		return n, err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, os.NewSyscallError("recvmsg", err)
-	case n > mostBytes:
-		return nil, fmt.Errorf("netlink datagram of %d bytes", n)
 	}
-	b := make([]byte, aligned(n))
-	copy(b, buffer[:n])
+	b := make([]byte, aligned(size))
+	if _, err := again(func() (int, error) { return unix.Read(s.fd, b) }); err != nil {
+		return nil, os.NewSyscallError("recvmsg", err)
+	}
 	return messagesOf(b)
 }
 

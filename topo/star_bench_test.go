@@ -4,6 +4,7 @@ package topo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 )
@@ -80,6 +81,23 @@ func TestCostPerHost(t *testing.T) {
 		t.Logf("%s: %.1f", c.what, c.got)
 		if c.got > c.limit {
 			t.Errorf("%s: %.1f, at most %v", c.what, c.got, c.limit)
+		}
+	}
+}
+
+// TestUpRightAfterDown: a lab that was taken down can be made again at once, a hundred
+// times: nothing of it is left to the kernel's own time that a new one could meet.
+func TestUpRightAfterDown(t *testing.T) {
+	name, want := compiled(t, starOf(5))
+	for cycle := range 100 {
+		k, err := OpenKernel(t.Context(), name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, up := k.Up(t.Context(), want, nil)
+		_, down := k.Down(t.Context(), nil)
+		if err := errors.Join(up, down, k.Close()); err != nil {
+			t.Fatalf("cycle %d: %v", cycle, err)
 		}
 	}
 }
