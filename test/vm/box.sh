@@ -5,6 +5,7 @@
 set -euo pipefail
 box=$(realpath "$1")
 # The archive that apt has here, without its updates.
+# shellcheck disable=SC2016 # apt's own variables
 read -r mirror suite < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 'Origin: Debian' | awk '$2 !~ /-/') || {
   echo "box.sh: apt has no lists of Debian: apt-get update" >&2
   exit 1
@@ -13,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-key=$(ls /usr/share/rubygems-integration/all/gems/vagrant-*/keys/vagrant.pub | head -1)
+key=$(find /usr/share/rubygems-integration/all/gems/vagrant-*/keys -name vagrant.pub -print -quit)
 cat >customize <<SCRIPT
 set -eu
 chroot "\$1" useradd -m -s /bin/sh vagrant

@@ -26,15 +26,18 @@ cd /vagrant/test/vm/suite
 install -m 755 vnet /usr/local/bin/vnet
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-# Two packages at a time, as go test does it; each is printed at its end.
-find . -name package.test | sort | xargs -P 2 -I TEST sh -c '
-	package=$(dirname "${2#./}")
+# Two packages at a time, as go test does it, the largest first; each is printed at its end.
+# shellcheck disable=SC2016 # the inner shell's variables
+find . -name package.test -printf '%s %P\n' | sort -rn | cut -d ' ' -f 2 | xargs -P 2 -I TEST sh -c '
+	package=$(dirname "$2")
 	log=$1/$(echo "$package" | tr / .)
+	begun=$(date +%s)
 	cd "/vagrant/$package"
-	if "/vagrant/test/vm/suite/$2" -test.short -test.timeout 20m ${VNET_BOX_SKIP:+-test.skip "$VNET_BOX_SKIP"} >"$log" 2>&1; then
-		echo "ok   $package"
+	if "/vagrant/test/vm/suite/$2" -test.v -test.short -test.timeout 20m ${VNET_BOX_SKIP:+-test.skip "$VNET_BOX_SKIP"} >"$log" 2>&1; then
+		count() { grep -c "^--- $1" "$log"; }
+		echo "ok   $package: $(count PASS) passed, $(count SKIP) skipped, $(($(date +%s) - begun))s"
 	else
-		cat "$log"
+		grep -vE "^ *(=== |--- (PASS|SKIP))" "$log"
 		echo "FAIL $package"
 		exit 1
 	fi' package "$logs" TEST || { echo "tests failed" >&2; exit 1; }
