@@ -302,13 +302,14 @@ func (c *Conn) read(table string, wanted func(set) bool) (have content, whole bo
 		}
 	}
 	for _, s := range setsOf(have.sets) {
-		if s.flowtable || s.dynamic || !wanted(s) {
+		if s.flowtable || s.dynamic || !wanted(s) && s.name != fastLinks {
 			continue
 		}
 		if whole, err = c.readSet(table, s, have); err != nil || !whole {
 			return have, whole, err
 		}
 	}
+	have.markPorts()
 	return have, true, nil
 }
 

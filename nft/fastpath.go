@@ -15,14 +15,25 @@ import (
 // by rules that are no more. Of other tables' rules that come later the kernel knows
 // nothing: fast connections pass them by.
 //
+// Where one of the links is a switch (a bridge), the switch's ports need a Fastpath too, with
+// Port: packets come in by them, and newer kernels leave to the rules what could not go
+// straight to one.
+//
 // When a link is deleted, the kernel takes its Fastpath away (before Linux 6.16), and so
 // it does not come back with a link of the same name.
 type Fastpath struct {
 	Device string // the name of a link that exists
+	Port   bool   // it is a port of a switch that has one: nothing is forwarded by it itself
 }
 
-// String prints the rule in nft's words: iifname "v-net-0" flow add @fastpath.
-func (f Fastpath) String() string { return fmt.Sprintf("iifname %q flow add @%s", f.Device, flowtable) }
+// String prints the rule in nft's words: iifname "v-net-0" flow add @fastpath. That of a
+// port is a device of the flowtable alone: flowtable fastpath { devices = { "port" } }.
+func (f Fastpath) String() string {
+	if f.Port {
+		return fmt.Sprintf("flowtable %s { devices = { %q } }", flowtable, f.Device)
+	}
+	return fmt.Sprintf("iifname %q flow add @%s", f.Device, flowtable)
+}
 
 // Check says what is wrong with the rule, or nil.
 func (f Fastpath) Check() error {
@@ -38,11 +49,36 @@ func (f Fastpath) Check() error {
 }
 
 func (f Fastpath) elements() []element {
-	return []element{{set: flowtable, key: encodeName(f.Device)}}
+	e := element{set: flowtable, key: encodeName(f.Device)}
+	if f.Port {
+		e.comment = portDevice
+	}
+	return []element{e}
 }
 
+// portDevice stands in the comment, which devices of flowtables do not have in the
+// kernel, of those that are not in fastLinks.
+const portDevice = "port"
+
 // fastpathOf reads a device of the flowtable.
-func fastpathOf(e element, _ set) (Rule, error) { return Fastpath{Device: decodeName(e.key)}, nil }
+func fastpathOf(e element, _ set) (Rule, error) {
+	return Fastpath{decodeName(e.key), e.comment == portDevice}, nil
+}
+
+// markPorts tells the ports among the devices that were read.
+func (c content) markPorts() {
+	var ports []element
+	for e := range c.elements {
+		if _, link := c.elements[element{set: fastLinks, key: e.key}]; e.set == flowtable && !link {
+			ports = append(ports, e)
+		}
+	}
+	for _, e := range ports {
+		delete(c.elements, e)
+		e.comment = portDevice
+		c.elements[e] = count{}
+	}
+}
 
 // The flowtable, the set of its devices (rules cannot ask a flowtable), and the set of
 // each beside itself: what a switch passes on between its ports is not forwarded,
@@ -70,6 +106,9 @@ func (s set) ofFastpath() bool {
 
 // helpers are the elements of the other two sets.
 func (f Fastpath) helpers() []element {
+	if f.Port {
+		return nil
+	}
 	name := encodeName(f.Device)
 	return []element{{set: fastLinks, key: name}, {set: fastSwitching, key: name + name}}
 }

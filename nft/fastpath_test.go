@@ -45,7 +45,7 @@ func contentOf(rules ...Rule) content {
 // filter; }, the same with devices = { eth0, v-net-0 }, and delete flowtable inet vnet
 // fastpath, as nft --debug=mnl shows them.
 func TestFlowtableOnTheWire(t *testing.T) {
-	messages, _ := planned(t, contentOf(Fastpath{"old"}), []Rule{Fastpath{"old"}}, []Rule{Fastpath{"v-net-0"}, Fastpath{"eth0"}})
+	messages, _ := planned(t, contentOf(Fastpath{Device: "old"}), []Rule{Fastpath{Device: "old"}}, []Rule{Fastpath{Device: "v-net-0"}, Fastpath{Device: "eth0"}})
 	names := "01000000 0900 0100 766e657400000000 0d00 0200 666173747061746800000000"
 	hook := "0800 0100 00000000 0800 0200 00000000"
 	want := []string{
@@ -83,7 +83,7 @@ func nativeHeads(text string) string {
 // TestFlowtableThereAndBack: what the kernel lists, which is what it was sent and more.
 func TestFlowtableThereAndBack(t *testing.T) {
 	e := encoder{table: "vnet"}
-	rules := []Fastpath{{"eth0"}, {"exactly15bytes."}, {"v-net-0"}}
+	rules := []Fastpath{{"eth0", false}, {"exactly15bytes.", false}, {"v-net-0", false}}
 	var sent []element
 	for _, r := range rules {
 		sent = append(sent, r.elements()...)
@@ -95,7 +95,7 @@ func TestFlowtableThereAndBack(t *testing.T) {
 	}
 	var got []Fastpath
 	for _, d := range devices {
-		got = append(got, Fastpath{d})
+		got = append(got, Fastpath{Device: d})
 	}
 	if diff := cmp.Diff(rules, got); diff != "" {
 		t.Errorf("-sent +got:\n%s", diff)
@@ -105,7 +105,7 @@ func TestFlowtableThereAndBack(t *testing.T) {
 // TestFlowtableRestarts: it stays where nothing else changes, and is replaced, in the
 // same transaction, where fast connections might go by rules that are no more.
 func TestFlowtableRestarts(t *testing.T) {
-	a, b, c := Fastpath{"a"}, Fastpath{"b"}, Fastpath{"c"}
+	a, b, c := Fastpath{Device: "a"}, Fastpath{Device: "b"}, Fastpath{Device: "c"}
 	kept := Isolate{In: "a", Out: "x"}
 	have := contentOf(a, b, kept)
 	for _, tt := range []struct {
@@ -136,7 +136,7 @@ func TestFlowtableRestarts(t *testing.T) {
 // TestFlowtableRefusals: a device that is not there is named; a kernel without
 // flowtables is told from that.
 func TestFlowtableRefusals(t *testing.T) {
-	messages, _ := planned(t, content{}, nil, []Rule{Fastpath{"eth0"}, Fastpath{"absent0"}})
+	messages, _ := planned(t, content{}, nil, []Rule{Fastpath{Device: "eth0"}, Fastpath{Device: "absent0"}})
 	refused := func(object string, offset int) string {
 		t.Helper()
 		i := slices.IndexFunc(messages, func(m message) bool { return m.object == object })
@@ -163,7 +163,7 @@ func TestFlowtableRefusals(t *testing.T) {
 
 func FuzzDecodeFlowtable(f *testing.F) {
 	e := encoder{table: "vnet"}
-	e.devices(setsByName()[flowtable], append(Fastpath{"eth0"}.elements(), Fastpath{"v-net-0"}.elements()...))
+	e.devices(setsByName()[flowtable], append(Fastpath{Device: "eth0"}.elements(), Fastpath{Device: "v-net-0"}.elements()...))
 	f.Add(e.out[0].Data)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, _, devices, err := decodeFlowtable(body)

@@ -111,6 +111,9 @@ func shapeOf(elements map[element]bool) map[string]bool {
 	if names["targets4"] || names["targets6"] {
 		names["same_link"] = true
 	}
+	if names[flowtable] {
+		names[fastLinks], names[fastSwitching] = true, true
+	}
 	return names
 }
 

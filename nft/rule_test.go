@@ -37,6 +37,7 @@ func TestString(t *testing.T) {
 		{nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 9000}, `tcp dport 8000-8100 dnat ip to 192.168.15.2:9000-9100`},
 		{nft.Isolate{In: "v-net-0", Out: "v-net-1"}, `iifname "v-net-0" oifname "v-net-1" drop`},
 		{nft.Fastpath{Device: "v-net-0"}, `iifname "v-net-0" flow add @fastpath`},
+		{nft.Fastpath{Device: "red-eth0", Port: true}, `flowtable fastpath { devices = { "red-eth0" } }`},
 	} {
 		if got := tt.rule.String(); got != tt.want {
 			t.Errorf("%#v\nprints %s\nwant   %s", tt.rule, got, tt.want)

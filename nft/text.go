@@ -79,7 +79,7 @@ func (c *change) elementLines(op string, elements []element, line func(string, .
 	sets := setsByName()
 	for _, e := range elements {
 		if s := sets[e.set]; s.flowtable { // they only come
-			line("add flowtable inet %s %s { %s; devices = { %s }; }", c.table, s.name, strings.Join(s.properties(), "; "), e.text(s))
+			line("add flowtable inet %s %s { %s; devices = { %s }; }", c.table, s.name, strings.Join(s.properties(), "; "), s.key[0].text(e.key))
 			continue
 		}
 		line("%s element inet %s %s { %s }", op, c.table, e.set, e.text(sets[e.set]))
@@ -120,7 +120,7 @@ func (s set) block(elements []element) string {
 	if s.flowtable {
 		names := make([]string, len(elements))
 		for i, e := range elements {
-			names[i] = e.text(s)
+			names[i] = s.key[0].text(e.key)
 		}
 		lines = append(lines, "devices = { "+strings.Join(names, ", ")+" }")
 	} else if len(elements) > 0 {

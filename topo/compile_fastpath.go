@@ -11,15 +11,36 @@ func (c *compiler) fastpaths() {
 		}
 		for _, n := range ifaces {
 			if i := &c.l.ifaces[n]; i.cable != nil && len(i.addrs) > 0 || c.isFast(i) {
-				c.put(Fastpath{nsOf(host), i.dev})
+				c.put(Fastpath{NS: nsOf(host), Link: i.dev})
+			}
+			if i := &c.l.ifaces[n]; c.isFast(i) && i.isSwitch() {
+				c.fastPorts(host, i.net)
 			}
 		}
 		if host != Machine {
 			continue
 		}
 		for _, link := range c.t.WayOut {
-			c.put(Fastpath{"", link})
+			c.put(Fastpath{Link: link})
 		}
+	}
+}
+
+// fastPorts are the ports of a switch that the host holds: hosts', links of its own, and
+// the uplink.
+func (c *compiler) fastPorts(host string, net int) {
+	put := func(link string) { c.put(Fastpath{NS: nsOf(host), Link: link, Port: true}) }
+	for _, n := range c.l.on[net] {
+		switch i := &c.l.ifaces[n]; {
+		case i.att != nil:
+			name, _ := portName(c.t.Name, i.host, i.dev)
+			put(name)
+		case i.made != nil:
+			put(i.dev)
+		}
+	}
+	if up := c.t.Networks[net].Uplink; up != "" {
+		put(up)
 	}
 }
 

@@ -126,6 +126,8 @@ func (e *exporter) exportIsolation(i Isolation) {
 func (e *exporter) exportFastpath(f Fastpath) {
 	if n := e.networkAt(f.NS, f.Link); n >= 0 {
 		e.t.Networks[n].Fastpath = true
+	} else if f.Port {
+		return // its switch has said it
 	} else if _, cable := e.state[Key{OfLink, f.NS, f.Link}]; f.NS == "" && !cable {
 		e.t.WayOut = append(e.t.WayOut, f.Link)
 	}

@@ -99,7 +99,7 @@ func ruleOf(o Object) (nft.Rule, error) {
 	case Isolation:
 		return nft.Isolate{In: o.In, Out: o.Out}, nil
 	case Fastpath:
-		return nft.Fastpath{Device: o.Link}, nil
+		return nft.Fastpath{Device: o.Link, Port: o.Port}, nil
 	case Forward:
 		proto, err := nft.ParseProto(o.Proto)
 		o = o.normal().(Forward)
@@ -118,7 +118,7 @@ func objectOf(ns string, r nft.Rule) Object {
 	case nft.Isolate:
 		return Isolation{NS: ns, In: r.In, Out: r.Out}
 	case nft.Fastpath:
-		return Fastpath{NS: ns, Link: r.Device}
+		return Fastpath{NS: ns, Link: r.Device, Port: r.Port}
 	case nft.Forward:
 		return Forward{NS: ns, Proto: r.Proto.String(), Addr: r.Addr, In: r.In, First: r.Ports.First, Last: r.Ports.Last, To: r.To, ToPort: r.ToPort}
 	}

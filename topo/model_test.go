@@ -278,7 +278,7 @@ func (w *world) furnishLink(ns, name string) {
 	case 8:
 		w.add(NoOffload{ns, name})
 	case 9:
-		w.add(Fastpath{ns, name})
+		w.add(Fastpath{ns, name, w.chance(50)})
 	}
 }
 
