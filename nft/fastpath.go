@@ -56,6 +56,24 @@ func (f Fastpath) elements() []element {
 	return []element{e}
 }
 
+// MaxFastpaths is how many a table can have: the kernel lists a flowtable in one message of
+// less than 32 KiB, and says nothing of one that is larger.
+const MaxFastpaths = 1500
+
+// tooMany is the reason why one cannot be added to the rules, if there is one.
+func (f Fastpath) tooMany(rules map[Rule]bool) error {
+	n := 0
+	for r := range rules {
+		if _, ok := r.(Fastpath); ok {
+			n++
+		}
+	}
+	if n < MaxFastpaths {
+		return nil
+	}
+	return &Error{Op: "add", Object: f.String(), Err: fmt.Errorf("there are %d already, and no more can be listed", n)}
+}
+
 // portDevice stands in the comment, which devices of flowtables do not have in the
 // kernel, of those that are not in fastLinks.
 const portDevice = "port"

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,19 @@ func TestFlowtableRestarts(t *testing.T) {
 	_, objects := planned(t, contentOf(a, b), []Rule{a, b}, nil)
 	if diff := cmp.Diff([]string{"delete table inet vnet"}, objects); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestTooManyFastpaths: those that could not be read back are not made.
+func TestTooManyFastpaths(t *testing.T) {
+	var rules []Rule
+	for i := range MaxFastpaths {
+		rules = append(rules, Fastpath{Device: fmt.Sprint("port", i), Port: true})
+	}
+	planned(t, content{}, nil, rules)
+	_, err := planChange("vnet", contentOf(rules...), nil, append(rules, Fastpath{Device: "eth0"}))
+	if want := `add iifname "eth0" flow add @fastpath: there are 1500 already, and no more can be listed`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -72,6 +72,9 @@ func (e *encoder) devices(s set, all []element) {
 
 // readFlowtable reads the devices of the flowtable s, if the table has it.
 func (c *Conn) readFlowtable(table string, s set, have content) (whole bool, err error) {
+	if err := c.widen(); err != nil {
+		return false, err
+	}
 	bodies, whole, err := c.dump("flowtable inet "+table+" "+s.name,
 		request(unix.NFT_MSG_GETFLOWTABLE, netlink.Dump, attrString(ftTable, table)))
 	if errors.Is(err, unix.ENOENT) {
@@ -94,6 +97,34 @@ func (c *Conn) readFlowtable(table string, s set, have content) (whole bool, err
 		}
 	}
 	return true, nil
+}
+
+// widen lets the kernel answer in messages of 32 KiB: it goes by the largest buffer that
+// the socket was ever read with. So something that has an answer is asked, and looked at
+// with one. A socket that is none of the kernel's has no such limit.
+func (c *Conn) widen() error {
+	raw, err := c.nl.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	question := request(unix.NFT_MSG_GETGEN, 0)
+	question.Data[0] = unix.NFPROTO_UNSPEC
+	sent, err := c.nl.SendMessages([]netlink.Message{question})
+	if err != nil {
+		return c.refusal("show", "ruleset", err)
+	}
+	buf := make([]byte, 32<<10)
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, err := unix.Recvfrom(int(fd), buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err != unix.EAGAIN
+	})
+	if err == nil {
+		err = c.answers(sent, make([]answer, 1))
+	}
+	if err != nil {
+		return c.refusal("show", "ruleset", err)
+	}
+	return nil
 }
 
 // decodeFlowtable reads a flowtable's names, and the devices that it has.

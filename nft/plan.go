@@ -205,6 +205,11 @@ func (c *change) addRules(rules map[Rule]bool, add []Rule) error {
 		if other := taken.conflict(r); other != nil {
 			return &Error{Op: "add", Object: r.String(), Err: &conflictError{other}}
 		}
+		if f, ok := r.(Fastpath); ok {
+			if err := f.tooMany(rules); err != nil {
+				return err
+			}
+		}
 		rules[r] = true
 		taken.put(r)
 		c.newRules = append(c.newRules, r)
