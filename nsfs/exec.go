@@ -104,7 +104,7 @@ func remountSys(name string) error {
 func bindEtc(name string) error {
 	dir := filepath.Join(EtcDir, name)
 	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) { // as ip-netns(8)
 		return nil
 	}
 	if err != nil {

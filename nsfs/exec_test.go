@@ -117,6 +117,7 @@ func TestEtcStandsIn(t *testing.T) {
 	for path, text := range map[string]string{
 		"/etc/resolv.conf": "nameserver 127.0.0.53\n", "/etc/netns/red/resolv.conf": "nameserver 10.0.0.1\n",
 		"/etc/hosts": "127.0.0.1 machine\n", "/etc/netns/red/absent": "text\n",
+		"/etc/netns/blue": "a file where a folder would be\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 )
 
 // sandboxed marks the environment of the process that [Sandbox] starts. Its value
-// names the namespaces outside, so that nobody furnishes those who only has the
-// variable.
+// names the namespaces outside: a process that is still in them, and only has the
+// variable, must not furnish them.
 const sandboxed = "VNET_SANDBOX"
 
 // Sandbox runs the program again, with the same arguments, in a network and a
