@@ -80,7 +80,7 @@ type fileHost struct {
 	Neighbours many[neighbour] `yaml:"neighbours"`
 	// Sysctls of the host: net.ipv4.conf.all.rp_filter: 0.
 	Sysctls table[string] `yaml:"sysctls"`
-	// Aliases: further names by which other hosts find it.
+	// Aliases: further names by which other hosts find it, and facts may call it.
 	Aliases many[string] `yaml:"aliases"`
 	// DNS: what its resolv.conf says. Left out, the machine's own.
 	DNS fileDNS `yaml:"dns"`
