@@ -62,6 +62,7 @@ var news = []struct {
 	{release{6, 15}, "bridges tell how much they learned", without("fdb_n_learned", "fdb_max_learned")},
 	{release{6, 15}, "bridges tell of MST", without("mst_enabled")},
 	{release{6, 15}, "ports of bridges tell more", without("neigh_vlan_suppress", "mab")},
+	{release{6, 15}, "bonds tell of coupled control", without("coupled_control")},
 	{release{6, 15}, "VXLANs tell less of what is usual, and at the end", undoVXLANs},
 	{release{7, 3}, "links tell that they cannot be moved", replace(`netns-immutable |,\s*"netns-immutable": ?true`, ``)},
 	{release{7, 3}, "bridges tell of two options more", without("mdb_offload_fail_notification", "fdb_local_vlan_0")},
