@@ -214,18 +214,20 @@ func (p Plan) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// touches are the namespaces in which the plan changes more than files.
-func (p Plan) touches() map[string]bool {
+// touches tells of namespaces whether the plan may change more than files in them. A link
+// that changes, or goes, may take along what stands on it elsewhere: then all are touched.
+func (p Plan) touches() func(ns string) bool {
 	touched := map[string]bool{}
 	for _, s := range p {
-		for _, o := range []Object{s.Have, s.Want} {
-			if o == nil || o.Key().Kind == OfFile {
-				continue
-			}
-			for _, k := range append(o.provides(), o.Key()) {
-				touched[k.NS] = true
-			}
+		if s.Object().Key().Kind == OfFile {
+			continue
+		}
+		if s.Have != nil && s.Have.Key().Kind == OfLink {
+			return func(string) bool { return true }
+		}
+		for _, k := range append(s.Object().provides(), s.Object().Key()) {
+			touched[k.NS] = true
 		}
 	}
-	return touched
+	return func(ns string) bool { return touched[ns] }
 }

@@ -59,3 +59,31 @@ func TestStages(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// TestTouches: where something besides files was done has to be looked at again; after a
+// link went or changed, everywhere.
+func TestTouches(t *testing.T) {
+	file, up := File{NS: "a", Name: "hosts", Content: "x"}, Up{"b", "eth0"}
+	cable := Veth{Ends: [2]Link{{NS: "", Name: "v"}, {NS: "c", Name: "eth0"}}}
+	for _, tt := range []struct {
+		plan    Plan
+		touched string // of "" as -, a, b, c
+	}{
+		{Plan{{Want: file}, {Have: file, Want: File{NS: "a", Name: "hosts", Content: "y"}}}, ""},
+		{Plan{{Want: file}, {Want: up}}, "b"},
+		{Plan{{Have: up}}, "b"},
+		{Plan{{Want: cable}}, "-c"},
+		{Plan{{Want: Namespace{Name: "a"}}}, "a"},
+		{Plan{{Have: cable}}, "-abc"},
+	} {
+		touches, got := tt.plan.touches(), ""
+		for _, ns := range []string{"", "a", "b", "c"} {
+			if touches(ns) {
+				got += or(ns, "-")
+			}
+		}
+		if got != tt.touched {
+			t.Errorf("%vtouches %q, want %q", tt.plan, got, tt.touched)
+		}
+	}
+}
