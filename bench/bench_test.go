@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -182,9 +183,9 @@ func TestRatios(t *testing.T) {
 	if _, err := r.ratio(x, figure{"w", "nobody", up}); err == nil {
 		t.Error("a figure of nobody's")
 	}
-	r.fail("a", errors.New("exit status 1\nx: Error: no such thing"))
-	r.fail("a", errors.New("exit status 1\nx: Error: no such thing"))
-	if want := []string{"a: no such thing"}; !slices.Equal(r.failures, want) {
+	r.fail("w", "a", errors.New("exit status 1\nx: Error: no such thing"))
+	r.fail("w", "a", errors.New("exit status 1\nx: Error: no such thing"))
+	if want := []string{"w, a: x: Error: no such thing"}; !slices.Equal(r.failures, want) {
 		t.Errorf("%q", r.failures)
 	}
 }
@@ -205,6 +206,39 @@ func TestAims(t *testing.T) {
 		i := slices.IndexFunc(strings.Split(b.String(), "\n"), func(l string) bool { return strings.Contains(l, line) && strings.HasSuffix(l, verdict) })
 		if i < 0 {
 			t.Errorf("%s: not %q\n%s", line, verdict, b.String())
+		}
+	}
+}
+
+// TestWrite writes a page of nothing, and one of a star.
+func TestWrite(t *testing.T) {
+	works, err := worksOf("nat 2, star 10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bench{out: t.TempDir(), works: works}
+	plot := filepath.Join(b.out, "plot.svg")
+	b.results.add("nat 2", ours, measurement{up: 1, down: 2})
+	if err := b.write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(plot); err == nil {
+		t.Error("a plot of no stars")
+	}
+	b.results.add("star 10", ours, measurement{up: 20, down: 2, again: 5})
+	if err := b.write(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(plot); err != nil {
+		t.Error(err)
+	}
+	page, err := os.ReadFile(filepath.Join(b.out, "RESULTS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| vnet | 20.0 | 2.00 | 1.00 | 2.00 | 1.00 |", "| star 10 | 5.00 | 0.25 |"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("no %q in\n%s", want, page)
 		}
 	}
 }

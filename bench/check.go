@@ -93,9 +93,14 @@ func (w *world) checkHost(ns *os.File, h host, ends []cable, ports map[uint32]st
 	return w.checkPackets(c, ns, ends)
 }
 
-// checkPackets sends one over each cable, and back, and one to the outside.
+// checkPackets sends one over each cable, and back, and one to the outside. A cable
+// between hosts is tried from its first end alone: what its other host learns by that
+// is forgotten when that one is checked.
 func (w *world) checkPackets(c *rtnl.Conn, ns *os.File, ends []cable) error {
 	for _, e := range ends {
+		if e[1].Host != "" && e[1].Addr.Addr().Less(e[0].Addr.Addr()) {
+			continue
+		}
 		if err := ping(ns, w.network.across(e[1])); err != nil {
 			return err
 		}

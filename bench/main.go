@@ -214,7 +214,7 @@ func (b *bench) take(work, contestant string, prepare func(folder) job) {
 	m, err := runJob(prepare)
 	if err != nil {
 		log.Printf("%s, %s: %v", work, contestant, err)
-		b.results.fail(contestant, err)
+		b.results.fail(work, contestant, err)
 		return
 	}
 	log.Printf("%-14s %-24s %v", work, contestant, m)

@@ -78,8 +78,8 @@ func measure() int {
 	return 0
 }
 
-// run gives the commands as many open files as a login does: some close as many as
-// there could be, one by one.
+// run gives the commands as many open files as a login does, and lets them ask for
+// as many more as there may be: some close as many as there could be, one by one.
 func (j job) run() (measurement, error) {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {

@@ -9,8 +9,13 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// draw plots what a host of a star costs against how many there are.
+// draw plots what a host of a star costs against how many there are, if there was
+// any star.
 func draw(file string, works []work, r results) error {
+	all := curves(works, r)
+	if len(all) == 0 {
+		return nil
+	}
 	p := plot.New()
 	p.Title.Text = "Making a star of hosts"
 	p.X.Label.Text, p.Y.Label.Text = "hosts", "ms a host"
@@ -18,7 +23,7 @@ func draw(file string, works []work, r results) error {
 	p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogTicks{Prec: -1}, plot.LogTicks{Prec: -1}
 	p.Legend.Top = true
 	p.Y.Padding, p.X.Padding = vg.Points(5), vg.Points(5)
-	if err := plotutil.AddLinePoints(p, curves(works, r)...); err != nil {
+	if err := plotutil.AddLinePoints(p, all...); err != nil {
 		return err
 	}
 	return p.Save(20*vg.Centimeter, 14*vg.Centimeter, file)

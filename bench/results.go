@@ -25,13 +25,13 @@ func (r *results) add(work, contestant string, m measurement) {
 }
 
 // fail notes the line of an error that says the most.
-func (r *results) fail(contestant string, err error) {
+func (r *results) fail(work, contestant string, err error) {
 	lines := strings.Split(err.Error(), "\n")
 	line := lines[0]
-	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "Error:") }); i >= 0 {
-		_, line, _ = strings.Cut(lines[i], "Error: ")
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(strings.ToLower(l), "error: ") }); i >= 0 {
+		line = lines[i]
 	}
-	if f := contestant + ": " + line; !slices.Contains(r.failures, f) {
+	if f := fmt.Sprintf("%s, %s: %s", work, contestant, line); !slices.Contains(r.failures, f) {
 		r.failures = append(r.failures, f)
 	}
 }

@@ -144,7 +144,8 @@ func (n network) batch(dir folder, name string) string {
 	for _, h := range n.Hosts {
 		commands = append(commands, h.forward()...)
 	}
-	text := fmt.Sprintf("ip -batch %s\n%s", dir.write(name+"-machine", lines("", commands)), inside.String())
+	// ip keeps each namespace open that it was told of.
+	text := fmt.Sprintf("ulimit -n $(ulimit -H -n)\nip -batch %s\n%s", dir.write(name+"-machine", lines("", commands)), inside.String())
 	if len(last) > 0 {
 		text += "ip -batch " + dir.write(name+"-last", lines("", last)) + "\n"
 	}
