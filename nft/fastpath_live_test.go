@@ -52,7 +52,7 @@ func TestFastpathReadsBack(t *testing.T) {
 	w.sh(w.machine, "ip link add third type bridge; ip link add 4th.5-x type bridge")
 	devices := append(fast(), nft.Fastpath{Device: "third"}, nft.Fastpath{Device: "4th.5-x"})
 	others := []nft.Rule{nft.Isolate{In: "third", Out: "eth0"}, nft.Masquerade{Source: prefix("192.168.15.0/24")}}
-	all := append(others, devices...)
+	all := slices.Concat(others, devices)
 	notThat := nft.Fastpath{Device: "third", Port: true}
 	sets := [][]nft.Rule{devices[:2], devices[:5], all, append(others, devices[1:]...), append(others, notThat), all, others, devices, devices[5:], devices[2:3], nil}
 	var have []nft.Rule

@@ -60,7 +60,7 @@ CONF
 newest() {
   local version=${1//./\\.}
   if [ "$1" = newest ]; then version='[0-9]+\.[0-9]+'; fi
-  apt-cache pkgnames linux-image- | grep -E "^linux-image-$version[.][0-9].*[0-9]-$flavour\$" | sort -V | tail -1
+  apt-cache pkgnames linux-image- | grep -E "^linux-image-${version}[.][0-9].*[0-9]-$flavour\$" | sort -V | tail -1
 }
 
 # twice COMMAND...: networks fail now and then; what fails again has failed.
