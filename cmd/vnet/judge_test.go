@@ -64,6 +64,7 @@ var news = []struct {
 	{release{6, 15}, "ports of bridges tell more", without("neigh_vlan_suppress", "mab")},
 	{release{6, 15}, "bonds tell of coupled control", without("coupled_control")},
 	{release{6, 15}, "VXLANs tell less of what is usual, and at the end", undoVXLANs},
+	{release{7, 3}, "ports of bonds tell their priority", without("actor_port_prio")},
 	{release{7, 3}, "links tell that they cannot be moved", replace(`netns-immutable |,\s*"netns-immutable": ?true`, ``)},
 	{release{7, 3}, "bridges tell of two options more", without("mdb_offload_fail_notification", "fdb_local_vlan_0")},
 	{release{7, 3}, "an unknown background is dark", replace(`\x1b\[1;[39](\d)m`, "\x1b[3${1}m")},
