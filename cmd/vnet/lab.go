@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -77,14 +78,16 @@ func (s *session) mistakes(err error) error {
 }
 
 // interruptible is a context that ends with Ctrl-C, or with the terminal unless nohup(1)
-// is before the command. The second one ends the program.
+// is before the command. One that comes a second later, or more, ends the program: whoever
+// is impatient. Those at once belong to the first: timeout(1) sends it to the program and
+// to its group.
 func interruptible() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) {
 		signals = append(signals, unix.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	return ctx, stop
 }
 

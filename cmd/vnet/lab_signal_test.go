@@ -20,6 +20,9 @@ func TestWhatInterrupts(t *testing.T) {
 		case <-t.Context().Done():
 			t.Errorf("%s is not heeded", sig)
 		}
+		if err := unix.Kill(unix.Getpid(), sig); err != nil { // as timeout(1) does; it would end this program
+			t.Fatal(err)
+		}
 		stop()
 	}
 	signal.Ignore(unix.SIGHUP)
