@@ -23,7 +23,7 @@ func TestWhatInterrupts(t *testing.T) {
 		if err := unix.Kill(unix.Getpid(), sig); err != nil { // as timeout(1) does; it would end this program
 			t.Fatal(err)
 		}
-		stop()
+		t.Cleanup(stop) // not at once: another thread may be hearing of it
 	}
 	signal.Ignore(unix.SIGHUP)
 	defer signal.Reset(unix.SIGHUP)
