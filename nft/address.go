@@ -56,9 +56,9 @@ func (c *Conn) rtnetlink() (*netlink.Conn, error) {
 		return nil, nsErr
 	}
 	defer unix.Close(ns)
-	nl, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: ns})
+	nl, err := dial(unix.NETLINK_ROUTE, ns)
 	if errors.Is(err, unix.EPERM) {
-		return netlink.Dial(unix.NETLINK_ROUTE, nil)
+		return dial(unix.NETLINK_ROUTE, 0)
 	}
 	return nl, err
 }

@@ -34,11 +34,11 @@ type Conn struct {
 // Dial opens a socket in the namespace ns; nil is the calling thread's. The file
 // may be closed afterwards.
 func Dial(ns *os.File) (*Conn, error) {
-	config := &netlink.Config{}
+	at := 0
 	if ns != nil {
-		config.NetNS = int(ns.Fd())
+		at = int(ns.Fd())
 	}
-	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, config)
+	nl, err := dial(unix.NETLINK_NETFILTER, at)
 	if err != nil {
 		return nil, &Error{Op: "open", Object: "nftables socket", Missing: missingSocket(err), Err: errnoOf(err)}
 	}

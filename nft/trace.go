@@ -93,7 +93,7 @@ var traceHooks = []struct {
 // Trace begins to follow a probe in the namespace ns. Whoever calls it calls
 // Close.
 func Trace(ns *os.File, p Probe) (*Tracer, error) {
-	nl, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: int(ns.Fd())})
+	nl, err := dial(unix.NETLINK_NETFILTER, int(ns.Fd()))
 	if err != nil {
 		return nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
 	}

@@ -45,7 +45,7 @@ func Dial(ns *os.File) (*Conn, error) {
 	if ns == nil {
 		nl, err = openSocket()
 	} else {
-		nl, err = netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Strict: true, NetNS: int(ns.Fd())})
+		nl, err = dial(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)

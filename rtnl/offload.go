@@ -22,11 +22,7 @@ type Offload struct {
 // DialOffload opens one in the namespace ns; nil is the calling thread's. A kernel
 // without ethtool's netlink (CONFIG_ETHTOOL_NETLINK) answers with fs.ErrNotExist.
 func DialOffload(ns *os.File) (*Offload, error) {
-	config := &netlink.Config{}
-	if ns != nil {
-		config.NetNS = int(ns.Fd())
-	}
-	nl, err := netlink.Dial(unix.NETLINK_GENERIC, config)
+	nl, err := dial(unix.NETLINK_GENERIC, ns, netlink.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("open generic netlink socket: %w", err)
 	}

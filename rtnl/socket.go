@@ -2,6 +2,7 @@ package rtnl
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 
@@ -26,6 +27,10 @@ func openSocket() (*socket, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	s := &socket{fd: fd}
+	if err := kernelOnly(fd); err != nil {
+		s.Close()
+		return nil, err
+	}
 	for _, option := range []int{unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK} {
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, option, 1); err != nil {
 			s.Close()
@@ -33,6 +38,47 @@ func openSocket() (*socket, error) {
 		}
 	}
 	return s, nil
+}
+
+// kernelOnly lets nobody but the kernel answer on a netlink socket. Who rules in the
+// namespace could send to it too, and so end or garble what is read there; what came
+// before is thrown away. Groups are none of this.
+func kernelOnly(fd int) error {
+	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return os.NewSyscallError("connect", err)
+	}
+	for {
+		_, _, err := unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT)
+		switch err {
+		case nil, unix.EINTR:
+		case unix.EAGAIN:
+			return nil
+		default:
+			return os.NewSyscallError("recvmsg", err)
+		}
+	}
+}
+
+// dial opens one of the library's in the namespace ns; nil is the calling thread's.
+func dial(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error) {
+	if ns != nil {
+		config.NetNS = int(ns.Fd())
+	}
+	nl, err := netlink.Dial(family, &config)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := nl.SyscallConn()
+	if err == nil {
+		var ours error
+		err = raw.Control(func(fd uintptr) { ours = kernelOnly(int(fd)) })
+		err = errors.Join(err, ours)
+	}
+	if err != nil {
+		nl.Close()
+		return nil, err
+	}
+	return nl, nil
 }
 
 // Close closes the socket. What is sent later fails.

@@ -48,11 +48,7 @@ type Watcher struct {
 // Events from now on are kept until [Watcher.Next] takes them: to miss nothing,
 // watch first and read then.
 func Watch(ns *os.File, groups ...Group) (*Watcher, error) {
-	config := &netlink.Config{Strict: true}
-	if ns != nil {
-		config.NetNS = int(ns.Fd())
-	}
-	nl, err := netlink.Dial(unix.NETLINK_ROUTE, config)
+	nl, err := dial(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
 	}
