@@ -79,6 +79,9 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if why := rangesRefused(up); why != "" {
+			t.Skipf("this nft cannot write a map of ranges on this kernel: %s", why)
+		}
 		shell(t, up)
 		have, err := k.Snapshot(want)
 		if err != nil {
@@ -100,6 +103,31 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 			t.Errorf("the machine is not as before (-before +after):\n%s\n%s", diff, down)
 		}
 	})
+}
+
+// rangesRefused tells why nft cannot write the maps of ranges in a script, and is
+// empty where it can, or there are none. nft 1.0.6 swaps the bytes of a protocol, of
+// which there is one, when it looks it up among ranges; Linux 6.12.117 refuses that.
+func rangesRefused(script string) string {
+	if !strings.Contains(script, "flags interval") {
+		return ""
+	}
+	cmd := exec.Command("nft", "--check", "--file", "-")
+	cmd.Stdin = strings.NewReader(`table inet ranges {
+	map m {
+		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+		flags interval
+	}
+	chain c {
+		type nat hook prerouting priority dstnat
+		dnat ip to ip daddr . meta l4proto . th dport map @m
+	}
+}`)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return ""
+	}
+	return string(out)
 }
 
 // A namespace that has no name has one for the script that takes it out again: it was

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,10 +27,8 @@ func realWorld(t testing.TB, script string) *prober {
 			}
 		}
 	})
-	for line := range strings.Lines(script) {
-		if out, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", strings.TrimSpace(line), err, out)
-		}
+	if out, err := exec.Command("sh", "-xec", script).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	p := newProber(nsfs.Open, func(host string) string { return "/etc/netns/" + host })
 	p.patience = 800 * time.Millisecond
@@ -51,28 +48,60 @@ func (p *prober) probe(f Fact) (Answer, error) {
 // threeInARow is red ── router ── blue. Blue has a firewall with a rule for each
 // way to say no. A cable whose two ends have the same index gets its carrier a
 // second late (the kernel takes it for no cable), so they do not.
-const threeInARow = `ip netns add red; ip netns add router; ip netns add blue
-for n in red router blue; do ip -n $n link set lo up; ip netns exec $n sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'; done
-ip -n red link add eth0 index 20 type veth peer name left netns router
-ip -n blue link add eth0 index 20 type veth peer name right netns router
-ip -n red addr add 10.0.1.2/24 dev eth0; ip -n red -6 addr add fd00:1::2/64 dev eth0 nodad
-ip -n router addr add 10.0.1.1/24 dev left; ip -n router -6 addr add fd00:1::1/64 dev left nodad
-ip -n router addr add 10.0.2.1/24 dev right; ip -n router -6 addr add fd00:2::1/64 dev right nodad
-ip -n blue addr add 10.0.2.2/24 dev eth0; ip -n blue -6 addr add fd00:2::2/64 dev eth0 nodad
-for n in red blue; do ip -n $n link set eth0 up; done; for l in left right; do ip -n router link set $l up; done
-ip -n red route add default via 10.0.1.1; ip -n red -6 route add default via fd00:1::1
-ip -n blue route add default via 10.0.2.1; ip -n blue -6 route add default via fd00:2::1
+const threeInARow = `
+ip -batch - <<.
+netns add red
+netns add router
+netns add blue
+.
+for n in red router blue; do ip netns exec $n sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'; done
+ip -n router -batch - <<.
+link set lo up
+link add left type veth peer name eth0 index 20 netns red
+link add right mtu 1300 type veth peer name eth0 index 20 netns blue
+link set left up
+link set right up
+addr add 10.0.1.1/24 dev left
+addr add fd00:1::1/64 dev left nodad
+addr add 10.0.2.1/24 dev right
+addr add fd00:2::1/64 dev right nodad
+route add blackhole 10.9.1.0/24
+route add unreachable 10.9.2.0/24
+route add prohibit 10.9.3.0/24
+.
 ip netns exec router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-ip -n router route add blackhole 10.9.1.0/24; ip -n router route add unreachable 10.9.2.0/24; ip -n router route add prohibit 10.9.3.0/24
-ip -n red route add blackhole 10.8.1.0/24; ip -n red route add unreachable 10.8.2.0/24; ip -n red route add prohibit 10.8.3.0/24
-ip netns exec blue nft 'add table inet fw; add chain inet fw in { type filter hook input priority 0; }'
-ip netns exec blue nft add rule inet fw in tcp dport 81 drop
-ip netns exec blue nft add rule inet fw in tcp dport 82 reject with tcp reset
-ip netns exec blue nft add rule inet fw in tcp dport 83 reject with icmpx admin-prohibited
-ip netns exec blue nft add rule inet fw in tcp dport 84 reject with icmpx host-unreachable
-ip netns exec blue nft add rule inet fw in udp dport 81 drop
-ip netns exec blue nft add rule inet fw in udp dport 83 reject with icmpx admin-prohibited
-ip -n router link set right mtu 1300
+ip -n red -batch - <<.
+link set lo up
+addr add 10.0.1.2/24 dev eth0
+addr add fd00:1::2/64 dev eth0 nodad
+link set eth0 up
+route add default via 10.0.1.1
+route add default via fd00:1::1
+route add blackhole 10.8.1.0/24
+route add unreachable 10.8.2.0/24
+route add prohibit 10.8.3.0/24
+.
+ip -n blue -batch - <<.
+link set lo up
+addr add 10.0.2.2/24 dev eth0
+addr add fd00:2::2/64 dev eth0 nodad
+link set eth0 up
+route add default via 10.0.2.1
+route add default via fd00:2::1
+.
+ip netns exec blue nft -f - <<.
+table inet fw {
+	chain in {
+		type filter hook input priority 0
+		tcp dport 81 drop
+		tcp dport 82 reject with tcp reset
+		tcp dport 83 reject with icmpx admin-prohibited
+		tcp dport 84 reject with icmpx host-unreachable
+		udp dport 81 drop
+		udp dport 83 reject with icmpx admin-prohibited
+	}
+}
+.
 `
 
 func TestProbes(t *testing.T) {
