@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// machine are the ip commands that make a cable; both ends are made where they
+// machine are the fewest ip commands that make a cable: both ends are made where they
 // belong.
 func (c cable) machine() []string {
 	a, b := c[0], c[1]
@@ -18,12 +18,41 @@ func (c cable) machine() []string {
 	}
 }
 
+// typed are the cheat sheet's: both ends are born in the machine, under names that
+// are free there, and brought to where they belong.
+func (c cable) typed() []string {
+	a, b := c[0], c[1]
+	lines := []string{fmt.Sprintf("link add %s type veth peer name %s", a.born(), b.born()), b.brought()}
+	if a.Host != "" {
+		return append(lines, a.brought())
+	}
+	return append(lines, fmt.Sprintf("link set %s master %s", a.Link, a.Switch), "link set "+a.Link+" up")
+}
+
+// born is what an end is called in the machine.
+func (e end) born() string {
+	if e.Host == "" {
+		return e.Link
+	}
+	return e.Host + "." + e.Link
+}
+
+func (e end) brought() string {
+	return fmt.Sprintf("link set %s netns %s name %s", e.born(), e.Host, e.Link)
+}
+
 // inside are the ip commands of a host with these ends.
 func (h host) inside(ends []cable) []string {
 	lines := []string{"link set lo up"}
 	for _, e := range ends {
 		lines = append(lines, "link set "+e[0].Link+" up", fmt.Sprintf("addr add %s brd + dev %s", e[0].Addr, e[0].Link))
 	}
+	return lines
+}
+
+// ways are the ip commands for a host's routes.
+func (h host) ways() []string {
+	var lines []string
 	for _, r := range h.Routes {
 		lines = append(lines, fmt.Sprintf("route add %s via %s", r.words(), r.Via))
 	}
@@ -85,7 +114,8 @@ func sh(dir folder, name, text string) []string {
 	return []string{"sh", dir.write(name+".sh", "set -e\n"+text)}
 }
 
-// script is what makes the network, in the order in which one would type it.
+// script is what makes the network, in the cheat sheet's words and order: how one
+// would type it.
 func (n network) script() string {
 	commands, last := n.switches()
 	commands = append(commands, last...)
@@ -93,13 +123,16 @@ func (n network) script() string {
 		commands = append(commands, "netns add "+h.Name)
 	}
 	for _, c := range n.Cables {
-		commands = append(commands, c.machine()...)
+		commands = append(commands, c.typed()...)
 	}
 	ends := n.ends()
 	for _, h := range n.Hosts {
 		commands = append(commands, h.forward()...)
 		for _, l := range h.inside(ends[h.Name]) {
 			commands = append(commands, "-n "+h.Name+" "+l)
+		}
+		for _, l := range h.ways() {
+			commands = append(commands, "netns exec "+h.Name+" ip "+l)
 		}
 	}
 	return lines("ip ", commands)
@@ -135,7 +168,7 @@ func (n network) batch(dir folder, name string) string {
 	var inside strings.Builder
 	for _, h := range n.Hosts {
 		commands = append(commands, "netns add "+h.Name)
-		file := dir.write(name+"-"+h.Name, lines("", h.inside(ends[h.Name])))
+		file := dir.write(name+"-"+h.Name, lines("", append(h.inside(ends[h.Name]), h.ways()...)))
 		fmt.Fprintf(&inside, "ip -n %s -batch %s\n", h.Name, file)
 	}
 	for _, c := range n.Cables {
