@@ -120,11 +120,11 @@ func rangesRefused(script string) string {
 	}
 	chain c {
 		type nat hook prerouting priority dstnat
-		dnat ip to ip daddr . meta l4proto . th dport map @m
+		meta l4proto tcp dnat ip to ip daddr . meta l4proto . th dport map @m
 	}
 }`)
-	out, err := cmd.CombinedOutput()
-	if err == nil {
+	out, _ := cmd.CombinedOutput()
+	if !strings.Contains(string(out), "Operation not supported") {
 		return ""
 	}
 	return string(out)

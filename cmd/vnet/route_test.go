@@ -22,7 +22,7 @@ func TestSameRoutes(t *testing.T) {
 			w := newTwins(t)
 			for _, line := range []string{
 				"link set lo up", "link add v0 type veth peer name v1",
-				"link set v0 addrgenmode none up", "link set v1 addrgenmode none up",
+				"link set v0 addrgenmode none", "link set v1 addrgenmode none", "link set v0 up", "link set v1 up",
 				"addr add 10.0.0.1/24 dev v0", "addr add 10.0.1.1/24 dev v1",
 				"addr add fd00::1/64 dev v0 nodad", "addr add fd01::1/64 dev v1 nodad",
 			} {

@@ -15,8 +15,10 @@ func TestRouteVRF(t *testing.T) {
 	for _, line := range []string{
 		"link set blue up",
 		"link add v0 type veth peer name v1",
-		"link set v0 addrgenmode none master blue up",
-		"link set v1 addrgenmode none up",
+		"link set v0 addrgenmode none master blue",
+		"link set v1 addrgenmode none",
+		"link set v0 up",
+		"link set v1 up",
 		"addr add 10.0.0.1/24 dev v0",
 		"addr add fd00::1/64 dev v0 nodad",
 		"route add vrf blue 10.1.0.0/16 via 10.0.0.2",

@@ -72,7 +72,7 @@ func (w *world) must(args ...string) string {
 	w.t.Helper()
 	r := w.run(args...)
 	if r.Status == 127 {
-		w.t.Skipf("no %s on this machine", args[0])
+		w.t.Skipf("%s: not found here: %s", args[0], r.Stderr)
 	}
 	if r.Status != 0 {
 		w.t.Fatalf("%s: exit %d: %s", strings.Join(args, " "), r.Status, r.Stderr)
