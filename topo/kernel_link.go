@@ -196,6 +196,7 @@ func (k *Kernel) vethTasks(v Veth) ([]task, error) {
 		}
 	}
 	add, peer := bornConfig(v.Ends[0], nearIndex), bornConfig(v.Ends[1], farIndex)
+	add.Limits, peer.Limits = oneQueue, oneQueue
 	if far != near {
 		peer.NS = far.ns
 	}
@@ -226,6 +227,11 @@ func (k *Kernel) vethTasks(v Veth) ([]task, error) {
 	}
 	return tasks, nil
 }
+
+// oneQueue is what a cable's end would be left with in any case. Unless it is asked for, the
+// kernel makes a queue for each processor, and takes the others away again once nobody can
+// be in one, a grace period for each end.
+var oneQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 
 // bornConfig is what a link can have at birth.
 func bornConfig(l Link, index uint32) rtnl.LinkConfig {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"github.com/vnet-lab/vnet/rtnl"
 )
 
 // starOf is a switch with so many hosts.
@@ -31,6 +33,27 @@ func BenchmarkThousandHosts(b *testing.B) {
 		up(more)
 		if _, err := k.Down(context.Background(), nil); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestCablesAreBornWithOneQueue: with one for each processor, the kernel would wait at the
+// birth of each end until nobody uses the others.
+func TestCablesAreBornWithOneQueue(t *testing.T) {
+	name, want := compiled(t, starOf(2))
+	k := openKernel(t, name)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range k.spaces {
+		links, err := s.conn.Links(rtnl.LinkFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range links {
+			if l.Kind.Name == "veth" && (l.Limits.TxQueues != 1 || l.Limits.RxQueues != 1) {
+				t.Errorf("%slink %s has %d and %d queues", in(s.name), l.Name, l.Limits.TxQueues, l.Limits.RxQueues)
+			}
 		}
 	}
 }

@@ -172,6 +172,14 @@ static void complete(struct host h)
 	close(h.ns);
 }
 
+/* one_queue spares an end of a cable those for the other processors, which the kernel
+ * would take away again, waiting each time until nobody uses them. */
+static void one_queue(void)
+{
+	attr32(IFLA_NUM_TX_QUEUES, 1);
+	attr32(IFLA_NUM_RX_QUEUES, 1);
+}
+
 /* plug makes a cable from a switch to a host. */
 static void plug(int root, int h, int ns, int bridge)
 {
@@ -182,12 +190,14 @@ static void plug(int root, int h, int ns, int bridge)
 	attrs(IFLA_IFNAME, name);
 	attr32(IFLA_MASTER, bridge);
 	attr32(IFLA_GROUP, GROUP);
+	one_queue();
 	struct rtattr *info = attr(IFLA_LINKINFO, NULL, 0);
 	attrs(IFLA_INFO_KIND, "veth");
 	struct rtattr *data = attr(IFLA_INFO_DATA, NULL, 0);
 	struct rtattr *peer = attr(VETH_INFO_PEER, &far, sizeof far);
 	attrs(IFLA_IFNAME, "eth0");
 	attr32(IFLA_NET_NS_FD, ns);
+	one_queue();
 	end(peer), end(data), end(info);
 	talk(root, "cable");
 }
@@ -208,12 +218,14 @@ static void cable(int root, struct end a, struct end b)
 	begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &near, sizeof near);
 	attrs(IFLA_IFNAME, name_of(a));
 	attr32(IFLA_NET_NS_FD, a.ns);
+	one_queue();
 	struct rtattr *info = attr(IFLA_LINKINFO, NULL, 0);
 	attrs(IFLA_INFO_KIND, "veth");
 	struct rtattr *data = attr(IFLA_INFO_DATA, NULL, 0);
 	struct rtattr *peer = attr(VETH_INFO_PEER, &far, sizeof far);
 	attrs(IFLA_IFNAME, name_of(b));
 	attr32(IFLA_NET_NS_FD, b.ns);
+	one_queue();
 	end(peer), end(data), end(info);
 	talk(root, "cable");
 }
