@@ -110,9 +110,43 @@ func Note(name string) string {
 	if err != nil {
 		return ""
 	}
+	return noteIn(unix.AT_FDCWD, path)
+}
+
+// Notes are what [AttachNoted] wrote, by the names: those of namespaces, and stale ones.
+// Names without a note are left out. Nobody who rules in a namespace can change its
+// note, unlike what is in it. There are none where nobody may look below the mounts:
+// those that another user namespace made stay where they are.
+func Notes() map[string]string {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, Dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(tree)
+	fd, err := unix.Openat(tree, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	below := os.NewFile(uintptr(fd), Dir)
+	defer below.Close()
+	names, err := below.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	notes := make(map[string]string, len(names))
+	for _, name := range names {
+		if note := noteIn(fd, name); note != "" {
+			notes[name] = note
+		}
+	}
+	return notes
+}
+
+// noteIn reads the note of a file, if it is one, and nothing is mounted on it.
+func noteIn(dir int, path string) string {
 	var st unix.Stat_t
 	var text [maxNote]byte
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	fd, err := unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ""
 	}

@@ -421,6 +421,10 @@ func TestNote(t *testing.T) {
 	if note := nsfs.Note("red"); note != "" {
 		t.Errorf("the note of a living name: %q", note)
 	}
+	add(t, "blue") // which has none
+	if notes := nsfs.Notes(); len(notes) != 1 || notes["red"] != "lab one" {
+		t.Errorf("there are the notes %q", notes)
+	}
 	if err := nsfs.AttachNoted(ns, "red", "lab two"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a name that is taken: %v", err)
 	}
@@ -429,6 +433,9 @@ func TestNote(t *testing.T) {
 	}
 	if note := nsfs.Note("red"); note != "lab one" {
 		t.Errorf("the note of a stale name: %q", note)
+	}
+	if note := nsfs.Notes()["red"]; note != "lab one" {
+		t.Errorf("the note of a stale name among others: %q", note)
 	}
 	if err := nsfs.Remove("red"); err != nil {
 		t.Fatal(err)

@@ -55,6 +55,7 @@ func (k *Kernel) discover() error {
 type discovery struct {
 	*Kernel
 	taken map[uint64]string  // hosts that were taken in, by inode, and not yet found
+	notes map[string]string  // of names
 	found map[string]bool    // hosts
 	met   map[nsfs.ID]*space // where we were before, or have been now: then nil
 }
@@ -82,7 +83,7 @@ func (d *discovery) byName() error {
 	if err != nil {
 		return err
 	}
-	d.stale = nil
+	d.stale, d.notes = nil, nsfs.Notes()
 	doors := make([]door, 0, len(names))
 	for _, name := range names {
 		if id, err := nsfs.Stat(name); err == nil {
@@ -119,8 +120,9 @@ func (d *discovery) open(doors []door) error {
 		s, met := d.met[at.id]
 		d.met[at.id] = nil
 		switch {
-		case !met:
+		case !met && d.mayBeOurs(at):
 			strange = append(strange, at)
+		case !met:
 		case s != nil:
 			if err := d.again(s); err != nil {
 				return err
@@ -136,16 +138,30 @@ func (d *discovery) open(doors []door) error {
 	return errors.Join(errs...)
 }
 
+// mayBeOurs tells whether a namespace has to be looked at.
+func (d *discovery) mayBeOurs(at door) bool {
+	_, taken := d.taken[at.id.Ino]
+	note := d.notes[at.name]
+	return taken || note == "" || note == Mark(d.lab)
+}
+
 // visit looks behind a door. A namespace that is gone meanwhile, or that may not be
-// entered, is nobody's.
+// entered, is nobody's. Of one that may be somebody else's only lo is read: what goes on
+// there is no reason to fail.
 func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	if v.ns, v.err = nsfs.OpenPath(at.path); v.err == nil {
 		if v.err = t.Enter(v.ns); v.err == nil {
 			v.conn, v.err = rtnl.Dial(nil)
 		}
 	}
-	if v.err == nil {
+	var lo rtnl.Link
+	switch {
+	case v.err != nil:
+	case d.notes[at.name] == Mark(d.lab):
 		v.links, v.err = v.conn.Links(rtnl.LinkFilter{NoStats: true})
+		lo = loOf(v.links)
+	default:
+		lo, v.err = v.conn.Link(rtnl.LinkID{Index: 1})
 	}
 	switch {
 	case errors.Is(v.err, nsfs.ErrNotNamespace):
@@ -153,7 +169,7 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	case errors.Is(v.err, fs.ErrNotExist), errors.Is(v.err, fs.ErrPermission):
 		v.err = nil
 	case v.err == nil:
-		v.host, v.from = d.marks(at, loOf(v.links))
+		v.host, v.from = d.marks(at, lo)
 	}
 	if v.host == "" {
 		v.leave()
@@ -200,7 +216,8 @@ func (d *discovery) welcome(at door, v visit) error {
 }
 
 // marks tells which host of the lab a namespace is, "" if none, and where it was
-// taken from, "" if the lab made it.
+// taken from, "" if the lab made it. What its name says counts more than its lo, of which
+// whoever rules there can take the mark away.
 func (d *discovery) marks(at door, lo rtnl.Link) (host, from string) {
 	if host, taken := d.taken[at.id.Ino]; taken {
 		_, from := findRecord(lo.AltNames, takenRecord(d.lab, Namespace{Name: host}))
@@ -208,7 +225,8 @@ func (d *discovery) marks(at door, lo rtnl.Link) (host, from string) {
 			return host, from
 		}
 	}
-	if at.name != "" && lo.Alias == Mark(d.lab) {
+	switch note := d.notes[at.name]; {
+	case note == Mark(d.lab), note == "" && at.name != "" && lo.Alias == Mark(d.lab):
 		return at.name, ""
 	}
 	return "", ""

@@ -194,18 +194,22 @@ func labsUntil(lab string) (labs labNames, err error) {
 	if err != nil {
 		return nil, err
 	}
+	notes := nsfs.Notes()
 	for _, e := range entries {
-		if lab, ok := strings.CutPrefix(nsfs.Note(e.Name), Mark("")); e.Stale && ok {
-			labs.add(lab)
-		}
-		if err := marksOf(e.Name, labs); err != nil || labs[lab] {
+		if noted, ok := strings.CutPrefix(or(notes[e.Name], nsfs.Note(e.Name)), Mark("")); ok {
+			labs.add(noted)
+		} else if err := marksOf(e.Name, labs); err != nil {
 			return labs, err
+		}
+		if labs[lab] {
+			break
 		}
 	}
 	return labs, nil
 }
 
-// marksOf looks into a named namespace, if there is one behind the name.
+// marksOf looks at lo of a named namespace, if there is one behind the name: it may be
+// somebody else's, who does there what he wants.
 func marksOf(name string, labs labNames) error {
 	ns, err := nsfs.Open(name)
 	if err != nil {
@@ -217,20 +221,26 @@ func marksOf(name string, labs labNames) error {
 		return err
 	}
 	defer conn.Close()
-	return marksIn(conn, labs)
+	lo, err := conn.Link(rtnl.LinkID{Index: 1})
+	labs.marksOn(lo)
+	return err
 }
 
 func marksIn(conn *rtnl.Conn, labs labNames) error {
 	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
 	for _, l := range links {
-		for _, text := range append(l.AltNames, l.Alias) {
-			if mark, ok := strings.CutPrefix(text, Mark("")); ok {
-				lab, _, _ := strings.Cut(mark, ":")
-				labs.add(lab)
-			}
-		}
+		labs.marksOn(l)
 	}
 	return err
+}
+
+func (l labNames) marksOn(link rtnl.Link) {
+	for _, text := range append(link.AltNames, link.Alias) {
+		if mark, ok := strings.CutPrefix(text, Mark("")); ok {
+			lab, _, _ := strings.Cut(mark, ":")
+			l.add(lab)
+		}
+	}
 }
 
 func tablesIn(labs labNames) error {

@@ -1,0 +1,115 @@
+//go:build linux
+
+package topo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// restless makes links come and go in a namespace without an end, so that no list of
+// them is ever whole.
+func restless(t *testing.T, name string) {
+	t.Helper()
+	ns, err := nsfs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	dial := func() *rtnl.Conn {
+		c, err := rtnl.Dial(ns)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	bridge := func(i int) rtnl.LinkConfig {
+		return rtnl.LinkConfig{Name: fmt.Sprintf("b%d", i), Index: uint32(1000 + i), Kind: rtnl.Kind{Name: "bridge"}}
+	}
+	var many []rtnl.Request
+	for i := range 500 {
+		many = append(many, rtnl.AddLink(bridge(i)))
+	}
+	if err := dial().Do(many...); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	var working sync.WaitGroup
+	for i := 1000; i < 1008; i++ {
+		c, one := dial(), bridge(i)
+		working.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				if err := c.Do(rtnl.AddLink(one), rtnl.DeleteLink(rtnl.LinkID{Index: one.Index})); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	t.Cleanup(func() { close(ended); working.Wait() })
+}
+
+// What goes on in somebody's namespace is no reason not to work on a lab.
+func TestRestlessNeighbour(t *testing.T) {
+	needIP(t)
+	ip(t, "netns add evil")
+	t.Cleanup(func() { ip(t, "netns del evil") })
+	restless(t, "evil")
+	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if labs, err := Labs(); err != nil || !slices.Equal(labs, []string{lab}) {
+		t.Errorf("there is %q, %v", labs, err)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who rules in a host can take the mark off its lo, and write another lab's there.
+func TestAHostWithoutItsMark(t *testing.T) {
+	needIP(t)
+	lab, want := compiled(t, "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
+	before := machine(t)
+	k, err := OpenKernel(t.Context(), lab, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.etc = "/run/etc-netns" // as openKernel has it
+	_, err = k.Up(t.Context(), want, nil)
+	if err := errors.Join(err, k.Close()); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "-n red link set lo alias vnet:other")
+	ip(t, "-n blue link set lo down")
+	ip(t, "-n blue link set lo name odd")
+	if labs, err := Labs(); err != nil || !slices.Equal(labs, []string{lab}) {
+		t.Errorf("there is %q, %v", labs, err)
+	}
+	other := openKernel(t, "other")
+	if plan, err := other.Down(t.Context(), nil); err != nil || len(plan) > 0 {
+		t.Errorf("another lab takes away %v, %v", plan, err)
+	}
+	if _, err := openKernel(t, lab).Down(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, machine(t)); diff != "" {
+		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+	}
+}
