@@ -22,7 +22,7 @@ func (k *Kernel) discover() error {
 		return err
 	}
 	for _, s := range k.spaces {
-		s.seen = nil
+		s.seen, s.unread = nil, nil
 	}
 	d := &discovery{Kernel: k, taken: takenIn(lo.AltNames, k.lab), found: map[string]bool{"": true}, met: map[nsfs.ID]*space{}}
 	for _, s := range k.spaces {
@@ -69,13 +69,14 @@ type door struct {
 
 // A visit is what was found behind a door.
 type visit struct {
-	stale bool // nothing
-	host  string
-	from  string // where it was taken from, "" if the lab made it
-	ns    *os.File
-	conn  *rtnl.Conn
-	links []rtnl.Link
-	err   error
+	stale  bool // nothing
+	host   string
+	from   string // where it was taken from, "" if the lab made it
+	ns     *os.File
+	conn   *rtnl.Conn
+	links  []rtnl.Link
+	unread error // why there are none
+	err    error
 }
 
 func (d *discovery) byName() error {
@@ -158,7 +159,7 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	switch {
 	case v.err != nil:
 	case d.notes[at.name] == Mark(d.lab):
-		v.links, v.err = v.conn.Links(rtnl.LinkFilter{NoStats: true})
+		v.links, v.unread = v.conn.Links(rtnl.LinkFilter{NoStats: true})
 		lo = loOf(v.links)
 	default:
 		lo, v.err = v.conn.Link(rtnl.LinkID{Index: 1})
@@ -206,7 +207,7 @@ func (d *discovery) welcome(at door, v visit) error {
 	if err != nil {
 		return err
 	}
-	s.seen = v.links
+	s.seen, s.unread = v.links, v.unread
 	if v.from != "" {
 		s.from, s.ref = v.from, at.name
 		delete(d.taken, at.id.Ino)

@@ -48,6 +48,10 @@ type Kernel struct {
 	// stale are names of the lab with nothing behind them, as of the last Snapshot.
 	stale []string
 
+	// leaving says that the lab is to go: a namespace of its own goes whole, even if
+	// what is in it cannot be read. Who rules there can see to that.
+	leaving bool
+
 	// speak6 are the namespaces where IPv6 is going to be spoken; nil: all may be.
 	speak6 map[string]bool
 

@@ -113,3 +113,27 @@ func TestAHostWithoutItsMark(t *testing.T) {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
+
+// A host that cannot be read, whose links never stand still for one, is no reason for its
+// lab to stay.
+func TestUnreadableHost(t *testing.T) {
+	needIP(t)
+	lab, want := compiled(t, "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
+	before := machine(t)
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.spaces["red"].conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Snapshot(nil); err == nil {
+		t.Error("it can be read")
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, machine(t)); diff != "" {
+		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+	}
+}

@@ -91,6 +91,8 @@ func (k *Kernel) proves(ctx context.Context, want State, plan Plan) error {
 // Down takes away all that carries the lab's mark, as far as that is possible,
 // and returns what it did. All errors come together.
 func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, error) {
+	k.leaving = true
+	defer func() { k.leaving = false }()
 	plan, err := k.Plan(nil)
 	if err == nil {
 		err = k.sweep()

@@ -49,6 +49,10 @@ func (k *Kernel) snapshot(want State, touched func(*space) bool) (State, error) 
 		if errs[i] = t.Enter(v.space.ns); errs[i] == nil {
 			errs[i] = k.read(v)
 		}
+		if errs[i] != nil && k.leaving && v.space.own {
+			*v = spaceView{space: v.space, ours: map[uint32]bool{}}
+			errs[i] = k.readFiles(v)
+		}
 	})
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
@@ -98,6 +102,9 @@ type spaceView struct {
 // read reads a namespace, which the thread is in.
 func (k *Kernel) read(v *spaceView) (err error) {
 	c := v.space.conn
+	if v.space.unread != nil {
+		return v.space.unread
+	}
 	if v.links, v.space.seen = v.space.seen, nil; v.links == nil {
 		if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
 			return err
