@@ -39,6 +39,7 @@ func Compile(t Topology) (State, error) {
 	c.fastpaths()
 	c.settings()
 	c.files()
+	c.limits()
 	if err := c.err(); err != nil {
 		return nil, err
 	}
