@@ -4,6 +4,7 @@ package nft_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
@@ -216,6 +218,20 @@ func sameRules(t *testing.T, c *nft.Conn, want []nft.Rule) {
 	for _, r := range without(got, want) {
 		t.Errorf("invented: %s", r)
 	}
+}
+
+// kernelSince tells whether the kernel is of this version or a later one.
+func kernelSince(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var have [2]int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &have[0], &have[1]); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Compare(have[:], []int{major, minor}) >= 0
 }
 
 // needNFT skips a test that compares with nft where there is none.

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# vagrant.sh [LAB] proves the Vagrantfile: it makes a box from Debian packages, starts
-# libvirtd in namespaces of its own, and goes through validate, up (whose provisioner
-# runs the tests), ssh, halt and destroy. It fails if one of them does, or if a fact
-# of the lab, else of examples/cheatsheet.yaml, does not hold in there. Then it proves
-# examples/vagrant. This machine keeps no process, bridge, rule or file of it but the
-# box in test/vm/cache. Without VNET_VM_ACCEL=kvm the processor is emulated; then the
-# longest tests are left out, which run.sh has. It needs root and the packages that
-# .ci/vagrant installs.
+# vagrant.sh [--brief] [LAB] proves the Vagrantfile: it makes a box from Debian packages,
+# starts libvirtd in namespaces of its own, and goes through validate, up (whose
+# provisioner runs the tests), ssh, halt and destroy. It fails if one of them does, if a
+# fact of the lab, else of examples/cheatsheet.yaml, does not hold in there, or if those
+# of a broken lab do. Then it proves examples/vagrant, in a machine of its own; --brief
+# leaves that out, and of the tests all but some packages'. This machine keeps no
+# process, bridge, rule or file of it but the box in test/vm/cache. Without
+# VNET_VM_ACCEL=kvm the processor is emulated; then the longest tests are left out,
+# which run.sh has. It needs root and the packages that .ci/vagrant installs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VNET_VM_CACHE:-$here/cache}
 
+brief=
+if [ "${1-}" = --brief ]; then brief=$1; shift; fi
 if [ "${1-}" != --inside ]; then
   lab=${1:-examples/cheatsheet.yaml} box=$cache/vnet.box
   mkdir -p "$cache"
@@ -36,7 +39,7 @@ if [ "${1-}" != --inside ]; then
   }
 
   if [ ! "$box" -nt "$here/box.sh" ]; then apart "$here/box.sh" "$box"; fi
-  apart --net "$here/vagrant.sh" --inside "$work" "$box" "$lab"
+  apart --net "$here/vagrant.sh" ${brief:+--brief} --inside "$work" "$box" "$lab"
   exit
 fi
 
@@ -77,6 +80,7 @@ if [ "$VNET_BOX_DRIVER" = qemu ]; then
   many='CostPerHost|Survey|SettingsOfLabsAtTheSameTime|OffloadOff|TrafficGoesOn|Completion'
   export VNET_BOX_SKIP=${VNET_BOX_SKIP-"^Test($again|$many)\$"}
 fi
+if [ "$brief" ]; then export VNET_BOX_PACKAGES=${VNET_BOX_PACKAGES-./nsfs ./rtnl ./examples/... ./cmd/vnet/internal/...}; fi
 vagrant() { command vagrant --no-tty "$@"; }
 
 step validate
@@ -88,6 +92,10 @@ step vnet demo
 vagrant ssh -c 'vnet demo'
 step "$lab"
 vagrant ssh -c "cd /vagrant && sudo vnet up $lab && sudo vnet verify $lab && sudo vnet down $lab"
+step a broken lab
+broken=test/vm/testdata/broken.yaml status=0
+vagrant ssh -c "cd /vagrant && sudo vnet up $broken && { sudo vnet verify $broken || { status=\$?; sudo vnet down $broken; exit \$status; }; }" || status=$?
+test $status = 1
 step what the machine lacks
 # shellcheck disable=SC2016 # its shell's variable
 vagrant ssh -c 'for t in ip iptables; do if command -v $t; then exit 1; fi; done; uname -r'
@@ -95,6 +103,8 @@ step halt
 vagrant halt
 step destroy
 vagrant destroy -f
+
+if [ "$brief" ]; then step 'all of it holds'; exit; fi
 
 # The example has a machine of its own: once as it is, once with a lab that is
 # broken: then it ends with 1, and the report says why.
