@@ -20,22 +20,31 @@ func needKernel(object string, args []string) error {
 	if slices.Contains(askNoKernel, object) || slices.Contains(args, "help") || asksForHelp(args) {
 		return nil
 	}
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return fmt.Errorf("uname: %w", err)
+	release, err := kernelRelease()
+	if err != nil {
+		return err
 	}
-	if release := unix.ByteSliceToString(u.Release[:]); tooOld(release) {
+	if before(release, oldest) {
 		return &hinted{fmt.Errorf("this is Linux %s, and vnet needs %s or newer", release, oldest),
 			"check, graph, schema and help work here, too"}
 	}
 	return nil
 }
 
-// tooOld tells whether a release such as 4.19.0-27-amd64 is before the oldest. What
+// kernelRelease is what uname -r prints.
+func kernelRelease() (string, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", fmt.Errorf("uname: %w", err)
+	}
+	return unix.ByteSliceToString(u.Release[:]), nil
+}
+
+// before tells whether a release such as 4.19.0-27-amd64 is before a version. What
 // names no version is taken for a new one.
-func tooOld(release string) bool {
+func before(release, version string) bool {
 	have, ok := versionOf(release)
-	least, _ := versionOf(oldest)
+	least, _ := versionOf(version)
 	return ok && slices.Compare(have[:], least[:]) < 0
 }
 

@@ -12,7 +12,7 @@ func TestTooOld(t *testing.T) {
 		"5.10.0-32-cloud-amd64": false, "5.10": false, "5.15.167.4-microsoft-standard-WSL2": false, "6.1.0-50": false, "6.12.117+deb13": false,
 		"7.3.4": false, "10.0": false, "": false, "rolling": false,
 	} {
-		if tooOld(release) != want {
+		if before(release, oldest) != want {
 			t.Errorf("%q is too old: %v", release, !want)
 		}
 	}

@@ -81,11 +81,15 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 		return err
 	}
 	err := s.explain(c, s.do(linkRequest(verb, c)))
-	// ip(8) looks for the link first, and exits otherwise when there is none.
-	if c.Dev != "" && verb != "add" && verb != "replace" && errors.Is(err, fs.ErrNotExist) {
-		if _, lerr := s.linkIndex(c.Dev); lerr != nil {
+	// ip(8) looks for the link first, and exits otherwise when there is none. Before Linux
+	// 5.19 that also finds a link by a further name of it, which a change does not.
+	if c.Dev != "" && c.DevIndex == 0 && verb != "add" && verb != "replace" && errors.Is(err, fs.ErrNotExist) {
+		index, lerr := s.linkIndex(c.Dev)
+		if lerr != nil {
 			return lerr
 		}
+		c.DevIndex = index
+		err = s.explain(c, s.do(linkRequest(verb, c)))
 	}
 	return err
 }
@@ -253,15 +257,15 @@ func (s *session) linkProperty(w *words.Words) error {
 	if p.Help {
 		return s.usage(linkHelp)
 	}
-	id := rtnl.LinkID{Name: p.Dev}
+	index, err := s.linkIndex(p.Dev)
+	if err != nil {
+		return err
+	}
 	request := rtnl.AddAltNames
 	if p.Delete {
 		request = rtnl.DeleteAltNames
 	}
-	if _, err := s.linkIndex(p.Dev); err != nil {
-		return err
-	}
-	return s.do(request(id, p.AltNames...))
+	return s.do(request(rtnl.LinkID{Name: p.Dev, Index: index}, p.AltNames...))
 }
 
 func (s *session) linkShow(w *words.Words) error {

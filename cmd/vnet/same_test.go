@@ -24,6 +24,7 @@ import (
 //
 //	=     only print: run both tools in both worlds; their output is equal to the byte
 //	since a version of iproute2, from which on ip does the same as vnet with what follows
+//	linux a version, from which on the kernel knows what follows
 //	$     a shell command, to be run in both worlds
 //	need  an ip command that the kernel has to be able to do, or the script is skipped;
 //	      it may go on as a shell's does: && ip …
@@ -84,6 +85,14 @@ func sameScript(t *testing.T, script string) {
 			continue
 		}
 		word, rest, _ := strings.Cut(line, " ")
+		if word == "linux" {
+			version, what, _ := strings.Cut(rest, " ")
+			if before(mustRelease(t), version) {
+				continue
+			}
+			word, rest, _ = strings.Cut(what, " ")
+			line = what
+		}
 		at := fmt.Sprintf("line %d: %s", i+1, line)
 		switch word {
 		case "", "#":
@@ -107,6 +116,15 @@ func sameScript(t *testing.T, script string) {
 		}
 	}
 	w.sameState(t, "at the end")
+}
+
+func mustRelease(t *testing.T) string {
+	t.Helper()
+	release, err := kernelRelease()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release
 }
 
 // step runs one command by either tool, each in its world.
