@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -58,6 +59,29 @@ func Dial(ns *os.File) (*Conn, error) {
 // github.com/mdlayher/netlink. Its options ExtendedAcknowledge and
 // GetStrictCheck are to be set.
 func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
+
+// Namespace opens the namespace that the socket is in.
+func (c *Conn) Namespace() (*os.File, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ns int
+	var refused error
+	open := func(fd uintptr) { ns, refused = unix.IoctlRetInt(int(fd), unix.SIOCGSKNS) }
+	var err error
+	switch nl := c.nl.(type) {
+	case *socket:
+		open(uintptr(nl.fd))
+	case *netlink.Conn:
+		var raw syscall.RawConn
+		if raw, err = nl.SyscallConn(); err == nil {
+			err = raw.Control(open)
+		}
+	}
+	if err := errors.Join(err, refused); err != nil {
+		return nil, fmt.Errorf("open the socket's network namespace: %w", err)
+	}
+	return os.NewFile(uintptr(ns), "network namespace of a socket"), nil
+}
 
 // Close closes the socket, when what is under way has been answered.
 func (c *Conn) Close() error {

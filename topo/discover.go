@@ -71,8 +71,9 @@ type door struct {
 type visit struct {
 	stale  bool // nothing
 	host   string
-	from   string // where it was taken from, "" if the lab made it
-	ns     *os.File
+	from   string   // where it was taken from, "" if the lab made it
+	ns     *os.File // nil if the lab made it
+	id     nsfs.ID
 	conn   *rtnl.Conn
 	links  []rtnl.Link
 	unread error // why there are none
@@ -130,6 +131,9 @@ func (d *discovery) open(doors []door) error {
 			}
 		}
 	}
+	if d.lock != nil { // else it is somebody's who only looks
+		d.widen(len(d.spaces) + len(strange))
+	}
 	visits := make([]visit, len(strange))
 	err := travelling(len(strange), func(t nsfs.Traveller, i int) { visits[i] = d.visit(t, strange[i]) })
 	errs := []error{err}
@@ -155,6 +159,9 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 			v.conn, v.err = rtnl.Dial(nil)
 		}
 	}
+	if v.err == nil {
+		v.id, v.err = nsfs.Identity(v.ns)
+	}
 	var lo rtnl.Link
 	switch {
 	case v.err != nil:
@@ -172,8 +179,12 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	case v.err == nil:
 		v.host, v.from = d.marks(at, lo)
 	}
-	if v.host == "" {
+	switch {
+	case v.host == "":
 		v.leave()
+	case v.from == "":
+		v.ns.Close()
+		v.ns = nil
 	}
 	return v
 }
@@ -203,7 +214,7 @@ func (d *discovery) welcome(at door, v visit) error {
 		v.leave()
 		return nil
 	}
-	s, err := d.settle(v.host, v.ns, v.conn, v.from == "")
+	s, err := d.settle(v.host, v.id, v.ns, v.conn)
 	if err != nil {
 		return err
 	}

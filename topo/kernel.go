@@ -42,6 +42,8 @@ type Kernel struct {
 	mu      sync.Mutex
 	texts   map[string]string // of files, by themselves
 	spaces  map[string]*space // by the lab's names
+	width   int               // of the table of open files, as far as it was asked for
+	lent    []*os.File        // namespaces that requests name, open until they are sent
 	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
 	// unready are links that wait for carrier, as of the last Snapshot.
 	unready []waiting

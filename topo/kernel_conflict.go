@@ -243,13 +243,21 @@ func (k *Kernel) forwardsOfOthers(s *space) (list []foreign, err error) {
 			}
 		}
 	}
-	rules, _, err := nft.Plain(s.ns, func(table string) bool { return strings.HasPrefix(table, RuleTable("")) })
+	rules, _, err := s.plain(func(table string) bool { return strings.HasPrefix(table, RuleTable("")) })
 	for _, r := range rules {
 		if f, ok := r.(nft.Forward); ok {
 			list = append(list, foreign{f, "somebody's nftables rule"})
 		}
 	}
 	return list, err
+}
+
+func (s *space) plain(passOver func(table string) bool) (rules []nft.Rule, rest []nft.Chain, err error) {
+	err = s.withFile(func(ns *os.File) error {
+		rules, rest, err = nft.Plain(ns, passOver)
+		return err
+	})
+	return rules, rest, err
 }
 
 // meets says what an object comes across; "" if nothing.

@@ -47,12 +47,16 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := rtnl.Dial(nil)
+	defer ns.Close()
+	id, err := nsfs.Identity(ns)
 	if err != nil {
-		ns.Close()
 		return err
 	}
-	s, err := k.settle(name, ns, conn, true)
+	conn, err := rtnl.Dial(nil)
+	if err != nil {
+		return err
+	}
+	s, err := k.settle(name, id, nil, conn)
 	if err != nil {
 		return err
 	}
@@ -246,7 +250,7 @@ func (s *space) insideOf(fn func() error) error {
 	if s.name == "" {
 		return fn()
 	}
-	return nsfs.Do(s.ns, fn)
+	return s.withFile(func(ns *os.File) error { return nsfs.Do(ns, fn) })
 }
 
 // sysctlStep remembers what a setting was before the lab set it, and brings that

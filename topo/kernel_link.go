@@ -5,6 +5,7 @@ package topo
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 
 	"github.com/vnet-lab/vnet/nsfs"
@@ -14,17 +15,37 @@ import (
 // From <linux/if_link.h>: IN6_ADDR_GEN_MODE_NONE.
 const addrGenNone = 1
 
+// linksAtOnce is how many links are made together: as many as one system call takes, if
+// each is marked, and few enough to have the namespaces of all open.
+const linksAtOnce = mostRequests / 2
+
 // linkStage makes or changes links. Those of one type go together; a later type
 // may stand on an earlier one's.
 func (k *Kernel) linkStage(stage []Step, results []result) {
 	for from := 0; from < len(stage); {
 		to := from
-		for to < len(stage) && reflect.TypeOf(stage[to].Want) == reflect.TypeOf(stage[from].Want) {
+		for to < len(stage) && to-from < linksAtOnce && reflect.TypeOf(stage[to].Want) == reflect.TypeOf(stage[from].Want) {
 			to++
 		}
 		k.linksOfAType(stage, from, to, results)
 		from = to
 	}
+}
+
+// lend opens the namespace that a request names, until it is sent.
+func (k *Kernel) lend(s *space) (*os.File, error) {
+	ns, err := s.file()
+	if err == nil {
+		k.lent = append(k.lent, ns)
+	}
+	return ns, err
+}
+
+func (k *Kernel) takeBack() {
+	for _, ns := range k.lent {
+		ns.Close()
+	}
+	k.lent = k.lent[:0]
 }
 
 func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
@@ -45,6 +66,7 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 		}
 	}
 	k.run(near, results)
+	k.takeBack()
 	var complete []task
 	for _, t := range far {
 		if results[t.step].err == nil { // else there is nothing to complete
@@ -81,7 +103,7 @@ func (k *Kernel) spareDAD(stage []Step, results []result) {
 		l := spared[i].link
 		s, err := k.space(l.NS)
 		if err == nil {
-			err = t.Enter(s.ns)
+			err = s.withFile(t.Enter)
 		}
 		if err == nil {
 			err = sysctlIfThere("net/ipv6/conf/"+l.Name+"/accept_dad", "0")
@@ -198,7 +220,9 @@ func (k *Kernel) vethTasks(v Veth) ([]task, error) {
 	add, peer := bornConfig(v.Ends[0], nearIndex), bornConfig(v.Ends[1], farIndex)
 	add.Limits, peer.Limits = oneQueue, oneQueue
 	if far != near {
-		peer.NS = far.ns
+		if peer.NS, err = k.lend(far); err != nil {
+			return nil, err
+		}
 	}
 	if err := near.enslave(&add, v.Ends[0].Master); err != nil {
 		return nil, err
@@ -317,7 +341,9 @@ func (k *Kernel) newLink(l Link, parentNS, parent string, kind rtnl.Kind) ([]tas
 	}
 	done := func() { home.met(l.Name, index) }
 	if from != home {
-		add.NS = home.ns
+		if add.NS, err = k.lend(home); err != nil {
+			return nil, err
+		}
 		set := rtnl.LinkConfig{}
 		if err := home.enslave(&set, l.Master); err != nil {
 			return nil, err

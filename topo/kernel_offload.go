@@ -5,6 +5,7 @@ package topo
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/vnet-lab/vnet/rtnl"
@@ -40,12 +41,20 @@ func (k *Kernel) setChecksums(s *space, link string, on bool) error {
 	if err := k.faulty(); err != nil {
 		return err
 	}
-	o, err := rtnl.DialOffload(s.ns)
+	o, err := s.offload()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
 	return o.SetChecksums(link, on)
+}
+
+func (s *space) offload() (o *rtnl.Offload, err error) {
+	err = s.withFile(func(ns *os.File) error {
+		o, err = rtnl.DialOffload(ns)
+		return err
+	})
+	return o, err
 }
 
 // readOffloads reads of the links with the record who fills in their checksums.
@@ -57,7 +66,7 @@ func (k *Kernel) readOffloads(v *spaceView) error {
 		}
 		if o == nil {
 			var err error
-			if o, err = rtnl.DialOffload(v.space.ns); err != nil {
+			if o, err = v.space.offload(); err != nil {
 				return err
 			}
 			defer o.Close()

@@ -14,8 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-
-	"github.com/vnet-lab/vnet/rtnl"
 )
 
 const offloadLab = `
@@ -53,7 +51,7 @@ func TestOffloadOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := rtnl.DialOffload(s.ns)
+	o, err := s.offload()
 	if err != nil {
 		t.Fatal(err)
 	}

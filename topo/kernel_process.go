@@ -34,7 +34,7 @@ func (k *Kernel) start(s *space, p Process) error {
 	case s.ref != "": // with the files of the lab in /etc
 		return nsfs.Run(s.ref, cmd)
 	}
-	return nsfs.Do(s.ns, cmd.Run)
+	return s.insideOf(cmd.Run)
 }
 
 // stopStage ends commands and what they started: it asks all of them first, and
@@ -156,9 +156,9 @@ func (k *Kernel) processes() ([]process, error) {
 	if err != nil {
 		return nil, err
 	}
-	spaces := map[nsfs.ID]bool{}
+	spaces := map[nsfs.ID]*space{}
 	for _, s := range k.spaces {
-		spaces[s.id] = true
+		s.guests, spaces[s.id] = false, s
 	}
 	var list []process
 	for _, d := range dirs {
@@ -167,11 +167,14 @@ func (k *Kernel) processes() ([]process, error) {
 			continue
 		}
 		id, err := processNS(pid)
-		if err != nil || !spaces[id] {
+		s := spaces[id]
+		if err != nil || s == nil {
 			continue // it has ended, is none of ours to look at, or is elsewhere
 		}
 		if command, ok := k.commandOf(pid); ok {
 			list = append(list, process{pid, command, id})
+		} else {
+			s.guests = true
 		}
 	}
 	return list, nil

@@ -5,6 +5,7 @@ package topo
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/vnet-lab/vnet/nft"
 )
@@ -80,11 +81,13 @@ func (s *space) nft() (*nft.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rules == nil {
-		c, err := nft.Dial(s.ns)
+		err := s.withFile(func(ns *os.File) (err error) {
+			s.rules, err = nft.Dial(ns)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		s.rules = c
 	}
 	return s.rules, nil
 }

@@ -17,10 +17,10 @@ import (
 
 // A space is a namespace that the kernel half has a socket in.
 type space struct {
-	name string // the lab's
-	ref  string // its name in nsfs.Dir, "" if it has none
-	from string // where it was taken from, "" if it was not
-	ns   *os.File
+	name string   // the lab's
+	ref  string   // its name in nsfs.Dir, "" if it has none
+	from string   // where it was taken from, "" if it was not
+	ns   *os.File // nil where the lab made it: of those there are thousands; see file
 	id   nsfs.ID
 	own  bool // made by the lab
 	conn *rtnl.Conn
@@ -38,6 +38,8 @@ type space struct {
 	// leftover are the lab's records whose subject is gone, as of the last
 	// Snapshot: a route went with its link, a namespace with its container.
 	leftover []leftover
+	// guests says that programs were in it that are not the lab's, as of then.
+	guests bool
 	// bare says that none of the lab's rules was there at the last Snapshot.
 	bare bool
 	// unfinished are files of the lab that were not written to the end, as of then.
@@ -49,8 +51,13 @@ type leftover struct{ link, name string }
 
 // enter opens a socket in a namespace, whose file it takes over.
 func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
+	id, err := nsfs.Identity(ns)
+	if err != nil {
+		ns.Close()
+		return nil, err
+	}
 	var conn *rtnl.Conn
-	err := nsfs.Do(ns, func() (err error) {
+	err = nsfs.Do(ns, func() (err error) {
 		conn, err = rtnl.Dial(nil)
 		return err
 	})
@@ -58,18 +65,18 @@ func (k *Kernel) enter(name string, ns *os.File, own bool) (*space, error) {
 		ns.Close()
 		return nil, err
 	}
-	return k.settle(name, ns, conn, own)
+	if own {
+		ns.Close()
+		ns = nil
+	}
+	return k.settle(name, id, ns, conn)
 }
 
-// settle makes a space of a namespace and a socket in it, both of which it takes
-// over.
-func (k *Kernel) settle(name string, ns *os.File, conn *rtnl.Conn, own bool) (*space, error) {
-	s := &space{name: name, ns: ns, own: own, conn: conn, index: map[string]uint32{}, nsids: map[*space]int32{}}
-	var err error
-	if s.id, err = nsfs.Identity(ns); err != nil {
-		s.close()
-		return nil, err
-	}
+// settle makes a space of a namespace and a socket in it, which it takes over, and so the
+// file, which is nil if the lab made the namespace.
+func (k *Kernel) settle(name string, id nsfs.ID, ns *os.File, conn *rtnl.Conn) (*space, error) {
+	own := ns == nil
+	s := &space{name: name, id: id, ns: ns, own: own, conn: conn, index: map[string]uint32{}, nsids: map[*space]int32{}}
 	if own {
 		s.ref = name
 	}
@@ -95,7 +102,38 @@ func (s *space) close() {
 	if s.rules != nil {
 		s.rules.Close()
 	}
-	s.ns.Close()
+	if s.ns != nil {
+		s.ns.Close()
+	}
+}
+
+// file opens the namespace; its caller closes it.
+func (s *space) file() (*os.File, error) {
+	if s.ns != nil {
+		return nsfs.OpenPath(fmt.Sprintf("/proc/self/fd/%d", s.ns.Fd()))
+	}
+	return s.conn.Namespace()
+}
+
+// withFile calls fn with the namespace's file, which is closed then.
+func (s *space) withFile(fn func(ns *os.File) error) error {
+	if s.ns != nil {
+		return fn(s.ns)
+	}
+	ns, err := s.file()
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return fn(ns)
+}
+
+func (s *space) watch(groups ...rtnl.Group) (w *rtnl.Watcher, err error) {
+	err = s.withFile(func(ns *os.File) error {
+		w, err = rtnl.Watch(ns, groups...)
+		return err
+	})
+	return w, err
 }
 
 // space finds a namespace by the lab's name for it.

@@ -56,7 +56,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	if err := errors.Join(lacks(plan), k.taken(plan)); err != nil {
+	if err := errors.Join(lacks(plan), k.taken(plan), k.makeWay(plan)); err != nil {
 		return nil, err
 	}
 	k.speak6 = speaking6(want)
@@ -100,7 +100,7 @@ func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, erro
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	do, brief := Do(k.Do), plan.brief()
+	do, brief := Do(k.Do), plan.brief(k.held)
 	if around != nil {
 		do = around(brief, do)
 	}
@@ -112,6 +112,12 @@ func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, erro
 		err = &DriftError{left}
 	}
 	return plan, err
+}
+
+// held tells whether somebody else's program is in a namespace, or was when it was read.
+func (k *Kernel) held(ns string) bool {
+	s, err := k.space(ns)
+	return err != nil || s.guests
 }
 
 // waitForCarrier waits for the links that had none when they were read last,
@@ -127,7 +133,7 @@ func (k *Kernel) waitForCarrier(ctx context.Context) error {
 }
 
 func (w waiting) wait(ctx context.Context) error {
-	events, err := rtnl.Watch(w.space.ns, rtnl.GroupLink)
+	events, err := w.space.watch(rtnl.GroupLink)
 	if err != nil {
 		return err
 	}

@@ -111,23 +111,38 @@ func (p Plan) runs(together func(a, b Step) bool) []Plan {
 // brief is a plan that takes a lab down, without what goes at the same moment as what
 // it stands on: addresses with their link, settings with their namespace. To take
 // down a thousand links one by one, only to delete them then, would have the kernel
-// wait a thousand times until nobody uses one.
-func (p Plan) brief() Plan {
-	gone := map[Key]bool{}
+// wait a thousand times until nobody uses one. Links go with their namespaces if they are
+// in no other one, and none of those is held: where a program of somebody else's is in
+// one, the namespace goes on without its name.
+func (p Plan) brief(held func(ns string) bool) Plan {
+	gone, going := map[Key]bool{}, map[string]bool{}
 	for _, s := range p {
-		if s.Op() != Delete {
-			continue
-		}
-		switch o := s.Have.(type) {
-		case Namespace:
-			gone[o.Key()] = o.From == ""
-		case linked:
-			for _, l := range o.links() {
-				gone[l.Key()] = true
-			}
+		if n, ok := s.Have.(Namespace); ok && s.Op() == Delete && n.From == "" {
+			gone[n.Key()], going[n.Name] = true, !held(n.Name)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(p), func(s Step) bool { return s.Op() == Delete && goesWith(s.Have, gone) })
+	withTheirs := map[Key]bool{}
+	for _, s := range p {
+		o, ok := s.Have.(linked)
+		if !ok || s.Op() != Delete {
+			continue
+		}
+		withTheirs[s.Have.Key()] = liesIn(s.Have, going)
+		for _, l := range o.links() {
+			gone[l.Key()] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(p), func(s Step) bool {
+		return s.Op() == Delete && (goesWith(s.Have, gone) || withTheirs[s.Have.Key()])
+	})
+}
+
+// liesIn tells whether all of a link is in the namespaces, and what it stands on.
+func liesIn(link Object, namespaces map[string]bool) bool {
+	if parent := parentOf(link); parent != (Key{}) && !namespaces[parent.NS] {
+		return false
+	}
+	return !slices.ContainsFunc(link.(linked).links(), func(l Link) bool { return !namespaces[l.NS] })
 }
 
 // goesWith tells whether an object goes by itself with a link or a namespace.

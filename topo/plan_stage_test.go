@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,7 +17,7 @@ func TestBrief(t *testing.T) {
 		Address{"box", "eth9", prefix("10.0.0.9/24")}, Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"},
 		Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", "10.0.0.2 red\n"})
 	var got []string
-	for _, s := range Diff(have, nil).brief() {
+	for _, s := range Diff(have, nil).brief(func(string) bool { return false }) {
 		got = append(got, s.String())
 	}
 	want := []string{}
@@ -44,6 +45,28 @@ func TestBrief(t *testing.T) {
 	}
 	if len(want) != 9 {
 		t.Errorf("%d steps are left, want 9: two namespaces, two links, an address, two settings, a route, a file", len(want))
+	}
+}
+
+// TestBriefOfLinks: a link goes with its namespaces unless one of them stays, or is held.
+func TestBriefOfLinks(t *testing.T) {
+	cable := func(from, to string) Veth {
+		return Veth{Ends: [2]Link{{NS: from, Name: "to" + to}, {NS: to, Name: "to" + from}}}
+	}
+	have := NewState(Namespace{Name: "a"}, Namespace{Name: "b"}, Namespace{Name: "held"}, Namespace{Name: "box", From: "box"},
+		Dummy{Link{Name: "nic"}}, cable("a", "b"), cable("a", "box"), cable("", "a"), cable("b", "held"), Dummy{Link{NS: "a", Name: "d"}},
+		Macvlan{Link{NS: "a", Name: "m"}, "", "nic", "bridge"}, VLAN{Link{NS: "a", Name: "v"}, "d", 7})
+	var left []Object
+	for _, s := range Diff(have, nil).brief(func(ns string) bool { return ns == "held" }) {
+		left = append(left, s.Have)
+	}
+	for _, o := range []Object{cable("a", "b"), Dummy{Link{NS: "a", Name: "d"}}, VLAN{Link{NS: "a", Name: "v"}, "d", 7}} {
+		if slices.Contains(left, o.normal()) {
+			t.Errorf("%v is deleted by itself", o)
+		}
+	}
+	if len(left) != len(have)-3 {
+		t.Errorf("%d steps are left of %d, want all but three: %v", len(left), len(have), left)
 	}
 }
 

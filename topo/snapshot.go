@@ -46,7 +46,7 @@ func (k *Kernel) snapshot(want State, touched func(*space) bool) (State, error) 
 			errs[i] = k.readFiles(v)
 			return
 		}
-		if errs[i] = t.Enter(v.space.ns); errs[i] == nil {
+		if errs[i] = v.space.withFile(t.Enter); errs[i] == nil {
 			errs[i] = k.read(v)
 		}
 		if errs[i] != nil && k.leaving && v.space.own {

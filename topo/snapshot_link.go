@@ -4,6 +4,7 @@ package topo
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -162,7 +163,11 @@ func (s *space) nsid(other *space) (int32, error) {
 	if id, ok := s.nsids[other]; ok {
 		return id, nil
 	}
-	id, err := s.conn.NSID(other.ns)
+	var id int32
+	err := other.withFile(func(ns *os.File) (err error) {
+		id, err = s.conn.NSID(ns)
+		return err
+	})
 	if err == nil && id >= 0 {
 		s.nsids[other] = id
 	}

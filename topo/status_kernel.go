@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -194,7 +193,7 @@ func (o *Observer) Watch() (err error) {
 		if o.watches[s.id] != nil {
 			continue
 		}
-		w, err := rtnl.Watch(s.ns, watchedGroups...)
+		w, err := s.watch(watchedGroups...)
 		if err != nil {
 			return err
 		}
@@ -243,6 +242,6 @@ func (o *Observer) Host(host string) (ns *os.File, name string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	ns, err = nsfs.OpenPath(fmt.Sprintf("/proc/self/fd/%d", s.ns.Fd()))
+	ns, err = s.file()
 	return ns, s.ref, err
 }

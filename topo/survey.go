@@ -190,7 +190,7 @@ func (v *spaceView) tables(r *reading) (others []string, err error) {
 			others = append(others, r.rule(v.space.name, rule.Rule)...)
 		}
 	}
-	rules, chains, err := nft.Plain(v.space.ns, func(table string) bool { return known[table] })
+	rules, chains, err := v.space.plain(func(table string) bool { return known[table] })
 	for _, rule := range rules {
 		others = append(others, r.rule(v.space.name, rule)...)
 	}

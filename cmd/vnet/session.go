@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nft"
@@ -183,6 +185,8 @@ func hintOf(err error) string {
 			"; some systems keep those in a package of their own, such as linux-modules-extra or kmod-nft-nat"
 	case strings.Contains(err.Error(), rtnl.NoIPv6):
 		return "it was built without CONFIG_IPV6, or has ipv6.disable=1 on its command line"
+	case errors.Is(err, unix.EMFILE):
+		return "ulimit -n, as root, lets a shell's programs have more: ulimit -n 65536"
 	case errors.Is(err, fs.ErrPermission):
 		return "this needs CAP_NET_ADMIN: run it as root, or in a network of your own: vnet sandbox COMMAND"
 	}
