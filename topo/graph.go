@@ -101,7 +101,10 @@ func (d *drawing) node(kind nodeKind, name string, lines []string) int {
 	if n, ok := d.index[key]; ok {
 		return n
 	}
-	d.nodes = append(d.nodes, drawnNode{kind: kind, name: name, lines: lines})
+	for i, line := range lines {
+		lines[i] = Shown(line)
+	}
+	d.nodes = append(d.nodes, drawnNode{kind: kind, name: Shown(name), lines: lines})
 	d.index[key] = len(d.nodes) - 1
 	return len(d.nodes) - 1
 }

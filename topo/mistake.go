@@ -29,7 +29,7 @@ func (m Mistake) Error() string {
 	if m.Hint != "" {
 		b.WriteString("; " + m.Hint)
 	}
-	return b.String()
+	return Shown(b.String())
 }
 
 // Excerpt shows the line with the offending text underlined, for people; ""
@@ -48,12 +48,12 @@ func (m Mistake) Excerpt() string {
 			return r
 		}
 		return ' '
-	}, m.Source[:col])
+	}, Shown(m.Source[:col]))
 	n := 1
 	if strings.HasPrefix(m.Source[col:], m.Text) {
-		n = max(n, len([]rune(m.Text)))
+		n = max(n, len([]rune(Shown(m.Text))))
 	}
-	return fmt.Sprintf("%5d | %s\n      | %s%s\n", m.Line, m.Source, blank, strings.Repeat("^", n))
+	return fmt.Sprintf("%5d | %s\n      | %s%s\n", m.Line, Shown(m.Source), blank, strings.Repeat("^", n))
 }
 
 // Mistakes are all that is wrong in a lab, in the order of the file. Parse and

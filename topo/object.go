@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // An Object is one thing that is, or should be, in the kernel: a namespace, a
@@ -280,6 +281,28 @@ func in(ns string) string {
 // others may have written it.
 func printable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// Shown is a text with escapes, as Go writes them, for what cannot be shown as it is; ends
+// of lines and tabs are left. Names of links may have such in them: the kernel minds
+// only white space, and who rules in a host gives its links the names he likes.
+func Shown(s string) string {
+	hidden := func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\t' }
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if hidden(r) || r == utf8.RuneError && n == 1 {
+			quoted := strconv.Quote(s[:n])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteString(s[:n])
+		}
+		s = s[n:]
+	}
+	return b.String()
 }
 
 // onOneLine is a text as it is, or between quotation marks if it cannot be shown so.

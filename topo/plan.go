@@ -52,7 +52,7 @@ func (s Step) String() string {
 	if s.Op() == Change {
 		text += " (was " + differs(s.Have.String(), s.Want.String()) + ")"
 	}
-	return text
+	return Shown(text)
 }
 
 // differs is what of the old text is not in the new one, from its first word that

@@ -93,7 +93,7 @@ func (s Status) writeLinks(b *strings.Builder, before *Status) {
 				continue
 			}
 			was, took := before.link(h.Name, l.Name), s.since(before)
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", h.Name, l.Name, l.State, spaced(l.Addrs),
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", h.Name, Shown(l.Name), l.State, spaced(l.Addrs),
 				l.Received.text(was.Received, took), l.Sent.text(was.Sent, took))
 		}
 	}
@@ -112,7 +112,7 @@ func (s Status) writeRules(b *strings.Builder, before *Status) {
 		if n := r.Packets - before.rule(r); before != nil && n > 0 && n <= r.Packets {
 			more = fmt.Sprintf(" +%d", n)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d%s\n", r.Host, r.Text, r.Packets, more)
+		fmt.Fprintf(t, "%s\t%s\t%d%s\n", r.Host, Shown(r.Text), r.Packets, more)
 	}
 	t.Flush()
 }
@@ -134,7 +134,7 @@ func (s Status) drift() string {
 	if b.Len() == 0 {
 		return ""
 	}
-	return "\n" + b.String()
+	return "\n" + Shown(b.String())
 }
 
 func (s Status) since(before *Status) time.Duration {

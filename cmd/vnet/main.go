@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/topo"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -53,7 +54,7 @@ func (s *session) report(err error) {
 	}
 	for _, line := range strings.Split(err.Error(), "\n") {
 		if line != "" {
-			fmt.Fprintln(s.err, "vnet: error:", line)
+			fmt.Fprintln(s.err, "vnet: error:", topo.Shown(line))
 		}
 	}
 	if hint := hintOf(err); hint != "" {
@@ -63,12 +64,12 @@ func (s *session) report(err error) {
 
 // note tells what was done beside what was asked for.
 func (s *session) note(format string, args ...any) {
-	fmt.Fprintf(s.err, "vnet: note: "+format+"\n", args...)
+	fmt.Fprintln(s.err, "vnet: note:", topo.Shown(fmt.Sprintf(format, args...)))
 }
 
 // hint tells what may help.
 func (s *session) hint(format string, args ...any) {
-	fmt.Fprintf(s.err, "vnet: hint: "+format+"\n", args...)
+	fmt.Fprintln(s.err, "vnet: hint:", topo.Shown(fmt.Sprintf(format, args...)))
 }
 
 // A codeError is an error with an exit code of its own.

@@ -1,0 +1,38 @@
+package topo
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestShown: nothing that is told moves the cursor of whoever reads it.
+func TestShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                         "",
+		"link veth-red ── ü \t \n": "link veth-red ── ü \t \n",
+		"e\x1b[31mvil":             `e\x1b[31mvil`,
+		"\x9b1m\xff \"\\":          `\x9b1m\xff "\`,
+		"\u009b \u202e \r \a\x7f�": `\u009b \u202e \r \a\x7f�`,
+	} {
+		if got := Shown(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+	evil := Up{"red", "e\x1b[31mvil"}
+	if got := (Step{Have: evil}).String(); got != `- red: link e\x1b[31mvil up` {
+		t.Errorf("a step is %q", got)
+	}
+	status := Status{Lab: "q", Drift: Plan{{Have: evil}}, Hosts: []HostStatus{{Name: "red", Links: []LinkStatus{{Name: evil.Link}}}}}
+	if got := shownText(t, status); got != Shown(got) {
+		t.Errorf("a status is %q", got)
+	}
+}
+
+func shownText(t *testing.T, s Status) string {
+	t.Helper()
+	var b strings.Builder
+	if err := s.WriteText(&b, nil); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
