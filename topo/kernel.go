@@ -32,7 +32,7 @@ import (
 type Kernel struct {
 	lab  string
 	log  *slog.Logger
-	lock *os.File
+	lock *lock
 	etc  string // where files that stand in for those of /etc are
 
 	// ipv6 is whether the kernel speaks it.
@@ -98,7 +98,7 @@ func (k *Kernel) Close() error {
 	if k.lock == nil {
 		return nil
 	}
-	return k.lock.Close() // the file stays: somebody may wait for it
+	return k.lock.Close()
 }
 
 // Do carries out a stage: all of it, or with an error none. It implements [Do]. A
