@@ -85,7 +85,7 @@ func pointers(results []Result) []*Result {
 func (p *prober) proveAll(ctx context.Context, results []*Result, patience time.Duration) {
 	inParallel(inFlight, len(results), func(n int) {
 		switch r := results[n]; {
-		case ctx.Err() == nil:
+		case p.turn(ctx):
 			*r = p.prove(r.Fact, patience)
 		case r.Answer == Answer{}:
 			r.Err = ctx.Err()
@@ -93,9 +93,21 @@ func (p *prober) proveAll(ctx context.Context, results []*Result, patience time.
 	})
 }
 
-// prove probes for one fact, once it is its turn, and judges the answer.
+// turn waits for the turn of one fact; false means that none comes any more.
+func (p *prober) turn(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case p.turns <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// prove probes for one fact, whose turn it is, and judges the answer.
 func (p *prober) prove(f Fact, patience time.Duration) Result {
-	p.turns <- struct{}{}
 	next := time.AfterFunc(fresh, func() { <-p.turns })
 	r := Result{Fact: f}
 	r.Answer, r.Err = p.probeAs(f, newQuestion(), time.Now().Add(patience))

@@ -4,10 +4,12 @@ package topo
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // thirty hosts are more than one group, and their pairs more than go together.
@@ -73,5 +75,22 @@ func TestVerifyAllPairs(t *testing.T) {
 	out, err := exec.Command("sh", "-c", "for n in $(seq 30); do ip -n h$n neigh; done").Output()
 	if known := strings.TrimSpace(string(out)); err != nil || strings.Count(known, "STALE") != 1 || strings.Contains(known, "REACHABLE") {
 		t.Errorf("known now: %s %v", known, err)
+	}
+}
+
+// Who has called it off does not wait for the turns of what was not begun.
+func TestNoTurnIsWaitedForInVain(t *testing.T) {
+	p := &prober{turns: make(chan struct{}, 1)}
+	p.turns <- struct{}{} // somebody's, who keeps it
+	ctx, cancel := context.WithCancel(t.Context())
+	results := make([]Result, 3)
+	over := make(chan struct{})
+	go func() { p.proveAll(ctx, pointers(results), time.Hour); close(over) }()
+	cancel()
+	<-over
+	for _, r := range results {
+		if !errors.Is(r.Err, context.Canceled) {
+			t.Errorf("%+v", r)
+		}
 	}
 }
