@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # run.sh [--table] [--beside] KERNEL... [-- GO TEST ARGUMENT...]
 #
-# Runs the tests in virtual machines, two packages at a time or, --beside, one of each
-# kernel at the same time, and judges them: what
-# failed, and what was skipped without being in skips.txt, fails. The tools that
+# Runs the tests in virtual machines, three packages at a time (they wait a lot) or,
+# --beside, one of each kernel at the same time, and judges them: what failed, and
+# what was skipped without being in skips.txt, fails. The tools that
 # the tests compare vnet with (ip, nft, ping, a shell) come from this machine; then
 # vnet itself builds and proves labs on a kernel with nothing beside it, and on one
 # without NAT and one without IPv6.
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if [ $# = 0 ]; then set -- -short ./...; fi
+if [ $# = 0 ]; then set -- -short ./topo ./cmd/vnet ./...; fi # the longest first
 tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,tr,seq,timeout,mkdir,rm,rmdir,stat,find,setsid,touch,chmod,ln,mount,umount,unshare,setpriv,setarch,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
 nat='nf_nat.*|nft_(nat|masq|redir|chain_nat)|ip6?table_nat'
 export CGO_ENABLED=0 VNET_VM_CACHE=$cache
@@ -39,7 +39,7 @@ make -s build OUT="$cache/bin/vnet"
 # tests NAME KERNEL OPTIONS ARGUMENT...: tests, with the tools to compare with.
 tests() {
   local name=$1 kernel=$2 options=$3; shift 3
-  go test -json -count=1 -p "$((beside ? 1 : 2))" -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -cpus 1 -kernel $cache/$arch/$kernel \
+  go test -json -count=1 -p "${beside:-3}" -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -cpus 1 -kernel $cache/$arch/$kernel \
     -with $tools -load br_netfilter -file /etc/iproute2 -file /etc/protocols -file /etc/services $(printf -- "-file %s " /usr/lib/*/xtables) $options" >"$cache/runs/$name.json" || true
   "$cache/bin/report" -skips "$here/skips.txt" "$cache/runs/$name.json"
 }
