@@ -47,30 +47,28 @@ func (p *prober) verify(ctx context.Context, t Topology, facts []Fact) Report {
 		r.Results[n].Fact = facts[n]
 	}
 	p.turns = make(chan struct{}, min(inFlight, max(1, backlog/(1+len(t.Hosts)))))
-	waited := p.patience
+	prove, patience := p.proveAll, p.patience
 	if len(facts) > mostTogether {
-		waited = min(quick, p.patience)
-		p.proveInGroups(ctx, facts, r.Results, waited)
-	} else {
-		p.proveAll(ctx, pointers(r.Results), waited)
+		prove, patience = p.proveInGroups, min(quick, p.patience)
 	}
-	p.askAgain(ctx, r.Results, waited == p.patience)
+	prove(ctx, pointers(r.Results), patience)
+	left := unheard(r.Results, patience == p.patience)
+	for before := len(left) + 1; 0 < len(left) && len(left) < before; {
+		before = len(left)
+		prove(ctx, left, p.patience)
+		left = slices.DeleteFunc(left, func(r *Result) bool { return r.OK || r.Err != nil })
+	}
 	p.diagnose(ctx, t, r.Results)
 	r.Time = time.Since(start)
 	return r
 }
 
-// askAgain asks again where that may bring something new: not if there was an answer, or if
-// it is right that there was none and it was waited for.
-func (p *prober) askAgain(ctx context.Context, results []Result, waited bool) {
-	unheard := slices.DeleteFunc(pointers(results), func(r *Result) bool {
+// unheard are the facts that are worth asking for again: not those that were answered,
+// and not those of which it is right that they were not and which were waited for.
+func unheard(results []Result, waited bool) []*Result {
+	return slices.DeleteFunc(pointers(results), func(r *Result) bool {
 		return r.Err != nil || r.Answer.Outcome != Unreachable || r.OK && (waited || r.Answer.Said != "")
 	})
-	for before := len(unheard) + 1; 0 < len(unheard) && len(unheard) < before; {
-		before = len(unheard)
-		p.proveAll(ctx, unheard, p.patience)
-		unheard = slices.DeleteFunc(unheard, func(r *Result) bool { return r.OK || r.Err != nil })
-	}
 }
 
 func pointers(results []Result) []*Result {

@@ -20,15 +20,20 @@ import (
 // other fill it. Many facts are therefore proved in groups of few hosts, and what
 // these learned about each other is forgotten behind each group.
 const (
-	mostTogether = 128 // facts that need no groups
-	hostsASide   = 14  // of a group: 2·14·14 neighbours
+	mostTogether = 128                         // facts that need no groups
+	hostsASide   = 14                          // of a group
+	mostInGroup  = 2 * hostsASide * hostsASide // facts, and neighbours
 	// quick is how long an answer may take within a group. Who takes longer is asked
 	// again at the end.
 	quick = 200 * time.Millisecond
 )
 
 // proveInGroups is for so many facts that their neighbours do not go into one table.
-func (p *prober) proveInGroups(ctx context.Context, facts []Fact, results []Result, patience time.Duration) {
+func (p *prober) proveInGroups(ctx context.Context, results []*Result, patience time.Duration) {
+	facts := make([]Fact, len(results))
+	for i, r := range results {
+		facts[i] = r.Fact
+	}
 	known := map[string]map[acquaintance]bool{}
 	for _, group := range groups(facts) {
 		p.eachHost(facts, group, func(host string, c *rtnl.Conn) {
@@ -38,7 +43,7 @@ func (p *prober) proveInGroups(ctx context.Context, facts []Fact, results []Resu
 		})
 		together := make([]*Result, len(group))
 		for n, i := range group {
-			together[n] = &results[i]
+			together[n] = results[i]
 		}
 		p.proveAll(ctx, together, patience)
 		p.eachHost(facts, group, func(host string, c *rtnl.Conn) { forget(c, known[host]) })
@@ -47,6 +52,7 @@ func (p *prober) proveInGroups(ctx context.Context, facts []Fact, results []Resu
 
 // groups cuts facts into groups between few hosts and few others, each in an order
 // in which those that answer learn of those that ask before they ask themselves.
+// Groups that are small go together.
 func groups(facts []Fact) [][]int {
 	number := map[string]int{}
 	of := func(host string) int {
@@ -68,11 +74,18 @@ func groups(facts []Fact) [][]int {
 		return cmp.Or(cmp.Compare(places[a].low, places[b].low), cmp.Compare(places[a].high, places[b].high), cmp.Compare(places[a].back, places[b].back))
 	})
 	var all [][]int
-	for n, i := range order {
-		if n == 0 || places[i].low != places[order[n-1]].low || places[i].high != places[order[n-1]].high {
-			all = append(all, nil)
+	for n := 0; n < len(order); {
+		first := places[order[n]]
+		end := n + 1
+		for end < len(order) && places[order[end]].low == first.low && places[order[end]].high == first.high {
+			end++
 		}
-		all[len(all)-1] = append(all[len(all)-1], i)
+		if last := len(all) - 1; last >= 0 && len(all[last])+end-n <= mostInGroup {
+			all[last] = append(all[last], order[n:end]...)
+		} else {
+			all = append(all, slices.Clip(order[n:end]))
+		}
+		n = end
 	}
 	return all
 }
