@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
@@ -24,6 +25,12 @@ const (
 	ctaStatus     = 3
 	ctaID         = 12
 	ctaZone       = 18
+	ctaFilter     = 25 // since Linux 5.8; older kernels list all
+
+	ctaFilterOrigFlags = 1
+	// CTA_FILTER_F_* of the kernel's net/netfilter/nf_internals.h.
+	ctFilterProto   = 1 << 3
+	ctFilterDstPort = 1 << 5
 
 	ctaTupleIP    = 1
 	ctaTupleProto = 2
@@ -46,7 +53,7 @@ func (c *Conn) forget(old, new []Rule) error {
 	if forgetter.empty() {
 		return nil
 	}
-	flows, err := c.flows()
+	flows, err := c.flows(forgetter.question())
 	if err != nil || len(flows) == 0 {
 		return err
 	}
@@ -119,15 +126,47 @@ func decodeTracked(body []byte) (int, error) {
 	return 0, ad.Err()
 }
 
-// flows lists what connection tracking knows. It first asks how much that is:
-// the kernel keeps the flows of all namespaces in one table, and to look through
-// it for one takes long.
-func (c *Conn) flows() ([]flow, error) {
+// question asks for the flows that may be to be forgotten: where only forwards of one
+// port have changed, those to it. All are tens of thousands on a busy machine.
+func (f *forgetter) question() netlink.Message {
+	all := conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC)
+	if len(f.others) > 0 || len(f.forwards) != 1 {
+		return all
+	}
+	for at, rules := range f.forwards {
+		m := conntrackRequest(ctGet, netlink.Dump, familyOf(rules[0]))
+		if slices.ContainsFunc(rules, func(c changed) bool { return familyOf(c) != m.Data[0] }) {
+			return all
+		}
+		port := append(attrBytes(ctaProtoNum, []byte{byte(at.proto)}), attrBytes(ctaProtoDstPort, be16(at.port))...)
+		m.Data = append(m.Data, nested(ctaTupleOrig, nested(ctaTupleProto, port))...)
+		fields := binary.NativeEndian.AppendUint32(nil, ctFilterProto|ctFilterDstPort) // unlike all others
+		m.Data = append(m.Data, nested(ctaFilter, attrBytes(ctaFilterOrigFlags, fields))...)
+		return m
+	}
+	return all
+}
+
+// familyOf is that of a forward's flows.
+func familyOf(c changed) byte {
+	if f, ok := c.rule.(Forward); ok && f.To.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// flows lists what connection tracking knows, of what is asked for. It first asks how
+// much there is: the kernel keeps the flows of all namespaces in one table, and to look
+// through it for one takes long.
+func (c *Conn) flows(question netlink.Message) ([]flow, error) {
 	n, err := c.tracked()
 	if err != nil || n == 0 {
 		return nil, err
 	}
-	bodies, err := c.list("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
+	bodies, err := c.list("connection tracking", question)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) { // some kernel may not like to choose
+		bodies, err = c.list("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -28,29 +28,53 @@ func TestKernelWithoutConntrack(t *testing.T) {
 	}
 }
 
+// direction is one of a flow of UDP.
+func direction(kind uint16, src, dst string, srcPort, dstPort uint16) []byte {
+	addrs := append(attrBytes(ctaIPv4Src, netip.MustParseAddr(src).AsSlice()), attrBytes(ctaIPv4Dst, netip.MustParseAddr(dst).AsSlice())...)
+	ports := slices.Concat(attrBytes(ctaProtoNum, []byte{byte(UDP)}), attrBytes(ctaProtoSrcPort, be16(srcPort)), attrBytes(ctaProtoDstPort, be16(dstPort)))
+	return nested(kind, append(nested(ctaTupleIP, addrs), nested(ctaTupleProto, ports)...))
+}
+
+// entry is the answer about a flow from a port to port 53.
+func entry(to netlink.Message, port uint16, status uint32) netlink.Message {
+	m := conntrackRequest(ctGet, netlink.Multi, unix.AF_INET)
+	m.Header.Sequence = to.Header.Sequence
+	m.Data = slices.Concat(m.Data, direction(ctaTupleOrig, "192.168.15.2", "10.9.0.2", port, 53),
+		direction(ctaTupleReply, "10.9.0.2", "198.51.100.7", 53, port), attr32(ctaStatus, status))
+	return m
+}
+
+// threeTracked answers how many flows there are.
+func threeTracked(sent []netlink.Message) [][]netlink.Message {
+	m := conntrackRequest(ctGetStats, 0, unix.AF_UNSPEC)
+	m.Header.Sequence = sent[0].Header.Sequence
+	m.Data = append(m.Data, attr32(ctaStatsEntries, 3)...)
+	return [][]netlink.Message{{m}}
+}
+
+// TestKernelThatDoesNotChoose: one that refuses to list some flows is asked for all.
+func TestKernelThatDoesNotChoose(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.EINVAL, unix.EOPNOTSUPP} {
+		deleted := 0
+		err := scripted(threeTracked, func(sent []netlink.Message) [][]netlink.Message {
+			return [][]netlink.Message{{refused(sent[0].Header.Sequence, errno)}}
+		}, func(sent []netlink.Message) [][]netlink.Message {
+			return [][]netlink.Message{{entry(sent[0], 1, 0), entry(sent[0], 2, 0), done(sent[0])}}
+		}, func(sent []netlink.Message) [][]netlink.Message {
+			deleted = len(sent)
+			return [][]netlink.Message{{refused(sent[0].Header.Sequence, 0)}, {refused(sent[1].Header.Sequence, 0)}}
+		}).forget(nil, []Rule{Forward{Proto: UDP, Ports: Port(53), To: netip.MustParseAddr("10.9.0.3"), ToPort: 53}})
+		if err != nil || deleted != 2 {
+			t.Errorf("%v: %d are forgotten, %v", errno, deleted, err)
+		}
+	}
+}
+
 // TestBusyFlow: a flow that the kernel does not give up, as those that it forwards past
 // its tables, is an error; one that ended by itself is none, and neither spares others.
 func TestBusyFlow(t *testing.T) {
-	entry := func(to netlink.Message, port uint16) netlink.Message {
-		address := func(src, dst string) []byte {
-			return nested(ctaTupleIP, append(attrBytes(ctaIPv4Src, netip.MustParseAddr(src).AsSlice()),
-				attrBytes(ctaIPv4Dst, netip.MustParseAddr(dst).AsSlice())...))
-		}
-		ports := nested(ctaTupleProto, slices.Concat(attrBytes(ctaProtoNum, []byte{byte(UDP)}), attrBytes(ctaProtoSrcPort, be16(port)), attrBytes(ctaProtoDstPort, be16(53))))
-		m := conntrackRequest(ctGet, netlink.Multi, unix.AF_INET)
-		m.Header.Sequence = to.Header.Sequence
-		m.Data = slices.Concat(m.Data, nested(ctaTupleOrig, append(address("192.168.15.2", "10.9.0.2"), ports...)),
-			nested(ctaTupleReply, append(address("10.9.0.2", "198.51.100.7"), ports...)), attr32(ctaStatus, flowSrcNAT))
-		return m
-	}
-	tracked := func(sent []netlink.Message) [][]netlink.Message {
-		m := conntrackRequest(ctGetStats, 0, unix.AF_UNSPEC)
-		m.Header.Sequence = sent[0].Header.Sequence
-		m.Data = append(m.Data, attr32(ctaStatsEntries, 3)...)
-		return [][]netlink.Message{{m}}
-	}
 	listed := func(sent []netlink.Message) [][]netlink.Message {
-		return [][]netlink.Message{{entry(sent[0], 1), entry(sent[0], 2), entry(sent[0], 3), done(sent[0])}}
+		return [][]netlink.Message{{entry(sent[0], 1, flowSrcNAT), entry(sent[0], 2, flowSrcNAT), entry(sent[0], 3, flowSrcNAT), done(sent[0])}}
 	}
 	for _, tt := range []struct{ first, second, want unix.Errno }{
 		{unix.EBUSY, 0, unix.EBUSY}, {unix.ENOENT, 0, 0}, {0, unix.EBUSY, unix.EBUSY},
@@ -62,7 +86,7 @@ func TestBusyFlow(t *testing.T) {
 				{refused(sent[0].Header.Sequence, tt.first)}, {refused(sent[1].Header.Sequence, tt.second)}, {refused(sent[2].Header.Sequence, 0)},
 			}
 		}
-		err := scripted(tracked, listed, deleted).forget([]Rule{SourceNAT{
+		err := scripted(threeTracked, listed, deleted).forget([]Rule{SourceNAT{
 			Source: netip.MustParsePrefix("192.168.15.0/24"), To: netip.MustParseAddr("198.51.100.7")}}, nil)
 		if (err == nil) != (tt.want == 0) || tt.want != 0 && !errors.Is(err, tt.want) || asked != 3 {
 			t.Errorf("%v: %d are to be forgotten, %v", tt, asked, err)
