@@ -176,6 +176,9 @@ func (k *checker) expectations() {
 		x := &k.t.Expect[i]
 		ok := known[x.From] || k.knownHost(x.at, x.From, "in a fact")
 		known[x.From] = ok
+		if x.Probe == ProbeDNS && !isDomain(x.To) {
+			k.badf(x.at, x.To, domainForm, "%q is no name to be found", x.To)
+		}
 		if x.To != "" && x.Probe != ProbeDNS {
 			toOK := known[x.To] || k.knownHost(x.at, x.To, "in a fact")
 			known[x.To] = toOK

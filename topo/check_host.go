@@ -33,6 +33,11 @@ func (k *checker) host(h *Host) {
 			k.badf(h.at, "run", "write a shell command", "%s: run has an empty command", h.Name)
 		}
 	}
+	for _, d := range h.DNS.Search {
+		if d != "." && !isDomain(d) {
+			k.badf(h.at, d, domainForm, "dns: %q is no domain", d)
+		}
+	}
 	for _, p := range h.NAT {
 		if p != p.Masked() {
 			k.badf(h.at, p.String(), "write "+p.Masked().String(), "nat %s: the address goes beyond its prefix length", p)

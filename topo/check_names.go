@@ -73,6 +73,22 @@ func (k *checker) namesOfHosts() {
 	}
 }
 
+const domainForm = "parts of letters, digits, - and _ with dots between them, each of 63 bytes at most, 253 in all"
+
+// isDomain tells whether somebody may ask a name server for a name; RFC 1035, 2.3.4.
+func isDomain(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	if name == "" || len(name) > 253 {
+		return false
+	}
+	for _, part := range strings.Split(name, ".") {
+		if part == "" || len(part) > 63 || strings.Trim(part, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
+			return false
+		}
+	}
+	return true
+}
+
 func (k *checker) nameOfHost(h *Host) {
 	switch {
 	case h.Name == NoGateway:

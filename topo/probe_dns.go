@@ -112,7 +112,7 @@ func fullNames(name string, search []string) (full []string) {
 		return []string{name}
 	}
 	for _, domain := range search {
-		full = append(full, name+"."+strings.TrimSuffix(domain, ".")+".")
+		full = append(full, strings.TrimSuffix(name+"."+strings.TrimSuffix(domain, "."), ".")+".") // domain may be the root
 	}
 	if strings.Contains(name, ".") {
 		return slices.Insert(full, 0, name+".")

@@ -38,6 +38,9 @@ func TestFullNames(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
+	if got := fullNames("web", []string{"."}); !slices.Equal(got, []string{"web.", "web."}) {
+		t.Errorf("in the root: %v", got)
+	}
 }
 
 // What is written is what the RFC's own words are by another's reading.
