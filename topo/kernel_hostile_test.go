@@ -87,12 +87,8 @@ func TestAHostWithoutItsMark(t *testing.T) {
 	needIP(t)
 	lab, want := compiled(t, "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
 	before := machine(t)
-	k, err := OpenKernel(t.Context(), lab, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.etc = "/run/etc-netns" // as openKernel has it
-	_, err = k.Up(t.Context(), want, nil)
+	k := openAlone(t, lab)
+	_, err := k.Up(t.Context(), want, nil)
 	if err := errors.Join(err, k.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -97,20 +97,23 @@ func kill(t *testing.T, verb, name, when string) (died bool, took time.Duration)
 	return false, took
 }
 
-// survive checks what must hold after a death: down leaves nothing; or up
-// completes, whatever is there.
-func survive(t *testing.T, name, before string, upFirst bool) {
+// openSmall works on an example that can be brought up again and again; its caller closes
+// it.
+func openSmall(t *testing.T, name string) (*Kernel, State) {
 	t.Helper()
 	lab, want := example(t, name)
 	if len(want) > 5000 {
 		t.Skip("thousands of requests")
 	}
-	k, err := OpenKernel(t.Context(), lab, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	return openAlone(t, lab), want
+}
+
+// survive checks what must hold after a death: down leaves nothing; or up
+// completes, whatever is there.
+func survive(t *testing.T, name, before string, upFirst bool) {
+	t.Helper()
+	k, want := openSmall(t, name)
 	defer k.Close()
-	k.etc = "/run/etc-netns"
 	if upFirst {
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
 			t.Fatal("up: ", err)
@@ -149,16 +152,9 @@ func someOf(name string, all int) []int {
 // requests is how many requests it takes to bring a lab up, and to take it down.
 func requests(t *testing.T, name string) (up, down int) {
 	t.Helper()
-	lab, want := example(t, name)
-	if len(want) > 5000 {
-		t.Skip("thousands of requests")
-	}
-	k, err := OpenKernel(t.Context(), lab, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.Close()                                                   // others wait for it
-	k.etc, k.fault = "/run/etc-netns", func(int) error { return nil } // counts
+	k, want := openSmall(t, name)
+	defer k.Close()                          // others wait for it
+	k.fault = func(int) error { return nil } // counts
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}

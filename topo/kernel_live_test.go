@@ -45,11 +45,7 @@ func compiled(t testing.TB, text string) (lab string, want State) {
 // after the test.
 func openKernel(t testing.TB, lab string) *Kernel {
 	t.Helper()
-	k, err := OpenKernel(context.Background(), lab, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.etc = "/run/etc-netns"
+	k := openAlone(t, lab)
 	t.Cleanup(func() {
 		k.fault = nil
 		if _, err := k.Down(context.Background(), nil); err != nil {
@@ -57,6 +53,17 @@ func openKernel(t testing.TB, lab string) *Kernel {
 		}
 		k.Close()
 	})
+	return k
+}
+
+// openAlone is openKernel for those who close it, and see to what is left.
+func openAlone(t testing.TB, lab string) *Kernel {
+	t.Helper()
+	k, err := OpenKernel(context.Background(), lab, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.etc = "/run/etc-netns"
 	return k
 }
 
