@@ -31,7 +31,10 @@ type Error struct {
 // absentError is the reason why a rule cannot be deleted.
 type absentError struct{}
 
+// Error says so without naming the rule: who has the error has the rule.
 func (absentError) Error() string { return "there is no such rule" }
+
+// Unwrap makes it fs.ErrNotExist.
 func (absentError) Unwrap() error { return syscall.ENOENT }
 
 // ErrNotForgotten comes from a change that was made as it was asked for, but of which
@@ -53,7 +56,10 @@ var errBusy = errors.New("the ruleset kept changing")
 // conflictError is the reason why a rule cannot be added.
 type conflictError struct{ other Rule }
 
+// Error names the rule that is in the way.
 func (e *conflictError) Error() string { return "there is already " + e.other.String() }
+
+// Unwrap makes it fs.ErrExist.
 func (e *conflictError) Unwrap() error { return syscall.EEXIST }
 
 // Error says it in one line: add tcp dport 80 dnat ip to 10.0.0.2:80: file exists.

@@ -310,6 +310,7 @@ func scalar[T any](d *decoder, n *yaml.Node, p *T, want string, parse func(strin
 // A slip is a mistake inside one value: which words, what is wrong, what to do.
 type slip struct{ text, what, do string }
 
+// Error says what is wrong; the decoder adds where.
 func (s slip) Error() string { return s.what }
 
 func (t *table[T]) read(d *decoder, n *yaml.Node) {

@@ -106,10 +106,16 @@ func (s *session) withKernel(lab string, fn func(context.Context, *topo.Kernel) 
 // warnings is a log that notes what there is to warn of.
 type warnings struct{ s *session }
 
+// Enabled passes over what is no warning.
 func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
-func (w warnings) WithAttrs([]slog.Attr) slog.Handler             { return w }
-func (w warnings) WithGroup(string) slog.Handler                  { return w }
 
+// WithAttrs leaves attributes out: a note is a sentence.
+func (w warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+// WithGroup leaves groups out.
+func (w warnings) WithGroup(string) slog.Handler { return w }
+
+// Handle notes a warning.
 func (w warnings) Handle(_ context.Context, r slog.Record) error {
 	w.s.note("%s", r.Message)
 	return nil

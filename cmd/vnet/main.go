@@ -78,6 +78,7 @@ type codeError struct {
 	error
 }
 
+// Unwrap returns the error without its code.
 func (e *codeError) Unwrap() error { return e.error }
 
 // exit gives an error an exit code.

@@ -168,6 +168,7 @@ type hinted struct {
 	hint string
 }
 
+// Unwrap returns the error without its hint.
 func (h *hinted) Unwrap() error { return h.error }
 
 // hintOf finds what may help against an error; "" is nothing.
