@@ -133,3 +133,25 @@ func TestUnreadableHost(t *testing.T) {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
+
+// Who rules in a host can have its lo remember what no lab ever did.
+func TestRecordsOfNothing(t *testing.T) {
+	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, record := range []string{"net.=1", "net.ipv4=1", "net.%2F..%2Fx=1", "net.ipv4.route.flush=1", "net.ipv4.%2E%2E=1"} {
+		record = Mark(lab) + ":" + record
+		lo := rtnl.LinkID{Index: 1}
+		if err := k.spaces["red"].conn.Do(rtnl.AddAltNames(lo, record)); err != nil {
+			t.Fatal(err)
+		}
+		if plan, err := k.Up(t.Context(), want, nil); err != nil || len(plan) > 0 {
+			t.Errorf("%s: up does %v, %v", record, plan, err)
+		}
+		if l, err := k.spaces["red"].conn.Link(lo); err != nil || slices.Contains(l.AltNames, record) {
+			t.Errorf("%s: lo still has it: %v", record, err)
+		}
+	}
+}

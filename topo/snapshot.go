@@ -206,8 +206,8 @@ func (k *Kernel) readSettings(v *spaceView) error {
 	v.values = make(map[string]string, len(names))
 	for name, changed := range names {
 		value, err := nsfs.Sysctl(sysctlKey(name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a link's, that is not there yet, or no longer
+		if _, wanted := v.wanted[name]; errors.Is(err, fs.ErrNotExist) || err != nil && !wanted {
+			continue // a link's, that is not there yet, or no longer; or none, and somebody only wrote so
 		}
 		if err != nil {
 			return err
