@@ -47,6 +47,8 @@ type Kernel struct {
 	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
 	// unready are links that wait for carrier, as of the last Snapshot.
 	unready []waiting
+	// programs are those that ran when they were read last.
+	programs []process
 	// stale are names of the lab with nothing behind them, as of the last Snapshot.
 	stale []string
 
@@ -233,11 +235,15 @@ func inParallel(goroutines, n int, fn func(i int)) {
 	wg.Wait()
 }
 
-// travelling is inParallel on threads that go from namespace to namespace.
+// fewVisits are not worth a thread of their own.
+const fewVisits = 4
+
+// travelling is inParallel on threads that go from namespace to namespace: one, where they
+// are few.
 func travelling(n int, fn func(t nsfs.Traveller, i int)) error {
 	var turns turns
 	var wg sync.WaitGroup
-	errs := make([]error, min(workers, n))
+	errs := make([]error, min(workers, (n+fewVisits-1)/fewVisits))
 	for w := range errs {
 		wg.Go(func() {
 			errs[w] = nsfs.Travel(func(t nsfs.Traveller) error {

@@ -78,7 +78,8 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 // something, and waits until it can be used.
 func (k *Kernel) proves(ctx context.Context, want State, plan Plan) error {
 	touched := plan.touches()
-	have, err := k.snapshot(want, func(s *space) bool { return touched(s.name) })
+	started := slices.ContainsFunc(plan, func(s Step) bool { return s.Object().Key().Kind == OfProcess })
+	have, err := k.snapshot(want, func(s *space) bool { return touched(s.name) }, started)
 	if err != nil {
 		return err
 	}

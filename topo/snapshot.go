@@ -19,12 +19,13 @@ import (
 // may be nil, tells which settings are looked at that the lab did not have to
 // change: they count as there if they are as wanted.
 func (k *Kernel) Snapshot(want State) (State, error) {
-	return k.snapshot(want, func(*space) bool { return true })
+	return k.snapshot(want, func(*space) bool { return true }, true)
 }
 
 // snapshot reads anew those namespaces that are said to be touched, and of the others,
-// which are as they were when they were read last, for the same want, the files only.
-func (k *Kernel) snapshot(want State, touched func(*space) bool) (State, error) {
+// which are as they were when they were read last, for the same want, the files only; and
+// programs, if that is said.
+func (k *Kernel) snapshot(want State, touched func(*space) bool, programs bool) (State, error) {
 	if err := k.discover(); err != nil {
 		return nil, err
 	}
@@ -64,7 +65,13 @@ func (k *Kernel) snapshot(want State, touched func(*space) bool) (State, error) 
 		v.space.view = v
 	}
 	k.unready = r.unready
-	return r.state, k.readPrograms(r)
+	if programs {
+		if k.programs, err = k.processes(); err != nil {
+			return nil, err
+		}
+	}
+	r.running(k.programs)
+	return r.state, nil
 }
 
 // wantedSettings are the settings that are wanted, by namespaces and names.
@@ -220,19 +227,15 @@ func (k *Kernel) readSettings(v *spaceView) error {
 	return nil
 }
 
-func (k *Kernel) readPrograms(r *reading) error {
-	procs, err := k.processes()
-	if err != nil {
-		return err
-	}
-	for _, p := range procs {
+// running puts in programs.
+func (r *reading) running(programs []process) {
+	for _, p := range programs {
 		for _, v := range r.views {
 			if v.space.id == p.ns {
 				r.state.put(Process{NS: v.space.name, Command: p.command})
 			}
 		}
 	}
-	return nil
 }
 
 // A reading makes a state of views.
