@@ -244,8 +244,9 @@ func (k *Kernel) vethTasks(v Veth) ([]task, error) {
 	if set.Master != nil {
 		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: farIndex}, set))
 	}
-	// In a namespace of the lab's own, all know whose the far end is.
-	reqs = append(reqs, k.complete(v.Ends[1], farIndex, !far.own)...)
+	// Whose the far end of a marked one is, all know. But where both go with their namespaces,
+	// one may be gone and the other not yet.
+	reqs = append(reqs, k.complete(v.Ends[1], farIndex, !far.own || near.own)...)
 	if len(reqs) > 0 {
 		tasks = append(tasks, task{space: far, reqs: reqs})
 	}

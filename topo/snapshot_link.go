@@ -113,7 +113,9 @@ func modeName(modes map[string]uint64, mode uint64) string {
 func (r *reading) veth(near end, table endTable) {
 	far, ok := r.peer(near, table)
 	if !ok {
-		r.state.put(Veth{Ends: [2]Link{near.common(), {NS: unknownNS}}})
+		// Its name is not known either; but of several such cables, each is one.
+		nameless := near.view.space.name + ":" + near.link.Name
+		r.state.put(Veth{Ends: [2]Link{near.common(), {NS: unknownNS, Name: nameless}}})
 		return
 	}
 	far.view.ours[far.link.Index] = true
