@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -60,27 +59,21 @@ func Dial(ns *os.File) (*Conn, error) {
 // GetStrictCheck are to be set.
 func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
 
-// Namespace opens the namespace that the socket is in.
+// Namespace opens the namespace that the socket is in. It knows those only that were
+// opened for the calling thread's: who named another one has its file. Of the others it
+// says errors.ErrUnsupported.
 func (c *Conn) Namespace() (*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var ns int
-	var refused error
-	open := func(fd uintptr) { ns, refused = unix.IoctlRetInt(int(fd), unix.SIOCGSKNS) }
-	var err error
-	switch nl := c.nl.(type) {
-	case *socket:
-		open(uintptr(nl.fd))
-	case *netlink.Conn:
-		var raw syscall.RawConn
-		if raw, err = nl.SyscallConn(); err == nil {
-			err = raw.Control(open)
-		}
+	s, ok := c.nl.(*socket)
+	if !ok {
+		return nil, errors.ErrUnsupported
 	}
-	if err := errors.Join(err, refused); err != nil {
-		return nil, fmt.Errorf("open the socket's network namespace: %w", err)
+	ns, err := unix.IoctlRetInt(s.fd, unix.SIOCGSKNS)
+	if err != nil {
+		return nil, os.NewSyscallError("ioctl", err)
 	}
-	return os.NewFile(uintptr(ns), "network namespace of a socket"), nil
+	return os.NewFile(uintptr(ns), "netns"), nil
 }
 
 // Close closes the socket, when what is under way has been answered.

@@ -4,29 +4,16 @@ package topo
 
 import (
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// A FilesError says that a lab has more namespaces than the process may have files open:
-// each takes a socket. It is EMFILE.
-type FilesError struct{ Needed, Limit int }
-
-// Error names the limit, and what is needed.
-func (e *FilesError) Error() string {
-	return fmt.Sprintf("the lab's namespaces take %d open files, and the limit is %d; nothing was changed", e.Needed, e.Limit)
-}
-
-// Is tells that this is EMFILE.
-func (e *FilesError) Is(target error) bool { return target == unix.EMFILE }
 
 // otherFiles are what is open beside the sockets of namespaces: the lab's lock, what the
 // runtime has, and what is read and written meanwhile.
 const otherFiles = 3*linksAtOnce + 64
 
 // makeWay makes the process's table of files large enough for the namespaces of a plan, or
-// says that it cannot be.
+// says that it cannot be: EMFILE. Each takes a socket.
 func (k *Kernel) makeWay(p Plan) error {
 	needed := otherFiles
 	for _, s := range k.spaces {
@@ -39,10 +26,10 @@ func (k *Kernel) makeWay(p Plan) error {
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return os.NewSyscallError("getrlimit", err)
+		return err
 	}
 	if uint64(needed) > uint64(limit.Cur) {
-		return &FilesError{needed, int(limit.Cur)}
+		return fmt.Errorf("the lab's namespaces take %d open files, and the limit is %d; nothing was changed: %w", needed, limit.Cur, unix.EMFILE)
 	}
 	k.widen(needed - otherFiles)
 	return nil

@@ -117,36 +117,40 @@ func (p Plan) runs(together func(a, b Step) bool) []Plan {
 func (p Plan) brief(held func(ns string) bool) Plan {
 	gone, going := map[Key]bool{}, map[string]bool{}
 	for _, s := range p {
-		if n, ok := s.Have.(Namespace); ok && s.Op() == Delete && n.From == "" {
-			gone[n.Key()], going[n.Name] = true, !held(n.Name)
-		}
-	}
-	withTheirs := map[Key]bool{}
-	for _, s := range p {
-		o, ok := s.Have.(linked)
-		if !ok || s.Op() != Delete {
+		if s.Op() != Delete {
 			continue
 		}
-		withTheirs[s.Have.Key()] = liesIn(s.Have, going)
-		for _, l := range o.links() {
-			gone[l.Key()] = true
+		switch o := s.Have.(type) {
+		case Namespace:
+			if o.From == "" {
+				going[o.Name] = !held(o.Name)
+			}
+		case linked:
+			for _, l := range o.links() {
+				gone[l.Key()] = true
+			}
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(p), func(s Step) bool {
-		return s.Op() == Delete && (goesWith(s.Have, gone) || withTheirs[s.Have.Key()])
+		return s.Op() == Delete && (goesWith(s.Have, gone, going) || liesIn(s.Have, going))
 	})
 }
 
-// liesIn tells whether all of a link is in the namespaces, and what it stands on.
-func liesIn(link Object, namespaces map[string]bool) bool {
-	if parent := parentOf(link); parent != (Key{}) && !namespaces[parent.NS] {
+// liesIn tells whether all of a link is in namespaces that go and are not held, and what it
+// stands on.
+func liesIn(o Object, going map[string]bool) bool {
+	link, ok := o.(linked)
+	if !ok {
 		return false
 	}
-	return !slices.ContainsFunc(link.(linked).links(), func(l Link) bool { return !namespaces[l.NS] })
+	if parent := parentOf(o); parent != (Key{}) && !going[parent.NS] {
+		return false
+	}
+	return !slices.ContainsFunc(link.links(), func(l Link) bool { return !going[l.NS] })
 }
 
 // goesWith tells whether an object goes by itself with a link or a namespace.
-func goesWith(o Object, gone map[Key]bool) bool {
+func goesWith(o Object, gone map[Key]bool, going map[string]bool) bool {
 	var link string
 	switch x := o.(type) {
 	case Up:
@@ -165,7 +169,8 @@ func goesWith(o Object, gone map[Key]bool) bool {
 		}
 	}
 	ns := o.Key().NS
-	return gone[Key{OfLink, ns, link}] || gone[Namespace{Name: ns}.Key()]
+	_, whole := going[ns]
+	return whole || gone[Key{OfLink, ns, link}]
 }
 
 // String is a line a step.
