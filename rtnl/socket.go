@@ -193,7 +193,8 @@ func refusal(m netlink.Message) error {
 		if len(details) < unix.NLMSG_HDRLEN {
 			return e
 		}
-		details = details[min(aligned(int(binary.NativeEndian.Uint32(details))), len(details)):]
+		request := min(binary.NativeEndian.Uint32(details), uint32(len(details))) // an int may have 32 bits
+		details = details[min(aligned(int(request)), len(details)):]
 	}
 	if m.Header.Flags&netlink.AcknowledgeTLVs == 0 {
 		return e

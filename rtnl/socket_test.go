@@ -1,6 +1,7 @@
 package rtnl
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 
@@ -80,4 +81,44 @@ func TestBrokenDatagrams(t *testing.T) {
 			t.Errorf("%v is %v", b, m)
 		}
 	}
+}
+
+// FuzzMessages: whatever comes is an answer, a refusal or an error. Attributes are those
+// that the library finds.
+func FuzzMessages(f *testing.F) {
+	refused := netlink.Message{Header: netlink.Header{Length: 56, Type: netlink.Error, Flags: netlink.AcknowledgeTLVs, Sequence: 7},
+		Data: append([]byte{0xef, 0xff, 0xff, 0xff, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, []byte{6, 0, 1, 0, 'n', 'o', 0, 0, 8, 0, 2, 0, 4, 0, 0, 0, 4, 0, 3, 0}...)}
+	whole, err := refused.MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(whole[unix.NLMSG_HDRLEN+20:])
+	overlong := bytes.Clone(whole)
+	copy(overlong[20:], []byte{0xff, 0xff, 0xff, 0x80}) // the length of the refused request
+	f.Add(overlong)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		messages, _ := messagesOf(b)
+		for _, m := range messages {
+			if err := refusal(m); err != nil && m.Header.Type != netlink.Error && m.Header.Type != netlink.Done {
+				t.Errorf("%v is %v", m, err)
+			}
+		}
+		ours, err := attributesIn(b)
+		if err != nil {
+			return // the library passes over some that the kernel never sends
+		}
+		theirs, err := netlink.NewAttributeDecoder(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ours.Next() {
+			if !theirs.Next() || ours.Type() != theirs.Type() || !bytes.Equal(ours.Bytes(), theirs.Bytes()) {
+				t.Fatalf("attribute %d is %x", ours.Type(), ours.Bytes())
+			}
+		}
+		if theirs.Next() {
+			t.Errorf("the library has attribute %d besides", theirs.Type())
+		}
+	})
 }
