@@ -17,7 +17,7 @@ import (
 
 func execObject() object {
 	return object{name: "exec", usage: "run a command in a host of a lab", run: (*session).exec, help: `
-vnet exec [LAB/]HOST COMMAND ...
+vnet exec [LAB/]HOST [--] COMMAND ...
 
 Runs a command in a host: with its network, its names in /etc/hosts, its servers in
 /etc/resolv.conf. It exits as the command does. LAB is needed where several labs have
@@ -41,10 +41,18 @@ func (s *session) exec(args []string) error {
 	if len(args) == 1 && asksForHelp(args) {
 		return s.objectHelp(execObject())
 	}
-	if len(args) < 2 {
+	if len(args) < 1 || len(withoutDashes(args[1:])) == 0 {
 		return words.Errorf("exec needs a host and a command")
 	}
-	return s.execIn(args[0], args[1:])
+	return s.execIn(args[0], withoutDashes(args[1:]))
+}
+
+// withoutDashes are the words of a command, before which -- may stand, as elsewhere.
+func withoutDashes(argv []string) []string {
+	if len(argv) > 0 && argv[0] == "--" {
+		return argv[1:]
+	}
+	return argv
 }
 
 // shell carries out vnet shell.

@@ -35,7 +35,7 @@ func TestExecWhichHost(t *testing.T) {
 			t.Errorf("vnet %s:\n%swant\n%s", tt.command, got, tt.want)
 		}
 	}
-	for _, command := range []string{"exec one/box vnet netns identify", "exec one vnet netns identify"} {
+	for _, command := range []string{"exec one/box -- vnet netns identify", "exec one/box vnet netns identify", "exec one vnet netns identify"} {
 		want := map[bool]string{true: "box-one", false: "one"}[strings.Contains(command, "/")]
 		if got := strings.TrimSpace(w.must(append([]string{"vnet"}, strings.Fields(command)...)...)); got != want {
 			t.Errorf("vnet %s is in %q, want %q", command, got, want)

@@ -264,7 +264,12 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 		return namedLab{}, e
 	}
 	if len(labs) > 0 {
-		s.hint("a lab that is up is known by its name, too: %s", strings.Join(labs[:min(len(labs), 10)], ", "))
+		hint := "a lab that is up is known by its name, too: " + strings.Join(labs[:min(len(labs), 10)], ", ")
+		if said != nil {
+			said.Hint = strings.TrimPrefix(said.Hint+"; "+hint, "; ")
+		} else {
+			s.hint("%s", hint)
+		}
 	}
 	return namedLab{lab.Name, &lab}, readErr
 }

@@ -9,7 +9,7 @@ import (
 
 func sandboxObject() object {
 	return object{name: "sandbox", usage: "run a command in a network of its own, without root", run: (*session).sandbox, help: `
-vnet sandbox [COMMAND ...]
+vnet sandbox [--] [COMMAND ...]
 
 Runs a command, or $SHELL, as root over a network and an empty /run of its own, in
 which there is only lo. What it does there to links, routes and nftables reaches
@@ -26,7 +26,7 @@ func (s *session) sandbox(args []string) error {
 	if len(args) == 1 && asksForHelp(args) { // else it is the command's own
 		return s.objectHelp(sandboxObject())
 	}
-	if len(args) == 0 {
+	if args = withoutDashes(args); len(args) == 0 {
 		args = []string{shell()}
 	}
 	return exitWith(nsfs.Sandbox(func() int {
