@@ -17,9 +17,8 @@ func dial(family, ns int) (*netlink.Conn, error) {
 	}
 	raw, err := nl.SyscallConn()
 	if err == nil {
-		var ours error
-		err = raw.Control(func(fd uintptr) { ours = kernelOnly(int(fd)) })
-		err = errors.Join(err, ours)
+		refused := raw.Control(func(fd uintptr) { err = kernelOnly(int(fd)) })
+		err = errors.Join(refused, err)
 	}
 	if err != nil {
 		nl.Close()

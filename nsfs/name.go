@@ -123,19 +123,13 @@ func Notes() map[string]string {
 		return nil
 	}
 	defer unix.Close(tree)
-	fd, err := unix.Openat(tree, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil
-	}
-	below := os.NewFile(uintptr(fd), Dir)
-	defer below.Close()
-	names, err := below.Readdirnames(-1)
+	names, err := Names()
 	if err != nil {
 		return nil
 	}
 	notes := make(map[string]string, len(names))
 	for _, name := range names {
-		if note := noteIn(fd, name); note != "" {
+		if note := noteIn(tree, name); note != "" {
 			notes[name] = note
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +47,6 @@ func (l *lock) Close() error {
 // lockFile waits for a lock, which the kernel takes back when its holder ends. It calls
 // taken before it waits.
 func lockFile(ctx context.Context, name string, taken func()) (*lock, error) {
-	var once sync.Once
 	for {
 		if err := os.MkdirAll(lockDir, 0o755); err != nil {
 			return nil, err
@@ -60,13 +58,14 @@ func lockFile(ctx context.Context, name string, taken func()) (*lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := lockIt(ctx, f, func() { once.Do(taken) }); err != nil {
+		if err := lockIt(ctx, f, taken); err != nil {
 			return nil, err
 		}
 		if isAt(f.Name(), f) {
 			return &lock{f}, nil
 		}
 		f.Close()
+		taken = func() {} // it is said already
 	}
 }
 
