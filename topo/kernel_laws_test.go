@@ -109,13 +109,13 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 // empty where it can, or there are none. nft 1.0.6 swaps the bytes of a protocol, of
 // which there is one, when it looks it up among ranges; Linux 6.12.117 refuses that.
 func rangesRefused(script string) string {
-	if !strings.Contains(script, "map @dnat4_range") {
+	if !strings.Contains(script, "_range") {
 		return ""
 	}
 	cmd := exec.Command("nft", "--check", "--file", "-")
 	cmd.Stdin = strings.NewReader(`table inet ranges {
 	map m {
-		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+		type ipv4_addr . inet_proto . inet_service : ipv4_addr
 		flags interval
 	}
 	chain c {

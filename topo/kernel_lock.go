@@ -48,12 +48,13 @@ func (l *lock) Close() error {
 // taken before it waits.
 func lockFile(ctx context.Context, name string, taken func()) (*lock, error) {
 	for {
-		if err := os.MkdirAll(lockDir, 0o755); err != nil {
+		// It exists, and is not there a moment later: the folder goes with another's lock.
+		if err := os.MkdirAll(lockDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 		f, err := os.OpenFile(filepath.Join(lockDir, name), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // the folder went with another's lock
+		if errors.Is(err, fs.ErrNotExist) && mayBeFolder(lockDir) {
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -67,6 +68,12 @@ func lockFile(ctx context.Context, name string, taken func()) (*lock, error) {
 		f.Close()
 		taken = func() {} // it is said already
 	}
+}
+
+// mayBeFolder tells whether there is a folder of that name, or could be one: nothing is there.
+func mayBeFolder(path string) bool {
+	info, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir()
 }
 
 // isAt tells whether a file is the one of that name.

@@ -43,6 +43,17 @@ func TestLockGoes(t *testing.T) {
 	}
 }
 
+// TestLockNowhere: what is no folder, and leads to none, is not tried for ever.
+func TestLockNowhere(t *testing.T) {
+	if err := os.Symlink("/nowhere/at/all", lockDir); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(lockDir)
+	if l, err := lockFile(t.Context(), "nowhere.lock", func() {}); err == nil {
+		t.Errorf("locked %s", l.Name())
+	}
+}
+
 // TestLockIsWaitedFor: whoever waits is told so once, and may give up.
 func TestLockIsWaitedFor(t *testing.T) {
 	first, err := lockFile(t.Context(), "wanted.lock", func() { t.Error("it is nobody's") })
