@@ -102,6 +102,10 @@ table inet fw {
 	}
 }
 .
+for end in 'router left' 'router right' 'red eth0' 'blue eth0'; do
+	set -- $end
+	until ip -n $1 link show $2 | grep -q 'state UP'; do :; done # the kernel looks for carrier once a second
+done
 `
 
 func TestProbes(t *testing.T) {

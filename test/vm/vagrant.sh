@@ -61,7 +61,7 @@ furnish() {
   grep -q ^libvirt-qemu: /etc/group || echo 'libvirt-qemu:x:64055:' >>"$work/group"
   mount --bind "$work/passwd" /etc/passwd
   mount --bind "$work/group" /etc/group
-  printf 'user = "root"\ngroup = "root"\ncgroup_controllers = []\n' >/etc/libvirt/qemu.conf
+  printf 'user = "root"\ngroup = "root"\ncgroup_controllers = []\nnamespaces = []\n' >/etc/libvirt/qemu.conf
   ip link set lo up
   mkdir -p /run/libvirt /run/lock
   virtlogd -d
