@@ -76,7 +76,7 @@ func TestRouteChange(t *testing.T) {
 			Dev: "v0",
 		}},
 		{"add 10/8 dev v0 tos 0x28 pref 3 ttl-propagate enabled", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), TOS: 0x28, Pref: 3, Table: main, Protocol: boot, Scope: link}, Dev: "v0"}},
-		{"add 10/8 dev v0 dsfield EF preference 7 rto_min 1.0005s features ecn tcp_usec_ts", RouteChange{
+		{"add 10/8 dev v0 dsfield 0xb8 preference 7 rto_min 1.0005s features ecn tcp_usec_ts", RouteChange{
 			Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), TOS: 0xb8, Metric: 7, Table: main, Protocol: boot, Scope: link, Metrics: values(map[int]uint32{
 				unix.RTAX_LOCK: 1 << unix.RTAX_RTO_MIN, unix.RTAX_RTO_MIN: 1001, unix.RTAX_FEATURES: unix.RTAX_FEATURE_ECN | unix.RTAX_FEATURE_TCP_USEC_TS,
 			})},
