@@ -28,7 +28,7 @@ func (k *Kernel) makeWay(p Plan) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
-	if uint64(needed) > uint64(limit.Cur) {
+	if uint64(needed) > limit.Cur {
 		return fmt.Errorf("the lab's namespaces take %d open files, and the limit is %d; nothing was changed: %w", needed, limit.Cur, unix.EMFILE)
 	}
 	k.widen(needed - otherFiles)
