@@ -176,7 +176,17 @@ func TestFastpath(t *testing.T) {
 					t.Errorf("%d packets of %d passed by the usual way", n, 2*questions)
 				}
 			}
-			w.becomeFast(tt.want, both...)
+			// What counts is where they pass: in the kernel's list, Linux 7.3 does not say so
+			// of TCP over IPv6.
+			before = w.passed()
+			for range questions / 2 {
+				for _, c := range both {
+					w.talk(c, 1, tt.want)
+				}
+			}
+			if n := w.passed() - before; n > questions/10 {
+				t.Errorf("of both, %d packets of %d passed by the usual way: %q", n, 2*questions, w.tracked(""))
+			}
 		})
 	}
 }
@@ -225,7 +235,7 @@ func TestFastpathForgets(t *testing.T) {
 			w.talk(client, 5, "10.9.0.2")
 			w.apply(nil, []nft.Rule{other})
 			w.talk(client, 5, "10.9.0.2")
-			w.becomeFast("10.9.0.2", client)
+			w.becomesFast(client, "10.9.0.2")
 			w.apply(change.del, change.add)
 			if got := say(client, 200*time.Millisecond); got != "silence" {
 				t.Errorf("heard %q", got)
@@ -234,20 +244,17 @@ func TestFastpathForgets(t *testing.T) {
 	}
 }
 
-// becomeFast talks until connections are known to be fast: one that was so before can be it
-// again when the kernel has done away with the old flowtable, or when a route changes, as
-// IPv6's do when a link has its address.
-func (w *world) becomeFast(from string, all ...net.Conn) {
+// becomesFast talks until a connection is known to be fast: one that was so before can be
+// it again when the kernel has done away with the old flowtable.
+func (w *world) becomesFast(c net.Conn, from string) {
 	w.t.Helper()
 	for range 1000 {
-		if len(w.tracked("[OFFLOAD]")) >= len(all) {
+		if len(w.tracked("[OFFLOAD]")) > 0 {
 			return
 		}
-		for _, c := range all {
-			w.talk(c, 1, from)
-		}
+		w.talk(c, 1, from)
 	}
-	w.t.Errorf("they do not become fast: %q", w.tracked(""))
+	w.t.Errorf("it does not become fast: %q", w.tracked(""))
 }
 
 // watch counts what passes by the usual way, in a table of its own.
