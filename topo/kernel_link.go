@@ -5,7 +5,6 @@ package topo
 import (
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 
 	"github.com/vnet-lab/vnet/nsfs"
@@ -30,22 +29,6 @@ func (k *Kernel) linkStage(stage []Step, results []result) {
 		k.linksOfAType(stage, from, to, results)
 		from = to
 	}
-}
-
-// lend opens the namespace that a request names, until it is sent.
-func (k *Kernel) lend(s *space) (*os.File, error) {
-	ns, err := s.file()
-	if err == nil {
-		k.lent = append(k.lent, ns)
-	}
-	return ns, err
-}
-
-func (k *Kernel) takeBack() {
-	for _, ns := range k.lent {
-		ns.Close()
-	}
-	k.lent = k.lent[:0]
 }
 
 func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {

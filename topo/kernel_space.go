@@ -128,6 +128,22 @@ func (s *space) withFile(fn func(ns *os.File) error) error {
 	return fn(ns)
 }
 
+// lend opens the namespace that a request names, until it is sent.
+func (k *Kernel) lend(s *space) (*os.File, error) {
+	ns, err := s.file()
+	if err == nil {
+		k.lent = append(k.lent, ns)
+	}
+	return ns, err
+}
+
+func (k *Kernel) takeBack() {
+	for _, ns := range k.lent {
+		ns.Close()
+	}
+	k.lent = k.lent[:0]
+}
+
 func (s *space) watch(groups ...rtnl.Group) (w *rtnl.Watcher, err error) {
 	err = s.withFile(func(ns *os.File) error {
 		w, err = rtnl.Watch(ns, groups...)
