@@ -57,7 +57,7 @@ func (k *checker) overlaps(host string, list []int) {
 	var all []had
 	for _, n := range list {
 		for _, p := range k.layout.ifaces[n].addrs {
-			if p.IsValid() {
+			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() { // of which each link has its own
 				all = append(all, had{p.Masked(), p, &k.layout.ifaces[n]})
 			}
 		}

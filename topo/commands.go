@@ -17,7 +17,7 @@ type RuleScript func(table string, have, want []Object) (string, error)
 // bridge, tc, nft and sysctl, marks included: what it made, vnet finds, and takes
 // down. have is the state that the plan starts from.
 func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error) {
-	w := scriptWriter{lab: lab, state: NewState(), rules: rules}
+	w := scriptWriter{lab: lab, state: NewState(), voices: have.after(p).voices(), rules: rules}
 	for _, o := range have {
 		w.state.put(o)
 	}
@@ -45,11 +45,12 @@ func (p Plan) summary() string {
 
 // A scriptWriter writes commands in the order of a plan.
 type scriptWriter struct {
-	out   strings.Builder
-	lab   string
-	state State // as it is at this place of the script
-	rules RuleScript
-	batch []command // ip's, of one namespace, not yet written
+	out    strings.Builder
+	lab    string
+	state  State // as it is at this place of the script
+	voices map[Key]voice
+	rules  RuleScript
+	batch  []command // ip's, of one namespace, not yet written
 }
 
 // A command is one line of the script.

@@ -45,21 +45,24 @@ func (w *scriptWriter) commands(s Step) []command {
 	case Process:
 		return w.processCommands(s, o)
 	}
-	return append(w.linkCommands(s), w.spareDAD(s)...)
+	return append(w.linkCommands(s), w.voiceCommands(s)...)
 }
 
-// spareDAD spares new links outside of the lab's own namespaces what default.accept_dad
-// spares those within: see Kernel.spareDAD.
-func (w *scriptWriter) spareDAD(s Step) (cmds []command) {
+// voiceCommands tell new links what they say of IPv6.
+func (w *scriptWriter) voiceCommands(s Step) (cmds []command) {
 	made, ok := s.Want.(linked)
 	if !ok || s.Op() != Create {
 		return nil
 	}
 	for _, l := range made.links() {
-		n, _ := w.state[Key{OfNamespace, l.NS, ""}].(Namespace)
-		if own := l.NS != "" && n.From == ""; !own && l.Master == "" {
-			cmds = append(cmds, w.inside(l.NS, "sysctl -eqw "+shellWord(setting("ipv6", l.Name, "accept_dad")+"=0")))
+		if l.Master != "" {
+			continue
 		}
+		text := "sysctl -eqw"
+		for _, set := range w.voices[l.Key()].settings() {
+			text += " " + shellWord(setting("ipv6", l.Name, set))
+		}
+		cmds = append(cmds, w.inside(l.NS, text))
 	}
 	return cmds
 }
@@ -112,8 +115,6 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 	cmds := []command{{tool: "ip", text: "netns " + ipVerb(s) + " " + n.Name}}
 	if s.Op() == Create {
 		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + Mark(w.lab)})
-		// As vnet does: the lab knows its addresses, and need not wait whether others have them.
-		cmds = append(cmds, w.inside(n.Name, "sysctl -eqw net.ipv6.conf.default.accept_dad=0"))
 	}
 	return cmds
 }

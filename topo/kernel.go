@@ -56,8 +56,8 @@ type Kernel struct {
 	// what is in it cannot be read. Who rules there can see to that.
 	leaving bool
 
-	// speak6 are the namespaces where IPv6 is going to be spoken; nil: all may be.
-	speak6 map[string]bool
+	// voices are what the lab's links are going to say of IPv6, before what they said until now.
+	voices, before map[Key]voice
 
 	// fault, for tests, refuses the request of a number.
 	fault    func(n int) error

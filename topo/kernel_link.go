@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -57,61 +58,69 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 		}
 	}
 	k.runApart(complete, results)
-	k.spareDAD(stage[from:to], results[from:to])
+	k.giveVoice(stage[from:to], results[from:to])
 }
 
-// spareDAD spares new links where IPv6 is spoken the detection of duplicates: the
-// lab knows its addresses, and until the link-local one had passed it, which takes a
-// second or two, nobody behind the link could be found. Ports have no addresses.
-// Nothing else waits for that, and to write a setting in one of a thousand
-// namespaces, the kernel looks through the names of those in all others.
-func (k *Kernel) spareDAD(stage []Step, results []result) {
-	type place struct {
-		step int
-		link Link
-	}
-	var spared []place
+// giveVoice tells new links what they say of IPv6. Quiet ones are told when they are raised, and
+// ports at birth: to write a setting in one of a thousand namespaces, the kernel looks through the
+// names of those in all others.
+func (k *Kernel) giveVoice(stage []Step, results []result) {
+	var told []stepLink
 	for i, s := range stage {
 		if results[i].err != nil || s.Op() != Create {
 			continue
 		}
 		for _, l := range s.Want.(linked).links() {
-			if l.Master == "" && (k.speak6 == nil || k.speak6[l.NS]) {
-				spared = append(spared, place{i, l})
+			if v := k.voices[l.Key()]; l.Master == "" && v != quiet {
+				told = append(told, stepLink{i, l.Key(), v.settings()})
 			}
 		}
 	}
-	errs := make([]error, len(spared))
-	err := travelling(len(spared), func(t nsfs.Traveller, i int) {
-		l := spared[i].link
-		s, err := k.space(l.NS)
+	k.tell6(told, results)
+}
+
+// breakSilence gives quiet links that get their first address of IPv6 a link-local one, too:
+// the kernel makes it as soon as it may.
+func (k *Kernel) breakSilence(stage []Step, results []result) {
+	var told []stepLink
+	for i, s := range stage {
+		if a, ok := s.Want.(Address); ok && s.Have == nil && a.Prefix.Addr().Is6() {
+			if at := (Key{OfLink, a.NS, a.Link}); k.before[at] == quiet {
+				told = append(told, stepLink{i, at, append(settled.settings(), "addr_gen_mode=0")})
+			}
+		}
+	}
+	k.tell6(told, results)
+}
+
+// A stepLink is a link of a step's, by its key, and what it is told of IPv6.
+type stepLink struct {
+	step     int
+	link     Key
+	settings []string
+}
+
+// tell6 writes the settings of links that have any of IPv6.
+func (k *Kernel) tell6(links []stepLink, results []result) {
+	errs := make([]error, len(links))
+	err := travelling(len(links), func(t nsfs.Traveller, i int) {
+		l := links[i]
+		s, err := k.space(l.link.NS)
 		if err == nil {
 			err = s.withFile(t.Enter)
 		}
-		if err == nil {
-			err = sysctlIfThere("net/ipv6/conf/"+l.Name+"/accept_dad", "0")
+		for _, set := range l.settings {
+			if name, value, _ := strings.Cut(set, "="); err == nil {
+				err = sysctlIfThere("net/ipv6/conf/"+l.link.Name+"/"+name, value)
+			}
 		}
 		errs[i] = err
 	})
-	for i, p := range spared {
-		if err := errors.Join(errs[i], err); err != nil && results[p.step].err == nil {
-			results[p.step].err = fmt.Errorf("%s: %w", p.link.Key(), err)
+	for i, l := range links {
+		if err := errors.Join(errs[i], err); err != nil && results[l.step].err == nil {
+			results[l.step].err = fmt.Errorf("%s: %w", l.link, err)
 		}
 	}
-}
-
-// speaking6 are the namespaces with addresses or routes of IPv6.
-func speaking6(s State) map[string]bool {
-	in := map[string]bool{}
-	for _, o := range s {
-		switch x := o.(type) {
-		case Address:
-			in[x.NS] = in[x.NS] || x.Prefix.Addr().Is6()
-		case Route:
-			in[x.NS] = in[x.NS] || x.Dst.Addr().Is6()
-		}
-	}
-	return in
 }
 
 // linkTasks are what makes or changes a link: a task in the namespace where it is
@@ -275,7 +284,7 @@ func (k *Kernel) complete(l Link, index uint32, mark bool) []rtnl.Request {
 		set.Alias = k.alias()
 	}
 	if l.Master != "" {
-		if k.ipv6 {
+		if k.ipv6 && l.carries6() {
 			none := uint8(addrGenNone)
 			set.AddrGenMode, needed = &none, true
 		}
@@ -416,7 +425,7 @@ func (k *Kernel) changeLink(was, l Link) (task, error) {
 		if err := s.enslave(&set, l.Master); err != nil {
 			return task{}, err
 		}
-		if k.ipv6 {
+		if k.ipv6 && l.carries6() {
 			mode := uint8(0)
 			if l.Master != "" {
 				mode = addrGenNone

@@ -49,17 +49,18 @@ func only(p Plan, kind Kind) bool {
 // nothing to do. around, if it is not nil, stands between the plan and the
 // kernel: it shows progress, or asks first.
 func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (Plan, error) {
-	plan, err := k.Plan(want)
+	have, err := k.Snapshot(want)
 	if err == nil {
 		err = k.sweep()
 	}
+	plan := Diff(have, want)
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
 	if err := errors.Join(lacks(plan), k.taken(plan), k.makeWay(plan)); err != nil {
 		return nil, err
 	}
-	k.speak6 = speaking6(want)
+	k.voices, k.before = want.voices(), have.voices()
 	do := Do(k.Do)
 	if around != nil {
 		do = around(plan, do)

@@ -73,9 +73,12 @@ func (l Link) provides() []Key { return []Key{l.Key()} }
 // the link's addresses of it. RFC 8200, section 5.
 const leastMTU6 = 1280
 
+// carries6 tells whether IPv6 can be spoken on the link.
+func (l Link) carries6() bool { return l.MTU == 0 || l.MTU >= leastMTU6 }
+
 // inPlace tells whether what is common to all links can change in place.
 func (l Link) inPlace(next Link) bool {
-	return l.Key() == next.Key() && (l.MTU < leastMTU6) == (next.MTU < leastMTU6)
+	return l.Key() == next.Key() && l.carries6() == next.carries6()
 }
 
 func (l Link) normalLink() Link {

@@ -53,9 +53,11 @@ func (l *layout) forwardsOf(h *Host, p *Publish) (out []publication) {
 	return out
 }
 
+// firstOf is the first address of a family by which others may speak of who has it: a
+// link-local one of IPv6 says nothing without a link.
 func firstOf(addrs []netip.Prefix, v4 bool) netip.Addr {
 	for _, p := range addrs {
-		if p.IsValid() && p.Addr().Is4() == v4 {
+		if p.IsValid() && p.Addr().Is4() == v4 && (v4 || !p.Addr().IsLinkLocalUnicast()) {
 			return p.Addr()
 		}
 	}

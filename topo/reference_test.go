@@ -28,6 +28,9 @@ Facts under ` + "`expect`" + ` read FROM -> TO [PROBE]: [not] [OUTCOME].
 | FROM, TO | a host, a pattern of hosts such as h*, machine; TO may be an address, or a name for dns |
 | PROBE | ping (if left out), tcp PORT, udp PORT, dns [ADDRESS]; with 4 or 6 appended one family only; ping size BYTES, unfragmented |
 | OUTCOME | answered (if left out), refused, unreachable, as ADDRESS: answered, and the other side sees this source address |
+
+A link that is given IPv4 addresses alone says nothing of IPv6: it has no link-local address, unless one is written, fe80::1/64.
+One that is given any of IPv6 has a link-local one besides, at once, and asks for no router. One without addresses does what it would alone.
 `
 
 func makeReference(t *testing.T) []byte {

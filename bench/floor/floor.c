@@ -119,6 +119,19 @@ static void link_up(int index)
 	begin(RTM_NEWLINK, 0, &i, sizeof i);
 }
 
+/* quiet keeps the kernel from giving a link that is not up yet a link-local address of
+ * IPv6, and from looking for routers there: a switch would send that to all ports. */
+static void quiet(int index)
+{
+	struct ifinfomsg i = {.ifi_index = index};
+	uint8_t none = 1; /* IN6_ADDR_GEN_MODE_NONE */
+	begin(RTM_NEWLINK, 0, &i, sizeof i);
+	struct rtattr *all = attr(IFLA_AF_SPEC, NULL, 0);
+	struct rtattr *six = attr(AF_INET6, NULL, 0);
+	attr(IFLA_INET6_ADDR_GEN_MODE, &none, 1);
+	end(six), end(all);
+}
+
 static void address(int index, uint32_t ip, int len)
 {
 	struct ifaddrmsg a = {.ifa_family = AF_INET, .ifa_prefixlen = len, .ifa_index = index};
@@ -326,6 +339,7 @@ static void up_star(int root, int switches, int each)
 		int s = h / each;
 		struct host host = make(h);
 		plug(root, h, host.ns, bridge[s]);
+		quiet(2);
 		link_up(2);
 		address(2, HALL(s, h % each + 2), 16);
 		route(0, 0, HALL(s, 1));
@@ -334,6 +348,7 @@ static void up_star(int root, int switches, int each)
 	/* The switches last: one that is up would flood each new port's first words
 	 * to all the others. */
 	for (int s = 0; s < switches; s++) {
+		quiet(bridge[s]);
 		address(bridge[s], HALL(s, 1), 16);
 		link_up(bridge[s]);
 		talk(root, "bridge up");
@@ -343,12 +358,14 @@ static void up_star(int root, int switches, int each)
 static void router(struct host host, int h, int last)
 {
 	if (h > 0) {
+		quiet(2);
 		link_up(2);
 		address(2, STREET(h - 1, 2), 30);
 	}
 	if (h > 1)
 		route(STREET(0, 0), 30, STREET(h - 1, 1));
 	if (!last) {
+		quiet(3);
 		link_up(3);
 		address(3, STREET(h, 1), 30);
 		route(0, 0, STREET(h, 2));
@@ -384,6 +401,7 @@ static void up_mesh(int root, int hosts)
 			int a = j < h ? j : h, b = j < h ? h : j; /* the earlier one, the later */
 			if (j == h)
 				continue;
+			quiet(j < h ? 2 + j : 1 + j);
 			link_up(j < h ? 2 + j : 1 + j);
 			address(j < h ? 2 + j : 1 + j, STREET(b * (b - 1) / 2 + a, j < h ? 2 : 1), 30);
 		}
