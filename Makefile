@@ -1,8 +1,8 @@
 # One-liners; each is what its name says. `go test ./...` needs none of them.
 export CGO_ENABLED ?= 0
 # For small machines. Inlining makes the binary 5% larger and, where the kernel does
-# the work, no faster. OUT and GOARCH say where to, and for which processor.
-SLIM  = -tags urfave_cli_no_docs -trimpath -ldflags '-s -w' -gcflags 'github.com/vnet-lab/vnet/...=-l'
+# the work, no faster; functions that begin at each 32 bytes add 1%. OUT and GOARCH say where to, and for which processor.
+SLIM  = -tags urfave_cli_no_docs -trimpath -ldflags '-s -w -funcalign=16' -gcflags 'github.com/vnet-lab/vnet/...=-l'
 OUT  ?= vnet
 
 build: ; go build $(SLIM) -o $(OUT) ./cmd/vnet

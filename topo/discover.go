@@ -9,22 +9,21 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
 // discover enters the lab's namespaces: its own by their names, those taken in
-// wherever a name or a process leads to one.
-func (k *Kernel) discover() error {
+// wherever a name or a process leads to one. look, if it is not nil, is called in each that
+// was not known, and in those that are due.
+func (k *Kernel) discover(look func(s *space, entered error) error, due func(*space) bool) error {
 	lo, err := k.spaces[""].conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
 	}
-	for _, s := range k.spaces {
-		s.seen, s.unread = nil, nil
-	}
-	d := &discovery{Kernel: k, taken: takenIn(lo.AltNames, k.lab), found: map[string]bool{"": true}, met: map[nsfs.ID]*space{}}
+	d := &discovery{Kernel: k, look: look, due: due, taken: takenIn(lo.AltNames, k.lab), found: map[string]bool{"": true}, met: map[nsfs.ID]*space{}}
 	for _, s := range k.spaces {
 		d.met[s.id] = s
 	}
@@ -54,6 +53,9 @@ func (k *Kernel) discover() error {
 // A discovery looks for the namespaces of a lab.
 type discovery struct {
 	*Kernel
+	look  func(s *space, entered error) error
+	due   func(*space) bool
+	gate  sync.Mutex         // of taken, stale and found, where several visits go on
 	taken map[uint64]string  // hosts that were taken in, by inode, and not yet found
 	notes map[string]string  // of names
 	found map[string]bool    // hosts
@@ -69,15 +71,13 @@ type door struct {
 
 // A visit is what was found behind a door.
 type visit struct {
-	stale  bool // nothing
-	host   string
-	from   string   // where it was taken from, "" if the lab made it
-	ns     *os.File // nil if the lab made it
-	id     nsfs.ID
-	conn   *rtnl.Conn
-	links  []rtnl.Link
-	unread error // why there are none
-	err    error
+	stale bool // nothing
+	host  string
+	from  string   // where it was taken from, "" if the lab made it
+	ns    *os.File // nil if the lab made it
+	id    nsfs.ID
+	conn  *rtnl.Conn
+	err   error
 }
 
 func (d *discovery) byName() error {
@@ -92,7 +92,7 @@ func (d *discovery) byName() error {
 			doors = append(doors, door{name, filepath.Join(nsfs.Dir, name), id})
 		}
 	}
-	return d.open(doors)
+	return d.open(doors, d.spaces[""])
 }
 
 func (d *discovery) byProcess() error {
@@ -115,8 +115,8 @@ func (d *discovery) byProcess() error {
 	return d.open(doors)
 }
 
-// open looks which namespaces are the lab's, several at once.
-func (d *discovery) open(doors []door) error {
+// open looks which namespaces are the lab's, several at once, and into those known besides.
+func (d *discovery) open(doors []door, known ...*space) error {
 	var strange []door
 	for _, at := range doors {
 		s, met := d.met[at.id]
@@ -129,18 +129,27 @@ func (d *discovery) open(doors []door) error {
 			if err := d.again(s); err != nil {
 				return err
 			}
+			known = append(known, s)
 		}
 	}
+	known = slices.DeleteFunc(known, func(s *space) bool { return d.look == nil || !d.found[s.name] || !d.due(s) })
 	if d.lock != nil { // else it is somebody's who only looks
 		d.widen(len(d.spaces) + len(strange))
 	}
-	visits := make([]visit, len(strange))
-	err := travelling(len(strange), func(t nsfs.Traveller, i int) { visits[i] = d.visit(t, strange[i]) })
-	errs := []error{err}
-	for i, v := range visits {
-		errs = append(errs, d.welcome(strange[i], v))
-	}
-	return errors.Join(errs...)
+	errs := make([]error, len(known)+len(strange))
+	err := travelling(len(errs), func(t nsfs.Traveller, i int) {
+		if i < len(known) { // the machine first, which has most
+			errs[i] = d.look(known[i], known[i].withFile(t.Enter))
+			return
+		}
+		at := strange[i-len(known)]
+		s, err := d.welcome(at, d.visit(t, at))
+		if s != nil && d.look != nil {
+			err = d.look(s, nil)
+		}
+		errs[i] = err
+	})
+	return errors.Join(append(errs, err)...)
 }
 
 // mayBeOurs tells whether a namespace has to be looked at.
@@ -163,12 +172,7 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 		v.id, v.err = nsfs.Identity(v.ns)
 	}
 	var lo rtnl.Link
-	switch {
-	case v.err != nil:
-	case d.notes[at.name] == Mark(d.lab):
-		v.links, v.unread = v.conn.Links(rtnl.LinkFilter{NoStats: true})
-		lo = loOf(v.links)
-	default:
+	if v.err == nil && d.notes[at.name] != Mark(d.lab) {
 		lo, v.err = v.conn.Link(rtnl.LinkID{Index: 1})
 	}
 	switch {
@@ -201,36 +205,39 @@ func (v *visit) leave() {
 
 // welcome takes up a namespace of the lab's, and remembers a name of the lab that
 // has none.
-func (d *discovery) welcome(at door, v visit) error {
+func (d *discovery) welcome(at door, v visit) (*space, error) {
+	d.gate.Lock()
+	defer d.gate.Unlock()
 	switch {
 	case v.err != nil:
-		return v.err
+		return nil, v.err
 	case v.stale && at.name != "" && nsfs.Note(at.name) == Mark(d.lab):
 		d.stale = append(d.stale, at.name)
-		return nil
+		return nil, nil
 	case v.host == "":
-		return nil
+		return nil, nil
 	case d.found[v.host]:
 		v.leave()
-		return nil
+		return nil, nil
 	}
 	s, err := d.settle(v.host, v.id, v.ns, v.conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.seen, s.unread = v.links, v.unread
 	if v.from != "" {
 		s.from, s.ref = v.from, at.name
 		delete(d.taken, at.id.Ino)
 	}
 	d.found[v.host] = true
-	return nil
+	return s, nil
 }
 
 // marks tells which host of the lab a namespace is, "" if none, and where it was
 // taken from, "" if the lab made it. What its name says counts more than its lo, of which
 // whoever rules there can take the mark away.
 func (d *discovery) marks(at door, lo rtnl.Link) (host, from string) {
+	d.gate.Lock()
+	defer d.gate.Unlock()
 	if host, taken := d.taken[at.id.Ino]; taken {
 		_, from := findRecord(lo.AltNames, takenRecord(d.lab, Namespace{Name: host}))
 		if from = recordText.Replace(from); printable(from) {

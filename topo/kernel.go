@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,9 +95,8 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 
 // Close gives up the lab's lock and all sockets.
 func (k *Kernel) Close() error {
-	for _, s := range k.spaces {
-		s.close()
-	}
+	spaces := slices.Collect(maps.Values(k.spaces))
+	inParallel(workers, len(spaces), func(i int) { spaces[i].close() })
 	k.forgetOrphans()
 	if k.lock == nil {
 		return nil

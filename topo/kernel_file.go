@@ -31,7 +31,9 @@ func (k *Kernel) fileStage(stage []Step, results []result) {
 	}
 }
 
-// fileStep writes a file under another name first: half of one is never seen.
+// fileStep writes a new file under another name first, so that half of one is never seen. One
+// that is there is written over: ip-netns(8) has mounted it for the programs of the host,
+// and they would never see another one of its name.
 func (k *Kernel) fileStep(step Step) error {
 	f := step.Object().(File)
 	s, err := k.space(f.NS)
@@ -46,23 +48,50 @@ func (k *Kernel) fileStep(step Step) error {
 	if step.Op() == Delete {
 		err := os.Remove(path)
 		os.Remove(dir) // if it is empty
+		s.noteFile(f, err == nil)
 		return err
 	}
 	if err := k.makeRoom(s, dir, path, step.Op()); err != nil {
 		return err
 	}
-	next := filepath.Join(dir, "."+f.Name+"."+Mark(k.lab))
 	buffer, _ := k.buffers.Get().([]byte)
 	text := append(append(buffer[:0], fileMark(k.lab)...), f.Content...)
 	defer k.buffers.Put(text[:0]) //nolint:staticcheck // a slice's header is small beside its array
-	err = writeFile(next, text)
-	if err == nil {
-		err = os.Rename(next, path)
+	was, over := step.Have.(File)
+	if over {
+		err = writeOver(path, text)
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO) {
+			err = errors.Join(err, writeOver(path, append([]byte(fileMark(k.lab)), was.Content...)))
+		}
 	}
-	if err != nil {
-		_ = remove(next) // the first error is the one to tell
+	if !over || errors.Is(err, errNotRegular) || errors.Is(err, fs.ErrNotExist) {
+		next := filepath.Join(dir, "."+f.Name+"."+Mark(k.lab))
+		if err = writeFile(next, text); err == nil {
+			err = os.Rename(next, path)
+		}
+		if err != nil {
+			_ = remove(next) // the first error is the one to tell
+		}
+	}
+	if err == nil {
+		s.noteFile(step.Want.(File), false)
 	}
 	return err
+}
+
+// noteFile remembers what became of a file that was read before.
+func (s *space) noteFile(f File, gone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.view == nil:
+	case gone:
+		delete(s.view.files, f.Name)
+	case s.view.files == nil:
+		s.view.files = map[string]string{f.Name: f.Content}
+	default:
+		s.view.files[f.Name] = f.Content
+	}
 }
 
 // makeRoom makes the folder for a file, and refuses where there is another file.
@@ -96,10 +125,41 @@ func writeFile(path string, text []byte) error {
 		return &fs.PathError{Op: "create", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
+	if err := writeAll(fd, text); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	return nil
+}
+
+// writeOver gives a regular file other text. Whoever reads meanwhile may see of both.
+func writeOver(path string, text []byte) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	switch err {
+	case nil:
+	case unix.ELOOP, unix.ENXIO, unix.EISDIR:
+		return errNotRegular
+	default:
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
+		return errors.Join(err, errNotRegular)
+	}
+	if err := writeAll(fd, text); err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: err}
+	}
+	if err := unix.Ftruncate(fd, int64(len(text))); err != nil {
+		return &fs.PathError{Op: "truncate", Path: path, Err: err}
+	}
+	return nil
+}
+
+func writeAll(fd int, text []byte) error {
 	for len(text) > 0 {
 		n, err := unix.Write(fd, text)
 		if err != nil {
-			return &fs.PathError{Op: "write", Path: path, Err: err}
+			return err
 		}
 		text = text[n:]
 	}
@@ -212,7 +272,7 @@ func (k *Kernel) readFiles(v *spaceView) error {
 			v.space.unfinished = append(v.space.unfinished, path)
 			continue
 		}
-		text, ok, err := k.readFile(path)
+		text, ok, err := k.readFile(path, v.wanted.files[e.Name()])
 		if err != nil {
 			return err
 		}
@@ -224,8 +284,8 @@ func (k *Kernel) readFiles(v *spaceView) error {
 }
 
 // readFile reads a file; not ok means that it is not the lab's. Hosts have the same
-// text, a thousand times: it is kept once.
-func (k *Kernel) readFile(path string) (text string, ok bool, err error) {
+// text, a thousand times: it is kept once, and if it is the one that is wanted, that is it.
+func (k *Kernel) readFile(path, wanted string) (text string, ok bool, err error) {
 	buffer, _ := k.buffers.Get().([]byte)
 	b, err := readRegular(path, buffer)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
@@ -238,6 +298,9 @@ func (k *Kernel) readFile(path string) (text string, ok bool, err error) {
 	b, ok = bytes.CutPrefix(b, []byte(fileMark(k.lab)))
 	if !ok {
 		return "", false, nil
+	}
+	if wanted == string(b) {
+		return wanted, true, nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -153,6 +154,16 @@ func TestAFileIsWholeOrNotThere(t *testing.T) {
 	if left, err := os.ReadDir(k.etc); err != nil || len(left) > 0 {
 		t.Errorf("there is %v, %v", left, err)
 	}
+	short := File{NS: "red", Name: "hosts", Content: "10.0.0.1 red\n"}
+	if err := k.Do(t.Context(), []Step{{Want: short}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Do(t.Context(), []Step{{short, step.Want}}); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("it is written over, or refused otherwise: %v", err)
+	}
+	if have, err := os.ReadFile(filepath.Join(k.etc, "red", "hosts")); err != nil || string(have) != fileMark(lab)+short.Content {
+		t.Errorf("of the file that was there, there is %d bytes, %v", len(have), err)
+	}
 }
 
 // A link in the place of the lock is not followed.
@@ -171,6 +182,56 @@ func TestTheLockIsNotFollowed(t *testing.T) {
 	}
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the target was made: %v", err)
+	}
+}
+
+// TestFilesAreWrittenOver: a program of a host sees the names of hosts that come later, for
+// the file that was mounted for it stays; another's file of the same text does not change.
+func TestFilesAreWrittenOver(t *testing.T) {
+	lab := func(hosts string) State {
+		_, want := compiled(t, "name: over\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {"+hosts+"}\n")
+		return want
+	}
+	k := openKernel(t, "over")
+	up := func(want State) (text string, inode uint64) {
+		t.Helper()
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(k.etc, "red", "hosts")
+		b, err := os.ReadFile(path)
+		var st unix.Stat_t
+		if err := errors.Join(err, unix.Stat(path, &st)); err != nil {
+			t.Fatal(err)
+		}
+		return string(b), st.Ino
+	}
+	const one, two, three = "red: {networks: [n]}", "red: {networks: [n]}, blue: {networks: [n]}", "red: {networks: [n]}, blue: {networks: [n]}, green: {networks: [n]}"
+	_, first := up(lab(one))
+	text, second := up(lab(two))
+	if first != second || !strings.Contains(text, " blue\n") {
+		t.Errorf("it was file %d, and is %d:\n%s", first, second, text)
+	}
+	if again, _ := up(lab(one)); strings.Contains(again, "blue") || !strings.HasSuffix(again, "\n") {
+		t.Errorf("the shorter text is not whole, or has a rest of the longer one:\n%s", again)
+	}
+	kept := filepath.Join(t.TempDir(), "kept")
+	if err := os.Link(filepath.Join(k.etc, "red", "hosts"), kept); err != nil {
+		kept = filepath.Join(k.etc, ".kept") // another file system
+		if err := os.Link(filepath.Join(k.etc, "red", "hosts"), kept); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(kept) })
+	}
+	before, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, third := up(lab(three)); third == first || !strings.Contains(text, " green\n") {
+		t.Errorf("somebody else has the file, and it was written over:\n%s", text)
+	}
+	if after, err := os.ReadFile(kept); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("what somebody kept became %q, %v", after, err)
 	}
 }
 

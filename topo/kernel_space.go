@@ -30,11 +30,7 @@ type space struct {
 	index map[string]uint32 // of the links by their names, as far as met
 	next  uint32            // the index for the next link; 0 until it is worked out
 	nsids map[*space]int32
-	// seen are the links as the discovery met them that found the namespace; nil if that
-	// is longer ago. unread is why they could not be read then.
-	seen   []rtnl.Link
-	unread error
-	view   *spaceView // what was read last; nil if nothing was, or not to its end
+	view  *spaceView // what was read last; nil if nothing was, or not to its end
 	// leftover are the lab's records whose subject is gone, as of the last
 	// Snapshot: a route went with its link, a namespace with its container.
 	leftover []leftover

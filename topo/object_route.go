@@ -31,7 +31,7 @@ const (
 
 // Key implements [Object]: destination, table and metric.
 func (r Route) Key() Key {
-	r = r.normal().(Route)
+	r = r.plain()
 	return Key{OfRoute, r.NS, r.dst() + r.place()}
 }
 
@@ -103,6 +103,13 @@ func (r Route) becomes(next Object) bool {
 }
 
 func (r Route) normal() Object {
+	r = r.plain()
+	r.Hops = JoinHops(r.NextHops()...)
+	return r
+}
+
+// plain is normal, but for the hops.
+func (r Route) plain() Route {
 	r.Dst = r.Dst.Masked()
 	if r.Type == unicast {
 		r.Type = ""
@@ -113,7 +120,6 @@ func (r Route) normal() Object {
 	if r.Metric == metric6 && r.Dst.Addr().Is6() {
 		r.Metric = 0
 	}
-	r.Hops = JoinHops(r.NextHops()...)
 	return r
 }
 

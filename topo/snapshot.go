@@ -5,6 +5,7 @@ package topo
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -22,50 +23,25 @@ func (k *Kernel) Snapshot(want State) (State, error) {
 	return k.snapshot(want, func(*space) bool { return true }, true)
 }
 
-// snapshot reads anew those namespaces that are said to be touched, and of the others,
-// which are as they were when they were read last, for the same want, the files only; and
-// programs, if that is said.
+// snapshot reads anew those namespaces that are said to be touched; the others are as they
+// were when they were read last, for the same want, but for the files that were written
+// since. Programs are looked for if that is said.
 func (k *Kernel) snapshot(want State, touched func(*space) bool, programs bool) (State, error) {
-	if err := k.discover(); err != nil {
+	wanted := wishesOf(want)
+	look := func(s *space, entered error) error { return k.look(s, wanted[s.name], entered) }
+	if err := k.discover(look, func(s *space) bool { return s.view == nil || touched(s) }); err != nil {
 		return nil, err
 	}
-	wanted := wantedSettings(want)
-	views := make([]*spaceView, 0, len(k.spaces))
-	for name, s := range k.spaces {
-		if s.view == nil || touched(s) {
-			s.view = nil
-			views = append(views, &spaceView{space: s, wanted: wanted[name]})
-			continue
-		}
-		views = append(views, s.view)
+	r := &reading{lab: k.lab, state: make(State, len(want))}
+	for _, s := range k.spaces {
+		clear(s.view.ours)
+		r.views = append(r.views, s.view)
 	}
-	errs := make([]error, len(views))
-	err := travelling(len(views), func(t nsfs.Traveller, i int) {
-		v := views[i]
-		if v.space.view == v {
-			v.ours = map[uint32]bool{}
-			errs[i] = k.readFiles(v)
-			return
-		}
-		if errs[i] = v.space.withFile(t.Enter); errs[i] == nil {
-			errs[i] = k.read(v)
-		}
-		if errs[i] != nil && k.leaving && v.space.own {
-			*v = spaceView{space: v.space, ours: map[uint32]bool{}}
-			errs[i] = k.readFiles(v)
-		}
-	})
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return nil, err
-	}
-	r := &reading{lab: k.lab, views: views, state: State{}}
 	r.links()
-	for _, v := range views {
-		r.view(v)
-		v.space.view = v
-	}
+	r.all()
 	k.unready = r.unready
 	if programs {
+		var err error
 		if k.programs, err = k.processes(); err != nil {
 			return nil, err
 		}
@@ -74,24 +50,57 @@ func (k *Kernel) snapshot(want State, touched func(*space) bool, programs bool) 
 	return r.state, nil
 }
 
-// wantedSettings are the settings that are wanted, by namespaces and names.
-func wantedSettings(want State) map[string]map[string]string {
-	wanted := map[string]map[string]string{}
+// look reads a namespace, which the thread is in if it could enter it. One that is to go
+// whole need not be legible.
+func (k *Kernel) look(s *space, wanted wishes, err error) error {
+	v := &spaceView{space: s, wanted: wanted}
+	s.view = nil
+	if err == nil {
+		err = k.read(v)
+	}
+	if err != nil && k.leaving && s.own {
+		*v = spaceView{space: s, ours: map[uint32]bool{}}
+		err = k.readFiles(v)
+	}
+	if err == nil {
+		s.view = v
+	}
+	return err
+}
+
+// wishes are the settings and the texts of files that are wanted in a namespace, by their names.
+type wishes struct{ settings, files map[string]string }
+
+// wishesOf are the wishes of a state, by namespaces.
+func wishesOf(want State) map[string]wishes {
+	wanted := map[string]wishes{}
 	for _, o := range want {
-		if s, ok := o.(Sysctl); ok {
-			if wanted[s.NS] == nil {
-				wanted[s.NS] = map[string]string{}
-			}
-			wanted[s.NS][s.Name] = s.Value
+		switch x := o.(type) {
+		case Sysctl:
+			w := wanted[x.NS]
+			w.settings = with(w.settings, x.Name, x.Value)
+			wanted[x.NS] = w
+		case File:
+			w := wanted[x.NS]
+			w.files = with(w.files, x.Name, x.Content)
+			wanted[x.NS] = w
 		}
 	}
 	return wanted
 }
 
+func with(m map[string]string, key, value string) map[string]string {
+	if m == nil {
+		return map[string]string{key: value}
+	}
+	m[key] = value
+	return m
+}
+
 // A spaceView is what a namespace has.
 type spaceView struct {
 	space  *space
-	wanted map[string]string // settings to look at, and what they should be
+	wanted wishes // settings to look at, and what they and files should be
 	links  []rtnl.Link
 	names  map[uint32]string // of links by index
 	ours   map[uint32]bool   // the lab's links
@@ -109,15 +118,11 @@ type spaceView struct {
 // read reads a namespace, which the thread is in.
 func (k *Kernel) read(v *spaceView) (err error) {
 	c := v.space.conn
-	if v.space.unread != nil {
-		return v.space.unread
-	}
-	if v.links, v.space.seen = v.space.seen, nil; v.links == nil {
-		if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
-			return err
-		}
+	if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
+		return err
 	}
 	v.meetLinks()
+	k.nameMachine(v)
 	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
 		return err
 	}
@@ -138,6 +143,14 @@ func (k *Kernel) read(v *spaceView) (err error) {
 		return err
 	}
 	return k.readFiles(v)
+}
+
+// nameMachine finds out what number the machine has here, if a link's peer or parent is
+// elsewhere: it will be asked for, and here many can be asked at once.
+func (k *Kernel) nameMachine(v *spaceView) {
+	if v.space.name != "" && slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.ParentNSID != nil }) {
+		_, _ = v.space.nsid(k.machine()) // who needs it, asks again
+	}
 }
 
 // readRules reads the lab's rules, for which most hosts need no socket.
@@ -202,7 +215,7 @@ func (k *Kernel) readSettings(v *spaceView) error {
 			names["net."+recordText.Replace(name)] = true
 		}
 	}
-	for name := range v.wanted {
+	for name := range v.wanted.settings {
 		if !names[name] {
 			names[name] = false
 		}
@@ -213,14 +226,14 @@ func (k *Kernel) readSettings(v *spaceView) error {
 	v.values = make(map[string]string, len(names))
 	for name, changed := range names {
 		value, err := nsfs.Sysctl(sysctlKey(name))
-		if _, wanted := v.wanted[name]; errors.Is(err, fs.ErrNotExist) || err != nil && !wanted {
+		if _, wanted := v.wanted.settings[name]; errors.Is(err, fs.ErrNotExist) || err != nil && !wanted {
 			continue // a link's, that is not there yet, or no longer; or none, and somebody only wrote so
 		}
 		if err != nil {
 			return err
 		}
 		value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
-		if changed || value == v.wanted[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
+		if changed || value == v.wanted.settings[name] && recordOfOthers(lo.AltNames, k.lab, name) == "" {
 			v.values[name] = value
 		}
 	}
@@ -244,6 +257,19 @@ type reading struct {
 	views   []*spaceView
 	state   State
 	unready []waiting
+}
+
+// all puts in all views, several at once.
+func (r *reading) all() {
+	parts := make([]State, len(r.views))
+	inParallel(workers, len(parts), func(i int) {
+		part := reading{lab: r.lab, state: State{}}
+		part.view(r.views[i])
+		parts[i] = part.state
+	})
+	for _, part := range parts {
+		maps.Copy(r.state, part)
+	}
 }
 
 // waiting is a link that is up and has no carrier yet, although it could.

@@ -226,7 +226,7 @@ func (o *Observer) tell() {
 
 // Hosts are the names of the lab's hosts that are there.
 func (o *Observer) Hosts() ([]string, error) {
-	if err := o.kernel.discover(); err != nil {
+	if err := o.kernel.discover(nil, nil); err != nil {
 		return nil, err
 	}
 	return o.hosts()[1:], nil // the first is the machine
@@ -235,7 +235,7 @@ func (o *Observer) Hosts() ([]string, error) {
 // Host opens the namespace of a host of the lab. name is its name in [nsfs.Dir], ""
 // for one that has none there.
 func (o *Observer) Host(host string) (ns *os.File, name string, err error) {
-	if err := o.kernel.discover(); err != nil {
+	if err := o.kernel.discover(nil, nil); err != nil {
 		return nil, "", err
 	}
 	s, err := o.kernel.space(host)

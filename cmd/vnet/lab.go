@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +38,15 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
+	collectLate(len(lab.Hosts))
 	return lab, lab.Fit()
+}
+
+// collectLate lets garbage lie longer than usual, for the process ends soon: as long as it
+// holds 32 MB, or what so many hosts take.
+func collectLate(hosts int) {
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(int64(max(32<<20, hosts*32<<10)))
 }
 
 // compile is readLab, and the state that the file means.
