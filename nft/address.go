@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,9 +57,9 @@ func (c *Conn) rtnetlink() (*netlink.Conn, error) {
 		return nil, nsErr
 	}
 	defer unix.Close(ns)
-	nl, err := dial(unix.NETLINK_ROUTE, ns)
+	nl, err := dial.Conn(unix.NETLINK_ROUTE, nil, netlink.Config{NetNS: ns})
 	if errors.Is(err, unix.EPERM) {
-		return dial(unix.NETLINK_ROUTE, 0)
+		return dial.Conn(unix.NETLINK_ROUTE, nil, netlink.Config{})
 	}
 	return nl, err
 }

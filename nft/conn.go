@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,11 +35,7 @@ type Conn struct {
 // Dial opens a socket in the namespace ns; nil is the calling thread's. The file
 // may be closed afterwards.
 func Dial(ns *os.File) (*Conn, error) {
-	at := 0
-	if ns != nil {
-		at = int(ns.Fd())
-	}
-	nl, err := dial(unix.NETLINK_NETFILTER, at)
+	nl, err := dial.Conn(unix.NETLINK_NETFILTER, ns, netlink.Config{})
 	if err != nil {
 		return nil, &Error{Op: "open", Object: "nftables socket", Missing: missingSocket(err), Err: errnoOf(err)}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,7 +94,7 @@ var traceHooks = []struct {
 // Trace begins to follow a probe in the namespace ns. Whoever calls it calls
 // Close.
 func Trace(ns *os.File, p Probe) (*Tracer, error) {
-	nl, err := dial(unix.NETLINK_NETFILTER, int(ns.Fd()))
+	nl, err := dial.Conn(unix.NETLINK_NETFILTER, ns, netlink.Config{})
 	if err != nil {
 		return nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
 	}

@@ -5,6 +5,7 @@ package nft
 import (
 	"encoding/binary"
 
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,14 +17,11 @@ const pristine = 1
 // the calling thread is in, so that there is nothing to [Dial] for. Of a thousand hosts
 // most are so: it takes six system calls.
 func Untouched() bool {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
+	fd, err := dial.Raw(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
-	if kernelOnly(fd) != nil {
-		return false
-	}
 	m := request(unix.NFT_MSG_GETGEN, 0)
 	m.Header.Length = uint32(unix.NLMSG_HDRLEN + len(m.Data))
 	question, err := m.MarshalBinary()

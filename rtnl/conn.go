@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,7 +46,7 @@ func Dial(ns *os.File) (*Conn, error) {
 	if ns == nil {
 		nl, err = openSocket()
 	} else {
-		nl, err = dial(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
+		nl, err = dial.Conn(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +23,7 @@ type Offload struct {
 // DialOffload opens one in the namespace ns; nil is the calling thread's. A kernel
 // without ethtool's netlink (CONFIG_ETHTOOL_NETLINK) answers with fs.ErrNotExist.
 func DialOffload(ns *os.File) (*Offload, error) {
-	nl, err := dial(unix.NETLINK_GENERIC, ns, netlink.Config{})
+	nl, err := dial.Conn(unix.NETLINK_GENERIC, ns, netlink.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("open generic netlink socket: %w", err)
 	}

@@ -2,11 +2,11 @@ package rtnl
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,15 +22,11 @@ type socket struct {
 
 // openSocket opens one in the calling thread's namespace.
 func openSocket() (*socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	fd, err := dial.Raw(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	s := &socket{fd: fd}
-	if err := kernelOnly(fd); err != nil {
-		s.Close()
 		return nil, err
 	}
+	s := &socket{fd: fd}
 	for _, option := range []int{unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK} {
 		if err := unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, option, 1); err != nil {
 			s.Close()
@@ -38,46 +34,6 @@ func openSocket() (*socket, error) {
 		}
 	}
 	return s, nil
-}
-
-// kernelOnly lets nobody but the kernel answer on a netlink socket. Who rules in the
-// namespace could send to it too, and so end or garble what is read there; what came
-// before is thrown away. Groups are none of this.
-func kernelOnly(fd int) error {
-	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return os.NewSyscallError("connect", err)
-	}
-	for {
-		_, _, err := unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT)
-		switch err {
-		case nil, unix.EINTR:
-		case unix.EAGAIN:
-			return nil
-		default:
-			return os.NewSyscallError("recvmsg", err)
-		}
-	}
-}
-
-// dial opens one of the library's in the namespace ns; nil is the calling thread's.
-func dial(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error) {
-	if ns != nil {
-		config.NetNS = int(ns.Fd())
-	}
-	nl, err := netlink.Dial(family, &config)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := nl.SyscallConn()
-	if err == nil {
-		refused := raw.Control(func(fd uintptr) { err = kernelOnly(int(fd)) })
-		err = errors.Join(refused, err)
-	}
-	if err != nil {
-		nl.Close()
-		return nil, err
-	}
-	return nl, nil
 }
 
 // Close closes the socket. What is sent later fails.

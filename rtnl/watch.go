@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +49,7 @@ type Watcher struct {
 // Events from now on are kept until [Watcher.Next] takes them: to miss nothing,
 // watch first and read then.
 func Watch(ns *os.File, groups ...Group) (*Watcher, error) {
-	nl, err := dial(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
+	nl, err := dial.Conn(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
 	}
