@@ -48,7 +48,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.accel, "accel", "", "QEMU's `accelerator`; else VNET_VM_ACCEL, else tcg")
 	f.StringVar(&o.append, "append", "", "more `words` for the kernel, such as ipv6.disable=1")
 	f.IntVar(&o.memory, "memory", 1024, "the guest's memory in `MiB`")
-	f.IntVar(&o.cpus, "cpus", 2, "the guest's processors")
+	f.IntVar(&o.cpus, "cpus", 1, "the guest's processors; the emulator now and then loses a kernel that rewrites itself on several")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the longest that the machine may run")
 	f.BoolVar(&o.verbose, "console", false, "show the kernel's console on standard error")
 	f.Func("file", "`source[:path]` of a file or folder that the guest is to have; may be repeated", func(s string) error {

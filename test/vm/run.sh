@@ -39,7 +39,7 @@ make -s build OUT="$cache/bin/vnet"
 # tests NAME KERNEL OPTIONS ARGUMENT...: tests, with the tools to compare with.
 tests() {
   local name=$1 kernel=$2 options=$3; shift 3
-  go test -json -count=1 -p "${beside:-3}" -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -cpus 1 -kernel $cache/$arch/$kernel \
+  go test -json -count=1 -p "${beside:-3}" -timeout 60m "$@" -exec "$cache/bin/vm -timeout 60m -kernel $cache/$arch/$kernel \
     -with $tools -load br_netfilter -file /etc/iproute2 -file /etc/protocols -file /etc/services $(printf -- "-file %s " /usr/lib/*/xtables) $options" >"$cache/runs/$name.json" || true
   "$cache/bin/report" -skips "$here/skips.txt" "$cache/runs/$name.json"
 }
