@@ -17,7 +17,7 @@ type RuleScript func(table string, have, want []Object) (string, error)
 // bridge, tc, nft and sysctl, marks included: what it made, vnet finds, and takes
 // down. have is the state that the plan starts from.
 func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error) {
-	w := scriptWriter{lab: lab, state: NewState(), voices: have.after(p).voices(), rules: rules}
+	w := scriptWriter{lab: lab, state: NewState(), had: have, voices: p.voices(have), rules: rules}
 	for _, o := range have {
 		w.state.put(o)
 	}
@@ -48,6 +48,7 @@ type scriptWriter struct {
 	out    strings.Builder
 	lab    string
 	state  State // as it is at this place of the script
+	had    State // as it was at the beginning
 	voices map[Key]voice
 	rules  RuleScript
 	batch  []command // ip's, of one namespace, not yet written
@@ -77,7 +78,7 @@ func (w *scriptWriter) line(s string) { w.out.WriteString(s + "\n") }
 
 var headings = map[Kind]string{
 	OfNamespace: "namespaces", OfLink: "links", OfPort: "ports", OfBridgeVLAN: "VLANs of ports",
-	OfQdisc: "impairments", OfOffload: "checksums", OfSysctl: "settings", OfRule: "NAT and isolation", OfUp: "up and down",
+	OfQdisc: "impairments", OfOffload: "checksums", OfSysctl: "settings", OfRule: "NAT and isolation", OfQuiet: "silence", OfUp: "up and down",
 	OfAddress: "addresses", OfNeigh: "neighbours", OfRoute: "routes", OfFile: "files", OfProcess: "programs",
 }
 

@@ -25,6 +25,8 @@ func (w *scriptWriter) commands(s Step) []command {
 		return w.offloadCommands(s, o)
 	case Sysctl:
 		return w.sysctlCommands(s, o)
+	case Quiet:
+		return w.quietCommands(s, o)
 	case Up:
 		return []command{{o.NS, "ip", "link set dev " + o.Link + map[Op]string{Create: " up", Delete: " down"}[s.Op()]}}
 	case Address:
@@ -55,14 +57,30 @@ func (w *scriptWriter) voiceCommands(s Step) (cmds []command) {
 		return nil
 	}
 	for _, l := range made.links() {
-		if l.Master != "" {
-			continue
+		if settings := w.voices[l.Key()].settings(); l.Master == "" && len(settings) > 0 {
+			cmds = append(cmds, w.set6(l.NS, l.Name, settings...))
 		}
-		text := "sysctl -eqw"
-		for _, set := range w.voices[l.Key()].settings() {
-			text += " " + shellWord(setting("ipv6", l.Name, set))
-		}
-		cmds = append(cmds, w.inside(l.NS, text))
+	}
+	return cmds
+}
+
+func (w *scriptWriter) set6(ns, link string, settings ...string) command {
+	text := "sysctl -eqw"
+	for _, set := range settings {
+		text += " " + shellWord(setting("ipv6", link, set))
+	}
+	return w.inside(ns, text)
+}
+
+// quietCommands also take the address away that a link has got already, or let the
+// kernel make one, which it does only if it is told so by a setting.
+func (w *scriptWriter) quietCommands(s Step, q Quiet) []command {
+	if s.Want == nil {
+		return []command{w.set6(q.NS, q.Link, append(curious.settings(), "addr_gen_mode=0")...)}
+	}
+	cmds := []command{{q.NS, "ip", "link set dev " + q.Link + " addrgenmode none"}}
+	if _, had := w.had[Key{OfUp, q.NS, q.Link}]; had {
+		cmds = append(cmds, command{q.NS, "ip", "-6 addr flush dev " + q.Link + " scope link"})
 	}
 	return cmds
 }

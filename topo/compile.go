@@ -43,6 +43,7 @@ func Compile(t Topology) (State, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
+	c.state.hush()
 	return c.state, nil
 }
 

@@ -129,7 +129,9 @@ func (d *discovery) open(doors []door, known ...*space) error {
 			if err := d.again(s); err != nil {
 				return err
 			}
-			known = append(known, s)
+			if s.name != "" { // which is among them already
+				known = append(known, s)
+			}
 		}
 	}
 	known = slices.DeleteFunc(known, func(s *space) bool { return d.look == nil || !d.found[s.name] || !d.due(s) })

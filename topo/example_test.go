@@ -32,6 +32,8 @@ links:
 	// + netns blue
 	// + netns red
 	// + blue: link eth0 address 5e:45:b9:e2:93:00 type veth peer red: link eth0 address 92:4a:30:38:2a:db
+	// + blue: link eth0 addrgenmode none
+	// + red: link eth0 addrgenmode none
 	// + blue: link eth0 up
 	// + blue: link lo up
 	// + red: link eth0 up

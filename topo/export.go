@@ -396,12 +396,12 @@ func (e *exporter) rest(t *Topology) []string {
 	}
 	var lines []string
 	for _, o := range e.objects {
-		if made[o.Key()] != o {
+		if made[o.Key()] != o && o.Key().Kind != OfQuiet {
 			lines = append(lines, "- "+o.String())
 		}
 	}
 	for _, o := range made.Objects() {
-		if e.state[o.Key()] != o {
+		if e.state[o.Key()] != o && o.Key().Kind != OfQuiet {
 			lines = append(lines, "+ "+o.String())
 		}
 	}

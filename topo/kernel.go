@@ -58,8 +58,8 @@ type Kernel struct {
 	// what is in it cannot be read. Who rules there can see to that.
 	leaving bool
 
-	// voices are what the lab's links are going to say of IPv6, before what they said until now.
-	voices, before map[Key]voice
+	// voices are what new links are told of IPv6.
+	voices map[Key]voice
 
 	// fault, for tests, refuses the request of a number.
 	fault    func(n int) error

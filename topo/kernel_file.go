@@ -48,7 +48,9 @@ func (k *Kernel) fileStep(step Step) error {
 	if step.Op() == Delete {
 		err := os.Remove(path)
 		os.Remove(dir) // if it is empty
-		s.noteFile(f, err == nil)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			s.noteFile(f, true)
+		}
 		return err
 	}
 	if err := k.makeRoom(s, dir, path, step.Op()); err != nil {
@@ -59,12 +61,11 @@ func (k *Kernel) fileStep(step Step) error {
 	defer k.buffers.Put(text[:0]) //nolint:staticcheck // a slice's header is small beside its array
 	was, over := step.Have.(File)
 	if over {
-		err = writeOver(path, text)
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EIO) {
+		if err = writeOver(path, text); err != nil && !errors.Is(err, errOther) {
 			err = errors.Join(err, writeOver(path, append([]byte(fileMark(k.lab)), was.Content...)))
 		}
 	}
-	if !over || errors.Is(err, errNotRegular) || errors.Is(err, fs.ErrNotExist) {
+	if !over || errors.Is(err, errOther) {
 		next := filepath.Join(dir, "."+f.Name+"."+Mark(k.lab))
 		if err = writeFile(next, text); err == nil {
 			err = os.Rename(next, path)
@@ -131,20 +132,20 @@ func writeFile(path string, text []byte) error {
 	return nil
 }
 
-// writeOver gives a regular file other text. Whoever reads meanwhile may see of both.
+// errOther is of a file that is not as a lab's are made: it is to be replaced.
+var errOther = errors.New("somebody else's file")
+
+// writeOver gives a lab's file other text. Whoever reads meanwhile may see of both. A file of
+// any other owner, mode or kind, or with a second name, it leaves alone.
 func writeOver(path string, text []byte) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	switch err {
-	case nil:
-	case unix.ELOOP, unix.ENXIO, unix.EISDIR:
-		return errNotRegular
-	default:
-		return &fs.PathError{Op: "open", Path: path, Err: err}
+	if err != nil {
+		return errOther
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 {
-		return errors.Join(err, errNotRegular)
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode != unix.S_IFREG|0o644 || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
+		return errOther
 	}
 	if err := writeAll(fd, text); err != nil {
 		return &fs.PathError{Op: "write", Path: path, Err: err}

@@ -315,3 +315,43 @@ func TestALinkMadeMeanwhileStaysItsOwners(t *testing.T) {
 		t.Errorf("it is now %+v, %v", l, err)
 	}
 }
+
+// TestTheMachineHasAName: who gave the machine's own namespace a name did not make two of it.
+func TestTheMachineHasAName(t *testing.T) {
+	here, err := nsfs.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer here.Close()
+	if err := nsfs.Attach(here, "aaa"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nsfs.Remove("aaa") })
+	lab, want := compiled(t, "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {h: {networks: [n], repeat: 12}}\n")
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := k.Snapshot(want); err != nil || !have.Equal(want) {
+		t.Errorf("-want +got, %v:\n%s", err, cmp.Diff(want.String(), have.String()))
+	}
+}
+
+// TestAFileThatIsGoneAlready: it was to go, and is not missed.
+func TestAFileThatIsGoneAlready(t *testing.T) {
+	lab, want := compiled(t, "name: wall\nhosts: {red: {dns: {servers: [10.0.0.1]}}}\n")
+	_, without := compiled(t, "name: wall\nhosts: {red: {}}\n")
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.Up(t.Context(), without, func(_ Plan, do Do) Do {
+		if err := os.Remove(filepath.Join(k.etc, "red", "resolv.conf")); err != nil {
+			t.Error(err)
+		}
+		return do
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
+	"golang.org/x/sys/unix"
 )
 
 // From <linux/if_link.h>: IN6_ADDR_GEN_MODE_NONE.
@@ -61,33 +62,55 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 	k.giveVoice(stage[from:to], results[from:to])
 }
 
-// giveVoice tells new links what they say of IPv6. Quiet ones are told when they are raised, and
-// ports at birth: to write a setting in one of a thousand namespaces, the kernel looks through the
-// names of those in all others.
+// giveVoice tells new links what they say of IPv6. Quiet ones need it least, and to write a
+// setting in one of a thousand namespaces, the kernel looks through the names of those in
+// all others.
 func (k *Kernel) giveVoice(stage []Step, results []result) {
+	if !k.ipv6 {
+		return
+	}
 	var told []stepLink
 	for i, s := range stage {
 		if results[i].err != nil || s.Op() != Create {
 			continue
 		}
 		for _, l := range s.Want.(linked).links() {
-			if v := k.voices[l.Key()]; l.Master == "" && v != quiet {
-				told = append(told, stepLink{i, l.Key(), v.settings()})
+			if settings := k.voices[l.Key()].settings(); l.Master == "" && len(settings) > 0 {
+				told = append(told, stepLink{i, l.Key(), settings})
 			}
 		}
 	}
 	k.tell6(told, results)
 }
 
-// breakSilence gives quiet links that get their first address of IPv6 a link-local one, too:
-// the kernel makes it as soon as it may.
+// quietRequests also take the address away that the link has got already.
+func (k *Kernel) quietRequests(s *space, q Quiet) ([]rtnl.Request, error) {
+	link, err := s.linkIndex(q.Link)
+	if err != nil {
+		return nil, err
+	}
+	none := uint8(addrGenNone)
+	reqs := []rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: link}, rtnl.LinkConfig{AddrGenMode: &none})}
+	if s.view == nil || s.view.names[link] == "" { // it is new, and was never up
+		return reqs, nil
+	}
+	addrs, err := s.conn.Addrs(rtnl.AddrFilter{Link: link, Family: unix.AF_INET6})
+	for _, a := range addrs {
+		if a.Prefix.Addr().IsLinkLocalUnicast() && !given(a) {
+			reqs = append(reqs, rtnl.DeleteAddr(a))
+		}
+	}
+	return reqs, err
+}
+
+// breakSilence lets links that were quiet have a link-local address. The kernel makes it at
+// once, if it is a setting that says so.
 func (k *Kernel) breakSilence(stage []Step, results []result) {
 	var told []stepLink
 	for i, s := range stage {
-		if a, ok := s.Want.(Address); ok && s.Have == nil && a.Prefix.Addr().Is6() {
-			if at := (Key{OfLink, a.NS, a.Link}); k.before[at] == quiet {
-				told = append(told, stepLink{i, at, append(settled.settings(), "addr_gen_mode=0")})
-			}
+		if q, ok := s.Have.(Quiet); ok && s.Want == nil {
+			told = append(told, stepLink{i, Key{OfLink, q.NS, q.Link}, append(curious.settings(), "addr_gen_mode=0")})
+			results[i].touched = true
 		}
 	}
 	k.tell6(told, results)

@@ -52,7 +52,14 @@ func lastUp(stage []Step, tasks []task) {
 func (k *Kernel) plainRequests(s *space, step Step) ([]rtnl.Request, error) {
 	switch o := step.Object().(type) {
 	case Up:
-		return k.upRequests(step, o), nil
+		set := rtnl.LinkConfig{}
+		set.SetUp(step.Op() == Create)
+		return one(rtnl.SetLink(rtnl.LinkID{Name: o.Link}, set), nil)
+	case Quiet:
+		if step.Op() == Delete {
+			return nil, nil // see breakSilence
+		}
+		return k.quietRequests(s, o)
 	case Address:
 		return one(s.addressRequest(step, o))
 	case Neigh:
@@ -70,18 +77,6 @@ func (k *Kernel) plainRequests(s *space, step Step) ([]rtnl.Request, error) {
 }
 
 func one(r rtnl.Request, err error) ([]rtnl.Request, error) { return []rtnl.Request{r}, err }
-
-// upRequests tell a quiet link to be so beforehand: of one request, the kernel reads that
-// it is to be up first.
-func (k *Kernel) upRequests(step Step, u Up) (reqs []rtnl.Request) {
-	id, set := rtnl.LinkID{Name: u.Link}, rtnl.LinkConfig{}
-	if step.Op() == Create && k.ipv6 && k.voices[Key{OfLink, u.NS, u.Link}] == quiet {
-		none := uint8(addrGenNone)
-		reqs = append(reqs, rtnl.SetLink(id, rtnl.LinkConfig{AddrGenMode: &none}))
-	}
-	set.SetUp(step.Op() == Create)
-	return append(reqs, rtnl.SetLink(id, set))
-}
 
 // addressRequest leaves out the detection of duplicates: the lab knows its
 // addresses, and nobody has to wait for a second.

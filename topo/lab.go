@@ -53,14 +53,17 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err == nil {
 		err = k.sweep()
 	}
-	plan := Diff(have, want)
-	if err != nil || len(plan) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	plan := Diff(have, want)
+	if len(plan) == 0 {
+		return nil, nil
 	}
 	if err := errors.Join(lacks(plan), k.taken(plan), k.makeWay(plan)); err != nil {
 		return nil, err
 	}
-	k.voices, k.before = want.voices(), have.voices()
+	k.voices = plan.voices(have)
 	do := Do(k.Do)
 	if around != nil {
 		do = around(plan, do)

@@ -277,6 +277,7 @@ func (w *world) furnishLink(ns, name string) {
 		w.add(Qdisc{ns, name, Impairment{Loss: float64(w.r.IntN(3))}})
 	case 8:
 		w.add(NoOffload{ns, name})
+		w.add(Quiet{ns, name})
 	case 9:
 		w.add(Fastpath{ns, name, w.chance(50)})
 	}

@@ -52,6 +52,7 @@ const (
 	OfOffload    Kind = "offload"
 	OfSysctl     Kind = "sysctl"
 	OfRule       Kind = "rule"
+	OfQuiet      Kind = "quiet"
 	OfUp         Kind = "up"
 	OfAddress    Kind = "addr"
 	OfNeigh      Kind = "neigh"

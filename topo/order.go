@@ -37,6 +37,7 @@ const (
 	placeOffload
 	placeSysctl
 	placeRule
+	placeQuiet
 	placeUp
 	placeAddress
 	placeNeigh
@@ -58,6 +59,7 @@ var places = map[Kind][2]int{
 	OfOffload:    {placeOffload, placeOffload},
 	OfSysctl:     {placeSysctl, placeSysctl},
 	OfRule:       {placeRule, placeRule},
+	OfQuiet:      {placeQuiet, placeQuiet},
 	OfUp:         {placeUp, placeBridgeUp},
 	OfAddress:    {placeAddress, placeBridgeAddress},
 	OfNeigh:      {placeNeigh, placeBridgeNeigh},

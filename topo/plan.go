@@ -92,7 +92,7 @@ func (p Plan) Stages() []Plan {
 
 // onLinks are the kinds that stand on a namespace's links, and that the namespace's
 // socket makes in one system call.
-var onLinks = map[Kind]bool{OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
+var onLinks = map[Kind]bool{OfQuiet: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
 
 // runs cuts the plan where two neighbours do not go together.
 func (p Plan) runs(together func(a, b Step) bool) []Plan {
@@ -153,6 +153,8 @@ func liesIn(o Object, going map[string]bool) bool {
 func goesWith(o Object, gone map[Key]bool, going map[string]bool) bool {
 	var link string
 	switch x := o.(type) {
+	case Quiet:
+		link = x.Link
 	case Up:
 		link = x.Link
 	case Address:

@@ -29,8 +29,9 @@ Facts under ` + "`expect`" + ` read FROM -> TO [PROBE]: [not] [OUTCOME].
 | PROBE | ping (if left out), tcp PORT, udp PORT, dns [ADDRESS]; with 4 or 6 appended one family only; ping size BYTES, unfragmented |
 | OUTCOME | answered (if left out), refused, unreachable, as ADDRESS: answered, and the other side sees this source address |
 
-A link that is given IPv4 addresses alone says nothing of IPv6: it has no link-local address, unless one is written, fe80::1/64.
-One that is given any of IPv6 has a link-local one besides, at once, and asks for no router. One without addresses does what it would alone.
+A link of which the file says nothing of IPv6, but gives it IPv4 addresses, is quiet: it has no link-local address, and asks for no router.
+Programs that need one (OSPFv3, router advertisements) get it by an address such as fe80::1/64, or by any setting of the link's, such as
+net.ipv6.conf.eth0.addr_gen_mode: 0. One that is made with an address of IPv6 has a link-local one besides, at once, and asks for no router.
 `
 
 func makeReference(t *testing.T) []byte {

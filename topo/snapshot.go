@@ -47,6 +47,9 @@ func (k *Kernel) snapshot(want State, touched func(*space) bool, programs bool) 
 		}
 	}
 	r.running(k.programs)
+	if !k.ipv6 {
+		r.nothingOf6(want)
+	}
 	return r.state, nil
 }
 
@@ -149,7 +152,7 @@ func (k *Kernel) read(v *spaceView) (err error) {
 // elsewhere: it will be asked for, and here many can be asked at once.
 func (k *Kernel) nameMachine(v *spaceView) {
 	if v.space.name != "" && slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.ParentNSID != nil }) {
-		_, _ = v.space.nsid(k.machine()) // who needs it, asks again
+		_, _ = v.space.nsid(k.machine()) // who needs it and has it not, asks again
 	}
 }
 
@@ -293,9 +296,16 @@ func (r *reading) view(v *spaceView) {
 		}
 		r.port(v, l)
 	}
+	six := map[uint32]bool{}
 	for _, a := range v.addrs {
 		if v.ours[a.Link] && given(a) {
 			r.state.put(Address{ns, v.names[a.Link], a.Prefix})
+			six[a.Link] = six[a.Link] || a.Is6()
+		}
+	}
+	for _, l := range v.links {
+		if v.ours[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == addrGenNone && !six[l.Index] {
+			r.quiet(v, l.Name)
 		}
 	}
 	for _, n := range v.neighs {
@@ -332,6 +342,25 @@ func (r *reading) view(v *spaceView) {
 	r.leftover(v)
 	for name, text := range v.files {
 		r.state.put(File{ns, name, text})
+	}
+}
+
+// quiet puts in that a link is, unless that is a setting's.
+func (r *reading) quiet(v *spaceView, link string) {
+	for name := range v.wanted.settings {
+		if of, ok := settingOf6(name); ok && of == link {
+			return
+		}
+	}
+	r.state.put(Quiet{v.space.name, link})
+}
+
+// nothingOf6 is what there is of IPv6 where the kernel speaks none of it: all is quiet.
+func (r *reading) nothingOf6(want State) {
+	for _, o := range want {
+		if q, ok := o.(Quiet); ok {
+			r.state.put(q)
+		}
 	}
 }
 

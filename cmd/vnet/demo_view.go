@@ -26,7 +26,7 @@ var demoTitles = map[topo.Kind]string{
 func demoView(script string) []string {
 	v := demoViewer{
 		noise:  regexp.MustCompile(` (address [0-9a-f:]{17}|mtu 1500|alias vnet:\S+|proto 118|nodad|stp_state 0|vlan_filtering 0|hairpin (on|off)|isolated off)`),
-		naught: regexp.MustCompile(`^(#.*|set -e|mkdir .*|ip .*altname vnet:.*|ip (-n \S+ )?link set dev \S+( type bridge_slave)?|)$`),
+		naught: regexp.MustCompile(`^(#.*|set -e|mkdir .*|(ip netns exec \S+ )?sysctl -eqw .*|ip .*altname vnet:.*|ip (-n \S+ )?link set dev \S+( type bridge_slave)?|)$`),
 	}
 	for line := range strings.Lines(script) {
 		v.read(strings.TrimSpace(line))

@@ -38,15 +38,7 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	collectLate(len(lab.Hosts))
 	return lab, lab.Fit()
-}
-
-// collectLate lets garbage lie longer than usual, for the process ends soon: as long as it
-// holds 32 MB, or what so many hosts take.
-func collectLate(hosts int) {
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(int64(max(32<<20, hosts*32<<10)))
 }
 
 // compile is readLab, and the state that the file means.
@@ -56,7 +48,17 @@ func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 		return lab, nil, err
 	}
 	want, err := topo.Compile(lab)
+	collectLate(len(want))
 	return lab, want, s.mistakes(err)
+}
+
+// collectLate lets garbage lie until the process holds 32 MB, twice what a lab of so many
+// objects needs; those of a larger one are collected as usual, and so if the user says how.
+func collectLate(objects int) {
+	if objects <= 12000 && os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(32 << 20)
+	}
 }
 
 func (s *session) readFile(file string) ([]byte, error) {

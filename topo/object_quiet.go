@@ -1,0 +1,137 @@
+package topo
+
+import "maps"
+
+// A Quiet keeps a link from saying anything of IPv6: it has no link-local address, and the
+// kernel asks there neither whether somebody else has it, nor, every few seconds, for a
+// router. A switch sends each such packet to all its ports: of a thousand hosts, they fill
+// the queues, and nothing else gets through. It is ip-link(8)'s addrgenmode none.
+type Quiet struct {
+	NS   string
+	Link string
+}
+
+// Key implements [Object].
+func (q Quiet) Key() Key { return Key{OfQuiet, q.NS, q.Link} }
+
+// String is "red: link eth0 addrgenmode none".
+func (q Quiet) String() string { return in(q.NS) + "link " + q.Link + " addrgenmode none" }
+
+func (q Quiet) needs() []Key        { return []Key{{OfLink, q.NS, q.Link}} }
+func (q Quiet) provides() []Key     { return []Key{q.Key()} }
+func (q Quiet) becomes(Object) bool { return true }
+func (q Quiet) normal() Object      { return q }
+
+// A voice is what a link has to say of IPv6.
+type voice uint8
+
+const (
+	// A link that the lab gives no address asks for routers, as it would alone.
+	curious voice = iota
+	// A settled one has an address of IPv6 by the lab, and need not ask.
+	settled
+	// A quiet one has addresses of IPv4 alone.
+	quiet
+	// A dumb one cannot carry IPv6.
+	dumb
+)
+
+// settings are what a link is told of it at birth, below net.ipv6.conf and its name; see
+// ip-sysctl.rst. All are spared the detection of duplicates: the lab knows its addresses, and
+// until the link-local one had passed it, which takes a second or two, nobody behind it
+// could be found. Of a quiet one, that is the lesser part; see [Quiet].
+func (v voice) settings() []string {
+	switch v {
+	case curious:
+		return []string{"accept_dad=0"}
+	case settled:
+		return []string{"accept_dad=0", "router_solicitations=0"}
+	}
+	return nil
+}
+
+// voices are those of the lab's own links but for ports, which have no addresses, by their keys.
+// A link with addresses of IPv4 is not quiet if anything else that the lab says of it
+// is about IPv6.
+func (s State) voices() map[Key]voice {
+	four, six, about := map[Key]bool{}, map[Key]bool{}, map[Key]bool{}
+	var links []Link
+	for _, o := range s {
+		switch x := o.(type) {
+		case Address:
+			of := four
+			if x.Prefix.Addr().Is6() {
+				of = six
+			}
+			of[Key{OfLink, x.NS, x.Link}] = true
+		case Neigh:
+			if at := (Key{OfLink, x.NS, x.Link}); x.Addr.Is6() {
+				about[at] = true
+			}
+		case Route:
+			for _, hop := range x.NextHops() {
+				if x.Dst.Addr().Is6() || hop.Via.Is6() {
+					about[Key{OfLink, x.NS, hop.Device}] = true
+				}
+			}
+		case Sysctl:
+			if link, ok := settingOf6(x.Name); ok {
+				about[Key{OfLink, x.NS, link}] = true
+			}
+		case linked:
+			links = append(links, x.links()...)
+			if x, ok := o.(VXLAN); ok && (x.Remote.Is6() || x.Local.Is6()) {
+				about[Key{OfLink, x.NS, x.Parent}] = true
+			}
+		}
+	}
+	voices := make(map[Key]voice, len(links))
+	for _, l := range links {
+		switch k := l.Key(); {
+		case l.Master != "":
+		case !l.carries6():
+			voices[k] = dumb
+		case six[k]:
+			voices[k] = settled
+		case four[k] && !about[k]:
+			voices[k] = quiet
+		default:
+			voices[k] = curious
+		}
+	}
+	return voices
+}
+
+// settingOf6 tells which link's a setting of IPv6 is.
+func settingOf6(name string) (link string, ok bool) {
+	path := Sysctl{Name: name}.path()
+	if len(path) != 5 || path[1] != "ipv6" || path[2] != "conf" {
+		return "", false
+	}
+	return path[3], true
+}
+
+// voices are those of the links as they are going to be, and of those that go, as they were.
+func (p Plan) voices(have State) map[Key]voice {
+	want := NewState()
+	maps.Copy(want, have)
+	for _, step := range p {
+		if step.Want == nil {
+			delete(want, step.Have.Key())
+		} else {
+			want.put(step.Want)
+		}
+	}
+	all := have.voices()
+	maps.Copy(all, want.voices())
+	return all
+}
+
+// hush puts in what keeps the quiet links so.
+func (s State) hush() {
+	for k, v := range s.voices() {
+		if v == quiet {
+			s.put(Quiet{k.NS, k.Name})
+		}
+	}
+}
