@@ -39,6 +39,8 @@ type Kernel struct {
 
 	// ipv6 is whether the kernel speaks it.
 	ipv6 bool
+	// counts says that links are listed with their counters; see linksOf.
+	counts atomic.Bool
 
 	buffers sync.Pool // for files, of []byte
 	mu      sync.Mutex

@@ -121,7 +121,7 @@ type spaceView struct {
 // read reads a namespace, which the thread is in.
 func (k *Kernel) read(v *spaceView) (err error) {
 	c := v.space.conn
-	if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
+	if v.links, err = k.linksOf(c); err != nil {
 		return err
 	}
 	v.meetLinks()
@@ -146,6 +146,18 @@ func (k *Kernel) read(v *spaceView) (err error) {
 		return err
 	}
 	return k.readFiles(v)
+}
+
+// linksOf lists the links of a namespace, without counters unless the kernel leaves out with
+// them whether a link is quiet: it tells that of lo, too.
+func (k *Kernel) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
+	links, err := c.Links(rtnl.LinkFilter{NoStats: !k.counts.Load()})
+	tells := slices.ContainsFunc(links, func(l rtnl.Link) bool { return l.AddrGenMode != nil })
+	if err != nil || tells || !k.ipv6 || k.counts.Load() {
+		return links, err
+	}
+	k.counts.Store(true)
+	return k.linksOf(c)
 }
 
 // nameMachine finds out what number the machine has here, if a link's peer or parent is

@@ -21,7 +21,7 @@ import (
 // these learned about each other is forgotten behind each group.
 const (
 	mostTogether = 128                         // facts that need no groups
-	hostsASide   = 14                          // of a group
+	hostsASide   = 14                          // of a group; of several small ones together, more
 	mostInGroup  = 2 * hostsASide * hostsASide // facts, and neighbours
 	// quick is how long an answer may take within a group. Who takes longer is asked
 	// again at the end.
