@@ -151,13 +151,14 @@ func (k *Kernel) read(v *spaceView) (err error) {
 // linksOf lists the links of a namespace, without counters unless the kernel leaves out with
 // them whether a link is quiet: it tells that of lo, too.
 func (k *Kernel) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
-	links, err := c.Links(rtnl.LinkFilter{NoStats: !k.counts.Load()})
+	counts := k.counts.Load()
+	links, err := c.Links(rtnl.LinkFilter{NoStats: !counts})
 	tells := slices.ContainsFunc(links, func(l rtnl.Link) bool { return l.AddrGenMode != nil })
-	if err != nil || tells || !k.ipv6 || k.counts.Load() {
+	if err != nil || tells || counts || !k.ipv6 {
 		return links, err
 	}
-	k.counts.Store(true)
-	return k.linksOf(c)
+	k.counts.Store(true) // of others that are read at the same time, each finds out by itself
+	return c.Links(rtnl.LinkFilter{})
 }
 
 // nameMachine finds out what number the machine has here, if a link's peer or parent is
