@@ -289,3 +289,25 @@ expect: ["a -> b: ping"]
 		}
 	}
 }
+
+// TestStatusOfQuiet: who lets a link speak is told of by status.
+func TestStatusOfQuiet(t *testing.T) {
+	lab, want := compiled(t, fmt.Sprintf(quietLab, "10.0.0.0/24", ""))
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	asIn(t, "a", func() error { return nsfs.SetSysctl("net/ipv6/conf/eth0/addr_gen_mode", "0") })
+	o, err := Observe(lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	status, err := o.Status(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if drift := status.Drift.String(); !strings.Contains(drift, "+ a: link eth0 addrgenmode none") {
+		t.Errorf("the drift is %q", drift)
+	}
+}

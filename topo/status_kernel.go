@@ -31,7 +31,7 @@ type Observer struct {
 // Observe begins to look at a lab of the machine whose namespace the process is
 // in. Whoever calls it calls Close.
 func Observe(lab string) (*Observer, error) {
-	k := &Kernel{lab: lab, log: slog.New(slog.DiscardHandler), etc: nsfs.EtcDir, spaces: map[string]*space{}}
+	k := &Kernel{lab: lab, log: slog.New(slog.DiscardHandler), etc: nsfs.EtcDir, ipv6: speaksIPv6(), spaces: map[string]*space{}}
 	ns, err := nsfs.Current()
 	if err != nil {
 		return nil, err

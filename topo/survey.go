@@ -22,7 +22,7 @@ import (
 // the rules of others that say the same; the second result names what it saw and does
 // not understand.
 func Survey() (State, []string, error) {
-	k := &Kernel{log: slog.New(slog.DiscardHandler), spaces: map[string]*space{}}
+	k := &Kernel{log: slog.New(slog.DiscardHandler), ipv6: speaksIPv6(), spaces: map[string]*space{}}
 	defer k.Close()
 	if err := k.enterAll(); err != nil {
 		return nil, nil, err
@@ -30,7 +30,7 @@ func Survey() (State, []string, error) {
 	r := &reading{state: State{}}
 	for _, s := range k.spaces {
 		v := &spaceView{space: s}
-		if err := v.survey(); err != nil {
+		if err := k.survey(v); err != nil {
 			return nil, nil, err
 		}
 		r.views = append(r.views, v)
@@ -94,9 +94,9 @@ func (k *Kernel) enterAll() error {
 }
 
 // survey reads all there is.
-func (v *spaceView) survey() (err error) {
+func (k *Kernel) survey(v *spaceView) (err error) {
 	c := v.space.conn
-	if v.links, err = c.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
+	if v.links, err = k.linksOf(c); err != nil {
 		return err
 	}
 	v.meetLinks()
