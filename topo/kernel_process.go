@@ -152,32 +152,44 @@ type process struct {
 
 // processes are those of the lab, in the namespaces that it has.
 func (k *Kernel) processes() ([]process, error) {
-	dirs, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
+	all, err := allProcesses()
+	return k.ownAmong(all), err
+}
+
+// ownAmong are the lab's of all processes.
+func (k *Kernel) ownAmong(all []process) (list []process) {
 	spaces := map[nsfs.ID]*space{}
 	for _, s := range k.spaces {
 		s.guests, spaces[s.id] = false, s
 	}
-	var list []process
+	for _, p := range all {
+		s := spaces[p.ns]
+		if s == nil {
+			continue
+		}
+		var ok bool
+		if p.command, ok = k.commandOf(p.pid); ok {
+			list = append(list, p)
+		} else {
+			s.guests = true
+		}
+	}
+	return list
+}
+
+// allProcesses are those of the machine that are there to look at, without their commands.
+func allProcesses() (all []process, err error) {
+	dirs, err := os.ReadDir("/proc")
 	for _, d := range dirs {
 		pid, err := strconv.Atoi(d.Name())
 		if err != nil {
 			continue
 		}
-		id, err := processNS(pid)
-		s := spaces[id]
-		if err != nil || s == nil {
-			continue // it has ended, is none of ours to look at, or is elsewhere
-		}
-		if command, ok := k.commandOf(pid); ok {
-			list = append(list, process{pid, command, id})
-		} else {
-			s.guests = true
+		if ns, err := processNS(pid); err == nil {
+			all = append(all, process{pid: pid, ns: ns})
 		}
 	}
-	return list, nil
+	return all, err
 }
 
 // commandOf tells which of the lab's commands a process is.

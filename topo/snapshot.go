@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -28,8 +29,16 @@ func (k *Kernel) Snapshot(want State) (State, error) {
 // since. Programs are looked for if that is said.
 func (k *Kernel) snapshot(want State, touched func(*space) bool, programs bool) (State, error) {
 	wanted := wishesOf(want)
+	var all []process
+	var allErr error
+	var beside sync.WaitGroup
+	if programs {
+		beside.Go(func() { all, allErr = allProcesses() })
+	}
 	look := func(s *space, entered error) error { return k.look(s, wanted[s.name], entered) }
-	if err := k.discover(look, func(s *space) bool { return s.view == nil || touched(s) }); err != nil {
+	err := k.discover(look, func(s *space) bool { return s.view == nil || touched(s) })
+	beside.Wait()
+	if err := errors.Join(err, allErr); err != nil {
 		return nil, err
 	}
 	r := &reading{lab: k.lab, state: make(State, len(want))}
@@ -41,10 +50,7 @@ func (k *Kernel) snapshot(want State, touched func(*space) bool, programs bool) 
 	r.all()
 	k.unready = r.unready
 	if programs {
-		var err error
-		if k.programs, err = k.processes(); err != nil {
-			return nil, err
-		}
+		k.programs = k.ownAmong(all)
 	}
 	r.running(k.programs)
 	if !k.ipv6 {
