@@ -8,8 +8,9 @@ import (
 	"net/netip"
 
 	"github.com/mdlayher/netlink"
-	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 // addresses reads those of the namespace that the socket is in.

@@ -11,8 +11,9 @@ import (
 	"sync"
 
 	"github.com/mdlayher/netlink"
-	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 const (

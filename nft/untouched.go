@@ -5,8 +5,9 @@ package nft
 import (
 	"encoding/binary"
 
-	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 // pristine is the generation of a ruleset that nobody ever changed; see

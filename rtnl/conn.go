@@ -7,8 +7,9 @@ import (
 	"sync"
 
 	"github.com/mdlayher/netlink"
-	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 // ErrDumpInterrupted says that a table changed each time while it was read, so

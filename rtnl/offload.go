@@ -5,8 +5,9 @@ import (
 	"os"
 
 	"github.com/mdlayher/netlink"
-	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 // txChecksums is the feature, by ethtool(8)'s name, of links such as veth that leave

@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"github.com/mdlayher/netlink"
-	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 // A socket carries questions, whose answers are there as soon as they are sent: the

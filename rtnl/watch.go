@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/mdlayher/netlink"
-	"github.com/vnet-lab/vnet/internal/dial"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 // Group is a multicast group of rtnetlink: RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR … of

@@ -76,7 +76,7 @@ func (w *scriptWriter) set6(ns, link string, settings ...string) command {
 // kernel make one, which it does only if it is told so by a setting.
 func (w *scriptWriter) quietCommands(s Step, q Quiet) []command {
 	if s.Want == nil {
-		return []command{w.set6(q.NS, q.Link, append(curious.settings(), "addr_gen_mode=0")...)}
+		return []command{w.set6(q.NS, q.Link, speaking()...)}
 	}
 	cmds := []command{{q.NS, "ip", "link set dev " + q.Link + " addrgenmode none"}}
 	if _, had := w.had[Key{OfUp, q.NS, q.Link}]; had {

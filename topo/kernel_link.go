@@ -8,9 +8,10 @@ import (
 	"reflect"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
-	"golang.org/x/sys/unix"
 )
 
 // From <linux/if_link.h>: IN6_ADDR_GEN_MODE_NONE.
@@ -109,7 +110,7 @@ func (k *Kernel) breakSilence(stage []Step, results []result) {
 	var told []stepLink
 	for i, s := range stage {
 		if q, ok := s.Have.(Quiet); ok && s.Want == nil {
-			told = append(told, stepLink{i, Key{OfLink, q.NS, q.Link}, append(curious.settings(), "addr_gen_mode=0")})
+			told = append(told, stepLink{i, Key{OfLink, q.NS, q.Link}, speaking()})
 			results[i].touched = true
 		}
 	}

@@ -102,6 +102,10 @@ func (s State) voices() map[Key]voice {
 	return voices
 }
 
+// speaking are the settings of a link that is quiet no longer: told by one, the kernel makes
+// it a link-local address at once.
+func speaking() []string { return append(curious.settings(), "addr_gen_mode=0") }
+
 // settingOf6 tells which link's a setting of IPv6 is.
 func settingOf6(name string) (link string, ok bool) {
 	path := Sysctl{Name: name}.path()
