@@ -16,28 +16,24 @@ const pristine = 1
 
 // Untouched tells whether certainly nobody ever changed the ruleset of the namespace that
 // the calling thread is in, so that there is nothing to [Dial] for. Of a thousand hosts
-// most are so: it takes six system calls.
+// most are so: it takes five system calls.
 func Untouched() bool {
-	fd, err := dial.Raw(unix.NETLINK_NETFILTER)
+	s, err := dial.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
 		return false
 	}
-	defer unix.Close(fd)
+	defer s.Close()
 	m := request(unix.NFT_MSG_GETGEN, 0)
 	m.Header.Length = uint32(unix.NLMSG_HDRLEN + len(m.Data))
 	question, err := m.MarshalBinary()
-	if err != nil {
+	if err != nil || s.Send(question) != nil {
 		return false
 	}
-	var answer [256]byte
-	if _, err := unix.Write(fd, question); err != nil {
+	answer, err := s.Next()
+	if err != nil || len(answer) < unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(answer[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
 		return false
 	}
-	n, err := unix.Read(fd, answer[:])
-	if err != nil || n < unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(answer[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
-		return false
-	}
-	generation, err := generationOf(answer[unix.NLMSG_HDRLEN:n])
+	generation, err := generationOf(answer[unix.NLMSG_HDRLEN:])
 	return err == nil && generation == pristine
 }
 

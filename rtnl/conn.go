@@ -71,7 +71,7 @@ func (c *Conn) Namespace() (*os.File, error) {
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}
-	ns, err := unix.IoctlRetInt(s.fd, unix.SIOCGSKNS)
+	ns, err := unix.IoctlRetInt(s.Fd(), unix.SIOCGSKNS)
 	if err != nil {
 		return nil, os.NewSyscallError("ioctl", err)
 	}

@@ -57,7 +57,7 @@ func portOf(t *testing.T, c *Conn) uint32 {
 	name := func(fd uintptr) { at, err = unix.Getsockname(int(fd)) }
 	switch nl := c.nl.(type) {
 	case *socket:
-		name(uintptr(nl.fd))
+		name(uintptr(nl.Fd()))
 	case *netlink.Conn:
 		raw, err := nl.SyscallConn()
 		if err != nil {

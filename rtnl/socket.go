@@ -17,31 +17,23 @@ import (
 // message twice; among a thousand namespaces that takes longer than the kernel does. Who
 // watches needs that one.
 type socket struct {
-	fd       int
+	*dial.Socket
 	sequence uint32 // of the message sent last
 }
 
 // openSocket opens one in the calling thread's namespace.
 func openSocket() (*socket, error) {
-	fd, err := dial.Raw(unix.NETLINK_ROUTE)
+	s, err := dial.Open(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{fd: fd}
 	for _, option := range []int{unix.NETLINK_EXT_ACK, unix.NETLINK_GET_STRICT_CHK} {
-		if err := unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, option, 1); err != nil {
+		if err := unix.SetsockoptInt(s.Fd(), unix.SOL_NETLINK, option, 1); err != nil {
 			s.Close()
 			return nil, os.NewSyscallError("setsockopt", err)
 		}
 	}
-	return s, nil
-}
-
-// Close closes the socket. What is sent later fails.
-func (s *socket) Close() error {
-	fd := s.fd
-	s.fd = -1
-	return os.NewSyscallError("close", unix.Close(fd))
+	return &socket{Socket: s}, nil
 }
 
 // SendMessages numbers messages and sends them, in one system call. It returns them as
@@ -60,8 +52,7 @@ func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, er
 		all = append(all, messages[i].Data...)
 		all = append(all, make([]byte, aligned(len(all))-len(all))...)
 	}
-	_, err := again(func() (int, error) { return unix.Write(s.fd, all) })
-	return messages, os.NewSyscallError("sendmsg", err)
+	return messages, s.Send(all)
 }
 
 // Receive reads an answer, which may be a list in many datagrams. A refusal is a
@@ -69,7 +60,11 @@ func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, er
 func (s *socket) Receive() ([]netlink.Message, error) {
 	var answer []netlink.Message
 	for {
-		messages, err := s.datagram()
+		b, err := s.Next()
+		if err != nil {
+			return nil, err
+		}
+		messages, err := messagesOf(b)
 		if err != nil {
 			return nil, err
 		}
@@ -88,30 +83,6 @@ func (s *socket) Receive() ([]netlink.Message, error) {
 			return answer, nil
 		}
 	}
-}
-
-// datagram reads one, whatever its size.
-func (s *socket) datagram() ([]netlink.Message, error) {
-	size, err := again(func() (int, error) {
-		n, _, err := unix.Recvfrom(s.fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
-		return n, err
-	})
-	if err != nil {
-		return nil, os.NewSyscallError("recvmsg", err)
-	}
-	b := make([]byte, aligned(size))
-	if _, err := again(func() (int, error) { return unix.Read(s.fd, b) }); err != nil {
-		return nil, os.NewSyscallError("recvmsg", err)
-	}
-	return messagesOf(b)
-}
-
-// again repeats a system call that a signal came in the way of.
-func again(call func() (int, error)) (n int, err error) {
-	for n, err = call(); err == unix.EINTR; {
-		n, err = call()
-	}
-	return n, err
 }
 
 // aligned is where the next message, or attribute, begins.

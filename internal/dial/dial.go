@@ -13,20 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Raw opens a socket of a netlink family, such as NETLINK_ROUTE, in the calling thread's
-// namespace. Its caller closes it.
-func Raw(family int) (fd int, err error) {
-	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, family)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := kernelOnly(fd); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
 // Conn opens one of the library's in the namespace ns; nil is the one that config names, or
 // else the calling thread's. The file may be closed afterwards.
 func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error) {
@@ -52,8 +38,8 @@ func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error)
 // kernelOnly connects a socket to the kernel, and throws away what came before. Groups
 // are none of this.
 func kernelOnly(fd int) error {
-	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return os.NewSyscallError("connect", err)
+	if err := connect(fd); err != nil {
+		return err
 	}
 	for {
 		_, _, err := unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT)
@@ -65,4 +51,8 @@ func kernelOnly(fd int) error {
 			return os.NewSyscallError("recvfrom", err)
 		}
 	}
+}
+
+func connect(fd int) error {
+	return os.NewSyscallError("connect", unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}))
 }
