@@ -50,16 +50,10 @@ func (w *scriptWriter) commands(s Step) []command {
 	return append(w.linkCommands(s), w.voiceCommands(s)...)
 }
 
-// voiceCommands tell new links what they say of IPv6.
+// voiceCommands tell links what they say of IPv6.
 func (w *scriptWriter) voiceCommands(s Step) (cmds []command) {
-	made, ok := s.Want.(linked)
-	if !ok || s.Op() != Create {
-		return nil
-	}
-	for _, l := range made.links() {
-		if settings := w.voices[l.Key()].settings(); l.Master == "" && len(settings) > 0 {
-			cmds = append(cmds, w.set6(l.NS, l.Name, settings...))
-		}
+	for _, l := range s.told6(w.voices) {
+		cmds = append(cmds, w.set6(l.link.NS, l.link.Name, l.settings...))
 	}
 	return cmds
 }
@@ -318,7 +312,7 @@ func born(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, MTU: l.
 
 func (w *scriptWriter) plainCommands(s Step, l Link, kind, parent string) []command {
 	if s.Op() == Change {
-		return w.setLink(linkOf(s.Have), l)
+		return w.setLink(s.Have.(linked).links()[0], l)
 	}
 	text := "link add name " + bornWords(l)
 	if parent != "" {
@@ -334,25 +328,6 @@ func (w *scriptWriter) overCommands(s Step, l Link, parentNS, parent, kind strin
 	}
 	text := "link add name " + bornWords(l) + " link " + parent + " netns " + w.netnsWord(l.NS) + kind
 	return append([]command{{parentNS, "ip", text}}, w.setLink(born(l), l)...)
-}
-
-// linkOf is what an object has as a link.
-func linkOf(o Object) Link {
-	switch l := o.(type) {
-	case Bridge:
-		return l.Link
-	case Dummy:
-		return l.Link
-	case VLAN:
-		return l.Link
-	case VXLAN:
-		return l.Link
-	case Macvlan:
-		return l.Link
-	case Ipvlan:
-		return l.Link
-	}
-	return Link{}
 }
 
 // setLink gives a link what it has not, and for a new one the mark.

@@ -3,14 +3,9 @@
 package topo
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -61,90 +56,6 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 	}
 	k.runApart(complete, results)
 	k.giveVoice(stage[from:to], results[from:to])
-}
-
-// giveVoice tells new links what they say of IPv6. Quiet ones need it least, and to write a
-// setting in one of a thousand namespaces, the kernel looks through the names of those in
-// all others.
-func (k *Kernel) giveVoice(stage []Step, results []result) {
-	if !k.ipv6 {
-		return
-	}
-	var told []stepLink
-	for i, s := range stage {
-		if results[i].err != nil || s.Op() != Create {
-			continue
-		}
-		for _, l := range s.Want.(linked).links() {
-			if settings := k.voices[l.Key()].settings(); l.Master == "" && len(settings) > 0 {
-				told = append(told, stepLink{i, l.Key(), settings})
-			}
-		}
-	}
-	k.tell6(told, results)
-}
-
-// quietRequests also take the address away that the link has got already.
-func (k *Kernel) quietRequests(s *space, q Quiet) ([]rtnl.Request, error) {
-	link, err := s.linkIndex(q.Link)
-	if err != nil {
-		return nil, err
-	}
-	none := uint8(addrGenNone)
-	reqs := []rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: link}, rtnl.LinkConfig{AddrGenMode: &none})}
-	if s.view == nil || s.view.names[link] == "" { // it is new, and was never up
-		return reqs, nil
-	}
-	addrs, err := s.conn.Addrs(rtnl.AddrFilter{Link: link, Family: unix.AF_INET6})
-	for _, a := range addrs {
-		if a.Prefix.Addr().IsLinkLocalUnicast() && !given(a) {
-			reqs = append(reqs, rtnl.DeleteAddr(a))
-		}
-	}
-	return reqs, err
-}
-
-// breakSilence lets links that were quiet have a link-local address. The kernel makes it at
-// once, if it is a setting that says so.
-func (k *Kernel) breakSilence(stage []Step, results []result) {
-	var told []stepLink
-	for i, s := range stage {
-		if q, ok := s.Have.(Quiet); ok && s.Want == nil {
-			told = append(told, stepLink{i, Key{OfLink, q.NS, q.Link}, speaking()})
-			results[i].touched = true
-		}
-	}
-	k.tell6(told, results)
-}
-
-// A stepLink is a link of a step's, by its key, and what it is told of IPv6.
-type stepLink struct {
-	step     int
-	link     Key
-	settings []string
-}
-
-// tell6 writes the settings of links that have any of IPv6.
-func (k *Kernel) tell6(links []stepLink, results []result) {
-	errs := make([]error, len(links))
-	err := travelling(len(links), func(t nsfs.Traveller, i int) {
-		l := links[i]
-		s, err := k.space(l.link.NS)
-		if err == nil {
-			err = s.withFile(t.Enter)
-		}
-		for _, set := range l.settings {
-			if name, value, _ := strings.Cut(set, "="); err == nil {
-				err = sysctlIfThere("net/ipv6/conf/"+l.link.Name+"/"+name, value)
-			}
-		}
-		errs[i] = err
-	})
-	for i, l := range links {
-		if err := errors.Join(errs[i], err); err != nil && results[l.step].err == nil {
-			results[l.step].err = fmt.Errorf("%s: %w", l.link, err)
-		}
-	}
 }
 
 // linkTasks are what makes or changes a link: a task in the namespace where it is
@@ -402,7 +313,7 @@ func (k *Kernel) vxlanTasks(v VXLAN) ([]task, error) {
 
 // changeTasks change in place what can.
 func (k *Kernel) changeTasks(s Step) ([]task, error) {
-	was, next := ends(s.Have), ends(s.Want)
+	was, next := s.Have.(linked).links(), s.Want.(linked).links()
 	var tasks []task
 	for i := range next {
 		t, err := k.changeLink(was[i], next[i])
@@ -419,13 +330,6 @@ func (k *Kernel) changeTasks(s Step) ([]task, error) {
 		}
 	}
 	return tasks, nil
-}
-
-func ends(o Object) []Link {
-	if v, ok := o.(Veth); ok {
-		return v.Ends[:]
-	}
-	return []Link{linkOf(o)}
 }
 
 func (k *Kernel) changeLink(was, l Link) (task, error) {

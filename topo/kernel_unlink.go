@@ -33,7 +33,7 @@ const deleters = 16
 // spaceToDelete is where a link is deleted from: the first of its ends whose
 // namespace is at hand.
 func (k *Kernel) spaceToDelete(o Object) (s *space, err error) {
-	for _, l := range ends(o) {
+	for _, l := range o.(linked).links() {
 		if s, err = k.space(l.NS); err == nil {
 			return s, nil
 		}
@@ -101,7 +101,7 @@ func anyWell(places []int, results []result) bool {
 
 // nameIn is the name of the end that is in the namespace.
 func nameIn(o Object, ns string) string {
-	for _, l := range ends(o) {
+	for _, l := range o.(linked).links() {
 		if l.NS == ns {
 			return l.Name
 		}
@@ -110,7 +110,7 @@ func nameIn(o Object, ns string) string {
 }
 
 func (k *Kernel) forgetLinks(o Object) {
-	for _, l := range ends(o) {
+	for _, l := range o.(linked).links() {
 		if s, err := k.space(l.NS); err == nil {
 			s.forget(l.Name)
 		}

@@ -172,10 +172,10 @@ func (w *world) add(o Object) {
 
 // mastered tells whether the link's masters are bridges, which nothing else can be.
 func (w *world) mastered(f footing, o Object) bool {
-	links := []Link{linkOf(o)}
+	var links []Link
 	switch x := o.(type) {
-	case Veth:
-		links = x.Ends[:]
+	case linked:
+		links = x.links()
 	case Port:
 		links = []Link{{NS: x.NS, Master: x.Master}}
 	}

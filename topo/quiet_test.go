@@ -173,9 +173,6 @@ func said(t *testing.T, want State) {
 			continue
 		}
 		for _, l := range made.links() {
-			if l.Master != "" {
-				continue
-			}
 			asIn(t, l.NS, func() error {
 				settings := voices[l.Key()].settings()
 				if voices[l.Key()] == quiet {
@@ -226,6 +223,63 @@ func asIn(t *testing.T, host string, fn func() error) {
 	}
 	if err := do(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMute: a port speaks no IPv6, one that is none any more does, and what fails leaves it
+// as it was.
+func TestMute(t *testing.T) {
+	cable := Veth{Ends: [2]Link{{Name: "p", MAC: MAC{2, 1}, Master: "sw"}, {NS: "h", Name: "eth0", MAC: MAC{2, 2}}}}
+	port := NewState(Bridge{Link: Link{Name: "sw", MAC: MAC{2, 3}}}, Namespace{Name: "h"}, cable, Up{"", "p"}, Up{"", "sw"}, Up{"h", "eth0"})
+	cable.Ends[0].Master = ""
+	alone := NewState(cable)
+	for key, o := range port {
+		if key != cable.Key() {
+			alone.put(o)
+		}
+	}
+	alone.put(Address{"", "p", netip.MustParsePrefix("fd00::1/64")})
+	k := openKernel(t, "mute")
+	is := func(when, want string) {
+		t.Helper()
+		if got, err := nsfs.Sysctl("net/ipv6/conf/p/disable_ipv6"); err != nil || got != want {
+			t.Errorf("%s: disable_ipv6 is %s, want %s (%v)", when, got, want, err)
+		}
+	}
+	up := func(want State, around func(Plan, Do) Do) error {
+		_, err := k.Up(t.Context(), want, around)
+		return err
+	}
+	if err := up(port, nil); err != nil {
+		t.Fatal(err)
+	}
+	is("a port", "1")
+	if err := up(alone, failingAt(OfAddress)); err == nil {
+		t.Fatal("nothing failed")
+	}
+	is("a port after all", "1")
+	if err := up(alone, nil); err != nil {
+		t.Fatal(err)
+	}
+	is("alone", "0")
+	if !linkLocal(t, Key{OfLink, "", "p"}) {
+		t.Error("alone, it has no link-local address")
+	}
+	if err := up(port, nil); err != nil {
+		t.Fatal(err)
+	}
+	is("a port again", "1")
+}
+
+// failingAt lets stages of a kind fail.
+func failingAt(kind Kind) func(Plan, Do) Do {
+	return func(_ Plan, do Do) Do {
+		return func(ctx context.Context, stage []Step) error {
+			if stage[0].Object().Key().Kind == kind {
+				return errors.New("no more of it")
+			}
+			return do(ctx, stage)
+		}
 	}
 }
 
