@@ -80,19 +80,51 @@ type visit struct {
 	err   error
 }
 
-func (d *discovery) byName() error {
+// A doorplate is what stands at the doors that have names.
+type doorplate struct {
+	doors []door
+	notes map[string]string // by the names
+	err   error
+}
+
+// readDoors looks which names there are.
+func readDoors() (p doorplate) {
+	var beside sync.WaitGroup
+	beside.Go(func() { p.notes = nsfs.Notes() })
 	names, err := nsfs.Names()
-	if err != nil {
-		return err
-	}
-	d.stale, d.notes = nil, nsfs.Notes()
-	doors := make([]door, 0, len(names))
+	p.doors = make([]door, 0, len(names))
 	for _, name := range names {
 		if id, err := nsfs.Stat(name); err == nil {
-			doors = append(doors, door{name, filepath.Join(nsfs.Dir, name), id})
+			p.doors = append(p.doors, door{name, filepath.Join(nsfs.Dir, name), id})
 		}
 	}
-	return d.open(doors, d.spaces[""])
+	p.err = err
+	beside.Wait()
+	return p
+}
+
+// LookAhead begins to look which namespaces have names, on behalf of the next
+// [Kernel.Snapshot] or what contains one. What happens until then is not seen by that: it
+// is for those who have a state to compile before, and nothing else to do.
+func (k *Kernel) LookAhead() {
+	ahead := make(chan doorplate, 1)
+	k.ahead = ahead
+	go func() { ahead <- readDoors() }()
+}
+
+func (d *discovery) byName() error {
+	var plate doorplate
+	if d.ahead == nil {
+		plate = readDoors()
+	} else {
+		plate = <-d.ahead
+		d.ahead = nil
+	}
+	if plate.err != nil {
+		return plate.err
+	}
+	d.stale, d.notes = nil, plate.notes
+	return d.open(plate.doors, d.spaces[""])
 }
 
 func (d *discovery) byProcess() error {

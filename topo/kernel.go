@@ -49,6 +49,8 @@ type Kernel struct {
 	width   int               // of the table of open files, as far as it was asked for
 	lent    []*os.File        // namespaces that requests name, open until they are sent
 	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
+	// ahead are the names that there are, if they were looked up ahead of the discovery.
+	ahead <-chan doorplate
 	// unready are links that wait for carrier, as of the last Snapshot.
 	unready []waiting
 	// programs are those that ran when they were read last.

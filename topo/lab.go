@@ -81,9 +81,8 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 // proves looks whether the lab is what is wanted, wherever the plan has changed
 // something, and waits until it can be used.
 func (k *Kernel) proves(ctx context.Context, want State, plan Plan) error {
-	touched := plan.touches()
 	started := slices.ContainsFunc(plan, func(s Step) bool { return s.Object().Key().Kind == OfProcess })
-	have, err := k.snapshot(want, func(s *space) bool { return touched(s.name) }, started)
+	have, err := k.snapshot(want, plan.touches(), started)
 	if err != nil {
 		return err
 	}

@@ -236,20 +236,48 @@ func (p Plan) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// touches tells of namespaces whether the plan may change more than files in them. A link
-// that changes, or goes, may take along what stands on it elsewhere: then all are touched.
-func (p Plan) touches() func(ns string) bool {
-	touched := map[string]bool{}
+// touches are the namespaces in which a plan may change more than files, and there the links.
+type touches struct {
+	all   bool                       // everything everywhere
+	links map[string]map[string]bool // their names, by namespaces; nil where they may be any
+}
+
+// of tells whether a namespace is touched, and which of its links; nil if they may be any.
+func (t touches) of(ns string) (links map[string]bool, touched bool) {
+	links, touched = t.links[ns]
+	return links, touched || t.all
+}
+
+// touches tells what the plan may change. A link that changes, or goes, may take along what
+// stands on it elsewhere: then that is everything. So may a setting or a program, in its
+// namespace.
+func (p Plan) touches() touches {
+	t := touches{links: map[string]map[string]bool{}}
 	for _, s := range p {
-		if s.Object().Key().Kind == OfFile {
-			continue
-		}
 		if s.Have != nil && s.Have.Key().Kind == OfLink {
-			return func(string) bool { return true }
+			return touches{all: true}
 		}
-		for _, k := range append(s.Object().provides(), s.Object().Key()) {
-			touched[k.NS] = true
+		for _, o := range []Object{s.Have, s.Want} {
+			if o != nil && o.Key().Kind != OfFile {
+				t.add(o)
+			}
 		}
 	}
-	return func(ns string) bool { return touched[ns] }
+	return t
+}
+
+func (t touches) add(o Object) {
+	for _, k := range append(o.provides(), o.Key()) {
+		if _, met := t.links[k.NS]; !met {
+			t.links[k.NS] = map[string]bool{"lo": true} // which holds what is remembered
+		}
+	}
+	for _, k := range append(o.provides(), o.needs()...) {
+		if names := t.links[k.NS]; names != nil && (k.Kind == OfLink || k.Kind == OfPort) {
+			names[k.Name] = true
+		}
+	}
+	if k := o.Key(); k.Kind == OfSysctl || k.Kind == OfProcess {
+		t.links[k.NS] = nil
+	}
 }

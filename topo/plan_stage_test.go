@@ -1,7 +1,9 @@
 package topo
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -101,12 +103,40 @@ func TestTouches(t *testing.T) {
 	} {
 		touches, got := tt.plan.touches(), ""
 		for _, ns := range []string{"", "a", "b", "c"} {
-			if touches(ns) {
+			if _, touched := touches.of(ns); touched {
 				got += or(ns, "-")
 			}
 		}
 		if got != tt.touched {
 			t.Errorf("%vtouches %q, want %q", tt.plan, got, tt.touched)
+		}
+	}
+}
+
+// TestTouchedLinks: of a namespace, those links are touched that a plan names or needs, and lo,
+// which remembers; any of them by what a setting or a program does.
+func TestTouchedLinks(t *testing.T) {
+	port := Port{Link: "eth0", Master: "sw"}
+	cable := Veth{Ends: [2]Link{{Name: "v", Master: "sw"}, {NS: "c", Name: "eth0"}}}
+	for _, tt := range []struct {
+		plan Plan
+		want string
+	}{
+		{Plan{{Want: cable}}, "lo sw v"},
+		{Plan{{Want: port}}, "eth0 lo sw"},
+		{Plan{{Have: port, Want: Port{Link: "eth0", Master: "other"}}}, "eth0 lo other sw"},
+		{Plan{{Have: Up{"", "v"}}}, "lo v"},
+		{Plan{{Want: Address{"", "v", prefix("10.0.0.1/24")}}}, "lo v"},
+		{Plan{{Want: Sysctl{"", "net.ipv4.ip_forward", "1"}}, {Want: cable}}, "any"},
+		{Plan{{Want: cable}, {Want: Process{"", "sleep 1"}}}, "any"},
+	} {
+		links, _ := tt.plan.touches().of("")
+		got := strings.Join(slices.Sorted(maps.Keys(links)), " ")
+		if links == nil {
+			got = "any"
+		}
+		if got != tt.want {
+			t.Errorf("%vtouches %q, want %q", tt.plan, got, tt.want)
 		}
 	}
 }

@@ -34,10 +34,16 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 	if err != nil {
 		return topo.Topology{}, err
 	}
+	collectLate(0)
 	lab, err := topo.Parse(file, text)
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
+	ports := 2 * len(lab.Cables)
+	for _, h := range lab.Hosts {
+		ports += len(h.Networks)
+	}
+	collectLate(4*len(lab.Hosts) + 5*ports)
 	return lab, lab.Fit()
 }
 
@@ -47,17 +53,30 @@ func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 	if err != nil {
 		return lab, nil, err
 	}
-	want, err := topo.Compile(lab)
-	collectLate(len(want))
-	return lab, want, s.mistakes(err)
+	want, err := s.stateOf(lab)
+	return lab, want, err
 }
 
-// collectLate lets garbage lie until the process holds 32 MB, twice what a lab of so many
-// objects needs; those of a larger one are collected as usual, and so if the user says how.
+// stateOf is the state that a lab means.
+func (s *session) stateOf(lab topo.Topology) (topo.State, error) {
+	want, err := topo.Compile(lab)
+	collectLate(len(want))
+	return want, s.mistakes(err)
+}
+
+// collectLate lets garbage lie: until the process holds 36 MB, twice what a lab of 12 000
+// objects needs. That of a larger one is collected as usual, and so if the user says how.
+// As long as it is not known how many there are, they are none.
 func collectLate(objects int) {
-	if objects <= 12000 && os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+	switch {
+	case os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "":
+	case objects > 12000:
+		debug.SetGCPercent(100)
+	default:
 		debug.SetGCPercent(400)
-		debug.SetMemoryLimit(32 << 20)
+		if objects > 0 {
+			debug.SetMemoryLimit(36 << 20)
+		}
 	}
 }
 

@@ -174,11 +174,16 @@ func (s *session) conclude(p topo.Plan, made, changed, deleted string) error {
 
 // up carries out vnet up.
 func (s *session) up(l labLine) error {
-	lab, want, err := s.compile(l.file())
+	lab, err := s.readLab(l.file())
 	if err != nil {
 		return err
 	}
 	return s.withKernel(lab.Name, func(ctx context.Context, k *topo.Kernel) error {
+		k.LookAhead()
+		want, err := s.stateOf(lab)
+		if err != nil {
+			return err
+		}
 		done, err := k.Up(ctx, want, func(p topo.Plan, do topo.Do) topo.Do {
 			s.tellConflicts(k, p)
 			return s.progress(p, do)

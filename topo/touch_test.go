@@ -1,0 +1,85 @@
+//go:build linux
+
+package topo
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// TestProofOfFew: where many links are and few were touched, those are proved, and not
+// taken to be as they should.
+func TestProofOfFew(t *testing.T) {
+	lab, want := compiled(t, starOf(20))
+	_, more := compiled(t, starOf(21))
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	port := ""
+	for key, o := range more {
+		if v, ok := o.(Veth); ok && want[key] == nil {
+			port = v.Ends[0].Name
+		}
+	}
+	c, err := rtnl.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for what, meddle := range map[string]rtnl.Request{
+		"master sw":            rtnl.SetLink(rtnl.LinkID{Name: port}, rtnl.LinkConfig{Master: new(uint32)}),
+		"+ link " + port:       rtnl.DeleteLink(rtnl.LinkID{Name: port}),
+		"link " + port + " up": rtnl.SetLink(rtnl.LinkID{Name: port}, rtnl.LinkConfig{Change: unix.IFF_UP}),
+	} {
+		_, err := k.Up(t.Context(), more, func(_ Plan, do Do) Do {
+			return func(ctx context.Context, stage []Step) error {
+				err := do(ctx, stage)
+				if stage[0].Op() == Change { // of the others' files, which comes last
+					err = errors.Join(err, c.Do(meddle))
+				}
+				return err
+			}
+		})
+		var drift *DriftError
+		if !errors.As(err, &drift) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s, meddled with: %v", what, err)
+		}
+	}
+	if _, err := k.Up(t.Context(), more, nil); err != nil {
+		t.Error(err)
+	}
+	if plan, err := k.Plan(more); err != nil || len(plan) > 0 {
+		t.Errorf("there is more to do: %v, %v", plan, err)
+	}
+}
+
+// TestLookAhead: what is looked up ahead serves once.
+func TestLookAhead(t *testing.T) {
+	lab, want := compiled(t, starOf(3))
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	k.LookAhead()
+	if have, err := k.Snapshot(want); err != nil || !have.Equal(want) {
+		t.Errorf("looked at ahead, it is not as wanted: %v", err)
+	}
+	gone := Key{OfNamespace, "h2", ""}
+	if want[gone] == nil {
+		t.Fatalf("there is no %v", gone)
+	}
+	if err := nsfs.Remove("h2"); err != nil {
+		t.Fatal(err)
+	}
+	if have, err := k.Snapshot(want); err != nil || have[gone] != nil {
+		t.Errorf("what is gone since is there: %v", err)
+	}
+}
