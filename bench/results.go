@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -24,6 +25,9 @@ func (r *results) add(work, contestant string, m measurement) {
 	r.of[work][contestant] = append(r.of[work][contestant], m)
 }
 
+// place is where nft found an error: in a file that is gone by then.
+var place = regexp.MustCompile(`^/\S+: `)
+
 // fail notes the line of an error that says the most.
 func (r *results) fail(work, contestant string, err error) {
 	lines := strings.Split(err.Error(), "\n")
@@ -31,6 +35,7 @@ func (r *results) fail(work, contestant string, err error) {
 	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(strings.ToLower(l), "error: ") }); i >= 0 {
 		line = lines[i]
 	}
+	line = place.ReplaceAllString(line, "")
 	if f := fmt.Sprintf("%s, %s: %s", work, contestant, line); !slices.Contains(r.failures, f) {
 		r.failures = append(r.failures, f)
 	}
