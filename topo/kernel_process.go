@@ -40,7 +40,12 @@ func (k *Kernel) start(s *space, p Process) error {
 // stopStage ends commands and what they started: it asks all of them first, and
 // makes those that have not ended after a while.
 func (k *Kernel) stopStage(stage []Step, results []result) {
-	procs, err := k.processes()
+	going := NewState()
+	for _, s := range stage {
+		going.put(s.Have)
+	}
+	running, err := allProcesses()
+	err = errors.Join(err, k.find(going, running))
 	of := map[process][]*ending{} // by command and namespace
 	for i, s := range stage {
 		sp, spaceErr := k.space(s.Have.Key().NS)
@@ -49,7 +54,7 @@ func (k *Kernel) stopStage(stage []Step, results []result) {
 		}
 	}
 	var all []*ending
-	for _, proc := range procs {
+	for _, proc := range k.programs {
 		key := process{command: proc.command, ns: proc.ns}
 		if _, named := of[key]; !named {
 			continue
@@ -83,7 +88,18 @@ type ending struct {
 func (k *Kernel) ending(p process) *ending {
 	fd, err := unix.PidfdOpen(p.pid, 0)
 	e := &ending{pid: p.pid, fd: fd}
-	switch command, ok := k.commandOf(p.pid); {
+	command, ok := k.commandOf(p.pid)
+	for range blinks {
+		if ok || err != nil {
+			break
+		}
+		if e.wait(time.Now()); e.ended {
+			break
+		}
+		time.Sleep(blink) // it may have begun another program just now
+		command, ok = k.commandOf(p.pid)
+	}
+	switch {
 	case err == nil && ok && command == p.command:
 	case err == nil, err == unix.ESRCH: // it has ended; the number is nobody's, or another's
 		e.ended = true
@@ -153,11 +169,54 @@ type process struct {
 // processes are those of the lab, in the namespaces that it has.
 func (k *Kernel) processes() ([]process, error) {
 	all, err := allProcesses()
-	return k.ownAmong(all), err
+	list, _ := k.ownAmong(all)
+	return list, err
 }
 
-// ownAmong are the lab's of all processes.
-func (k *Kernel) ownAmong(all []process) (list []process) {
+// A program that is about to begin another, or to go on in a child of its own, cannot be
+// seen for a moment: where one is missed, it is looked for again, so often and with such
+// pauses.
+const (
+	blinks = 10
+	blink  = 10 * time.Millisecond
+)
+
+// find makes the lab's of all processes its programs, and looks again if one that is wanted may
+// just not have been seen.
+func (k *Kernel) find(want State, all []process) (err error) {
+	for range blinks {
+		var moving bool
+		k.programs, moving = k.ownAmong(all)
+		if !moving || !k.misses(want) {
+			return nil
+		}
+		time.Sleep(blink)
+		if all, err = allProcesses(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// misses tells whether a program that is wanted does not run in its namespace.
+func (k *Kernel) misses(want State) bool {
+	there := map[Process]bool{}
+	for _, p := range k.programs {
+		for _, s := range k.spaces {
+			there[Process{s.name, p.command}] = there[Process{s.name, p.command}] || s.id == p.ns
+		}
+	}
+	for _, o := range want {
+		if p, ok := o.(Process); ok && k.spaces[p.NS] != nil && !there[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// ownAmong are the lab's of all processes, and whether there was one that may be, but could
+// not be read to its end: it began another program just then, or ended.
+func (k *Kernel) ownAmong(all []process) (list []process, moving bool) {
 	spaces := map[nsfs.ID]*space{}
 	for _, s := range k.spaces {
 		s.guests, spaces[s.id] = false, s
@@ -167,14 +226,16 @@ func (k *Kernel) ownAmong(all []process) (list []process) {
 		if s == nil {
 			continue
 		}
+		env := environ(p.pid)
 		var ok bool
-		if p.command, ok = k.commandOf(p.pid); ok {
+		if p.command, ok = k.commandIn(env, p.pid); ok {
 			list = append(list, p)
-		} else {
-			s.guests = true
+			continue
 		}
+		s.guests = true
+		moving = moving || len(env) == 0 || p.command != ""
 	}
-	return list
+	return list, moving
 }
 
 // allProcesses are those of the machine that are there to look at, without their commands.
@@ -193,11 +254,16 @@ func allProcesses() (all []process, err error) {
 }
 
 // commandOf tells which of the lab's commands a process is.
-func (k *Kernel) commandOf(pid int) (command string, ok bool) {
-	env := environ(pid)
-	lab, _ := envValue(env, envLab)
+func (k *Kernel) commandOf(pid int) (command string, ok bool) { return k.commandIn(environ(pid), pid) }
+
+// commandIn is commandOf for who has read the environment. One that is not ours may say
+// that it is such a command all the same.
+func (k *Kernel) commandIn(env []byte, pid int) (command string, ok bool) {
+	if lab, _ := envValue(env, envLab); lab != k.lab {
+		return "", false
+	}
 	command, ok = envValue(env, envRun)
-	return command, ok && lab == k.lab && ofOurs(pid)
+	return command, ok && ofOurs(pid)
 }
 
 // environ is what a process's environment begins with; none if it may not be looked

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -61,6 +62,49 @@ func TestAProgramIsMadeToEnd(t *testing.T) {
 	}
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// A program that begins another is the lab's all the same, or one that is not to be seen
+// for a moment: never somebody else's.
+func TestAProgramThatBeginsAnother(t *testing.T) {
+	lab, want := compiled(t, "name: relay\nhosts: {red: {}}\n")
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(t.TempDir(), "again")
+	if err := os.WriteFile(again, []byte("exec sh \"$0\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", again)
+	cmd.Env = append(os.Environ(), envLab+"="+lab, envRun+"=again")
+	if err := doIn("red", cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	seen, missed := 0, 0
+	for range 3000 {
+		list, moving := k.ownAmong([]process{{pid: cmd.Process.Pid, ns: k.spaces["red"].id}})
+		switch {
+		case len(list) == 1:
+			seen++
+		case moving:
+			missed++
+		default:
+			t.Fatal("it is somebody else's")
+		}
+	}
+	t.Logf("seen %d times, missed %d times", seen, missed)
+	want.put(Process{"red", "again"})
+	for range 20 {
+		if plan, err := k.Plan(want); err != nil || len(plan) > 0 {
+			t.Fatalf("it is not found: %v%v", plan, err)
+		}
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Error("it is not ended: ", err)
 	}
 }
 

@@ -57,7 +57,9 @@ func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, er
 	r.all()
 	k.unready = r.unready
 	if programs {
-		k.programs = k.ownAmong(all)
+		if err := k.find(want, all); err != nil {
+			return nil, err
+		}
 	}
 	r.running(k.programs)
 	if !k.ipv6 {
