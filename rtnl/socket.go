@@ -90,6 +90,7 @@ func aligned(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALI
 
 // messagesOf takes a datagram apart.
 func messagesOf(b []byte) (messages []netlink.Message, err error) {
+	b = append(b, make([]byte, aligned(len(b))-len(b))...)
 	for len(b) >= unix.NLMSG_HDRLEN {
 		n := aligned(int(binary.NativeEndian.Uint32(b)))
 		if n < unix.NLMSG_HDRLEN || n > len(b) {

@@ -53,7 +53,11 @@ func (w *scriptWriter) commands(s Step) []command {
 // voiceCommands tell links what they say of IPv6.
 func (w *scriptWriter) voiceCommands(s Step) (cmds []command) {
 	for _, l := range s.told6(w.voices) {
-		cmds = append(cmds, w.set6(l.link.NS, l.link.Name, l.settings...))
+		c := w.set6(l.link.NS, l.link.Name, l.settings...)
+		if l.spare {
+			c.text += " || :"
+		}
+		cmds = append(cmds, c)
 	}
 	return cmds
 }
@@ -61,6 +65,10 @@ func (w *scriptWriter) voiceCommands(s Step) (cmds []command) {
 func (w *scriptWriter) set6(ns, link string, settings ...string) command {
 	text := "sysctl -eqw"
 	for _, set := range settings {
+		if name, value, _ := strings.Cut(set, "="); value == asByDefault {
+			text += " " + shellWord(setting("ipv6", link, name+"=")) + "$(" + w.inside(ns, "sysctl -n "+setting("ipv6", "default", name)).text + ")"
+			continue
+		}
 		text += " " + shellWord(setting("ipv6", link, set))
 	}
 	return w.inside(ns, text)

@@ -57,7 +57,6 @@ type discovery struct {
 	due   func(*space) bool
 	gate  sync.Mutex         // of taken, stale and found, where several visits go on
 	taken map[uint64]string  // hosts that were taken in, by inode, and not yet found
-	notes map[string]string  // of names
 	found map[string]bool    // hosts
 	met   map[nsfs.ID]*space // where we were before, or have been now: then nil
 }
@@ -65,6 +64,7 @@ type discovery struct {
 // A door leads into a namespace.
 type door struct {
 	name string // in nsfs.Dir; "" if it is a process's
+	note string // of the name
 	path string
 	id   nsfs.ID
 }
@@ -80,51 +80,53 @@ type visit struct {
 	err   error
 }
 
-// A doorplate is what stands at the doors that have names.
-type doorplate struct {
+// namedDoors are those that have names.
+type namedDoors struct {
 	doors []door
-	notes map[string]string // by the names
 	err   error
 }
 
 // readDoors looks which names there are.
-func readDoors() (p doorplate) {
+func readDoors() (n namedDoors) {
+	var notes map[string]string
 	var beside sync.WaitGroup
-	beside.Go(func() { p.notes = nsfs.Notes() })
+	beside.Go(func() { notes = nsfs.Notes() })
 	names, err := nsfs.Names()
-	p.doors = make([]door, 0, len(names))
+	n.doors, n.err = make([]door, 0, len(names)), err
 	for _, name := range names {
 		if id, err := nsfs.Stat(name); err == nil {
-			p.doors = append(p.doors, door{name, filepath.Join(nsfs.Dir, name), id})
+			n.doors = append(n.doors, door{name: name, path: filepath.Join(nsfs.Dir, name), id: id})
 		}
 	}
-	p.err = err
 	beside.Wait()
-	return p
+	for i := range n.doors {
+		n.doors[i].note = notes[n.doors[i].name]
+	}
+	return n
 }
 
 // LookAhead begins to look which namespaces have names, on behalf of the next
 // [Kernel.Snapshot] or what contains one. What happens until then is not seen by that: it
 // is for those who have a state to compile before, and nothing else to do.
 func (k *Kernel) LookAhead() {
-	ahead := make(chan doorplate, 1)
+	ahead := make(chan namedDoors, 1) // and nobody need be there to take them
 	k.ahead = ahead
 	go func() { ahead <- readDoors() }()
 }
 
 func (d *discovery) byName() error {
-	var plate doorplate
+	var named namedDoors
 	if d.ahead == nil {
-		plate = readDoors()
+		named = readDoors()
 	} else {
-		plate = <-d.ahead
+		named = <-d.ahead
 		d.ahead = nil
 	}
-	if plate.err != nil {
-		return plate.err
+	if named.err != nil {
+		return named.err
 	}
-	d.stale, d.notes = nil, plate.notes
-	return d.open(plate.doors, d.spaces[""])
+	d.stale = nil
+	return d.open(named.doors, d.spaces[""])
 }
 
 func (d *discovery) byProcess() error {
@@ -142,7 +144,7 @@ func (d *discovery) byProcess() error {
 		if _, taken := d.taken[id.Ino]; err != nil || !taken {
 			continue
 		}
-		doors = append(doors, door{"", filepath.Join("/proc", p.Name(), "ns/net"), id})
+		doors = append(doors, door{path: filepath.Join("/proc", p.Name(), "ns/net"), id: id})
 	}
 	return d.open(doors)
 }
@@ -189,8 +191,7 @@ func (d *discovery) open(doors []door, known ...*space) error {
 // mayBeOurs tells whether a namespace has to be looked at.
 func (d *discovery) mayBeOurs(at door) bool {
 	_, taken := d.taken[at.id.Ino]
-	note := d.notes[at.name]
-	return taken || note == "" || note == Mark(d.lab)
+	return taken || at.note == "" || at.note == Mark(d.lab)
 }
 
 // visit looks behind a door. A namespace that is gone meanwhile, or that may not be
@@ -205,8 +206,13 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	if v.err == nil {
 		v.id, v.err = nsfs.Identity(v.ns)
 	}
+	if v.err == nil && v.id != at.id { // somebody put another one there meanwhile
+		if at.id = v.id; at.name != "" {
+			at.note = nsfs.Note(at.name)
+		}
+	}
 	var lo rtnl.Link
-	if v.err == nil && d.notes[at.name] != Mark(d.lab) {
+	if v.err == nil && at.note != Mark(d.lab) {
 		lo, v.err = v.conn.Link(rtnl.LinkID{Index: 1})
 	}
 	switch {
@@ -278,8 +284,8 @@ func (d *discovery) marks(at door, lo rtnl.Link) (host, from string) {
 			return host, from
 		}
 	}
-	switch note := d.notes[at.name]; {
-	case note == Mark(d.lab), note == "" && at.name != "" && lo.Alias == Mark(d.lab):
+	switch {
+	case at.note == Mark(d.lab), at.note == "" && at.name != "" && lo.Alias == Mark(d.lab):
 		return at.name, ""
 	}
 	return "", ""

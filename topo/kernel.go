@@ -50,7 +50,7 @@ type Kernel struct {
 	lent    []*os.File        // namespaces that requests name, open until they are sent
 	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
 	// ahead are the names that there are, if they were looked up ahead of the discovery.
-	ahead <-chan doorplate
+	ahead <-chan namedDoors
 	// unready are links that wait for carrier, as of the last Snapshot.
 	unready []waiting
 	// programs are those that ran when they were read last.
@@ -62,7 +62,7 @@ type Kernel struct {
 	// what is in it cannot be read. Who rules there can see to that.
 	leaving bool
 
-	// voices are what new links are told of IPv6.
+	// voices are what links are told of IPv6 that are made or changed.
 	voices map[Key]voice
 
 	// fault, for tests, refuses the request of a number.

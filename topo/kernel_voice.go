@@ -14,9 +14,8 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// giveVoice tells links that are new, or ports no longer or from now on, what they say of
-// IPv6. Quiet ones need it least, and to write a setting in one of a thousand namespaces, the
-// kernel looks through the names of those in all others.
+// giveVoice tells links what they say of IPv6. Quiet ones need it least, and to write a setting
+// in one of a thousand namespaces, the kernel looks through the names of those in all others.
 func (k *Kernel) giveVoice(stage []Step, results []result) {
 	if !k.ipv6 {
 		return
@@ -100,7 +99,13 @@ func (k *Kernel) tell6(links []stepLink, results []result) {
 func (l stepLink) tell() error {
 	for _, set := range l.settings {
 		name, value, _ := strings.Cut(set, "=")
-		err := sysctlIfThere("net/ipv6/conf/"+l.link.Name+"/"+name, value)
+		err := error(nil)
+		if value == asByDefault {
+			value, err = nsfs.Sysctl("net/ipv6/conf/default/" + name)
+		}
+		if err == nil {
+			err = sysctlIfThere("net/ipv6/conf/"+l.link.Name+"/"+name, value)
+		}
 		if l.spare && (errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission)) {
 			return nil
 		}

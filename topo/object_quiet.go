@@ -32,12 +32,14 @@ const (
 	settled
 	// A quiet one has addresses of IPv4 alone.
 	quiet
-	// A dumb one cannot carry IPv6.
+	// A dumb one cannot carry IPv6, or is a port that is told nothing.
 	dumb
-	// A mute one is a port: what arrives there is its switch's. The kernel need not
-	// speak IPv6 on it at all, and goes through fewer routes and members of groups for each
-	// other port: ten thousand are made in two thirds of the time.
+	// A mute one is a cable's end in a switch: what arrives there is the switch's. The
+	// kernel need not speak IPv6 on it at all, and goes through fewer routes and members of
+	// groups for each other port: ten thousand are made in two thirds of the time.
 	mute
+	// A ruled one has a setting of the lab's that says whether it speaks.
+	ruled
 )
 
 // settings are what a link is told of it at birth, below net.ipv6.conf and its name; see
@@ -46,7 +48,7 @@ const (
 // could be found. Of a quiet one, that is the lesser part; see [Quiet].
 func (v voice) settings() []string {
 	switch v {
-	case curious:
+	case curious, ruled:
 		return []string{"accept_dad=0"}
 	case settled:
 		return []string{"accept_dad=0", "router_solicitations=0"}
@@ -56,12 +58,23 @@ func (v voice) settings() []string {
 	return nil
 }
 
-// voices are those of the lab's own links, by their keys.
+// voiceKey is what a link's voice is kept by.
+func (l Link) voiceKey() Key {
+	k := l.Key()
+	if l.Master != "" {
+		k.Kind = OfPort
+	}
+	return k
+}
+
+// voices are those of the lab's own links, by their keys as links, or else as ports: of a
+// link that becomes one, both may be asked for.
 // A link with addresses of IPv4 is not quiet if anything else that the lab says of it
 // is about IPv6.
 func (s State) voices() map[Key]voice {
-	four, six, about := map[Key]bool{}, map[Key]bool{}, map[Key]bool{}
+	four, six, about, rules := map[Key]bool{}, map[Key]bool{}, map[Key]bool{}, map[Key]bool{}
 	var links []Link
+	cables := map[Key]bool{} // by the ends in switches, as ports
 	for _, o := range s {
 		switch x := o.(type) {
 		case Address:
@@ -81,8 +94,14 @@ func (s State) voices() map[Key]voice {
 				}
 			}
 		case Sysctl:
-			if link, ok := settingOf6(x.Name); ok {
+			if link, name, ok := settingOf6(x.Name); ok {
 				about[Key{OfLink, x.NS, link}] = true
+				rules[Key{OfLink, x.NS, link}] = name == "disable_ipv6" || rules[Key{OfLink, x.NS, link}]
+			}
+		case Veth:
+			for _, l := range x.Ends {
+				links = append(links, l)
+				cables[l.voiceKey()] = l.Master != ""
 			}
 		case linked:
 			links = append(links, x.links()...)
@@ -93,11 +112,15 @@ func (s State) voices() map[Key]voice {
 	}
 	voices := make(map[Key]voice, len(links))
 	for _, l := range links {
-		switch k := l.Key(); {
+		switch k, as := l.Key(), l.voiceKey(); {
 		case !l.carries6():
-			voices[k] = dumb
+			voices[as] = dumb
+		case cables[as] && !six[k] && !about[k]:
+			voices[as] = mute
 		case l.Master != "":
-			voices[k] = mute
+			voices[as] = dumb
+		case rules[k]:
+			voices[k] = ruled
 		case six[k]:
 			voices[k] = settled
 		case four[k] && !about[k]:
@@ -117,25 +140,31 @@ type stepLink struct {
 	spare    bool // where nobody may write settings, it does without
 }
 
-// told6 are the links of a step that are told something of IPv6.
+// asByDefault is the value of a setting that new links have in the namespace.
+const asByDefault = "default"
+
+// told6 are the links of a step that are told something of IPv6: new ones, and ends of cables
+// that come into a switch or leave it.
 func (s Step) told6(voices map[Key]voice) (told []stepLink) {
-	switch s.Op() {
-	case Create:
-		for _, l := range s.Want.(linked).links() {
-			if v := voices[l.Key()]; len(v.settings()) > 0 {
-				told = append(told, stepLink{link: l.Key(), settings: v.settings(), spare: v == mute})
+	made, ok := s.Want.(linked)
+	if !ok {
+		return nil
+	}
+	for i, l := range made.links() {
+		v := voices[l.voiceKey()]
+		t := stepLink{link: l.Key(), settings: v.settings(), spare: v == mute}
+		if was, ok := s.Have.(Veth); ok {
+			switch left := was.Ends[i].Master != "" && l.Master == ""; {
+			case left && v != ruled && v != dumb:
+				t.settings, t.spare = append(t.settings, "disable_ipv6="+asByDefault), true
+			case v != mute || was.Ends[i].Master != "":
+				t.settings = nil
 			}
+		} else if s.Have != nil {
+			t.settings = nil
 		}
-	case Change:
-		was := s.Have.(linked).links()
-		for i, l := range s.Want.(linked).links() {
-			switch {
-			case !l.carries6() || (l.Master == "") == (was[i].Master == ""):
-			case l.Master != "":
-				told = append(told, stepLink{link: l.Key(), settings: mute.settings(), spare: true})
-			default:
-				told = append(told, stepLink{link: l.Key(), settings: append(curious.settings(), "disable_ipv6=0")})
-			}
+		if len(t.settings) > 0 {
+			told = append(told, t)
 		}
 	}
 	return told
@@ -145,13 +174,13 @@ func (s Step) told6(voices map[Key]voice) (told []stepLink) {
 // it a link-local address at once.
 func speaking() []string { return append(curious.settings(), "addr_gen_mode=0") }
 
-// settingOf6 tells which link's a setting of IPv6 is.
-func settingOf6(name string) (link string, ok bool) {
-	path := Sysctl{Name: name}.path()
+// settingOf6 tells which link's a setting of IPv6 is, and which.
+func settingOf6(setting string) (link, name string, ok bool) {
+	path := Sysctl{Name: setting}.path()
 	if len(path) != 5 || path[1] != "ipv6" || path[2] != "conf" {
-		return "", false
+		return "", "", false
 	}
-	return path[3], true
+	return path[3], path[4], true
 }
 
 // voices are those of the plan's links, as they are going to be, and of those that go, as they

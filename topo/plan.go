@@ -249,35 +249,47 @@ func (t touches) of(ns string) (links map[string]bool, touched bool) {
 }
 
 // touches tells what the plan may change. A link that changes, or goes, may take along what
-// stands on it elsewhere: then that is everything. So may a setting or a program, in its
-// namespace.
+// stands on it elsewhere: then that is everything. What is done to a link that was there
+// may do something to others, and so may a setting or a program: then those are all of
+// its namespace.
 func (p Plan) touches() touches {
 	t := touches{links: map[string]map[string]bool{}}
+	made := map[Key]bool{} // links
+	var objects []Object
 	for _, s := range p {
 		if s.Have != nil && s.Have.Key().Kind == OfLink {
 			return touches{all: true}
 		}
 		for _, o := range []Object{s.Have, s.Want} {
-			if o != nil && o.Key().Kind != OfFile {
-				t.add(o)
+			if o == nil || o.Key().Kind == OfFile {
+				continue
+			}
+			objects = append(objects, o)
+			for _, k := range append(o.provides(), o.Key()) {
+				t.links[k.NS] = map[string]bool{"lo": true} // which holds what is remembered
+				made[k] = k.Kind == OfLink
 			}
 		}
+	}
+	for _, o := range objects {
+		t.add(o, made)
 	}
 	return t
 }
 
-func (t touches) add(o Object) {
-	for _, k := range append(o.provides(), o.Key()) {
-		if _, met := t.links[k.NS]; !met {
-			t.links[k.NS] = map[string]bool{"lo": true} // which holds what is remembered
-		}
-	}
+func (t touches) add(o Object, made map[Key]bool) {
+	kind, ns := o.Key().Kind, o.Key().NS
 	for _, k := range append(o.provides(), o.needs()...) {
-		if names := t.links[k.NS]; names != nil && (k.Kind == OfLink || k.Kind == OfPort) {
-			names[k.Name] = true
+		names := t.links[k.NS]
+		if k.Kind != OfLink || names == nil {
+			continue
+		}
+		names[k.Name] = true
+		if kind != OfLink && kind != OfRoute && k.Name != "lo" && !made[k] {
+			t.links[k.NS] = nil
 		}
 	}
-	if k := o.Key(); k.Kind == OfSysctl || k.Kind == OfProcess {
-		t.links[k.NS] = nil
+	if kind == OfSysctl || kind == OfProcess || kind == OfPort {
+		t.links[ns] = nil
 	}
 }

@@ -116,17 +116,20 @@ func TestTouches(t *testing.T) {
 // TestTouchedLinks: of a namespace, those links are touched that a plan names or needs, and lo,
 // which remembers; any of them by what a setting or a program does.
 func TestTouchedLinks(t *testing.T) {
-	port := Port{Link: "eth0", Master: "sw"}
 	cable := Veth{Ends: [2]Link{{Name: "v", Master: "sw"}, {NS: "c", Name: "eth0"}}}
+	over := Macvlan{Link: Link{NS: "c", Name: "m"}, Parent: "d0"}
 	for _, tt := range []struct {
 		plan Plan
 		want string
 	}{
 		{Plan{{Want: cable}}, "lo sw v"},
-		{Plan{{Want: port}}, "eth0 lo sw"},
-		{Plan{{Have: port, Want: Port{Link: "eth0", Master: "other"}}}, "eth0 lo other sw"},
-		{Plan{{Have: Up{"", "v"}}}, "lo v"},
-		{Plan{{Want: Address{"", "v", prefix("10.0.0.1/24")}}}, "lo v"},
+		{Plan{{Want: cable}, {Want: Up{"", "v"}}, {Want: Quiet{"", "v"}}, {Want: Up{"", "lo"}}}, "lo sw v"},
+		{Plan{{Want: cable}, {Want: Up{"", "sw"}}}, "any"},
+		{Plan{{Want: over}, {Want: Dummy{Link{Name: "d1"}}}}, "d0 d1 lo"},
+		{Plan{{Want: Dummy{Link{Name: "d1"}}}, {Want: over}}, "d0 d1 lo"},
+		{Plan{{Want: Port{Link: "eth0", Master: "sw"}}}, "any"},
+		{Plan{{Have: Up{"", "v"}}}, "any"},
+		{Plan{{Want: Address{"", "v", prefix("10.0.0.1/24")}}}, "any"},
 		{Plan{{Want: Sysctl{"", "net.ipv4.ip_forward", "1"}}, {Want: cable}}, "any"},
 		{Plan{{Want: cable}, {Want: Process{"", "sleep 1"}}}, "any"},
 	} {

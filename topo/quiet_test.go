@@ -174,8 +174,8 @@ func said(t *testing.T, want State) {
 		}
 		for _, l := range made.links() {
 			asIn(t, l.NS, func() error {
-				settings := voices[l.Key()].settings()
-				if voices[l.Key()] == quiet {
+				settings := voices[l.voiceKey()].settings()
+				if voices[l.voiceKey()] == quiet {
 					settings = []string{"addr_gen_mode=1"}
 				}
 				for _, set := range settings {
@@ -265,10 +265,62 @@ func TestMute(t *testing.T) {
 	if !linkLocal(t, Key{OfLink, "", "p"}) {
 		t.Error("alone, it has no link-local address")
 	}
+	const byDefault = "net/ipv6/conf/default/disable_ipv6"
+	if err := nsfs.SetSysctl(byDefault, "1"); err != nil {
+		t.Fatal(err)
+	}
+	defer nsfs.SetSysctl(byDefault, "0")
 	if err := up(port, nil); err != nil {
 		t.Fatal(err)
 	}
 	is("a port again", "1")
+	cable.Ends[0].Master = ""
+	delete(alone, Key{OfAddress, "", "fd00::1/64 dev p"})
+	if err := up(alone, nil); err != nil {
+		t.Fatal(err)
+	}
+	is("alone, where others do not speak it either", "1")
+	alone.put(Sysctl{"", "net.ipv6.conf.p.disable_ipv6", "0"})
+	if err := up(alone, nil); err != nil {
+		t.Fatal(err)
+	}
+	is("told to speak", "0")
+	port.put(Sysctl{"", "net.ipv6.conf.p.disable_ipv6", "0"})
+	if err := up(port, nil); err != nil {
+		t.Fatal(err)
+	}
+	is("a port that is told to speak", "0")
+}
+
+// TestMuteAndRuled: a port that comes out of its switch stays mute where a setting wants it so.
+func TestMuteAndRuled(t *testing.T) {
+	cable := Veth{Ends: [2]Link{{Name: "p", MAC: MAC{2, 1}, Master: "sw"}, {NS: "h", Name: "eth0", MAC: MAC{2, 2}}}}
+	k := openKernel(t, "mute")
+	sw, h := Bridge{Link: Link{Name: "sw", MAC: MAC{2, 3}}}, Namespace{Name: "h"}
+	if _, err := k.Up(t.Context(), NewState(sw, h, cable), nil); err != nil {
+		t.Fatal(err)
+	}
+	cable.Ends[0].Master = ""
+	if _, err := k.Up(t.Context(), NewState(sw, h, cable, Sysctl{"", "net.ipv6.conf.p.disable_ipv6", "1"}), nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := nsfs.Sysctl("net/ipv6/conf/p/disable_ipv6"); err != nil || got != "1" {
+		t.Errorf("disable_ipv6 is %s (%v)", got, err)
+	}
+}
+
+// TestPortWithAddress: a port that has an address of IPv6 is not mute.
+func TestPortWithAddress(t *testing.T) {
+	k := openKernel(t, "mute")
+	sw, p := Bridge{Link: Link{Name: "sw", MAC: MAC{2, 3}}}, Dummy{Link{Name: "p", MAC: MAC{2, 1}, Master: "sw"}}
+	cable := Veth{Ends: [2]Link{{Name: "c", MAC: MAC{2, 4}, Master: "sw"}, {Name: "d", MAC: MAC{2, 5}, Master: "sw"}}}
+	want := NewState(sw, cable, Up{"", "c"}, Up{"", "d"}, Address{"", "c", netip.MustParsePrefix("fd00::1/64")})
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Error(err)
+	}
+	if got := NewState(sw, p, Address{"", "p", netip.MustParsePrefix("fd00::1/64")}).voices()[Key{OfPort, "", "p"}]; got != dumb {
+		t.Errorf("a device that is a port is %d, want %d", got, dumb)
+	}
 }
 
 // failingAt lets stages of a kind fail.

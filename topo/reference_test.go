@@ -32,7 +32,7 @@ Facts under ` + "`expect`" + ` read FROM -> TO [PROBE]: [not] [OUTCOME].
 A link of which the file says nothing of IPv6, but gives it IPv4 addresses, is quiet: it has no link-local address, and asks for no router.
 Programs that need one (OSPFv3, router advertisements) get it by an address such as fe80::1/64, or by any setting of the link's, such as
 net.ipv6.conf.eth0.addr_gen_mode: 0. One that is made with an address of IPv6 has a link-local one besides, at once, and asks for no router.
-A port of a switch speaks no IPv6 at all (disable_ipv6): what arrives there is the switch's.
+The end of a host's cable that is in a switch speaks no IPv6 at all (disable_ipv6), unless the file has an address or a setting for it.
 `
 
 func makeReference(t *testing.T) []byte {

@@ -174,7 +174,7 @@ func (r *reading) view(v *spaceView) {
 // quiet puts in that a link is, unless that is a setting's.
 func (r *reading) quiet(v *spaceView, link string) {
 	for name := range v.wanted.settings {
-		if of, ok := settingOf6(name); ok && of == link {
+		if of, _, ok := settingOf6(name); ok && of == link {
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -66,18 +67,19 @@ func (s *session) stateOf(lab topo.Topology) (topo.State, error) {
 
 // collectLate lets garbage lie: until the process holds 36 MB, twice what a lab of 12 000
 // objects needs. That of a larger one is collected as usual, and so if the user says how.
-// As long as it is not known how many there are, they are none.
+// Zero is a lab of which that is not known yet: up to five times of what it needs.
 func collectLate(objects int) {
+	percent, limit := 400, int64(math.MaxInt64)
 	switch {
 	case os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "":
+		return
 	case objects > 12000:
-		debug.SetGCPercent(100)
-	default:
-		debug.SetGCPercent(400)
-		if objects > 0 {
-			debug.SetMemoryLimit(36 << 20)
-		}
+		percent = 100
+	case objects > 0:
+		limit = 36 << 20
 	}
+	debug.SetGCPercent(percent)
+	debug.SetMemoryLimit(limit)
 }
 
 func (s *session) readFile(file string) ([]byte, error) {

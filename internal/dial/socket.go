@@ -51,7 +51,7 @@ func (s *Socket) Send(messages []byte) error {
 	for {
 		_, err := unix.Write(s.fd, messages)
 		if err != unix.EINTR {
-			return os.NewSyscallError("sendmsg", err)
+			return os.NewSyscallError("write", err)
 		}
 	}
 }
@@ -78,8 +78,8 @@ const (
 	mostBytes = 128 << 10
 )
 
-// A net is what datagrams are caught with: struct mmsghdr of recvmmsg(2), for each.
-type net struct {
+// A catch is what datagrams are caught with: struct mmsghdr of recvmmsg(2), for each.
+type catch struct {
 	heads [atOnce]struct {
 		unix.Msghdr
 		size uint32
@@ -89,16 +89,16 @@ type net struct {
 	bytes   [atOnce][]byte
 }
 
-// nets are those that nobody uses just now. Package sync's pool would give them up to each
+// catches are those that nobody uses just now. Package sync's pool would give them up to each
 // collection of garbage, and they are dear to make: memory for them has to be cleared.
-var nets = make(chan *net, 4)
+var catches = make(chan *catch, 4)
 
-func takeNet() *net {
+func takeCatch() *catch {
 	select {
-	case n := <-nets:
+	case n := <-catches:
 		return n
 	default:
-		n := &net{}
+		n := &catch{}
 		for i := range n.heads {
 			n.bytes[i] = make([]byte, mostBytes)
 		}
@@ -106,9 +106,9 @@ func takeNet() *net {
 	}
 }
 
-func (n *net) putBack() {
+func (n *catch) putBack() {
 	select {
-	case nets <- n:
+	case catches <- n:
 	default:
 	}
 }
@@ -116,7 +116,7 @@ func (n *net) putBack() {
 // hear waits for a datagram and reads what there is. What came from others before the
 // socket was connected is none.
 func (s *Socket) hear() error {
-	n := takeNet()
+	n := takeCatch()
 	defer n.putBack()
 	for i := range n.heads {
 		n.parts[i].Base = &n.bytes[i][0]
@@ -135,12 +135,12 @@ func (s *Socket) hear() error {
 		switch {
 		case n.senders[i].Pid != 0:
 		case n.heads[i].Flags&unix.MSG_TRUNC != 0:
-			return fmt.Errorf("recvmsg: an answer of more than %d bytes", mostBytes)
+			err = fmt.Errorf("recvmmsg: an answer of more than %d bytes", mostBytes)
 		default:
 			s.heard = append(s.heard, bytes.Clone(n.bytes[i][:n.heads[i].size]))
 		}
 	}
-	return nil
+	return err
 }
 
 // recvmmsg waits for one message and reads so many, if there are.
@@ -152,7 +152,7 @@ func recvmmsg(fd int, heads unsafe.Pointer, most uintptr) (int, error) {
 			return int(n), nil
 		case unix.EINTR:
 		default:
-			return 0, os.NewSyscallError("recvmsg", err)
+			return 0, os.NewSyscallError("recvmmsg", err)
 		}
 	}
 }

@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 packages=(./rtnl ./nft ./topo ./cmd/vnet/internal/...)
-refusals='not a network namespace|exec format error|CONFIG_NETFILTER_NETLINK|protocol not supported|function not implemented'
+refusals='not a network namespace|[Ee]xec format error|CONFIG_NETFILTER_NETLINK|protocol not supported|function not implemented'
 others='^(TestLost|TestTakenTwice|Example.*)$' # that fail for the same reasons, but say other words
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -54,6 +54,7 @@ outputs() {
   "$@" help cheatsheet
   "$@" completion bash
   for file in examples/*.yaml; do
+    if grep -Eq 'fastpath: true|mtu: auto' "$file"; then continue; fi # the kernel is asked for the way out
     "$@" check "$file"
     for format in mermaid dot svg ascii; do "$@" graph --format "$format" "$file"; done
   done
