@@ -153,15 +153,14 @@ func (s Step) told6(voices map[Key]voice) (told []stepLink) {
 	for i, l := range made.links() {
 		v := voices[l.voiceKey()]
 		t := stepLink{link: l.Key(), settings: v.settings(), spare: v == mute}
-		if was, ok := s.Have.(Veth); ok {
-			switch left := was.Ends[i].Master != "" && l.Master == ""; {
-			case left && v != ruled && v != dumb:
-				t.settings, t.spare = append(t.settings, "disable_ipv6="+asByDefault), true
-			case v != mute || was.Ends[i].Master != "":
-				t.settings = nil
-			}
-		} else if s.Have != nil {
-			t.settings = nil
+		switch was, cable := s.Have.(Veth); {
+		case s.Have == nil:
+		case !cable || (was.Ends[i].Master == "") == (l.Master == ""):
+			continue
+		case l.Master == "" && v != ruled && v != dumb:
+			t.settings, t.spare = append(t.settings, "disable_ipv6="+asByDefault), true
+		case v != mute:
+			continue
 		}
 		if len(t.settings) > 0 {
 			told = append(told, t)

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -190,7 +191,8 @@ func said(t *testing.T, want State) {
 	}
 }
 
-// linkLocal tells whether a link has a link-local address that can be used.
+// linkLocal tells whether a link has a link-local address that can be used. The kernel lets it
+// be used on its own time, which is less than to look for duplicates takes: a second.
 func linkLocal(t *testing.T, link Key) (has bool) {
 	t.Helper()
 	asIn(t, link.NS, func() error {
@@ -200,13 +202,18 @@ func linkLocal(t *testing.T, link Key) (has bool) {
 		}
 		defer c.Close()
 		l, err := c.Link(rtnl.LinkID{Name: link.Name})
-		if err != nil {
-			return err
-		}
-		addrs, err := c.Addrs(rtnl.AddrFilter{Family: unix.AF_INET6})
-		for _, a := range addrs {
-			if a.Link == l.Index && a.Prefix.Addr().IsLinkLocalUnicast() && a.Flags&unix.IFA_F_TENTATIVE == 0 {
-				has = true
+		tentative := err == nil
+		for until := time.Now().Add(time.Second / 2); tentative && time.Now().Before(until); {
+			var addrs []rtnl.Addr
+			if addrs, err = c.Addrs(rtnl.AddrFilter{Link: l.Index, Family: unix.AF_INET6}); err != nil {
+				return err
+			}
+			tentative = false
+			for _, a := range addrs {
+				if a.Prefix.Addr().IsLinkLocalUnicast() {
+					tentative = a.Flags&unix.IFA_F_TENTATIVE != 0
+					has = !tentative
+				}
 			}
 		}
 		return err
