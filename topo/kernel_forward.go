@@ -62,13 +62,16 @@ func (k *Kernel) rememberForwarding(s *space, lo rtnl.Link, name string) (touche
 	return touched, nil
 }
 
-// forwarding lists the links that forward though not all do, but for those of an alias.
+// forwarding lists the links that forward though not all do, but for those of an alias: of those
+// that were there when the namespace was read, if it was, for all others are the lab's.
 func (s *space) forwarding(name, but string) (links []string, err error) {
 	if all, err := s.sysctl(name); err != nil || all != "0" {
 		return nil, err
 	}
-	there, err := s.conn.Links(rtnl.LinkFilter{NoStats: true})
-	if err != nil {
+	var there []rtnl.Link
+	if s.view != nil {
+		there = s.view.links
+	} else if there, err = s.conn.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
 		return nil, err
 	}
 	names := []string{"default"} // what new ones begin with
