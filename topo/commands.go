@@ -17,7 +17,7 @@ type RuleScript func(table string, have, want []Object) (string, error)
 // bridge, tc, nft and sysctl, marks included: what it made, vnet finds, and takes
 // down. have is the state that the plan starts from.
 func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error) {
-	w := scriptWriter{lab: lab, state: NewState(), had: have, voices: p.voices(have), rules: rules}
+	w := scriptWriter{lab: lab, state: NewState(), had: have, voices: p.voices(have, p.applied(have)), rules: rules}
 	for _, o := range have {
 		w.state.put(o)
 	}

@@ -63,7 +63,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err := errors.Join(lacks(plan), k.taken(plan), k.makeWay(plan)); err != nil {
 		return nil, err
 	}
-	k.voices = plan.voices(have)
+	k.voices = plan.voices(have, want)
 	do := Do(k.Do)
 	if around != nil {
 		do = around(plan, do)

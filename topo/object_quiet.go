@@ -71,11 +71,17 @@ func (l Link) voiceKey() Key {
 // link that becomes one, both may be asked for.
 // A link with addresses of IPv4 is not quiet if anything else that the lab says of it
 // is about IPv6.
-func (s State) voices() map[Key]voice {
+func (s State) voices() map[Key]voice { return s.voicesIn(nil) }
+
+// voicesIn are those of links in some namespaces, in all for nil.
+func (s State) voicesIn(some map[string]bool) map[Key]voice {
 	four, six, about, rules := map[Key]bool{}, map[Key]bool{}, map[Key]bool{}, map[Key]bool{}
 	var links []Link
 	cables := map[Key]bool{} // by the ends in switches, as ports
-	for _, o := range s {
+	for k, o := range s {
+		if some != nil && !some[k.NS] {
+			continue
+		}
 		switch x := o.(type) {
 		case Address:
 			of := four
@@ -182,9 +188,9 @@ func settingOf6(setting string) (link, name string, ok bool) {
 	return path[3], path[4], true
 }
 
-// voices are those of the plan's links, as they are going to be, and of those that go, as they
-// were; and of others in their namespaces.
-func (p Plan) voices(have State) map[Key]voice {
+// voices are those of the plan's links, as they are going to be in want, and of those that go,
+// as they were in have; and of others in their namespaces.
+func (p Plan) voices(have, want State) map[Key]voice {
 	in := map[string]bool{}
 	for _, step := range p {
 		if links, ok := step.Object().(linked); ok {
@@ -196,24 +202,23 @@ func (p Plan) voices(have State) map[Key]voice {
 	if len(in) == 0 {
 		return nil
 	}
-	was := NewState()
-	for k, o := range have {
-		if in[k.NS] {
-			was[k] = o
-		}
-	}
-	all := was.voices()
-	for _, step := range p {
-		switch k := step.Object().Key(); {
-		case !in[k.NS]:
-		case step.Want == nil:
-			delete(was, k)
-		default:
-			was.put(step.Want)
-		}
-	}
-	maps.Copy(all, was.voices())
+	all := have.voicesIn(in)
+	maps.Copy(all, want.voicesIn(in))
 	return all
+}
+
+// applied is the state that a plan makes of another.
+func (p Plan) applied(have State) State {
+	want := NewState()
+	maps.Copy(want, have)
+	for _, step := range p {
+		if step.Want == nil {
+			delete(want, step.Have.Key())
+		} else {
+			want.put(step.Want)
+		}
+	}
+	return want
 }
 
 // hush puts in what keeps the quiet links so.

@@ -57,7 +57,10 @@ func (s State) String() string {
 
 // compareKeys orders keys as a person would: eth2 before eth10.
 func compareKeys(a, b Key) int {
-	return cmp.Or(compareNames(a.NS, b.NS), compareNames(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+	if c := compareNames(a.NS, b.NS); c != 0 {
+		return c
+	}
+	return cmp.Or(compareNames(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 }
 
 // compareNames takes runs of digits for the numbers they are.
