@@ -258,8 +258,7 @@ func (w *scriptWriter) linkCommands(s Step) []command {
 	return nil
 }
 
-// bridgeCommands set MTU and MAC once the bridge is there: those given at its
-// birth would change with its ports.
+// bridgeCommands set MTU and MAC once the bridge is there, as vnet does.
 func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
 	was, _ := s.Have.(Bridge)
 	words := " type bridge"
@@ -268,7 +267,7 @@ func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
 		words += fmt.Sprintf(" %s %d", o.name, o.value)
 	}
 	if s.Op() == Create {
-		cmds := []command{{b.NS, "ip", "link add name " + b.Name + words}}
+		cmds := []command{{b.NS, "ip", "link add name " + bornWords(Link{Name: b.Name, MAC: b.MAC}) + words}}
 		return append(cmds, w.setLink(Link{NS: b.NS, Name: b.Name}, b.Link)...)
 	}
 	var cmds []command

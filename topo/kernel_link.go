@@ -90,13 +90,14 @@ var (
 )
 
 // bridgeTasks set a bridge's MTU and MAC when it is there: those of its birth
-// would change with its ports.
+// would change with its ports. It is born with the MAC all the same: udev gives another one, as
+// soon as it comes to it, to a link whose own it takes for random.
 func (k *Kernel) bridgeTasks(b Bridge) ([]task, error) {
 	s, index, err := k.place(b.NS)
 	if err != nil {
 		return nil, err
 	}
-	add := rtnl.LinkConfig{Name: b.Name, Index: index, Kind: rtnl.Kind{Name: "bridge", Options: bridgeOptions(Bridge{}, b)}}
+	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: rtnl.Kind{Name: "bridge", Options: bridgeOptions(Bridge{}, b)}}
 	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: k.alias()}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
 	reqs = append(reqs, altNames(index, "", b.AltName)...)

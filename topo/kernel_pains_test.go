@@ -66,8 +66,8 @@ func TestForwardingComesBack(t *testing.T) {
 }
 
 // TestBornInPlace: what other programs watch for on the machine, a link that is up and
-// nobody's, is never there: the ends of cables come down, with the MAC that they keep,
-// and are ports and marked before they are up.
+// nobody's, is never there: links come down, with the MAC that they keep, and are ports and
+// marked before they are up.
 func TestBornInPlace(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := example(t, "cheatsheet.yaml")
@@ -94,7 +94,7 @@ func TestBornInPlace(t *testing.T) {
 		if !known && l.Up() {
 			t.Errorf("%s comes up", l.Name)
 		}
-		if known && l.Kind.Name == "veth" && macs[l.Name] != string(l.Address) {
+		if known && macs[l.Name] != string(l.Address) {
 			t.Errorf("%s changes its MAC", l.Name)
 		}
 		macs[l.Name] = string(l.Address)
