@@ -70,8 +70,7 @@ func TestAddrsLive(t *testing.T) {
 
 func TestNeighsLive(t *testing.T) {
 	c := newLinkConn(t)
-	br := LinkConfig{Name: "br0", Index: 9, Kind: Kind{Name: "bridge"}}
-	br.SetUp(true)
+	br := LinkConfig{Name: "br0", Index: 9, Kind: Kind{Name: "bridge"}} // down: else proxies go when it is found to have no carrier
 	want := []Neigh{
 		{Link: 9, Addr: ipa("10.0.0.9"), LLAddr: "\x02\x00\x00\x00\x00\x09", State: unix.NUD_PERMANENT},
 		{Link: 9, Addr: ipa("fd00::9"), LLAddr: "\x02\x00\x00\x00\x00\x09", State: unix.NUD_NOARP, Flags: unix.NTF_ROUTER},
