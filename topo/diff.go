@@ -45,7 +45,7 @@ func sortSteps(steps Plan, s State) {
 	for i, s := range steps {
 		at[i], list[i] = o.of(s.Object()), i
 	}
-	slices.SortFunc(list, func(a, b int) int { // of numbers: a step is large to move
+	slices.SortStableFunc(list, func(a, b int) int { // of numbers: a step is large to move
 		c := cmp.Or(comparePlaces(at[a], at[b]), cmp.Compare(from[a].Op(), from[b].Op())) // "+" before "~"
 		if c == 0 {                                                                       // which is much of the work
 			c = compareKeys(at[a].key, at[b].key)

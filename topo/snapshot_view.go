@@ -136,7 +136,7 @@ func (k *Kernel) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
 // linksAgain are the links as they were, but for some that are read.
 func linksAgain(c *rtnl.Conn, links []rtnl.Link, touched map[string]bool) ([]rtnl.Link, error) {
 	links = slices.DeleteFunc(slices.Clone(links), func(l rtnl.Link) bool { return touched[l.Name] })
-	for _, name := range slices.Sorted(maps.Keys(touched)) {
+	for _, name := range slices.SortedFunc(maps.Keys(touched), compareNames) {
 		l, err := c.Link(rtnl.LinkID{Name: name})
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
