@@ -87,7 +87,7 @@ func insideOf(rules []Rule) []element {
 			sources = append(sources, source)
 		}
 	}
-	slices.SortFunc(sources, func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
+	sort.Slice(sources, func(i, j int) bool { return sources[i].Bits() < sources[j].Bits() })
 	var kept []netip.Prefix
 	var inside []element
 	for _, s := range sources {

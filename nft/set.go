@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 )
 
 // A field is a type of data that nft knows.
@@ -68,7 +69,25 @@ const dynamicSize = 65535
 
 // allSets are the sets a table can have, in the order it has them. A table has
 // those that hold something.
-func allSets() []set {
+func allSets() []set { return sets().inOrder }
+
+// setsByName is allSets to look up in.
+func setsByName() map[string]set { return sets().byName }
+
+// sets are worked out once: they are looked up in for each element and statement.
+var sets = sync.OnceValue(func() (all struct {
+	inOrder []set
+	byName  map[string]set
+}) {
+	all.inOrder = makeSets()
+	all.byName = make(map[string]set, len(all.inOrder))
+	for _, s := range all.inOrder {
+		all.byName[s.name] = s
+	}
+	return all
+})
+
+func makeSets() []set {
 	sets := []set{
 		{name: "isolate", key: []*field{ifname, ifname}, counter: true, rule: isolateOf},
 		{name: "same_link", key: []*field{ifname, ifname}, dynamic: true},
@@ -110,15 +129,6 @@ func egressSets(addr *field, n string) []set {
 		{name: "snat" + n, key: one, data: to, interval: true, counter: true, rule: sourceNATOf},
 		{name: "masquerade" + n, key: one, interval: true, counter: true, rule: masqueradeOf},
 	}
-}
-
-// setsByName is allSets to look up in.
-func setsByName() map[string]set {
-	sets := make(map[string]set)
-	for _, s := range allSets() {
-		sets[s.name] = s
-	}
-	return sets
 }
 
 // setsOf are the sets of a table in which these hold something.

@@ -2,9 +2,7 @@ package topo
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 )
 
 const (
@@ -13,24 +11,35 @@ const (
 	maxLabName  = 48 // bytes; leaves room for it in an nftables table's name
 )
 
-var (
-	labName  = pattern(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
-	hostName = pattern(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
-	fullName = pattern(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$`)
-	devName  = pattern(`^[A-Za-z0-9_][A-Za-z0-9_.@+-]*$`)
-)
-
-// pattern compiles an expression when it is first used: most commands of a
-// program that can also do labs need none.
-func pattern(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+// isAlnum tells whether a byte is a letter or digit of ASCII.
+func isAlnum(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
+
+// spelled tells whether a name is made of letters, digits and others, and begins with a
+// letter, a digit or one of first. An expression would say the same, and take a tenth of a
+// small lab's time to be compiled and matched.
+func spelled(name, first, others string) bool {
+	for i := range len(name) {
+		if !isAlnum(name[i]) && !strings.Contains(others, name[i:i+1]) || i == 0 && !isAlnum(name[0]) && !strings.Contains(first, name[:1]) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+const inNames = "_.-" // besides letters and digits
 
 const lettersForm = "use letters, digits, - _ and ."
 
-func validDevice(name string) bool { return len(name) <= maxDevName && devName().MatchString(name) }
+func validDevice(name string) bool {
+	return len(name) <= maxDevName && spelled(name, "_", inNames+"@+")
+}
 
-func isLabName(s string) bool { return len(s) <= maxLabName && labName().MatchString(s) }
+func isLabName(s string) bool { return len(s) <= maxLabName && spelled(s, "", inNames) }
+
+// isHostName leaves open how long it is.
+func isHostName(s string) bool { return spelled(s, "", inNames) && isAlnum(s[len(s)-1]) }
 
 // names checks what everything is called.
 func (k *checker) names() {
@@ -63,7 +72,7 @@ func (k *checker) namesOfHosts() {
 		h := &k.t.Hosts[i]
 		for _, a := range h.Aliases {
 			switch {
-			case len(a) > 253 || !fullName().MatchString(a):
+			case len(a) > 253 || !isHostName(strings.TrimSuffix(a, ".")):
 				k.badf(h.at, a, lettersForm, "alias %q cannot be a host's name", a)
 			case owner[a] != "" && owner[a] != h.Name:
 				k.badf(h.at, a, "a name leads to one host", "alias %s of %s is taken by %s", a, h.Name, owner[a])
@@ -95,7 +104,7 @@ func (k *checker) nameOfHost(h *Host) {
 		k.badf(h.at, h.Name, "choose another", "host name %q has a meaning of its own", h.Name)
 	case len(h.Name) > maxHostName:
 		k.badf(h.at, h.Name, fmt.Sprintf("shorten it to %d", maxHostName), "host name %q is %d bytes long", h.Name, len(h.Name))
-	case !hostName().MatchString(h.Name):
+	case !isHostName(h.Name):
 		k.badf(h.at, h.Name, lettersForm+", beginning and ending with a letter or digit", "%q cannot be a host's name", h.Name)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,11 +38,6 @@ type reader interface {
 	read(d *decoder, n *yaml.Node)
 }
 
-var (
-	yamlLine   = pattern(`line (\d+): ?`)
-	yamlAnchor = pattern(`unknown anchor '(.*)' referenced`)
-)
-
 // document returns the one document of text, or nil.
 func (d *decoder) document(text []byte) *yaml.Node {
 	var doc, next yaml.Node
@@ -68,7 +64,7 @@ func (d *decoder) document(text []byte) *yaml.Node {
 // scanner, is at a loss.
 func (d *decoder) syntax(err error) {
 	at, what := pos{1, 1}, strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := yamlLine().FindStringSubmatch(what); m != nil {
+	if m := regexp.MustCompile(`line (\d+): ?`).FindStringSubmatch(what); m != nil {
 		at.line, _ = strconv.Atoi(m[1])
 		what = strings.Replace(what, m[0], "", 1)
 		if strings.HasPrefix(what, "did not find expected") {
@@ -76,7 +72,7 @@ func (d *decoder) syntax(err error) {
 		}
 	}
 	at.line = min(at.line, len(d.src.lines))
-	if m := yamlAnchor().FindStringSubmatch(what); m != nil {
+	if m := regexp.MustCompile(`unknown anchor '(.*)' referenced`).FindStringSubmatch(what); m != nil {
 		at = d.src.first("*" + m[1])
 		d.bad(at, "*"+m[1], "there is no anchor &"+m[1], "")
 		return

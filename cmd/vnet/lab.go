@@ -7,10 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"math"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,16 +33,11 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 	if err != nil {
 		return topo.Topology{}, err
 	}
-	collectLate(0)
+	collectLate()
 	lab, err := topo.Parse(file, text)
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	ports := 2 * len(lab.Cables)
-	for _, h := range lab.Hosts {
-		ports += len(h.Networks)
-	}
-	collectLate(4*len(lab.Hosts) + 5*ports)
 	return lab, lab.Fit()
 }
 
@@ -61,25 +54,7 @@ func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 // stateOf is the state that a lab means.
 func (s *session) stateOf(lab topo.Topology) (topo.State, error) {
 	want, err := topo.Compile(lab)
-	collectLate(len(want))
 	return want, s.mistakes(err)
-}
-
-// collectLate lets garbage lie: until the process holds 36 MB, twice what a lab of 12 000
-// objects needs. That of a larger one is collected as usual, and so if the user says how.
-// Zero is a lab of which that is not known yet: up to five times of what it needs.
-func collectLate(objects int) {
-	percent, limit := 400, int64(math.MaxInt64)
-	switch {
-	case os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "":
-		return
-	case objects > 12000:
-		percent = 100
-	case objects > 0:
-		limit = 36 << 20
-	}
-	debug.SetGCPercent(percent)
-	debug.SetMemoryLimit(limit)
 }
 
 func (s *session) readFile(file string) ([]byte, error) {
