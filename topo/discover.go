@@ -130,21 +130,15 @@ func (d *discovery) byName() error {
 }
 
 func (d *discovery) byProcess() error {
-	pids, err := os.ReadDir("/proc")
+	all, err := nsfs.Processes()
 	if err != nil {
 		return err
 	}
 	var doors []door
-	for _, p := range pids {
-		pid, err := strconv.Atoi(p.Name())
-		if err != nil {
-			continue
+	for _, p := range all {
+		if _, taken := d.taken[p.ID.Ino]; taken {
+			doors = append(doors, door{path: filepath.Join("/proc", strconv.Itoa(p.Pid), "ns/net"), id: p.ID})
 		}
-		id, err := processNS(pid)
-		if _, taken := d.taken[id.Ino]; err != nil || !taken {
-			continue
-		}
-		doors = append(doors, door{path: filepath.Join("/proc", p.Name(), "ns/net"), id: id})
 	}
 	return d.open(doors)
 }

@@ -44,7 +44,7 @@ func (k *Kernel) stopStage(stage []Step, results []result) {
 	for _, s := range stage {
 		going.put(s.Have)
 	}
-	running, err := allProcesses()
+	running, err := nsfs.Processes()
 	err = errors.Join(err, k.find(going, running))
 	of := map[process][]*ending{} // by command and namespace
 	for i, s := range stage {
@@ -168,7 +168,7 @@ type process struct {
 
 // processes are those of the lab, in the namespaces that it has.
 func (k *Kernel) processes() ([]process, error) {
-	all, err := allProcesses()
+	all, err := nsfs.Processes()
 	list, _ := k.ownAmong(all)
 	return list, err
 }
@@ -183,7 +183,7 @@ const (
 
 // find makes the lab's of all processes its programs, and looks again if one that is wanted may
 // just not have been seen.
-func (k *Kernel) find(want State, all []process) (err error) {
+func (k *Kernel) find(want State, all []nsfs.Process) (err error) {
 	for range blinks {
 		var moving bool
 		k.programs, moving = k.ownAmong(all)
@@ -191,7 +191,7 @@ func (k *Kernel) find(want State, all []process) (err error) {
 			return nil
 		}
 		time.Sleep(blink)
-		if all, err = allProcesses(); err != nil {
+		if all, err = nsfs.Processes(); err != nil {
 			return err
 		}
 	}
@@ -216,41 +216,26 @@ func (k *Kernel) misses(want State) bool {
 
 // ownAmong are the lab's of all processes, and whether there was one that may be, but could
 // not be read to its end: it began another program just then, or ended.
-func (k *Kernel) ownAmong(all []process) (list []process, moving bool) {
+func (k *Kernel) ownAmong(all []nsfs.Process) (list []process, moving bool) {
 	spaces := map[nsfs.ID]*space{}
 	for _, s := range k.spaces {
 		s.guests, spaces[s.id] = false, s
 	}
 	for _, p := range all {
-		s := spaces[p.ns]
+		s := spaces[p.ID]
 		if s == nil {
 			continue
 		}
-		env := environ(p.pid)
-		var ok bool
-		if p.command, ok = k.commandIn(env, p.pid); ok {
-			list = append(list, p)
+		env := environ(p.Pid)
+		command, ok := k.commandIn(env, p.Pid)
+		if ok {
+			list = append(list, process{p.Pid, command, p.ID})
 			continue
 		}
 		s.guests = true
-		moving = moving || len(env) == 0 || p.command != ""
+		moving = moving || len(env) == 0 || command != ""
 	}
 	return list, moving
-}
-
-// allProcesses are those of the machine that are there to look at, without their commands.
-func allProcesses() (all []process, err error) {
-	dirs, err := os.ReadDir("/proc")
-	for _, d := range dirs {
-		pid, err := strconv.Atoi(d.Name())
-		if err != nil {
-			continue
-		}
-		if ns, err := processNS(pid); err == nil {
-			all = append(all, process{pid: pid, ns: ns})
-		}
-	}
-	return all, err
 }
 
 // commandOf tells which of the lab's commands a process is.
@@ -345,10 +330,4 @@ func envValue(env []byte, name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func processNS(pid int) (nsfs.ID, error) {
-	var st unix.Stat_t
-	err := unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st)
-	return nsfs.ID{Dev: uint64(st.Dev), Ino: st.Ino}, err //nolint:unconvert // 32 bits on mips
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
 )
 
 // All programs are asked to end before vnet waits for one: that of red ends in peace
@@ -86,7 +88,7 @@ func TestAProgramThatBeginsAnother(t *testing.T) {
 	defer cmd.Process.Kill()
 	seen, missed := 0, 0
 	for range 3000 {
-		list, moving := k.ownAmong([]process{{pid: cmd.Process.Pid, ns: k.spaces["red"].id}})
+		list, moving := k.ownAmong([]nsfs.Process{{Pid: cmd.Process.Pid, ID: k.spaces["red"].id}})
 		switch {
 		case len(list) == 1:
 			seen++

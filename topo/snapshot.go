@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -26,11 +27,11 @@ func (k *Kernel) Snapshot(want State) (State, error) {
 // for if that is said.
 func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, error) {
 	wanted := wishesOf(want)
-	var all []process
+	var all []nsfs.Process
 	var allErr error
 	var beside sync.WaitGroup
 	if programs {
-		beside.Go(func() { all, allErr = allProcesses() })
+		beside.Go(func() { all, allErr = nsfs.Processes() })
 	}
 	look := func(s *space, entered error) error {
 		v := &spaceView{space: s, wanted: wanted[s.name]}
