@@ -29,11 +29,14 @@ func Untouched() bool {
 	if err != nil || s.Send(question) != nil {
 		return false
 	}
-	answer, err := s.Next()
-	if err != nil || len(answer) < unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(answer[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
-		return false
-	}
-	generation, err := generationOf(answer[unix.NLMSG_HDRLEN:])
+	generation := uint32(0)
+	err = s.Hear(func(answer []byte) (more bool, err error) {
+		if len(answer) < unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(answer[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
+			return false, errShort
+		}
+		generation, err = generationOf(answer[unix.NLMSG_HDRLEN:])
+		return false, err
+	})
 	return err == nil && generation == pristine
 }
 

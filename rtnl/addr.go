@@ -248,17 +248,11 @@ func (c *Conn) Addrs(f AddrFilter) ([]Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	bodies, err := c.dump("addresses", unix.RTM_GETADDR, append(head, attrs...))
-	if err != nil {
-		return nil, err
-	}
-	addrs := make([]Addr, 0, len(bodies))
-	for _, b := range bodies {
-		a, err := decodeAddr(b)
-		if err != nil {
-			return nil, &Error{Op: "show", Object: "addresses", Err: err}
-		}
-		addrs = append(addrs, a)
-	}
-	return addrs, nil
+	var addrs []Addr
+	err = c.list("addresses", unix.RTM_GETADDR, append(head, attrs...), func() { addrs = nil }, func(b []byte) error {
+		one, err := decodeAddr(b)
+		addrs = append(addrs, one)
+		return err
+	})
+	return addrs, err
 }

@@ -1,6 +1,7 @@
 package rtnl
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -31,12 +32,24 @@ type Conn struct {
 	nl exchange
 }
 
-// An exchange carries messages: our [socket], or the library's [netlink.Conn]. It numbers
-// what it sends; an answer that is a list comes as a whole, a refusal as an error.
+// An exchange carries messages: our [socket], or the library's. It numbers what it sends. An
+// answer comes to its end, what is lent of it part by part; a refusal is an error.
 type exchange interface {
 	SendMessages([]netlink.Message) ([]netlink.Message, error)
-	Receive() ([]netlink.Message, error)
+	Answer(fn func([]netlink.Message) error) error
 	Close() error
+}
+
+// A library exchange has an answer as a whole.
+type library struct{ *netlink.Conn }
+
+// Answer reads an answer, and calls fn with it.
+func (l library) Answer(fn func([]netlink.Message) error) error {
+	answer, err := l.Receive()
+	if err != nil {
+		return err
+	}
+	return fn(answer)
 }
 
 // Dial opens a socket in the namespace ns; nil is the calling thread's. The file
@@ -47,7 +60,9 @@ func Dial(ns *os.File) (*Conn, error) {
 	if ns == nil {
 		nl, err = openSocket()
 	} else {
-		nl, err = dial.Conn(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
+		var conn *netlink.Conn
+		conn, err = dial.Conn(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
+		nl = library{conn}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
@@ -59,7 +74,7 @@ func Dial(ns *os.File) (*Conn, error) {
 // Tests put a recorder or a counter there; see package nltest of
 // github.com/mdlayher/netlink. Its options ExtendedAcknowledge and
 // GetStrictCheck are to be set.
-func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
+func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: library{nl}} }
 
 // Namespace opens the namespace that the socket is in. It knows those only that were
 // opened for the calling thread's: who named another one has its file. Of the others it
@@ -162,7 +177,11 @@ func (c *Conn) send(requests []Request, first int) (refusals []error, broken err
 	}
 	last := sent[len(sent)-1].Header.Sequence
 	for {
-		answers, err := c.nl.Receive()
+		done := false
+		err := c.nl.Answer(func(answers []netlink.Message) error {
+			done = done || answered(answers, last)
+			return nil
+		})
 		var oe *netlink.OpError
 		switch {
 		case errors.As(err, &oe) && oe.Sequence != 0:
@@ -178,7 +197,7 @@ func (c *Conn) send(requests []Request, first int) (refusals []error, broken err
 			}
 		case err != nil:
 			return refusals, err
-		case answered(answers, last):
+		case done:
 			return refusals, nil
 		}
 	}
@@ -193,17 +212,19 @@ func answered(answers []netlink.Message, sequence uint32) bool {
 	return false
 }
 
-// ask puts one question.
-func (c *Conn) ask(question netlink.Message) ([]netlink.Message, error) {
+// ask puts one question, and calls fn with the messages of its answer, part by part; their
+// bytes are lent.
+func (c *Conn) ask(question netlink.Message, fn func([]netlink.Message) error) error {
 	sent, err := c.nl.SendMessages([]netlink.Message{question})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	answers, err := c.nl.Receive()
-	if err != nil {
-		return nil, err
-	}
-	return answers, netlink.Validate(sent[0], answers)
+	return c.nl.Answer(func(answers []netlink.Message) error {
+		if err := netlink.Validate(sent[0], answers); err != nil {
+			return err
+		}
+		return fn(answers)
+	})
 }
 
 // get asks for one object and returns its message's body.
@@ -212,41 +233,47 @@ func (c *Conn) get(op, object string, typ netlink.HeaderType, body []byte) ([]by
 	defer c.mu.Unlock()
 	// Without an acknowledgement, which would be left in the queue.
 	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request}, Data: body}
-	answers, err := c.ask(m)
+	var answer []byte
+	count := 0
+	err := c.ask(m, func(answers []netlink.Message) error {
+		count += len(answers)
+		answer = bytes.Clone(answers[0].Data)
+		return nil
+	})
 	if err != nil {
 		return nil, newError(op, object, m, err)
 	}
-	if len(answers) != 1 {
-		return nil, &Error{Op: op, Object: object, Err: fmt.Errorf("%d answers to one question", len(answers))}
+	if count != 1 {
+		return nil, &Error{Op: op, Object: object, Err: fmt.Errorf("%d answers to one question", count)}
 	}
-	return answers[0].Data, nil
+	return answer, nil
 }
 
-// dump asks for a list and returns the bodies of its messages. A list that
-// changed while the kernel wrote it is asked for again.
-func (c *Conn) dump(object string, typ netlink.HeaderType, body []byte) ([][]byte, error) {
+// list asks for a list, and calls add with the bodies of its messages, which are lent. One that
+// changed while the kernel wrote it is asked for again; begin is called each time.
+func (c *Conn) list(object string, typ netlink.HeaderType, body []byte, begin func(), add func(body []byte) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: body}
 	for range dumpTries {
-		answers, err := c.ask(m)
-		if err != nil {
-			return nil, newError("show", object, m, err)
-		}
-		if bodies, whole := bodiesOf(answers); whole {
-			return bodies, nil
+		begin()
+		whole, illegible := true, error(nil)
+		err := c.ask(m, func(answers []netlink.Message) error {
+			for _, a := range answers {
+				if whole = whole && a.Header.Flags&netlink.DumpInterrupted == 0; whole && illegible == nil {
+					illegible = add(a.Data)
+				}
+			}
+			return nil
+		})
+		switch {
+		case err != nil:
+			return newError("show", object, m, err)
+		case illegible != nil:
+			return &Error{Op: "show", Object: object, Err: illegible}
+		case whole:
+			return nil
 		}
 	}
-	return nil, &Error{Op: "show", Object: object, Err: ErrDumpInterrupted}
-}
-
-func bodiesOf(answers []netlink.Message) (bodies [][]byte, whole bool) {
-	bodies = make([][]byte, 0, len(answers))
-	for _, m := range answers {
-		if m.Header.Flags&netlink.DumpInterrupted != 0 {
-			return nil, false
-		}
-		bodies = append(bodies, m.Data)
-	}
-	return bodies, true
+	return &Error{Op: "show", Object: object, Err: ErrDumpInterrupted}
 }

@@ -1,9 +1,11 @@
 package rtnl
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"os"
+	"reflect"
 	"testing"
 
 	"github.com/mdlayher/netlink"
@@ -70,7 +72,8 @@ func TestRequestAllocations(t *testing.T) {
 	}
 }
 
-// The decoders take whatever comes: the kernel is newer than this.
+// The decoders take whatever comes: the kernel is newer than this. What they make of it is
+// of no interest, but that they end, do not panic, and keep nothing of what is lent to them.
 func FuzzDecode(f *testing.F) {
 	for _, r := range []Request{
 		AddLink(LinkConfig{Name: "v0", Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v1"}}}),
@@ -87,14 +90,22 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		// What they make of it is of no interest; that they end, and do not panic, is.
-		_, _ = decodeLink(b)
-		_, _ = decodeAddr(b)
-		_, _ = decodeNeigh(b)
-		_, _ = decodeRoute(b)
-		_, _ = decodeNSID(b)
-		_, _ = decodeVLANs(b)
-		_, _, _ = decodeNetem(b)
+		for i, decode := range []func([]byte) (any, error){
+			func(b []byte) (any, error) { return decodeLink(b) },
+			func(b []byte) (any, error) { return decodeAddr(b) },
+			func(b []byte) (any, error) { return decodeNeigh(b) },
+			func(b []byte) (any, error) { return decodeRoute(b) },
+			func(b []byte) (any, error) { return decodeNSID(b) },
+			func(b []byte) (any, error) { return decodeVLANs(b) },
+			func(b []byte) (any, error) { n, ok, err := decodeNetem(b); return []any{n, ok}, err },
+		} {
+			lent := bytes.Clone(b)
+			got, _ := decode(lent)
+			clear(lent)
+			if want, _ := decode(b); !reflect.DeepEqual(got, want) {
+				t.Errorf("decoder %d keeps what is lent: %+v was %+v", i, got, want)
+			}
+		}
 		for _, typ := range []netlink.HeaderType{unix.RTM_NEWLINK, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_NEWNEIGH, unix.RTM_NEWNSID} {
 			decodeEvent(netlink.Message{Header: netlink.Header{Type: typ}, Data: b})
 		}
@@ -125,7 +136,7 @@ func kernelDumps(t testing.TB) (all [][]byte) {
 		{unix.RTM_GETROUTE, make([]byte, unix.SizeofRtMsg)}, {unix.RTM_GETNEIGH, make([]byte, unix.SizeofNdMsg)},
 		{unix.RTM_GETQDISC, make([]byte, sizeofTcMsg)}, {unix.RTM_GETNSID, make([]byte, sizeofRtgenmsg)},
 	} {
-		bodies, err := c.dump("all", ask.typ, ask.body)
+		bodies, err := bodiesOf(c, ask.typ, ask.body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,11 +145,20 @@ func kernelDumps(t testing.TB) (all [][]byte) {
 	return all
 }
 
+// bodiesOf is a list as the kernel writes it.
+func bodiesOf(c *Conn, typ netlink.HeaderType, body []byte) (bodies [][]byte, err error) {
+	err = c.list("all", typ, body, func() { bodies = nil }, func(b []byte) error {
+		bodies = append(bodies, bytes.Clone(b))
+		return nil
+	})
+	return bodies, err
+}
+
 // TestDecodeAllocations: the decoder copies each attribute once. Who lists a
 // thousand links pays this a thousand times.
 func TestDecodeAllocations(t *testing.T) {
 	c := cableWorld(t)
-	bodies, err := c.dump("links", unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg))
+	bodies, err := bodiesOf(c, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func portOf(t *testing.T, c *Conn) uint32 {
 	switch nl := c.nl.(type) {
 	case *socket:
 		name(uintptr(nl.Fd()))
-	case *netlink.Conn:
+	case library:
 		raw, err := nl.SyscallConn()
 		if err != nil {
 			t.Fatal(err)

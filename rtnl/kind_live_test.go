@@ -237,7 +237,7 @@ func dumped(t *testing.T, c *Conn, f LinkFilter) (size int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bodies, err := c.dump("links", unix.RTM_GETLINK, body)
+	bodies, err := bodiesOf(c, unix.RTM_GETLINK, body)
 	if err != nil {
 		t.Fatal(err)
 	}

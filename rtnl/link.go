@@ -284,19 +284,13 @@ func (c *Conn) Links(f LinkFilter) ([]Link, error) {
 	if err != nil {
 		return nil, &Error{Op: "show", Object: "links", Err: err}
 	}
-	bodies, err := c.dump("links", unix.RTM_GETLINK, body)
-	if err != nil {
-		return nil, err
-	}
-	links := make([]Link, 0, len(bodies))
-	for _, b := range bodies {
-		l, err := decodeLink(b)
-		if err != nil {
-			return nil, &Error{Op: "show", Object: "links", Err: err}
-		}
-		links = append(links, l)
-	}
-	return links, nil
+	var links []Link
+	err = c.list("links", unix.RTM_GETLINK, body, func() { links = nil }, func(b []byte) error {
+		one, err := decodeLink(b)
+		links = append(links, one)
+		return err
+	})
+	return links, err
 }
 
 // Link returns one link. An absent one is fs.ErrNotExist.

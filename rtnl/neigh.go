@@ -197,22 +197,16 @@ func (c *Conn) Neighs(f NeighFilter) ([]Neigh, error) {
 	if err != nil {
 		return nil, err
 	}
-	bodies, err := c.dump("neighbours", unix.RTM_GETNEIGH, append(head, attrs...))
-	if err != nil {
-		return nil, err
-	}
-	neighs := make([]Neigh, 0, len(bodies))
-	for _, b := range bodies {
-		n, err := decodeNeigh(b)
-		if err != nil {
-			return nil, &Error{Op: "show", Object: "neighbours", Err: err}
-		}
+	var neighs []Neigh
+	err = c.list("neighbours", unix.RTM_GETNEIGH, append(head, attrs...), func() { neighs = nil }, func(b []byte) error {
+		one, err := decodeNeigh(b)
 		// Bridges answer with their forwarding entries too, which have no address.
-		if n.Addr.IsValid() {
-			neighs = append(neighs, n)
+		if one.Addr.IsValid() {
+			neighs = append(neighs, one)
 		}
-	}
-	return neighs, nil
+		return err
+	})
+	return neighs, err
 }
 
 // Neigh returns one entry, a proxy's if Flags say so. None is fs.ErrNotExist.

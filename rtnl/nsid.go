@@ -85,19 +85,13 @@ func (c *Conn) NSIDsOf(target int32) ([]NSID, error) {
 }
 
 func (c *Conn) nsids(attrs []byte) ([]NSID, error) {
-	bodies, err := c.dump("namespace ids", unix.RTM_GETNSID, append(make([]byte, sizeofRtgenmsg), attrs...))
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]NSID, 0, len(bodies))
-	for _, b := range bodies {
-		id, err := decodeNSID(b)
-		if err != nil {
-			return nil, &Error{Op: "show", Object: "namespace ids", Err: err}
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
+	var ids []NSID
+	err := c.list("namespace ids", unix.RTM_GETNSID, append(make([]byte, sizeofRtgenmsg), attrs...), func() { ids = nil }, func(b []byte) error {
+		one, err := decodeNSID(b)
+		ids = append(ids, one)
+		return err
+	})
+	return ids, err
 }
 
 func decodeNSID(b []byte) (NSID, error) {

@@ -124,21 +124,15 @@ func encodeNetem(n Netem) ([]byte, error) {
 
 // Netems lists the netem disciplines at the root of links.
 func (c *Conn) Netems() ([]Netem, error) {
-	bodies, err := c.dump("qdiscs", unix.RTM_GETQDISC, make([]byte, sizeofTcMsg))
-	if err != nil {
-		return nil, err
-	}
 	var netems []Netem
-	for _, b := range bodies {
-		n, ok, err := decodeNetem(b)
-		if err != nil {
-			return nil, &Error{Op: "show", Object: "qdiscs", Err: err}
-		}
+	err := c.list("qdiscs", unix.RTM_GETQDISC, make([]byte, sizeofTcMsg), func() { netems = nil }, func(b []byte) error {
+		one, ok, err := decodeNetem(b)
 		if ok {
-			netems = append(netems, n)
+			netems = append(netems, one)
 		}
-	}
-	return netems, nil
+		return err
+	})
+	return netems, err
 }
 
 // decodeNetem tells whether a discipline is a link's root, and netem.

@@ -271,22 +271,20 @@ func (c *Conn) Routes(f RouteFilter) ([]Route, error) {
 	}
 	var routes []Route
 	for _, family := range families {
-		bodies, err := c.dump("routes", unix.RTM_GETROUTE, f.encode(family))
+		before := len(routes)
+		err := c.list("routes", unix.RTM_GETROUTE, f.encode(family), func() { routes = routes[:before] }, func(b []byte) error {
+			if len(b) > 0 && b[0] != family {
+				return nil // a kernel without IPv6 answers with all that it has
+			}
+			one, err := decodeRoute(b)
+			routes = append(routes, one)
+			return err
+		})
 		if errors.Is(err, fs.ErrNotExist) && main {
 			continue
 		}
 		if err != nil {
 			return nil, err
-		}
-		for _, body := range bodies {
-			if len(body) > 0 && body[0] != family {
-				continue // a kernel without IPv6 answers with all that it has
-			}
-			r, err := decodeRoute(body)
-			if err != nil {
-				return nil, &Error{Op: "show", Object: "routes", Err: err}
-			}
-			routes = append(routes, r)
 		}
 	}
 	return routes, nil

@@ -1,6 +1,7 @@
 package rtnl
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -18,7 +19,8 @@ import (
 // watches needs that one.
 type socket struct {
 	*dial.Socket
-	sequence uint32 // of the message sent last
+	sequence uint32            // of the message sent last
+	messages []netlink.Message // of the last datagram; their memory is used again
 }
 
 // openSocket opens one in the calling thread's namespace.
@@ -55,41 +57,39 @@ func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, er
 	return messages, s.Send(all)
 }
 
-// Receive reads an answer, which may be a list in many datagrams. A refusal is a
-// *[netlink.OpError].
-func (s *socket) Receive() ([]netlink.Message, error) {
-	var answer []netlink.Message
-	for {
-		b, err := s.Next()
-		if err != nil {
-			return nil, err
+// Answer reads an answer, which may be a list in many datagrams, and calls fn with the
+// messages of each, whose bytes are lent. What fn has against it comes after the last; a
+// refusal is a *[netlink.OpError].
+func (s *socket) Answer(fn func([]netlink.Message) error) error {
+	var failed error
+	err := s.Hear(func(datagram []byte) (more bool, err error) {
+		if s.messages, err = messagesOf(s.messages[:0], datagram); err != nil {
+			return false, err
 		}
-		messages, err := messagesOf(b)
-		if err != nil {
-			return nil, err
-		}
-		more := false
-		for _, m := range messages {
+		of := s.messages
+		for i, m := range of {
 			if err := refusal(m); err != nil {
-				return nil, err
+				return false, err
 			}
 			more = m.Header.Flags&netlink.Multi != 0
 			if more && m.Header.Type == netlink.Done {
-				return answer, nil
+				of, more = of[:i], false
+				break
 			}
-			answer = append(answer, m)
 		}
-		if !more {
-			return answer, nil
+		if failed == nil && len(of) > 0 {
+			failed = fn(of)
 		}
-	}
+		return more, nil
+	})
+	return cmp.Or(err, failed)
 }
 
 // aligned is where the next message, or attribute, begins.
 func aligned(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }
 
-// messagesOf takes a datagram apart.
-func messagesOf(b []byte) (messages []netlink.Message, err error) {
+// messagesOf takes a datagram apart, and appends what is in it.
+func messagesOf(messages []netlink.Message, b []byte) ([]netlink.Message, error) {
 	b = append(b, make([]byte, aligned(len(b))-len(b))...)
 	for len(b) >= unix.NLMSG_HDRLEN {
 		n := aligned(int(binary.NativeEndian.Uint32(b)))

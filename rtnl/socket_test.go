@@ -77,7 +77,7 @@ func TestClosedSocket(t *testing.T) {
 // TestBrokenDatagrams: what the kernel would not send is an error, not a panic.
 func TestBrokenDatagrams(t *testing.T) {
 	for _, b := range [][]byte{append(make([]byte, 15), 1), {8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}} {
-		if m, err := messagesOf(b); err == nil {
+		if m, err := messagesOf(nil, b); err == nil {
 			t.Errorf("%v is %v", b, m)
 		}
 	}
@@ -98,7 +98,7 @@ func FuzzMessages(f *testing.F) {
 	copy(overlong[20:], []byte{0xff, 0xff, 0xff, 0x80}) // the length of the refused request
 	f.Add(overlong)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		messages, _ := messagesOf(b)
+		messages, _ := messagesOf(nil, b)
 		for _, m := range messages {
 			if err := refusal(m); err != nil && m.Header.Type != netlink.Error && m.Header.Type != netlink.Done {
 				t.Errorf("%v is %v", m, err)

@@ -90,19 +90,13 @@ func (c *Conn) PortVLANs() ([]PortVLAN, error) {
 	if err != nil {
 		return nil, err
 	}
-	bodies, err := c.dump("VLANs of bridge ports", unix.RTM_GETLINK, append(bridgeHeader(0), attrs...))
-	if err != nil {
-		return nil, err
-	}
 	var vlans []PortVLAN
-	for _, b := range bodies {
+	err = c.list("VLANs of bridge ports", unix.RTM_GETLINK, append(bridgeHeader(0), attrs...), func() { vlans = nil }, func(b []byte) error {
 		some, err := decodeVLANs(b)
-		if err != nil {
-			return nil, &Error{Op: "show", Object: "VLANs of bridge ports", Err: err}
-		}
 		vlans = append(vlans, some...)
-	}
-	return vlans, nil
+		return err
+	})
+	return vlans, err
 }
 
 func decodeVLANs(b []byte) (vlans []PortVLAN, err error) {

@@ -14,11 +14,11 @@ import (
 // A Socket carries questions to the kernel and its answers, in as few system calls as
 // that takes. It is for one goroutine at a time.
 //
-//	Send ─▶ kernel ─▶ Next: a list's datagram, and behind it the list's end,
+//	Send ─▶ kernel ─▶ Hear: a list's datagram, and behind it the list's end,
 //	                  which are read together
 type Socket struct {
-	fd    int
-	heard [][]byte // datagrams that were read and not yet asked for
+	fd   int
+	left [][]byte // datagrams that were read and not yet heard
 }
 
 // Open opens a socket of a netlink family, such as NETLINK_ROUTE, in the calling thread's
@@ -56,17 +56,32 @@ func (s *Socket) Send(messages []byte) error {
 	}
 }
 
-// Next is the next datagram that the kernel sent, whose bytes are the caller's. It waits
-// for one.
-func (s *Socket) Next() ([]byte, error) {
-	for len(s.heard) == 0 {
-		if err := s.hear(); err != nil {
-			return nil, err
+// Hear calls fn with each datagram that the kernel sends, until it wants no more or fails. It
+// waits for them. The bytes are lent to fn: the next datagram comes where they are.
+func (s *Socket) Hear(fn func(datagram []byte) (more bool, err error)) error {
+	for len(s.left) > 0 {
+		next := s.left[0]
+		s.left = s.left[1:]
+		if more, err := fn(next); err != nil || !more {
+			return err
 		}
 	}
-	next := s.heard[0]
-	s.heard = s.heard[1:]
-	return next, nil
+	n := takeCatch()
+	defer n.putBack()
+	for {
+		heard, err := n.read(s.fd)
+		if err != nil {
+			return err
+		}
+		for i, datagram := range heard {
+			if more, err := fn(datagram); err != nil || !more {
+				for _, d := range heard[i+1:] {
+					s.left = append(s.left, bytes.Clone(d))
+				}
+				return err
+			}
+		}
+	}
 }
 
 const (
@@ -87,6 +102,7 @@ type catch struct {
 	parts   [atOnce]unix.Iovec
 	senders [atOnce]unix.RawSockaddrNetlink
 	bytes   [atOnce][]byte
+	heard   [atOnce][]byte
 }
 
 // catches are those that nobody uses just now. Package sync's pool would give them up to each
@@ -113,11 +129,9 @@ func (n *catch) putBack() {
 	}
 }
 
-// hear waits for a datagram and reads what there is. What came from others before the
-// socket was connected is none.
-func (s *Socket) hear() error {
-	n := takeCatch()
-	defer n.putBack()
+// read waits for a datagram and returns what there is, until it reads again. What came from
+// others before the socket was connected is none.
+func (n *catch) read(fd int) (heard [][]byte, err error) {
 	for i := range n.heads {
 		n.parts[i].Base = &n.bytes[i][0]
 		n.parts[i].SetLen(mostBytes)
@@ -127,20 +141,21 @@ func (s *Socket) hear() error {
 		h.Iov = &n.parts[i]
 		h.SetIovlen(1)
 	}
-	count, err := recvmmsg(s.fd, unsafe.Pointer(&n.heads), atOnce)
+	count, err := recvmmsg(fd, unsafe.Pointer(&n.heads), atOnce)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	heard = n.heard[:0]
 	for i := range count {
 		switch {
 		case n.senders[i].Pid != 0:
 		case n.heads[i].Flags&unix.MSG_TRUNC != 0:
-			err = fmt.Errorf("recvmmsg: an answer of more than %d bytes", mostBytes)
+			return nil, fmt.Errorf("recvmmsg: an answer of more than %d bytes", mostBytes)
 		default:
-			s.heard = append(s.heard, bytes.Clone(n.bytes[i][:n.heads[i].size]))
+			heard = append(heard, n.bytes[i][:n.heads[i].size])
 		}
 	}
-	return err
+	return heard, nil
 }
 
 // recvmmsg waits for one message and reads so many, if there are.
