@@ -67,74 +67,98 @@ func (l Link) voiceKey() Key {
 	return k
 }
 
-// voices are those of the lab's own links, by their keys as links, or else as ports: of a
-// link that becomes one, both may be asked for.
-// A link with addresses of IPv4 is not quiet if anything else that the lab says of it
-// is about IPv6.
-func (s State) voices() map[Key]voice { return s.voicesIn(nil) }
+// claims are what a state says of a link, in bits.
+type claims uint8
 
-// voicesIn are those of links in some namespaces, in all for nil.
-func (s State) voicesIn(some map[string]bool) map[Key]voice {
-	four, six, about, rules := map[Key]bool{}, map[Key]bool{}, map[Key]bool{}, map[Key]bool{}
-	var links []Link
-	cables := map[Key]bool{} // by the ends in switches, as ports
+const (
+	four  claims = 1 << iota // an address of IPv4
+	six                      // one of IPv6
+	about                    // anything else that is about IPv6
+	rules                    // whether the link speaks it
+)
+
+// claimsOf is what a state says of links, by their keys as links. In some namespaces; in all
+// for nil.
+func (s State) claimsOf(some map[string]bool) map[Key]claims {
+	of := map[Key]claims{}
 	for k, o := range s {
 		if some != nil && !some[k.NS] {
 			continue
 		}
 		switch x := o.(type) {
 		case Address:
-			of := four
+			bit := four
 			if x.Prefix.Addr().Is6() {
-				of = six
+				bit = six
 			}
-			of[Key{OfLink, x.NS, x.Link}] = true
+			of[Key{OfLink, x.NS, x.Link}] |= bit
 		case Neigh:
-			if at := (Key{OfLink, x.NS, x.Link}); x.Addr.Is6() {
-				about[at] = true
+			if x.Addr.Is6() {
+				of[Key{OfLink, x.NS, x.Link}] |= about
 			}
 		case Route:
 			for _, hop := range x.NextHops() {
 				if x.Dst.Addr().Is6() || hop.Via.Is6() {
-					about[Key{OfLink, x.NS, hop.Device}] = true
+					of[Key{OfLink, x.NS, hop.Device}] |= about
 				}
 			}
 		case Sysctl:
 			if link, name, ok := settingOf6(x.Name); ok {
-				about[Key{OfLink, x.NS, link}] = true
-				rules[Key{OfLink, x.NS, link}] = name == "disable_ipv6" || rules[Key{OfLink, x.NS, link}]
+				of[Key{OfLink, x.NS, link}] |= about
+				if name == "disable_ipv6" {
+					of[Key{OfLink, x.NS, link}] |= rules
+				}
 			}
-		case Veth:
-			for _, l := range x.Ends {
-				links = append(links, l)
-				cables[l.voiceKey()] = l.Master != ""
-			}
-		case linked:
-			links = append(links, x.links()...)
-			if x, ok := o.(VXLAN); ok && (x.Remote.Is6() || x.Local.Is6()) {
-				about[Key{OfLink, x.NS, x.Parent}] = true
+		case VXLAN:
+			if x.Remote.Is6() || x.Local.Is6() {
+				of[Key{OfLink, x.NS, x.Parent}] |= about
 			}
 		}
 	}
-	voices := make(map[Key]voice, len(links))
-	for _, l := range links {
-		switch k, as := l.Key(), l.voiceKey(); {
-		case !l.carries6():
-			voices[as] = dumb
-		case cables[as] && !six[k] && !about[k]:
-			voices[as] = mute
-		case l.Master != "":
-			voices[as] = dumb
-		case rules[k]:
-			voices[k] = ruled
-		case six[k]:
-			voices[k] = settled
-		case four[k] && !about[k]:
-			voices[k] = quiet
-		default:
-			voices[k] = curious
+	return of
+}
+
+// eachVoice calls fn with the lab's own links, in some namespaces or for nil in all, and the
+// voices that they have.
+func (s State) eachVoice(some map[string]bool, fn func(Link, voice)) {
+	of := s.claimsOf(some)
+	for k, o := range s {
+		made, ok := o.(linked)
+		if !ok || some != nil && !some[k.NS] {
+			continue
+		}
+		_, cable := o.(Veth)
+		for _, l := range made.links() {
+			fn(l, l.voice(of[l.Key()], cable))
 		}
 	}
+}
+
+// voice is a link's of which that is said. One with addresses of IPv4 is not quiet if anything
+// else that the lab says of it is about IPv6.
+func (l Link) voice(say claims, cable bool) voice {
+	switch {
+	case !l.carries6():
+		return dumb
+	case l.Master != "" && cable && say&(six|about) == 0:
+		return mute
+	case l.Master != "":
+		return dumb
+	case say&rules != 0:
+		return ruled
+	case say&six != 0:
+		return settled
+	case say&four != 0 && say&about == 0:
+		return quiet
+	}
+	return curious
+}
+
+// voicesIn are those of links in some namespaces, by their keys as links, or else as ports: of a
+// link that becomes one, both may be asked for.
+func (s State) voicesIn(some map[string]bool) map[Key]voice {
+	voices := map[Key]voice{}
+	s.eachVoice(some, func(l Link, v voice) { voices[l.voiceKey()] = v })
 	return voices
 }
 
@@ -223,9 +247,13 @@ func (p Plan) applied(have State) State {
 
 // hush puts in what keeps the quiet links so.
 func (s State) hush() {
-	for k, v := range s.voices() {
+	var hushed []Quiet
+	s.eachVoice(nil, func(l Link, v voice) {
 		if v == quiet {
-			s.put(Quiet{k.NS, k.Name})
+			hushed = append(hushed, Quiet{l.NS, l.Name})
 		}
+	})
+	for _, q := range hushed {
+		s.put(q)
 	}
 }

@@ -167,7 +167,7 @@ func quietState(t *testing.T) string {
 // said compares what the links of a lab that is up say of IPv6 with what they were told.
 func said(t *testing.T, want State) {
 	t.Helper()
-	voices := want.voices()
+	voices := want.voicesIn(nil)
 	for _, o := range want {
 		made, ok := o.(linked)
 		if !ok {
@@ -325,7 +325,7 @@ func TestPortWithAddress(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Error(err)
 	}
-	if got := NewState(sw, p, Address{"", "p", netip.MustParsePrefix("fd00::1/64")}).voices()[Key{OfPort, "", "p"}]; got != dumb {
+	if got := NewState(sw, p, Address{"", "p", netip.MustParsePrefix("fd00::1/64")}).voicesIn(nil)[Key{OfPort, "", "p"}]; got != dumb {
 		t.Errorf("a device that is a port is %d, want %d", got, dumb)
 	}
 }
@@ -365,7 +365,7 @@ func TestVoices(t *testing.T) {
 		{"a route of IPv6", curious, NewState(veth, addr, route("fd00::/64", "fe80::1"))},
 		{"IPv4 and IPv6", settled, NewState(veth, addr, Address{"h", "eth0", netip.MustParsePrefix("fd00::2/64")})},
 	} {
-		if got := c.in.voices()[eth0]; got != c.want {
+		if got := c.in.voicesIn(nil)[eth0]; got != c.want {
 			t.Errorf("%s: %d, want %d", c.what, got, c.want)
 		}
 	}
@@ -392,7 +392,7 @@ expect: ["a -> b: ping"]
 		t.Fatal(err)
 	}
 	for link, is := range map[Key]voice{{OfLink, "a", "eth0"}: settled, {OfLink, "a", "x"}: settled, {OfLink, "b", "eth0"}: quiet} {
-		if got := want.voices()[link]; got != is {
+		if got := want.voicesIn(nil)[link]; got != is {
 			t.Errorf("%s: %d, want %d", link, got, is)
 		}
 	}
