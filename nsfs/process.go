@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // Identify returns the names of the namespace that a process is in; none if it
@@ -54,7 +53,7 @@ type Process struct {
 // Processes returns all that there are, in the order of /proc, but for those that may not
 // be looked at.
 func Processes() ([]Process, error) {
-	device, err := device()
+	own, err := statID("/proc/self/ns/net") // on the device that all are on
 	if err != nil {
 		return nil, err
 	}
@@ -78,14 +77,8 @@ func Processes() ([]Process, error) {
 		link, _ := os.Readlink("/proc/" + name + "/ns/net")
 		number, _ := strings.CutPrefix(link, "net:[")
 		if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); err == nil {
-			all = append(all, Process{pid, ID{device, n}})
+			all = append(all, Process{pid, ID{own.Dev, n}})
 		}
 	}
 	return all, nil
 }
-
-// device is that of all namespaces' files.
-var device = sync.OnceValues(func() (uint64, error) {
-	id, err := statID("/proc/self/ns/net")
-	return id.Dev, err
-})

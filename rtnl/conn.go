@@ -33,7 +33,8 @@ type Conn struct {
 }
 
 // An exchange carries messages: our [socket], or the library's. It numbers what it sends. An
-// answer comes to its end, what is lent of it part by part; a refusal is an error.
+// answer is read to its end and lent part by part; a list's end, which the library keeps to
+// itself, is part of it, for it may say that the list changed. A refusal is an error.
 type exchange interface {
 	SendMessages([]netlink.Message) ([]netlink.Message, error)
 	Answer(fn func([]netlink.Message) error) error
@@ -236,8 +237,9 @@ func (c *Conn) get(op, object string, typ netlink.HeaderType, body []byte) ([]by
 	var answer []byte
 	count := 0
 	err := c.ask(m, func(answers []netlink.Message) error {
-		count += len(answers)
-		answer = bytes.Clone(answers[0].Data)
+		for _, a := range answers {
+			count, answer = count+1, bytes.Clone(a.Data)
+		}
 		return nil
 	})
 	if err != nil {
@@ -249,30 +251,32 @@ func (c *Conn) get(op, object string, typ netlink.HeaderType, body []byte) ([]by
 	return answer, nil
 }
 
-// list asks for a list, and calls add with the bodies of its messages, which are lent. One that
-// changed while the kernel wrote it is asked for again; begin is called each time.
-func (c *Conn) list(object string, typ netlink.HeaderType, body []byte, begin func(), add func(body []byte) error) error {
+// list asks for a list, and calls add with the bodies of its messages, which are lent. Of one
+// that changed while the kernel wrote it, and of one that is an error, what was added is to be
+// forgotten.
+func (c *Conn) list(object string, typ netlink.HeaderType, body []byte, forget func(), add func(body []byte) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: body}
 	for range dumpTries {
-		begin()
 		whole, illegible := true, error(nil)
 		err := c.ask(m, func(answers []netlink.Message) error {
 			for _, a := range answers {
-				if whole = whole && a.Header.Flags&netlink.DumpInterrupted == 0; whole && illegible == nil {
+				whole = whole && a.Header.Flags&netlink.DumpInterrupted == 0
+				if whole && illegible == nil && a.Header.Type != netlink.Done {
 					illegible = add(a.Data)
 				}
 			}
 			return nil
 		})
-		switch {
+		if err == nil && whole && illegible == nil {
+			return nil
+		}
+		switch forget(); {
 		case err != nil:
 			return newError("show", object, m, err)
-		case illegible != nil:
-			return &Error{Op: "show", Object: object, Err: illegible}
 		case whole:
-			return nil
+			return &Error{Op: "show", Object: object, Err: illegible}
 		}
 	}
 	return &Error{Op: "show", Object: object, Err: ErrDumpInterrupted}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/mdlayher/netlink"
+	"github.com/mdlayher/netlink/nltest"
 	"golang.org/x/sys/unix"
 )
 
@@ -224,6 +226,10 @@ func TestAnswersToGet(t *testing.T) {
 	}
 	if flags := kernel.sent[0][0].Header.Flags; flags != netlink.Request {
 		t.Errorf("flags %v: an acknowledgement would be left in the queue", flags)
+	}
+	none := nltest.Dial(func([]netlink.Message) ([]netlink.Message, error) { return nil, io.EOF })
+	if _, err := NewConn(none).Link(LinkID{Name: "nope"}); err == nil || err.Error() != "show link nope: 0 answers to one question" {
+		t.Errorf("without an answer: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package rtnl
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/netip"
 	"os"
@@ -32,16 +33,64 @@ func TestInterruptedDump(t *testing.T) {
 				Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi, Sequence: req[0].Header.Sequence, PID: req[0].Header.PID},
 				Data:   AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr("10.0.0.1")}).msg.Data,
 			}
+			last := m
 			if asked <= tt.interrupted {
-				m.Header.Flags |= netlink.DumpInterrupted
+				last.Header.Flags |= netlink.DumpInterrupted
 			}
-			return nltest.Multipart([]netlink.Message{m, {Header: netlink.Header{Sequence: req[0].Header.Sequence, PID: req[0].Header.PID}}})
+			return nltest.Multipart([]netlink.Message{m, last, {Header: netlink.Header{Sequence: req[0].Header.Sequence, PID: req[0].Header.PID}}})
 		})
 		c := NewConn(nl)
 		neighs, err := c.Neighs(NeighFilter{})
 		c.Close()
-		if !errors.Is(err, tt.err) || asked != tt.asked || err == nil && len(neighs) != 1 {
+		if !errors.Is(err, tt.err) || asked != tt.asked || err == nil && len(neighs) != 2 || err != nil && neighs != nil {
 			t.Errorf("interrupted %d times: asked %d times, want %d: %v, %v", tt.interrupted, asked, tt.asked, neighs, err)
+		}
+	}
+}
+
+// A parted exchange answers with the parts of one list after the other.
+type parted struct {
+	lists [][][]netlink.Message
+	asked int
+}
+
+func (p *parted) SendMessages(m []netlink.Message) ([]netlink.Message, error) { return m, nil }
+func (p *parted) Close() error                                                { return nil }
+func (p *parted) Answer(fn func([]netlink.Message) error) (failed error) {
+	for _, part := range p.lists[p.asked] {
+		failed = cmp.Or(failed, fn(part))
+	}
+	p.asked++
+	return failed
+}
+
+// TestPartsOfAList: of a list that comes in parts nothing is returned if one says that it
+// changed, be it the end; or if something in it cannot be read, which is no reason to ask again.
+func TestPartsOfAList(t *testing.T) {
+	neigh := func(addr string, flags netlink.HeaderFlags) []netlink.Message {
+		return []netlink.Message{{Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi | flags},
+			Data: AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr(addr)}).msg.Data}}
+	}
+	end := func(flags netlink.HeaderFlags) []netlink.Message {
+		return []netlink.Message{{Header: netlink.Header{Type: netlink.Done, Flags: netlink.Multi | flags}, Data: make([]byte, 4)}}
+	}
+	illegible := []netlink.Message{{Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi}}}
+	const changed = netlink.DumpInterrupted
+	for _, tt := range []struct {
+		what         string
+		lists        [][][]netlink.Message
+		asked, found int
+	}{
+		{"a whole one", [][][]netlink.Message{{neigh("10.0.0.1", 0), neigh("10.0.0.2", 0), end(0)}}, 1, 2},
+		{"one that changed", [][][]netlink.Message{{neigh("10.0.0.1", 0), neigh("10.0.0.2", changed), end(0)}, {neigh("10.0.0.3", 0), end(0)}}, 2, 1},
+		{"one whose end says so", [][][]netlink.Message{{neigh("10.0.0.1", 0), end(changed)}, {end(0)}}, 2, 0},
+		{"an illegible one", [][][]netlink.Message{{neigh("10.0.0.1", 0), illegible, neigh("10.0.0.2", 0), end(0)}}, 1, -1},
+		{"an illegible one that changed", [][][]netlink.Message{{illegible, end(changed)}, {neigh("10.0.0.3", 0), end(0)}}, 2, 1},
+	} {
+		p := &parted{lists: tt.lists}
+		neighs, err := (&Conn{nl: p}).Neighs(NeighFilter{})
+		if p.asked != tt.asked || len(neighs) != max(tt.found, 0) || (err == nil) != (tt.found >= 0) {
+			t.Errorf("%s: asked %d times, %v, %v", tt.what, p.asked, neighs, err)
 		}
 	}
 }

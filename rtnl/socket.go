@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ import (
 type socket struct {
 	*dial.Socket
 	sequence uint32            // of the message sent last
+	first    uint32            // of those that were sent together with it
 	messages []netlink.Message // of the last datagram; their memory is used again
 }
 
@@ -42,6 +44,7 @@ func openSocket() (*socket, error) {
 // they were sent.
 func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, error) {
 	var all []byte
+	s.first = s.sequence + 1
 	for i := range messages {
 		h := &messages[i].Header
 		s.sequence++
@@ -59,30 +62,36 @@ func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, er
 
 // Answer reads an answer, which may be a list in many datagrams, and calls fn with the
 // messages of each, whose bytes are lent. What fn has against it comes after the last; a
-// refusal is a *[netlink.OpError].
+// refusal is a *[netlink.OpError]. What is left over of an answer to earlier messages, where
+// something broke the exchange, is passed over.
 func (s *socket) Answer(fn func([]netlink.Message) error) error {
 	var failed error
 	err := s.Hear(func(datagram []byte) (more bool, err error) {
 		if s.messages, err = messagesOf(s.messages[:0], datagram); err != nil {
 			return false, err
 		}
-		of := s.messages
-		for i, m := range of {
+		of := slices.DeleteFunc(s.messages, func(m netlink.Message) bool { return !s.answers(m) })
+		if len(of) == 0 {
+			return true, nil
+		}
+		for _, m := range of {
 			if err := refusal(m); err != nil {
 				return false, err
 			}
-			more = m.Header.Flags&netlink.Multi != 0
-			if more && m.Header.Type == netlink.Done {
-				of, more = of[:i], false
-				break
-			}
 		}
-		if failed == nil && len(of) > 0 {
+		if failed == nil {
 			failed = fn(of)
 		}
-		return more, nil
+		last := of[len(of)-1].Header
+		return last.Flags&netlink.Multi != 0 && last.Type != netlink.Done, nil
 	})
 	return cmp.Or(err, failed)
+}
+
+// answers tells whether a message answers one of those that were sent last. Numbers begin
+// again at zero some day.
+func (s *socket) answers(m netlink.Message) bool {
+	return m.Header.Sequence-s.first <= s.sequence-s.first
 }
 
 // aligned is where the next message, or attribute, begins.

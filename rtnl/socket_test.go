@@ -74,6 +74,40 @@ func TestClosedSocket(t *testing.T) {
 	}
 }
 
+// TestBrokenOff: what is left of an exchange that was broken off, at whatever place, is no
+// part of the next answer.
+func TestBrokenOff(t *testing.T) {
+	c, err := Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want, err := c.Links(LinkFilter{})
+	if err != nil || len(want) == 0 {
+		t.Fatal(want, err)
+	}
+	s := c.nl.(*socket)
+	list := netlink.Message{Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump}, Data: make([]byte, unix.SizeofIfAddrmsg)}
+	refused := SetLink(LinkID{Index: 1 << 30}, LinkConfig{MTU: 1400}).msg
+	refused.Header.Flags |= netlink.Request
+	for what, heard := range map[string]int{"nothing": 0, "a list": 1} {
+		if _, err := s.SendMessages([]netlink.Message{refused, list}); err != nil {
+			t.Fatal(err)
+		}
+		for range heard {
+			if err := s.Hear(func([]byte) (bool, error) { return false, nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := c.Links(LinkFilter{}); err != nil || len(got) != len(want) {
+			t.Errorf("after %s was heard: %d links, %v", what, len(got), err)
+		}
+		if l, err := c.Link(LinkID{Index: 1}); err != nil || l.Name != "lo" {
+			t.Errorf("after %s was heard: %v, %v", what, l.Name, err)
+		}
+	}
+}
+
 // TestBrokenDatagrams: what the kernel would not send is an error, not a panic.
 func TestBrokenDatagrams(t *testing.T) {
 	for _, b := range [][]byte{append(make([]byte, 15), 1), {8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}} {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 )
 
 const (
@@ -16,8 +17,11 @@ const (
 
 // collectLate lets garbage lie until the process holds enough, or five times of what it
 // needs. What needs more than enough, or goes on for long, has it collected again and again,
-// and from then on as usual. So it is if the user says how.
-func collectLate() {
+// and from then on as usual, also for the lines of a batch that follow. So it is if the user
+// says how.
+var collectLate = sync.OnceFunc(letLie)
+
+func letLie() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
