@@ -3,6 +3,7 @@ package rtnl
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/mdlayher/netlink"
@@ -287,6 +288,9 @@ func (c *Conn) Links(f LinkFilter) ([]Link, error) {
 	var links []Link
 	err = c.list("links", unix.RTM_GETLINK, body, func() { links = nil }, func(b []byte) error {
 		one, err := decodeLink(b)
+		if len(links) == cap(links) { // links are large: of a thousand, append by itself would copy five times as many
+			links = slices.Grow(links, max(2, len(links)))
+		}
 		links = append(links, one)
 		return err
 	})

@@ -12,6 +12,9 @@ import (
 // Diff(have, nil) takes all away, one by one: what a plan leaves to the kernel,
 // its reverse could not bring back.
 func Diff(have, want State) Plan {
+	if have.Equal(want) {
+		return nil
+	}
 	gone := doomed(have, want)
 	var deletes, makes Plan
 	for k, o := range have {

@@ -4,7 +4,6 @@ package topo
 
 import (
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -49,7 +48,7 @@ func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, er
 	if err := errors.Join(err, allErr); err != nil {
 		return nil, err
 	}
-	r := &reading{lab: k.lab, state: make(State, len(want))}
+	r := &reading{lab: k.lab}
 	for _, s := range k.spaces {
 		clear(s.view.ours)
 		r.views = append(r.views, s.view)
@@ -66,7 +65,7 @@ func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, er
 	if !k.ipv6 {
 		r.nothingOf6(want)
 	}
-	return r.state, nil
+	return r.state(), nil
 }
 
 // running puts in programs.
@@ -74,7 +73,7 @@ func (r *reading) running(programs []process) {
 	for _, p := range programs {
 		for _, v := range r.views {
 			if v.space.id == p.ns {
-				r.state.put(Process{NS: v.space.name, Command: p.command})
+				r.put(Process{NS: v.space.name, Command: p.command})
 			}
 		}
 	}
@@ -84,21 +83,40 @@ func (r *reading) running(programs []process) {
 type reading struct {
 	lab     string
 	views   []*spaceView
-	state   State
+	found   []found
 	unready []waiting
+}
+
+// A found object is one that is there, by its key.
+type found struct {
+	key    Key
+	object Object
+}
+
+func (r *reading) put(o Object) {
+	o = o.normal()
+	r.found = append(r.found, found{o.Key(), o})
+}
+
+func (r *reading) state() State {
+	s := make(State, len(r.found))
+	for _, f := range r.found {
+		s[f.key] = f.object
+	}
+	return s
 }
 
 // all puts in all views, several at once.
 func (r *reading) all() {
 	var turns turns
-	parts := make([]State, workers)
+	parts := make([][]found, workers)
 	inParallel(workers, workers, func(w int) {
-		part := reading{lab: r.lab, state: make(State, 4*len(r.state))}
+		part := reading{lab: r.lab}
 		turns.take(len(r.views), func(i int) { part.view(r.views[i]) })
-		parts[w] = part.state
+		parts[w] = part.found
 	})
 	for _, part := range parts {
-		maps.Copy(r.state, part)
+		r.found = append(r.found, part...)
 	}
 }
 
@@ -113,20 +131,20 @@ func (r *reading) view(v *spaceView) {
 	ns := v.space.name
 	switch {
 	case v.space.own:
-		r.state.put(Namespace{Name: ns})
+		r.put(Namespace{Name: ns})
 	case ns != "":
-		r.state.put(Namespace{Name: ns, From: v.space.from})
+		r.put(Namespace{Name: ns, From: v.space.from})
 	}
 	for _, l := range v.links {
 		if l.Up() && (v.ours[l.Index] || v.space.own && l.Name == "lo") {
-			r.state.put(Up{ns, l.Name})
+			r.put(Up{ns, l.Name})
 		}
 		r.port(v, l)
 	}
 	six := map[uint32]bool{}
 	for _, a := range v.addrs {
 		if v.ours[a.Link] && given(a) {
-			r.state.put(Address{ns, v.names[a.Link], a.Prefix})
+			r.put(Address{ns, v.names[a.Link], a.Prefix})
 			six[a.Link] = six[a.Link] || a.Is6()
 		}
 	}
@@ -137,20 +155,20 @@ func (r *reading) view(v *spaceView) {
 	}
 	for _, n := range v.neighs {
 		if v.ours[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(MAC{}) {
-			r.state.put(Neigh{ns, v.names[n.Link], n.Addr, MAC([]byte(n.LLAddr))})
+			r.put(Neigh{ns, v.names[n.Link], n.Addr, MAC([]byte(n.LLAddr))})
 		}
 	}
 	for _, n := range v.netems {
 		if v.ours[n.Link] {
-			r.state.put(Qdisc{ns, v.names[n.Link], Impairment{n.Delay, n.Jitter, n.Loss, n.Rate}}.normal())
+			r.put(Qdisc{ns, v.names[n.Link], Impairment{n.Delay, n.Jitter, n.Loss, n.Rate}}.normal())
 		}
 	}
 	for _, name := range v.plain {
-		r.state.put(NoOffload{ns, name})
+		r.put(NoOffload{ns, name})
 	}
 	for _, m := range v.vlans {
 		if v.ours[m.Link] {
-			r.state.put(BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
+			r.put(BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
 		}
 	}
 	for _, route := range v.routes {
@@ -160,15 +178,15 @@ func (r *reading) view(v *spaceView) {
 	for _, rule := range v.rules {
 		if o := objectOf(ns, rule.Rule); o != nil {
 			v.space.bare = false
-			r.state.put(o)
+			r.put(o)
 		}
 	}
 	for name, value := range v.values {
-		r.state.put(Sysctl{ns, name, value})
+		r.put(Sysctl{ns, name, value})
 	}
 	r.leftover(v)
 	for name, text := range v.files {
-		r.state.put(File{ns, name, text})
+		r.put(File{ns, name, text})
 	}
 }
 
@@ -179,14 +197,14 @@ func (r *reading) quiet(v *spaceView, link string) {
 			return
 		}
 	}
-	r.state.put(Quiet{v.space.name, link})
+	r.put(Quiet{v.space.name, link})
 }
 
 // nothingOf6 is what there is of IPv6 where the kernel speaks none of it: all is quiet.
 func (r *reading) nothingOf6(want State) {
 	for _, o := range want {
 		if q, ok := o.(Quiet); ok {
-			r.state.put(q)
+			r.put(q)
 		}
 	}
 }
@@ -231,7 +249,7 @@ func given(a rtnl.Addr) bool {
 
 func (r *reading) port(v *spaceView, l rtnl.Link) {
 	if _, was := findRecord(l.AltNames, portRecord(r.lab)); was != "" && l.Master != 0 {
-		r.state.put(Port{v.space.name, l.Name, v.names[l.Master]})
+		r.put(Port{v.space.name, l.Name, v.names[l.Master]})
 	}
 }
 
@@ -243,7 +261,7 @@ func (r *reading) route(v *spaceView, in rtnl.Route) {
 	if !v.space.own && !slices.Contains(v.lo().AltNames, routeRecord(r.lab, out)) {
 		return
 	}
-	r.state.put(out)
+	r.put(out)
 }
 
 // route is a route as an object.

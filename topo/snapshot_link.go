@@ -52,23 +52,23 @@ func (r *reading) link(e end, table endTable) {
 	o := e.link.Kind.Options
 	switch e.link.Kind.Name {
 	case "bridge":
-		r.state.put(Bridge{Link: l, STP: optionNumber(o, "stp_state") != 0, VLANFiltering: optionNumber(o, "vlan_filtering") != 0})
+		r.put(Bridge{Link: l, STP: optionNumber(o, "stp_state") != 0, VLANFiltering: optionNumber(o, "vlan_filtering") != 0})
 	case "veth":
 		r.veth(e, table)
 	case "dummy":
-		r.state.put(Dummy{l})
+		r.put(Dummy{l})
 	case "vlan":
-		r.state.put(VLAN{l, e.view.names[e.link.Parent], uint16(optionNumber(o, "id"))})
+		r.put(VLAN{l, e.view.names[e.link.Parent], uint16(optionNumber(o, "id"))})
 	case "vxlan":
 		v := VXLAN{Link: l, ID: uint32(optionNumber(o, "id")), Port: uint16(optionNumber(o, "dstport")), Parent: e.view.names[uint32(optionNumber(o, "link"))]}
 		v.Local, v.Remote = optionAddr(o, "local"), optionAddr(o, "remote")
-		r.state.put(v)
+		r.put(v)
 	case "macvlan":
 		ns, parent := r.parent(e)
-		r.state.put(Macvlan{l, ns, parent, modeName(macvlanModes, optionNumber(o, "mode"))})
+		r.put(Macvlan{l, ns, parent, modeName(macvlanModes, optionNumber(o, "mode"))})
 	case "ipvlan":
 		ns, parent := r.parent(e)
-		r.state.put(Ipvlan{l, ns, parent, modeName(ipvlanModes, optionNumber(o, "mode"))})
+		r.put(Ipvlan{l, ns, parent, modeName(ipvlanModes, optionNumber(o, "mode"))})
 	}
 }
 
@@ -115,11 +115,11 @@ func (r *reading) veth(near end, table endTable) {
 	if !ok {
 		// Its name is not known either; but of several such cables, each is one.
 		nameless := near.view.space.name + ":" + near.link.Name
-		r.state.put(Veth{Ends: [2]Link{near.common(), {NS: unknownNS, Name: nameless}}})
+		r.put(Veth{Ends: [2]Link{near.common(), {NS: unknownNS, Name: nameless}}})
 		return
 	}
 	far.view.ours[far.link.Index] = true
-	r.state.put(Veth{Ends: [2]Link{near.common(), far.common()}})
+	r.put(Veth{Ends: [2]Link{near.common(), far.common()}})
 	if near.link.Up() && far.link.Up() {
 		r.waitFor(near)
 		r.waitFor(far)

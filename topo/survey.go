@@ -27,7 +27,7 @@ func Survey() (State, []string, error) {
 	if err := k.enterAll(); err != nil {
 		return nil, nil, err
 	}
-	r := &reading{state: State{}}
+	r := &reading{}
 	for _, s := range k.spaces {
 		v := &spaceView{space: s}
 		if err := k.survey(v); err != nil {
@@ -40,7 +40,7 @@ func Survey() (State, []string, error) {
 		r.view(v)
 		for _, route := range v.routes {
 			if v.overOurs(route) {
-				r.state.put(v.route(route))
+				r.put(v.route(route))
 			}
 		}
 		others, err := v.tables(r)
@@ -49,14 +49,15 @@ func Survey() (State, []string, error) {
 		}
 		unknown = append(unknown, others...)
 	}
-	for _, o := range r.state {
+	have := r.state()
+	for _, o := range have {
 		if veth, ok := o.(Veth); ok && (veth.Ends[0].NS == unknownNS || veth.Ends[1].NS == unknownNS) {
 			unknown = append(unknown, veth.String()+": its other end is in a namespace without a name")
-			delete(r.state, veth.Key())
+			delete(have, veth.Key())
 		}
 	}
 	slices.Sort(unknown)
-	return r.state, unknown, nil
+	return have, unknown, nil
 }
 
 // enterAll enters the machine's namespace and those with names.
@@ -207,6 +208,6 @@ func (r *reading) rule(ns string, rule nft.Rule) (other []string) {
 	if m, ok := rule.(nft.Masquerade); o == nil || ok && !m.Source.IsValid() {
 		return []string{in(ns) + rule.String()}
 	}
-	r.state.put(o)
+	r.put(o)
 	return nil
 }
