@@ -57,8 +57,13 @@ func toBeSent() (unix.Signal, bool) {
 	return unix.Signal(n), err == nil
 }
 
-// inAnother runs the test in a program of its own, which sends itself the signal.
+// inAnother runs the test in a program of its own, which sends itself the signal. It heeds it
+// even if these tests run behind nohup(1): only what is ignored is handed on, not what is
+// listened to.
 func inAnother(t *testing.T, sig unix.Signal) ([]byte, error) {
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, sig)
+	defer signal.Stop(heard)
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=1m")
 	cmd.Env = append(os.Environ(), signalHint+"="+strconv.Itoa(int(sig)))
 	return cmd.CombinedOutput()
