@@ -77,7 +77,11 @@ func TestClosedSocket(t *testing.T) {
 // TestBrokenOff: what is left of an exchange that was broken off, at whatever place, is no
 // part of the next answer.
 func TestBrokenOff(t *testing.T) {
-	c, err := Dial(nil)
+	var c *Conn
+	err := nsfs.Do(newNS(t), func() (err error) {
+		c, err = Dial(nil)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
