@@ -93,11 +93,10 @@ func (k *Kernel) ending(p process) *ending {
 		if ok || err != nil {
 			break
 		}
-		if e.wait(time.Now()); e.ended {
+		if e.wait(time.Now().Add(blink)); e.ended {
 			break
 		}
-		time.Sleep(blink) // it may have begun another program just now
-		command, ok = k.commandOf(p.pid)
+		command, ok = k.commandOf(p.pid) // it may have begun another program just now
 	}
 	switch {
 	case err == nil && ok && command == p.command:

@@ -160,7 +160,7 @@ func (r *reading) view(v *spaceView) {
 	}
 	for _, n := range v.netems {
 		if v.ours[n.Link] {
-			r.put(Qdisc{ns, v.names[n.Link], Impairment{n.Delay, n.Jitter, n.Loss, n.Rate}}.normal())
+			r.put(Qdisc{ns, v.names[n.Link], Impairment{n.Delay, n.Jitter, n.Loss, n.Rate}})
 		}
 	}
 	for _, name := range v.plain {
