@@ -1,9 +1,6 @@
 package topo
 
-import (
-	"cmp"
-	"slices"
-)
+import "cmp"
 
 // An order says in which order the objects of some states are made, so that
 // nothing needs what comes later.
@@ -163,19 +160,6 @@ func rankOfSysctl(s Sysctl) int {
 		return 1
 	}
 	return 0
-}
-
-func (o order) sort(objects []Object) []Object {
-	at := make(map[Object]position, len(objects))
-	for _, x := range objects {
-		at[x] = o.of(x)
-	}
-	slices.SortFunc(objects, func(a, b Object) int { return comparePositions(at[a], at[b]) })
-	return objects
-}
-
-func comparePositions(a, b position) int {
-	return cmp.Or(comparePlaces(a, b), compareKeys(a.key, b.key))
 }
 
 // comparePlaces leaves open what names alone would tell apart.

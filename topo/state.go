@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 )
 
@@ -43,7 +42,16 @@ func (s State) Equal(other State) bool { return maps.Equal(s, other) }
 
 // Objects lists the objects in the order in which they would be made.
 func (s State) Objects() []Object {
-	return newOrder(s).sort(slices.Collect(maps.Values(s)))
+	makes := make(Plan, 0, len(s))
+	for _, o := range s {
+		makes = append(makes, Step{Want: o})
+	}
+	sortSteps(makes, s)
+	objects := make([]Object, 0, len(s))
+	for _, step := range makes {
+		objects = append(objects, step.Want)
+	}
+	return objects
 }
 
 // String is a line an object.
