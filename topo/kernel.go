@@ -169,14 +169,12 @@ func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
 		}
 	case kind == OfSysctl:
 		k.settings(stage, results)
-	case kind == OfFile:
-		k.fileStage(stage, results)
 	case kind == OfProcess:
 		for i, s := range stage {
 			results[i] = k.hostStep(s)
 		}
 	default:
-		k.plainStage(stage, results)
+		k.linksAndFiles(stage, results)
 	}
 	for i, s := range stage {
 		if s.Op() == Delete && errors.Is(results[i].err, fs.ErrNotExist) || undoing && s.Op() == Create && errors.Is(results[i].err, fs.ErrExist) {
@@ -218,16 +216,29 @@ const workers = 2
 
 // runApart carries tasks out namespace by namespace, several at once; in each in
 // their order.
-func (k *Kernel) runApart(tasks []task, results []result) {
-	var order []*space
-	of := map[*space][]task{}
+func (k *Kernel) runApart(stage []Step, tasks []task, results []result) {
+	order := byLastUp(stage, tasks)
+	of := make(map[*space][]task, len(order))
 	for _, t := range tasks {
-		if of[t.space] == nil {
-			order = append(order, t.space)
-		}
 		of[t.space] = append(of[t.space], t)
 	}
 	inParallel(workers, len(order), func(i int) { k.run(of[order[i]], results) })
+}
+
+// byLastUp are the namespaces of tasks in the order in which the last of their links comes up:
+// that of bridges is after all hosts; see places. Where none does comes first.
+func byLastUp(stage []Step, tasks []task) (order []*space) {
+	met := map[*space]bool{}
+	for _, others := range []bool{false, true} { // from the end
+		for _, t := range slices.Backward(tasks) {
+			if !met[t.space] && (others || stage[t.step].Object().Key().Kind == OfUp) {
+				met[t.space] = true
+				order = append(order, t.space)
+			}
+		}
+	}
+	slices.Reverse(order)
+	return order
 }
 
 // inParallel calls fn for 0 … n-1 from so many goroutines, and waits.

@@ -80,18 +80,14 @@ func (k *Kernel) fileStep(step Step) error {
 	return err
 }
 
-// noteFile remembers what became of a file that was read before.
+// noteFile remembers what became of a file.
 func (s *space) noteFile(f File, gone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.view == nil:
-	case gone:
-		delete(s.view.files, f.Name)
-	case s.view.files == nil:
-		s.view.files = map[string]string{f.Name: f.Content}
-	default:
-		s.view.files[f.Name] = f.Content
+	if gone {
+		delete(s.files, f.Name)
+	} else {
+		s.files = with(s.files, f.Name, f.Content)
 	}
 }
 
@@ -254,7 +250,7 @@ func (k *Kernel) isUnfinished(name string) bool {
 
 // readFiles reads the files for /etc that have the lab's mark.
 func (k *Kernel) readFiles(v *spaceView) error {
-	v.files, v.space.unfinished = nil, nil
+	v.space.files, v.space.unfinished = nil, nil
 	if v.space.ref == "" {
 		return nil
 	}
@@ -266,7 +262,7 @@ func (k *Kernel) readFiles(v *spaceView) error {
 	if err != nil {
 		return err
 	}
-	v.files = make(map[string]string, len(entries))
+	v.space.files = make(map[string]string, len(entries))
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if k.isUnfinished(e.Name()) {
@@ -278,7 +274,7 @@ func (k *Kernel) readFiles(v *spaceView) error {
 			return err
 		}
 		if ok && !strings.HasPrefix(e.Name(), ".") {
-			v.files[e.Name()] = text
+			v.space.files[e.Name()] = text
 		}
 	}
 	return nil

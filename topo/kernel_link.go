@@ -54,7 +54,7 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 			complete = append(complete, t)
 		}
 	}
-	k.runApart(complete, results)
+	k.runApart(stage, complete, results)
 	k.giveVoice(stage[from:to], results[from:to])
 }
 

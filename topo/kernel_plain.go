@@ -3,17 +3,46 @@
 package topo
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/rtnl"
 )
+
+// linksAndFiles carries out what stands on links, which waits most of all for the kernel's one
+// lock of all links, and meanwhile writes files or takes them away. Few are not worth it.
+func (k *Kernel) linksAndFiles(stage []Step, results []result) {
+	from, to := filesIn(stage)
+	files := func() { k.fileStage(stage[from:to], results[from:to]) }
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	if to-from > fewVisits {
+		beside.Go(files)
+	}
+	k.plainStage(stage[:from], results[:from])
+	k.plainStage(stage[to:], results[to:])
+	if to > from && to-from <= fewVisits {
+		files()
+	}
+}
+
+// filesIn are the files of a stage, which stand together: at its end, or, where they are taken
+// away, at its beginning.
+func filesIn(stage []Step) (from, to int) {
+	is := func(s Step) bool { return s.Object().Key().Kind == OfFile }
+	if from = slices.IndexFunc(stage, is); from < 0 {
+		return len(stage), len(stage)
+	}
+	for to = from; to < len(stage) && is(stage[to]); to++ {
+	}
+	return from, to
+}
 
 // plainStage carries out steps that are a request or two each, namespace by
 // namespace.
@@ -33,20 +62,7 @@ func (k *Kernel) plainStage(stage []Step, results []result) {
 		tasks = append(tasks, task{step: i, space: sp, reqs: reqs})
 	}
 	k.breakSilence(stage, results)
-	lastUp(stage, tasks)
-	k.runApart(tasks, results)
-}
-
-// lastUp puts the namespaces in the order in which the last of their links comes up:
-// that of bridges is after all hosts; see places.
-func lastUp(stage []Step, tasks []task) {
-	at := map[*space]int{}
-	for _, t := range tasks {
-		if stage[t.step].Object().Key().Kind == OfUp {
-			at[t.space] = t.step
-		}
-	}
-	slices.SortStableFunc(tasks, func(a, b task) int { return cmp.Compare(at[a.space], at[b.space]) })
+	k.runApart(stage, tasks, results)
 }
 
 func (k *Kernel) plainRequests(s *space, step Step) ([]rtnl.Request, error) {

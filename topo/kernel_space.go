@@ -30,7 +30,8 @@ type space struct {
 	index map[string]uint32 // of the links by their names, as far as met
 	next  uint32            // the index for the next link; 0 until it is worked out
 	nsids map[*space]int32
-	view  *spaceView // what was read last; nil if nothing was, or not to its end
+	view  *spaceView        // what was read last; nil if nothing was, or not to its end
+	files map[string]string // of the lab, by name, as they were read or written last; nil if none was
 	// leftover are the lab's records whose subject is gone, as of the last
 	// Snapshot: a route went with its link, a namespace with its container.
 	leftover []leftover

@@ -39,7 +39,7 @@ func TestUpProvesItself(t *testing.T) {
 		then             func(t *testing.T, k *Kernel)
 	}{
 		{"somebody meddles", "hosts: {red: {}, blue: {}}\nlinks: [{endpoints: [red, blue], addresses: [10.0.0.1/30, 10.0.0.2/30]}]",
-			"the kernel does not have what it was asked for", OfFile,
+			"the kernel does not have what it was asked for", OfQuiet,
 			func(t *testing.T, _ *Kernel) { ip(t, "-n red addr add 10.0.9.1/24 dev eth0") }},
 		{"a command fails", "hosts: {red: {run: [sleep 1000, exit 3]}}",
 			"failed as soon as it was started: + red: run exit 3", OfProcess,

@@ -91,8 +91,8 @@ func (p Plan) Stages() []Plan {
 }
 
 // onLinks are the kinds that stand on a namespace's links, and that the namespace's
-// socket makes in one system call.
-var onLinks = map[Kind]bool{OfQuiet: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
+// socket makes in one system call; and files, which are written meanwhile.
+var onLinks = map[Kind]bool{OfQuiet: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true, OfFile: true}
 
 // runs cuts the plan where two neighbours do not go together.
 func (p Plan) runs(together func(a, b Step) bool) []Plan {

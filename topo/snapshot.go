@@ -33,7 +33,7 @@ func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, er
 		beside.Go(func() { all, allErr = nsfs.Processes() })
 	}
 	look := func(s *space, entered error) error {
-		v := &spaceView{space: s, wanted: wanted[s.name]}
+		v := &spaceView{space: s, wanted: wanted[s.name], filed: s.files != nil && !touched.all}
 		if links, _ := touched.of(s.name); links != nil && s.view != nil && moreTouched*len(links) < len(s.view.links) {
 			v.links, v.touched = s.view.links, links
 		}
@@ -185,7 +185,7 @@ func (r *reading) view(v *spaceView) {
 		r.put(Sysctl{ns, name, value})
 	}
 	r.leftover(v)
-	for name, text := range v.files {
+	for name, text := range v.space.files {
 		r.put(File{ns, name, text})
 	}
 }

@@ -82,7 +82,7 @@ type spaceView struct {
 	vlans   []rtnl.PortVLAN
 	rules   []nft.Counted
 	values  map[string]string // of settings
-	files   map[string]string
+	filed   bool              // files are as they were read, or written, last
 }
 
 // read reads a namespace, which the thread is in.
@@ -116,6 +116,9 @@ func (k *Kernel) read(v *spaceView) (err error) {
 	}
 	if err := k.readSettings(v); err != nil {
 		return err
+	}
+	if v.filed {
+		return nil
 	}
 	return k.readFiles(v)
 }

@@ -109,24 +109,40 @@ func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 	fmt.Fprint(s.out, "A world in a sandbox. What vnet does there, in the words of ip, nft and sysctl, without\nthe marks by which vnet finds it again:\n")
 	said := ""
 	return func(ctx context.Context, stage []topo.Step) error {
-		script, err := topo.Plan(stage).Commands("demo", have, topo.NFTScript)
-		if err != nil {
-			return err
-		}
-		if title := demoTitles[stage[0].Object().Key().Kind]; title != said {
-			fmt.Fprintf(s.out, "\n%s\n", s.bold(title))
-			said = title
-		}
-		for _, line := range demoView(script) {
-			fmt.Fprintf(s.out, "    %s\n", line)
-		}
-		for _, step := range stage {
-			if have[step.Object().Key()] = step.Want; step.Want == nil { // what failed is undone
-				delete(have, step.Object().Key())
+		for _, part := range titled(stage) {
+			script, err := topo.Plan(part).Commands("demo", have, topo.NFTScript)
+			if err != nil {
+				return err
+			}
+			if title := demoTitles[part[0].Object().Key().Kind]; title != said {
+				fmt.Fprintf(s.out, "\n%s\n", s.bold(title))
+				said = title
+			}
+			for _, line := range demoView(script) {
+				fmt.Fprintf(s.out, "    %s\n", line)
+			}
+			for _, step := range part {
+				if have[step.Object().Key()] = step.Want; step.Want == nil { // what failed is undone
+					delete(have, step.Object().Key())
+				}
 			}
 		}
 		return do(ctx, stage)
 	}
+}
+
+// titled cuts a stage where another title begins.
+func titled(stage []topo.Step) (parts [][]topo.Step) {
+	title := ""
+	for i, step := range stage {
+		next := demoTitles[step.Object().Key().Kind]
+		if i == 0 || next != "" && next != title {
+			title = next
+			parts = append(parts, nil)
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], step)
+	}
+	return parts
 }
 
 // demoShell lets the user look around.

@@ -8,15 +8,13 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// demoTitles say what the stages of the demo are about.
+// demoTitles say what the stages of the demo are about; what has none goes on with the one before.
 var demoTitles = map[topo.Kind]string{
 	topo.OfNamespace: "Namespaces: each is a host of its own",
 	topo.OfLink:      "A switch, and cables from it into the namespaces",
 	topo.OfSysctl:    "The machine forwards packets",
 	topo.OfRule:      "NAT: a forwarded port, and one address for all who go out",
-	topo.OfUp:        "Up",
-	topo.OfAddress:   "Addresses",
-	topo.OfRoute:     "The way out",
+	topo.OfUp:        "Up, with addresses and the way out",
 	topo.OfFile:      "Names, for programs that vnet exec starts",
 }
 
