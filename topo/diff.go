@@ -11,7 +11,9 @@ import (
 //
 // Diff(have, nil) takes all away, one by one: what a plan leaves to the kernel,
 // its reverse could not bring back.
-func Diff(have, want State) Plan {
+func Diff(have, want State) Plan { return diff(have, want, waveHosts) }
+
+func diff(have, want State, wave int) Plan {
 	if have.Equal(want) {
 		return nil
 	}
@@ -34,7 +36,7 @@ func Diff(have, want State) Plan {
 	sortSteps(deletes, have)
 	slices.Reverse(deletes)
 	sortSteps(makes, want)
-	return append(deletes, makes...)
+	return append(deletes, inWaves(makes, want, wave)...)
 }
 
 // sortSteps puts steps into the order of a state's objects, and what is created before

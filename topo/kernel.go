@@ -49,6 +49,7 @@ type Kernel struct {
 	width   int               // of the table of open files, as far as it was asked for
 	lent    []*os.File        // namespaces that requests name, open until they are sent
 	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
+	falling atomic.Int32      // the id that the last one of many namespaces got; see number
 	// ahead are the names that there are, if they were looked up ahead of the discovery.
 	ahead <-chan namedDoors
 	// unready are links that wait for carrier, as of the last Snapshot.

@@ -61,6 +61,7 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 		return err
 	}
 	s.index["lo"], s.next = 1, 1 // as in every new one
+	k.number(ns)
 	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
 	if err == nil {
 		err = nsfs.AttachNoted(ns, name, Mark(k.lab))
@@ -72,6 +73,29 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 		k.leave(name)
 	}
 	return err
+}
+
+// countDown has the many namespaces of a plan numbered downwards, from above all that have a
+// number. Without it, they get the lowest that is free, as a few do.
+func (k *Kernel) countDown(p Plan) {
+	births := p.births()
+	if births <= waveHosts {
+		return
+	}
+	if there, err := k.machine().conn.NSIDs(); err == nil {
+		k.falling.Store(int32(births + len(there)))
+	}
+}
+
+// number gives one of many namespaces its id in the machine's, before a cable leads there. In
+// each message about a cable's end, the kernel says by its id in which namespace the other
+// end is, and looks for it through all ids from the lowest one (peernet2id_alloc in
+// net/core/net_namespace.c): what was made last should be found first. If it is
+// refused, that takes longer, and nothing else.
+func (k *Kernel) number(ns *os.File) {
+	if k.falling.Load() > 0 {
+		_ = k.machine().conn.Do(rtnl.SetNSID(ns, k.falling.Add(-1)))
+	}
 }
 
 // replaceStale names a namespace as a lab's that is gone without us, as all are after

@@ -64,6 +64,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 		return nil, err
 	}
 	k.voices = plan.voices(have, want)
+	k.countDown(plan)
 	do := Do(k.Do)
 	if around != nil {
 		do = around(plan, do)

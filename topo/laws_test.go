@@ -76,6 +76,27 @@ func oneByOne(t *testing.T, m *modelKernel, p Plan) {
 	}
 }
 
+// Nor does it where namespaces are made in waves.
+func TestLaw3_InWaves(t *testing.T) {
+	waves := 0
+	eachPair(t, func(t *testing.T, a, b State) {
+		for wave := 1; wave < 4; wave++ {
+			p, m := diff(a, b, wave), newModelKernel(a, b)
+			oneByOne(t, m, p)
+			oneByOne(t, newModelKernel(b, a), p.Reverse())
+			if !m.has.Equal(b) {
+				t.Errorf("waves of %d: -want +got:\n%s", wave, cmp.Diff(b.String(), m.has.String()))
+			}
+			if !slices.Equal(p, Diff(a, b)) {
+				waves++
+			}
+		}
+	})
+	if waves < 20 {
+		t.Errorf("%d plans came in waves, want more", waves)
+	}
+}
+
 // At every stage, with several errnos: nothing of it may remain.
 func TestLaw4_AFailureAtAnyStageLeavesAllAsItWas(t *testing.T) {
 	errnos := []syscall.Errno{syscall.EPERM, syscall.EEXIST, syscall.ENOENT, syscall.ENOBUFS, syscall.EINTR, syscall.EOPNOTSUPP, syscall.EINVAL}
