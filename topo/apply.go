@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Do carries out one stage: steps of one kind and direction, all of them or, with
+// Do carries out one stage, see [Plan.Stages]: all of its steps or, with
 // an error, none. It is the seam between plans and the kernel: [Kernel.Do] is
 // one, and what shows progress, keeps a log, injects faults or only pretends is
 // one around another.

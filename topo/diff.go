@@ -13,6 +13,7 @@ import (
 // its reverse could not bring back.
 func Diff(have, want State) Plan { return diff(have, want, waveHosts) }
 
+// diff makes namespaces in waves of a size.
 func diff(have, want State, wave int) Plan {
 	if have.Equal(want) {
 		return nil
@@ -36,7 +37,10 @@ func diff(have, want State, wave int) Plan {
 	sortSteps(deletes, have)
 	slices.Reverse(deletes)
 	sortSteps(makes, want)
-	return append(deletes, inWaves(makes, want, wave)...)
+	if len(have) == 0 {
+		makes = inWaves(makes, want, wave)
+	}
+	return append(deletes, makes...)
 }
 
 // sortSteps puts steps into the order of a state's objects, and what is created before

@@ -49,7 +49,6 @@ type Kernel struct {
 	width   int               // of the table of open files, as far as it was asked for
 	lent    []*os.File        // namespaces that requests name, open until they are sent
 	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
-	falling atomic.Int32      // the id that the last one of many namespaces got; see number
 	// ahead are the names that there are, if they were looked up ahead of the discovery.
 	ahead <-chan namedDoors
 	// unready are links that wait for carrier, as of the last Snapshot.
@@ -62,6 +61,11 @@ type Kernel struct {
 	// leaving says that the lab is to go: a namespace of its own goes whole, even if
 	// what is in it cannot be read. Who rules there can see to that.
 	leaving bool
+
+	// wave is how many namespaces of a new lab are made at a time, and ids are those that they
+	// get in the machine's if they are more; see fallingIDs.
+	wave int
+	ids  map[string]int32
 
 	// voices are what links are told of IPv6 that are made or changed.
 	voices map[Key]voice
@@ -86,7 +90,7 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, ipv6: speaksIPv6(), spaces: map[string]*space{}}
+	k := &Kernel{lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, ipv6: speaksIPv6(), wave: waveHosts, spaces: map[string]*space{}}
 	ns, err := nsfs.Current()
 	if err == nil {
 		_, err = k.enter("", ns, false)

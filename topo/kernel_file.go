@@ -262,7 +262,7 @@ func (k *Kernel) readFiles(v *spaceView) error {
 	if err != nil {
 		return err
 	}
-	v.space.files = make(map[string]string, len(entries))
+	files := make(map[string]string, len(entries))
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if k.isUnfinished(e.Name()) {
@@ -274,9 +274,10 @@ func (k *Kernel) readFiles(v *spaceView) error {
 			return err
 		}
 		if ok && !strings.HasPrefix(e.Name(), ".") {
-			v.space.files[e.Name()] = text
+			files[e.Name()] = text
 		}
 	}
+	v.space.files = files
 	return nil
 }
 

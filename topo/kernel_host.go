@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,7 +63,7 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 		return err
 	}
 	s.index["lo"], s.next = 1, 1 // as in every new one
-	k.number(ns)
+	k.number(ns, name)
 	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
 	if err == nil {
 		err = nsfs.AttachNoted(ns, name, Mark(k.lab))
@@ -75,26 +77,45 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 	return err
 }
 
-// countDown has the many namespaces of a plan numbered downwards, from above all that have a
-// number. Without it, they get the lowest that is free, as a few do.
-func (k *Kernel) countDown(p Plan) {
-	births := p.births()
-	if births <= waveHosts {
-		return
+// fallingIDs are the ids that the many namespaces of a new lab get in the machine's, if cables
+// lead there: from above all that there are, downwards. In each message about the end
+// of such a cable, the kernel says by its id in which namespace the other end is, and looks for
+// it through all ids from the lowest one (peernet2id_alloc in net/core/net_namespace.c):
+// what was made last should be found first. Left alone, it gives the lowest that is free.
+func (k *Kernel) fallingIDs(p Plan) map[string]int32 {
+	if p.births() <= k.wave {
+		return nil
 	}
-	if there, err := k.machine().conn.NSIDs(); err == nil {
-		k.falling.Store(int32(births + len(there)))
+	there, err := k.machine().conn.NSIDs()
+	if err != nil {
+		return nil
 	}
+	next := int32(0)
+	for _, n := range there {
+		if n.ID > math.MaxInt32-int32(len(p)) {
+			return nil
+		}
+		next = max(next, n.ID+1)
+	}
+	ids := map[string]int32{}
+	for _, s := range slices.Backward(p) {
+		cable, _ := s.Want.(Veth)
+		for i, end := range cable.Ends {
+			host := cable.Ends[1-i].NS
+			if _, has := ids[host]; end.NS == "" && host != "" && !has {
+				ids[host] = next
+				next++
+			}
+		}
+	}
+	return ids
 }
 
-// number gives one of many namespaces its id in the machine's, before a cable leads there. In
-// each message about a cable's end, the kernel says by its id in which namespace the other
-// end is, and looks for it through all ids from the lowest one (peernet2id_alloc in
-// net/core/net_namespace.c): what was made last should be found first. If it is
+// number gives a namespace its id in the machine's, before a cable leads there. If it is
 // refused, that takes longer, and nothing else.
-func (k *Kernel) number(ns *os.File) {
-	if k.falling.Load() > 0 {
-		_ = k.machine().conn.Do(rtnl.SetNSID(ns, k.falling.Add(-1)))
+func (k *Kernel) number(ns *os.File, name string) {
+	if id, ok := k.ids[name]; ok {
+		_ = k.machine().conn.Do(rtnl.SetNSID(ns, id))
 	}
 }
 

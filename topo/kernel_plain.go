@@ -35,14 +35,15 @@ func (k *Kernel) linksAndFiles(stage []Step, results []result) {
 // filesIn are the files of a stage, which stand together: at its end, or, where they are taken
 // away, at its beginning.
 func filesIn(stage []Step) (from, to int) {
-	is := func(s Step) bool { return s.Object().Key().Kind == OfFile }
-	if from = slices.IndexFunc(stage, is); from < 0 {
+	if from = slices.IndexFunc(stage, isFile); from < 0 {
 		return len(stage), len(stage)
 	}
-	for to = from; to < len(stage) && is(stage[to]); to++ {
+	for to = from; to < len(stage) && isFile(stage[to]); to++ {
 	}
 	return from, to
 }
+
+func isFile(s Step) bool { return s.Object().Key().Kind == OfFile }
 
 // plainStage carries out steps that are a request or two each, namespace by
 // namespace.

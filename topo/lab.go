@@ -56,7 +56,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err != nil {
 		return nil, err
 	}
-	plan := Diff(have, want)
+	plan := diff(have, want, k.wave)
 	if len(plan) == 0 {
 		return nil, nil
 	}
@@ -64,7 +64,9 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 		return nil, err
 	}
 	k.voices = plan.voices(have, want)
-	k.countDown(plan)
+	if k.ids = nil; len(have) == 0 {
+		k.ids = k.fallingIDs(plan)
+	}
 	do := Do(k.Do)
 	if around != nil {
 		do = around(plan, do)
@@ -80,7 +82,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 }
 
 // proves looks whether the lab is what is wanted, wherever the plan has changed
-// something, and waits until it can be used.
+// something, and waits until it can be used. Files it takes for what was written.
 func (k *Kernel) proves(ctx context.Context, want State, plan Plan) error {
 	started := slices.ContainsFunc(plan, func(s Step) bool { return s.Object().Key().Kind == OfProcess })
 	have, err := k.snapshot(want, plan.touches(), started)

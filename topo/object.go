@@ -38,7 +38,7 @@ type Object interface {
 }
 
 // A Kind is a sort of object. Consecutive steps of one kind go to the kernel
-// together.
+// together; see [Plan.Stages].
 type Kind string
 
 // The kinds, in the order in which they are created; they are deleted the other

@@ -81,18 +81,21 @@ func (p Plan) Reverse() Plan {
 }
 
 // Stages cuts the plan into runs of steps of one direction, and of one kind or of
-// kinds that need nothing of other namespaces. A stage goes to the kernel together,
+// kinds that need nothing of other namespaces, and files. A stage goes to the kernel together,
 // and is whole or not at all.
 func (p Plan) Stages() []Plan {
 	return p.runs(func(a, b Step) bool {
-		one, other := a.Object().Key().Kind, b.Object().Key().Kind
-		return a.Op() == b.Op() && (one == other || onLinks[one] && onLinks[other])
+		first, then := a.Object().Key().Kind, b.Object().Key().Kind
+		if a.Op() == Delete {
+			first, then = then, first
+		}
+		return a.Op() == b.Op() && (first == then || onLinks[first] && (onLinks[then] || then == OfFile))
 	})
 }
 
 // onLinks are the kinds that stand on a namespace's links, and that the namespace's
-// socket makes in one system call; and files, which are written meanwhile.
-var onLinks = map[Kind]bool{OfQuiet: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true, OfFile: true}
+// socket makes in one system call. Files, which come behind them, are written meanwhile.
+var onLinks = map[Kind]bool{OfQuiet: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
 
 // runs cuts the plan where two neighbours do not go together.
 func (p Plan) runs(together func(a, b Step) bool) []Plan {

@@ -73,16 +73,26 @@ func TestBriefOfLinks(t *testing.T) {
 }
 
 // TestStages: what stands on the links of namespaces is one stage, with the files that are
-// written meanwhile.
+// written meanwhile; those are its end, or its beginning where they are taken away.
 func TestStages(t *testing.T) {
 	want := NewState(Namespace{Name: "red"}, Up{"red", "lo"}, Address{"red", "lo", prefix("10.0.0.2/24")},
 		Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", ""})
-	var got []int
-	for _, stage := range Diff(nil, want).Stages() {
-		got = append(got, len(stage))
-	}
-	if diff := cmp.Diff([]int{1, 4}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+	waves := append(Diff(nil, want), Step{Want: Up{"blue", "lo"}}, Step{Want: File{"blue", "hosts", ""}}, Step{Want: File{"grey", "hosts", ""}})
+	for _, tt := range []struct {
+		plan Plan
+		want []int
+	}{
+		{Diff(nil, want), []int{1, 4}},
+		{waves, []int{1, 4, 3}},
+		{waves.Reverse(), []int{3, 4, 1}},
+	} {
+		var got []int
+		for _, stage := range tt.plan.Stages() {
+			got = append(got, len(stage))
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%v-want +got:\n%s", tt.plan, diff)
+		}
 	}
 }
 

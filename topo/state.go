@@ -40,7 +40,7 @@ func (s State) put(o Object) {
 // Equal tells whether both are the same.
 func (s State) Equal(other State) bool { return maps.Equal(s, other) }
 
-// Objects lists the objects in the order in which they would be made.
+// Objects lists the objects in the order in which they would be made, if not in waves of hosts.
 func (s State) Objects() []Object {
 	makes := make(Plan, 0, len(s))
 	for _, o := range s {

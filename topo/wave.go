@@ -3,17 +3,19 @@ package topo
 // waveHosts is how many namespaces are made at most before what is in them is.
 const waveHosts = 1024
 
-// inWaves has many namespaces made in waves, each with its links and all that is on them,
-// instead of all namespaces, then all links. makes is in order, and stays so in each wave.
+// inWaves has many namespaces of a new lab made in waves, each with its links and all that is
+// on them, instead of all namespaces, then all links. makes is in order, and stays so in
+// each wave.
 //
 //	h0 … h1023     namespaces, cables, addresses, routes, files
 //	h1024 … h2047  the same
 //	…
-//	the last wave  what else is in the machine: its switches come up; programs
+//	the last wave  what else is in the machine, and in hosts with a switch; programs
 //
 // What the kernel works on is then still in the caches of the processor; and in each message
-// about a port it goes through the namespaces of one wave instead of all; see
-// [Kernel.number].
+// about a port of the machine's, it goes through the namespaces of one wave instead of
+// all; see [Kernel.number]. A lab of which something is there is changed without: its
+// switches are up, and no port may come into one before the machine's rules are in.
 func inWaves(makes Plan, want State, size int) Plan {
 	births := makes.births()
 	if births <= size {
@@ -29,7 +31,7 @@ func inWaves(makes Plan, want State, size int) Plan {
 		at, parent := w.link(link), parentOf(link)
 		_, bridge := link.(Bridge)
 		if bridge || w.links[parent] != nil && parent.NS != k.NS {
-			at = w.last // it is raised behind what is elsewhere
+			at = w.last // what is raised behind all that is elsewhere
 		}
 		for _, l := range link.(linked).links() {
 			w.full[l.NS] = max(w.full[l.NS], at)
@@ -79,11 +81,11 @@ func (w waves) wave(o Object) int {
 		return w.link(o)
 	case OfProcess:
 		return w.last
-	case OfRule: // all of a namespace at once
+	case OfRule, OfSysctl: // all of a namespace at once; those of all links change each link's
 		return max(w.of[k.NS], w.full[k.NS])
 	}
 	for _, need := range o.needs() {
-		// Through a port alone nothing but its switch is reached, and that comes up last.
+		// Through a port nothing but its switch is reached, and that comes up last.
 		if cable, ok := w.links[need].(Veth); ok && cable.isPort(need) {
 			return w.link(cable)
 		}

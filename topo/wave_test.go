@@ -7,6 +7,11 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
 )
 
 // TestWaves: a lab comes up in waves, and the kernel finds the namespaces of a later one
@@ -15,10 +20,11 @@ func TestWaves(t *testing.T) {
 	const hosts, size = 10, 4
 	lab, want := compiled(t, starOf(hosts))
 	k := openKernel(t, lab)
-	if _, err := k.Snapshot(want); err != nil {
+	k.wave = size
+	plan, err := k.Up(t.Context(), want, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	plan := diff(nil, want, size)
 	var kinds []Kind
 	for _, stage := range plan.Stages() {
 		kinds = append(kinds, stage[0].Object().Key().Kind)
@@ -27,30 +33,15 @@ func TestWaves(t *testing.T) {
 	if want := slices.Concat(wave, wave, wave); !slices.Equal(kinds[:len(want)], want) {
 		t.Errorf("stages of %v, want them to begin with %v", kinds, want)
 	}
-	if last := plan[len(plan)-1].Want; last.Key().NS != "" {
-		t.Errorf("the last step is %v, want one for the machine's switch", last)
-	}
-
-	k.voices = plan.voices(nil, want)
-	k.falling.Store(hosts)
-	if err := Apply(t.Context(), plan, k.Do); err != nil {
-		t.Fatal(err)
-	}
-	if err := k.proves(t.Context(), want, plan); err != nil {
-		t.Fatal(err)
-	}
 	lowest := int32(math.MaxInt32)
 	for w := range (hosts + size - 1) / size {
 		before := lowest
 		for h := w * size; h < min(hosts, (w+1)*size); h++ {
 			id := idOf(t, k, fmt.Sprintf("h%d", h+1))
-			if lowest = min(lowest, id); id >= before {
+			if lowest = min(lowest, id); id < 0 || id >= before {
 				t.Errorf("h%d, of wave %d, has id %d; the wave before has %d", h+1, w, id, before)
 			}
 		}
-	}
-	if lowest != 0 {
-		t.Errorf("the lowest id is %d, want 0", lowest)
 	}
 }
 
@@ -73,23 +64,70 @@ func idOf(t *testing.T, k *Kernel, host string) int32 {
 	return id
 }
 
-// TestCountDown: the namespaces of a plan are numbered if they are too many for one wave, from
-// above those that have a number.
-func TestCountDown(t *testing.T) {
-	k := openKernel(t, "many")
-	there, err := k.machine().conn.NSIDs()
+// TestWavesOfAll: what there is comes up in waves of one host, too, whatever it is in and stands
+// on, more hosts do not, and all goes again.
+func TestWavesOfAll(t *testing.T) {
+	const text = `name: all
+networks:
+  a: {subnets: [10.1.0.0/16, "fd00:1::/64"], nat: true}
+  b: {subnets: [10.2.0.0/16], isolate: true}
+  c: {in: sw1, subnets: [10.3.0.0/16], gateway: none}
+  d: {in: sw2, subnets: [10.4.0.0/16], gateway: none}
+hosts:
+  sw1: {}
+  sw2: {}
+  r: {router: true}
+  web: {networks: [b], ports: ["8080:80"], sysctls: {net.ipv4.conf.all.rp_filter: 0, net.ipv4.conf.eth0.rp_filter: 2}}
+  h: {networks: [a], repeat: 5}
+  x: {networks: [c], repeat: 5}
+  y: {networks: [d], repeat: 5}
+links:
+  - {endpoints: [r, sw1], addresses: [10.9.1.1/30, 10.9.1.2/30]}
+  - {endpoints: [r, y5], addresses: [10.9.2.1/30, 10.9.2.2/30]}
+`
+	lab, want := compiled(t, text)
+	for size := 1; size < 6; size++ {
+		k := openAlone(t, lab)
+		before := machine(t)
+		k.wave = size
+		_, err := k.Up(t.Context(), want, nil)
+		if err != nil {
+			t.Errorf("waves of %d: %v", size, err)
+		}
+		if plan, err := k.Plan(want); err != nil || len(plan) > 0 {
+			t.Errorf("there is more to do: %v\n%s", err, plan)
+		}
+		if _, err := k.Down(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(before, machine(t)); diff != "" {
+			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+		}
+	}
+}
+
+// TestFallingIDs: the many namespaces of a new lab are numbered downwards from above all that
+// have a number, and a few are not.
+func TestFallingIDs(t *testing.T) {
+	k := openKernel(t, "star")
+	other, err := nsfs.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var plan Plan
-	for n := range waveHosts {
-		plan = append(plan, Step{Want: Namespace{Name: fmt.Sprintf("h%d", n)}})
+	defer other.Close()
+	if err := k.machine().conn.Do(rtnl.SetNSID(other, 5000)); err != nil {
+		t.Fatal(err)
 	}
-	if k.countDown(plan); k.falling.Load() != 0 {
-		t.Errorf("those of one wave are numbered from %d", k.falling.Load())
+	_, want := compiled(t, starOf(4))
+	plan := diff(nil, want, 2)
+	if k.wave = 4; k.fallingIDs(plan) != nil {
+		t.Error("the hosts of one wave are numbered")
 	}
-	plan = append(plan, Step{Want: Namespace{Name: "more"}})
-	if k.countDown(plan); int(k.falling.Load()) != waveHosts+1+len(there) {
-		t.Errorf("numbered from %d, want %d and %d that are there", k.falling.Load(), waveHosts+1, len(there))
+	k.wave = 3
+	if diff := cmp.Diff(map[string]int32{"h1": 5004, "h2": 5003, "h3": 5002, "h4": 5001}, k.fallingIDs(plan)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -114,7 +114,7 @@ func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 			if err != nil {
 				return err
 			}
-			if title := demoTitles[part[0].Object().Key().Kind]; title != said {
+			if title := demoTitles[part[0].Object().Key().Kind]; title != "" && title != said {
 				fmt.Fprintf(s.out, "\n%s\n", s.bold(title))
 				said = title
 			}
