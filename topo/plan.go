@@ -102,7 +102,7 @@ func (p Plan) runs(together func(a, b Step) bool) []Plan {
 	var runs []Plan
 	for from := 0; from < len(p); {
 		to := from + 1
-		for to < len(p) && together(p[from], p[to]) {
+		for to < len(p) && together(p[to-1], p[to]) {
 			to++
 		}
 		runs = append(runs, p[from:to])
