@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"sync"
 
@@ -31,19 +30,6 @@ func (k *Kernel) linksAndFiles(stage []Step, results []result) {
 		files()
 	}
 }
-
-// filesIn are the files of a stage, which stand together: at its end, or, where they are taken
-// away, at its beginning.
-func filesIn(stage []Step) (from, to int) {
-	if from = slices.IndexFunc(stage, isFile); from < 0 {
-		return len(stage), len(stage)
-	}
-	for to = from; to < len(stage) && isFile(stage[to]); to++ {
-	}
-	return from, to
-}
-
-func isFile(s Step) bool { return s.Object().Key().Kind == OfFile }
 
 // plainStage carries out steps that are a request or two each, namespace by
 // namespace.

@@ -97,6 +97,19 @@ func (p Plan) Stages() []Plan {
 // socket makes in one system call. Files, which come behind them, are written meanwhile.
 var onLinks = map[Kind]bool{OfQuiet: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
 
+// filesIn are the files of a stage, which stand together: at its end, or, where they are taken
+// away, at its beginning.
+func filesIn(stage []Step) (from, to int) {
+	if from = slices.IndexFunc(stage, isFile); from < 0 {
+		return len(stage), len(stage)
+	}
+	for to = from; to < len(stage) && isFile(stage[to]); to++ {
+	}
+	return from, to
+}
+
+func isFile(s Step) bool { return s.Object().Key().Kind == OfFile }
+
 // runs cuts the plan where two neighbours do not go together.
 func (p Plan) runs(together func(a, b Step) bool) []Plan {
 	var runs []Plan
