@@ -81,7 +81,10 @@ func oneByOne(t *testing.T, m *modelKernel, p Plan) {
 // part.
 func TestLaw3_InWaves(t *testing.T) {
 	waves := 0
-	eachPair(t, func(t *testing.T, _, want State) {
+	eachPair(t, func(t *testing.T, a, want State) {
+		if len(a) > 0 && !slices.Equal(diff(a, want, 1), Diff(a, want)) {
+			t.Error("a lab of which something is there is changed in waves")
+		}
 		for size := 1; size < 4; size++ {
 			p := diff(nil, want, size)
 			oneByOne(t, newModelKernel(nil, want), p)

@@ -14,7 +14,7 @@ const waveHosts = 1024
 //
 // What the kernel works on is then still in the caches of the processor; and in each message
 // about a port of the machine's, it goes through the namespaces of one wave instead of
-// all; see [Kernel.number]. A lab of which something is there is changed without: its
+// all; see [Kernel.fallingIDs]. A lab of which something is there is changed without: its
 // switches are up, and no port may come into one before the machine's rules are in.
 func inWaves(makes Plan, want State, size int) Plan {
 	births := makes.births()

@@ -52,12 +52,7 @@ func idOf(t *testing.T, k *Kernel, host string) int32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns, err := s.file()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ns.Close()
-	id, err := k.machine().conn.NSID(ns)
+	id, err := k.machine().nsid(s)
 	if err != nil {
 		t.Fatal(err)
 	}
