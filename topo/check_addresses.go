@@ -152,8 +152,8 @@ func (k *checker) publishedTwice(a, b publication) {
 
 // nobody notes the published ports of h that take effect nowhere.
 func (k *checker) nobody(h *Host) {
-	for n := range h.Publish {
-		p := &h.Publish[n]
+	for n := range h.Ports {
+		p := &h.Ports[n]
 		if h.Name != Machine && !k.unsure && len(k.layout.publicationsOf(h, p)) == 0 {
 			k.badf(p.at, p.String(), "put the host on a network with a gateway and subnets of that family", "port %s of %s: nobody is there to publish it", p, h.Name)
 		}

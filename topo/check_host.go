@@ -52,7 +52,7 @@ func (k *checker) machine(h *Host) {
 		has bool
 	}{
 		{"namespace", h.Namespace != ""},
-		{"ports", len(h.Publish) > 0},
+		{"ports", len(h.Ports) > 0},
 		{"dns", len(h.DNS.Servers)+len(h.DNS.Search) > 0},
 	} {
 		if v.has {

@@ -78,14 +78,14 @@ func (w *scriptWriter) line(s string) { w.out.WriteString(s + "\n") }
 
 var headings = map[Kind]string{
 	OfNamespace: "namespaces", OfLink: "links", OfPort: "ports", OfBridgeVLAN: "VLANs of ports",
-	OfQdisc: "impairments", OfOffload: "checksums", OfSysctl: "settings", OfRule: "NAT and isolation", OfQuiet: "silence", OfUp: "up and down",
+	OfQdisc: "impairments", OfOffload: "checksums", OfSysctl: "settings", OfNAT: "NAT and isolation", OfQuiet: "silence", OfUp: "up and down",
 	OfAddress: "addresses", OfNeigh: "neighbours", OfRoute: "routes", OfFile: "files", OfProcess: "programs",
 }
 
 func (w *scriptWriter) stage(stage Plan) error {
 	w.line("\n# " + headings[stage[0].Object().Key().Kind] + ": " + opNames[stage[0].Op()])
 	defer w.advance(stage)
-	if stage[0].Object().Key().Kind == OfRule {
+	if stage[0].Object().Key().Kind == OfNAT {
 		return w.ruleStage(stage)
 	}
 	for _, s := range stage {
@@ -211,7 +211,7 @@ func (w *scriptWriter) ruleStage(stage Plan) error {
 // rulesOf are the rules of a namespace at this place of the script.
 func (w *scriptWriter) rulesOf(ns string) (rules []Object) {
 	for _, o := range w.state.Objects() {
-		if k := o.Key(); k.Kind == OfRule && k.NS == ns {
+		if k := o.Key(); k.Kind == OfNAT && k.NS == ns {
 			rules = append(rules, o)
 		}
 	}

@@ -67,7 +67,7 @@ func (e *exporter) exportForward(l *layout, f Forward) {
 	if f.In != "" {
 		return // rest will tell
 	}
-	p := Publish{Listen: f.Addr, First: f.First, Last: f.Last, ToFirst: f.ToPort, Proto: f.Proto}
+	p := PortForward{Listen: f.Addr, First: f.First, Last: f.Last, ToFirst: f.ToPort, Proto: f.Proto}
 	for i := range e.t.Hosts {
 		h := &e.t.Hosts[i]
 		w, ok := l.wayOut(h.Name, f.To.Is4())
@@ -79,7 +79,7 @@ func (e *exporter) exportForward(l *layout, f Forward) {
 		} else if !twin && !p.Listen.IsValid() && hasBoth(l, h.Name) {
 			p.Listen = unspecified(f.To)
 		}
-		h.Publish = append(h.Publish, p)
+		h.Ports = append(h.Ports, p)
 		return
 	}
 	p.To = f.To

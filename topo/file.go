@@ -244,8 +244,8 @@ type (
 	}
 
 	expectation struct{ list []Expectation }
-	publish     struct{ Publish }
-	forward     struct{ Publish }
+	publish     struct{ PortForward }
+	forward     struct{ PortForward }
 	route       struct{ StaticRoute }
 	neighbour   struct{ StaticNeigh }
 )

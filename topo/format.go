@@ -67,7 +67,7 @@ func (n *Network) format() (m mapping) {
 func (h *Host) format() (m mapping) {
 	m.text("namespace", h.Namespace)
 	h.formatNetworks(&m)
-	m.list("ports", texts(h.Publish, Publish.String))
+	m.list("ports", texts(h.Ports, PortForward.String))
 	m.list("routes", texts(h.Routes, StaticRoute.String))
 	m.list("neighbours", texts(h.Neighbours, StaticNeigh.String))
 	var sysctls mapping
@@ -82,7 +82,7 @@ func (h *Host) format() (m mapping) {
 	m.sub("dns", dns)
 	var router mapping
 	router.list("nat", prefixTexts(h.NAT))
-	router.list("ports", texts(h.Forwards, Publish.String))
+	router.list("ports", texts(h.Forwards, PortForward.String))
 	if len(router) == 0 {
 		m.flag("router", h.Router)
 	}

@@ -144,7 +144,7 @@ func (l *layout) alike() map[string][]string {
 	for i := range l.t.Hosts {
 		h := &l.t.Hosts[i]
 		of := l.of[h.Name]
-		if len(of) == 1 && l.ifaces[of[0]].att != nil && h.Namespace == "" && len(h.Publish) == 0 && !l.forwards(h) {
+		if len(of) == 1 && l.ifaces[of[0]].att != nil && h.Namespace == "" && len(h.Ports) == 0 && !l.forwards(h) {
 			byNet[l.ifaces[of[0]].net] = append(byNet[l.ifaces[of[0]].net], h.Name)
 		}
 	}
@@ -314,7 +314,7 @@ func (l *layout) hostLines(host string) (lines []string) {
 	if len(h.NAT) > 0 {
 		lines = append(lines, "nat "+joined(h.NAT))
 	}
-	for _, p := range slices.Concat(h.Publish, h.Forwards) {
+	for _, p := range slices.Concat(h.Ports, h.Forwards) {
 		lines = append(lines, "port "+p.String())
 	}
 	return lines

@@ -160,7 +160,7 @@ func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
 	switch kind := stage[0].Object().Key().Kind; {
 	case kind == OfNamespace:
 		k.namespaces(stage, results)
-	case kind == OfRule:
+	case kind == OfNAT:
 		k.ruleStage(stage, results)
 	case kind == OfLink && stage[0].Op() == Delete:
 		k.deleteLinks(stage, results)

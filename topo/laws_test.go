@@ -125,7 +125,7 @@ func rulesFirst(t *testing.T, p Plan, want State) {
 				up[ns] = x
 			}
 		default:
-			if kind := x.Key().Kind; up[ns] != nil && (kind == OfRule || kind == OfSysctl) {
+			if kind := x.Key().Kind; up[ns] != nil && (kind == OfNAT || kind == OfSysctl) {
 				t.Errorf("%v is behind %v", x, up[ns])
 			}
 		}

@@ -236,7 +236,7 @@ func TestCheckByHand(t *testing.T) {
 		"no name":        {},
 		"unknown places": {Name: "x", Networks: []Network{{Name: "a", In: "b", Gateway: "c", IsolateFrom: []string{"d"}}}, Cables: []Cable{{}}, Expect: []Expectation{{From: "e", To: "f"}}},
 		"twice":          {Name: "x", Hosts: []Host{{Name: "a"}, {Name: "a"}}, Networks: []Network{{Name: "n"}, {Name: "n"}}},
-		"zero values":    {Name: "x", Hosts: []Host{{Name: "a", Routes: []StaticRoute{{}}, Neighbours: []StaticNeigh{{}}, Sysctls: []Setting{{}}, Publish: []Publish{{}}, Forwards: []Publish{{}}, Devices: []Device{{}}, Networks: []Attachment{{}}}}},
+		"zero values":    {Name: "x", Hosts: []Host{{Name: "a", Routes: []StaticRoute{{}}, Neighbours: []StaticNeigh{{}}, Sysctls: []Setting{{}}, Ports: []PortForward{{}}, Forwards: []PortForward{{}}, Devices: []Device{{}}, Networks: []Attachment{{}}}}},
 	} {
 		if err := Check(lab); err == nil {
 			t.Errorf("%s: nothing is wrong", what)

@@ -51,7 +51,7 @@ const (
 	OfQdisc      Kind = "qdisc"
 	OfOffload    Kind = "offload"
 	OfSysctl     Kind = "sysctl"
-	OfRule       Kind = "rule"
+	OfNAT       Kind = "rule"
 	OfQuiet      Kind = "quiet"
 	OfUp         Kind = "up"
 	OfAddress    Kind = "addr"

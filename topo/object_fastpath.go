@@ -9,7 +9,7 @@ type Fastpath struct {
 }
 
 // Key implements [Object].
-func (f Fastpath) Key() Key { return Key{OfRule, f.NS, "fastpath " + f.Link} }
+func (f Fastpath) Key() Key { return Key{OfNAT, f.NS, "fastpath " + f.Link} }
 
 // String is "fastpath v-net-0", or "fastpath red-eth0 port".
 func (f Fastpath) String() string {

@@ -15,7 +15,7 @@ type Masquerade struct {
 }
 
 // Key implements [Object].
-func (m Masquerade) Key() Key { return Key{OfRule, m.NS, m.words()} }
+func (m Masquerade) Key() Key { return Key{OfNAT, m.NS, m.words()} }
 
 // String is "nat masquerade -s 192.168.15.0/24".
 func (m Masquerade) String() string { return in(m.NS) + m.words() }
@@ -50,7 +50,7 @@ func (s SourceNAT) Key() Key {
 	if s.Out != "" {
 		key += " -o " + s.Out
 	}
-	return Key{OfRule, s.NS, key}
+	return Key{OfNAT, s.NS, key}
 }
 
 // String is "nat snat -s 192.168.15.0/24 --to-source 198.51.100.7".
@@ -91,7 +91,7 @@ func (f Forward) Key() Key {
 	if f.In != "" {
 		key += " -i " + f.In
 	}
-	return Key{OfRule, f.NS, key + " --dport " + dportWords(f.First, f.Last)}
+	return Key{OfNAT, f.NS, key + " --dport " + dportWords(f.First, f.Last)}
 }
 
 // String is "nat dnat -p tcp --dport 8080 --to-destination 192.168.15.2:80".
@@ -129,7 +129,7 @@ type Isolation struct {
 }
 
 // Key implements [Object].
-func (i Isolation) Key() Key { return Key{OfRule, i.NS, "isolate " + i.In + " " + i.Out} }
+func (i Isolation) Key() Key { return Key{OfNAT, i.NS, "isolate " + i.In + " " + i.Out} }
 
 // String is "isolate v-net-0 v-net-1".
 func (i Isolation) String() string { return in(i.NS) + i.Key().Name }

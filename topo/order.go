@@ -55,7 +55,7 @@ var places = map[Kind][2]int{
 	OfQdisc:      {placeQdisc, placeQdisc},
 	OfOffload:    {placeOffload, placeOffload},
 	OfSysctl:     {placeSysctl, placeSysctl},
-	OfRule:       {placeRule, placeRule},
+	OfNAT:       {placeRule, placeRule},
 	OfQuiet:      {placeQuiet, placeQuiet},
 	OfUp:         {placeUp, placeBridgeUp},
 	OfAddress:    {placeAddress, placeBridgeAddress},

@@ -113,10 +113,10 @@ func (h *fileHost) host(d *decoder, name string, at pos) Host {
 		host.Devices = append(host.Devices, h.Devices[i].Value.device(d, h.Devices[i].Key, h.Devices[i].at))
 	}
 	for _, p := range h.Ports {
-		host.Publish = append(host.Publish, p.Publish)
+		host.Ports = append(host.Ports, p.PortForward)
 	}
 	for _, p := range h.Router.Ports {
-		host.Forwards = append(host.Forwards, p.Publish)
+		host.Forwards = append(host.Forwards, p.PortForward)
 	}
 	for _, r := range h.Routes {
 		host.Routes = append(host.Routes, r.StaticRoute)

@@ -15,18 +15,18 @@ const (
 )
 
 func (p *publish) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &p.Publish, publishForm, parsePublish)
+	scalar(d, n, &p.PortForward, publishForm, parsePublish)
 	p.at = place(n)
 }
 
 func (p *forward) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &p.Publish, forwardForm, parseForward)
+	scalar(d, n, &p.PortForward, forwardForm, parseForward)
 	p.at = place(n)
 }
 
 // parsePublish reads a port in Compose's words: [[LISTEN:]PORT:]PORT[/PROTO],
 // a port being a number or a range.
-func parsePublish(s string) (Publish, error) {
+func parsePublish(s string) (PortForward, error) {
 	parts, p, err := portParts(s)
 	if err != nil {
 		return p, err
@@ -44,7 +44,7 @@ func parsePublish(s string) (Publish, error) {
 }
 
 // parseForward reads a router's forwarded port: [LISTEN:]PORT:TO[:PORT][/PROTO].
-func parseForward(s string) (Publish, error) {
+func parseForward(s string) (PortForward, error) {
 	parts, p, err := portParts(s)
 	if err != nil {
 		return p, err
@@ -68,8 +68,8 @@ func parseForward(s string) (Publish, error) {
 }
 
 // portParts splits at the colons outside brackets and takes the protocol off.
-func portParts(s string) ([]string, Publish, error) {
-	p := Publish{Proto: "tcp"}
+func portParts(s string) ([]string, PortForward, error) {
+	p := PortForward{Proto: "tcp"}
 	ports, proto, has := strings.Cut(s, "/")
 	if has {
 		p.Proto = proto
@@ -107,7 +107,7 @@ func bracketAddr(s string) (netip.Addr, error) {
 }
 
 // withPorts completes p with the published ports and those they lead to.
-func withPorts(p Publish, s, from, to string) (Publish, error) {
+func withPorts(p PortForward, s, from, to string) (PortForward, error) {
 	var last uint16
 	var err error
 	if p.Listen == netip.IPv6Loopback() {
@@ -139,7 +139,7 @@ func portRange(whole, s string) (first, last uint16, err error) {
 }
 
 // String writes p as a lab file does.
-func (p Publish) String() string {
+func (p PortForward) String() string {
 	var b strings.Builder
 	if p.Listen.IsValid() {
 		b.WriteString(inBrackets(p.Listen) + ":")

@@ -15,7 +15,7 @@ import (
 var asMeant = cmp.Options{
 	cmp.Comparer(func(a, b pos) bool { return true }),
 	cmp.Comparer(func(a, b *source) bool { return true }),
-	cmp.AllowUnexported(Topology{}, Network{}, Host{}, Attachment{}, Cable{}, Device{}, Publish{}, StaticRoute{}, StaticNeigh{}, Setting{}, Expectation{}),
+	cmp.AllowUnexported(Topology{}, Network{}, Host{}, Attachment{}, Cable{}, Device{}, PortForward{}, StaticRoute{}, StaticNeigh{}, Setting{}, Expectation{}),
 	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	cmpopts.EquateEmpty(),
 }

@@ -182,7 +182,7 @@ func goesWith(o Object, gone map[Key]bool, going map[string]bool) bool {
 	case BridgeVLAN:
 		link = x.Link
 	default:
-		if k := o.Key().Kind; k != OfRoute && k != OfRule && k != OfSysctl {
+		if k := o.Key().Kind; k != OfRoute && k != OfNAT && k != OfSysctl {
 			return false
 		}
 	}

@@ -5,7 +5,7 @@ import "net/netip"
 // A publication is a published port where it takes effect, for one family.
 type publication struct {
 	gateway string // whose packets are redirected
-	p       *Publish
+	p       *PortForward
 	host    string     // whom they reach; "" for an address outside the lab
 	to      netip.Addr // the host's address
 }
@@ -14,8 +14,8 @@ type publication struct {
 func (l *layout) publications() (all []publication) {
 	for i := range l.t.Hosts {
 		h := &l.t.Hosts[i]
-		for n := range h.Publish {
-			all = append(all, l.publicationsOf(h, &h.Publish[n])...)
+		for n := range h.Ports {
+			all = append(all, l.publicationsOf(h, &h.Ports[n])...)
 		}
 		for n := range h.Forwards {
 			all = append(all, l.forwardsOf(h, &h.Forwards[n])...)
@@ -26,7 +26,7 @@ func (l *layout) publications() (all []publication) {
 
 // publicationsOf returns where a host's published port takes effect: at its
 // gateway, for each family it has there.
-func (l *layout) publicationsOf(h *Host, p *Publish) (out []publication) {
+func (l *layout) publicationsOf(h *Host, p *PortForward) (out []publication) {
 	for _, v4 := range []bool{true, false} {
 		w, ok := l.wayOut(h.Name, v4)
 		if !ok || p.Listen.IsValid() && p.Listen.Is4() != v4 {
@@ -39,7 +39,7 @@ func (l *layout) publicationsOf(h *Host, p *Publish) (out []publication) {
 
 // forwardsOf returns where a router's forwarded port takes effect: with
 // itself, for each family that its target has.
-func (l *layout) forwardsOf(h *Host, p *Publish) (out []publication) {
+func (l *layout) forwardsOf(h *Host, p *PortForward) (out []publication) {
 	for _, v4 := range []bool{true, false} {
 		to := p.To
 		if p.Host != "" {

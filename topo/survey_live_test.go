@@ -88,7 +88,7 @@ table ip nat {
 	}
 	var rules []string
 	for _, o := range got.Objects() {
-		if o.Key().Kind == OfRule {
+		if o.Key().Kind == OfNAT {
 			rules = append(rules, o.String())
 		}
 	}

@@ -70,7 +70,7 @@ type Host struct {
 	Namespace  string        // an existing namespace to take in: a name, a path, or a pid in digits; "" means one of our own
 	Networks   []Attachment  // eth0, eth1 … in this order
 	Devices    []Device      // further devices, made in this order
-	Publish    []Publish     // ports its gateway forwards to it
+	Ports    []PortForward     // ports its gateway forwards to it
 	Routes     []StaticRoute // besides the default route
 	Neighbours []StaticNeigh
 	Sysctls    []Setting // in the order of the file
@@ -78,7 +78,7 @@ type Host struct {
 	DNS        DNS
 	Router     bool           // it forwards packets; set for whoever is a gateway
 	NAT        []netip.Prefix // sources it masquerades
-	Forwards   []Publish      // ports it forwards to others
+	Forwards   []PortForward      // ports it forwards to others
 	Run        []string       // shell commands started after up and stopped by down
 
 	at pos
@@ -158,7 +158,7 @@ type Device struct {
 }
 
 // A Publish forwards ports to a host, DNAT in the kernel's words.
-type Publish struct {
+type PortForward struct {
 	Listen      netip.Addr // only packets to this address; invalid means to any address of the gateway
 	First, Last uint16     // the published ports
 	Host        string     // where they lead; "" if To is set

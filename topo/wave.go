@@ -81,7 +81,7 @@ func (w waves) wave(o Object) int {
 		return w.link(o)
 	case OfProcess:
 		return w.last
-	case OfRule, OfSysctl: // all of a namespace at once; those of all links change each link's
+	case OfNAT, OfSysctl: // all of a namespace at once; those of all links change each link's
 		return max(w.of[k.NS], w.full[k.NS])
 	}
 	for _, need := range o.needs() {

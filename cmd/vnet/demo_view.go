@@ -13,7 +13,7 @@ var demoTitles = map[topo.Kind]string{
 	topo.OfNamespace: "Namespaces: each is a host of its own",
 	topo.OfLink:      "A switch, and cables from it into the namespaces",
 	topo.OfSysctl:    "The machine forwards packets",
-	topo.OfRule:      "NAT: a forwarded port, and one address for all who go out",
+	topo.OfNAT:      "NAT: a forwarded port, and one address for all who go out",
 	topo.OfUp:        "Up, with addresses and the way out",
 	topo.OfFile:      "Names, for programs that vnet exec starts",
 }
