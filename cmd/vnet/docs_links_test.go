@@ -1,0 +1,183 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// root is the top folder of the repository.
+const root = "../.."
+
+// TestDocumentLinks checks the documents: files they link to or name exist, and so do
+// the Makefile targets of the make commands they show.
+func TestDocumentLinks(t *testing.T) {
+	docs := []string{
+		"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "topo/LAB.md",
+		".github/PULL_REQUEST_TEMPLATE.md", "examples/vagrant/README.md", "bench/NOTES.md", "bench/RESULTS.md",
+	}
+	more, err := filepath.Glob(root + "/docs/*.md")
+	if err != nil || len(more) == 0 {
+		t.Fatal("no docs/*.md", err)
+	}
+	for _, file := range more {
+		docs = append(docs, "docs/"+filepath.Base(file))
+	}
+	tree := readRepoTree(t)
+	for _, doc := range docs {
+		t.Run(doc, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(root, doc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, problem := range tree.problems(filepath.Dir(doc), string(text)) {
+				t.Error(problem)
+			}
+		})
+	}
+}
+
+// TestDocumentLinksFindsMistakes checks the test above with documents that are wrong.
+func TestDocumentLinksFindsMistakes(t *testing.T) {
+	tree := readRepoTree(t)
+	for text, bad := range map[string]string{
+		"see [it](cmd/none.go)":                         "cmd/none.go",
+		"see [it](cmd/vnet/main.go#L3), `cmd/vnet/`":    "",
+		"see [it](https://example.org/none)":            "",
+		"in `topo/none*.go`":                            "topo/none*.go",
+		"in `topo/object*.go`, `./topo`, `./cmd/...`":   "",
+		"in `NONE.md`":                                  "NONE.md",
+		"in `lab.yaml`, `/etc/hosts`, `a/b`":            "",
+		"run `go test ./none`":                          "./none",
+		"run `.ci/none x`":                              ".ci/none",
+		"run `make none`":                               "none",
+		"to make none of it":                            "",
+		"    make lint ci && make none OUT=x  # a note": "none",
+		"    test/vm/none.sh 6.1":                       "test/vm/none.sh",
+		"```yaml\nscript: [make build, .ci/none]\n```":  ".ci/none",
+		"in `bench/cpu.prof` and `test/vm/cache`":       "",
+	} {
+		problems := tree.problems(".", text)
+		if bad == "" && len(problems) > 0 || bad != "" && (len(problems) != 1 || !strings.HasPrefix(problems[0], bad+": ")) {
+			t.Errorf("%q: %q, want %q", text, problems, bad)
+		}
+	}
+}
+
+// A repoTree is what a document can name.
+type repoTree struct {
+	folders []string // in the top folder
+	targets []string // of the Makefile
+	ignored []string // patterns of .gitignore: files that a command makes
+}
+
+func readRepoTree(t *testing.T) repoTree {
+	t.Helper()
+	var tree repoTree
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			tree.folders = append(tree.folders, e.Name())
+		}
+	}
+	makefile, err := os.ReadFile(root + "/Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(string(makefile), -1) {
+		tree.targets = append(tree.targets, m[1])
+	}
+	ignore, err := os.ReadFile(root + "/.gitignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Fields(string(ignore)) {
+		tree.ignored = append(tree.ignored, strings.Trim(line, "/"))
+	}
+	return tree
+}
+
+var (
+	markdownLink = regexp.MustCompile(`\]\(([^)#\s]+)[^)]*\)`)
+	codeSpan     = regexp.MustCompile("`[^`]+`")
+	makeCommand  = regexp.MustCompile(`(?:^|[;&|\[] *)make((?: +[A-Za-z0-9_=./-]+)+)`)
+	targetName   = regexp.MustCompile(`^[a-z][a-z-]*$`)
+	rootFile     = regexp.MustCompile(`^([A-Z]+\.md|[a-z0-9_]+_test\.go|Makefile|Vagrantfile|\.golangci\.yml)$`)
+)
+
+// problems returns a line for each file and Makefile target that the text of a document
+// in folder names and that does not exist.
+func (tree repoTree) problems(folder, text string) (problems []string) {
+	for _, m := range markdownLink.FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(m[1], ":") && !exists(filepath.Join(folder, m[1])) {
+			problems = append(problems, m[1]+": the link leads to no file")
+		}
+	}
+	for _, code := range codeIn(text) {
+		code, _, _ = strings.Cut(code, " #")
+		for _, word := range strings.Fields(code) {
+			if word = strings.Trim(word, `,:;()[]{}'"`); tree.looksLikePath(word) && !tree.has(folder, word) {
+				problems = append(problems, word+": no such file")
+			}
+		}
+		for _, m := range makeCommand.FindAllStringSubmatch(strings.TrimSpace(code), -1) {
+			for _, word := range strings.Fields(m[1]) {
+				if targetName.MatchString(word) && !slices.Contains(tree.targets, word) {
+					problems = append(problems, word+": the Makefile has no such target")
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// codeIn returns the code of a document: lines of code blocks, and spans in backquotes.
+func codeIn(text string) (code []string) {
+	fenced := false
+	var prose strings.Builder
+	for line := range strings.Lines(text) {
+		switch fence := strings.HasPrefix(line, "```"); {
+		case fence:
+			fenced = !fenced
+		case fenced, strings.HasPrefix(line, "    ") && !strings.Contains(line, "`"):
+			code = append(code, line)
+		default:
+			prose.WriteString(line)
+		}
+	}
+	for _, span := range codeSpan.FindAllString(prose.String(), -1) {
+		code = append(code, strings.Trim(span, "`"))
+	}
+	return code
+}
+
+// looksLikePath reports whether a word is meant as a path in this repository: it begins
+// with ./ or a top folder, or is the name of a file in the top folder.
+func (tree repoTree) looksLikePath(word string) bool {
+	first, _, slash := strings.Cut(strings.TrimPrefix(word, "./"), "/")
+	return slash && slices.Contains(tree.folders, first) || len(word) > 2 && strings.HasPrefix(word, "./") || rootFile.MatchString(word)
+}
+
+// has reports whether the path exists below the top folder or beside the document, or
+// is a file that .gitignore names because a command makes it.
+func (tree repoTree) has(folder, path string) bool {
+	path = strings.TrimSuffix(strings.TrimSuffix(path, "..."), "/")
+	path = strings.TrimPrefix(path, "./")
+	for _, pattern := range tree.ignored {
+		if ok, _ := filepath.Match(pattern, path); ok || strings.HasPrefix(path, pattern+"/") {
+			return true
+		}
+	}
+	return exists(path) || exists(filepath.Join(folder, path))
+}
+
+func exists(pattern string) bool {
+	found, err := filepath.Glob(filepath.Join(root, pattern))
+	return err == nil && len(found) > 0
+}
