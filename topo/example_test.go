@@ -6,8 +6,8 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// A lab file is read, worked out and compared with what is there: here, nothing. None of
-// it asks a kernel.
+// A lab file is parsed, compiled and compared with an empty state. None of these steps asks the
+// kernel.
 func Example() {
 	lab, err := topo.Parse("lab.yaml", []byte(`
 name: pair
@@ -46,17 +46,16 @@ links:
 	// - netns blue
 }
 
-// All mistakes of a file come at once, each with its place and with what to write.
+// Parse reports all mistakes of a file at once, each with its position and a correction.
 func ExampleMistakes() {
 	_, err := topo.Parse("lab.yaml", []byte(`
 networks:
-  office: {subnets: 10.0.0.0/24}
+  office: {subnets: 10.0.0.0}
 hosts:
   red: {networks: [ofice]}
-  a-name-that-is-too-long-for-a-host-of-any-kind-because-a-name-has-sixty-three-letters: {}
 `))
 	fmt.Println(err)
 	// Output:
+	// lab.yaml:3:21: "10.0.0.0" has no prefix length; write 10.0.0.0/24, for example
 	// lab.yaml:5:20: unknown network "ofice" for red; did you mean "office"?
-	// lab.yaml:6:3: host name "a-name-that-is-too-long-for-a-host-of-any-kind-because-a-name-has-sixty-three-letters" is 85 bytes long; shorten it to 63
 }

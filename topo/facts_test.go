@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFacts works the examples' expectations out: who is asked at which
-// address, and who answers in the end.
+// TestFacts compares the facts of each lab with its file in testdata/facts: the target address,
+// and the host that answers.
 func TestFacts(t *testing.T) {
 	eachCase(t, "facts/*.txtar", func(c *goldenCase) {
 		lab := mustParse(c.t, "lab.yaml", c.in("lab.yaml"))
@@ -15,7 +15,7 @@ func TestFacts(t *testing.T) {
 		for _, f := range Facts(lab) {
 			fmt.Fprintf(&b, "%s\n", f.Expectation)
 			if f.Target.IsValid() {
-				fmt.Fprintf(&b, "    %s asks %s, %s answers at %s", f.From, f.Target, or(f.Server, "nobody"), f.ServerAddr)
+				fmt.Fprintf(&b, "    %s sends to %s, %s answers at %s", f.From, f.Target, or(f.Server, "no host"), f.ServerAddr)
 				if f.ServerPort != 0 {
 					fmt.Fprintf(&b, " port %d", f.ServerPort)
 				}

@@ -16,14 +16,14 @@ import (
 //	go test ./topo -update
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// A golden case is a txtar file: what goes in, and what must come out.
+// A goldenCase is a txtar file with input and expected output.
 type goldenCase struct {
 	t    *testing.T
 	path string
 	ar   *txtar.Archive
 }
 
-// eachCase runs test for each txtar file of the folder. Adding a case needs no Go.
+// eachCase runs test for each txtar file that matches glob. A new case needs no Go code.
 func eachCase(t *testing.T, glob string, test func(c *goldenCase)) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", glob))
@@ -59,7 +59,7 @@ func (c *goldenCase) in(name string) []byte {
 	return nil
 }
 
-// out compares got with a section's text, or makes it that text.
+// out compares got with a section of the file. With -update it rewrites the section.
 func (c *goldenCase) out(name, got string) {
 	c.t.Helper()
 	for i := range c.ar.Files {
@@ -78,7 +78,7 @@ func (c *goldenCase) out(name, got string) {
 	c.ar.Files = append(c.ar.Files, txtar.File{Name: name, Data: []byte(got)})
 }
 
-// golden compares got with a whole file, or makes it that file.
+// golden compares got with a whole file. With -update it rewrites the file.
 func golden(t *testing.T, path string, got []byte) {
 	t.Helper()
 	if *update {
@@ -92,6 +92,7 @@ func golden(t *testing.T, path string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(want, got) {
-		t.Errorf("%s is not what is made now; look at the difference, then run with -update\n%s", path, cmp.Diff(string(want), string(got)))
+		t.Errorf("%s differs from the output; check the difference, then run with -update\n%s",
+			path, cmp.Diff(string(want), string(got)))
 	}
 }

@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// GraphFormats are the formats that Graph knows.
+// GraphFormats lists the formats that [Graph] supports.
 var GraphFormats = []string{"ascii", "mermaid", "dot", "svg"}
 
-// Graph draws the lab: hosts, switches, cables, addresses. The formats are
-// those of [GraphFormats]: ascii for a terminal, mermaid for Markdown, dot for
-// Graphviz, svg for eyes. Many hosts of one kind on one switch are drawn as
-// one. Another format is an error.
+// Graph draws the lab: hosts, networks, links, addresses. Format is one of [GraphFormats]: ascii
+// for a terminal, mermaid for Markdown, dot for Graphviz, svg for a picture. Similar hosts on one
+// network are drawn as one box if they are many. An unknown format is an error.
 func Graph(t Topology, format string) ([]byte, error) {
 	d := newDrawing(&t)
 	switch format {
@@ -28,7 +27,7 @@ func Graph(t Topology, format string) ([]byte, error) {
 	return nil, fmt.Errorf("no graph format %q: %s", format, didYouMean(format, GraphFormats))
 }
 
-// A drawing is a lab as boxes and lines, before it has places.
+// A drawing is a lab as boxes and lines, before they have positions.
 type drawing struct {
 	name  string
 	nodes []drawnNode
@@ -42,44 +41,44 @@ const (
 	hostNode nodeKind = iota
 	routerNode
 	machineNode
-	switchNode
-	worldNode // what an uplink leads to
+	networkNode
+	uplinkNode // a device that is an uplink
 )
 
-// A drawnNode is a box: a name and what is written below it.
+// A drawnNode is a box: a name and the lines of text below it.
 type drawnNode struct {
 	kind   nodeKind
 	name   string
 	lines  []string
-	hosts  int  // how many hosts it stands for; 0 means one
-	dashed bool // not the lab's own: a namespace taken in
+	hosts  int  // how many hosts the box stands for; 0 means one
+	dashed bool // an adopted namespace
 }
 
 // A drawnEdge is a line between two boxes.
 type drawnEdge struct {
-	a, b  int
-	label string
-	bad   bool // impaired
+	a, b     int
+	label    string
+	impaired bool
 }
 
-// mostAlike is how many hosts on a switch are drawn one by one.
-const mostAlike = 8
+// maxSeparate is how many similar hosts on a network are drawn one by one.
+const maxSeparate = 8
 
 func newDrawing(t *Topology) *drawing {
 	l, _ := newLayout(t)
 	d := &drawing{name: t.Name, index: map[string]int{}}
 	for n := range t.Networks {
-		if sw := &l.ifaces[l.on[n][0]]; sw.host == Machine && len(sw.addrs) > 0 {
+		if br := &l.ifaces[l.on[n][0]]; br.host == Machine && len(br.addrs) > 0 {
 			d.node(machineNode, Machine, l.hostLines(Machine))
 		}
-		d.node(switchNode, t.Networks[n].Name, t.Networks[n].lines())
+		d.node(networkNode, t.Networks[n].Name, t.Networks[n].lines())
 	}
 	for _, n := range l.of[Machine] {
-		if !l.ifaces[n].isSwitch() {
+		if !l.ifaces[n].isBridge() {
 			d.node(machineNode, Machine, l.hostLines(Machine))
 		}
 	}
-	alike := l.alike()
+	alike := l.similarHosts()
 	for i := range t.Hosts {
 		h := &t.Hosts[i]
 		if group := alike[h.Name]; len(group) > 0 {
@@ -92,10 +91,10 @@ func newDrawing(t *Topology) *drawing {
 	return d
 }
 
-// node returns the box of that kind and name, making it if need be.
+// node returns the box of that kind and name. It creates the box if it does not exist.
 func (d *drawing) node(kind nodeKind, name string, lines []string) int {
 	key := name
-	if kind == switchNode || kind == worldNode {
+	if kind == networkNode || kind == uplinkNode {
 		key = fmt.Sprint(kind, " ", name)
 	}
 	if n, ok := d.index[key]; ok {
@@ -118,7 +117,7 @@ func (d *drawing) host(h *Host, l *layout) {
 	d.nodes[n].dashed = h.Namespace != ""
 }
 
-// group draws the hosts of a group as one box, when its first comes.
+// group draws the hosts of a group as one box, in the place of the first.
 func (d *drawing) group(group []string, h *Host, l *layout) {
 	if group[0] != h.Name {
 		return
@@ -137,9 +136,9 @@ func (d *drawing) group(group []string, h *Host, l *layout) {
 	}
 }
 
-// alike returns, for each host that is drawn together with others, all of
-// them: hosts with one port on the same network and nothing else.
-func (l *layout) alike() map[string][]string {
+// similarHosts returns, for each host that is drawn together with others, the names of all of
+// them. Those hosts have one port on the same network and nothing else.
+func (l *layout) similarHosts() map[string][]string {
 	byNet := map[int][]string{}
 	for i := range l.t.Hosts {
 		h := &l.t.Hosts[i]
@@ -150,7 +149,7 @@ func (l *layout) alike() map[string][]string {
 	}
 	out := map[string][]string{}
 	for _, group := range byNet {
-		if len(group) > mostAlike {
+		if len(group) > maxSeparate {
 			for _, name := range group {
 				out[name] = group
 			}
@@ -159,7 +158,7 @@ func (l *layout) alike() map[string][]string {
 	return out
 }
 
-// forwards tells whether the host forwards packets: told to, or as a gateway.
+// forwards reports whether the host forwards packets, because the file says so or as a gateway.
 func (l *layout) forwards(h *Host) bool {
 	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
 		return true
@@ -172,7 +171,7 @@ func (l *layout) forwards(h *Host) bool {
 	return false
 }
 
-// connect draws the lines: ports, cables, uplinks.
+// connect draws the lines: ports, links, uplinks.
 func (d *drawing) connect(l *layout, alike map[string][]string) {
 	for n := range l.ifaces {
 		i := &l.ifaces[n]
@@ -182,31 +181,31 @@ func (d *drawing) connect(l *layout, alike map[string][]string) {
 		host, drawn := d.index[i.host]
 		switch {
 		case !drawn:
-		case i.isSwitch():
+		case i.isBridge():
 			if i.host != Machine || len(i.addrs) > 0 {
-				d.edge(host, d.switchOf(l, i.net), "", false)
+				d.edge(host, d.networkBox(l, i.net), "", false)
 			}
 		case i.att != nil:
-			d.edge(host, d.switchOf(l, i.net), portLabel(i.att), i.att.Impair != Impairment{})
+			d.edge(host, d.networkBox(l, i.net), portLabel(i.att), i.att.Impair != Impairment{})
 		case i.cable != nil && i.end == 0:
-			d.edge(host, d.index[i.cable.Ends[1].Host], cableLabel(i.cable), i.cable.Impair != Impairment{})
-		case i.made != nil:
+			d.edge(host, d.index[i.cable.Ends[1].Host], linkLabel(i.cable), i.cable.Impair != Impairment{})
+		case i.device != nil:
 			d.tunnel(l, i, host)
 		}
 	}
 	for n := range l.t.Networks {
 		if up := l.t.Networks[n].Uplink; up != "" {
-			d.edge(d.switchOf(l, n), d.node(worldNode, up, []string{"uplink"}), "", false)
+			d.edge(d.networkBox(l, n), d.node(uplinkNode, up, []string{"uplink"}), "", false)
 		}
 	}
 }
 
-// tunnel draws a vxlan to the host of the lab that is its other end, once.
+// tunnel draws a vxlan to the host of the lab that has its remote address, once for both ends.
 func (d *drawing) tunnel(l *layout, i *iface, host int) {
 	for n := range l.ifaces {
 		far, drawn := d.index[l.ifaces[n].host]
-		if drawn && i.made.Remote.IsValid() && holds(&l.ifaces[n], i.made.Remote) {
-			label := fmt.Sprint(i.made.Kind, " ", i.made.ID)
+		if drawn && i.device.Remote.IsValid() && hasAddress(&l.ifaces[n], i.device.Remote) {
+			label := fmt.Sprint(i.device.Kind, " ", i.device.ID)
 			if !slices.Contains(d.edges, drawnEdge{far, host, label, false}) {
 				d.edge(host, far, label, false)
 			}
@@ -214,8 +213,8 @@ func (d *drawing) tunnel(l *layout, i *iface, host int) {
 	}
 }
 
-func (d *drawing) switchOf(l *layout, net int) int {
-	return d.node(switchNode, l.t.Networks[net].Name, nil)
+func (d *drawing) networkBox(l *layout, net int) int {
+	return d.node(networkNode, l.t.Networks[net].Name, nil)
 }
 
 func (d *drawing) edge(a, b int, label string, bad bool) {
@@ -233,7 +232,7 @@ func portLabel(a *Attachment) string {
 	return strings.Join(append(words, a.Impair.words()...), ", ")
 }
 
-func cableLabel(c *Cable) string {
+func linkLabel(c *Cable) string {
 	var words []string
 	if c.MTU != 0 {
 		words = append(words, fmt.Sprint("mtu ", c.MTU))
@@ -250,7 +249,7 @@ func (i Impairment) words() (words []string) {
 		words = append(words, delay)
 	}
 	if i.Loss > 0 {
-		words = append(words, fmt.Sprintf("%g%% lost", i.Loss))
+		words = append(words, fmt.Sprintf("loss %g%%", i.Loss))
 	}
 	if i.Rate > 0 {
 		words = append(words, formatRate(i.Rate))
@@ -258,7 +257,7 @@ func (i Impairment) words() (words []string) {
 	return words
 }
 
-// lines are what is written below a switch's name.
+// lines returns the text below a network's name.
 func (n *Network) lines() (lines []string) {
 	lines = append(lines, prefixTexts(n.Subnets)...)
 	var words []string
@@ -271,9 +270,9 @@ func (n *Network) lines() (lines []string) {
 	add(n.Routed, "routed")
 	add(n.Fastpath, "fastpath")
 	add(n.STP, "stp")
-	add(n.VLANFiltering, "vlans")
+	add(n.VLANFiltering, "vlan filtering")
 	add(n.IsolateHosts, "hosts isolated")
-	add(len(n.IsolateFrom) > 0, "not to "+strings.Join(n.IsolateFrom, ", "))
+	add(len(n.IsolateFrom) > 0, "isolated from "+strings.Join(n.IsolateFrom, ", "))
 	add(n.MTU != 0, fmt.Sprint("mtu ", n.MTU))
 	if len(words) > 0 {
 		lines = append(lines, strings.Join(words, ", "))
@@ -281,12 +280,12 @@ func (n *Network) lines() (lines []string) {
 	return lines
 }
 
-// hostLines are what is written below a host's name: its devices with their
-// addresses, then what is particular of it.
+// hostLines returns the text below a host's name: its devices with their addresses, then its other
+// properties.
 func (l *layout) hostLines(host string) (lines []string) {
 	for _, n := range l.of[host] {
 		i := &l.ifaces[n]
-		if host == Machine && i.isSwitch() && len(i.addrs) == 0 {
+		if host == Machine && i.isBridge() && len(i.addrs) == 0 {
 			continue
 		}
 		for k, p := range i.addrs {
@@ -306,10 +305,10 @@ func (l *layout) hostLines(host string) (lines []string) {
 	}
 	h := &l.t.Hosts[n]
 	if h.Namespace != "" {
-		lines = append(lines, "is "+h.Namespace)
+		lines = append(lines, "namespace "+h.Namespace)
 	}
 	if len(h.Aliases) > 0 {
-		lines = append(lines, "aka "+strings.Join(h.Aliases, ", "))
+		lines = append(lines, "aliases "+strings.Join(h.Aliases, ", "))
 	}
 	if len(h.NAT) > 0 {
 		lines = append(lines, "nat "+joined(h.NAT))

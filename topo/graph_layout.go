@@ -5,11 +5,10 @@ import (
 	"slices"
 )
 
-// The boxes of a drawing are put in rows: the machine (or the best connected
-// box) on top, what hangs on it below, and so on; within a row in the order
-// that crosses few lines, and then over the middle of what they are joined to.
+// The boxes of a drawing are put in rows: the root on top, its neighbours below, and so on.
+// Within a row they are sorted so that few lines cross, and then centred on their neighbours.
 
-// A placed drawing has a place for each node.
+// A placed drawing has a position for each node.
 type placed struct {
 	*drawing
 	row  []int   // of each node
@@ -35,24 +34,24 @@ func (d *drawing) place(measure func(*drawnNode) (w, h int)) *placed {
 	near := d.neighbours()
 	for _, e := range d.edges {
 		for _, end := range []int{e.a, e.b} {
-			if len(near[end]) == 1 { // the label stands over it
+			if len(near[end]) == 1 { // the label is above the box
 				p.w[end] = max(p.w[end], width(e.label)*7)
 			}
 		}
 	}
 	left := margin
-	for _, part := range p.parts() {
+	for _, component := range p.components() {
 		p.rows = nil
-		p.layer(part)
-		p.order()
-		p.spread()
-		left = p.shift(part, left) + 2*gapX
+		p.assignRows(component)
+		p.orderRows()
+		p.assignPlaces()
+		left = p.shift(component, left) + 2*gapX
 	}
 	p.bounds()
 	return p
 }
 
-// neighbours lists what each node is joined to.
+// neighbours returns the nodes that each node is connected to.
 func (d *drawing) neighbours() [][]int {
 	out := make([][]int, len(d.nodes))
 	for _, e := range d.edges {
@@ -64,43 +63,41 @@ func (d *drawing) neighbours() [][]int {
 	return out
 }
 
-// parts splits the nodes into those that hang together; each begins with its
-// root.
-func (d *drawing) parts() [][]int {
+// components splits the nodes into connected components. The first node of each is its root.
+func (d *drawing) components() [][]int {
 	near, seen := d.neighbours(), make([]bool, len(d.nodes))
-	var parts [][]int
-	for _, root := range d.byRank(near) {
+	var components [][]int
+	for _, root := range d.rootOrder(near) {
 		if seen[root] {
 			continue
 		}
-		part := breadth([]int{root}, near)
-		for _, n := range part {
+		component := breadthFirst([]int{root}, near)
+		for _, n := range component {
 			seen[n] = true
 		}
-		parts = append(parts, part)
+		components = append(components, component)
 	}
-	return parts
+	return components
 }
 
-// roots returns the root of each part.
+// roots returns the root of each component.
 func (d *drawing) roots() (roots []int) {
-	for _, part := range d.parts() {
-		roots = append(roots, part[0])
+	for _, component := range d.components() {
+		roots = append(roots, component[0])
 	}
 	return roots
 }
 
-// byRank orders nodes by how well they stand on top: what the outside comes
-// through, the machine, then the one in the middle, from which the farthest is
-// near, then the best connected.
-func (d *drawing) byRank(near [][]int) []int {
+// rootOrder sorts nodes by how well they serve as root: first uplinks, then the machine, then the
+// node whose greatest distance to another is smallest, then the one with the most lines.
+func (d *drawing) rootOrder(near [][]int) []int {
 	order := make([]int, len(d.nodes))
 	for i := range order {
 		order[i] = i
 	}
 	rank := func(i int) int {
 		switch d.nodes[i].kind {
-		case worldNode:
+		case uplinkNode:
 			return 0
 		case machineNode:
 			return 1
@@ -109,8 +106,8 @@ func (d *drawing) byRank(near [][]int) []int {
 	}
 	far := make([]int, len(d.nodes))
 	for i := range far {
-		if len(far) <= mostMeasured {
-			far[i] = farthest(i, near)
+		if len(far) <= maxMeasured {
+			far[i] = maxDistance(i, near)
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
@@ -119,18 +116,18 @@ func (d *drawing) byRank(near [][]int) []int {
 	return order
 }
 
-// mostMeasured bounds the labs whose middle is looked for; it takes the square
-// of their size.
-const mostMeasured = 2000
+// maxMeasured is the largest number of nodes for which distances are computed: the cost is the
+// square of that number.
+const maxMeasured = 2000
 
-// farthest is how many lines it is from n to the node farthest from it; a node
-// without lines is the worst root of all.
-func farthest(n int, near [][]int) int {
+// maxDistance returns the distance, in lines, from n to the node farthest from it. A node without
+// lines is the worst root.
+func maxDistance(n int, near [][]int) int {
 	if len(near[n]) == 0 {
 		return len(near)
 	}
 	steps := make([]int, len(near))
-	queue := breadth([]int{n}, near)
+	queue := breadthFirst([]int{n}, near)
 	for _, at := range queue {
 		for _, next := range near[at] {
 			if steps[next] == 0 && next != n {
@@ -141,19 +138,19 @@ func farthest(n int, near [][]int) int {
 	return steps[queue[len(queue)-1]]
 }
 
-// layer puts the part's nodes into rows by their distance from its root, or
-// from one that is joined to just the same, as the spines of a fabric are.
-func (p *placed) layer(part []int) {
+// assignRows puts a component's nodes into rows by their distance from the root. Nodes with
+// exactly the neighbours of the root, such as the spines of a fabric, share its row.
+func (p *placed) assignRows(component []int) {
 	near := p.neighbours()
 	at := map[int]int{}
 	p.rows = [][]int{nil}
-	for _, n := range part {
-		if n == part[0] || len(near[n]) > 1 && slices.Equal(sorted(near[n]), sorted(near[part[0]])) {
+	for _, n := range component {
+		if n == component[0] || len(near[n]) > 1 && slices.Equal(sorted(near[n]), sorted(near[component[0]])) {
 			at[n] = 0
 			p.rows[0] = append(p.rows[0], n)
 		}
 	}
-	for _, n := range breadth(p.rows[0], near) {
+	for _, n := range breadthFirst(p.rows[0], near) {
 		for _, far := range near[n] {
 			if _, ok := at[far]; ok {
 				continue
@@ -174,8 +171,8 @@ func (p *placed) layer(part []int) {
 
 func sorted(list []int) []int { return slices.Sorted(slices.Values(list)) }
 
-// breadth lists the nodes in the order in which they are met from the roots.
-func breadth(roots []int, near [][]int) []int {
+// breadthFirst returns the nodes in breadth-first order from the roots.
+func breadthFirst(roots []int, near [][]int) []int {
 	seen, queue := make([]bool, len(near)), slices.Clone(roots)
 	for _, n := range roots {
 		seen[n] = true
@@ -191,11 +188,11 @@ func breadth(roots []int, near [][]int) []int {
 	return queue
 }
 
+// sweeps is how often the rows are sorted, alternately downwards and upwards.
 const sweeps = 8
 
-// order sorts each row by the middle of what its nodes are joined to in the
-// rows beside it, down and up a few times.
-func (p *placed) order() {
+// orderRows sorts each row by the mean position of its nodes' neighbours, in several sweeps.
+func (p *placed) orderRows() {
 	near := p.neighbours()
 	place := make([]float64, len(p.nodes))
 	number := func(row []int) {
@@ -222,13 +219,13 @@ func (p *placed) order() {
 	}
 }
 
-// middle is the mean place of the neighbours, its own if it has none.
+// middle returns the mean position of the neighbours, or the node's own if it has none.
 func (p *placed) middle(n int, near []int, place []float64) float64 {
 	sum, count := 0.0, 0.0
 	for _, far := range near {
 		weight := 1.0
 		if p.row[far] == p.row[n] {
-			weight = 0.25 // the same row draws a little
+			weight = 0.25 // neighbours in the same row count less
 		}
 		sum, count = sum+weight*place[far], count+weight
 	}
@@ -238,10 +235,9 @@ func (p *placed) middle(n int, near []int, place []float64) float64 {
 	return sum / count
 }
 
-// spread gives the nodes of each row places from left to right, then moves
-// them under and over the middle of what they are joined to, as far as the
-// others of the row let them.
-func (p *placed) spread() {
+// assignPlaces places the nodes of each row from left to right, then moves them towards the middle
+// of their neighbours as far as the other nodes of the row permit.
+func (p *placed) assignPlaces() {
 	near := p.neighbours()
 	y := margin + titleSpace
 	for _, row := range p.rows {
@@ -267,35 +263,35 @@ func (p *placed) spread() {
 	}
 }
 
-// pull moves a row's nodes towards the middle of their neighbours in other
-// rows, keeping order and gaps: what is pushed together shares the way.
+// pull moves a row's nodes towards the middle of their neighbours in other rows, and keeps order
+// and gaps. Nodes that would overlap move as one block.
 func (p *placed) pull(row []int, near [][]int) {
 	type block struct {
-		nodes      []int
-		want       float64 // the mean of what its nodes want its left edge to be
-		wide, pull int
+		nodes       []int
+		ideal       float64 // the mean of the left edges that are ideal for its nodes
+		wide, count int
 	}
 	var blocks []block
 	for _, n := range row {
-		b := block{nodes: []int{n}, want: p.wanted(n, near[n]), wide: p.w[n], pull: 1}
+		b := block{nodes: []int{n}, ideal: p.idealLeft(n, near[n]), wide: p.w[n], count: 1}
 		for len(blocks) > 0 {
 			prev := blocks[len(blocks)-1]
-			if prev.want+float64(prev.wide+gapX) <= b.want {
+			if prev.ideal+float64(prev.wide+gapX) <= b.ideal {
 				break
 			}
-			shifted := b.want - float64(prev.wide+gapX)
+			shifted := b.ideal - float64(prev.wide+gapX)
 			b = block{
 				nodes: append(prev.nodes, b.nodes...),
-				want:  (prev.want*float64(prev.pull) + shifted*float64(b.pull)) / float64(prev.pull+b.pull),
+				ideal: (prev.ideal*float64(prev.count) + shifted*float64(b.count)) / float64(prev.count+b.count),
 				wide:  prev.wide + gapX + b.wide,
-				pull:  prev.pull + b.pull,
+				count: prev.count + b.count,
 			}
 			blocks = blocks[:len(blocks)-1]
 		}
 		blocks = append(blocks, b)
 	}
 	for _, b := range blocks {
-		x := int(b.want)
+		x := int(b.ideal)
 		for _, n := range b.nodes {
 			p.x[n] = x
 			x += p.w[n] + gapX
@@ -303,8 +299,8 @@ func (p *placed) pull(row []int, near [][]int) {
 	}
 }
 
-// wanted is the left edge that puts n over the middle of its neighbours.
-func (p *placed) wanted(n int, near []int) float64 {
+// idealLeft returns the left edge that centres n over its neighbours.
+func (p *placed) idealLeft(n int, near []int) float64 {
 	sum, count := 0, 0
 	for _, far := range near {
 		if p.row[far] != p.row[n] {
@@ -318,13 +314,13 @@ func (p *placed) wanted(n int, near []int) float64 {
 	return float64(sum)/float64(count) - float64(p.w[n])/2
 }
 
-// shift moves a part so that it begins at left, and returns where it ends.
-func (p *placed) shift(part []int, left int) (right int) {
-	first := p.x[part[0]]
-	for _, n := range part {
+// shift moves a component so that it begins at left, and returns its right edge.
+func (p *placed) shift(component []int, left int) (right int) {
+	first := p.x[component[0]]
+	for _, n := range component {
 		first = min(first, p.x[n])
 	}
-	for _, n := range part {
+	for _, n := range component {
 		p.x[n] += left - first
 		right = max(right, p.x[n]+p.w[n])
 	}

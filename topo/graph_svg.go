@@ -8,34 +8,37 @@ import (
 	"unicode/utf8"
 )
 
-// colours of the kinds of boxes, in every format that has colours.
+// colours has the colours of each kind of box, for every format that has colours.
 var colours = [...]struct{ fill, line string }{
 	hostNode:    {"#ffffff", "#4a6fa5"},
 	routerNode:  {"#fff3df", "#c9831a"},
 	machineNode: {"#e9edf2", "#3c4a5a"},
-	switchNode:  {"#e3f4ee", "#2e8b6d"},
-	worldNode:   {"#f3e9f7", "#8a4fa3"},
+	networkNode: {"#e3f4ee", "#2e8b6d"},
+	uplinkNode:  {"#f3e9f7", "#8a4fa3"},
 }
 
 const (
-	charW  = 7.3 // of the 12 px monospace text
-	boldW  = 8.4 // of the 14 px name
-	lineH  = 16
-	padX   = 14
-	padY   = 10
-	stack  = 5 // how far the boxes of a group show behind one another
-	slotMy = 16
+	charW   = 7.3 // width of a character in the 12 px monospace text
+	boldW   = 8.4 // width of a character in the 14 px name
+	lineH   = 16
+	padX    = 14
+	padY    = 10
+	stack   = 5 // offset between the stacked boxes of a group
+	slotGap = 16
 )
 
-// svg draws the lab as a picture that needs nothing but itself.
+// svg draws the lab as a picture without external parts.
 func (d *drawing) svg() []byte {
 	p := d.place(measure)
 	var b bytes.Buffer
 	title := int(float64(width(d.name))*10) + 2*margin
 	p.size[0] = max(p.size[0], title)
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="ui-sans-serif, system-ui, Helvetica, Arial, sans-serif">`+"\n", p.size[0], p.size[1], p.size[0], p.size[1])
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d"`+
+		` font-family="ui-sans-serif, system-ui, Helvetica, Arial, sans-serif">`+"\n",
+		p.size[0], p.size[1], p.size[0], p.size[1])
 	b.WriteString(`<rect width="100%" height="100%" fill="#ffffff"/>` + "\n")
-	fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="18" font-weight="600" fill="#1c2733">%s</text>`+"\n", margin, margin+14, escapeXML(d.name))
+	fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="18" font-weight="600" fill="#1c2733">%s</text>`+"\n",
+		margin, margin+14, escapeXML(d.name))
 	p.drawEdges(&b)
 	for n := range p.nodes {
 		p.drawNode(&b, n)
@@ -44,14 +47,14 @@ func (d *drawing) svg() []byte {
 	return b.Bytes()
 }
 
-// measure tells how large a node's box must be for its text.
+// measure returns the size of a node's box.
 func measure(n *drawnNode) (w, h int) {
 	wide := float64(width(n.name)) * boldW
 	for _, line := range n.lines {
 		wide = max(wide, float64(width(line))*charW)
 	}
 	w, h = int(wide)+2*padX, lineH+2*padY+len(n.lines)*lineH
-	if n.kind == switchNode {
+	if n.kind == networkNode {
 		w += 2 * padX // its ends are round
 	}
 	if n.hosts > 1 {
@@ -65,7 +68,7 @@ func (p *placed) drawNode(b *bytes.Buffer, n int) {
 	x, y, w, h := p.x[n], p.y[n], p.w[n], p.h[n]
 	round := 8
 	switch node.kind {
-	case switchNode:
+	case networkNode:
 		round = min(h/2, 26)
 	case machineNode:
 		round = 3
@@ -75,7 +78,8 @@ func (p *placed) drawNode(b *bytes.Buffer, n int) {
 		dash = ` stroke-dasharray="6 4"`
 	}
 	box := func(x, y, w, h int) {
-		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" rx="%d" fill="%s" stroke="%s" stroke-width="1.6"%s/>`+"\n", x, y, w, h, round, c.fill, c.line, dash)
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" rx="%d" fill="%s" stroke="%s" stroke-width="1.6"%s/>`+"\n",
+			x, y, w, h, round, c.fill, c.line, dash)
 	}
 	if node.hosts > 1 {
 		w, h = w-2*stack, h-2*stack
@@ -83,10 +87,13 @@ func (p *placed) drawNode(b *bytes.Buffer, n int) {
 		box(x+stack, y+stack, w, h)
 	}
 	box(x, y, w, h)
-	fmt.Fprintf(b, `<text x="%d" y="%d" font-size="14" font-weight="600" text-anchor="middle" fill="%s">%s</text>`+"\n", x+w/2, y+padY+13, c.line, escapeXML(node.name))
+	fmt.Fprintf(b, `<text x="%d" y="%d" font-size="14" font-weight="600" text-anchor="middle" fill="%s">%s</text>`+"\n",
+		x+w/2, y+padY+13, c.line, escapeXML(node.name))
 	left := x + (w-p.textWidth(n))/2
 	for i, line := range node.lines {
-		fmt.Fprintf(b, `<text x="%d" y="%d" font-size="12" xml:space="preserve" font-family="ui-monospace, SFMono-Regular, Menlo, DejaVu Sans Mono, monospace" fill="#33414f">%s</text>`+"\n", left, y+padY+lineH*(i+2)-3, escapeXML(line))
+		fmt.Fprintf(b, `<text x="%d" y="%d" font-size="12" xml:space="preserve"`+
+			` font-family="ui-monospace, SFMono-Regular, Menlo, DejaVu Sans Mono, monospace" fill="#33414f">%s</text>`+"\n",
+			left, y+padY+lineH*(i+2)-3, escapeXML(line))
 	}
 }
 
@@ -98,7 +105,7 @@ func (p *placed) textWidth(n int) int {
 	return int(float64(wide) * charW)
 }
 
-// drawEdges draws the lines, each from a slot of its own on the box's edge.
+// drawEdges draws the lines, each from its own slot on the box's edge.
 func (p *placed) drawEdges(b *bytes.Buffer) {
 	slots := p.slots()
 	for k, e := range p.edges {
@@ -112,7 +119,7 @@ func (p *placed) drawEdges(b *bytes.Buffer) {
 		x1, x2 := slots[slot{k, a}], slots[slot{k, z}]
 		y1, y2 := p.y[a]+p.h[a], p.y[z]
 		path := fmt.Sprintf("M%d %d C%d %d %d %d %d %d", x1, y1, x1, y1+gapY/2, x2, y2-gapY/2, x2, y2)
-		lx, ly := between(x1, x1, x2, x2), between(y1, y1+gapY/2, y2-gapY/2, y2)
+		lx, ly := labelPoint(x1, x1, x2, x2), labelPoint(y1, y1+gapY/2, y2-gapY/2, y2)
 		if p.row[a] == p.row[z] {
 			y2 = p.y[z] + p.h[z]
 			low := max(y1, y2) + gapY*3/5
@@ -120,28 +127,29 @@ func (p *placed) drawEdges(b *bytes.Buffer) {
 			lx, ly = (x1+x2)/2, (max(y1, y2)+3*low)/4
 		}
 		dash, colour := "", "#5b6b7b"
-		if e.bad {
+		if e.impaired {
 			dash, colour = ` stroke-dasharray="5 4"`, "#c0392b"
 		}
 		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.6"%s/>`+"\n", path, colour, dash)
 		if e.label != "" {
-			fmt.Fprintf(b, `<text x="%d" y="%d" font-size="11" text-anchor="middle" fill="%s" stroke="#ffffff" stroke-width="4" paint-order="stroke">%s</text>`+"\n", lx, ly+4, colour, escapeXML(e.label))
+			fmt.Fprintf(b, `<text x="%d" y="%d" font-size="11" text-anchor="middle" fill="%s"`+
+				` stroke="#ffffff" stroke-width="4" paint-order="stroke">%s</text>`+"\n", lx, ly+4, colour, escapeXML(e.label))
 		}
 	}
 }
 
-// between is where on a line its label stands: nearer to the lower end, where
-// lines are farther apart.
-func between(a, b, c, d int) int {
+// labelPoint returns where the label of a line goes: nearer to the lower end, where lines are
+// farther apart.
+func labelPoint(a, b, c, d int) int {
 	const t, u = 0.66, 0.34
 	return int(u*u*u*float64(a) + 3*u*u*t*float64(b) + 3*u*t*t*float64(c) + t*t*t*float64(d))
 }
 
-// A slot is where an edge leaves a node.
+// A slot is the point where an edge leaves a node.
 type slot struct{ edge, node int }
 
-// slots spreads the ends of the lines over the lower and upper edges of the
-// boxes, in the order of where they lead.
+// slots spreads the ends of the lines over the lower and upper edges of the boxes, sorted by the
+// positions of their other ends.
 func (p *placed) slots() map[slot]int {
 	type end struct{ edge, far int }
 	lower, upper := make([][]end, len(p.nodes)), make([][]end, len(p.nodes))
@@ -162,7 +170,7 @@ func (p *placed) slots() map[slot]int {
 				a, b := ends[i].far, ends[j].far
 				return p.x[a]+p.w[a]/2 < p.x[b]+p.w[b]/2
 			})
-			step := min(slotMy, (p.w[n]-2*padX)/max(len(ends), 1))
+			step := min(slotGap, (p.w[n]-2*padX)/max(len(ends), 1))
 			x := p.x[n] + p.w[n]/2 - step*(len(ends)-1)/2
 			for i, e := range ends {
 				out[slot{e.edge, n}] = x + i*step
@@ -175,12 +183,12 @@ func (p *placed) slots() map[slot]int {
 // xmlHeader begins each document.
 const xmlHeader = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
-// xmlText is how XML wants these characters written, in text and in attributes.
-var xmlText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")
+// xmlText escapes characters for XML text and attributes.
+var xmlText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;",
+	"\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")
 
-// escapeXML writes text as XML has to be given it; what XML cannot hold at all
-// becomes U+FFFD. (encoding/xml would do it too, at the price of setting itself up
-// each time that vnet starts.)
+// escapeXML escapes text for XML. Characters that XML cannot hold become U+FFFD. It replaces
+// encoding/xml, whose initialisation would slow down every start of vnet.
 func escapeXML(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {

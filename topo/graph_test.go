@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestGraph draws the examples in every format; testdata/graph has the
-// pictures, to be looked at. Only what is small enough to read is kept.
+// TestGraph draws the examples in every format and compares them with the pictures in
+// testdata/graph.
 func TestGraph(t *testing.T) {
 	for name, text := range labs(t) {
 		lab := mustParse(t, name, text)
@@ -34,7 +34,7 @@ func TestGraphFormats(t *testing.T) {
 	}
 }
 
-// An svg is XML, whatever the names in it are.
+// The SVG is valid XML, whatever the names in the lab are.
 func TestSVGIsXML(t *testing.T) {
 	lab := Topology{Name: `<&">`, Hosts: []Host{{Name: `a<b>&"c`, Aliases: []string{"<x>"}}}}
 	svg, err := Graph(lab, "svg")

@@ -8,9 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// ascii draws a tree for each part that hangs together, from the machine or
-// its best connected box down; lines that would close a ring are told at the
-// end.
+// ascii draws a tree for each connected component, from its root down. Lines that would close a
+// ring are listed at the end.
 func (d *drawing) ascii() []byte {
 	var b bytes.Buffer
 	b.WriteString(d.name + "\n")
@@ -21,30 +20,29 @@ func (d *drawing) ascii() []byte {
 	}
 	for n, e := range d.edges {
 		if !w.drawn[n] {
-			if !w.rest {
-				b.WriteString("\nand\n")
+			if !w.hasRest {
+				b.WriteString("\nmore links\n")
 			}
-			w.rest = true
-			fmt.Fprintf(&b, "  %s ── %s%s\n", d.nodes[e.a].name, d.nodes[e.b].name, inParens(e.label))
+			w.hasRest = true
+			fmt.Fprintf(&b, "  %s ── %s%s\n", d.nodes[e.a].name, d.nodes[e.b].name, labelText(e.label))
 		}
 	}
 	return b.Bytes()
 }
 
 type treeWriter struct {
-	d     *drawing
-	out   *bytes.Buffer
-	seen  []bool // nodes
-	drawn []bool // edges
-	rest  bool
+	d       *drawing
+	out     *bytes.Buffer
+	seen    []bool // nodes
+	drawn   []bool // edges
+	hasRest bool
 }
 
-// write writes node n behind the branch's prefix, its lines and what hangs on
-// it below.
+// write writes node n behind the prefix of its branch, then its text and its children below.
 func (w *treeWriter) write(n int, branch, below, label string) {
 	w.seen[n] = true
 	node := &w.d.nodes[n]
-	w.out.WriteString(branch + node.title() + inParens(label) + "\n")
+	w.out.WriteString(branch + node.title() + labelText(label) + "\n")
 	type child struct {
 		node  int
 		label string
@@ -74,32 +72,38 @@ func (w *treeWriter) write(n int, branch, below, label string) {
 	}
 }
 
-// title is the node's name as a text without boxes shows its kind.
+// title returns the node's name, with signs that show its kind.
 func (n *drawnNode) title() string {
 	switch n.kind {
-	case switchNode:
+	case networkNode:
 		return "(" + n.name + ")"
 	case routerNode:
 		return "[" + n.name + "] router"
-	case worldNode:
+	case uplinkNode:
 		return "→ " + n.name
 	}
 	return "[" + n.name + "]"
 }
 
-func inParens(label string) string {
+// labelText returns the text of a line's label; "" if it has none.
+func labelText(label string) string {
 	if label == "" {
 		return ""
 	}
 	return "  ~ " + label
 }
 
-// mermaid writes a flowchart as Markdown renderers draw it.
+// mermaid writes a Mermaid flowchart, which Markdown renderers draw.
 func (d *drawing) mermaid() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "---\ntitle: %s\n---\nflowchart TD\n", d.name)
-	shapes := [...][2]string{hostNode: {"[", "]"}, routerNode: {"{{", "}}"}, machineNode: {"[[", "]]"}, switchNode: {"([", "])"}, worldNode: {"((", "))"}}
-	classes := [...]string{hostNode: "host", routerNode: "router", machineNode: "machine", switchNode: "switch", worldNode: "world"}
+	shapes := [...][2]string{
+		hostNode: {"[", "]"}, routerNode: {"{{", "}}"}, machineNode: {"[[", "]]"},
+		networkNode: {"([", "])"}, uplinkNode: {"((", "))"},
+	}
+	classes := [...]string{
+		hostNode: "host", routerNode: "router", machineNode: "machine", networkNode: "network", uplinkNode: "uplink",
+	}
 	escape := strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "#", "#35;")
 	for i, n := range d.nodes {
 		text := "<b>" + escape.Replace(n.name) + "</b>"
@@ -110,7 +114,7 @@ func (d *drawing) mermaid() []byte {
 	}
 	for _, e := range d.edges {
 		line := "---"
-		if e.bad {
+		if e.impaired {
 			line = "-.-"
 		}
 		if e.label != "" {
@@ -131,7 +135,9 @@ func (d *drawing) dot() []byte {
 	fmt.Fprintf(&b, "graph %s {\n", strconv.Quote(d.name))
 	b.WriteString("    node [fontname=\"sans-serif\", fontsize=11, style=\"rounded,filled\", shape=box]\n")
 	b.WriteString("    edge [fontname=\"sans-serif\", fontsize=9, color=\"#5b6b7b\"]\n")
-	shapes := [...]string{hostNode: "box", routerNode: "hexagon", machineNode: "box3d", switchNode: "ellipse", worldNode: "circle"}
+	shapes := [...]string{
+		hostNode: "box", routerNode: "hexagon", machineNode: "box3d", networkNode: "ellipse", uplinkNode: "circle",
+	}
 	for i, n := range d.nodes {
 		label := n.name
 		for _, line := range n.lines {
@@ -142,14 +148,15 @@ func (d *drawing) dot() []byte {
 			style += ",dashed"
 		}
 		c := colours[n.kind]
-		fmt.Fprintf(&b, "    n%d [label=%s, shape=%s, style=%q, fillcolor=%q, color=%q]\n", i, dotQuote(label), shapes[n.kind], style, c.fill, c.line)
+		fmt.Fprintf(&b, "    n%d [label=%s, shape=%s, style=%q, fillcolor=%q, color=%q]\n",
+			i, dotQuote(label), shapes[n.kind], style, c.fill, c.line)
 	}
 	for _, e := range d.edges {
 		fmt.Fprintf(&b, "    n%d -- n%d", e.a, e.b)
 		if e.label != "" {
 			fmt.Fprintf(&b, " [label=%s]", dotQuote(e.label))
 		}
-		if e.bad {
+		if e.impaired {
 			b.WriteString(" [style=dashed]")
 		}
 		b.WriteByte('\n')
@@ -158,10 +165,10 @@ func (d *drawing) dot() []byte {
 	return b.Bytes()
 }
 
-// dotQuote quotes as dot does: only quotes and line ends mean something.
+// dotQuote quotes text for dot, where only quotes, backslashes and line ends are special.
 func dotQuote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
 }
 
-// width is how many columns a text takes.
+// width returns how many columns a text takes.
 func width(s string) int { return utf8.RuneCountInString(s) }

@@ -6,14 +6,13 @@ import (
 	"testing"
 )
 
-// TestMistakes reads deliberately broken files and compares all that is said
-// about them. Each is a file of testdata/mistakes.
+// TestMistakes parses broken files and compares the mistakes with those in testdata/mistakes.
 func TestMistakes(t *testing.T) {
 	eachCase(t, "mistakes/*.txtar", func(c *goldenCase) {
 		lab, err := Parse("lab.yaml", c.in("lab.yaml"))
 		var ms Mistakes
 		if !errors.As(err, &ms) {
-			c.t.Fatalf("Parse found nothing wrong (%v): %+v", err, lab)
+			c.t.Fatalf("Parse found no mistakes (%v): %+v", err, lab)
 		}
 		var b strings.Builder
 		for _, m := range ms {
@@ -23,14 +22,14 @@ func TestMistakes(t *testing.T) {
 	})
 }
 
-// Each mistake stands where its offending text does.
-func TestMistakesPointAtTheirText(t *testing.T) {
+// The position of each mistake is inside the file.
+func TestMistakePositions(t *testing.T) {
 	eachCase(t, "mistakes/*.txtar", func(c *goldenCase) {
 		_, err := Parse("lab.yaml", c.in("lab.yaml"))
 		lines := strings.Split(string(c.in("lab.yaml")), "\n")
 		for _, m := range err.(Mistakes) {
 			if m.Line < 1 || m.Line > len(lines) || m.Column < 1 || m.Column > len(lines[m.Line-1])+1 {
-				c.t.Errorf("%s: no such place", m)
+				c.t.Errorf("%s: no such position", m)
 			}
 			if m.Source != lines[m.Line-1] {
 				c.t.Errorf("%s: source line is %q", m, m.Source)
@@ -60,7 +59,7 @@ func TestDistance(t *testing.T) {
 		{"red", "blue", 4}, {"kitten", "sitting", 3},
 	} {
 		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("from %q to %q are %d steps, want %d", c.a, c.b, got, c.want)
+			t.Errorf("distance(%q, %q) is %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }

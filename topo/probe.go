@@ -11,78 +11,78 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// patience is how long a probe waits for an answer that does not come. It is
-// several retransmissions long, so that a lossy link is not taken for a dead one.
-const patience = 2 * time.Second
+// probeTimeout is how long a probe waits for an answer. It is several retransmissions long, so
+// that a lossy link does not look like a dead one.
+const probeTimeout = 2 * time.Second
 
-// resend is how long a probe waits before it says the same again.
-const resend = 300 * time.Millisecond
+// resendInterval is how long a probe waits before it sends its packet again.
+const resendInterval = 300 * time.Millisecond
 
-// A prober sends probes from the hosts of a lab, and answers them there, over
-// sockets that it opens inside and uses from anywhere.
+// A prober sends probes from the hosts of a lab and answers them there. It opens the sockets
+// inside the hosts' namespaces and uses them from its own.
 //
-//	red ── pinger (one raw socket a family, many echoes in flight)
-//	    ── a TCP or UDP socket a probe ──▶ … ──▶ listener ── blue
+//	red ── pinger (one raw socket per family, many echo requests in flight)
+//	    ── a TCP or UDP socket per probe ──▶ … ──▶ listener ── blue
 type prober struct {
 	namespace func(host string) (*os.File, error) // opens a host's namespace
-	etcOf     func(host string) string            // where the files are that stand in for a host's /etc
-	patience  time.Duration                       // how long to wait for an answer
-	turns     chan struct{}                       // holds one for each fact that may still ask for its neighbour
+	etcOf     func(host string) string            // the directory that replaces /etc in a host
+	timeout   time.Duration                       // how long to wait for an answer
+	slots     chan struct{}                       // one entry per fact that may still resolve its neighbour
 
-	mu       sync.Mutex
-	stations map[string]*station
+	mu    sync.Mutex
+	hosts map[string]*hostSockets
 }
 
 func newProber(namespace func(host string) (*os.File, error), etcOf func(host string) string) *prober {
-	return &prober{namespace: namespace, etcOf: etcOf, patience: patience, stations: map[string]*station{}}
+	return &prober{namespace: namespace, etcOf: etcOf, timeout: probeTimeout, hosts: map[string]*hostSockets{}}
 }
 
-// A station is where probes start and end: one host's namespace.
-type station struct {
+// hostSockets are the namespace of one host and the sockets that probes use in it.
+type hostSockets struct {
 	ns *os.File
 
-	mu        sync.Mutex
-	conn      *rtnl.Conn
-	pingers   [2]*pinger // IPv4, IPv6
-	ears      [2]*ear
-	listeners map[listenerKey]*listener
+	mu           sync.Mutex
+	conn         *rtnl.Conn
+	pingers      [2]*pinger // IPv4, IPv6
+	echoMonitors [2]*echoMonitor
+	listeners    map[listenerKey]*listener
 }
 
-// station returns the host's station. It lasts until the prober is closed.
-func (p *prober) station(host string) (*station, error) {
+// socketsIn returns the host's sockets. They stay open until the prober is closed.
+func (p *prober) socketsIn(host string) (*hostSockets, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.stations[host]; s != nil {
+	if s := p.hosts[host]; s != nil {
 		return s, nil
 	}
 	ns, err := p.namespace(host)
 	if err != nil {
 		return nil, err
 	}
-	s := &station{ns: ns, listeners: map[listenerKey]*listener{}}
-	p.stations[host] = s
+	s := &hostSockets{ns: ns, listeners: map[listenerKey]*listener{}}
+	p.hosts[host] = s
 	return s, nil
 }
 
-// close closes every socket and namespace that was opened.
+// close closes every socket and namespace that the prober opened.
 func (p *prober) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
-	for _, s := range p.stations {
+	for _, s := range p.hosts {
 		errs = append(errs, s.close())
 	}
-	clear(p.stations)
+	clear(p.hosts)
 	return errors.Join(errs...)
 }
 
-func (s *station) close() error {
+func (s *hostSockets) close() error {
 	for v := range s.pingers {
 		if s.pingers[v] != nil {
 			s.pingers[v].close()
 		}
-		if s.ears[v] != nil {
-			s.ears[v].close()
+		if s.echoMonitors[v] != nil {
+			s.echoMonitors[v].close()
 		}
 	}
 	for _, l := range s.listeners {
@@ -94,8 +94,8 @@ func (s *station) close() error {
 	return s.ns.Close()
 }
 
-// netlink returns the station's socket to its kernel.
-func (s *station) netlink() (_ *rtnl.Conn, err error) {
+// netlink returns the host's rtnetlink socket.
+func (s *hostSockets) netlink() (_ *rtnl.Conn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil {
@@ -104,8 +104,8 @@ func (s *station) netlink() (_ *rtnl.Conn, err error) {
 	return s.conn, err
 }
 
-// pinger returns the station's pinger of a family.
-func (s *station) pinger(v4 bool) (_ *pinger, err error) {
+// pinger returns the host's pinger of a family.
+func (s *hostSockets) pinger(v4 bool) (_ *pinger, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &s.pingers[index(v4)]
@@ -115,13 +115,13 @@ func (s *station) pinger(v4 bool) (_ *pinger, err error) {
 	return *p, err
 }
 
-// ear returns the station's ear of a family.
-func (s *station) ear(v4 bool) (_ *ear, err error) {
+// echoMonitor returns the host's echo monitor of a family.
+func (s *hostSockets) echoMonitor(v4 bool) (_ *echoMonitor, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := &s.ears[index(v4)]
+	e := &s.echoMonitors[index(v4)]
 	if *e == nil {
-		*e, err = newEar(s.ns, v4)
+		*e, err = newEchoMonitor(s.ns, v4)
 	}
 	return *e, err
 }

@@ -15,36 +15,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dns finds a name as a program does that vnet exec starts in the host: in its
-// hosts file, then by the servers of its resolv.conf. See hosts(5), resolv.conf(5).
-func (p *prober) dns(from *station, f Fact, deadline time.Time) (Answer, error) {
+// dns resolves a name as a program does that vnet exec starts in the host: first by its hosts
+// file, then by the name servers of its resolv.conf. See hosts(5), resolv.conf(5).
+func (p *prober) dns(from *hostSockets, f Fact, deadline time.Time) (Answer, error) {
 	start := time.Now()
 	dir := p.etcOf(f.From)
 	hosts, err := etcFile(dir, "hosts")
 	if err != nil {
 		return Answer{}, err
 	}
-	a := Answer{Outcome: Unreachable, Said: "no such name"}
-	found := inHosts(hosts, f.To)
+	a := Answer{Outcome: Unreachable, Detail: "no such name"}
+	found := searchHosts(hosts, f.To)
 	if len(found) == 0 {
 		var resolv string
 		if resolv, err = etcFile(dir, "resolv.conf"); err != nil {
 			return Answer{}, err
 		}
-		found, a = from.askServers(parseResolv(resolv), f.To, deadline)
+		found, a = from.queryServers(parseResolv(resolv), f.To, deadline)
 	}
 	if len(found) > 0 {
-		a = Answer{Outcome: Answered, Said: strings.Join(addrTexts(found), ", ")}
+		a = Answer{Outcome: Answered, Detail: strings.Join(addrTexts(found), ", ")}
 	}
 	if len(found) > 0 && f.Addr.IsValid() && !slices.Contains(found, f.Addr) {
-		a = Answer{Outcome: Unreachable, Said: "it is " + a.Said}
+		a = Answer{Outcome: Unreachable, Detail: "resolves to " + a.Detail}
 	}
 	a.Time = time.Since(start)
 	return a, nil
 }
 
-// etcFile reads what a program in a host finds in /etc: the file that stands in for
-// the machine's, or that. None is as good as an empty one.
+// etcFile reads a file as a program in the host finds it in /etc: the file that replaces the
+// machine's, or else the machine's own. It returns "" if neither exists.
 func etcFile(dir, name string) (string, error) {
 	for _, dir := range []string{dir, "/etc"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
@@ -55,12 +55,13 @@ func etcFile(dir, name string) (string, error) {
 	return "", nil
 }
 
-// inHosts is what a hosts file says of a name, in its order.
-func inHosts(text, name string) (found []netip.Addr) {
+// searchHosts returns the addresses that a hosts file has for a name, in the order of the file.
+func searchHosts(text, name string) (found []netip.Addr) {
+	isName := func(w string) bool { return strings.EqualFold(w, strings.TrimSuffix(name, ".")) }
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")
 		words := strings.Fields(line)
-		if len(words) < 2 || !slices.ContainsFunc(words[1:], func(w string) bool { return strings.EqualFold(w, strings.TrimSuffix(name, ".")) }) {
+		if len(words) < 2 || !slices.ContainsFunc(words[1:], isName) {
 			continue
 		}
 		if a, err := netip.ParseAddr(words[0]); err == nil {
@@ -70,17 +71,17 @@ func inHosts(text, name string) (found []netip.Addr) {
 	return found
 }
 
-// oneServer is how long a server is asked before the next one is.
-const oneServer = 3 * resend
+// serverTimeout is how long to wait for one name server before the next one is queried.
+const serverTimeout = 3 * resendInterval
 
-// askServers asks the servers in turn for the name, in full and with what search
-// adds. If nothing is found, the answer says what was said instead.
-func (s *station) askServers(d DNS, name string, deadline time.Time) ([]netip.Addr, Answer) {
-	a := Answer{Outcome: Unreachable, Said: "no such name, and no server to ask"}
+// queryServers queries the name servers in turn, for each full name. If no address is found, the
+// answer says why.
+func (s *hostSockets) queryServers(d DNS, name string, deadline time.Time) ([]netip.Addr, Answer) {
+	a := Answer{Outcome: Unreachable, Detail: "no such name in the hosts file, and no name server"}
 	for _, full := range fullNames(name, d.Search) {
 		for _, server := range d.Servers {
 			var found []netip.Addr
-			if found, a = s.askBoth(server, full, deadline); len(found) > 0 {
+			if found, a = s.queryBoth(server, full, deadline); len(found) > 0 {
 				return found, a
 			}
 			if time.Now().After(deadline) {
@@ -91,22 +92,25 @@ func (s *station) askServers(d DNS, name string, deadline time.Time) ([]netip.Ad
 	return nil, a
 }
 
-// askBoth asks a server for the addresses of both families.
-func (s *station) askBoth(server netip.Addr, full string, deadline time.Time) (found []netip.Addr, said Answer) {
-	until := earlier(time.Now().Add(oneServer), deadline)
-	said = Answer{Outcome: Unreachable, Said: "no such name", By: server}
+// queryBoth queries a name server for the addresses of both families.
+func (s *hostSockets) queryBoth(
+	server netip.Addr, full string, deadline time.Time,
+) (found []netip.Addr, failure Answer) {
+	until := earlier(time.Now().Add(serverTimeout), deadline)
+	failure = Answer{Outcome: Unreachable, Detail: "no such name", Sender: server}
 	for _, kind := range []uint16{dnsA, dnsAAAA} {
-		addrs, a := s.ask(server, full, kind, until)
+		addrs, a := s.query(server, full, kind, until)
 		if a.Outcome != Answered {
-			said = Answer{Outcome: a.Outcome, Said: "name server " + server.String() + ": " + or(a.Said, "no answer"), By: a.By}
+			detail := "name server " + server.String() + ": " + or(a.Detail, "no answer")
+			failure = Answer{Outcome: a.Outcome, Detail: detail, Sender: a.Sender}
 		}
 		found = append(found, addrs...)
 	}
-	return found, said
+	return found, failure
 }
 
-// fullNames are the names to ask for: one with a dot in it is first taken for
-// whole, and one with a dot at its end is.
+// fullNames returns the names to query, in order. A name with a dot in it is tried as it is first;
+// a name with a dot at its end is the only one.
 func fullNames(name string, search []string) (full []string) {
 	if strings.HasSuffix(name, ".") {
 		return []string{name}
@@ -120,34 +124,35 @@ func fullNames(name string, search []string) (full []string) {
 	return append(full, name+".")
 }
 
-// ask asks a server one question over UDP, and again as long as nothing comes.
-func (s *station) ask(server netip.Addr, name string, kind uint16, deadline time.Time) ([]netip.Addr, Answer) {
-	c, err := openStream(s.ns, server.Is4(), unix.SOCK_DGRAM)
+// query sends one question to a name server over UDP, and again until an answer comes or the
+// deadline has passed.
+func (s *hostSockets) query(server netip.Addr, name string, kind uint16, deadline time.Time) ([]netip.Addr, Answer) {
+	c, err := openProbeSocket(s.ns, server.Is4(), unix.SOCK_DGRAM)
 	if err != nil {
-		return nil, Answer{Outcome: Unreachable, Said: err.Error()}
+		return nil, Answer{Outcome: Unreachable, Detail: err.Error()}
 	}
 	defer c.close()
 	start := time.Now()
 	if err := c.connect(netip.AddrPortFrom(server, dnsPort)); err != nil {
-		return nil, c.verdict(err, start)
+		return nil, c.answerFor(err, start)
 	}
 	id := uint16(rand.Uint32())
 	for {
 		if _, err := c.file.Write(dnsQuestion(id, name, kind)); err != nil {
-			return nil, c.verdict(err, start)
+			return nil, c.answerFor(err, start)
 		}
-		c.file.SetReadDeadline(earlier(time.Now().Add(resend), deadline))
+		c.file.SetReadDeadline(earlier(time.Now().Add(resendInterval), deadline))
 		found, err := c.dnsAnswer(id, kind)
 		if err == nil {
 			return found, Answer{Outcome: Answered}
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(deadline) {
-			return nil, c.verdict(err, start)
+			return nil, c.answerFor(err, start)
 		}
 	}
 }
 
-// dnsAnswer waits for the answer of that number.
+// dnsAnswer waits for the answer with this id.
 func (s *socket) dnsAnswer(id, kind uint16) ([]netip.Addr, error) {
 	b := make([]byte, 1<<16)
 	for {

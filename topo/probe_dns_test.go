@@ -17,11 +17,12 @@ import (
 )
 
 func TestInHosts(t *testing.T) {
-	const text = "127.0.0.1 localhost\n# 10.0.0.9 web\n10.0.0.1\tweb.test web # the server\nfd00::1 Web\nnonsense web\n10.0.0.2\n"
+	const text = "127.0.0.1 localhost\n# 10.0.0.9 web\n10.0.0.1\tweb.test web # the server\n" +
+		"fd00::1 Web\nnonsense web\n10.0.0.2\n"
 	for name, want := range map[string]string{
 		"web": "[10.0.0.1 fd00::1]", "web.test.": "[10.0.0.1]", "the": "[]", "localhost": "[127.0.0.1]", "": "[]",
 	} {
-		if got := inHosts(text, name); fmt.Sprint(got) != want {
+		if got := searchHosts(text, name); fmt.Sprint(got) != want {
 			t.Errorf("%q: %v, want %v", name, got, want)
 		}
 	}
@@ -39,24 +40,31 @@ func TestFullNames(t *testing.T) {
 		}
 	}
 	if got := fullNames("web", []string{"."}); !slices.Equal(got, []string{"web.", "web."}) {
-		t.Errorf("in the root: %v", got)
+		t.Errorf("search domain .: %v", got)
 	}
 }
 
-// What is written is what the RFC's own words are by another's reading.
+// The query is what another implementation of the RFC parses it as.
 func TestDNSQuestion(t *testing.T) {
 	var m dnsmessage.Message
 	if err := m.Unpack(dnsQuestion(7, "web.office.test.", dnsAAAA)); err != nil {
 		t.Fatal(err)
 	}
-	if q := m.Questions; m.ID != 7 || m.Response || !m.RecursionDesired || len(q) != 1 || q[0].Name.String() != "web.office.test." || q[0].Type != dnsmessage.TypeAAAA {
+	if m.ID != 7 || m.Response || !m.RecursionDesired || len(m.Questions) != 1 {
+		t.Fatalf("%+v", m)
+	}
+	if q := m.Questions[0]; q.Name.String() != "web.office.test." || q.Type != dnsmessage.TypeAAAA {
 		t.Errorf("%+v", m)
 	}
 }
 
-// An answer that was cut anywhere does no harm.
+// A truncated answer yields no address and does no harm.
 func TestDNSAnswerCut(t *testing.T) {
-	m := dnsmessage.Message{Header: dnsmessage.Header{ID: 7}, Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName("web.office.test."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
+	name := dnsmessage.MustNewName("web.office.test.")
+	m := dnsmessage.Message{
+		Header:    dnsmessage.Header{ID: 7},
+		Questions: []dnsmessage.Question{{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}},
+	}
 	answer(&m)
 	text, err := m.Pack()
 	if err != nil {
@@ -66,7 +74,7 @@ func TestDNSAnswerCut(t *testing.T) {
 		t.Errorf("%v, %v", found, ok)
 	}
 	if _, ok := dnsAddrs(text, 8, dnsA); ok {
-		t.Error("the answer to another question is taken")
+		t.Error("an answer with another id is accepted")
 	}
 	for n := range text {
 		if found, _ := dnsAddrs(text[:n], 7, dnsA); len(found) > 0 {
@@ -75,11 +83,11 @@ func TestDNSAnswerCut(t *testing.T) {
 	}
 }
 
-// TestDNS asks for names that the hosts file has, that a name server of the lab has,
-// and that nobody has.
+// TestDNS resolves names from the hosts file, names from a name server of the lab, and unknown
+// names.
 func TestDNS(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
-	lab, p := broughtUp(t, `
+	lab, p := upWithProber(t, `
 name: dns
 networks:
   lan: {subnets: [10.0.9.0/24]}
@@ -99,21 +107,25 @@ expect:
   - alone -> web: dns unreachable
 `)
 	nameServer(t, lab)
-	p.patience = 2 * time.Second
+	p.timeout = 2 * time.Second
 	r := p.verify(t.Context(), lab, Facts(lab))
 	for _, x := range r.Results {
 		if outcome, remark := x.outcome(); !x.OK {
-			t.Errorf("%s: %s, %s", x.about(), outcome, remark)
+			t.Errorf("%s: %s, %s", x.title(), outcome, remark)
 		}
 	}
-	for i, said := range []string{"10.0.9.53", "10.0.9.80, fd00::80", "10.0.9.80, fd00::80", "it is 10.0.9.80, fd00::80", "no such name", "10.0.9.80, fd00::80", "no such name", "name server 192.0.2.1: no answer"} {
-		if got := r.Results[i].Answer.Said; got != said {
-			t.Errorf("%s: %q, want %q", r.Results[i].about(), got, said)
+	const web = "10.0.9.80, fd00::80"
+	for i, want := range []string{
+		"10.0.9.53", web, web, "resolves to " + web,
+		"no such name", web, "no such name", "name server 192.0.2.1: no answer",
+	} {
+		if got := r.Results[i].Answer.Detail; got != want {
+			t.Errorf("%s: %q, want %q", r.Results[i].title(), got, want)
 		}
 	}
 }
 
-// nameServer answers in the host ns, and knows one name.
+// nameServer runs a name server in the host ns that has one name.
 func nameServer(t *testing.T, lab Topology) {
 	t.Helper()
 	ns, err := lab.openHost("ns")
@@ -160,6 +172,7 @@ func answer(m *dnsmessage.Message) {
 	if q.Type == dnsmessage.TypeA {
 		m.Answers = []dnsmessage.Resource{{Header: h, Body: &dnsmessage.AResource{A: [4]byte{10, 0, 9, 80}}}}
 	} else {
-		m.Answers = []dnsmessage.Resource{{Header: h, Body: &dnsmessage.AAAAResource{AAAA: netip.MustParseAddr("fd00::80").As16()}}}
+		aaaa := netip.MustParseAddr("fd00::80").As16()
+		m.Answers = []dnsmessage.Resource{{Header: h, Body: &dnsmessage.AAAAResource{AAAA: aaaa}}}
 	}
 }

@@ -14,32 +14,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An exchange, over TCP or UDP, is a question of eight random bytes, and an
-// answer: the same bytes and the source address that the question came from, as
-// sixteen.
+// A probe over TCP or UDP is a request of eight random bytes and a reply: the same
+// bytes, then the source address of the request as 16 bytes.
 const (
-	questionLen = 8
-	answerLen   = questionLen + 16
+	requestLen = 8
+	replyLen   = requestLen + 16
 )
 
-func answerTo(question []byte, from netip.Addr) []byte {
+// replyTo returns the reply to a request from an address.
+func replyTo(request []byte, from netip.Addr) []byte {
 	a := from.As16()
-	return append(append(make([]byte, 0, answerLen), question[:questionLen]...), a[:]...)
+	return append(append(make([]byte, 0, replyLen), request[:requestLen]...), a[:]...)
 }
 
-// seenIn reads an answer; the address is invalid if it is none to that question.
-func seenIn(answer, question []byte) netip.Addr {
-	if len(answer) < answerLen || string(answer[:questionLen]) != string(question) {
+// seenAddr returns the source address in a reply; invalid if the reply is not one to that request.
+func seenAddr(reply, request []byte) netip.Addr {
+	if len(reply) < replyLen || string(reply[:requestLen]) != string(request) {
 		return netip.Addr{}
 	}
-	return netip.AddrFrom16([16]byte(answer[questionLen:])).Unmap()
+	return netip.AddrFrom16([16]byte(reply[requestLen:])).Unmap()
 }
 
-// newQuestion makes up eight bytes.
-func newQuestion() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
+// newToken returns eight random bytes.
+func newToken() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
 
-// openStream opens a socket for one exchange, which is told of ICMP errors.
-func openStream(ns *os.File, v4 bool, typ int) (*socket, error) {
+// openStream opens a TCP or UDP socket that reports ICMP errors.
+func openProbeSocket(ns *os.File, v4 bool, typ int) (*socket, error) {
 	return openSocket(ns, v4, typ, 0, func(fd int) error {
 		if v4 {
 			return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
@@ -48,10 +48,10 @@ func openStream(ns *os.File, v4 bool, typ int) (*socket, error) {
 	})
 }
 
-// tcp opens a connection. If one of our own listeners is there, data has to go
-// both ways as well; another program is left alone.
-func (s *station) tcp(to netip.AddrPort, ours bool, question []byte, deadline time.Time) (Answer, error) {
-	c, err := openStream(s.ns, to.Addr().Is4(), unix.SOCK_STREAM)
+// tcp opens a connection. If a listener of the prober answers (ours), data has to pass in both
+// directions too; to another program it sends nothing.
+func (s *hostSockets) tcp(to netip.AddrPort, ours bool, request []byte, deadline time.Time) (Answer, error) {
+	c, err := openProbeSocket(s.ns, to.Addr().Is4(), unix.SOCK_STREAM)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -59,50 +59,49 @@ func (s *station) tcp(to netip.AddrPort, ours bool, question []byte, deadline ti
 	start := time.Now()
 	c.file.SetDeadline(deadline)
 	if err := c.connect(to); err != nil {
-		return c.verdict(err, start), nil
+		return c.answerFor(err, start), nil
 	}
 	a := Answer{Outcome: Answered, Time: time.Since(start)}
 	if !ours {
 		return a, nil
 	}
-	answer := make([]byte, answerLen)
-	if _, err := c.file.Write(question); err != nil {
-		return c.verdict(err, start), nil
+	reply := make([]byte, replyLen)
+	if _, err := c.file.Write(request); err != nil {
+		return c.answerFor(err, start), nil
 	}
-	if _, err := io.ReadFull(c.file, answer); err != nil {
-		a := c.verdict(err, start)
-		a.Said = "the connection opens, but data does not come back"
+	if _, err := io.ReadFull(c.file, reply); err != nil {
+		a := c.answerFor(err, start)
+		a.Detail = "the connection opens, but no data comes back"
 		return a, nil
 	}
-	a.Seen = seenIn(answer, question)
+	a.Seen = seenAddr(reply, request)
 	return a, nil
 }
 
-// udp sends a datagram, again and again until an answer comes or the deadline
-// has passed.
-func (s *station) udp(to netip.AddrPort, question []byte, deadline time.Time) (Answer, error) {
-	c, err := openStream(s.ns, to.Addr().Is4(), unix.SOCK_DGRAM)
+// udp sends a datagram again and again until a reply comes or the deadline has passed.
+func (s *hostSockets) udp(to netip.AddrPort, request []byte, deadline time.Time) (Answer, error) {
+	c, err := openProbeSocket(s.ns, to.Addr().Is4(), unix.SOCK_DGRAM)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer c.close()
 	start := time.Now()
 	if err := c.connect(to); err != nil {
-		return c.verdict(err, start), nil
+		return c.answerFor(err, start), nil
 	}
-	answer := make([]byte, 512)
+	reply := make([]byte, 512)
 	for {
-		if _, err := c.file.Write(question); err != nil {
-			return c.verdict(err, start), nil
+		if _, err := c.file.Write(request); err != nil {
+			return c.answerFor(err, start), nil
 		}
-		c.file.SetReadDeadline(earlier(time.Now().Add(resend), deadline))
-		n, _, err := c.receive(answer)
+		c.file.SetReadDeadline(earlier(time.Now().Add(resendInterval), deadline))
+		n, _, err := c.receive(reply)
 		if err == nil {
-			seen := seenIn(answer[:n], question)
+			seen := seenAddr(reply[:n], request)
 			return Answer{Outcome: Answered, Time: time.Since(start), Seen: seen}, nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(deadline) {
-			return c.verdict(err, start), nil
+			return c.answerFor(err, start), nil
 		}
 	}
 }

@@ -20,14 +20,14 @@ const (
 	icmp6EchoReply   = 129
 )
 
-// icmpWords says what a type and code of ICMP mean, and whether it is a
-// refusal: somebody who could have let the packet through said no.
-type icmpWords struct {
+// An icmpMeaning says what an ICMP type and code mean. A refusal is an error from a host that
+// could have let the packet through.
+type icmpMeaning struct {
 	text    string
 	refusal bool
 }
 
-var icmpCodes = map[[2]byte]icmpWords{
+var icmpCodes = map[[2]byte]icmpMeaning{
 	{icmpUnreachable, 0}:  {"network unreachable", false},
 	{icmpUnreachable, 1}:  {"host unreachable", false},
 	{icmpUnreachable, 2}:  {"protocol unreachable", true},
@@ -37,11 +37,11 @@ var icmpCodes = map[[2]byte]icmpWords{
 	{icmpUnreachable, 9}:  {"network administratively prohibited", true},
 	{icmpUnreachable, 10}: {"host administratively prohibited", true},
 	{icmpUnreachable, 13}: {"administratively prohibited", true},
-	{icmpExceeded, 0}:     {"too many hops, a routing loop", false},
-	{icmpExceeded, 1}:     {"fragments did not all arrive", false},
+	{icmpExceeded, 0}:     {"time to live exceeded (routing loop?)", false},
+	{icmpExceeded, 1}:     {"fragment reassembly time exceeded", false},
 }
 
-var icmp6Codes = map[[2]byte]icmpWords{
+var icmp6Codes = map[[2]byte]icmpMeaning{
 	{icmp6Unreachable, 0}: {"no route", false},
 	{icmp6Unreachable, 1}: {"administratively prohibited", true},
 	{icmp6Unreachable, 2}: {"beyond scope of source address", false},
@@ -50,12 +50,12 @@ var icmp6Codes = map[[2]byte]icmpWords{
 	{icmp6Unreachable, 5}: {"source address failed policy", true},
 	{icmp6Unreachable, 6}: {"route rejected", true},
 	{icmp6TooBig, 0}:      {"packet too big", false},
-	{icmp6Exceeded, 0}:    {"too many hops, a routing loop", false},
-	{icmp6Exceeded, 1}:    {"fragments did not all arrive", false},
+	{icmp6Exceeded, 0}:    {"hop limit exceeded (routing loop?)", false},
+	{icmp6Exceeded, 1}:    {"fragment reassembly time exceeded", false},
 }
 
-// icmpMeans explains an ICMP error of a family.
-func icmpMeans(v4 bool, typ, code byte) (icmpWords, bool) {
+// lookupICMP returns the meaning of an ICMP error of a family.
+func lookupICMP(v4 bool, typ, code byte) (icmpMeaning, bool) {
 	codes := icmp6Codes
 	if v4 {
 		codes = icmpCodes
@@ -64,23 +64,23 @@ func icmpMeans(v4 bool, typ, code byte) (icmpWords, bool) {
 	return w, ok
 }
 
-// An icmpMessage is an echo, an answer to one, or an error about one.
+// An icmpMessage is an echo request, an echo reply, or an error about a request.
 type icmpMessage struct {
 	typ, code byte
-	id, seq   uint16 // of the echo it is, or is about
-	nonce     uint64 // of an echo or reply; the quotation in an error may lack it
+	id, seq   uint16 // of the echo request or reply
+	nonce     uint64 // of an echo request or reply; an error may quote too few bytes to have it
 	from      netip.Addr
 }
 
 const (
-	icmpHeader = 8 // type, code, checksum, and four bytes of the type's own
-	nonceLen   = 8 // the payload of an echo begins with it
+	icmpHeader = 8 // type, code, checksum, and four bytes that depend on the type
+	nonceLen   = 8 // the payload of an echo request begins with the nonce
 	ipv4Header = 20
 	ipv6Header = 40
 )
 
-// appendEcho writes an echo request of a family whose packet, IP header and
-// all, has size bytes; 0 is small. The kernel fills in ICMPv6's checksum.
+// appendEcho appends an echo request of a family. The packet has size bytes with its IP header;
+// size 0 means as small as possible. The kernel fills in the checksum of ICMPv6.
 func appendEcho(b []byte, v4 bool, id, seq uint16, nonce uint64, size int) []byte {
 	typ, overhead := byte(icmp6Echo), ipv6Header
 	if v4 {
@@ -102,8 +102,8 @@ func appendEcho(b []byte, v4 bool, id, seq uint16, nonce uint64, size int) []byt
 	return b
 }
 
-// parseICMP reads what a raw socket hands out: with the IP header for IPv4,
-// without for IPv6. It takes no account of who sent it.
+// parseICMP parses what a raw socket receives: with the IP header for IPv4, without it for IPv6.
+// It does not set the sender.
 func parseICMP(v4 bool, b []byte) (icmpMessage, bool) {
 	if v4 {
 		if len(b) < ipv4Header || len(b) < int(b[0]&0xf)*4 {
@@ -116,7 +116,7 @@ func parseICMP(v4 bool, b []byte) (icmpMessage, bool) {
 	}
 	m := icmpMessage{typ: b[0], code: b[1]}
 	if !isEcho(v4, m.typ) {
-		if _, ok := icmpMeans(v4, m.typ, m.code); !ok {
+		if _, ok := lookupICMP(v4, m.typ, m.code); !ok {
 			return icmpMessage{}, false
 		}
 		var ok bool
@@ -138,7 +138,7 @@ func isEcho(v4 bool, typ byte) bool {
 	return typ == icmp6Echo || typ == icmp6EchoReply
 }
 
-// quotedEcho finds the echo request that an error quotes.
+// quotedEcho returns the echo request that an error quotes.
 func quotedEcho(v4 bool, b []byte) ([]byte, bool) {
 	skip, request := ipv6Header, byte(icmp6Echo)
 	if v4 {
@@ -153,7 +153,7 @@ func quotedEcho(v4 bool, b []byte) ([]byte, bool) {
 	return b[skip:], true
 }
 
-// internetChecksum is RFC 1071's.
+// internetChecksum returns the checksum of RFC 1071.
 func internetChecksum(b []byte) uint16 {
 	var sum uint32
 	for ; len(b) > 1; b = b[2:] {

@@ -18,17 +18,16 @@ type listenerKey struct {
 	at    netip.AddrPort
 }
 
-// A listener answers the questions of exchanges in one namespace. Probes of the
-// same port share it.
+// A listener replies to the requests of probes in one namespace. Probes of the same port share it.
 type listener struct {
 	socket *socket
 	users  int
 	done   sync.WaitGroup
 }
 
-// listen listens on a port while it is in use; the caller calls release. It
-// returns false if another program listens there.
-func (s *station) listen(probe string, at netip.AddrPort) (release func(), ours bool, err error) {
+// listen listens on a port until the returned release is called; a port that several probes use
+// stays open until the last one releases it. It returns false if another program listens there.
+func (s *hostSockets) listen(probe string, at netip.AddrPort) (release func(), ours bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := listenerKey{probe, at}
@@ -47,7 +46,7 @@ func (s *station) listen(probe string, at netip.AddrPort) (release func(), ours 
 	return func() { s.release(key) }, true, nil
 }
 
-func (s *station) release(key listenerKey) {
+func (s *hostSockets) release(key listenerKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.listeners[key]
@@ -57,13 +56,14 @@ func (s *station) release(key listenerKey) {
 	}
 }
 
+// newListener binds a socket in ns and serves it.
 func newListener(ns *os.File, probe string, at netip.AddrPort) (*listener, error) {
 	typ := unix.SOCK_STREAM
 	if probe == ProbeUDP {
 		typ = unix.SOCK_DGRAM
 	}
 	c, err := openSocket(ns, at.Addr().Is4(), typ, 0, func(fd int) error {
-		// So that connections of an earlier probe do not hold the port.
+		// Old connections of an earlier probe must not block the port.
 		if typ == unix.SOCK_STREAM {
 			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 				return err
@@ -81,21 +81,21 @@ func newListener(ns *os.File, probe string, at netip.AddrPort) (*listener, error
 		return nil, err
 	}
 	l := &listener{socket: c}
-	serve := l.acceptAll
+	serve := l.serveConns
 	if probe == ProbeUDP {
-		serve = l.answerAll
+		serve = l.serveDatagrams
 	}
 	l.done.Go(serve)
 	return l, nil
 }
 
-// close stops listening, when all that was accepted has been answered.
+// close stops listening, and waits until every accepted connection has its reply.
 func (l *listener) close() {
 	l.socket.close()
 	l.done.Wait()
 }
 
-func (l *listener) acceptAll() {
+func (l *listener) serveConns() {
 	for {
 		var fd int
 		var from unix.Sockaddr
@@ -109,30 +109,30 @@ func (l *listener) acceptAll() {
 		}
 		if err == nil {
 			f := os.NewFile(uintptr(fd), "accepted")
-			l.done.Go(func() { answerOne(f, addrPort(from).Addr()) })
+			l.done.Go(func() { serveConn(f, addrPort(from).Addr()) })
 		}
 	}
 }
 
-func answerOne(f *os.File, from netip.Addr) {
+func serveConn(f *os.File, from netip.Addr) {
 	defer f.Close()
-	f.SetDeadline(time.Now().Add(patience))
-	question := make([]byte, questionLen)
-	if _, err := io.ReadFull(f, question); err != nil {
-		return // who asks notices
+	f.SetDeadline(time.Now().Add(probeTimeout))
+	request := make([]byte, requestLen)
+	if _, err := io.ReadFull(f, request); err != nil {
+		return // the client reports the error
 	}
-	_, _ = f.Write(answerTo(question, from)) // who gets no answer says so
+	_, _ = f.Write(replyTo(request, from)) // the client reports a missing reply
 }
 
-func (l *listener) answerAll() {
+func (l *listener) serveDatagrams() {
 	buf := make([]byte, 512)
 	for {
 		n, from, err := l.socket.receive(buf)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
-		if err == nil && n >= questionLen {
-			_ = l.socket.sendTo(answerTo(buf, from.Addr()), sockaddr(from))
+		if err == nil && n >= requestLen {
+			_ = l.socket.sendTo(replyTo(buf, from.Addr()), sockaddr(from))
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// realWorld makes a small world with the real tools, line by line, and a prober
-// for it whose hosts are the namespaces. They are removed with the test.
-func realWorld(t testing.TB, script string) *prober {
+// runIP runs a script that creates namespaces with the real tools, and returns a prober whose
+// hosts are these namespaces. They are removed when the test ends.
+func runIP(t testing.TB, script string) *prober {
 	t.Helper()
 	needIP(t)
 	t.Cleanup(func() {
@@ -31,7 +31,7 @@ func realWorld(t testing.TB, script string) *prober {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p := newProber(nsfs.Open, func(host string) string { return "/etc/netns/" + host })
-	p.patience = 800 * time.Millisecond
+	p.timeout = 800 * time.Millisecond
 	t.Cleanup(func() {
 		if err := p.close(); err != nil {
 			t.Error(err)
@@ -40,15 +40,15 @@ func realWorld(t testing.TB, script string) *prober {
 	return p
 }
 
-// probe asks a question of its own, and waits as long as the prober does.
+// probe probes a fact with a new token and the timeout of the prober.
 func (p *prober) probe(f Fact) (Answer, error) {
-	return p.probeAs(f, newQuestion(), time.Now().Add(p.patience))
+	return p.probeAs(f, newToken(), time.Now().Add(p.timeout))
 }
 
-// threeInARow is red ── router ── blue. Blue has a firewall with a rule for each
-// way to say no. A cable whose two ends have the same index gets its carrier a
-// second late (the kernel takes it for no cable), so they do not.
-const threeInARow = `
+// threeHostsScript creates red ── router ── blue. Blue has firewall rules that drop and reject in
+// different ways. The ends of each veth pair have different indexes: with equal ones the kernel
+// would detect the carrier a second late.
+const threeHostsScript = `
 ip -batch - <<.
 netns add red
 netns add router
@@ -104,13 +104,13 @@ table inet fw {
 .
 for end in 'router left' 'router right' 'red eth0' 'blue eth0'; do
 	set -- $end
-	until ip -n $1 link show $2 | grep -q 'state UP'; do :; done # the kernel looks for carrier once a second
+	until ip -n $1 link show $2 | grep -q 'state UP'; do :; done # the kernel checks the carrier once a second
 done
 `
 
 func TestProbes(t *testing.T) {
-	p := realWorld(t, threeInARow)
-	p.patience = patience // hosts send few ICMP errors a second
+	p := runIP(t, threeHostsScript)
+	p.timeout = probeTimeout // the kernel limits the rate of ICMP errors
 	blue := netip.MustParseAddr("10.0.2.2")
 	blue6 := netip.MustParseAddr("fd00:2::2")
 	red, red6 := netip.MustParseAddr("10.0.1.2"), netip.MustParseAddr("fd00:1::2")
@@ -120,7 +120,7 @@ func TestProbes(t *testing.T) {
 	cases := []struct {
 		probe string
 		to    netip.Addr
-		port  uint16 // in blue, where a listener is but for port 80
+		port  uint16 // in blue; the prober listens there, except on port 80
 		size  int
 		want  Answer
 	}{
@@ -160,7 +160,7 @@ func TestProbes(t *testing.T) {
 		{ProbeUDP, blue, 83, 0, Answer{Refused, 0, none, "administratively prohibited", blue}},
 		{ProbeUDP, blue6, 83, 0, Answer{Refused, 0, none, "administratively prohibited", blue6}},
 	}
-	t.Run("all at once", func(t *testing.T) {
+	t.Run("parallel", func(t *testing.T) {
 		for _, c := range cases {
 			name := fmt.Sprintf("%s %s port %d size %d", c.probe, c.to, c.port, c.size)
 			t.Run(name, func(t *testing.T) {
@@ -172,13 +172,13 @@ func TestProbes(t *testing.T) {
 				}
 				f := Fact{Expectation: x, Target: c.to, Server: "blue", ServerAddr: c.to, ServerPort: c.port}
 				if c.to != blue && c.to != blue6 {
-					f.Server = "" // nobody can listen on these
+					f.Server = "" // no host has these addresses
 				}
 				got, err := p.probe(f)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got.Time <= 0 || got.Time > 2*p.patience {
+				if got.Time <= 0 || got.Time > 2*p.timeout {
 					t.Errorf("took %s", got.Time)
 				}
 				got.Time = 0
@@ -190,17 +190,18 @@ func TestProbes(t *testing.T) {
 	})
 }
 
-// TestProbesInFlight has thousands of echoes in flight over one socket.
+// TestProbesInFlight has thousands of echo requests in flight over one socket.
 func TestProbesInFlight(t *testing.T) {
-	p := realWorld(t, threeInARow)
-	p.patience = time.Minute // an emulated processor is slow, and none is to be lost
+	p := runIP(t, threeHostsScript)
+	p.timeout = time.Minute // an emulated CPU is slow, and no request may be lost
 	const n = 5000
 	start := time.Now()
 	var wg sync.WaitGroup
 	var lost sync.Map
 	for i := range n {
 		wg.Go(func() {
-			f := Fact{Expectation: Expectation{From: "red", Probe: ProbePing}, Target: netip.MustParseAddr("10.0.2.2"), Server: "blue"}
+			ping := Expectation{From: "red", Probe: ProbePing}
+			f := Fact{Expectation: ping, Target: netip.MustParseAddr("10.0.2.2"), Server: "blue"}
 			if a, err := p.probe(f); err != nil || a.Outcome != Answered {
 				lost.Store(i, fmt.Sprint(a, err))
 			}
@@ -208,7 +209,7 @@ func TestProbesInFlight(t *testing.T) {
 	}
 	wg.Wait()
 	lost.Range(func(i, a any) bool { t.Errorf("echo %d: %v", i, a); return false })
-	t.Logf("%d echoes in %s", n, time.Since(start))
+	t.Logf("%d echo requests in %s", n, time.Since(start))
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil || len(entries) > 30 {
 		t.Errorf("%d files open: %v", len(entries), err)

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A pinger is the raw ICMP socket of one namespace and family. Any number of
-// echoes, up to the 65536 that a sequence number tells apart, can be in flight.
+// A pinger is the raw ICMP socket of one namespace and family. Up to 65536 echo requests, one per
+// sequence number, can be in flight.
 type pinger struct {
 	socket *socket
-	id     uint16 // tells this socket's echoes from others' in the namespace
+	id     uint16 // distinguishes this socket's echo requests from those of other programs
 
 	mu      sync.Mutex
 	seq     uint16
@@ -26,7 +26,7 @@ type pinger struct {
 
 type waiter struct {
 	nonce uint64
-	heard chan<- icmpMessage
+	reply chan<- icmpMessage
 }
 
 func newPinger(ns *os.File, v4 bool) (*pinger, error) {
@@ -37,14 +37,14 @@ func newPinger(ns *os.File, v4 bool) (*pinger, error) {
 		return nil, err
 	}
 	p := &pinger{socket: s, id: uint16(rand.Uint32()), waiting: map[uint16]waiter{}}
-	go hear(s, p.heard)
+	go receiveLoop(s, p.deliver)
 	return p, nil
 }
 
 func (p *pinger) close() { p.socket.close() }
 
-// openICMP opens a raw socket that hears only these types of ICMP messages, and
-// sends without fragmenting.
+// openICMP opens a raw socket that receives only these types of ICMP messages, and sends without
+// fragmenting.
 func openICMP(ns *os.File, v4 bool, types, types6 []byte) (*socket, error) {
 	if v4 {
 		return openSocket(ns, v4, unix.SOCK_RAW, unix.IPPROTO_ICMP, func(fd int) error {
@@ -74,8 +74,8 @@ func openICMP(ns *os.File, v4 bool, types, types6 []byte) (*socket, error) {
 	})
 }
 
-// receiveBuffer asks for room for thousands of answers; as much as is allowed
-// is given.
+// receiveBuffer asks for a receive buffer with room for thousands of replies. The kernel may give
+// less.
 func receiveBuffer(fd int) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) == nil {
 		return nil
@@ -83,24 +83,24 @@ func receiveBuffer(fd int) error {
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
 }
 
-// hear hands on what the socket receives, until it is closed.
-func hear(s *socket, heard func(icmpMessage)) {
+// receiveLoop passes on the ICMP messages that the socket receives, until it is closed.
+func receiveLoop(s *socket, deliver func(icmpMessage)) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, from, err := s.receive(buf)
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
-		// Other errors belong to single packets (IP_RECVERR); the socket goes on.
+		// Other errors are about single packets (IP_RECVERR); the socket stays usable.
 		if m, ok := parseICMP(s.v4, buf[:max(n, 0)]); ok && err == nil {
 			m.from = from.Addr()
-			heard(m)
+			deliver(m)
 		}
 	}
 }
 
-// heard finds out which echo a message is about.
-func (p *pinger) heard(m icmpMessage) {
+// deliver passes a message to the probe whose echo request it is about.
+func (p *pinger) deliver(m icmpMessage) {
 	if m.id != p.id {
 		return
 	}
@@ -111,52 +111,52 @@ func (p *pinger) heard(m icmpMessage) {
 		return
 	}
 	select {
-	case w.heard <- m:
-	default: // the second answer
+	case w.reply <- m:
+	default: // a second reply
 	}
 }
 
-// expect reserves a sequence number.
-func (p *pinger) expect(nonce uint64) (seq uint16, heard <-chan icmpMessage) {
+// reserve returns a free sequence number and the channel for its reply.
+func (p *pinger) reserve(nonce uint64) (seq uint16, reply <-chan icmpMessage) {
 	c := make(chan icmpMessage, 1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		p.seq++
-		if _, taken := p.waiting[p.seq]; !taken {
+		if _, used := p.waiting[p.seq]; !used {
 			p.waiting[p.seq] = waiter{nonce, c}
 			return p.seq, c
 		}
 	}
 }
 
-func (p *pinger) forget(seq uint16) {
+func (p *pinger) release(seq uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.waiting, seq)
 }
 
-// ping sends an echo request, again and again until an answer comes or the
-// deadline has passed. Size is that of the IP packet; 0 is small.
+// ping sends an echo request again and again until an answer comes or the deadline has passed.
+// Size is the size of the IP packet; 0 means as small as possible.
 func (p *pinger) ping(to netip.Addr, nonce uint64, size int, deadline time.Time) Answer {
-	seq, heard := p.expect(nonce)
-	defer p.forget(seq)
-	echo := appendEcho(nil, p.socket.v4, p.id, seq, nonce, size)
+	seq, reply := p.reserve(nonce)
+	defer p.release(seq)
+	request := appendEcho(nil, p.socket.v4, p.id, seq, nonce, size)
 	sa, start := sockaddr(netip.AddrPortFrom(to, 0)), time.Now()
 	for {
-		err := p.socket.sendTo(echo, sa)
+		err := p.socket.sendTo(request, sa)
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
-			return p.socket.verdict(err, start)
+			return p.socket.answerFor(err, start)
 		}
-		again := min(time.Until(deadline), resend)
+		again := min(time.Until(deadline), resendInterval)
 		if again <= 0 {
 			return Answer{Outcome: Unreachable, Time: time.Since(start)}
 		}
 		select {
-		case m := <-heard:
+		case m := <-reply:
 			a := Answer{Outcome: Answered, Time: time.Since(start)}
-			if w, is := icmpMeans(p.socket.v4, m.typ, m.code); is && !isEcho(p.socket.v4, m.typ) {
-				a = a.told(w, m.from)
+			if w, ok := lookupICMP(p.socket.v4, m.typ, m.code); ok && !isEcho(p.socket.v4, m.typ) {
+				a = a.withICMPError(w, m.from)
 			}
 			return a
 		case <-time.After(again):
@@ -164,48 +164,48 @@ func (p *pinger) ping(to netip.Addr, nonce uint64, size int, deadline time.Time)
 	}
 }
 
-// An ear hears the echo requests that arrive in a namespace, and so the source
-// address that they arrive with.
-type ear struct {
-	socket *socket
-	mu     sync.Mutex
-	wanted map[uint64]chan netip.Addr // by nonce
+// An echoMonitor receives the echo requests that arrive in a namespace, and so learns their source
+// address.
+type echoMonitor struct {
+	socket  *socket
+	mu      sync.Mutex
+	waiting map[uint64]chan netip.Addr // by nonce
 }
 
-func newEar(ns *os.File, v4 bool) (*ear, error) {
+func newEchoMonitor(ns *os.File, v4 bool) (*echoMonitor, error) {
 	s, err := openICMP(ns, v4, []byte{icmpEcho}, []byte{icmp6Echo})
 	if err != nil {
 		return nil, err
 	}
-	e := &ear{socket: s, wanted: map[uint64]chan netip.Addr{}}
-	go hear(s, e.hear)
+	e := &echoMonitor{socket: s, waiting: map[uint64]chan netip.Addr{}}
+	go receiveLoop(s, e.deliver)
 	return e, nil
 }
 
-func (e *ear) close() { e.socket.close() }
+func (e *echoMonitor) close() { e.socket.close() }
 
-func (e *ear) hear(m icmpMessage) {
+func (e *echoMonitor) deliver(m icmpMessage) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c, ok := e.wanted[m.nonce]; ok {
+	if c, ok := e.waiting[m.nonce]; ok {
 		c <- m.from
-		delete(e.wanted, m.nonce)
+		delete(e.waiting, m.nonce)
 	}
 }
 
-// listen begins to listen for an echo request. The function it returns ends
-// that, and says where the request came from; invalid if it did not come.
-func (e *ear) listen(nonce uint64) (source func(deadline time.Time) netip.Addr) {
+// watch begins to wait for the echo request with this nonce. The returned function ends the wait
+// and returns the source address; invalid if the request did not arrive before the deadline.
+func (e *echoMonitor) watch(nonce uint64) (source func(deadline time.Time) netip.Addr) {
 	c := make(chan netip.Addr, 1)
 	e.mu.Lock()
-	e.wanted[nonce] = c
+	e.waiting[nonce] = c
 	e.mu.Unlock()
 	return func(deadline time.Time) (from netip.Addr) {
 		select {
 		case from = <-c:
 		case <-time.After(time.Until(deadline)):
 			e.mu.Lock()
-			delete(e.wanted, nonce)
+			delete(e.waiting, nonce)
 			e.mu.Unlock()
 		}
 		return from

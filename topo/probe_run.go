@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// probeAs proves one fact: it asks from From's namespace, a question of eight bytes,
-// until a deadline, and answers in Server's if nobody does there. The error is about the
-// probing itself, for example that there is no such namespace; that nobody answers is an
-// answer.
-func (p *prober) probeAs(f Fact, question []byte, deadline time.Time) (Answer, error) {
-	from, err := p.station(f.From)
+// probeAs probes one fact until a deadline. It sends from From's namespace; the token of eight
+// bytes identifies its packets. If nothing listens in Server's namespace, it replies there itself.
+// The error is about the probing itself, for example a missing namespace; no reply is an answer,
+// not an error.
+func (p *prober) probeAs(f Fact, token []byte, deadline time.Time) (Answer, error) {
+	from, err := p.socketsIn(f.From)
 	if err != nil {
 		return Answer{}, err
 	}
 	switch f.Probe {
 	case ProbePing:
-		return p.ping(from, f, nonceOf(question), deadline)
+		return p.ping(from, f, nonce(token), deadline)
 	case ProbeTCP, ProbeUDP:
-		return p.exchange(from, f, question, deadline)
+		return p.exchange(from, f, token, deadline)
 	case ProbeDNS:
 		return p.dns(from, f, deadline)
 	}
-	return Answer{}, fmt.Errorf("no such probe: %s", f.Probe)
+	return Answer{}, fmt.Errorf("unknown probe %q", f.Probe)
 }
 
-func (p *prober) ping(from *station, f Fact, nonce uint64, deadline time.Time) (Answer, error) {
+func (p *prober) ping(from *hostSockets, f Fact, nonce uint64, deadline time.Time) (Answer, error) {
 	pinger, err := from.pinger(f.Target.Is4())
 	if err != nil {
 		return Answer{}, err
@@ -36,29 +36,29 @@ func (p *prober) ping(from *station, f Fact, nonce uint64, deadline time.Time) (
 	if !f.Seen.IsValid() || f.Server == "" {
 		return pinger.ping(f.Target, nonce, f.Size, deadline), nil
 	}
-	server, err := p.station(f.Server)
+	server, err := p.socketsIn(f.Server)
 	if err != nil {
 		return Answer{}, err
 	}
-	ear, err := server.ear(f.Target.Is4())
+	monitor, err := server.echoMonitor(f.Target.Is4())
 	if err != nil {
 		return Answer{}, err
 	}
-	source := ear.listen(nonce)
+	source := monitor.watch(nonce)
 	a := pinger.ping(f.Target, nonce, f.Size, deadline)
 	if a.Outcome != Answered {
-		deadline = time.Now() // what came has come
+		deadline = time.Now() // the request has arrived by now, or is lost
 	}
 	a.Seen = source(deadline)
 	return a, nil
 }
 
-// exchange listens only where an answer is expected: otherwise it would itself
-// be what must not be there.
-func (p *prober) exchange(from *station, f Fact, question []byte, deadline time.Time) (Answer, error) {
+// exchange probes over TCP or UDP. It listens only if an answer is expected: a listener of its own
+// would falsify the other outcomes.
+func (p *prober) exchange(from *hostSockets, f Fact, token []byte, deadline time.Time) (Answer, error) {
 	ours := false
 	if f.Server != "" && f.Outcome == Answered {
-		server, err := p.station(f.Server)
+		server, err := p.socketsIn(f.Server)
 		if err != nil {
 			return Answer{}, err
 		}
@@ -71,7 +71,7 @@ func (p *prober) exchange(from *station, f Fact, question []byte, deadline time.
 	}
 	to := netip.AddrPortFrom(f.Target, f.Port)
 	if f.Probe == ProbeTCP {
-		return from.tcp(to, ours, question, deadline)
+		return from.tcp(to, ours, token, deadline)
 	}
-	return from.udp(to, question, deadline)
+	return from.udp(to, token, deadline)
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// A socket is a socket of some namespace. It does not block a thread.
+// A socket belongs to some namespace. Its calls block no thread.
 type socket struct {
 	file *os.File
 	raw  syscall.RawConn
 	v4   bool
 }
 
-// openSocket opens a socket inside ns and prepares it there.
+// openSocket opens a socket inside ns, then calls prepare on it.
 func openSocket(ns *os.File, v4 bool, typ, proto int, prepare func(fd int) error) (*socket, error) {
 	family := unix.AF_INET6
 	if v4 {
@@ -57,7 +57,7 @@ func (s *socket) sendTo(b []byte, to unix.Sockaddr) error {
 	return errors.Join(err, sendErr)
 }
 
-// receive waits for a packet. On a closed socket it is os.ErrClosed.
+// receive waits for a packet. It returns os.ErrClosed on a closed socket.
 func (s *socket) receive(b []byte) (n int, from netip.AddrPort, err error) {
 	var sa unix.Sockaddr
 	waitErr := s.raw.Read(func(fd uintptr) bool {
@@ -67,23 +67,23 @@ func (s *socket) receive(b []byte) (n int, from netip.AddrPort, err error) {
 	switch {
 	case errors.Is(waitErr, os.ErrDeadlineExceeded):
 		return 0, from, waitErr
-	case waitErr != nil: // a raw connection has an error of its own for it
+	case waitErr != nil: // RawConn returns another error for a closed file
 		return 0, from, os.ErrClosed
 	}
 	return n, addrPort(sa), err
 }
 
-// connect connects, for TCP until the other side has said yes or no.
+// connect connects. For TCP it waits until the other side accepts or refuses.
 func (s *socket) connect(to netip.AddrPort) error {
 	var result error
-	begun := false
+	started := false
 	err := s.raw.Write(func(fd uintptr) bool {
-		if !begun {
-			begun = true
+		if !started {
+			started = true
 			result = unix.Connect(int(fd), sockaddr(to))
 			return result != unix.EINPROGRESS
 		}
-		// Woken for nothing, a socket has no error and no peer.
+		// After a spurious wakeup the socket has no error and no peer.
 		errno, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
 		if err == nil && errno != 0 {
 			err = unix.Errno(errno)
@@ -99,9 +99,8 @@ func (s *socket) connect(to netip.AddrPort) error {
 	return errors.Join(err, result)
 }
 
-// extended reads what the kernel remembers of an ICMP error; see IP_RECVERR in
-// ip(7).
-func (s *socket) extended() (typ, code byte, by netip.Addr, ok bool) {
+// icmpError reads the ICMP error that the kernel queued for the socket; see IP_RECVERR in ip(7).
+func (s *socket) icmpError() (typ, code byte, sender netip.Addr, ok bool) {
 	s.raw.Control(func(fd uintptr) {
 		oob := make([]byte, 512)
 		_, n, _, _, err := unix.Recvmsg(int(fd), nil, oob, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT)
@@ -113,7 +112,7 @@ func (s *socket) extended() (typ, code byte, by netip.Addr, ok bool) {
 			return
 		}
 		for _, m := range msgs {
-			if typ, code, by, ok = extendedError(m.Data); ok {
+			if typ, code, sender, ok = parseExtendedErr(m.Data); ok {
 				return
 			}
 		}
@@ -121,64 +120,64 @@ func (s *socket) extended() (typ, code byte, by netip.Addr, ok bool) {
 	return
 }
 
-// extendedError reads a struct sock_extended_err of <linux/errqueue.h> and the
-// address of the one who sent the error, which stands behind it.
-func extendedError(b []byte) (typ, code byte, by netip.Addr, ok bool) {
+// parseExtendedErr parses a struct sock_extended_err of <linux/errqueue.h> and the address behind
+// it, which is that of the sender of the ICMP error.
+func parseExtendedErr(b []byte) (typ, code byte, sender netip.Addr, ok bool) {
 	const size = 16 // of the struct
 	if len(b) < size || b[4] != unix.SO_EE_ORIGIN_ICMP && b[4] != unix.SO_EE_ORIGIN_ICMP6 {
-		return 0, 0, by, false
+		return 0, 0, sender, false
 	}
-	if who := b[size:]; len(who) >= 24 {
-		switch binary.NativeEndian.Uint16(who) {
+	if from := b[size:]; len(from) >= 24 {
+		switch binary.NativeEndian.Uint16(from) {
 		case unix.AF_INET:
-			by = netip.AddrFrom4([4]byte(who[4:]))
+			sender = netip.AddrFrom4([4]byte(from[4:]))
 		case unix.AF_INET6:
-			by = netip.AddrFrom16([16]byte(who[8:]))
+			sender = netip.AddrFrom16([16]byte(from[8:]))
 		}
-	} else if len(who) >= 8 && binary.NativeEndian.Uint16(who) == unix.AF_INET {
-		by = netip.AddrFrom4([4]byte(who[4:]))
+	} else if len(from) >= 8 && binary.NativeEndian.Uint16(from) == unix.AF_INET {
+		sender = netip.AddrFrom4([4]byte(from[4:]))
 	}
-	return b[5], b[6], by, true
+	return b[5], b[6], sender, true
 }
 
-// verdict makes an answer of an error that a system call returned.
-func (s *socket) verdict(err error, start time.Time) Answer {
+// answerFor returns the answer that an error of a system call means.
+func (s *socket) answerFor(err error, start time.Time) Answer {
 	a := Answer{Outcome: Unreachable, Time: time.Since(start)}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return a
 	}
-	if typ, code, by, ok := s.extended(); ok {
-		if w, known := icmpMeans(s.v4, typ, code); known {
-			return a.told(w, by)
+	if typ, code, sender, ok := s.icmpError(); ok {
+		if w, known := lookupICMP(s.v4, typ, code); known {
+			return a.withICMPError(w, sender)
 		}
 	}
 	var errno unix.Errno
 	if !errors.As(err, &errno) {
-		a.Said = err.Error()
+		a.Detail = err.Error()
 		return a
 	}
 	if errno == unix.ECONNREFUSED {
-		a.Outcome, a.Said = Refused, "connection refused"
+		a.Outcome, a.Detail = Refused, "connection refused"
 		return a
 	}
-	a.Said = localWords(errno)
+	a.Detail = errnoText(errno)
 	if errno == unix.EACCES {
 		a.Outcome = Refused
 	}
 	return a
 }
 
-// told makes a the answer that an ICMP error of by gives.
-func (a Answer) told(w icmpWords, by netip.Addr) Answer {
-	a.Outcome, a.Said, a.By = Unreachable, w.text, by
+// withICMPError returns a with the outcome and text of an ICMP error from sender.
+func (a Answer) withICMPError(w icmpMeaning, sender netip.Addr) Answer {
+	a.Outcome, a.Detail, a.Sender = Unreachable, w.text, sender
 	if w.refusal {
 		a.Outcome = Refused
 	}
 	return a
 }
 
-// localWords says what the sending host's own kernel means by an errno.
-func localWords(errno unix.Errno) string {
+// errnoText says what an errno of the sending host's own kernel means.
+func errnoText(errno unix.Errno) string {
 	switch errno {
 	case unix.ENETUNREACH:
 		return "no route"
@@ -193,7 +192,7 @@ func localWords(errno unix.Errno) string {
 	case unix.EMSGSIZE:
 		return "packet too big"
 	case unix.EADDRNOTAVAIL:
-		return "no address to send from"
+		return "no source address"
 	}
 	return errno.Error()
 }

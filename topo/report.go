@@ -9,39 +9,39 @@ import (
 	"time"
 )
 
-// A Report is what became of a lab's facts, in their order.
+// A Report has the result of each of a lab's facts, in their order.
 type Report struct {
 	Lab     string
 	Results []Result
-	Time    time.Duration // from the first packet to the last diagnosis
+	Time    time.Duration // from the first packet to the end of the last diagnosis
 }
 
-// A Result is what became of one fact.
+// A Result is the outcome of one fact.
 type Result struct {
 	Fact
 	Answer Answer
 	OK     bool
-	// Lost says where the packets were lost, or what else is wrong, the nearest
-	// cause first; empty for a fact that holds.
-	Lost []string
-	// Err says why nothing could be probed, for example that a namespace is not
-	// there; nil if something could.
+	// Diagnosis says where the packets were lost, or what else is wrong, the nearest cause first.
+	// It is empty for a fact that holds.
+	Diagnosis []string
+	// Err says why nothing could be probed, for example because a namespace is missing; nil if the
+	// fact was probed.
 	Err error
 }
 
-// An Answer is what came of one probe.
+// An Answer is the outcome of one probe.
 type Answer struct {
 	Outcome string        // Answered, Refused or Unreachable
-	Time    time.Duration // from the first packet to the verdict
-	Seen    netip.Addr    // the source address the other side saw; invalid if it was not asked or could not be
-	Said    string        // what was said instead of an answer, in the words of the RFCs; "" if nothing was
-	By      netip.Addr    // who said it; invalid for the sending host's own kernel
+	Time    time.Duration // from the first packet to the outcome
+	Seen    netip.Addr    // the source address that the other side saw; invalid if unknown
+	Detail  string        // an error in the words of the RFCs, or the addresses of a name; "" if there is neither
+	Sender  netip.Addr    // the host that sent the ICMP error; invalid if there is none
 }
 
-// OK tells whether all facts hold.
+// OK reports whether all facts hold.
 func (r Report) OK() bool { return r.Failed() == 0 }
 
-// Failed is how many facts do not hold.
+// Failed returns how many facts do not hold.
 func (r Report) Failed() (n int) {
 	for i := range r.Results {
 		if !r.Results[i].OK {
@@ -51,22 +51,22 @@ func (r Report) Failed() (n int) {
 	return n
 }
 
-// holds judges an answer.
+// holds reports whether an answer is what the fact expects.
 func (f Fact) holds(a Answer) bool {
-	as := a.Outcome == f.Outcome && (!f.Seen.IsValid() || a.Seen == f.Seen)
-	return as != f.Not
+	matches := a.Outcome == f.Outcome && (!f.Seen.IsValid() || a.Seen == f.Seen)
+	return matches != f.Not
 }
 
-// about is the fact, and at which address.
-func (r Result) about() string {
+// title returns the fact and the address that was probed.
+func (r Result) title() string {
 	if !r.Target.IsValid() || r.Addr == r.Target {
 		return r.String()
 	}
 	return r.String() + " at " + r.Target.String()
 }
 
-// got is what came of the probe, in a few words.
-func (r Result) got() string {
+// actual returns the outcome of the probe in a few words.
+func (r Result) actual() string {
 	outcome, remark := r.outcome()
 	switch {
 	case r.Err != nil:
@@ -79,30 +79,30 @@ func (r Result) got() string {
 	return outcome + ": " + remark
 }
 
-// outcome is what came of the probe in a word, and what there is to say about it.
+// outcome returns the outcome of the probe in one word, and a remark about it.
 func (r Result) outcome() (outcome, remark string) {
 	if r.Err != nil {
 		return "error", r.Err.Error()
 	}
 	switch {
 	case r.Answer.Seen.IsValid() && r.Answer.Outcome == Answered:
-		remark = "sees " + r.Answer.Seen.String()
-		if r.Answer.Said != "" {
-			remark += ": " + r.Answer.Said
+		remark = "source address " + r.Answer.Seen.String()
+		if r.Answer.Detail != "" {
+			remark += ": " + r.Answer.Detail
 		}
-	case r.Answer.Said != "":
-		remark = r.Answer.Said
+	case r.Answer.Detail != "":
+		remark = r.Answer.Detail
 	case r.Answer.Outcome == Unreachable:
 		remark = "no answer"
 	}
-	if r.Answer.By.IsValid() {
-		remark += ", says " + r.Answer.By.String()
+	if r.Answer.Sender.IsValid() {
+		remark += ", reported by " + r.Answer.Sender.String()
 	}
 	return r.Answer.Outcome, remark
 }
 
-// Summary is the last line of a report: "12 facts hold" or "2 of 12 facts do not
-// hold".
+// Summary returns the last line of a report: "12 facts hold" or "2 of 12 facts do not hold", and
+// the time.
 func (r Report) Summary() string {
 	n, bad := len(r.Results), r.Failed()
 	in := r.Time.Round(time.Millisecond)
@@ -122,32 +122,32 @@ const (
 	plain = "\x1b[0m"
 )
 
-// mark is "ok" or "no".
-func (r Result) mark(color bool) string {
-	mark, dye := "no", red
+// status is "ok" or "no".
+func (r Result) status(color bool) string {
+	mark, code := "no", red
 	if r.OK {
-		mark, dye = "ok", green
+		mark, code = "ok", green
 	}
 	if color {
-		return dye + mark + plain
+		return code + mark + plain
 	}
 	return mark
 }
 
-// WriteText writes a table for people. Below each fact that does not hold stands
-// where its packets were lost.
+// WriteText writes a table for people. Below each fact that does not hold it writes where the
+// packets were lost.
 func (r Report) WriteText(w io.Writer, color bool) error { return r.writeText(w, color, false) }
 
 // WriteFailures is WriteText without the facts that hold.
 func (r Report) WriteFailures(w io.Writer, color bool) error { return r.writeText(w, color, true) }
 
 func (r Report) writeText(w io.Writer, color, failures bool) error {
-	about, outcome := 0, 0
+	title, outcome := 0, 0
 	for i := range r.Results {
 		if failures && r.Results[i].OK {
 			continue
 		}
-		about = max(about, width(r.Results[i].about()))
+		title = max(title, width(r.Results[i].title()))
 		word, _ := r.Results[i].outcome()
 		outcome = max(outcome, width(word))
 	}
@@ -158,9 +158,10 @@ func (r Report) writeText(w io.Writer, color, failures bool) error {
 			continue
 		}
 		word, remark := x.outcome()
-		line := fmt.Sprintf("%s  %-*s  %-*s  %6s  %s", x.mark(color), about, x.about(), outcome, word, took(x.Answer.Time), remark)
+		line := fmt.Sprintf("%s  %-*s  %-*s  %6s  %s", x.status(color),
+			title, x.title(), outcome, word, timeText(x.Answer.Time), remark)
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
-		for _, l := range x.Lost {
+		for _, l := range x.Diagnosis {
 			b.WriteString("      " + l + "\n")
 		}
 	}
@@ -169,7 +170,7 @@ func (r Report) writeText(w io.Writer, color, failures bool) error {
 	return err
 }
 
-func took(d time.Duration) string {
+func timeText(d time.Duration) string {
 	switch {
 	case d == 0:
 		return ""
@@ -183,27 +184,27 @@ func took(d time.Duration) string {
 
 // resultJSON is a result as [Report.WriteJSON] writes it.
 type resultJSON struct {
-	Fact     string   `json:"fact"`
-	OK       bool     `json:"ok"`
-	From     string   `json:"from"`
-	Target   string   `json:"target,omitempty"`
-	Server   string   `json:"server,omitempty"`
-	Probe    string   `json:"probe"`
-	Port     uint16   `json:"port,omitempty"`
-	Outcome  string   `json:"outcome,omitempty"`
-	Seen     string   `json:"seen,omitempty"`
-	Said     string   `json:"said,omitempty"`
-	By       string   `json:"by,omitempty"`
-	Microsec int64    `json:"microseconds"`
-	Lost     []string `json:"lost,omitempty"`
-	Error    string   `json:"error,omitempty"`
+	Fact      string   `json:"fact"`
+	OK        bool     `json:"ok"`
+	From      string   `json:"from"`
+	Target    string   `json:"target,omitempty"`
+	Server    string   `json:"server,omitempty"`
+	Probe     string   `json:"probe"`
+	Port      uint16   `json:"port,omitempty"`
+	Outcome   string   `json:"outcome,omitempty"`
+	Seen      string   `json:"seen,omitempty"`
+	Detail    string   `json:"detail,omitempty"`
+	Sender    string   `json:"sender,omitempty"`
+	Microsec  int64    `json:"microseconds"`
+	Diagnosis []string `json:"diagnosis,omitempty"`
+	Error     string   `json:"error,omitempty"`
 }
 
-func (r Result) forJSON() resultJSON {
+func (r Result) toJSON() resultJSON {
 	j := resultJSON{
 		Fact: r.String(), OK: r.OK, From: r.From, Server: r.Server,
-		Probe: r.Probe, Port: r.Port, Outcome: r.Answer.Outcome, Said: r.Answer.Said,
-		Microsec: r.Answer.Time.Microseconds(), Lost: r.Lost,
+		Probe: r.Probe, Port: r.Port, Outcome: r.Answer.Outcome, Detail: r.Answer.Detail,
+		Microsec: r.Answer.Time.Microseconds(), Diagnosis: r.Diagnosis,
 	}
 	if r.Target.IsValid() {
 		j.Target = r.Target.String()
@@ -211,8 +212,8 @@ func (r Result) forJSON() resultJSON {
 	if r.Answer.Seen.IsValid() {
 		j.Seen = r.Answer.Seen.String()
 	}
-	if r.Answer.By.IsValid() {
-		j.By = r.Answer.By.String()
+	if r.Answer.Sender.IsValid() {
+		j.Sender = r.Answer.Sender.String()
 	}
 	if r.Err != nil {
 		j.Error = r.Err.Error()
@@ -220,7 +221,7 @@ func (r Result) forJSON() resultJSON {
 	return j
 }
 
-// WriteJSON writes an object with the lab's name and an object a fact.
+// WriteJSON writes an object with the lab's name and one object for each fact.
 func (r Report) WriteJSON(w io.Writer) error {
 	out := struct {
 		Lab     string       `json:"lab"`
@@ -229,7 +230,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 		Results []resultJSON `json:"results"`
 	}{r.Lab, r.OK(), r.Failed(), make([]resultJSON, 0, len(r.Results))}
 	for i := range r.Results {
-		out.Results = append(out.Results, r.Results[i].forJSON())
+		out.Results = append(out.Results, r.Results[i].toJSON())
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -237,20 +238,20 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(out)
 }
 
-// WriteTAP writes the Test Anything Protocol, version 13.
+// WriteTAP writes version 13 of the Test Anything Protocol.
 func (r Report) WriteTAP(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "TAP version 13\n1..%d\n", len(r.Results))
 	for i := range r.Results {
 		x := &r.Results[i]
-		// A # begins a directive.
-		about := strings.ReplaceAll(x.about(), "#", `\#`)
+		// In TAP, # begins a directive.
+		title := strings.ReplaceAll(x.title(), "#", `\#`)
 		if x.OK {
-			fmt.Fprintf(&b, "ok %d - %s\n", i+1, about)
+			fmt.Fprintf(&b, "ok %d - %s\n", i+1, title)
 			continue
 		}
-		fmt.Fprintf(&b, "not ok %d - %s\n# %s\n", i+1, about, x.got())
-		for _, l := range x.Lost {
+		fmt.Fprintf(&b, "not ok %d - %s\n# %s\n", i+1, title, x.actual())
+		for _, l := range x.Diagnosis {
 			fmt.Fprintf(&b, "# %s\n", l)
 		}
 	}
@@ -258,8 +259,8 @@ func (r Report) WriteTAP(w io.Writer) error {
 	return err
 }
 
-// WriteJUnit writes the XML that test servers read. It is written by hand: what
-// marshals any value as XML is a seventieth of all of vnet.
+// WriteJUnit writes the JUnit XML that CI servers read. It does not use encoding/xml, which would
+// make the vnet binary about 1/70 larger.
 func (r Report) WriteJUnit(w io.Writer) error {
 	var b strings.Builder
 	failures, broken := 0, 0
@@ -276,19 +277,22 @@ func (r Report) WriteJUnit(w io.Writer) error {
 			x.junit(&b, r.Lab, "")
 		}
 	}
-	_, err := fmt.Fprintf(w, "%s<testsuite name=\"%s\" tests=\"%d\" failures=\"%d\" errors=\"%d\" time=\"%s\">\n%s</testsuite>\n",
+	_, err := fmt.Fprintf(w,
+		"%s<testsuite name=\"%s\" tests=\"%d\" failures=\"%d\" errors=\"%d\" time=\"%s\">\n%s</testsuite>\n",
 		xmlHeader, escapeXML(r.Lab), len(r.Results), failures, broken, seconds(r.Time), b.String())
 	return err
 }
 
-// junit writes a test case; outcome is the element that says what went wrong.
+// junit writes a test case. Outcome is the name of the element for a failed one: failure or error.
 func (r *Result) junit(b *strings.Builder, lab, outcome string) {
-	fmt.Fprintf(b, "  <testcase classname=\"%s\" name=\"%s\" time=\"%s\"", escapeXML(lab+"."+r.From), escapeXML(r.about()), seconds(r.Answer.Time))
+	fmt.Fprintf(b, "  <testcase classname=\"%s\" name=\"%s\" time=\"%s\"",
+		escapeXML(lab+"."+r.From), escapeXML(r.title()), seconds(r.Answer.Time))
 	if outcome == "" {
 		b.WriteString("></testcase>\n")
 		return
 	}
-	fmt.Fprintf(b, ">\n    <%s message=\"%s\">%s</%[1]s>\n  </testcase>\n", outcome, escapeXML(r.got()), escapeXML(strings.Join(r.Lost, "\n")))
+	fmt.Fprintf(b, ">\n    <%s message=\"%s\">%s</%[1]s>\n  </testcase>\n",
+		outcome, escapeXML(r.actual()), escapeXML(strings.Join(r.Diagnosis, "\n")))
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", d.Seconds()) }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// sample is a report with all that can become of a fact.
+// sample is a report with every kind of outcome.
 func sample() Report {
 	addr := netip.MustParseAddr
 	ping := Expectation{From: "red", To: "blue", Probe: ProbePing, Outcome: Answered}
@@ -20,17 +20,38 @@ func sample() Report {
 	as := web
 	as.Seen = addr("203.0.113.9")
 	shut := Expectation{From: "red", To: "blue", Probe: ProbeTCP, Port: 22, Outcome: Refused}
+	fact := func(x Expectation, target string) Fact {
+		return Fact{Expectation: x, Target: addr(target), Server: "blue"}
+	}
 	return Report{Lab: "red-blue", Time: 2300 * time.Millisecond, Results: []Result{
-		{Fact: Fact{Expectation: ping, Target: addr("192.168.15.3"), Server: "blue"}, Answer: Answer{Outcome: Answered, Time: 83 * time.Microsecond}, OK: true},
-		{Fact: Fact{Expectation: ping, Target: addr("fd00:15::3"), Server: "blue"}, Answer: Answer{Outcome: Unreachable, Time: 2 * time.Second}, Lost: []string{"the question reaches blue, from fd00:15::2; the answer is lost", "blue: no route to fd00:15::2"}},
-		{Fact: Fact{Expectation: web, Target: addr("203.0.113.1"), Server: "blue"}, Answer: Answer{Outcome: Unreachable, Time: 1234 * time.Microsecond, Said: "host unreachable", By: addr("192.168.15.1")}, Lost: []string{"machine: neighbour 192.168.15.3 on v-net-0 does not answer (ARP)"}},
-		{Fact: Fact{Expectation: as, Target: addr("203.0.113.1"), Server: "blue"}, Answer: Answer{Outcome: Answered, Time: 1234 * time.Microsecond, Seen: addr("192.168.15.1")}, Lost: []string{"blue sees 192.168.15.1, not 203.0.113.9"}},
-		{Fact: Fact{Expectation: shut, Target: addr("192.168.15.3"), Server: "blue"}, Answer: Answer{Outcome: Refused, Time: 9 * time.Microsecond, Said: "connection refused"}, OK: true},
+		{Fact: fact(ping, "192.168.15.3"), Answer: Answer{Outcome: Answered, Time: 83 * time.Microsecond}, OK: true},
+		{
+			Fact: fact(ping, "fd00:15::3"), Answer: Answer{Outcome: Unreachable, Time: 2 * time.Second},
+			Diagnosis: []string{
+				"the request reaches blue from fd00:15::2; the reply is lost", "blue: no route to fd00:15::2",
+			},
+		},
+		{
+			Fact: fact(web, "203.0.113.1"),
+			Answer: Answer{
+				Outcome: Unreachable, Time: 1234 * time.Microsecond, Detail: "host unreachable", Sender: addr("192.168.15.1"),
+			},
+			Diagnosis: []string{"machine: neighbour 192.168.15.3 on v-net-0 does not answer (ARP)"},
+		},
+		{
+			Fact:      fact(as, "203.0.113.1"),
+			Answer:    Answer{Outcome: Answered, Time: 1234 * time.Microsecond, Seen: addr("192.168.15.1")},
+			Diagnosis: []string{"blue sees source address 192.168.15.1, expected 203.0.113.9"},
+		},
+		{
+			Fact:   fact(shut, "192.168.15.3"),
+			Answer: Answer{Outcome: Refused, Time: 9 * time.Microsecond, Detail: "connection refused"}, OK: true,
+		},
 		{Fact: Fact{Expectation: ping, Target: addr("192.168.15.4")}, Err: errors.New("netns red: file does not exist")},
 	}}
 }
 
-// TestReport compares all ways to write a report with the files of testdata/report.
+// TestReport compares every format of a report with the files of testdata/report.
 func TestReport(t *testing.T) {
 	for name, write := range map[string]func(Report, io.Writer) error{
 		"txt":      func(r Report, w io.Writer) error { return r.WriteText(w, false) },
@@ -46,8 +67,8 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// What programs read they can read, and its numbers are right.
-func TestReportForPrograms(t *testing.T) {
+// Parsers of JSON, JUnit and TAP can read the report, and its numbers are right.
+func TestReportFormats(t *testing.T) {
 	var b bytes.Buffer
 	if err := sample().WriteJSON(&b); err != nil {
 		t.Fatal(err)
@@ -56,20 +77,26 @@ func TestReportForPrograms(t *testing.T) {
 		OK      bool
 		Failed  int
 		Results []struct {
-			OK   bool
-			Lost []string
+			OK        bool
+			Diagnosis []string
 		}
 	}
-	if err := json.Unmarshal(b.Bytes(), &doc); err != nil || doc.OK || doc.Failed != 4 || len(doc.Results) != 6 || len(doc.Results[1].Lost) != 2 {
-		t.Errorf("%v: %+v", err, doc)
+	if err := json.Unmarshal(b.Bytes(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.OK || doc.Failed != 4 || len(doc.Results) != 6 || len(doc.Results[1].Diagnosis) != 2 {
+		t.Errorf("%+v", doc)
 	}
 	b.Reset()
 	if err := sample().WriteJUnit(&b); err != nil {
 		t.Fatal(err)
 	}
 	var suite junitSuite
-	if err := xml.Unmarshal(b.Bytes(), &suite); err != nil || suite.Tests != 6 || suite.Failures != 3 || suite.Errors != 1 {
-		t.Errorf("%v: %+v", err, suite)
+	if err := xml.Unmarshal(b.Bytes(), &suite); err != nil {
+		t.Fatal(err)
+	}
+	if suite.Tests != 6 || suite.Failures != 3 || suite.Errors != 1 {
+		t.Errorf("%+v", suite)
 	}
 	for i, c := range suite.Cases {
 		if failed := c.Failure != nil || c.Error != nil; failed == sample().Results[i].OK {
@@ -80,20 +107,21 @@ func TestReportForPrograms(t *testing.T) {
 	if err := sample().WriteTAP(&b); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count("\n"+b.String(), "\nnot ok "); n != 4 || !strings.HasPrefix(b.String(), "TAP version 13\n1..6\n") {
+	n := strings.Count("\n"+b.String(), "\nnot ok ")
+	if n != 4 || !strings.HasPrefix(b.String(), "TAP version 13\n1..6\n") {
 		t.Errorf("%d not ok:\n%s", n, b.String())
 	}
 }
 
-// An empty report holds.
-func TestReportOfNothing(t *testing.T) {
+// A report without facts holds.
+func TestEmptyReport(t *testing.T) {
 	var b bytes.Buffer
 	if err := (Report{Lab: "x"}).WriteText(&b, false); err != nil || b.String() != "0 facts hold (0s)\n" {
 		t.Errorf("%v: %s", err, b.String())
 	}
 }
 
-// What test servers read of it.
+// junitSuite is what CI servers read from a JUnit file.
 type junitSuite struct {
 	XMLName  xml.Name    `xml:"testsuite"`
 	Name     string      `xml:"name,attr"`

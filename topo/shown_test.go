@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestShown: nothing that is told moves the cursor of whoever reads it.
+// TestShown: control characters in names do not reach the terminal.
 func TestShown(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                         "",
@@ -22,7 +22,8 @@ func TestShown(t *testing.T) {
 	if got := (Step{Have: evil}).String(); got != `- red: link e\x1b[31mvil up` {
 		t.Errorf("a step is %q", got)
 	}
-	status := Status{Lab: "q", Drift: Plan{{Have: evil}}, Hosts: []HostStatus{{Name: "red", Links: []LinkStatus{{Name: evil.Link}}}}}
+	host := HostStatus{Name: "red", Links: []LinkStatus{{Name: evil.Link}}}
+	status := Status{Lab: "q", Drift: Plan{{Have: evil}}, Hosts: []HostStatus{host}}
 	if got := shownText(t, status); got != Shown(got) {
 		t.Errorf("a status is %q", got)
 	}

@@ -11,16 +11,17 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// starOf is a switch with so many hosts.
-func starOf(hosts int) string {
-	return fmt.Sprintf("name: star\nnetworks: {sw: {subnets: [10.0.0.0/16]}}\nhosts:\n  h: {networks: [sw], repeat: %d}\n", hosts)
+// starOf returns the lab file of one network with this many hosts.
+func starLab(hosts int) string {
+	const text = "name: star\nnetworks: {sw: {subnets: [10.0.0.0/16]}}\nhosts:\n  h: {networks: [sw], repeat: %d}\n"
+	return fmt.Sprintf(text, hosts)
 }
 
-// BenchmarkThousandHosts brings a star of a thousand hosts up, looks again, adds a
-// host, and takes it down: what make profile looks at.
+// BenchmarkThousandHosts brings up a network with a thousand hosts, runs up again, adds a host,
+// and takes the lab down. "make profile" runs it.
 func BenchmarkThousandHosts(b *testing.B) {
-	name, want := compiled(b, starOf(1000))
-	_, more := compiled(b, starOf(1001))
+	name, want := compiled(b, starLab(1000))
+	_, more := compiled(b, starLab(1001))
 	k := openKernel(b, name)
 	up := func(s State) {
 		if _, err := k.Up(context.Background(), s, nil); err != nil {
@@ -37,15 +38,15 @@ func BenchmarkThousandHosts(b *testing.B) {
 	}
 }
 
-// TestCablesAreBornWithOneQueue: with one for each processor, the kernel would wait at the
-// birth of each end until nobody uses the others.
-func TestCablesAreBornWithOneQueue(t *testing.T) {
-	name, want := compiled(t, starOf(2))
+// TestVethQueues expects veth ends with one queue. With one queue per CPU the kernel would wait
+// for an RCU grace period at the creation of each end.
+func TestVethQueues(t *testing.T) {
+	name, want := compiled(t, starLab(2))
 	k := openKernel(t, name)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range k.spaces {
+	for _, s := range k.handles {
 		links, err := s.conn.Links(rtnl.LinkFilter{})
 		if err != nil {
 			t.Fatal(err)
@@ -58,16 +59,15 @@ func TestCablesAreBornWithOneQueue(t *testing.T) {
 	}
 }
 
-// TestCostPerHost counts what a host costs: what is asked of the kernel, step by
-// step, and allocations. Neither depends on the machine, so a regression is seen at
-// once.
+// TestCostPerHost limits the kernel requests and allocations per host. Their number does not
+// depend on the machine, so it shows a regression at once.
 func TestCostPerHost(t *testing.T) {
 	const few, many = 10, 60
 	type cost struct{ up, again, down, allocs float64 }
-	name, _ := compiled(t, starOf(few))
+	name, _ := compiled(t, starLab(few))
 	k := openKernel(t, name)
 	of := func(hosts int) (c cost) {
-		_, want := compiled(t, starOf(hosts))
+		_, want := compiled(t, starLab(hosts))
 		count := func(what func() (Plan, error)) float64 {
 			t.Helper()
 			n := 0
@@ -93,13 +93,13 @@ func TestCostPerHost(t *testing.T) {
 		what       string
 		got, limit float64
 	}{
-		// A namespace, a cable and its near end's mark, three links up, one of them
-		// quiet, an address, a route, a file for names.
-		{"requests to make a host", (b.up - a.up) / (many - few), 10},
-		{"requests for a host that is there", (b.again - a.again) / (many - few), 0},
-		// A cable into the group, a file, a namespace; the group once for all.
-		{"requests to take a host away", (b.down - a.down) / (many - few), 3},
-		{"allocations to read a host", (b.allocs - a.allocs) / (many - few), 260},
+		// A namespace, a veth pair and the mark of its near end, three links up, addrgenmode
+		// none for one of them, an address, a route, a hosts file.
+		{"requests to create a host", (b.up - a.up) / (many - few), 10},
+		{"requests for an unchanged host", (b.again - a.again) / (many - few), 0},
+		// A veth pair moved into the group, a file, a namespace; the group is deleted once for all hosts.
+		{"requests to delete a host", (b.down - a.down) / (many - few), 3},
+		{"allocations for the snapshot of a host", (b.allocs - a.allocs) / (many - few), 260},
 	} {
 		t.Logf("%s: %.1f", c.what, c.got)
 		if c.got > c.limit {
@@ -108,10 +108,10 @@ func TestCostPerHost(t *testing.T) {
 	}
 }
 
-// TestUpRightAfterDown: a lab that was taken down can be made again at once, a hundred
-// times: nothing of it is left to the kernel's own time that a new one could meet.
+// TestUpRightAfterDown brings a lab up right after its down, a hundred times: down waits until the
+// kernel has removed everything that could conflict.
 func TestUpRightAfterDown(t *testing.T) {
-	name, want := compiled(t, starOf(5))
+	name, want := compiled(t, starLab(5))
 	for cycle := range 100 {
 		k, err := OpenKernel(t.Context(), name, nil)
 		if err != nil {

@@ -12,10 +12,12 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// TestSurvey: what a lab made is read back from the machine without its marks, with
-// what somebody else made beside it; what labs do not have is named.
+// TestSurvey reads a lab back from the machine without its marks, together with foreign links.
+// Links that labs cannot describe are listed.
 func TestSurvey(t *testing.T) {
-	for _, name := range []string{"cheatsheet.yaml", "cable.yaml", "ring.yaml", "web.yaml", "double-nat.yaml", "leaf-spine.yaml"} {
+	for _, name := range []string{
+		"cheatsheet.yaml", "cable.yaml", "ring.yaml", "web.yaml", "double-nat.yaml", "leaf-spine.yaml",
+	} {
 		t.Run(name, func(t *testing.T) {
 			lab, want := example(t, name)
 			k := openKernel(t, lab)
@@ -30,7 +32,7 @@ func TestSurvey(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !slices.Equal(unknown, []string{"link mirror type ifb"}) {
-				t.Errorf("not understood: %q", unknown)
+				t.Errorf("unknown: %q", unknown)
 			}
 			for _, o := range want.Objects() {
 				switch o := o.(type) {
@@ -48,23 +50,27 @@ func TestSurvey(t *testing.T) {
 			}
 			for _, o := range got {
 				if _, forwards := o.(Sysctl); !forwards && !strings.Contains(o.String(), "loose") {
-					t.Errorf("nobody made %s", o)
+					t.Errorf("unexpected %s", o)
 				}
 			}
 		})
 	}
 }
 
-// TestSurveyOfPlainNFT: NAT that nft(8) or vnet nat was told is read as that of a lab; what
-// they say besides is named.
-func TestSurveyOfPlainNFT(t *testing.T) {
+// TestSurveyNFT reads NAT rules that nft(8) or vnet nat made. Rules that a lab cannot describe are
+// listed.
+func TestSurveyNFT(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("no nft here to make rules with")
+		t.Skip("no nft on this machine")
 	}
 	shell(t, `nft -f - <<'.'
 table ip nat {
 	chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 dnat to 192.168.15.2:80; }
-	chain post { type nat hook postrouting priority srcnat; ip saddr 192.168.15.0/24 masquerade; oifname "eth9" masquerade; }
+	chain post {
+		type nat hook postrouting priority srcnat
+		ip saddr 192.168.15.0/24 masquerade
+		oifname "eth9" masquerade
+	}
 	chain front { type filter hook forward priority 0; ip saddr 192.168.15.9 drop; }
 }
 .`)
@@ -83,8 +89,11 @@ table ip nat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(unknown, []string{"element masquerade4 { 10.9.0.5-10.9.0.9 }", "nftables chain ip nat front", `oifname "eth8" masquerade`, `oifname "eth9" masquerade`}) {
-		t.Errorf("not understood: %q", unknown)
+	if !slices.Equal(unknown, []string{
+		"element masquerade4 { 10.9.0.5-10.9.0.9 }", "nftables chain ip nat front",
+		`oifname "eth8" masquerade`, `oifname "eth9" masquerade`,
+	}) {
+		t.Errorf("unknown: %q", unknown)
 	}
 	var rules []string
 	for _, o := range got.Objects() {
@@ -92,7 +101,10 @@ table ip nat {
 			rules = append(rules, o.String())
 		}
 	}
-	want := []string{"nat dnat -p tcp --dport 8080 --to-destination 192.168.15.2:80", "nat masquerade -s 192.168.14.0/24", "nat masquerade -s 192.168.15.0/24"}
+	want := []string{
+		"nat dnat -p tcp --dport 8080 --to-destination 192.168.15.2:80",
+		"nat masquerade -s 192.168.14.0/24", "nat masquerade -s 192.168.15.0/24",
+	}
 	if !slices.Equal(rules, want) {
 		t.Errorf("rules %q", rules)
 	}

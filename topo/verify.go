@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// inFlight is how many facts are proved at a time: enough that those that wait
-	// for nothing do not hold up the others, few enough for a host's tables.
-	inFlight = 256
-	// backlog is how many packets wait, at most, for a processor to take them from
-	// the cables: a switch sends every question for a neighbour to all its ports, and
-	// what is more than that is lost, in other namespaces too
-	// (net.core.netdev_max_backlog is 1000). Half of it is left to others.
-	backlog = 500
-	// fresh is how long a fact counts as one that may still ask for its neighbour.
-	fresh = 50 * time.Millisecond
+	// maxInFlight is how many facts are probed at a time. More would overfill the tables of a
+	// host; fewer would let probes without a reply delay the others.
+	maxInFlight = 256
+	// maxQueued is how many packets the probes may add to a CPU's backlog queue. A bridge floods
+	// each neighbour request to all its ports. Packets beyond net.core.netdev_max_backlog (1000)
+	// are dropped, in other namespaces too. Half of that limit is left to other traffic.
+	maxQueued = 500
+	// neighbourTime is how long a new probe counts as one that may still resolve its neighbour.
+	neighbourTime = 50 * time.Millisecond
 )
 
-// Verify proves facts of a lab that is up with real packets, in parallel, and
-// finds out for each that does not hold where the packets were lost. The facts
-// come from [Facts] or [AllPairs]. It needs no program inside the hosts: it
-// opens the sockets there itself, and where a fact needs somebody who answers
-// and nobody does, it answers itself for as long. Those that do not answer but
-// should are asked again when all have been, and then for as long as of them, too,
-// one answers: what a busy machine loses is no fault of the network.
+// Verify proves facts of a lab that is up with real packets, in parallel. For each
+// fact that does not hold it finds out where the packets were lost. The facts come
+// from [Facts] or [AllPairs]. Verify needs no program inside the hosts: it opens the
+// sockets there itself. If nothing listens on the port of a fact, Verify listens there
+// during the probe. After the first round it retries the facts that got no answer,
+// until a round brings no new answer: packet loss on a busy machine is not a fault of
+// the network.
 //
-// Once ctx is done no further fact is begun; those left out say so in Err.
+// When ctx is done, Verify starts no further probe. Facts that were not probed have
+// the error of ctx in Err.
 func Verify(ctx context.Context, t Topology, facts []Fact) Report {
 	p := newProber(t.openHost, t.etcOf)
 	defer p.close()
@@ -46,16 +46,16 @@ func (p *prober) verify(ctx context.Context, t Topology, facts []Fact) Report {
 	for n := range facts {
 		r.Results[n].Fact = facts[n]
 	}
-	p.turns = make(chan struct{}, min(inFlight, max(1, backlog/(1+len(t.Hosts)))))
-	prove, patience := p.proveAll, p.patience
-	if len(facts) > mostTogether {
-		prove, patience = p.proveInGroups, min(quick, p.patience)
+	p.slots = make(chan struct{}, min(maxInFlight, max(1, maxQueued/(1+len(t.Hosts)))))
+	prove, timeout := p.proveAll, p.timeout
+	if len(facts) > maxUngrouped {
+		prove, timeout = p.proveInGroups, min(groupTimeout, p.timeout)
 	}
-	prove(ctx, pointers(r.Results), patience)
-	left := unheard(r.Results, patience == p.patience)
+	prove(ctx, pointers(r.Results), timeout)
+	left := toRetry(r.Results, timeout == p.timeout)
 	for before := len(left) + 1; 0 < len(left) && len(left) < before; {
 		before = len(left)
-		prove(ctx, left, p.patience)
+		prove(ctx, left, p.timeout)
 		left = slices.DeleteFunc(left, func(r *Result) bool { return r.OK || r.Err != nil })
 	}
 	p.diagnose(ctx, t, r.Results)
@@ -63,11 +63,11 @@ func (p *prober) verify(ctx context.Context, t Topology, facts []Fact) Report {
 	return r
 }
 
-// unheard are the facts that are worth asking for again: not those that were answered,
-// and not those of which it is right that they were not and which were waited for.
-func unheard(results []Result, waited bool) []*Result {
+// toRetry returns the facts to probe again: those that got no answer. It leaves out facts that
+// expect no answer if their probe waited for the full timeout.
+func toRetry(results []Result, fullTimeout bool) []*Result {
 	return slices.DeleteFunc(pointers(results), func(r *Result) bool {
-		return r.Err != nil || r.Answer.Outcome != Unreachable || r.OK && (waited || r.Answer.Said != "")
+		return r.Err != nil || r.Answer.Outcome != Unreachable || r.OK && (fullTimeout || r.Answer.Detail != "")
 	})
 }
 
@@ -79,44 +79,45 @@ func pointers(results []Result) []*Result {
 	return all
 }
 
-// proveAll proves facts and writes what came of it in their places.
-func (p *prober) proveAll(ctx context.Context, results []*Result, patience time.Duration) {
-	inParallel(inFlight, len(results), func(n int) {
+// proveAll proves the facts of results and stores the outcome in each.
+func (p *prober) proveAll(ctx context.Context, results []*Result, timeout time.Duration) {
+	inParallel(maxInFlight, len(results), func(n int) {
 		switch r := results[n]; {
-		case p.turn(ctx):
-			*r = p.prove(r.Fact, patience)
+		case p.waitForSlot(ctx):
+			*r = p.prove(r.Fact, timeout)
 		case r.Answer == Answer{}:
 			r.Err = ctx.Err()
 		}
 	})
 }
 
-// turn waits for the turn of one fact; false means that none comes any more.
-func (p *prober) turn(ctx context.Context) bool {
+// waitForSlot waits until one more fact may be probed. It returns false if ctx is done first.
+func (p *prober) waitForSlot(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
 	select {
-	case p.turns <- struct{}{}:
+	case p.slots <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
-// prove probes for one fact, whose turn it is, and judges the answer.
-func (p *prober) prove(f Fact, patience time.Duration) Result {
-	next := time.AfterFunc(fresh, func() { <-p.turns })
+// prove probes one fact and compares the answer with what it expects. The caller holds a slot,
+// which prove frees.
+func (p *prober) prove(f Fact, timeout time.Duration) Result {
+	free := time.AfterFunc(neighbourTime, func() { <-p.slots })
 	r := Result{Fact: f}
-	r.Answer, r.Err = p.probeAs(f, newQuestion(), time.Now().Add(patience))
+	r.Answer, r.Err = p.probeAs(f, newToken(), time.Now().Add(timeout))
 	r.OK = r.Err == nil && f.holds(r.Answer)
-	if next.Stop() {
-		<-p.turns
+	if free.Stop() {
+		<-p.slots
 	}
 	return r
 }
 
-// openHost opens the namespace of a host of the lab, or of the machine.
+// openHost opens the namespace of a host, or the machine's.
 func (t *Topology) openHost(host string) (*os.File, error) {
 	if host == Machine {
 		return nsfs.Current()
@@ -133,8 +134,8 @@ func (t *Topology) namespaceOf(host string) Namespace {
 	return Namespace{Name: host}
 }
 
-// etcOf is where the files are that stand in for those of /etc in a host: nowhere,
-// but for one whose namespace has a name. See ip-netns(8).
+// etcOf returns the directory with the files that replace those of /etc inside a host.
+// It is /etc itself if the host's namespace has no name. See ip-netns(8).
 func (t *Topology) etcOf(host string) string {
 	if ref := t.namespaceOf(host).ref(); host != Machine && ref != "" {
 		return filepath.Join(nsfs.EtcDir, ref)

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// mostTraced bounds the facts whose packets are followed through chains, and
-	// mostHosts the hosts in which they are.
-	mostTraced = 8
-	mostHosts  = 64
+	// maxTraced is for how many facts packets are traced through nftables; maxTracedHosts is in
+	// how many hosts.
+	maxTraced      = 8
+	maxTracedHosts = 64
 )
 
-// diagnose finds out where the packets of facts that do not hold were lost.
+// diagnose finds out where packets were lost, for each fact that does not hold.
 func (p *prober) diagnose(ctx context.Context, t Topology, results []Result) {
 	w := newWalker(p, t)
 	traced := 0
@@ -33,59 +33,61 @@ func (p *prober) diagnose(ctx context.Context, t Topology, results []Result) {
 		}
 		lost := r.Outcome == Answered || r.Outcome == Refused && r.Answer.Outcome == Unreachable
 		if !r.Target.IsValid() || r.Not || !lost {
-			continue // the answer itself says what is wrong
+			continue // the answer already explains the failure
 		}
 		if r.Answer.Outcome == Answered {
-			r.Lost = []string{fmt.Sprintf("%s sees %s, not %s", or(r.Server, "the other side"), nobodyIs(r.Answer.Seen), r.Seen)}
+			server := or(r.Server, "the other side")
+			r.Diagnosis = []string{fmt.Sprintf("%s sees %s, expected %s", server, sourceText(r.Answer.Seen), r.Seen)}
 			continue
 		}
 		traced++
-		r.Lost = w.lost(r.Fact, traced <= mostTraced)
+		r.Diagnosis = w.diagnose(r.Fact, traced <= maxTraced)
 	}
 }
 
-func nobodyIs(a netip.Addr) string {
+// sourceText describes the source address that the server saw.
+func sourceText(a netip.Addr) string {
 	if a.IsValid() {
-		return a.String()
+		return "source address " + a.String()
 	}
-	return "an address that cannot be told: another program listens there"
+	return "an unknown source address (another program listens on the port)"
 }
 
-// lost says where the packets of a fact are lost.
-func (w *walker) lost(f Fact, trace bool) []string {
-	var seen sightings
+// diagnose returns where the packets of a fact are lost, the nearest cause first.
+func (w *walker) diagnose(f Fact, trace bool) []string {
+	var seen traceResult
 	if trace {
-		seen = w.follow(f)
+		seen = w.trace(f)
 	}
 	if drop := seen.drop; drop != "" {
 		return []string{drop}
 	}
-	at, problem := w.walk(spot{host: f.From}, seen.forth, f.Target)
+	at, problem := w.walk(packetPos{host: f.From}, seen.requestSources, f.Target)
 	if problem == "" && f.ServerAddr != f.Target && f.ServerAddr.IsValid() {
 		at.nat = true
-		at, problem = w.walk(at, seen.forth, f.ServerAddr)
+		at, problem = w.walk(at, seen.requestSources, f.ServerAddr)
 	}
 	if problem != "" {
 		return []string{at.host + ": " + problem}
 	}
 	if !seen.arrived {
-		return seen.last()
+		return seen.lastSeenText()
 	}
-	came := fmt.Sprintf("the question reaches %s, from %s; the answer is lost", f.Server, seen.source)
-	at, problem = w.walk(spot{host: f.Server}, seen.back, seen.source)
-	if problem == "" && at.host != f.From { // it masquerades, and sends on what comes back
+	arrived := fmt.Sprintf("the request reaches %s from %s; the reply is lost", f.Server, seen.source)
+	at, problem = w.walk(packetPos{host: f.Server}, seen.replySources, seen.source)
+	if problem == "" && at.host != f.From { // the host masquerades, and forwards the reply
 		at.nat = true
-		at, problem = w.walk(at, seen.back, w.sourceOf(f))
+		at, problem = w.walk(at, seen.replySources, w.sourceOf(f))
 	}
 	if problem != "" {
-		return []string{came, at.host + ": " + problem}
+		return []string{arrived, at.host + ": " + problem}
 	}
-	return []string{came}
+	return []string{arrived}
 }
 
-// sourceOf is the address that the packets of a fact are sent from.
+// sourceOf returns the source address of a fact's packets; invalid if it cannot be found.
 func (w *walker) sourceOf(f Fact) netip.Addr {
-	v, err := w.view(f.From)
+	v, err := w.info(f.From)
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -93,30 +95,30 @@ func (w *walker) sourceOf(f Fact) netip.Addr {
 	return route.PrefSrc
 }
 
-// sightings are where the packets of a probe were seen.
-type sightings struct {
-	drop    string     // what dropped them; "" if nothing did
-	arrived bool       // the question reached its server
-	source  netip.Addr // where it then came from
-	far     string     // where a question was seen last
+// A traceResult says where the packets of a probe were seen.
+type traceResult struct {
+	drop     string     // what dropped a packet; "" if nothing did
+	arrived  bool       // the request reached its server
+	source   netip.Addr // the request's source address there
+	lastSeen string     // where a request was last seen
 
-	// The sources that questions and answers come into hosts with.
-	forth, back map[string]netip.Addr
+	// The source addresses with which requests and replies arrive, by host.
+	requestSources, replySources map[string]netip.Addr
 }
 
-// last says where the question was seen last, for want of a better reason.
-func (s sightings) last() []string {
-	if s.far == "" {
+// lastSeenText returns where the request was last seen. It is used if no better reason is known.
+func (s traceResult) lastSeenText() []string {
+	if s.lastSeen == "" {
 		return nil
 	}
-	return []string{"seen last " + s.far}
+	return []string{"last seen " + s.lastSeen}
 }
 
-// follow probes for a fact once more, and follows its packets through the chains
-// of all hosts on the way.
-func (w *walker) follow(f Fact) sightings {
-	s := sightings{forth: map[string]netip.Addr{}, back: map[string]netip.Addr{}}
-	token, probe := newQuestion(), nft.Probe{Proto: protoOf(f)}
+// trace probes a fact again and traces its packets through the nftables chains of all hosts that
+// they may pass.
+func (w *walker) trace(f Fact) traceResult {
+	s := traceResult{requestSources: map[string]netip.Addr{}, replySources: map[string]netip.Addr{}}
+	token, probe := newToken(), nft.Probe{Proto: protoOf(f)}
 	if f.Probe == ProbeTCP {
 		probe.Ports = []uint16{f.Port}
 		if f.ServerPort != f.Port {
@@ -130,46 +132,46 @@ func (w *walker) follow(f Fact) sightings {
 		tracer *nft.Tracer
 	}
 	var all []traced
-	for _, host := range w.onTheWay(f) {
-		if v, err := w.view(host); err == nil {
+	for _, host := range w.possibleHops(f) {
+		if v, err := w.info(host); err == nil {
 			if tracer, err := nft.Trace(v.ns, probe); err == nil {
 				defer tracer.Close()
 				all = append(all, traced{host, tracer})
 			}
 		}
 	}
-	_, _ = w.prober.probeAs(f, token, time.Now().Add(w.prober.patience/2))
+	_, _ = w.prober.probeAs(f, token, time.Now().Add(w.prober.timeout/2))
 	for _, t := range all {
 		events, _ := t.tracer.Events()
 		for _, e := range events {
-			s.add(f, t.host, w.views[t.host], e)
+			s.add(f, t.host, w.infos[t.host], e)
 		}
 	}
 	return s
 }
 
-// add notes an event. Events of one host come in order; the hosts are in the
-// order of the way.
-func (s *sightings) add(f Fact, host string, v *hostView, e nft.TraceEvent) {
-	forth := e.Dst == f.Target || e.Dst == f.ServerAddr
+// add records an event. Events of one host come in order; the hosts are in the order in which
+// a request passes them.
+func (s *traceResult) add(f Fact, host string, v *hostInfo, e nft.TraceEvent) {
+	request := e.Dst == f.Target || e.Dst == f.ServerAddr
 	if e.Hook == nft.Prerouting && e.Src.IsValid() {
-		sources := s.back
-		if forth {
-			sources = s.forth
+		sources := s.replySources
+		if request {
+			sources = s.requestSources
 		}
-		sources[host] = or(sources[host], e.Src) // the first: NAT comes later
+		sources[host] = or(sources[host], e.Src) // the first one: NAT changes it later
 	}
 	switch {
 	case e.Dropped && s.drop == "" && e.Handle == 0:
 		s.drop = fmt.Sprintf("%s: dropped by the policy of %s", host, e.Chain)
 	case e.Dropped && s.drop == "":
 		s.drop = fmt.Sprintf("%s: dropped by the rule with handle %d of %s", host, e.Handle, e.Chain)
-	case e.Hook == nft.Input && host == f.Server && forth:
+	case e.Hook == nft.Input && host == f.Server && request:
 		s.arrived, s.source = true, e.Src
-	case e.Hook != "" && forth && !s.arrived:
-		s.far = "at " + host + ", hook " + string(e.Hook)
+	case e.Hook != "" && request && !s.arrived:
+		s.lastSeen = "at " + host + ", hook " + string(e.Hook)
 		if l, ok := v.links[e.Out]; ok {
-			s.far += ", on its way out of " + l.Name
+			s.lastSeen += ", leaving by " + l.Name
 		}
 	}
 }
@@ -186,18 +188,18 @@ func protoOf(f Fact) byte {
 	return unix.IPPROTO_ICMPV6
 }
 
-// onTheWay lists the hosts that packets of a fact may come by: both sides, and
-// all that send packets on.
-func (w *walker) onTheWay(f Fact) []string {
+// possibleHops returns the hosts that packets of a fact may pass: both sides, and all hosts that
+// forward packets.
+func (w *walker) possibleHops(f Fact) []string {
 	hosts, has := []string{f.From}, map[string]bool{f.From: true, "": true}
 	add := func(host string) {
-		if !has[host] && len(hosts) < mostHosts {
+		if !has[host] && len(hosts) < maxTracedHosts {
 			hosts, has[host] = append(hosts, host), true
 		}
 	}
 	add(Machine)
 	for n := range w.layout.t.Networks {
-		add(w.layout.t.holder(n))
+		add(w.layout.t.bridgeHost(n))
 	}
 	for i := range w.layout.t.Hosts {
 		h := &w.layout.t.Hosts[i]
@@ -209,5 +211,5 @@ func (w *walker) onTheWay(f Fact) []string {
 	return hosts
 }
 
-// nonceOf reads a question as the nonce of an echo.
-func nonceOf(question []byte) uint64 { return binary.BigEndian.Uint64(question) }
+// nonce returns a probe's token as the nonce of an echo request.
+func nonce(token []byte) uint64 { return binary.BigEndian.Uint64(token) }

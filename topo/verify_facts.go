@@ -1,7 +1,7 @@
 package topo
 
-// AllPairs returns a fact for every two hosts of the lab and each family that
-// both have: the one pings the other.
+// AllPairs returns facts in which every host of the lab pings every other host, one for each
+// address family that both have.
 func AllPairs(t Topology) []Fact {
 	t.Expect = nil
 	for i := range t.Hosts {

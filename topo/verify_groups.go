@@ -14,52 +14,52 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// The kernel has one table of neighbours a family for all namespaces together. It
-// holds 1024 (net.ipv4.neigh.default.gc_thresh3), and what it learned in the last
-// five seconds does not make room for more: a few dozen hosts that all speak to each
-// other fill it. Many facts are therefore proved in groups of few hosts, and what
-// these learned about each other is forgotten behind each group.
+// The kernel has one neighbour table per family for all namespaces together. It holds 1024
+// entries (net.ipv4.neigh.default.gc_thresh3), and does not evict entries younger than five
+// seconds. A few dozen hosts that all talk to each other fill it. Many facts are therefore
+// proved in groups of few hosts, and the neighbour entries that a group added are deleted
+// after it.
 const (
-	mostTogether = 128                         // facts that need no groups
-	hostsASide   = 14                          // of a group; of several small ones together, more
-	mostInGroup  = 2 * hostsASide * hostsASide // facts, and neighbours
-	// quick is how long an answer may take within a group. Who takes longer is asked
-	// again at the end.
-	quick = 200 * time.Millisecond
+	maxUngrouped = 128                             // facts that are proved without groups
+	hostsPerSide = 14                              // on each side of a group; several small groups together may have more
+	maxGroup     = 2 * hostsPerSide * hostsPerSide // facts, and neighbours
+	// groupTimeout is how long an answer may take within a group. Facts that take longer are
+	// probed again at the end.
+	groupTimeout = 200 * time.Millisecond
 )
 
-// proveInGroups is for so many facts that their neighbours do not go into one table.
-func (p *prober) proveInGroups(ctx context.Context, results []*Result, patience time.Duration) {
+// proveInGroups is proveAll for facts whose neighbour entries would not fit into the table.
+func (p *prober) proveInGroups(ctx context.Context, results []*Result, timeout time.Duration) {
 	facts := make([]Fact, len(results))
 	for i, r := range results {
 		facts[i] = r.Fact
 	}
-	known := map[string]map[acquaintance]bool{}
-	for _, group := range groups(facts) {
+	known := map[string]map[neighbourKey]bool{}
+	for _, group := range groupFacts(facts) {
 		p.eachHost(facts, group, func(host string, c *rtnl.Conn) {
 			if known[host] == nil {
-				known[host] = knownTo(c)
+				known[host] = neighbourKeys(c)
 			}
 		})
-		together := make([]*Result, len(group))
+		members := make([]*Result, len(group))
 		for n, i := range group {
-			together[n] = results[i]
+			members[n] = results[i]
 		}
-		p.proveAll(ctx, together, patience)
-		p.eachHost(facts, group, func(host string, c *rtnl.Conn) { forget(c, known[host]) })
+		p.proveAll(ctx, members, timeout)
+		p.eachHost(facts, group, func(host string, c *rtnl.Conn) { deleteNewNeighbours(c, known[host]) })
 	}
 }
 
-// groups cuts facts into groups between few hosts and few others, each in an order
-// in which those that answer learn of those that ask before they ask themselves.
-// Groups that are small go together.
-func groups(facts []Fact) [][]int {
+// groupFacts splits facts into groups, and returns the indexes of the facts. A group has few hosts
+// on each side. Within a group, all facts of one direction come first: their probes also create
+// the neighbour entries that the other direction needs. Small groups are merged.
+func groupFacts(facts []Fact) [][]int {
 	number := map[string]int{}
 	of := func(host string) int {
 		if _, ok := number[host]; !ok {
 			number[host] = len(number)
 		}
-		return number[host] / hostsASide
+		return number[host] / hostsPerSide
 	}
 	type place struct{ low, high, back int }
 	places, order := make([]place, len(facts)), make([]int, len(facts))
@@ -71,7 +71,8 @@ func groups(facts []Fact) [][]int {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(places[a].low, places[b].low), cmp.Compare(places[a].high, places[b].high), cmp.Compare(places[a].back, places[b].back))
+		x, y := places[a], places[b]
+		return cmp.Or(cmp.Compare(x.low, y.low), cmp.Compare(x.high, y.high), cmp.Compare(x.back, y.back))
 	})
 	var all [][]int
 	for n := 0; n < len(order); {
@@ -80,7 +81,7 @@ func groups(facts []Fact) [][]int {
 		for end < len(order) && places[order[end]].low == first.low && places[order[end]].high == first.high {
 			end++
 		}
-		if last := len(all) - 1; last >= 0 && len(all[last])+end-n <= mostInGroup {
+		if last := len(all) - 1; last >= 0 && len(all[last])+end-n <= maxGroup {
 			all[last] = append(all[last], order[n:end]...)
 		} else {
 			all = append(all, slices.Clip(order[n:end]))
@@ -90,13 +91,13 @@ func groups(facts []Fact) [][]int {
 	return all
 }
 
-// An acquaintance is a neighbour that a host knows.
-type acquaintance struct {
+// A neighbourKey identifies an entry of a host's neighbour table.
+type neighbourKey struct {
 	link uint32
 	addr netip.Addr
 }
 
-// eachHost calls fn for the hosts of a group that can be entered.
+// eachHost calls fn for each host of a group whose namespace can be opened.
 func (p *prober) eachHost(facts []Fact, group []int, fn func(host string, c *rtnl.Conn)) {
 	seen := map[string]bool{"": true}
 	for _, i := range group {
@@ -105,7 +106,7 @@ func (p *prober) eachHost(facts []Fact, group []int, fn func(host string, c *rtn
 				continue
 			}
 			seen[host] = true
-			if s, err := p.station(host); err == nil {
+			if s, err := p.socketsIn(host); err == nil {
 				if c, err := s.netlink(); err == nil {
 					fn(host, c)
 				}
@@ -114,27 +115,28 @@ func (p *prober) eachHost(facts []Fact, group []int, fn func(host string, c *rtn
 	}
 }
 
-func knownTo(c *rtnl.Conn) map[acquaintance]bool {
-	known := map[acquaintance]bool{}
-	neighs, _ := c.Neighs(rtnl.NeighFilter{}) // without, too much is forgotten: it is only asked for again
+// neighbourKeys returns the keys of a host's neighbour table.
+func neighbourKeys(c *rtnl.Conn) map[neighbourKey]bool {
+	known := map[neighbourKey]bool{}
+	neighs, _ := c.Neighs(rtnl.NeighFilter{}) // on an error, more is deleted; the kernel resolves it again
 	for _, n := range neighs {
-		known[acquaintance{n.Link, n.Addr}] = true
+		known[neighbourKey{n.Link, n.Addr}] = true
 	}
 	return known
 }
 
-// forget removes the neighbours that a host has learned since. That one did not
-// answer is not forgotten: it makes room by itself.
-func forget(c *rtnl.Conn, known map[acquaintance]bool) {
+// deleteNewNeighbours deletes the host's neighbour entries that are not in known. Failed
+// entries stay: the kernel evicts them itself.
+func deleteNewNeighbours(c *rtnl.Conn, known map[neighbourKey]bool) {
 	const learned = unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE
 	neighs, _ := c.Neighs(rtnl.NeighFilter{})
 	var requests []rtnl.Request
 	for _, n := range neighs {
-		if n.State&learned != 0 && !known[acquaintance{n.Link, n.Addr}] {
+		if n.State&learned != 0 && !known[neighbourKey{n.Link, n.Addr}] {
 			requests = append(requests, rtnl.DeleteNeigh(rtnl.Neigh{Link: n.Link, Addr: n.Addr}))
 		}
 	}
 	if len(requests) > 0 {
-		_ = c.Do(requests...) // what is left over is the kernel's to throw out
+		_ = c.Do(requests...) // the kernel evicts entries that are left
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// thirty hosts are more than one group, and their pairs more than go together.
+// thirty has more hosts than fit into one group, and more pairs than are proved without groups.
 const thirty = `
 name: thirty
 networks: {sw: {subnets: [10.0.0.0/16]}}
@@ -20,41 +20,42 @@ hosts:
   h: {networks: [sw], repeat: 30}
 `
 
-// TestGroups: each fact is in one group, and a group is of few facts.
+// TestGroups checks that each fact is in exactly one group, and that no group is too large.
 func TestGroups(t *testing.T) {
 	facts := AllPairs(mustParse(t, "lab.yaml", []byte(star)))
 	var all []int
-	for _, group := range groups(facts) {
-		if len(group) > mostInGroup {
+	for _, group := range groupFacts(facts) {
+		if len(group) > maxGroup {
 			t.Errorf("%d facts in a group", len(group))
 		}
 		first := facts[group[0]]
-		if i := slices.IndexFunc(group, func(i int) bool { return facts[i].From == first.Server && facts[i].Server == first.From }); i < 6 { // of four hosts, the last few of 200
-			t.Errorf("%s and its way back are %d apart in a group of %d", first, i, len(group))
+		reverse := func(i int) bool { return facts[i].From == first.Server && facts[i].Server == first.From }
+		if i := slices.IndexFunc(group, reverse); i < 6 { // the last group has only four hosts
+			t.Errorf("%s and its reverse are %d apart in a group of %d", first, i, len(group))
 		}
 		all = append(all, group...)
 	}
 	slices.Sort(all)
 	for i := range facts {
 		if all[i] != i {
-			t.Fatalf("fact %d is not there, or twice", i)
+			t.Fatalf("fact %d is missing, or in two groups", i)
 		}
 	}
 }
 
-// TestVerifyAllPairs: with one host cut off, exactly its facts do not hold; and
-// verifying leaves nothing behind that the hosts did not know before.
+// TestVerifyAllPairs cuts off one host: exactly its facts fail. Afterwards the hosts have only the
+// neighbour entries that they had before.
 func TestVerifyAllPairs(t *testing.T) {
-	lab, p := broughtUp(t, thirty)
+	lab, p := upWithProber(t, thirty)
 	ip(t, "-n h7 link set eth0 down")
 	ip(t, "-n h1 neigh add 10.0.99.99 dev eth0 lladdr 02:00:00:00:00:01 nud stale")
 	facts := AllPairs(lab)
-	if len(facts) <= mostTogether {
+	if len(facts) <= maxUngrouped {
 		t.Fatalf("only %d facts", len(facts))
 	}
 	r := p.verify(context.Background(), lab, facts)
 	if r.Failed() != 2*29 {
-		t.Errorf("%d do not hold", r.Failed())
+		t.Errorf("%d facts do not hold", r.Failed())
 	}
 	for _, x := range r.Results {
 		want := ""
@@ -64,26 +65,27 @@ func TestVerifyAllPairs(t *testing.T) {
 		case x.To:
 			want = x.From + ": h7: link eth0 is down"
 		}
-		if got := strings.Join(x.Lost, "; "); got != want || x.OK != (want == "") {
-			t.Errorf("%s: %s, not %s", x.about(), got, want)
+		if got := strings.Join(x.Diagnosis, "; "); got != want || x.OK != (want == "") {
+			t.Errorf("%s: got %q, want %q", x.title(), got, want)
 		}
 	}
 	out, err := exec.Command("sh", "-c", "for n in $(seq 30); do ip -n h$n neigh; done").Output()
-	if known := strings.TrimSpace(string(out)); err != nil || strings.Count(known, "STALE") != 1 || strings.Contains(known, "REACHABLE") {
-		t.Errorf("known now: %s %v", known, err)
+	known := strings.TrimSpace(string(out))
+	if err != nil || strings.Count(known, "STALE") != 1 || strings.Contains(known, "REACHABLE") {
+		t.Errorf("neighbours: %s %v", known, err)
 	}
 }
 
-// Who has called it off does not wait for the turns of what was not begun.
-func TestNoTurnIsWaitedForInVain(t *testing.T) {
-	p := &prober{turns: make(chan struct{}, 1)}
-	p.turns <- struct{}{} // somebody's, who keeps it
+// A cancelled Verify does not wait for slots of facts that it did not start.
+func TestCancelledVerifyDoesNotWait(t *testing.T) {
+	p := &prober{slots: make(chan struct{}, 1)}
+	p.slots <- struct{}{} // another fact keeps the only slot
 	ctx, cancel := context.WithCancel(t.Context())
 	results := make([]Result, 3)
-	over := make(chan struct{})
-	go func() { p.proveAll(ctx, pointers(results), time.Hour); close(over) }()
+	done := make(chan struct{})
+	go func() { p.proveAll(ctx, pointers(results), time.Hour); close(done) }()
 	cancel()
-	<-over
+	<-done
 	for _, r := range results {
 		if !errors.Is(r.Err, context.Canceled) {
 			t.Errorf("%+v", r)

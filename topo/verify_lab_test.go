@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// publishedLab has a port that its own host asks for, through its gateway.
+// publishedLab has a published port that its own host reaches through its gateway.
 const publishedLab = `
 name: published
 networks: {sw: {subnets: [10.0.5.0/24, "fd00:5::/64"], nat: true}}
@@ -21,8 +21,8 @@ expect:
   - red -> fd00:5::1 tcp 8080: as fd00:5::1
 `
 
-// broughtUp brings a lab up, and returns a prober that is soon out of patience.
-func broughtUp(t *testing.T, text string) (Topology, *prober) {
+// upWithProber brings a lab up, and returns a prober with a short timeout.
+func upWithProber(t *testing.T, text string) (Topology, *prober) {
 	t.Helper()
 	name, want := compiled(t, text)
 	k := openKernel(t, name)
@@ -31,15 +31,15 @@ func broughtUp(t *testing.T, text string) (Topology, *prober) {
 	}
 	lab := mustParse(t, "lab.yaml", []byte(text))
 	p := newProber(lab.openHost, func(host string) string { return "/run/etc-netns/" + host })
-	p.patience = time.Second // a busy machine takes its time
+	p.timeout = time.Second // long enough for a busy machine
 	t.Cleanup(func() { p.close() })
 	return lab, p
 }
 
-// TestHairpin asks a host's gateway for its own port. Where the switch itself hands
-// packets to NAT, what it then does with them is found out, too.
+// TestHairpin probes a host's own published port through its gateway. With br_netfilter, the
+// diagnosis has to name the bridge port.
 func TestHairpin(t *testing.T) {
-	lab, p := broughtUp(t, publishedLab)
+	lab, p := upWithProber(t, publishedLab)
 	ctx := context.Background()
 	if r := p.verify(ctx, lab, Facts(lab)); !r.OK() {
 		t.Fatalf("%+v", r.Results)
@@ -48,23 +48,23 @@ func TestHairpin(t *testing.T) {
 		t.Skip("this kernel has no br_netfilter")
 	}
 	ip(t, "link set red-eth0 type bridge_slave hairpin off")
-	for _, switchDoesNAT := range []string{"0", "1"} {
+	for _, brNetfilter := range []string{"0", "1"} {
 		for _, key := range []string{"bridge-nf-call-iptables", "bridge-nf-call-ip6tables"} {
-			if err := os.WriteFile("/proc/sys/net/bridge/"+key, []byte(switchDoesNAT), 0o644); err != nil {
+			if err := os.WriteFile("/proc/sys/net/bridge/"+key, []byte(brNetfilter), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 		r := p.verify(ctx, lab, Facts(lab))
-		if switchDoesNAT == "0" {
+		if brNetfilter == "0" {
 			if !r.OK() {
 				t.Errorf("%+v", r.Results)
 			}
 			continue
 		}
 		for _, x := range r.Results {
-			want := "machine: bridge sw does not send back by red-eth0 what came in by it (hairpin off)"
-			if got := strings.Join(x.Lost, "; "); got != want {
-				t.Errorf("%s: %s\nwant %s", x.about(), got, want)
+			want := "machine: bridge sw does not send a packet back out of its ingress port red-eth0 (hairpin off)"
+			if got := strings.Join(x.Diagnosis, "; "); got != want {
+				t.Errorf("%s: %s\nwant %s", x.title(), got, want)
 			}
 		}
 	}

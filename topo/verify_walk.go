@@ -11,44 +11,44 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// mostSteps bounds the hosts on a way: more is a loop.
-const mostSteps = 32
+// maxHops is how many hosts a path may have. A longer one is a routing loop.
+const maxHops = 32
 
-// A walker goes the way that a packet would go, from host to host, asking each
-// kernel what it would do, and finds what stands in the way.
+// A walker follows the path that a packet would take, from host to host. It asks each kernel what
+// it would do with the packet, and so finds what blocks it.
 type walker struct {
 	prober *prober
 	layout *layout
 	owners map[netip.Addr][]*iface
-	views  map[string]*hostView
+	infos  map[string]*hostInfo
 }
 
-// A hostView is what a host's kernel knows.
-type hostView struct {
-	*station
+// A hostInfo holds the links and addresses that a host's kernel reports.
+type hostInfo struct {
+	*hostSockets
 	conn  *rtnl.Conn
 	links map[uint32]rtnl.Link
-	addrs map[netip.Addr]uint32 // the index of the link that has it
+	addrs map[netip.Addr]uint32 // to the index of its link
 }
 
 func newWalker(p *prober, t Topology) *walker {
 	l, _ := newLayout(&t)
-	return &walker{p, l, l.owners(), map[string]*hostView{}}
+	return &walker{p, l, l.owners(), map[string]*hostInfo{}}
 }
 
-func (w *walker) view(host string) (*hostView, error) {
-	if v := w.views[host]; v != nil {
+func (w *walker) info(host string) (*hostInfo, error) {
+	if v := w.infos[host]; v != nil {
 		return v, nil
 	}
-	s, err := w.prober.station(host)
+	s, err := w.prober.socketsIn(host)
 	if err != nil {
 		return nil, err
 	}
-	v := &hostView{station: s, links: map[uint32]rtnl.Link{}, addrs: map[netip.Addr]uint32{}}
+	v := &hostInfo{hostSockets: s, links: map[uint32]rtnl.Link{}, addrs: map[netip.Addr]uint32{}}
 	if v.conn, err = s.netlink(); err != nil {
 		return nil, err
 	}
-	w.views[host] = v
+	w.infos[host] = v
 	links, err := v.conn.Links(rtnl.LinkFilter{})
 	if err != nil {
 		return nil, err
@@ -66,22 +66,21 @@ func (w *walker) view(host string) (*hostView, error) {
 	return v, nil
 }
 
-// A spot is where a packet is on its way: at a host that it came into by a link,
-// from another host; link 0 is one of the host's own.
-type spot struct {
+// A packetPos says where a packet is: in a host, which it entered by a link, from another host.
+// Link 0 means that the host itself sends it.
+type packetPos struct {
 	host string
 	in   uint32
 	from string
-	nat  bool // it was for the host, which sends it on to somebody else
+	nat  bool // the packet was sent to this host, and NAT gave it another destination
 }
 
-// walk goes from a host to dst. Where the packets were seen to come in, sources
-// says from whom; what a host thinks of sources is asked only there, as NAT may
-// have changed them. It returns where it got, and what stands in the way there;
-// nothing, if it arrives.
-func (w *walker) walk(at spot, sources map[string]netip.Addr, dst netip.Addr) (spot, string) {
-	for range mostSteps {
-		v, err := w.view(at.host)
+// walk follows a packet from a host to dst. It returns how far the packet gets, and the problem
+// there; no problem means that it arrives. NAT may change the source on the way: sources has the
+// source address that was seen in each host. Source checks are made only in those hosts.
+func (w *walker) walk(at packetPos, sources map[string]netip.Addr, dst netip.Addr) (packetPos, string) {
+	for range maxHops {
+		v, err := w.info(at.host)
 		if err != nil {
 			return at, err.Error()
 		}
@@ -93,18 +92,18 @@ func (w *walker) walk(at spot, sources map[string]netip.Addr, dst netip.Addr) (s
 			return at, ""
 		}
 		next, problem := w.step(v, at, sources[at.host], dst)
-		if problem != "" || next == (spot{}) {
+		if problem != "" || next == (packetPos{}) {
 			return at, problem
 		}
 		at = next
 	}
-	return at, "the way goes round in circles"
+	return at, "routing loop"
 }
 
-// step goes one hop. A src that is not valid is not known.
-func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, problem string) {
+// step goes one hop. An invalid src means that the source is unknown.
+func (w *walker) step(v *hostInfo, at packetPos, src, dst netip.Addr) (next packetPos, problem string) {
 	if at.in != 0 && !v.forwards(at.in, dst.Is4()) {
-		return next, "forwarding of " + familyName(dst) + " is off"
+		return next, familyName(dst) + " forwarding is off"
 	}
 	q := rtnl.RouteQuery{Dst: dst}
 	if at.in != 0 && src.IsValid() {
@@ -112,10 +111,10 @@ func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, pro
 	}
 	route, err := v.conn.RouteGet(q)
 	if err != nil {
-		return next, v.whyNoRoute(err, at, src, dst) + w.asleep(v, at.host)
+		return next, v.noRouteReason(err, at, src, dst) + w.downLinks(v, at.host)
 	}
 	if route.Type != unix.RTN_UNICAST && route.Type != unix.RTN_LOCAL {
-		return next, "a route to " + dst.String() + " says no"
+		return next, "packets to " + dst.String() + " are not routed: the route is not a unicast route"
 	}
 	if problem := v.linkProblem(route.Link); problem != "" {
 		return next, problem
@@ -123,8 +122,9 @@ func (w *walker) step(v *hostView, at spot, src, dst netip.Addr) (next spot, pro
 	return w.hop(v, at, route, src, or(route.Gateway, dst))
 }
 
-// asleep names the links of a host that nothing goes over: routes over them are gone.
-func (w *walker) asleep(v *hostView, host string) (text string) {
+// downLinks names the links of a host that are down or have no carrier: the kernel removed the
+// routes over them.
+func (w *walker) downLinks(v *hostInfo, host string) (text string) {
 	for _, n := range w.layout.of[host] {
 		for index, l := range v.links {
 			if problem := v.linkProblem(index); l.Name == w.layout.ifaces[n].dev && problem != "" {
@@ -135,8 +135,10 @@ func (w *walker) asleep(v *hostView, host string) (text string) {
 	return text
 }
 
-// hop crosses the link that a route leads over.
-func (w *walker) hop(v *hostView, at spot, route rtnl.Route, src, hop netip.Addr) (next spot, problem string) {
+// hop crosses the link of a route.
+func (w *walker) hop(
+	v *hostInfo, at packetPos, route rtnl.Route, src, hop netip.Addr,
+) (next packetPos, problem string) {
 	owner := w.owner(at.host, hop)
 	if owner == nil {
 		return next, v.neighProblem(route.Link, hop)
@@ -146,7 +148,7 @@ func (w *walker) hop(v *hostView, at spot, route rtnl.Route, src, hop netip.Addr
 			return next, problem
 		}
 	}
-	far, err := w.view(owner.host)
+	far, err := w.info(owner.host)
 	if err != nil {
 		return next, owner.host + ": " + err.Error()
 	}
@@ -158,16 +160,16 @@ func (w *walker) hop(v *hostView, at spot, route rtnl.Route, src, hop netip.Addr
 		return next, owner.host + ": " + p
 	}
 	if p := v.neighProblem(route.Link, hop); p != "" {
-		if asks := v.asksFrom(src, hop); asks.Is4() && far.filters(asks, in) {
-			p += fmt.Sprintf(": rp_filter of %s discards packets from %s that come in by %s", owner.host, asks, far.links[in].Name)
+		if src := v.neighSource(src, hop); src.Is4() && far.rpFilterDrops(src, in) {
+			p += fmt.Sprintf(": rp_filter of %s drops packets from %s that arrive on %s", owner.host, src, far.links[in].Name)
 		}
 		return next, p
 	}
-	return spot{host: owner.host, in: in, from: at.host}, ""
+	return packetPos{host: owner.host, in: in, from: at.host}, ""
 }
 
-// owner is the device of the lab that should have an address, the nearest one to
-// host if several should; nil if none should.
+// owner returns the device of the lab that should have an address: the one nearest to host if
+// there are several, nil if there is none.
 func (w *walker) owner(host string, a netip.Addr) (best *iface) {
 	least := 0
 	for _, i := range w.owners[a] {

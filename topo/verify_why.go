@@ -14,9 +14,9 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// setting reads a number under /proc/sys/net of the host; -1 says that it cannot
-// be read, and accuses nobody.
-func (v *hostView) setting(key string) int {
+// sysctl reads a number under /proc/sys/net of the host. It returns -1 if it cannot be read;
+// callers then report no problem.
+func (v *hostInfo) sysctl(key string) int {
 	value := ""
 	err := nsfs.Do(v.ns, func() (err error) {
 		value, err = nsfs.Sysctl("net/" + key)
@@ -29,60 +29,60 @@ func (v *hostView) setting(key string) int {
 	return n
 }
 
-// forwards tells whether packets of a family that come in by a link are sent on.
-func (v *hostView) forwards(in uint32, v4 bool) bool {
+// forwards reports whether the host forwards packets of a family that arrive on a link.
+func (v *hostInfo) forwards(in uint32, v4 bool) bool {
 	if v4 {
-		return v.setting("ipv4/conf/"+v.links[in].Name+"/forwarding") != 0
+		return v.sysctl("ipv4/conf/"+v.links[in].Name+"/forwarding") != 0
 	}
-	return v.setting("ipv6/conf/all/forwarding") != 0
+	return v.sysctl("ipv6/conf/all/forwarding") != 0
 }
 
-// whyNoRoute says why the kernel has no way to dst. For a packet that came in it
-// does not tell: what is wrong with where it comes from is found out one by one.
-func (v *hostView) whyNoRoute(err error, at spot, src, dst netip.Addr) string {
+// noRouteReason says why the kernel has no route to dst. For a packet that arrived from outside,
+// the errno does not tell the cause, so the possible causes are checked one by one.
+func (v *hostInfo) noRouteReason(err error, at packetPos, src, dst netip.Addr) string {
 	if at.in != 0 {
 		if _, own := v.conn.RouteGet(rtnl.RouteQuery{Dst: dst}); own != nil {
 			err = own
 		} else {
-			return v.whyNotFrom(err, at.in, src, dst)
+			return v.sourceProblem(err, at.in, src, dst)
 		}
 	}
 	switch {
 	case errors.Is(err, unix.ENETUNREACH):
 		return "no route to " + dst.String()
 	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
-		return "a route to " + dst.String() + " says no: " + localWords(errnoIn(err))
+		return "packets to " + dst.String() + " are not routed: " + errnoText(errnoIn(err))
 	}
 	return err.Error()
 }
 
-// whyNotFrom says why a packet from src is not sent on, although the host itself
-// has a way to dst.
-func (v *hostView) whyNotFrom(err error, in uint32, src, dst netip.Addr) string {
+// sourceProblem says why a packet from src is not forwarded, although the host itself has a route
+// to dst.
+func (v *hostInfo) sourceProblem(err error, in uint32, src, dst netip.Addr) string {
 	name := v.links[in].Name
 	if _, own := v.addrs[src]; own {
-		return fmt.Sprintf("packets from %s that come in by %s are discarded: the address is its own", src, name)
+		return fmt.Sprintf("packets from %s that arrive on %s are dropped: the host itself has that address", src, name)
 	}
-	if v.filters(src, in) {
-		return fmt.Sprintf("rp_filter discards packets from %s that come in by %s", src, name)
+	if v.rpFilterDrops(src, in) {
+		return fmt.Sprintf("rp_filter drops packets from %s that arrive on %s", src, name)
 	}
-	return fmt.Sprintf("packets from %s that come in by %s are not sent on to %s: %v", src, name, dst, errnoIn(err))
+	return fmt.Sprintf("packets from %s that arrive on %s are not forwarded to %s: %v", src, name, dst, errnoIn(err))
 }
 
-// The values of rp_filter; see ip-sysctl.rst of the kernel. What counts is the
-// greater one of all's and the link's.
+// Values of rp_filter. The kernel uses the greater one of conf/all and conf/LINK.
+// See Documentation/networking/ip-sysctl.rst in the kernel's source.
 const (
-	strictRPFilter = 1 // the way back must lead over the same link
-	looseRPFilter  = 2 // there must be one
+	strictRPFilter = 1 // the route to the source must lead over the same link
+	looseRPFilter  = 2 // there must be a route to the source
 )
 
-// filters tells whether rp_filter discards packets from src that come in by a
-// link. There is none for IPv6.
-func (v *hostView) filters(src netip.Addr, in uint32) bool {
+// rpFilterDrops reports whether rp_filter drops packets from src that arrive on a link. IPv6 has
+// no rp_filter.
+func (v *hostInfo) rpFilterDrops(src netip.Addr, in uint32) bool {
 	if !src.Is4() {
 		return false
 	}
-	filter := max(v.setting("ipv4/conf/all/rp_filter"), v.setting("ipv4/conf/"+v.links[in].Name+"/rp_filter"))
+	filter := max(v.sysctl("ipv4/conf/all/rp_filter"), v.sysctl("ipv4/conf/"+v.links[in].Name+"/rp_filter"))
 	if filter < strictRPFilter {
 		return false
 	}
@@ -90,10 +90,10 @@ func (v *hostView) filters(src netip.Addr, in uint32) bool {
 	if filter >= looseRPFilter {
 		return err != nil
 	}
-	return err != nil || back.Link != in && !overLink(back.Hops, in)
+	return err != nil || back.Link != in && !hasHop(back.Hops, in)
 }
 
-func overLink(hops []rtnl.Hop, link uint32) bool {
+func hasHop(hops []rtnl.Hop, link uint32) bool {
 	for _, h := range hops {
 		if h.Link == link {
 			return true
@@ -108,8 +108,8 @@ func errnoIn(err error) unix.Errno {
 	return errno
 }
 
-// linkProblem says why nothing goes over a link.
-func (v *hostView) linkProblem(index uint32) string {
+// linkProblem says why a link carries no packets; "" if it does.
+func (v *hostInfo) linkProblem(index uint32) string {
 	l, ok := v.links[index]
 	switch {
 	case !ok:
@@ -117,7 +117,7 @@ func (v *hostView) linkProblem(index uint32) string {
 	case !l.Up():
 		return "link " + l.Name + " is down"
 	case l.Flags&unix.IFF_LOWER_UP == 0:
-		return "link " + l.Name + " has no carrier: its other end is down"
+		return "link " + l.Name + " has no carrier: its peer is down"
 	}
 	if m, ok := v.links[l.Master]; ok && !m.Up() {
 		return "link " + m.Name + " is down"
@@ -125,9 +125,8 @@ func (v *hostView) linkProblem(index uint32) string {
 	return ""
 }
 
-// neighProblem says that a neighbour on a link was asked for and does not
-// answer.
-func (v *hostView) neighProblem(link uint32, hop netip.Addr) string {
+// neighProblem says that a neighbour does not answer ARP or neighbour discovery; "" if it does.
+func (v *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
 	l := v.links[link]
 	if l.Flags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0 {
 		return ""
@@ -139,9 +138,9 @@ func (v *hostView) neighProblem(link uint32, hop netip.Addr) string {
 	return fmt.Sprintf("neighbour %s on %s does not answer (%s)", hop, l.Name, neighProtocol(hop))
 }
 
-// asksFrom is the address that the host asks for a neighbour from: that of the
-// packet if it is its own.
-func (v *hostView) asksFrom(src, hop netip.Addr) netip.Addr {
+// neighSource returns the source address of the host's neighbour requests: that of the packet if
+// it is the host's own.
+func (v *hostInfo) neighSource(src, hop netip.Addr) netip.Addr {
 	if _, own := v.addrs[src]; own {
 		return src
 	}
@@ -149,20 +148,22 @@ func (v *hostView) asksFrom(src, hop netip.Addr) netip.Addr {
 	return route.PrefSrc
 }
 
-// hairpinProblem says that a bridge does not send back over the port that it came
-// in by what br_netfilter makes the host forward within the bridge.
-func (w *walker) hairpinProblem(v *hostView, to *iface, v4 bool) string {
+// hairpinProblem says that a bridge port without hairpin blocks a packet. It applies where
+// br_netfilter passes bridged packets to NAT, and the packet has to leave by the port on which it
+// arrived.
+func (w *walker) hairpinProblem(v *hostInfo, to *iface, v4 bool) string {
 	key := "bridge/bridge-nf-call-ip6tables"
 	if v4 {
 		key = "bridge/bridge-nf-call-iptables"
 	}
-	if to.att == nil || v.setting(key) != 1 {
+	if to.att == nil || v.sysctl(key) != 1 {
 		return ""
 	}
 	name, _ := portName(w.layout.t.Name, to.host, to.dev)
 	for _, l := range v.links {
 		if l.Name == name && l.Port["hairpin"] == uint64(0) {
-			return fmt.Sprintf("bridge %s does not send back by %s what came in by it (hairpin off)", v.links[l.Master].Name, name)
+			bridge := v.links[l.Master].Name
+			return fmt.Sprintf("bridge %s does not send a packet back out of its ingress port %s (hairpin off)", bridge, name)
 		}
 	}
 	return ""

@@ -1,19 +1,19 @@
 //go:build linux
 
-// Package topotest gives tests a lab, as net/http/httptest gives them a server: it
-// comes up, and goes away with the test.
+// Package topotest gives tests a lab, as net/http/httptest gives them a server. The lab
+// comes up in the test and is taken down when the test ends.
 //
-//	func TestMain(m *testing.M) { topotest.Main(m) } // in a sandbox: no root, no harm
+//	func TestMain(m *testing.M) { topotest.Main(m) } // in a sandbox: needs no root
 //
 //	func TestServer(t *testing.T) {
 //		lab := topotest.Up(t, "hosts: …")
-//		lab.In("red", func() error { … })  // what is opened there stays there
-//		lab.Verify()                       // the lab's own facts, with real packets
+//		lab.In("red", func() error { … })  // sockets opened there stay in red
+//		lab.Verify()                       // the facts of the lab, with real packets
 //	}
 //
-// A TestMain of one's own with os.Exit(nsfs.Sandbox(m.Run)) does the same as [Main].
-// All tests of a package share the sandbox, which plays the machine: tests that run in
-// parallel need labs, hosts and forwarded ports of different names.
+// A TestMain that calls os.Exit(nsfs.Sandbox(m.Run)) does the same as [Main]. All tests of a
+// package share the sandbox, which takes the place of the machine: tests that run in parallel
+// need different names for labs and hosts, and different published ports.
 package topotest
 
 import (
@@ -28,8 +28,8 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// Main runs the tests of a package in a sandbox, and exits. Without it, labs come up
-// on the machine itself, which needs root.
+// Main runs the tests of a package in a sandbox, and exits. Without it, labs come up on the
+// machine itself, which needs root.
 func Main(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
 
 // A Lab is up until its test ends.
@@ -39,13 +39,13 @@ type Lab struct {
 	kernel *topo.Kernel
 }
 
-// Up brings up the lab that text describes, in the words of a lab file, and takes it
-// down when the test ends. Whatever goes wrong ends the test.
+// Up brings up the lab that text, a lab file, describes, and takes it down when the test ends. Any
+// error ends the test.
 func Up(t testing.TB, text string) *Lab {
 	t.Helper()
 	l := &Lab{t: t}
 	want := l.compile(text)
-	ctx := context.Background() // that of the test is done before it is cleaned up
+	ctx := context.Background() // the context of the test is done before its cleanup
 	kernel, err := topo.OpenKernel(ctx, l.Name, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -61,14 +61,14 @@ func Up(t testing.TB, text string) *Lab {
 	return l
 }
 
-// Change makes the lab what text describes. What has not changed is left alone. The
-// name of the lab stays.
+// Change changes the lab to what text describes. Unchanged parts keep running. The name of the lab
+// must stay the same.
 func (l *Lab) Change(text string) {
 	l.t.Helper()
 	name := l.Name
 	want := l.compile(text)
 	if l.Name != name {
-		l.t.Fatalf("the lab is %s, and cannot become %s", name, l.Name)
+		l.t.Fatalf("the name of the lab is %s and cannot change to %s", name, l.Name)
 	}
 	l.up(want)
 }
@@ -79,7 +79,7 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := lab.Fit(); err != nil {
+	if err := lab.FillFromMachine(); err != nil {
 		l.t.Fatal(err)
 	}
 	want, err := topo.Compile(lab)
@@ -97,8 +97,8 @@ func (l *Lab) up(want topo.State) {
 	}
 }
 
-// Verify proves the facts of the lab's expect, with real packets. Each that does not
-// hold fails the test, and says where its packets were lost.
+// Verify proves the facts under expect with real packets. Each fact that does not hold fails the
+// test, and the message says where its packets were lost.
 func (l *Lab) Verify() topo.Report {
 	l.t.Helper()
 	r := topo.Verify(l.t.Context(), l.Topology, topo.Facts(l.Topology))
@@ -112,8 +112,8 @@ func (l *Lab) Verify() topo.Report {
 	return r
 }
 
-// In runs fn inside a host, or on the machine if host is [topo.Machine]: sockets that
-// it opens, on its own goroutine, stay there. Its error is that of In.
+// In runs fn inside a host, or on the machine if host is [topo.Machine], and returns its error.
+// Sockets that fn opens on its own goroutine stay in that host.
 func (l *Lab) In(host string, fn func() error) error {
 	ns, err := l.Open(host)
 	if err != nil {
@@ -123,7 +123,7 @@ func (l *Lab) In(host string, fn func() error) error {
 	return nsfs.Do(ns, fn)
 }
 
-// Open opens the namespace of a host, for package rtnl or nft. Its caller closes it.
+// Open opens the namespace of a host, for package rtnl or nft. The caller closes it.
 func (l *Lab) Open(host string) (*os.File, error) {
 	if host == topo.Machine {
 		return nsfs.Current()
@@ -131,8 +131,8 @@ func (l *Lab) Open(host string) (*os.File, error) {
 	return nsfs.Open(host)
 }
 
-// Listen listens with TCP inside a host until its caller closes the listener. Port 0
-// is any that is free.
+// Listen listens on TCP inside a host until the caller closes the listener. Port 0 means any free
+// port.
 func (l *Lab) Listen(host string, at netip.AddrPort) (server net.Listener, err error) {
 	err = l.In(host, func() (err error) {
 		server, err = new(net.ListenConfig).Listen(l.t.Context(), "tcp", at.String())
@@ -141,8 +141,8 @@ func (l *Lab) Listen(host string, at netip.AddrPort) (server net.Listener, err e
 	return server, err
 }
 
-// Dial calls an address with TCP from inside a host. It takes no names: they would be
-// looked up on another goroutine, outside the host.
+// Dial connects to a TCP address from inside a host. It takes no names: they would be resolved on
+// another goroutine, outside the host.
 func (l *Lab) Dial(host string, to netip.AddrPort) (conn net.Conn, err error) {
 	err = l.In(host, func() (err error) {
 		conn, err = new(net.Dialer).DialContext(l.t.Context(), "tcp", to.String())

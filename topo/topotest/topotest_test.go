@@ -26,7 +26,7 @@ expect:
   - red -> machine: ping
 `
 
-// A program under test listens in one host and is called from another.
+// A server listens in one host, and a client connects from another.
 func TestUp(t *testing.T) {
 	t.Run("up", func(t *testing.T) {
 		lab := topotest.Up(t, pair)
@@ -48,11 +48,11 @@ func TestUp(t *testing.T) {
 			}
 		}()
 		if got := call(t, lab, "red", net.TCPAddr{IP: net.IPv4(10, 9, 0, 9), Port: 80}); got != "10.9.0.2" {
-			t.Errorf("blue is called by %q", got)
+			t.Errorf("the client's address is %q", got)
 		}
 	})
 	if labs, err := topo.Labs(); err != nil || len(labs) > 0 {
-		t.Errorf("left behind the test: %v, %v", labs, err)
+		t.Errorf("labs after the test: %v, %v", labs, err)
 	}
 }
 
@@ -84,32 +84,32 @@ func TestChange(t *testing.T) {
 func TestIn(t *testing.T) {
 	lab := topotest.Up(t, pair)
 	if err := lab.In("green", func() error { return nil }); !os.IsNotExist(err) {
-		t.Errorf("in a host that is not there: %v", err)
+		t.Errorf("in a host that does not exist: %v", err)
 	}
 	if err := lab.In(topo.Machine, func() error {
 		_, err := net.InterfaceByName("lan")
 		return err
 	}); err != nil {
-		t.Errorf("the machine has no switch: %v", err)
+		t.Errorf("the machine has no bridge: %v", err)
 	}
 }
 
 func TestDial(t *testing.T) {
 	lab := topotest.Up(t, pair)
-	for caller, address := range map[string]string{"red": "10.9.0.9:80", "blue": "[::1]:80"} {
+	for client, address := range map[string]string{"red": "10.9.0.9:80", "blue": "[::1]:80"} {
 		at := netip.MustParseAddrPort(address)
 		server, err := lab.Listen("blue", at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := lab.Dial(caller, at)
+		conn, err := lab.Dial(client, at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		conn.Close()
 		server.Close()
-		if _, err := lab.Dial(caller, at); err == nil {
-			t.Errorf("%s answers after it was closed", at)
+		if _, err := lab.Dial(client, at); err == nil {
+			t.Errorf("%s accepts connections after Close", at)
 		}
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// TestProofOfFew: where many links are and few were touched, those are proved, and not
-// taken to be as they should.
-func TestProofOfFew(t *testing.T) {
-	lab, want := compiled(t, starOf(20))
-	_, more := compiled(t, starOf(21))
+// TestVerifyChangedLinks: if few of many links change, up checks exactly those in the kernel, and
+// does not assume that they are right.
+func TestVerifyChangedLinks(t *testing.T) {
+	lab, want := compiled(t, starLab(20))
+	_, more := compiled(t, starLab(21))
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestProofOfFew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for what, meddle := range map[string]rtnl.Request{
+	for what, disturb := range map[string]rtnl.Request{
 		"master sw":            rtnl.SetLink(rtnl.LinkID{Name: port}, rtnl.LinkConfig{Master: new(uint32)}),
 		"+ link " + port:       rtnl.DeleteLink(rtnl.LinkID{Name: port}),
 		"link " + port + " up": rtnl.SetLink(rtnl.LinkID{Name: port}, rtnl.LinkConfig{Change: unix.IFF_UP}),
@@ -42,35 +42,35 @@ func TestProofOfFew(t *testing.T) {
 		_, err := k.Up(t.Context(), more, func(_ Plan, do Do) Do {
 			return func(ctx context.Context, stage []Step) error {
 				err := do(ctx, stage)
-				if stage[0].Op() == Change { // of the others' files, which comes last
-					err = errors.Join(err, c.Do(meddle))
+				if stage[0].Op() == Change { // the hosts files, which are written last
+					err = errors.Join(err, c.Do(disturb))
 				}
 				return err
 			}
 		})
 		var drift *DriftError
 		if !errors.As(err, &drift) || !strings.Contains(err.Error(), what) {
-			t.Errorf("%s, meddled with: %v", what, err)
+			t.Errorf("%s, changed by another program: %v", what, err)
 		}
 	}
 	if _, err := k.Up(t.Context(), more, nil); err != nil {
 		t.Error(err)
 	}
 	if plan, err := k.Plan(more); err != nil || len(plan) > 0 {
-		t.Errorf("there is more to do: %v, %v", plan, err)
+		t.Errorf("not empty: %v, %v", plan, err)
 	}
 }
 
-// TestLookAhead: what is looked up ahead serves once.
-func TestLookAhead(t *testing.T) {
-	lab, want := compiled(t, starOf(3))
+// TestPrefetchNames: names fetched in advance are used for one snapshot only.
+func TestPrefetchNames(t *testing.T) {
+	lab, want := compiled(t, starLab(3))
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	k.LookAhead()
+	k.PrefetchNames()
 	if have, err := k.Snapshot(want); err != nil || !have.Equal(want) {
-		t.Errorf("looked at ahead, it is not as wanted: %v", err)
+		t.Errorf("the prefetched state differs: %v", err)
 	}
 	gone := Key{OfNamespace, "h2", ""}
 	if want[gone] == nil {
@@ -80,6 +80,6 @@ func TestLookAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if have, err := k.Snapshot(want); err != nil || have[gone] != nil {
-		t.Errorf("what is gone since is there: %v", err)
+		t.Errorf("a deleted namespace is still in the snapshot: %v", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// rarities are what labs can say and the examples do not, each the least that says it.
-var rarities = map[string]string{
+// roundTripLabs are features of the lab file that no example uses, each in a minimal lab.
+var roundTripLabs = map[string]string{
 	"no network": `hosts: {red: {}}`,
 	"devices": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], gateway: none}}
 hosts:
@@ -24,20 +24,20 @@ hosts:
   blue:
     networks: [n0]
     devices: {i0: {type: ipvlan, parent: eth0, mode: l3s}}`,
-	"on the machine's": `hosts:
+	"devices on a link of the machine": `hosts:
   red: {devices: {m0: {type: macvlan, parent: "machine:up0", mode: vepa}}}
   blue: {devices: {i0: {type: ipvlan, parent: "machine:up0"}}}`,
-	"a switch in a host": `networks: {n0: {subnets: [10.0.0.0/24], in: red, stp: true, mtu: 1400, mac: "02:00:00:00:00:01"}}
+	"bridge in a host": `networks: {n0: {subnets: [10.0.0.0/24], in: red, stp: true, mtu: 1400, mac: "02:00:00:00:00:01"}}
 hosts: {red: {}, blue: {networks: [n0]}}`,
-	"a port of the machine's": `networks: {n0: {subnets: [10.0.0.0/24], uplink: up0}}
+	"uplink": `networks: {n0: {subnets: [10.0.0.0/24], uplink: up0}}
 hosts: {blue: {networks: [n0]}}`,
-	"IPv6 alone": `networks: {n0: {subnets: ["fd00::/64"], nat: true}}
+	"IPv6 only": `networks: {n0: {subnets: ["fd00::/64"], nat: true}}
 hosts: {web: {networks: [n0], ports: ["8080:80", "[2001:db8::1]:53:5353/udp", "9000-9010:9000-9010"]}}`,
 	"ports of one family": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], nat: true}}
 hosts: {web: {networks: [n0], ports: ["0.0.0.0:80:8080", "[::]:81:8081", "82:8082", "127.0.0.1:83:8083"]}}`,
-	"an address to leave as": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], nat: [192.0.2.1, "2001:db8::1"]}}
+	"source NAT address": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], nat: [192.0.2.1, "2001:db8::1"]}}
 hosts: {red: {networks: [n0]}}`,
-	"kept apart": `networks:
+	"isolated networks": `networks:
   n0: {subnets: [10.0.0.0/24], isolate: [n1]}
   n1: {subnets: [10.0.1.0/24]}
   n2: {subnets: [10.0.2.0/24]}
@@ -64,23 +64,23 @@ hosts:
     run: ["true"]`,
 }
 
-// TestRaritiesAreReadBack: Format's text of them means the same.
-func TestRaritiesAreReadBack(t *testing.T) {
-	for name, text := range rarities {
+// TestRoundTripFormat parses what Format writes, and expects the same lab.
+func TestRoundTripFormat(t *testing.T) {
+	for name, text := range roundTripLabs {
 		t.Run(name, func(t *testing.T) {
 			lab := mustParse(t, "lab.yaml", text)
 			written := Format(lab)
-			if diff := cmp.Diff(lab, mustParse(t, "lab.yaml", written), asMeant); diff != "" {
-				t.Errorf("read back (-was +is):\n%s\n%s", diff, written)
+			if diff := cmp.Diff(lab, mustParse(t, "lab.yaml", written), equalTopology); diff != "" {
+				t.Errorf("after Format (-want +got):\n%s\n%s", diff, written)
 			}
 		})
 	}
 }
 
-// TestRaritiesAreExported: what they compile to leads back to them, and nothing is left
-// over.
-func TestRaritiesAreExported(t *testing.T) {
-	for name, text := range rarities {
+// TestRoundTripExport exports what a lab compiles to. The exported lab compiles to the same state,
+// and no object is left over.
+func TestRoundTripExport(t *testing.T) {
+	for name, text := range roundTripLabs {
 		t.Run(name, func(t *testing.T) {
 			state, err := Compile(mustParse(t, "lab.yaml", text))
 			if err != nil {
