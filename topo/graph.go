@@ -24,7 +24,7 @@ func Graph(t Topology, format string) ([]byte, error) {
 	case "svg":
 		return d.svg(), nil
 	}
-	return nil, fmt.Errorf("no graph format %q: %s", format, didYouMean(format, GraphFormats))
+	return nil, fmt.Errorf("unknown graph format %q: %s", format, didYouMean(format, GraphFormats))
 }
 
 // A drawing is a lab as boxes and lines, before they have positions.
