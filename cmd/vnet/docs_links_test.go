@@ -161,7 +161,8 @@ func codeIn(text string) (code []string) {
 // with ./ or a top folder, or is the name of a file in the top folder.
 func (tree repoTree) looksLikePath(word string) bool {
 	first, _, slash := strings.Cut(strings.TrimPrefix(word, "./"), "/")
-	return slash && slices.Contains(tree.folders, first) || len(word) > 2 && strings.HasPrefix(word, "./") || rootFile.MatchString(word)
+	inTree := slash && slices.Contains(tree.folders, first) || len(word) > 2 && strings.HasPrefix(word, "./")
+	return inTree || rootFile.MatchString(word)
 }
 
 // has reports whether the path exists below the top folder or beside the document, or

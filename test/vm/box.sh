@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# box.sh BOX: makes a Vagrant box for libvirt from the packages of this machine's
-# Debian: sshd, sudo and nftables, without iproute2 and iptables. It needs root, but
-# no loop device, and mounts nothing that outlives it.
+# box.sh BOX: makes a Vagrant box for libvirt from Debian packages of this machine's
+# release: sshd, sudo and nftables, without iproute2 and iptables. It needs root but no
+# loop device, and leaves no mounts.
 set -euo pipefail
 box=$(realpath "$1")
-# The archive that apt has here, without its updates.
+# The archive that apt uses here, without the updates.
 # shellcheck disable=SC2016 # apt's own variables
-read -r mirror suite < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' 'Origin: Debian' | awk '$2 !~ /-/') || {
-  echo "box.sh: apt has no lists of Debian: apt-get update" >&2
+read -r mirror suite < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+  'Created-By: Packages' 'Origin: Debian' | awk '$2 !~ /-/') || {
+  echo "box.sh: apt has no package lists of Debian: run apt-get update" >&2
   exit 1
 }
 work=$(mktemp -d)
@@ -30,15 +31,20 @@ printf '127.0.0.1 localhost\n127.0.1.1 vnet\n' >"\$1/etc/hosts"
 rm -rf "\$1"/usr/share/doc/* "\$1"/usr/share/man/* "\$1"/usr/share/locale/* "\$1"/var/cache/apt/*.bin
 SCRIPT
 chmod +x customize
-mmdebstrap --quiet --variant=minbase --include=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,openssh-server,sudo,nftables,rsync,zstd \
+packages=linux-image-cloud-amd64,initramfs-tools,systemd-sysv,udev,dbus,openssh-server,sudo,nftables,rsync,zstd
+mmdebstrap --quiet --variant=minbase --include=$packages \
   --customize-hook="$work/customize" "$suite" root "$mirror"
 for tool in ip iptables; do
-  if [ -e "root/usr/sbin/$tool" ] || [ -e "root/usr/bin/$tool" ]; then echo "box.sh: the box has $tool" >&2; exit 1; fi
+  if [ -e "root/usr/sbin/$tool" ] || [ -e "root/usr/bin/$tool" ]; then
+    echo "box.sh: the box contains $tool" >&2
+    exit 1
+  fi
 done
 
-# A disk of 3 GiB with one partition from 1 MiB on; before it, GRUB.
+# A disk of 3 GiB: GRUB, and one partition that starts at 1 MiB.
 truncate -s 3G disk
-mke2fs -q -t ext4 -O ^metadata_csum_seed,^orphan_file,^64bit -L vnet -d root -E offset=1048576 disk $((3 * 1024 * 1024 - 1024))k
+mke2fs -q -t ext4 -O ^metadata_csum_seed,^orphan_file,^64bit -L vnet -d root -E offset=1048576 \
+  disk $((3 * 1024 * 1024 - 1024))k
 apt-get download -qq grub-pc-bin grub-common
 for deb in grub-*.deb; do dpkg -x "$deb" grub; done
 cat >grub.cfg <<'CONF'
@@ -47,7 +53,8 @@ linux /vmlinuz root=/dev/vda1 rw console=ttyS0 quiet net.ifnames=0
 initrd /initrd.img
 boot
 CONF
-grub/usr/bin/grub-mkimage -O i386-pc -d grub/usr/lib/grub/i386-pc -p / -c grub.cfg -o core.img biosdisk part_msdos ext2 linux boot
+grub/usr/bin/grub-mkimage -O i386-pc -d grub/usr/lib/grub/i386-pc -p / -c grub.cfg -o core.img \
+  biosdisk part_msdos ext2 linux boot
 dd if=grub/usr/lib/grub/i386-pc/boot.img of=disk bs=440 count=1 conv=notrunc status=none
 dd if=core.img of=disk bs=512 seek=1 conv=notrunc status=none
 # One bootable entry, type Linux, from sector 2048; no CHS addresses.

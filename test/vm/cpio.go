@@ -13,20 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A cpio is an archive in the "newc" format, which the kernel unpacks as its first
-// root file system: see Documentation/driver-api/early-userspace/buffer-format.rst.
+// A cpio writes an archive in the "newc" format. The kernel unpacks it as its first
+// root file system; see Documentation/driver-api/early-userspace/buffer-format.rst.
 type cpio struct {
 	w    *bufio.Writer
 	seen map[string]bool
 	ino  int
-	err  error // the first one; the rest is not written
+	err  error // the first error; later entries are not written
 }
 
 func newCPIO(f *os.File) *cpio {
 	return &cpio{w: bufio.NewWriterSize(f, 1<<20), seen: map[string]bool{}}
 }
 
-// entry writes one file, with its parents if they are not there yet.
+// entry writes one file, and its parent folders if the archive does not have them.
 func (c *cpio) entry(name string, mode uint32, data []byte) {
 	name = strings.TrimPrefix(filepath.Clean(name), "/")
 	if c.err != nil || name == "" || name == "." || c.seen[name] {
@@ -46,7 +46,7 @@ func (c *cpio) record(name string, mode uint32, data []byte) {
 	c.padded(data)
 }
 
-// padded writes a part and fills it up to a multiple of four bytes.
+// padded writes b and pads it to a multiple of four bytes.
 func (c *cpio) padded(b []byte) {
 	if _, err := c.w.Write(b); err != nil && c.err == nil {
 		c.err = err
@@ -61,7 +61,7 @@ func (c *cpio) symlink(target, name string)    { c.entry(name, unix.S_IFLNK|0o77
 func (c *cpio) data(name string, data []byte)  { c.entry(name, unix.S_IFREG|0o644, data) }
 func (c *cpio) file(source, name string) error { return c.copy(source, name, 0) }
 
-// copy takes over a file of this machine, with the permissions it has and these.
+// copy adds a file of this machine. Its permissions are those of the file, and perm.
 func (c *cpio) copy(source, name string, perm fs.FileMode) error {
 	info, err := os.Stat(source)
 	if err != nil {
@@ -75,8 +75,8 @@ func (c *cpio) copy(source, name string, perm fs.FileMode) error {
 	return nil
 }
 
-// tree takes over a folder. What skip holds of is left out: files, and folders
-// with all in them.
+// tree adds a folder with all files in it, except files and folders for which skip
+// returns true.
 func (c *cpio) tree(source, name string, skip func(rel string, d fs.DirEntry) bool) error {
 	return filepath.WalkDir(source, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -106,7 +106,7 @@ func (c *cpio) tree(source, name string, skip func(rel string, d fs.DirEntry) bo
 	})
 }
 
-// close ends the archive.
+// close writes the end of the archive.
 func (c *cpio) close() error {
 	c.record("TRAILER!!!", 0, nil)
 	if err := c.w.Flush(); err != nil && c.err == nil {

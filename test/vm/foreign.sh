@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # foreign.sh ARCH KERNEL [PACKAGE]...
 #
-# Runs live tests in a machine of another processor, arm64, riscv64 or s390x, and
-# proves a lab there. Nothing but Debian's kernel is in it, so a test that
-# compares with ip or nft skips. Without packages: those that take a few minutes.
-# It needs qemu-system-arm for arm64, qemu-system-misc for the others, and kmod.
+# Runs live tests in a VM of another processor (arm64, riscv64 or s390x), and verifies
+# a lab there. The VM has only Debian's kernel, so tests that compare with ip or nft
+# skip. The default packages take a few minutes. It needs qemu-system-arm for arm64,
+# qemu-system-misc for the others, and kmod.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."

@@ -18,9 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// guest is PID 1: it runs the job, tells how that ended, and restarts the machine,
-// which ends QEMU. What goes wrong is said on the console; there is no verdict
-// then, and the host takes that for the failure it is.
+// guest is PID 1: it runs the job, reports the exit status, and restarts the machine,
+// which ends QEMU. It prints errors on the console. Then there is no verdict, and the
+// host reports a failure.
 func guest() {
 	if err := runJob(); err != nil {
 		fmt.Println("vm: guest:", err)
@@ -38,10 +38,10 @@ func runJob() error {
 	if err := json.Unmarshal(spec, &j); err != nil {
 		return err
 	}
-	if err := furnish(); err != nil {
+	if err := setUpGuest(); err != nil {
 		return err
 	}
-	verdict, err := port("verdict")
+	verdict, err := openPort("verdict")
 	if err != nil {
 		return err
 	}
@@ -49,17 +49,21 @@ func runJob() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(report(verdict, j.Back, status), verdict.Close())
+	return errors.Join(report(verdict, j.Outputs, status), verdict.Close())
 }
 
-// furnish mounts what a machine has, loads what the ports need, and raises lo.
-func furnish() error {
-	for _, m := range []struct{ kind, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/run"}} {
+// setUpGuest mounts file systems, loads the modules of the virtio ports, and sets lo up.
+func setUpGuest() error {
+	for _, m := range []struct{ kind, at string }{
+		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/run"},
+	} {
 		if err := unix.Mount(m.kind, m.at, m.kind, 0, ""); err != nil && err != unix.EBUSY {
 			return fmt.Errorf("mount %s: %w", m.at, err)
 		}
 	}
-	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2",
+	} {
 		if err := os.Symlink(target, "/dev/"+name); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -69,11 +73,11 @@ func furnish() error {
 			return fmt.Errorf("load %s: %w", name, err)
 		}
 	}
-	return errors.Join(makeDevices(), raiseLoopback(), unix.Sethostname([]byte("vm")))
+	return errors.Join(makeDevices(), setLoopbackUp(), unix.Sethostname([]byte("vm")))
 }
 
-// makeDevices makes the nodes that load their module when they are opened, such as
-// /dev/net/tun. Every line of the table is "module path c10:200".
+// makeDevices makes the device nodes that load their module when a program opens them,
+// such as /dev/net/tun. Each line of modules.devname is "module path c10:200".
 func makeDevices() error {
 	root, err := moduleFolder()
 	if err != nil {
@@ -92,7 +96,7 @@ func makeDevices() error {
 	})
 }
 
-func raiseLoopback() error {
+func setLoopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -106,12 +110,12 @@ func raiseLoopback() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
 
-// port opens the virtio port of this name.
-func port(name string) (*os.File, error) {
+// openPort opens the virtio port of this name.
+func openPort(name string) (*os.File, error) {
 	files, _ := filepath.Glob("/sys/class/virtio-ports/*/name")
 	for _, file := range files {
 		if b, err := os.ReadFile(file); err == nil && strings.TrimSpace(string(b)) == name {
-			// Without O_NONBLOCK: a full port is to be waited for.
+			// Without O_NONBLOCK: writing to a full port must wait.
 			fd, err := unix.Open("/dev/"+filepath.Base(filepath.Dir(file)), unix.O_WRONLY|unix.O_CLOEXEC, 0)
 			return os.NewFile(uintptr(fd), name), err
 		}
@@ -119,10 +123,10 @@ func port(name string) (*os.File, error) {
 	return nil, fmt.Errorf("no virtio port %q", name)
 }
 
-// run runs the commands until one fails, and returns how the last one ended: its
-// status, or 128 and the signal.
+// run runs the commands until one fails. It returns the exit status of the last one,
+// or 128 plus the signal that ended it.
 func run(j job) (int, error) {
-	for _, path := range j.Folders {
+	for _, path := range j.OutputDirs {
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			return 0, err
 		}
@@ -151,25 +155,24 @@ func run(j job) (int, error) {
 	}
 	out.Close()
 	errs.Close()
-	// Whoever outlives the program holds its output open, and dies now.
+	// Other processes may still hold the output open: kill them.
 	unix.Kill(-1, unix.SIGKILL)
 	outDone.Wait()
 	errsDone.Wait()
 	return status, err
 }
 
-// start runs one command. On the way it buries all that lost their parents, as an
-// init does.
+// start runs one command, and reaps orphaned processes until it ends, as an init does.
 func start(command []string, attr *os.ProcAttr) (int, error) {
 	p, err := os.StartProcess(command[0], command, attr)
 	if err != nil {
 		return 0, err
 	}
-	return bury(p.Pid)
+	return reap(p.Pid)
 }
 
-// bury waits for a child, and for all others until then.
-func bury(child int) (int, error) {
+// reap waits for a child, and reaps all other processes that end before it.
+func reap(child int) (int, error) {
 	for {
 		var ws unix.WaitStatus
 		pid, err := unix.Wait4(-1, &ws, 0, nil)
@@ -185,10 +188,10 @@ func bury(child int) (int, error) {
 	}
 }
 
-// pipeTo is a pipe whose other end is copied to a port: a port, unlike a pipe, can
-// be opened only once, and a program may open /dev/stdout.
+// pipeTo returns the write end of a pipe whose content it copies to a port. A port can
+// be opened only once, but a program may open /dev/stdout again.
 func pipeTo(name string) (*os.File, *sync.WaitGroup, error) {
-	to, err := port(name)
+	to, err := openPort(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,13 +207,13 @@ func pipeTo(name string) (*os.File, *sync.WaitGroup, error) {
 	return w, &done, nil
 }
 
-// report sends the files back, and the verdict last.
+// report sends the output files, and the verdict last.
 func report(to io.Writer, back []string, status int) error {
 	w := tar.NewWriter(to)
 	for _, path := range back {
 		err := filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
-				return nil // what the program did not write is not missed
+				return nil // ignore files that the program did not write
 			}
 			b, err := os.ReadFile(path)
 			if err != nil {

@@ -23,8 +23,8 @@ import (
 	"time"
 )
 
-// failed is the exit status of a machine without a verdict.
-const failed = 125
+// noVerdict is the exit status if the machine ends without a verdict.
+const noVerdict = 125
 
 type options struct {
 	kernel, init, accel, append string
@@ -43,27 +43,28 @@ func parse(args []string) (*options, error) {
 		fmt.Fprintln(f.Output(), "Usage: vm -kernel FOLDER [OPTION]... PROGRAM [ARGUMENT]... [--and PROGRAM [ARGUMENT]...]")
 		f.PrintDefaults()
 	}
-	f.StringVar(&o.kernel, "kernel", os.Getenv("VNET_VM_KERNEL"), "`folder` with boot/ and lib/modules/ of one kernel; see kernels.sh")
+	f.StringVar(&o.kernel, "kernel", os.Getenv("VNET_VM_KERNEL"),
+		"`folder` with boot/ and lib/modules/ of one kernel; see kernels.sh")
 	f.StringVar(&o.init, "init", o.init, "vm, built for the guest's processor")
-	f.StringVar(&o.accel, "accel", "", "QEMU's `accelerator`; else VNET_VM_ACCEL, else tcg")
-	f.StringVar(&o.append, "append", "", "more `words` for the kernel, such as ipv6.disable=1")
+	f.StringVar(&o.accel, "accel", "", "QEMU's `accelerator`; default VNET_VM_ACCEL, or tcg")
+	f.StringVar(&o.append, "append", "", "more kernel `parameters`, such as ipv6.disable=1")
 	f.IntVar(&o.memory, "memory", 1024, "the guest's memory in `MiB`")
-	f.IntVar(&o.cpus, "cpus", 1, "the guest's processors; the emulator now and then loses a kernel that rewrites itself on several")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the longest that the machine may run")
+	f.IntVar(&o.cpus, "cpus", 1, "the guest's processors; with several, emulated kernels sometimes hang")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "the longest time the machine may run")
 	f.BoolVar(&o.verbose, "console", false, "show the kernel's console on standard error")
-	f.Func("file", "`source[:path]` of a file or folder that the guest is to have; may be repeated", func(s string) error {
+	f.Func("file", "`source[:path]` of a file or folder to copy into the guest; may be repeated", func(s string) error {
 		o.files = append(o.files, s)
 		return nil
 	})
-	f.Func("with", "`programs` of this machine that the guest is to have, with their libraries: ip,nft", func(s string) error {
+	f.Func("with", "`programs` of this machine to copy into the guest, with their libraries: ip,nft", func(s string) error {
 		o.with = append(o.with, strings.Split(s, ",")...)
 		return nil
 	})
-	f.Func("load", "`modules` that the guest is to load at once: br_netfilter,sctp", func(s string) error {
+	f.Func("load", "`modules` that the guest loads at its start: br_netfilter,sctp", func(s string) error {
 		o.load = append(o.load, strings.Split(s, ",")...)
 		return nil
 	})
-	f.Func("without", "`pattern` of modules that the guest is not to have, such as nf_nat|nft_masq", func(s string) (err error) {
+	f.Func("without", "`pattern` of modules to leave out of the guest, such as nf_nat|nft_masq", func(s string) (err error) {
 		o.without, err = regexp.Compile("^(" + s + ")$")
 		return err
 	})
@@ -79,7 +80,7 @@ func parse(args []string) (*options, error) {
 	o.args = f.Args()
 	if len(o.args) == 0 || o.kernel == "" {
 		f.Usage()
-		return nil, errors.New("want a kernel and a program")
+		return nil, errors.New("expected a kernel and a program")
 	}
 	return o, nil
 }
@@ -90,26 +91,27 @@ func host(args []string) (int, error) {
 	if errors.Is(err, flag.ErrHelp) {
 		return 0, nil
 	} else if err != nil {
-		return failed, err
+		return noVerdict, err
 	}
 	work, err := os.MkdirTemp("", "vm")
 	if err != nil {
-		return failed, err
+		return noVerdict, err
 	}
 	defer os.RemoveAll(work)
 	j, err := newJob(o.args)
 	if err != nil {
-		return failed, err
+		return noVerdict, err
 	}
 	m, k, err := prepare(o, work, j)
 	if err != nil {
-		return failed, err
+		return noVerdict, err
 	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), o.timeout, fmt.Errorf("the machine ran longer than %s", o.timeout))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), o.timeout,
+		fmt.Errorf("the machine ran longer than %s", o.timeout))
 	defer cancel()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
-	status, err := boot(ctx, work, qemu(o, m, k, work), j.Back)
+	status, err := boot(ctx, work, qemu(o, m, k, work), j.Outputs)
 	console, _ := os.ReadFile(filepath.Join(work, "console"))
 	if err != nil || o.verbose {
 		os.Stderr.Write(console)
@@ -117,7 +119,7 @@ func host(args []string) (int, error) {
 	return status, err
 }
 
-// prepare finds the machine and the kernel, and writes the initramfs.
+// prepare chooses the machine, finds the kernel, and writes the initramfs.
 func prepare(o *options, work string, j job) (machine, kernel, error) {
 	_, m, err := machineFor(j.Commands[0][0])
 	if err != nil {
@@ -135,20 +137,21 @@ func prepare(o *options, work string, j job) (machine, kernel, error) {
 	return m, k, errors.Join(writeInitramfs(f, o, k, j), f.Close())
 }
 
-// guestEnv is the part of the environment that means something in the guest.
+// guestEnv returns the environment of the guest: a fixed part, and variables for Go and vnet.
 func guestEnv(environ []string) []string {
 	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "VNET_VM=1"}
 	for _, v := range environ {
 		name, _, _ := strings.Cut(v, "=")
-		if strings.HasPrefix(name, "GO") && name != "GOROOT" && name != "GOFLAGS" || strings.HasPrefix(name, "VNET_") {
+		forGo := strings.HasPrefix(name, "GO") && name != "GOROOT" && name != "GOFLAGS"
+		if forGo || strings.HasPrefix(name, "VNET_") {
 			env = append(env, v)
 		}
 	}
 	return env
 }
 
-// qemu is the command line of the machine. It has no network: all networks are
-// made in it.
+// qemu returns the command line of QEMU. The machine has no network device: the tests
+// make all networks inside.
 func qemu(o *options, m machine, k kernel, work string) []string {
 	level := "quiet loglevel=5"
 	if o.verbose {
@@ -158,12 +161,13 @@ func qemu(o *options, m machine, k kernel, work string) []string {
 	if accel == "tcg" {
 		accel = "tcg,thread=multi"
 	}
-	// An emulated processor has nothing to guard against, and takes a fifth longer to do so.
-	words := fmt.Sprintf("console=%s %s panic=-1 mitigations=off init_on_alloc=0 %s vm_modules=%q %s", m.console, level, m.words, strings.Join(append(m.modules, o.load...), " "), o.append)
+	// An emulated processor needs no mitigations, and they make it a fifth slower.
+	cmdline := fmt.Sprintf("console=%s %s panic=-1 mitigations=off init_on_alloc=0 %s vm_modules=%q %s",
+		m.console, level, m.cmdline, strings.Join(append(m.modules, o.load...), " "), o.append)
 	args := append([]string{m.qemu}, m.args...)
 	args = append(args, "-accel", accel, "-smp", strconv.Itoa(o.cpus), "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
-		"-kernel", k.image, "-initrd", filepath.Join(work, "initramfs"), "-append", words,
+		"-kernel", k.image, "-initrd", filepath.Join(work, "initramfs"), "-append", cmdline,
 		"-serial", "file:"+filepath.Join(work, "console"), "-device", m.serial)
 	for _, name := range []string{"out", "err", "verdict"} {
 		args = append(args, "-chardev", "socket,id="+name+",path="+filepath.Join(work, name),
@@ -172,36 +176,36 @@ func qemu(o *options, m machine, k kernel, work string) []string {
 	return args
 }
 
-// boot runs QEMU, copies what comes through the ports, and returns the verdict.
+// boot runs QEMU, copies the output from the ports, and returns the verdict.
 func boot(ctx context.Context, work string, args []string, back []string) (int, error) {
 	ports := map[string]<-chan []byte{}
 	for name, to := range map[string]io.Writer{"out": os.Stdout, "err": os.Stderr, "verdict": nil} {
 		done, err := receive(filepath.Join(work, name), to)
 		if err != nil {
-			return failed, err
+			return noVerdict, err
 		}
 		ports[name] = done
 	}
-	// QEMU is to die with this process; the kernel ties that to the thread.
+	// QEMU must end with this process. Pdeathsig refers to the thread, so lock it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var complaints bytes.Buffer
+	var qemuErrors bytes.Buffer
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Stderr = &complaints
+	cmd.Stderr = &qemuErrors
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return failed, fmt.Errorf("%s: %w\n%s", args[0], err, complaints.String())
+		return noVerdict, fmt.Errorf("%s: %w\n%s", args[0], err, qemuErrors.String())
 	}
 	<-ports["out"]
 	<-ports["err"]
 	return unpack(bytes.NewReader(<-ports["verdict"]), back)
 }
 
-// receive takes QEMU's connection and copies it to a writer, or keeps it where
-// there is none, until QEMU ends.
+// receive accepts QEMU's connection and copies its data to a writer until QEMU ends.
+// Without a writer it sends the data on the channel.
 func receive(path string, to io.Writer) (<-chan []byte, error) {
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -225,32 +229,32 @@ func receive(path string, to io.Writer) (<-chan []byte, error) {
 	return done, nil
 }
 
-// unpack writes the files that came back to where they belong, and returns the
-// verdict that follows them.
+// unpack writes the output files to their paths, and returns the verdict that follows
+// them.
 func unpack(r io.Reader, back []string) (int, error) {
 	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
 		if err != nil {
-			return failed, errors.New("the machine ended without a verdict")
+			return noVerdict, errors.New("the machine ended without a verdict")
 		}
 		b, err := io.ReadAll(t)
 		if err != nil {
-			return failed, err
+			return noVerdict, err
 		}
 		if h.Name == exitEntry {
 			return strconv.Atoi(string(b))
 		}
-		if !asked(back, "/"+strings.TrimPrefix(h.Name, "/")) {
-			return failed, fmt.Errorf("the machine sent %s, which nobody asked for", h.Name)
+		if !isOutput(back, "/"+strings.TrimPrefix(h.Name, "/")) {
+			return noVerdict, fmt.Errorf("the machine sent %s, which is no output of its job", h.Name)
 		}
 		if err := os.WriteFile("/"+strings.TrimPrefix(h.Name, "/"), b, 0o644); err != nil {
-			return failed, err
+			return noVerdict, err
 		}
 	}
 }
 
-// asked tells whether a path is one of these or below one.
-func asked(back []string, path string) bool {
+// isOutput reports whether path is one of outputs or below one.
+func isOutput(back []string, path string) bool {
 	for _, b := range back {
 		if rel, err := filepath.Rel(b, path); err == nil && filepath.IsLocal(rel) {
 			return true

@@ -14,16 +14,19 @@ import (
 	"strings"
 )
 
-// notNeeded are the modules that no network of ours uses; they are most of the
-// bytes of a kernel, and an emulated processor unpacks them slowly.
-var notNeeded = regexp.MustCompile(`^kernel/(sound|fs|drivers/(gpu|media|infiniband|staging|usb|scsi|ata|md|nvme|mtd|hid|iio|isdn|` +
-	`input|video|mmc|hwmon|i2c|spi|firewire|message|target|platform|bluetooth|comedi|edac|power|regulator|rtc|thermal|leds|` +
+// unusedModules matches modules that vnet does not use. They are most of a kernel's
+// size, and an emulated processor unpacks them slowly.
+var unusedModules = regexp.MustCompile(`^kernel/(sound|fs|drivers/(gpu|media|infiniband|staging|usb|scsi|ata|md|nvme|mtd|` +
+	`hid|iio|isdn|input|video|mmc|hwmon|i2c|spi|firewire|message|target|platform|bluetooth|comedi|edac|power|` +
+	`regulator|rtc|thermal|leds|` +
 	`net/(ethernet|wireless|usb|can|wan|fddi|hamradio|arcnet|ieee802154|phy|dsa|pcs|mdio|thunderbolt|wwan)))/`)
 
-// writeInitramfs writes all that the guest has.
+// writeInitramfs writes all files of the guest.
 func writeInitramfs(f *os.File, o *options, k kernel, j job) error {
 	c := newCPIO(f)
-	for dir, mode := range map[string]uint32{"/proc": 0o555, "/sys": 0o555, "/dev": 0o755, "/run": 0o755, "/root": 0o700, "/tmp": 0o1777} {
+	for dir, mode := range map[string]uint32{
+		"/proc": 0o555, "/sys": 0o555, "/dev": 0o755, "/run": 0o755, "/root": 0o700, "/tmp": 0o1777,
+	} {
 		c.dir(dir, mode)
 	}
 	c.data("/etc/passwd", []byte("root:x:0:0::/root:\nnobody:x:65534:65534::/:\n"))
@@ -52,11 +55,11 @@ func addPrograms(c *cpio, commands [][]string) error {
 	return nil
 }
 
-// addModules adds the kernel's modules and their tables.
+// addModules adds the kernel's modules and their index files.
 func addModules(c *cpio, k kernel, without *regexp.Regexp) error {
 	return c.tree(k.modules, "/lib/modules/"+filepath.Base(k.modules), func(rel string, d fs.DirEntry) bool {
 		if d.IsDir() {
-			return notNeeded.MatchString(rel + "/")
+			return unusedModules.MatchString(rel + "/")
 		}
 		if dir, _ := filepath.Split(rel); dir == "" {
 			return !strings.HasPrefix(rel, "modules.") || strings.HasSuffix(rel, ".bin")
@@ -65,13 +68,13 @@ func addModules(c *cpio, k kernel, without *regexp.Regexp) error {
 	})
 }
 
-// moduleName is the name under which the kernel lists a module.
+// moduleName returns the kernel's name of the module in a file.
 func moduleName(path string) string {
 	name, _, _ := strings.Cut(filepath.Base(path), ".ko")
 	return strings.ReplaceAll(name, "-", "_")
 }
 
-// addProject adds the module that dir is in, or dir alone where there is none.
+// addProject adds the Go module that contains dir, or only dir if there is none.
 func addProject(c *cpio, dir string) error {
 	root := dir
 	for d := dir; d != "/"; d = filepath.Dir(d) {
@@ -89,7 +92,7 @@ func addProject(c *cpio, dir string) error {
 	})
 }
 
-// addFiles adds what -file names.
+// addFiles adds the files of the flag -file.
 func addFiles(c *cpio, files []string) error {
 	for _, f := range files {
 		source, name, ok := strings.Cut(f, ":")
@@ -103,11 +106,11 @@ func addFiles(c *cpio, files []string) error {
 	return nil
 }
 
-// library finds the paths in what ldd(1) prints.
+// library matches a path in the output of ldd(1).
 var library = regexp.MustCompile(`(?m)(/\S+) \(0x`)
 
-// addTools adds programs of this machine with the libraries they need: the tools
-// that a test compares vnet with.
+// addTools adds programs of this machine with their libraries. Tests compare vnet with
+// these tools.
 func addTools(c *cpio, tools []string) error {
 	for _, tool := range tools {
 		path, err := exec.LookPath(tool)
@@ -121,14 +124,14 @@ func addTools(c *cpio, tools []string) error {
 	return nil
 }
 
-// addLibraries adds what a program of this machine is linked with. One that is
-// static, or for another processor, needs none from here.
+// addLibraries adds the shared libraries of a program of this machine. A static program,
+// or one for another processor, has none here.
 func addLibraries(c *cpio, path string) error {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err
 	}
-	out, _ := exec.Command("ldd", path).Output() // fails where there are none
+	out, _ := exec.Command("ldd", path).Output() // fails for a program without shared libraries
 	for _, m := range library.FindAllStringSubmatch(string(out), -1) {
 		if err := c.file(m[1], m[1]); err != nil {
 			return err

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// written are the flags of a test binary that name something it writes; see
-// go help testflag.
-var written = map[string]bool{
+// outputFlags are the flags of a test binary that name an output file; see go help
+// testflag.
+var outputFlags = map[string]bool{
 	"coverprofile": true, "gocoverdir": true, "cpuprofile": true, "memprofile": true, "blockprofile": true,
 	"mutexprofile": true, "trace": true, "testlogfile": true,
 }
 
-// and stands between the commands of one machine.
-const and = "--and"
+// commandSeparator separates the commands of one machine.
+const commandSeparator = "--and"
 
-// newJob is what to do for a command line: each program under its own absolute
-// name, here. What it writes by its flags or into $GOCOVERDIR comes back.
+// newJob makes the job of a command line. Each program keeps its absolute path. The
+// outputs are the files that its flags name, and $GOCOVERDIR.
 func newJob(args []string) (job, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -29,33 +29,33 @@ func newJob(args []string) (job, error) {
 	}
 	j := job{Dir: dir}
 	if cover := os.Getenv("GOCOVERDIR"); cover != "" {
-		j.Back = append(j.Back, abs(dir, cover))
+		j.Outputs = append(j.Outputs, abs(dir, cover))
 	}
 	for len(args) > 0 {
 		command := args
-		if i := slices.Index(args, and); i >= 0 {
+		if i := slices.Index(args, commandSeparator); i >= 0 {
 			command, args = args[:i], args[i+1:]
 		} else {
 			args = nil
 		}
 		if len(command) == 0 {
-			return job{}, errors.New("no program beside " + and)
+			return job{}, errors.New("expected a program before and after " + commandSeparator)
 		}
-		j.Back = append(j.Back, profiles(dir, command[1:])...)
+		j.Outputs = append(j.Outputs, outputPaths(dir, command[1:])...)
 		j.Commands = append(j.Commands, append([]string{abs(dir, command[0])}, command[1:]...))
 	}
-	for _, path := range j.Back {
+	for _, path := range j.Outputs {
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			j.Folders = append(j.Folders, path)
+			j.OutputDirs = append(j.OutputDirs, path)
 		} else {
-			j.Folders = append(j.Folders, filepath.Dir(path))
+			j.OutputDirs = append(j.OutputDirs, filepath.Dir(path))
 		}
 	}
 	return j, nil
 }
 
-// profiles are the paths that the flags of a test binary name.
-func profiles(dir string, args []string) []string {
+// outputPaths returns the output files that the flags of a test binary name.
+func outputPaths(dir string, args []string) []string {
 	var paths []string
 	for _, arg := range args {
 		name, value, ok := strings.Cut(strings.TrimLeft(arg, "-"), "=")
@@ -63,7 +63,7 @@ func profiles(dir string, args []string) []string {
 			switch {
 			case name == "outputdir":
 				dir = value
-			case written[name]:
+			case outputFlags[name]:
 				paths = append(paths, value)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// A machine is how QEMU is to emulate one kind of processor.
+// A machine says how QEMU emulates one kind of processor.
 type machine struct {
 	elf     elf.Machine
 	order   elf.Data
@@ -17,14 +17,14 @@ type machine struct {
 	args    []string // the board and the processor
 	console string   // the kernel's name of the first serial port
 	serial  string   // the device that carries the ports to the host
-	modules []string // to be loaded before the ports are there
-	words   string   // more of the kernel's command line
+	modules []string // the modules of the ports
+	cmdline string   // more kernel parameters
 }
 
 var machines = map[string]machine{
 	"amd64": {elf.EM_X86_64, elf.ELFDATA2LSB, "qemu-system-x86_64", []string{"-machine", "q35", "-cpu", "max"},
 		"ttyS0", "virtio-serial-pci", []string{"virtio_pci", "virtio_console"},
-		"no_timer_check"}, // a busy host gives an emulated timer no time to prove itself
+		"no_timer_check"}, // on a busy host the check of an emulated timer fails
 	"arm64": {elf.EM_AARCH64, elf.ELFDATA2LSB, "qemu-system-aarch64", []string{"-machine", "virt", "-cpu", "cortex-a72"},
 		"ttyAMA0", "virtio-serial-pci", []string{"virtio_pci", "virtio_console"}, ""},
 	"riscv64": {elf.EM_RISCV, elf.ELFDATA2LSB, "qemu-system-riscv64", []string{"-machine", "virt"},
@@ -33,7 +33,7 @@ var machines = map[string]machine{
 		"ttysclp0", "virtio-serial-ccw", []string{"virtio_console"}, ""},
 }
 
-// machineFor finds the machine that can run a program.
+// machineFor returns the machine for a program's processor, and its name.
 func machineFor(program string) (string, machine, error) {
 	f, err := elf.Open(program)
 	if err != nil {
@@ -54,12 +54,13 @@ type kernel struct {
 	modules string // the folder with modules.dep
 }
 
-// findKernel looks where Debian puts things: until 6.x in /boot, later beside the
-// modules.
+// findKernel finds the files of a Debian kernel. The image is in /boot until 6.x, later
+// beside the modules.
 func findKernel(root string) (kernel, error) {
 	deps, _ := filepath.Glob(filepath.Join(root, "lib/modules/*/modules.dep"))
 	if len(deps) != 1 {
-		return kernel{}, fmt.Errorf("%s: want one lib/modules/*/modules.dep, have %d; kernels.sh fetches kernels", root, len(deps))
+		return kernel{}, fmt.Errorf("%s: expected one lib/modules/*/modules.dep, found %d; kernels.sh downloads kernels",
+			root, len(deps))
 	}
 	k := kernel{modules: filepath.Dir(deps[0])}
 	release := filepath.Base(k.modules)

@@ -1,29 +1,26 @@
 //go:build linux
 
-// Vm runs a program inside a virtual machine that has a Debian kernel, the modules
-// of that kernel, and nothing else: no ip, no iptables, no nft, no shell. It is
-// made for go test:
+// Vm runs a program in a virtual machine. The machine has a Debian kernel, its modules
+// and nothing else: no ip, no iptables, no nft, no shell. Use it with go test:
 //
 //	CGO_ENABLED=0 go test -exec 'vm -kernel cache/amd64/6.12' ./...
 //	vm -kernel cache/amd64/6.12 ./vnet demo
 //	vm -kernel cache/amd64/6.12 ./vnet up lab.yaml --and ./vnet verify
 //
-// One static binary is three programs, by the place in which it finds itself:
+// One static binary is three programs; its name and its pid say which one:
 //
 //	host                                guest
 //	vm ──────── initramfs (cpio) ─────▶ /init           PID 1: mounts, runs the program
-//	   ◀─── virtio port "out", "err" ──   │               in its folder, under its name
+//	   ◀─── virtio port "out", "err" ──   │               in its folder, with its path
 //	   ◀─── virtio port "verdict" ─────   │               profiles, coverage, exit status
-//	                                    /sbin/modprobe  asked by the kernel for modules
+//	                                    /sbin/modprobe  the kernel calls it to load modules
 //
-// The module's whole tree is in the guest under the path it has here, for tests
-// read their testdata and their neighbours. Output, exit status, profiles and
-// coverage come back. A machine that ends without a verdict, or that takes longer
-// than -timeout, is a failure.
+// The guest has the whole Go module under the same path as the host, because tests read
+// testdata and other packages. Output, exit status, profiles and coverage come back. If
+// the machine ends without a verdict, or runs longer than -timeout, the run has failed.
 //
-// QEMU emulates the processor, because a /dev/kvm that is there need not work;
-// VNET_VM_ACCEL=kvm or -accel says otherwise. The processor is the one that the
-// program was built for.
+// By default QEMU emulates the processor, because an existing /dev/kvm may not work;
+// VNET_VM_ACCEL=kvm or -accel changes that. The processor is that of the program.
 package main
 
 import (
@@ -47,18 +44,18 @@ func main() {
 	}
 }
 
-// A job is what the guest is to do. It lies in the initramfs as [jobPath].
+// A job says what the guest runs. It is in the initramfs as [jobPath].
 type job struct {
-	Commands [][]string // programs and their arguments, to be run until one fails
-	Env      []string
-	Dir      string   // the folder to run in
-	Back     []string // files and folders to send back, by absolute path
-	Folders  []string // to be there before: those that Back is in, and those of Back itself
+	Commands   [][]string // programs and their arguments; the guest runs them until one fails
+	Env        []string
+	Dir        string   // the working folder
+	Outputs    []string // files and folders to send back, absolute paths
+	OutputDirs []string // the folders of Outputs, which the guest makes first
 }
 
 const (
 	jobPath = "/job.json"
-	// exitEntry is the last entry of the archive on the verdict port, and holds
-	// the exit status in decimal. It is the verdict.
+	// exitEntry is the last entry of the archive on the verdict port: the exit status
+	// in decimal. It is the verdict.
 	exitEntry = "exit"
 )

@@ -13,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// moduleInitCompressed lets the kernel unpack .ko.xz and .ko.zst by itself:
+// moduleInitCompressed makes the kernel decompress .ko.xz and .ko.zst itself:
 // MODULE_INIT_COMPRESSED_FILE of include/uapi/linux/module.h, since 5.17.
 const moduleInitCompressed = 4
 
-// modprobe is /sbin/modprobe of the guest. The kernel calls it as
-// modprobe -q -- NAME; the name is a module or an alias of some.
+// modprobe is /sbin/modprobe of the guest. The kernel calls it as modprobe -q -- NAME;
+// NAME is a module or an alias.
 func modprobe(args []string) int {
 	status := 0
 	for _, name := range args {
@@ -26,7 +26,7 @@ func modprobe(args []string) int {
 			continue
 		}
 		if err := loadModule(name); err != nil {
-			// Nobody sees this but who reads the console.
+			// This appears on the console only.
 			if f, open := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0); open == nil {
 				fmt.Fprintf(f, "modprobe %s: %v\n", name, err)
 				f.Close()
@@ -37,8 +37,7 @@ func modprobe(args []string) int {
 	return status
 }
 
-// loadModule loads the modules of this name or alias, each after those that it
-// depends on.
+// loadModule loads the modules of this name or alias, and their dependencies first.
 func loadModule(name string) error {
 	root, err := moduleFolder()
 	if err != nil {
@@ -62,14 +61,13 @@ func moduleFolder() (string, error) {
 	return "/lib/modules/" + unix.ByteSliceToString(u.Release[:]), err
 }
 
-// moduleFiles names the files to insert, in order. A module that is built in
-// needs none.
+// moduleFiles returns the files to insert, in order. A built-in module has none.
 func moduleFiles(root, name string) ([]string, error) {
-	names := map[string]bool{normal(name): true}
+	names := map[string]bool{normalizeName(name): true}
 	err := eachLine(filepath.Join(root, "modules.alias"), func(line string) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == "alias" {
-			if ok, _ := path.Match(normal(f[1]), normal(name)); ok {
-				names[normal(f[2])] = true
+			if ok, _ := path.Match(normalizeName(f[1]), normalizeName(name)); ok {
+				names[normalizeName(f[2])] = true
 			}
 		}
 	})
@@ -82,7 +80,7 @@ func moduleFiles(root, name string) ([]string, error) {
 		if !names[moduleName(file)] {
 			return
 		}
-		needed := strings.Fields(deps) // the last is to be loaded first
+		needed := strings.Fields(deps) // the last one must be loaded first
 		for i := len(needed) - 1; i >= 0; i-- {
 			files = append(files, needed[i])
 		}
@@ -91,7 +89,7 @@ func moduleFiles(root, name string) ([]string, error) {
 	return files, err
 }
 
-func normal(name string) string { return strings.ReplaceAll(name, "-", "_") }
+func normalizeName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
 func eachLine(file string, do func(string)) error {
 	f, err := os.Open(file)
@@ -107,7 +105,7 @@ func eachLine(file string, do func(string)) error {
 	return s.Err()
 }
 
-// insert loads one file. A module that is there already is not an error.
+// insert loads one file. It is no error if the module is already loaded.
 func insert(file string) error {
 	f, err := os.Open(file)
 	if err != nil {

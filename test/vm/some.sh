@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# some.sh [KERNEL...]: what the checks run on two kernels, 6.1 and 6.12 if none is
-# named, one virtual machine of each at a time; make test-vm-all runs all of it.
-# In are the packages that speak to the kernel, and of the labs that each example comes
-# up, is proven with packets, and goes. Left out are
+# some.sh [KERNEL...]: the part of the VM tests that .ci/run runs, by default on 6.1 and
+# 6.12, with one VM of each at a time. make test-vm-all runs all tests. This part has the
+# packages that talk to the kernel, and brings each example up, verifies it and takes it
+# down. It omits
 #
-#   TestSame, TestSameRoutes, TestGenerated   thousands of processes that say what ip says:
-#                                             they run on the kernel at hand, and little of
-#                                             it depends on the kernel
-#   TestBadInput                              a process for each mistake: the same
-#   ./topo                                    laws and losses: the labs, again and again
+#   TestSame, TestSameRoutes, TestGenerated   thousands of processes that compare with ip;
+#                                             .ci/test runs them on this kernel, and they
+#                                             depend little on the kernel
+#   TestBadInput                              a process for each wrong command; the same
+#   ./topo                                    the laws, which bring many labs up and down
 set -euo pipefail
 if [ $# = 0 ]; then set -- 6.1 6.12; fi
-exec "$(dirname "$0")/run.sh" --beside "$@" -- -short -skip '^(TestSame|TestSameRoutes|TestGenerated|TestBadInput)$' ./nsfs ./rtnl ./nft ./cmd/vnet
+exec "$(dirname "$0")/run.sh" --parallel "$@" -- -short \
+  -skip '^(TestSame|TestSameRoutes|TestGenerated|TestBadInput)$' ./nsfs ./rtnl ./nft ./cmd/vnet

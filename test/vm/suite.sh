@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# suite.sh [FOLDER]: builds vnet and the test binary of each package, or of those in
-# $VNET_BOX_PACKAGES, into a folder, test/vm/suite if none is named, for machines that
-# have no Go. GOARCH is heeded.
+# suite.sh [FOLDER]: builds vnet and the test binaries of all packages, or of those in
+# $VNET_BOX_PACKAGES, into FOLDER, by default test/vm/suite, for machines without Go.
+# GOARCH selects the processor.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 to=${1-test/vm/suite}

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# vagrant.sh [--brief] [LAB] proves the Vagrantfile: it makes a box from Debian packages,
-# starts libvirtd in namespaces of its own, and goes through validate, up (whose
-# provisioner runs the tests), ssh, halt and destroy. It fails if one of them does, if a
-# fact of the lab, else of examples/cheatsheet.yaml, does not hold in there, or if those
-# of a broken lab do. Then it proves examples/vagrant, in a machine of its own; --brief
-# leaves that out, and of the tests all but some packages'. This machine keeps no
-# process, bridge, rule or file of it but the box in test/vm/cache. Without
-# VNET_VM_ACCEL=kvm the processor is emulated; then the longest tests are left out,
-# which run.sh has. It needs root and the packages that .ci/vagrant installs.
+# vagrant.sh [--brief] [LAB] tests the Vagrantfile. It makes a box from Debian packages,
+# starts libvirtd in its own namespaces, and runs vagrant validate, up (whose provisioner
+# runs the tests), ssh, halt and destroy. It fails if one of these fails, if a fact of LAB
+# (by default examples/cheatsheet.yaml) does not hold in the machine, or if
+# testdata/broken.yaml does not fail. Then it tests examples/vagrant in another machine;
+# --brief omits this, and tests only some packages. This machine keeps no process, bridge,
+# rule or file of it, except for the box in test/vm/cache. Without VNET_VM_ACCEL=kvm the
+# processor is emulated, and the longest tests, which run.sh has, are skipped. It needs root
+# and the packages that .ci/vagrant installs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VNET_VM_CACHE:-$here/cache}
@@ -21,15 +21,15 @@ if [ "${1-}" != --inside ]; then
   trap 'rm -rf "$work" "$here/suite" "$box.new"' EXIT
   trap 'stop; exit 130' INT TERM HUP
 
-  # apart OPTION... COMMAND...: runs it where it leaves no process and no mount.
-  apart() {
+  # isolated OPTION... COMMAND...: runs it so that it leaves no process and no mount.
+  isolated() {
     TMPDIR=$work unshare --mount --pid --fork --kill-child --mount-proc "$@" &
     inside=$!
     wait "$inside"
   }
   # shellcheck disable=SC2317 # the trap calls it
-  # stop ends the first process in there, and with it all others: unshare itself
-  # heeds no polite signal, and would not wait for them.
+  # stop kills the first process in the pid namespace, and so all others. unshare itself
+  # ignores SIGTERM, and would not wait for them.
   stop() {
     local first
     [ "${inside-}" ] || return 0
@@ -38,16 +38,16 @@ if [ "${1-}" != --inside ]; then
     wait "$inside" || true
   }
 
-  if [ ! "$box" -nt "$here/box.sh" ]; then apart "$here/box.sh" "$box"; fi
-  apart --net "$here/vagrant.sh" ${brief:+--brief} --inside "$work" "$box" "$lab"
+  if [ ! "$box" -nt "$here/box.sh" ]; then isolated "$here/box.sh" "$box"; fi
+  isolated --net "$here/vagrant.sh" ${brief:+--brief} --inside "$work" "$box" "$lab"
   exit
 fi
 
 work=$2 box=$3 lab=$4
 step() { printf '\n=== %s (%ds)\n' "$*" "$SECONDS"; }
 
-# furnish: the places where libvirt keeps things are ours, and so are the users.
-furnish() {
+# setup: mounts private copies of libvirt's folders and of the user database.
+setup() {
   local dir
   mount -t sysfs sysfs /sys
   mount -t tmpfs tmpfs /run
@@ -57,7 +57,8 @@ furnish() {
     mount --bind "$work$dir" "$dir"
   done
   cp /etc/passwd /etc/group "$work/"
-  grep -q ^libvirt-qemu: /etc/passwd || echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>"$work/passwd"
+  grep -q ^libvirt-qemu: /etc/passwd ||
+    echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>"$work/passwd"
   grep -q ^libvirt-qemu: /etc/group || echo 'libvirt-qemu:x:64055:' >>"$work/group"
   mount --bind "$work/passwd" /etc/passwd
   mount --bind "$work/group" /etc/group
@@ -68,19 +69,22 @@ furnish() {
   libvirtd -d
 }
 
-furnish
+setup
 cd "$here/../.."
 mkdir "$work/tmp"
-export TMPDIR=$work/tmp VAGRANT_HOME=$work/home VAGRANT_DOTFILE_PATH=$work/dot VAGRANT_CHECKPOINT_DISABLE=1 VAGRANT_DEFAULT_PROVIDER=libvirt
+export TMPDIR=$work/tmp VAGRANT_HOME=$work/home VAGRANT_DOTFILE_PATH=$work/dot
+export VAGRANT_CHECKPOINT_DISABLE=1 VAGRANT_DEFAULT_PROVIDER=libvirt
 export VNET_BOX=vnet VNET_BOX_DRIVER=${VNET_VM_ACCEL:-qemu}
 if [ "$VNET_BOX_DRIVER" = qemu ]; then
-  # What takes an emulated processor longest: labs built again and again (laws, examples,
-  # mistakes), ten at a time, or with a process for each word that a shell completes.
-  again='Law[2-8]_.*|BadInput|Examples|ExportIsTheWayBack|FormatIsReadBack|Script'
+  # The slowest tests on an emulated processor: they make many labs (laws, examples,
+  # mistakes), ten at a time, or run a process for each completed word.
+  repeated='Law[2-8]_.*|BadInput|Examples|ExportIsTheWayBack|FormatIsReadBack|Script'
   many='CostPerHost|Survey|SettingsOfLabsAtTheSameTime|OffloadOff|TrafficGoesOn|Completion'
-  export VNET_BOX_SKIP=${VNET_BOX_SKIP-"^Test($again|$many)\$"}
+  export VNET_BOX_SKIP=${VNET_BOX_SKIP-"^Test($repeated|$many)\$"}
 fi
-if [ "$brief" ]; then export VNET_BOX_PACKAGES=${VNET_BOX_PACKAGES-./nsfs ./rtnl ./examples/... ./cmd/vnet/internal/...}; fi
+if [ "$brief" ]; then
+  export VNET_BOX_PACKAGES=${VNET_BOX_PACKAGES-./nsfs ./rtnl ./examples/... ./cmd/vnet/internal/...}
+fi
 vagrant() { command vagrant --no-tty "$@"; }
 
 step validate
@@ -92,11 +96,12 @@ step vnet demo
 vagrant ssh -c 'vnet demo'
 step "$lab"
 vagrant ssh -c "cd /vagrant && sudo vnet up $lab && sudo vnet verify $lab && sudo vnet down $lab"
-step a broken lab
+step a lab that must fail
 broken=test/vm/testdata/broken.yaml status=0
-vagrant ssh -c "cd /vagrant && sudo vnet up $broken && { sudo vnet verify $broken || { status=\$?; sudo vnet down $broken; exit \$status; }; }" || status=$?
+vagrant ssh -c "cd /vagrant && sudo vnet up $broken &&
+  { sudo vnet verify $broken || { status=\$?; sudo vnet down $broken; exit \$status; }; }" || status=$?
 test $status = 1
-step what the machine lacks
+step no ip and no iptables
 # shellcheck disable=SC2016 # its shell's variable
 vagrant ssh -c 'for t in ip iptables; do if command -v $t; then exit 1; fi; done; uname -r'
 step halt
@@ -104,22 +109,23 @@ vagrant halt
 step destroy
 vagrant destroy -f
 
-if [ "$brief" ]; then step 'all of it holds'; exit; fi
+if [ "$brief" ]; then step 'all steps passed'; exit; fi
 
-# The example has a machine of its own: once as it is, once with a lab that is
-# broken: then it ends with 1, and the report says why.
+# The example runs in its own machine: once with its lab, once with a lab that must fail. Then
+# it exits with 1, and the report has the failure.
 example() {
-  BOX=vnet DRIVER=$VNET_BOX_DRIVER VNET=$here/suite/vnet VAGRANT_DOTFILE_PATH=$work/dot.example "$work/vagrant/test.sh" "$work/report.xml"
+  BOX=vnet DRIVER=$VNET_BOX_DRIVER VNET=$here/suite/vnet VAGRANT_DOTFILE_PATH=$work/dot.example \
+    "$work/vagrant/test.sh" "$work/report.xml"
 }
 cp -r examples/vagrant "$work/"
 step examples/vagrant
 example
 grep -q 'failures="0"' "$work/report.xml"
-step examples/vagrant with a broken lab
+step examples/vagrant with a lab that must fail
 cp test/vm/testdata/broken.yaml "$work/vagrant/lab.yaml"
 status=0
 example || status=$?
 cat "$work/report.xml"
 test $status = 1
 grep -q '<failure' "$work/report.xml"
-step 'all of it holds'
+step 'all steps passed'

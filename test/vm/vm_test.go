@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// hostEnv makes the test binary the runner itself; the guest knows its two programs
-// by their places.
+// hostEnv makes the test binary behave as the runner. In the guest, its pid or its name
+// selects the program.
 const hostEnv = "VM_TEST_HOST"
 
 func TestMain(m *testing.M) {
@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestJob: each program runs under its own name, and what its flags and
-// $GOCOVERDIR name comes back. Its folders are there: Go makes no $GOCOVERDIR.
+// TestJob: each program keeps its path. The files of its flags and $GOCOVERDIR are
+// outputs. The guest makes their folders: Go does not make $GOCOVERDIR.
 func TestJob(t *testing.T) {
 	cover := t.TempDir()
 	t.Setenv("GOCOVERDIR", cover)
@@ -36,28 +36,30 @@ func TestJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, err := newJob([]string{
-		"./a.test", "-test.v", "-test.coverprofile=c.out", "-test.outputdir=/out", "-test.cpuprofile=/p", "-test.timeout=1m",
-		and, "/bin/b", "up", and, "/bin/c",
+		"./a.test", "-test.v", "-test.coverprofile=c.out", "-test.outputdir=/out", "-test.cpuprofile=/p",
+		"-test.timeout=1m",
+		commandSeparator, "/bin/b", "up", commandSeparator, "/bin/c",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if j.Dir != dir || len(j.Commands) != 3 || j.Commands[0][0] != filepath.Join(dir, "a.test") || !slices.Equal(j.Commands[1], []string{"/bin/b", "up"}) {
+	if j.Dir != dir || len(j.Commands) != 3 || j.Commands[0][0] != filepath.Join(dir, "a.test") ||
+		!slices.Equal(j.Commands[1], []string{"/bin/b", "up"}) {
 		t.Errorf("%+v", j)
 	}
-	if want := []string{cover, "/out/c.out", "/p"}; !slices.Equal(j.Back, want) {
-		t.Errorf("back come %q, want %q", j.Back, want)
+	if want := []string{cover, "/out/c.out", "/p"}; !slices.Equal(j.Outputs, want) {
+		t.Errorf("outputs %q, want %q", j.Outputs, want)
 	}
-	if want := []string{cover, "/out", "/"}; !slices.Equal(j.Folders, want) {
-		t.Errorf("there are to be %q, want %q", j.Folders, want)
+	if want := []string{cover, "/out", "/"}; !slices.Equal(j.OutputDirs, want) {
+		t.Errorf("output folders %q, want %q", j.OutputDirs, want)
 	}
-	if _, err := newJob([]string{"/bin/b", and, and, "/bin/c"}); err == nil {
-		t.Error("nothing is taken for a program")
+	if _, err := newJob([]string{"/bin/b", commandSeparator, commandSeparator, "/bin/c"}); err == nil {
+		t.Error("an empty command is accepted")
 	}
 }
 
-// TestVerdict: without its last entry there is no verdict, and a machine may write
-// nothing but what it was asked for.
+// TestVerdict: without the last entry there is no verdict, and a machine may send only
+// the outputs of its job.
 func TestVerdict(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range []struct {
@@ -68,8 +70,8 @@ func TestVerdict(t *testing.T) {
 	}{
 		{[]string{"cover.out", "sub"}, "3", 3, false},
 		{nil, "0", 0, false},
-		{[]string{"cover.out"}, "", failed, true},
-		{[]string{"../elsewhere"}, "0", failed, true},
+		{[]string{"cover.out"}, "", noVerdict, true},
+		{[]string{"../elsewhere"}, "0", noVerdict, true},
 		{nil, "well", 0, true},
 	} {
 		var b bytes.Buffer
@@ -95,11 +97,12 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestModuleFiles: a module comes after those it needs, under its name or an alias.
+// TestModuleFiles: a module, found by name or alias, comes after its dependencies.
 func TestModuleFiles(t *testing.T) {
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"modules.dep":   "kernel/net/nf_nat.ko: kernel/net/nf_conntrack.ko kernel/lib/libcrc32c.ko\nkernel/lib/libcrc32c.ko:\nkernel/drivers/net/ip-vlan.ko.xz:\n",
+		"modules.dep": "kernel/net/nf_nat.ko: kernel/net/nf_conntrack.ko kernel/lib/libcrc32c.ko\n" +
+			"kernel/lib/libcrc32c.ko:\nkernel/drivers/net/ip-vlan.ko.xz:\n",
 		"modules.alias": "# aliases\nalias rtnl-link-ipvlan ip_vlan\nalias nft-chain-*-nat nf_nat\n",
 	} {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
@@ -118,10 +121,12 @@ func TestModuleFiles(t *testing.T) {
 	}
 }
 
-// TestGuestEnv: what concerns Go's runtime and the tests goes along, the machine's
-// own paths do not.
+// TestGuestEnv: variables for Go's runtime and the tests are passed to the guest, paths
+// of this machine are not.
 func TestGuestEnv(t *testing.T) {
-	env := guestEnv([]string{"GODEBUG=x", "GOCOVERDIR=/c", "GOROOT=/go", "GOFLAGS=-v", "VNET_X=1", "HOME=/me", "PATH=/mine"})
+	env := guestEnv([]string{
+		"GODEBUG=x", "GOCOVERDIR=/c", "GOROOT=/go", "GOFLAGS=-v", "VNET_X=1", "HOME=/me", "PATH=/mine",
+	})
 	for _, v := range []string{"GODEBUG=x", "GOCOVERDIR=/c", "VNET_X=1", "HOME=/root", "VNET_VM=1"} {
 		if !slices.Contains(env, v) {
 			t.Errorf("no %s in %q", v, env)
@@ -134,7 +139,7 @@ func TestGuestEnv(t *testing.T) {
 	}
 }
 
-// vm runs a program in a machine, as the runner's command line does.
+// vm runs a program in a machine through the runner's command line.
 func vm(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", append([]string{"-cpus", "1"}, args...)...)
@@ -150,11 +155,11 @@ func vm(t *testing.T, args ...string) (stdout, stderr string, status int) {
 func needMachine(t *testing.T) {
 	t.Helper()
 	if os.Getenv("VNET_VM_KERNEL") == "" {
-		t.Skip("no kernel to boot: VNET_VM_KERNEL names none; test/vm/run.sh does")
+		t.Skip("no kernel to boot: VNET_VM_KERNEL is not set; test/vm/run.sh sets it")
 	}
 }
 
-// TestInside is what the others run in their machines.
+// TestInside is the test that TestBoot runs in its machine.
 func TestInside(t *testing.T) {
 	status, err := strconv.Atoi(os.Getenv("VNET_TEST_EXIT"))
 	if err != nil {
@@ -167,7 +172,7 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// TestBoot: output, exit status, profiles and coverage come through, and -run does.
+// TestBoot: output, exit status, profiles and coverage come back, and -run works.
 func TestBoot(t *testing.T) {
 	needMachine(t)
 	self, err := os.Executable()
@@ -182,7 +187,8 @@ func TestBoot(t *testing.T) {
 		args = append(args, "-test.coverprofile="+filepath.Join(dir, "cover"))
 	}
 	out, errs, status := vm(t, args...)
-	if status != 0 || !strings.Contains(out, "to standard output\n") || !strings.Contains(out, "--- PASS: TestInside") ||
+	if status != 0 || !strings.Contains(out, "to standard output\n") ||
+		!strings.Contains(out, "--- PASS: TestInside") ||
 		strings.Contains(out, "TestJob") || !strings.Contains(errs, "to standard error\n") {
 		t.Errorf("exit %d\n%s\n%s", status, out, errs)
 	}
@@ -190,7 +196,8 @@ func TestBoot(t *testing.T) {
 		t.Errorf("no profile came back: %v", err)
 	}
 	if testing.CoverMode() != "" {
-		if b, err := os.ReadFile(filepath.Join(dir, "cover")); err != nil || !bytes.HasPrefix(b, []byte("mode: ")) || !bytes.Contains(b, []byte("test/vm/guest.go:")) {
+		b, err := os.ReadFile(filepath.Join(dir, "cover"))
+		if err != nil || !bytes.HasPrefix(b, []byte("mode: ")) || !bytes.Contains(b, []byte("test/vm/guest.go:")) {
 			t.Errorf("no coverage came back: %v\n%.200s", err, b)
 		}
 	}
@@ -200,22 +207,22 @@ func TestBoot(t *testing.T) {
 	}
 }
 
-// TestBootWithoutVerdict: a machine that takes too long, or that cannot begin, has
-// failed.
+// TestBootWithoutVerdict: a machine that runs too long, or whose init cannot start, is a
+// failure.
 func TestBootWithoutVerdict(t *testing.T) {
 	needMachine(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, status := vm(t, "-timeout", "1s", self); status != failed || !strings.Contains(errs, "longer than 1s") {
+	if _, errs, status := vm(t, "-timeout", "1s", self); status != noVerdict || !strings.Contains(errs, "longer than 1s") {
 		t.Errorf("exit %d\n%s", status, errs)
 	}
 	broken := filepath.Join(t.TempDir(), "init")
 	if err := os.WriteFile(broken, []byte("no program"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, status := vm(t, "-init", broken, self); status != failed || !strings.Contains(errs, "without a verdict") {
+	if _, errs, status := vm(t, "-init", broken, self); status != noVerdict || !strings.Contains(errs, "without a verdict") {
 		t.Errorf("exit %d\n%s", status, errs)
 	}
 }

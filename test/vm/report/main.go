@@ -1,11 +1,13 @@
-// Report reads what go test -json said in the machines of test/vm, judges it, and
-// keeps the table of kernels in the README.
+// Report reads the output of go test -json from the machines of test/vm, checks it, and
+// writes the kernel table of the README.
 //
-//	report -skips skips.txt RUN.json...                 judge: exit 1 if anything failed, or was skipped without leave
-//	report -features features.txt -into README.md RUN.json...   write the table between its markers
+//	report -skips skips.txt RUN.json...
+//		exit with 1 if a test failed, or skipped and is not allowed to
+//	report -features features.txt -into README.md RUN.json...
+//		write the table between its markers
 //
-// A run's file is named after its kernel, 6.1.json, and after what that lacked,
-// 6.1-without-nat.json, which belongs in the same column.
+// The name of a file is that of its kernel, 6.1.json, with a suffix if the kernel lacked
+// something: 6.1-without-nat.json. Both belong to the same column.
 package main
 
 import (
@@ -17,9 +19,9 @@ import (
 )
 
 func main() {
-	skips := flag.String("skips", "", "judge the runs; `file` of the skips that may happen")
-	features := flag.String("features", "", "make the table; `file` of features and the tests that show them")
-	into := flag.String("into", "", "the `file` to write the table into, between its markers; else standard output")
+	skips := flag.String("skips", "", "check the runs; `file` of the allowed skips")
+	features := flag.String("features", "", "make the table; `file` of features and their tests")
+	into := flag.String("into", "", "the `file` to write the table into, between its markers; default standard output")
 	flag.Parse()
 	if err := report(*skips, *features, *into, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "report: error:", err)
@@ -42,7 +44,7 @@ func report(skips, features, into string, files []string) error {
 		runs = append(runs, r)
 	}
 	if skips != "" {
-		if err := judgeFile(skips, runs); err != nil {
+		if err := checkFile(skips, runs); err != nil {
 			return err
 		}
 	}
@@ -52,26 +54,26 @@ func report(skips, features, into string, files []string) error {
 	return nil
 }
 
-func judgeFile(skips string, runs []run) error {
+func checkFile(skips string, runs []run) error {
 	text, err := os.ReadFile(skips)
 	if err != nil {
 		return err
 	}
-	allowed, err := parseLeaves(string(text))
+	allowed, err := parseAllowedSkips(string(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", skips, err)
 	}
 	bad := 0
 	for _, r := range runs {
-		complaints := judge(r, allowed)
-		for _, c := range complaints {
+		problems := check(r, allowed)
+		for _, c := range problems {
 			fmt.Println(c)
 		}
 		fmt.Println(r.summary())
-		bad += len(complaints)
+		bad += len(problems)
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d complaints", bad)
+		return fmt.Errorf("%d problems", bad)
 	}
 	return nil
 }

@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// events are lines of go test -json, as these tests write them: ACTION PACKAGE
-// TEST OUTPUT.
+// events makes a run from lines ACTION PACKAGE TEST OUTPUT.
 func events(t *testing.T, kernel string, lines ...string) run {
 	t.Helper()
 	var text strings.Builder
 	for _, line := range lines {
 		f := append(strings.SplitN(line, " ", 4), "", "")
-		text.WriteString(`{"Action":"` + f[0] + `","Package":"` + module + "/" + f[1] + `","Test":"` + f[2] + `","Output":"` + f[3] + `"}` + "\n")
+		text.WriteString(`{"Action":"` + f[0] + `","Package":"` + module + "/" + f[1] +
+			`","Test":"` + f[2] + `","Output":"` + f[3] + `"}` + "\n")
 	}
 	r, err := readRun(kernel, strings.NewReader(text.String()))
 	if err != nil {
@@ -24,9 +24,8 @@ func events(t *testing.T, kernel string, lines ...string) run {
 	return r
 }
 
-// TestReadRun: what go test printed becomes verdicts with their output; what a
-// compiler prints among it is passed over, and a run in which nothing ended is no
-// run.
+// TestReadRun: readRun returns the results with their output. It ignores output of the
+// compiler, and rejects a run without results.
 func TestReadRun(t *testing.T) {
 	r, err := readRun("6.1", strings.NewReader(`# github.com/vnet-lab/vnet/nft
 {"Action":"run","Package":"github.com/vnet-lab/vnet/rtnl","Test":"TestB"}
@@ -40,7 +39,10 @@ func TestReadRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []test{{"rtnl", "fail", "", true}, {"rtnl.TestA/x", "pass", "", false}, {"rtnl.TestB", "fail", "one\ntwo\n", false}, {"rtnl.TestC", "skip", "", false}}
+	want := []test{
+		{"rtnl", "fail", "", true}, {"rtnl.TestA/x", "pass", "", false},
+		{"rtnl.TestB", "fail", "one\ntwo\n", false}, {"rtnl.TestC", "skip", "", false},
+	}
 	if len(r.tests) != len(want) {
 		t.Fatalf("%+v", r.tests)
 	}
@@ -53,14 +55,15 @@ func TestReadRun(t *testing.T) {
 		t.Error(got)
 	}
 	if _, err := readRun("6.1", strings.NewReader("build failed\n")); err == nil {
-		t.Error("a run without any verdict is taken for one")
+		t.Error("a run without results is accepted")
 	}
 }
 
-// TestJudge: failures are complaints, and so are skips that no line allows, for
-// this kernel, this test and these words.
-func TestJudge(t *testing.T) {
-	allowed, err := parseLeaves("# why\n\n5\\.10\trtnl\\.TestOld\tno such option\n[^-]+ .*/thousand\\.yaml -short|thousands\n")
+// TestCheck: failures are problems, and so are skips that no line allows for this
+// kernel, test and output.
+func TestCheck(t *testing.T) {
+	allowed, err := parseAllowedSkips("# why\n\n5\\.10\trtnl\\.TestOld\tno such option\n" +
+		"[^-]+ .*/thousand\\.yaml -short|thousands\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,32 +86,35 @@ func TestJudge(t *testing.T) {
 		if tt.words != "" {
 			lines = []string{"output" + tt.line[4:] + " " + tt.words, tt.line}
 		}
-		complaints := judge(events(t, tt.kernel, lines...), allowed)
-		if len(complaints) != tt.want {
-			t.Errorf("%s on %s: %q", tt.line, tt.kernel, complaints)
+		problems := check(events(t, tt.kernel, lines...), allowed)
+		if len(problems) != tt.want {
+			t.Errorf("%s on %s: %q", tt.line, tt.kernel, problems)
 		}
-		for _, c := range complaints {
-			if !strings.HasPrefix(c, tt.kernel+": rtnl") && !strings.HasPrefix(c, tt.kernel+": topo") || !strings.Contains(c, tt.words) {
-				t.Errorf("complaint %q", c)
+		for _, c := range problems {
+			named := strings.HasPrefix(c, tt.kernel+": rtnl") || strings.HasPrefix(c, tt.kernel+": topo")
+			if !named || !strings.Contains(c, tt.words) {
+				t.Errorf("problem %q", c)
 			}
 		}
 	}
 	for _, bad := range []string{"6.1 rtnl.TestOld", "6.1 ( words", "6.1 rtnl.TestOld wor)ds"} {
-		if _, err := parseLeaves("# a comment\n" + bad); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+		if _, err := parseAllowedSkips("# a comment\n" + bad); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
 
-// TestTable: a feature is there if a test of it ran and none failed; runs of one
-// kernel are one column; a row that no test of any run is in is a mistake.
+// TestTable: a feature works if one of its tests passed and none failed; runs of one
+// kernel are one column; a feature without tests in any run is an error.
 func TestTable(t *testing.T) {
-	features, err := parseFeatures("# rows\n\nvlan\trtnl\\.TestVLAN\nnat\tnft\\.Test.*\nnetem\trtnl\\.TestNetem\nwithout NAT\tcmd\\.TestWithoutNAT\n")
+	features, err := parseFeatures("# rows\n\nvlan\trtnl\\.TestVLAN\nnat\tnft\\.Test.*\nnetem\trtnl\\.TestNetem\n" +
+		"without NAT\tcmd\\.TestWithoutNAT\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	runs := []run{
-		events(t, "5.10", "skip rtnl TestVLAN", "pass nft TestA", "fail nft TestB", "skip rtnl TestNetem", "skip cmd TestWithoutNAT"),
+		events(t, "5.10", "skip rtnl TestVLAN", "pass nft TestA", "fail nft TestB", "skip rtnl TestNetem",
+			"skip cmd TestWithoutNAT"),
 		events(t, "5.10-without-nat", "pass cmd TestWithoutNAT"),
 		events(t, "6.1", "pass rtnl TestVLAN", "pass nft TestA", "skip nft TestB", "pass rtnl TestVLANs"),
 	}
@@ -124,7 +130,7 @@ func TestTable(t *testing.T) {
 	}
 	features[2].name, features[2].tests = "vrf", regexp.MustCompile("^rtnl.TestVRF$")
 	if _, err := table(features, runs); err == nil || !strings.Contains(err.Error(), "vrf") {
-		t.Errorf("no test shows a row: %v", err)
+		t.Errorf("a feature without tests: %v", err)
 	}
 	for _, bad := range []string{"no tab", "name\t("} {
 		if _, err := parseFeatures("\n" + bad); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
@@ -133,8 +139,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestReport is the whole of it, from files to a page, and to an error where
-// something failed.
+// TestReport reads files, writes a page, and returns an error if a test failed.
 func TestReport(t *testing.T) {
 	write := func(name, text string) string {
 		path := filepath.Join(t.TempDir(), name)
@@ -150,8 +155,8 @@ func TestReport(t *testing.T) {
 	if err := report(skips, "", "", []string{good}); err != nil {
 		t.Error(err)
 	}
-	if err := report(skips, "", "", []string{good, bad}); err == nil || err.Error() != "1 complaints" {
-		t.Errorf("a failure is reported as %v", err)
+	if err := report(skips, "", "", []string{good, bad}); err == nil || err.Error() != "1 problems" {
+		t.Errorf("error of a failed run: %v", err)
 	}
 	if err := report("", features, page, []string{good, bad}); err != nil {
 		t.Fatal(err)
@@ -165,14 +170,14 @@ func TestReport(t *testing.T) {
 		t.Errorf("got:\n%s", got)
 	}
 	if err := report("", features, write("plain.md", "no markers\n"), []string{good}); err == nil {
-		t.Error("a page without markers takes a table")
+		t.Error("a page without markers is accepted")
 	}
 	if err := report(skips, "", "", []string{filepath.Join(t.TempDir(), "none.json")}); err == nil {
-		t.Error("a run that is not there passes")
+		t.Error("a missing run is accepted")
 	}
 }
 
-// TestOwnFiles: the files beside this program can be read.
+// TestOwnFiles: features.txt and skips.txt are valid.
 func TestOwnFiles(t *testing.T) {
 	features, err := os.ReadFile("../features.txt")
 	if err != nil {
@@ -185,7 +190,7 @@ func TestOwnFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parseLeaves(string(skips)); err != nil {
+	if _, err := parseAllowedSkips(string(skips)); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,25 +9,25 @@ import (
 	"strings"
 )
 
-// module is what all our packages' names begin with.
+// module is the prefix of the names of all packages.
 const module = "github.com/vnet-lab/vnet"
 
-// A test is how one test, or one package as a whole, ended.
+// A test is the result of one test or of one package.
 type test struct {
-	name   string // package and test: rtnl.TestAltNames; rtnl is the package
-	action string // pass, fail or skip
-	output string
-	whole  bool // a package's own verdict, not a test's
+	name      string // package and test: rtnl.TestAltNames; rtnl is the package
+	action    string // pass, fail or skip
+	output    string
+	isPackage bool // the result of a package, not of a test
 }
 
-// A run is all that one kernel showed.
+// A run has the results of one kernel.
 type run struct {
 	kernel string
 	tests  []test // by name
 }
 
-// readRun reads what go test -json printed. Lines of other programs, such as a
-// compiler's, are not events; what they mean is in the verdict of their package.
+// readRun reads the output of go test -json. It ignores lines of other programs, such as
+// the compiler: the result of the package covers them.
 func readRun(kernel string, r io.Reader) (run, error) {
 	output := map[string]*strings.Builder{}
 	made := run{kernel: kernel}
@@ -64,11 +64,11 @@ func shortName(pkg, test string) string {
 	return name
 }
 
-// summary says in a line how a run ended.
+// summary returns a line with the numbers of a run.
 func (r run) summary() string {
 	n := map[string]int{}
 	for _, t := range r.tests {
-		if !t.whole {
+		if !t.isPackage {
 			n[t.action]++
 		}
 	}

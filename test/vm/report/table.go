@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// A feature is a line of features.txt: a name, a tab, and the tests that show it.
+// A feature is a line of features.txt: a name, a tab, and a pattern of its tests.
 type feature struct {
 	name  string
 	tests *regexp.Regexp
@@ -22,7 +22,7 @@ func parseFeatures(text string) ([]feature, error) {
 		}
 		name, pattern, ok := strings.Cut(line, "\t")
 		if !ok {
-			return nil, fmt.Errorf("line %d: want a name, a tab, a pattern of tests", i+1)
+			return nil, fmt.Errorf("line %d: expected a name, a tab, a pattern of tests", i+1)
 		}
 		re, err := regexp.Compile("^(" + strings.TrimSpace(pattern) + ")$")
 		if err != nil {
@@ -33,8 +33,8 @@ func parseFeatures(text string) ([]feature, error) {
 	return all, nil
 }
 
-// table is Markdown: features down, kernels across. A row of which no run has a
-// test is an error: the test has another name by now.
+// table returns a Markdown table: a row for each feature, a column for each kernel. A
+// feature without a test in any run is an error: its tests have probably been renamed.
 func table(features []feature, runs []run) (string, error) {
 	columns := byKernel(runs)
 	var b strings.Builder
@@ -45,31 +45,31 @@ func table(features []feature, runs []run) (string, error) {
 	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(columns)) + "\n")
 	for _, f := range features {
 		b.WriteString("| " + f.name + " |")
-		there := false
+		found := false
 		for _, r := range columns {
-			cell := shown(f, r)
-			there = there || cell != "?"
+			cell := cellText(f, r)
+			found = found || cell != "?"
 			b.WriteString(" " + cell + " |")
 		}
-		if !there {
-			return "", fmt.Errorf("no test shows %q: %s", f.name, f.tests)
+		if !found {
+			return "", fmt.Errorf("no run has a test of %q: %s", f.name, f.tests)
 		}
 		b.WriteString("\n")
 	}
 	return b.String(), nil
 }
 
-// byKernel puts the runs of a kernel together, those in machines that lack
-// something (6.1-without-nat) with the first.
+// byKernel merges the runs of a kernel, with those that lack something
+// (6.1-without-nat).
 func byKernel(runs []run) []run {
 	var all []run
-	place := map[string]int{}
+	index := map[string]int{}
 	for _, r := range runs {
 		name, _, _ := strings.Cut(r.kernel, "-")
-		i, there := place[name]
-		if !there {
+		i, found := index[name]
+		if !found {
 			i = len(all)
-			place[name] = i
+			index[name] = i
 			all = append(all, run{kernel: name})
 		}
 		all[i].tests = append(all[i].tests, r.tests...)
@@ -77,9 +77,9 @@ func byKernel(runs []run) []run {
 	return all
 }
 
-// shown is a cell: yes if a test of the feature ran and none failed, no if one
-// failed, a dash if all were skipped, a question mark if there was none.
-func shown(f feature, r run) string {
+// cellText returns yes if a test of the feature passed and none failed, no if one failed,
+// a dash if all skipped, a question mark if there was none.
+func cellText(f feature, r run) string {
 	cell := "?"
 	for _, t := range r.tests {
 		if !f.tests.MatchString(t.name) {
@@ -102,7 +102,7 @@ const (
 	end   = "<!-- /kernels -->\n"
 )
 
-// replace puts the table between the markers of a page.
+// replace replaces the table between the markers of a page.
 func replace(page []byte, made string) ([]byte, error) {
 	before, rest, ok := bytes.Cut(page, []byte(begin))
 	_, after, ok2 := bytes.Cut(rest, []byte(end))
