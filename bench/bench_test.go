@@ -13,8 +13,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestMain is the bench's own main where a measurement is asked for: each starts
-// this program again.
+// TestMain runs a measurement if the arguments ask for one: each measurement starts this
+// program again.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "measure" {
 		os.Exit(nsfs.Sandbox(measure))
@@ -22,11 +22,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// tools builds what is measured.
-func tools(t *testing.T) string {
+// buildPrograms builds vnet and the floor.
+func buildPrograms(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("the peers need root")
+		t.Skip("the other tools need root")
 	}
 	dir, err := build()
 	if err != nil {
@@ -36,16 +36,16 @@ func tools(t *testing.T) string {
 	return dir
 }
 
-// TestContestants lets each make a small network of every shape that it can make:
-// it is the same one, and nothing is left.
-func TestContestants(t *testing.T) {
-	for _, c := range contestants(tools(t), 10) {
+// TestTools makes a small network of each shape with each tool, checks it, and checks that
+// nothing remains.
+func TestTools(t *testing.T) {
+	for _, c := range allTools(buildPrograms(t), 10) {
 		t.Run(c.name, func(t *testing.T) {
-			if missing := c.missing(); missing != "" {
+			if missing := c.missingProgram(); missing != "" {
 				t.Skipf("no %s on this machine; bench/setup.sh installs it", missing)
 			}
 			for _, shape := range c.shapes {
-				w := work{Shape: shape, Switches: 1, Each: 3}
+				w := workload{Shape: shape, Bridges: 1, Each: 3}
 				m, err := runJob(func(dir folder) job { return c.job(w, dir) })
 				if err != nil {
 					t.Fatalf("%s: %v", shape, err)
@@ -60,25 +60,26 @@ func TestContestants(t *testing.T) {
 	}
 }
 
-// TestCheck finds what is not the network that was asked for.
+// TestCheck: check finds differences from the expected network.
 func TestCheck(t *testing.T) {
-	tools(t) // which says whether the rights are there
-	asked := work{Shape: "star", Switches: 1, Each: 3}
+	buildPrograms(t) // skips without root
+	expected := workload{Shape: "star", Bridges: 1, Each: 3}
 	for _, tt := range []struct{ name, want, spoil string }{
 		{"nothing", "", "true"},
 		{"no host", "h2", "ip netns del h2"},
 		{"no default route", "no route to 0.0.0.0/0", "ip -n h1 route del default"},
-		{"another address", "has no address", "ip -n h1 addr add 10.0.9.9/16 dev eth0; ip -n h1 addr del 10.0.0.3/16 dev eth0"},
-		{"lo is down", "lo: is not up", "ip -n h1 link set lo down"},
-		{"in no switch", "is in switch", "ip link set h1 nomaster"},
-		{"the switch is down", "not up", "ip link set sw0 down"},
+		{"another address", "has no address",
+			"ip -n h1 addr add 10.0.9.9/16 dev eth0; ip -n h1 addr del 10.0.0.3/16 dev eth0"},
+		{"lo is down", "lo: is down", "ip -n h1 link set lo down"},
+		{"in no bridge", "is in bridge", "ip link set h1 nomaster"},
+		{"the bridge is down", "or is down", "ip link set sw0 down"},
 		{"a link too many", "links", "ip -n h1 link add d0 type bridge"},
 		{"packets are lost", "ping 10.0.0.1", "iptables -A INPUT -i sw0 -j DROP"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := runJob(func(d folder) job {
-				j := script(asked, d)
-				j.Work, j.Dir, j.Add = asked, string(d), nil
+				j := script(expected, d)
+				j.Workload, j.Dir, j.Add = expected, string(d), nil
 				j.Up = sh(d, "spoilt", strings.Join(j.Up, " ")+"\n"+tt.spoil)
 				j.Down = sh(d, "none", "for n in h0 h1 h2 h3; do ip netns del $n || true; done; ip link del sw0")
 				return j
@@ -90,11 +91,11 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestWays forwards a few ports in each way, and connects through the last.
-func TestWays(t *testing.T) {
-	dir := tools(t)
-	b := bench{only: regexp.MustCompile("")}
-	for _, w := range b.ways() {
+// TestForwardMethods forwards a few ports with each method, and connects through the last.
+func TestForwardMethods(t *testing.T) {
+	dir := buildPrograms(t)
+	b := bench{filter: regexp.MustCompile("")}
+	for _, w := range b.forwardMethods() {
 		t.Run(w.name, func(t *testing.T) {
 			m, err := runJob(func(d folder) job { return w.prepare(dir+"/vnet", 3, d) })
 			if err != nil && strings.Contains(w.name, "flowtable") && strings.Contains(err.Error(), "No such file") {
@@ -112,57 +113,58 @@ func TestWays(t *testing.T) {
 	}
 }
 
-// TestShapes counts what networks are made of.
+// TestShapes counts the parts of networks.
 func TestShapes(t *testing.T) {
 	for _, tt := range []struct {
-		work                    string
-		switches, hosts, cables int
+		workload              string
+		bridges, hosts, pairs int
 	}{
-		{"star 3", 1, 3, 3}, {"star 2x3", 2, 6, 6}, {"nat 2", 1, 2, 2}, {"chain 4", 0, 4, 3}, {"mesh 5", 0, 5, 10}, {"verify 4", 1, 4, 4},
+		{"star 3", 1, 3, 3}, {"star 2x3", 2, 6, 6}, {"nat 2", 1, 2, 2},
+		{"chain 4", 0, 4, 3}, {"mesh 5", 0, 5, 10}, {"verify 4", 1, 4, 4},
 	} {
-		works, err := worksOf(tt.work)
+		workloads, err := parseWorkloads(tt.workload)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := works[0]
+		w := workloads[0]
 		n := w.Network(0)
-		if len(n.Switches) != tt.switches || len(n.Hosts) != tt.hosts || len(n.Cables) != tt.cables {
-			t.Errorf("%s: %d switches, %d hosts, %d cables", tt.work, len(n.Switches), len(n.Hosts), len(n.Cables))
+		if len(n.Bridges) != tt.bridges || len(n.Hosts) != tt.hosts || len(n.Pairs) != tt.pairs {
+			t.Errorf("%s: %d bridges, %d hosts, %d veth pairs", tt.workload, len(n.Bridges), len(n.Hosts), len(n.Pairs))
 		}
-		if w.Name() != tt.work {
-			t.Errorf("%s is called %s", tt.work, w.Name())
+		if w.Name() != tt.workload {
+			t.Errorf("%s has the name %s", tt.workload, w.Name())
 		}
 		addrs := map[string]bool{}
-		for _, c := range n.Cables {
+		for _, c := range n.Pairs {
 			for _, e := range c {
 				if e.Addr.IsValid() && addrs[e.Addr.String()] {
-					t.Errorf("%s: %s twice", tt.work, e.Addr)
+					t.Errorf("%s: %s twice", tt.workload, e.Addr)
 				}
 				addrs[e.Addr.String()] = true
 			}
 		}
 	}
 	for _, bad := range []string{"", "star", "star x", "star 0", "ring 3", "chain 2x3", "star 3x"} {
-		if works, err := worksOf(bad); err == nil {
-			t.Errorf("%q: %v", bad, works)
+		if workloads, err := parseWorkloads(bad); err == nil {
+			t.Errorf("%q: %v", bad, workloads)
 		}
 	}
 }
 
-// TestLabs lets vnet judge the lab files: they say the same as the networks.
+// TestLabs checks the lab files of all shapes with vnet.
 func TestLabs(t *testing.T) {
-	dir := tools(t)
+	dir := buildPrograms(t)
 	for _, shape := range shapes {
-		w := work{Shape: shape, Switches: 1, Each: 4}
+		w := workload{Shape: shape, Bridges: 1, Each: 4}
 		cmd := exec.Command(dir+"/vnet", "check", "-")
-		cmd.Stdin = strings.NewReader(w.Network(w.Grows()).Lab())
+		cmd.Stdin = strings.NewReader(w.Network(w.ExtraHosts()).Lab())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s\n%s", shape, err, out, w.Network(0).Lab())
 		}
 	}
 }
 
-// TestRatios compares round with round, as long as there are as many.
+// TestRatios: ratios are computed per round if the numbers of rounds are equal.
 func TestRatios(t *testing.T) {
 	var r results
 	for _, v := range []float64{1, 10, 100} {
@@ -181,7 +183,7 @@ func TestRatios(t *testing.T) {
 		t.Errorf("%v %v", v, err)
 	}
 	if _, err := r.ratio(x, figure{"w", "nobody", up}); err == nil {
-		t.Error("a figure of nobody's")
+		t.Error("a ratio of a missing figure")
 	}
 	r.fail("w", "a", errors.New("exit status 1\nx: Error: no such thing"))
 	r.fail("w", "a", errors.New("exit status 1\nx: Error: no such thing"))
@@ -190,42 +192,44 @@ func TestRatios(t *testing.T) {
 	}
 }
 
-// TestAims judges what was not measured, what holds, and what does not.
-func TestAims(t *testing.T) {
+// TestTargets: targets without results, met ones and others.
+func TestTargets(t *testing.T) {
 	var b strings.Builder
-	results{}.writeAims(&b)
-	if n := strings.Count(b.String(), "not measured"); n != len(aims()) {
-		t.Errorf("%d of %d aims not measured:\n%s", n, len(aims()), b.String())
+	results{}.writeTargets(&b)
+	if n := strings.Count(b.String(), "not measured"); n != len(targets()) {
+		t.Errorf("%d of %d targets not measured:\n%s", n, len(targets()), b.String())
 	}
 	r := results{}
-	r.add("binary", ours, measurement{"size": 8})
-	r.add("cycles", ours, measurement{cycles: 99})
+	r.add("binary", vnetTool, measurement{"size": 8})
+	r.add("cycles", vnetTool, measurement{cycles: 99})
 	b.Reset()
-	r.writeAims(&b)
-	for line, verdict := range map[string]string{"the stripped binary": "| holds |", "in a row": "| falls short |"} {
-		i := slices.IndexFunc(strings.Split(b.String(), "\n"), func(l string) bool { return strings.Contains(l, line) && strings.HasSuffix(l, verdict) })
+	r.writeTargets(&b)
+	for line, verdict := range map[string]string{"the stripped binary": "| met |", "repeated": "| not met |"} {
+		i := slices.IndexFunc(strings.Split(b.String(), "\n"), func(l string) bool {
+			return strings.Contains(l, line) && strings.HasSuffix(l, verdict)
+		})
 		if i < 0 {
 			t.Errorf("%s: not %q\n%s", line, verdict, b.String())
 		}
 	}
 }
 
-// TestWrite writes a page of nothing, and one of a star.
+// TestWrite writes pages without and with a star.
 func TestWrite(t *testing.T) {
-	works, err := worksOf("nat 2, star 10")
+	workloads, err := parseWorkloads("nat 2, star 10")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := bench{out: t.TempDir(), works: works}
+	b := bench{out: t.TempDir(), workloads: workloads}
 	plot := filepath.Join(b.out, "plot.svg")
-	b.results.add("nat 2", ours, measurement{up: 1, down: 2})
+	b.results.add("nat 2", vnetTool, measurement{up: 1, down: 2})
 	if err := b.write(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(plot); err == nil {
-		t.Error("a plot of no stars")
+		t.Error("a plot without stars")
 	}
-	b.results.add("star 10", ours, measurement{up: 20, down: 2, again: 5})
+	b.results.add("star 10", vnetTool, measurement{up: 20, down: 2, again: 5})
 	if err := b.write(); err != nil {
 		t.Fatal(err)
 	}

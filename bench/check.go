@@ -14,31 +14,31 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// check says whether the network is the one that was asked for: each switch
-// addressed and with its ports, each host addressed and routed, and a packet over
-// every cable and back.
-func (w *world) check(processes map[string]int) error {
-	ports, err := w.checkSwitches()
+// check reports an error if the network differs from the expected one: bridges with
+// their addresses and ports, hosts with their addresses and routes. It sends a packet over
+// every veth pair and back.
+func (w *testnet) check(processes map[string]int) error {
+	ports, err := w.checkBridges()
 	if err != nil {
 		return err
 	}
 	ends := w.network.ends()
 	for _, h := range w.network.Hosts {
-		ns, err := space(processes, h.Name)
+		ns, err := openNamespace(processes, h.Name)
 		if err != nil {
 			return err
 		}
 		err = w.checkHost(ns, h, ends[h.Name], ports)
 		ns.Close()
 		if err != nil {
-			return fmt.Errorf("%s is not what it has to be: %w", h.Name, err)
+			return fmt.Errorf("%s: %w", h.Name, err)
 		}
 	}
-	return w.checkFar(processes)
+	return w.checkChain(processes)
 }
 
-// checkSwitches returns the ports of all switches, each with its switch's name.
-func (w *world) checkSwitches() (map[uint32]string, error) {
+// checkBridges checks the bridges and returns the name of the bridge of each port.
+func (w *testnet) checkBridges() (map[uint32]string, error) {
 	links, err := w.machine.Links(rtnl.LinkFilter{NoStats: true})
 	if err != nil {
 		return nil, err
@@ -48,10 +48,10 @@ func (w *world) checkSwitches() (map[uint32]string, error) {
 		return nil, err
 	}
 	ports := map[uint32]string{}
-	for _, s := range w.network.Switches {
+	for _, s := range w.network.Bridges {
 		i := slices.IndexFunc(links, func(l rtnl.Link) bool { return l.Name == s.Name && l.Kind.Name == "bridge" && l.Up() })
 		if i < 0 {
-			return nil, fmt.Errorf("switch %s is not there, or not up", s.Name)
+			return nil, fmt.Errorf("bridge %s does not exist or is down", s.Name)
 		}
 		for _, l := range links {
 			if l.Master == links[i].Index && l.Up() {
@@ -59,13 +59,13 @@ func (w *world) checkSwitches() (map[uint32]string, error) {
 			}
 		}
 		if !slices.ContainsFunc(addrs, func(a rtnl.Addr) bool { return a.Link == links[i].Index && a.Prefix == s.Addr }) {
-			return nil, fmt.Errorf("switch %s is not %s", s.Name, s.Addr)
+			return nil, fmt.Errorf("bridge %s has no address %s", s.Name, s.Addr)
 		}
 	}
 	return ports, nil
 }
 
-func (w *world) checkHost(ns *os.File, h host, ends []cable, ports map[uint32]string) error {
+func (w *testnet) checkHost(ns *os.File, h host, ends []vethPair, ports map[uint32]string) error {
 	c, err := rtnl.Dial(ns)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func (w *world) checkHost(ns *os.File, h host, ends []cable, ports map[uint32]st
 		return err
 	}
 	if len(links) != 1+len(ends) {
-		return fmt.Errorf("%d links, not lo and %d", len(links), len(ends))
+		return fmt.Errorf("%d links, expected lo and %d", len(links), len(ends))
 	}
 	addrs, err := c.Addrs(rtnl.AddrFilter{Family: unix.AF_INET})
 	if err != nil {
@@ -93,29 +93,29 @@ func (w *world) checkHost(ns *os.File, h host, ends []cable, ports map[uint32]st
 	return w.checkPackets(c, ns, ends)
 }
 
-// checkPackets sends one over each cable, and back, and one to the outside. A cable
-// between hosts is tried from its first end alone: what its other host learns by that
-// is forgotten when that one is checked.
-func (w *world) checkPackets(c *rtnl.Conn, ns *os.File, ends []cable) error {
+// checkPackets pings over each veth pair, and the outside. It pings over a pair between
+// hosts from the first end only. deleteNeighbours removes the neighbour entry of the other
+// host when that host is checked.
+func (w *testnet) checkPackets(c *rtnl.Conn, ns *os.File, ends []vethPair) error {
 	for _, e := range ends {
 		if e[1].Host != "" && e[1].Addr.Addr().Less(e[0].Addr.Addr()) {
 			continue
 		}
-		if err := ping(ns, w.network.across(e[1])); err != nil {
+		if err := ping(ns, w.network.peerAddr(e[1])); err != nil {
 			return err
 		}
 	}
 	if w.network.NAT {
-		if err := ping(ns, outside.Addr()); err != nil {
+		if err := ping(ns, outsideAddr.Addr()); err != nil {
 			return err
 		}
 	}
-	return errors.Join(forget(c), forget(w.machine))
+	return errors.Join(deleteNeighbours(c), deleteNeighbours(w.machine))
 }
 
-// forget removes the neighbours that were asked for: the kernel has one table for
-// all namespaces, and it holds 1024.
-func forget(c *rtnl.Conn) error {
+// deleteNeighbours removes all neighbour entries: the kernel has one table for all
+// namespaces, with room for 1024.
+func deleteNeighbours(c *rtnl.Conn) error {
 	neighs, err := c.Neighs(rtnl.NeighFilter{Family: unix.AF_INET})
 	if err != nil {
 		return err
@@ -128,11 +128,11 @@ func forget(c *rtnl.Conn) error {
 	return nil
 }
 
-// checkLink wants a link that is up, has the address of one of the ends, and leads
-// to that one's switch.
-func checkLink(l rtnl.Link, addrs []rtnl.Addr, ends []cable, ports map[uint32]string) error {
+// checkLink checks that a link is up, has the address of one of the ends, and that its
+// peer is a port of the right bridge.
+func checkLink(l rtnl.Link, addrs []rtnl.Addr, ends []vethPair, ports map[uint32]string) error {
 	if !l.Up() {
-		return errors.New("is not up")
+		return errors.New("is down")
 	}
 	if l.Name == "lo" {
 		return nil
@@ -142,12 +142,12 @@ func checkLink(l rtnl.Link, addrs []rtnl.Addr, ends []cable, ports map[uint32]st
 		if !slices.ContainsFunc(addrs, has) {
 			continue
 		}
-		if sw := e[1].Switch; sw != "" && ports[l.Parent] != sw {
-			return fmt.Errorf("is in switch %q, not %s", ports[l.Parent], sw)
+		if sw := e[1].Bridge; sw != "" && ports[l.Parent] != sw {
+			return fmt.Errorf("is in bridge %q, expected %s", ports[l.Parent], sw)
 		}
 		return nil
 	}
-	return errors.New("has no address of this host's")
+	return errors.New("has no address of this host")
 }
 
 func checkRoutes(c *rtnl.Conn, want []route) error {
@@ -164,23 +164,23 @@ func checkRoutes(c *rtnl.Conn, want []route) error {
 	return nil
 }
 
-// checkFar lets the first router of a chain reach one that is far away: as far as
-// a packet lives.
-func (w *world) checkFar(processes map[string]int) error {
+// checkChain pings from the first router of a chain to a distant one, within the TTL of
+// a packet.
+func (w *testnet) checkChain(processes map[string]int) error {
 	if len(w.network.Hosts) < 3 || !w.network.Hosts[1].Forwards {
 		return nil
 	}
-	far := min(len(w.network.Cables), 60) - 1
-	ns, err := space(processes, w.network.Hosts[0].Name)
+	far := min(len(w.network.Pairs), 60) - 1
+	ns, err := openNamespace(processes, w.network.Hosts[0].Name)
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	return ping(ns, w.network.Cables[far][1].Addr.Addr())
+	return ping(ns, w.network.Pairs[far][1].Addr.Addr())
 }
 
-// ping sends an echo request from a namespace until one is answered: a link
-// that has just come up may lose the first.
+// ping sends echo requests from a namespace until it gets a reply: a link that has just
+// been set up may lose the first ones.
 func ping(ns *os.File, to netip.Addr) error {
 	return nsfs.Do(ns, func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
@@ -203,8 +203,8 @@ func ping(ns *os.File, to netip.Addr) error {
 	})
 }
 
-// echo is one request and its reply: type, code, checksum, id and number, all of
-// them zero but the type and the checksum.
+// echo sends one request and waits for its reply. The request has type, code, checksum,
+// id and sequence number, all zero except type and checksum.
 func echo(fd int) error {
 	request := []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0}
 	if _, err := unix.Write(fd, request); err != nil {

@@ -12,32 +12,31 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// second is how long connections, and then bytes, are counted.
-const second = time.Second
+// duration is how long connections, and then bytes, are counted.
+const duration = time.Second
 
-// through counts the TCP connections a second from client to the machine's port,
-// which leads to server, and then the MB a second in one of them. It asks the
-// kernel directly, for the Go runtime's way of waiting would be most of what is
-// measured.
-func through(client, server *os.File, port int) (connections, megabytes float64, err error) {
+// measureForward returns the TCP connections per second from client to a port of the machine
+// that is forwarded to server, and the MB per second in one connection. It uses system
+// calls directly, because the Go runtime's poller would dominate the result.
+func measureForward(client, server *os.File, port int) (connections, megabytes float64, err error) {
 	s := &sink{}
 	if err := nsfs.Do(server, s.listen); err != nil {
 		return 0, 0, err
 	}
 	go s.serve()
 	err = nsfs.Do(client, func() error {
-		if connections, err = connectFor(second, port); err != nil {
+		if connections, err = connectFor(duration, port); err != nil {
 			return err
 		}
 		s.streaming.Store(true)
-		megabytes, err = s.streamFor(second, port)
+		megabytes, err = s.streamFor(duration, port)
 		return err
 	})
 	return connections, megabytes, errors.Join(err, s.close())
 }
 
-// A sink accepts connections: each is closed at once or, streaming, read to its
-// end.
+// A sink accepts connections. It closes each at once, or reads it to its end if streaming
+// is set.
 type sink struct {
 	fd        int
 	streaming atomic.Bool
@@ -51,7 +50,7 @@ func (s *sink) listen() (err error) {
 	return errors.Join(unix.Bind(s.fd, &unix.SockaddrInet4{Port: webPort}), unix.Listen(s.fd, 4096))
 }
 
-// close wakes accept first.
+// close shuts the socket down first, so that accept returns.
 func (s *sink) close() error {
 	return errors.Join(unix.Shutdown(s.fd, unix.SHUT_RDWR), unix.Close(s.fd))
 }
@@ -74,8 +73,7 @@ func (s *sink) serve() {
 	}
 }
 
-// dial connects. Closing resets the connection, which leaves no port behind in
-// TIME_WAIT.
+// dial connects. Closing the socket resets the connection, so no port stays in TIME_WAIT.
 func dial(port int) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -83,15 +81,15 @@ func dial(port int) (int, error) {
 	}
 	err = errors.Join(
 		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}),
-		unix.Connect(fd, &unix.SockaddrInet4{Addr: doorstep.Addr().As4(), Port: port}))
+		unix.Connect(fd, &unix.SockaddrInet4{Addr: uplinkAddr.Addr().As4(), Port: port}))
 	if err != nil {
 		unix.Close(fd)
-		return -1, fmt.Errorf("connect to %s:%d: %w", doorstep.Addr(), port, err)
+		return -1, fmt.Errorf("connect to %s:%d: %w", uplinkAddr.Addr(), port, err)
 	}
 	return fd, nil
 }
 
-// connectFor is how many connections a second were made.
+// connectFor returns the number of connections per second.
 func connectFor(d time.Duration, port int) (float64, error) {
 	count, start := 0, time.Now()
 	for time.Since(start) < d {
@@ -105,7 +103,7 @@ func connectFor(d time.Duration, port int) (float64, error) {
 	return float64(count) / time.Since(start).Seconds(), nil
 }
 
-// streamFor is how many MB a second came through one connection.
+// streamFor returns the MB per second through one connection.
 func (s *sink) streamFor(d time.Duration, port int) (float64, error) {
 	fd, err := dial(port)
 	if err != nil {

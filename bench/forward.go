@@ -11,69 +11,68 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// webPort is where all forwarded ports lead to.
+// webPort is the target port of all forwards.
 const webPort = 80
 
-// firstPort is the first that is forwarded, morePort the first that is added
-// later.
+// firstPort is the first forwarded port, morePort the first one that is added later.
 const firstPort, morePort = 20000, 40000
 
-// A way is how the machine can be made to forward ports to its one host.
-type way struct {
+// A forwardMethod is a way to forward ports of the machine to its host.
+type forwardMethod struct {
 	name  string
 	needs string
-	// program reads file to forward ports; in it stands what rules says.
-	program func(vnet, file string) []string
+	// forward is the command that forwards ports. file has the text that rules returns.
+	forward func(vnet, file string) []string
 	rules   func(ports []int) string
-	// more forwards one port more; where the way is a file, that one says so.
-	more func(vnet, file string, port int) []string
+	// addOne is the command that forwards one more port. For a lab, file has this port.
+	addOne func(vnet, file string, port int) []string
 }
 
-// Names of ways that the aims speak of.
+// Names of methods, for the targets.
 const (
-	byLab    = "vnet up"
-	byHand   = "vnet nat add dnat"
-	ruleEach = "nft, a rule a port"
-	oldTable = "iptables-legacy"
-	newTable = "iptables-nft"
+	upMethod          = "vnet up"
+	natMethod         = "vnet nat add dnat"
+	nftMethod         = "nft, a rule per port"
+	legacyMethod      = "iptables-legacy"
+	iptablesNftMethod = "iptables-nft"
 )
 
-func ways() []way {
-	return []way{
-		{byLab, "", func(vnet, file string) []string { return []string{vnet, "up", file} }, labWith,
+func forwardMethods() []forwardMethod {
+	return []forwardMethod{
+		{upMethod, "", func(vnet, file string) []string { return []string{vnet, "up", file} }, labWith,
 			func(vnet, file string, _ int) []string { return []string{vnet, "up", file} }},
-		{byHand, "", func(vnet, file string) []string { return []string{vnet, "-batch", file} },
+		{natMethod, "", func(vnet, file string) []string { return []string{vnet, "-batch", file} },
 			func(ports []int) string {
-				return "nat add masquerade -s 10.0.0.0/16\n" + each(ports, "nat "+dnatWords+"\n")
+				return "nat add masquerade -s 10.0.0.0/16\n" + linePerPort(ports, "nat "+dnatArgs+"\n")
 			},
 			func(vnet, _ string, port int) []string {
-				return append([]string{vnet, "nat"}, strings.Fields(fmt.Sprintf(dnatWords, port))...)
+				return append([]string{vnet, "nat"}, strings.Fields(fmt.Sprintf(dnatArgs, port))...)
 			}},
-		nft(ruleEach, ""),
-		nft("nft, a rule a port, flowtable", "flowtable f { hook ingress priority 0; devices = { "+door+", sw0 }; }\n"+
+		nft(nftMethod, ""),
+		nft("nft, a rule per port, flowtable", "flowtable f { hook ingress priority 0; devices = { "+uplink+", sw0 }; }\n"+
 			"chain forward { type filter hook forward priority 0; ip protocol tcp flow add @f; }\n"),
-		iptables(newTable), iptables(oldTable),
+		iptables(iptablesNftMethod), iptables(legacyMethod),
 	}
 }
 
-const dnatWords = "add dnat -p tcp --dport %d --to-destination 10.0.0.2:80"
+const dnatArgs = "add dnat -p tcp --dport %d --to-destination 10.0.0.2:80"
 
-// labWith is a lab with these ports.
+// labWith returns a lab that forwards these ports.
 func labWith(ports []int) string {
-	n := crossing()
+	n := forwardNetwork()
 	n.Hosts[0].Ports = ports
 	return n.Lab()
 }
 
-// crossing is the network in which ports are forwarded.
-func crossing() network {
+// forwardNetwork returns the network for measurements of forwards.
+func forwardNetwork() network {
 	n := star(1, 1, 0)
 	n.NAT = true
 	return n
 }
 
-// each is a line for each port.
-func each(ports []int, line string) string {
+// linePerPort returns a line for each port.
+func linePerPort(ports []int, line string) string {
 	var b strings.Builder
 	for _, p := range ports {
 		fmt.Fprintf(&b, line, p)
@@ -81,82 +80,86 @@ func each(ports []int, line string) string {
 	return b.String()
 }
 
-func nft(name, more string) way {
-	return way{name, "nft", func(_, file string) []string { return []string{"nft", "-f", file} },
+func nft(name, more string) forwardMethod {
+	return forwardMethod{name, "nft", func(_, file string) []string { return []string{"nft", "-f", file} },
 		func(ports []int) string {
 			return "table ip nat {\n" + more +
 				"chain post { type nat hook postrouting priority 100; ip saddr 10.0.0.0/16 ip daddr != 10.0.0.0/16 masquerade; }\n" +
-				"chain pre { type nat hook prerouting priority -100;\n" + each(ports, "tcp dport %d dnat to 10.0.0.2:80\n") + "}\n}\n"
+				"chain pre { type nat hook prerouting priority -100;\n" +
+				linePerPort(ports, "tcp dport %d dnat to 10.0.0.2:80\n") + "}\n}\n"
 		},
 		func(_, _ string, port int) []string {
 			return strings.Fields(fmt.Sprintf("nft add rule ip nat pre tcp dport %d dnat to 10.0.0.2:80", port))
 		}}
 }
 
-func iptables(name string) way {
+func iptables(name string) forwardMethod {
 	const rule = "-A PREROUTING -p tcp --dport %d -j DNAT --to-destination 10.0.0.2:80"
-	return way{name, name, func(_, file string) []string { return []string{name + "-restore", file} },
+	return forwardMethod{name, name, func(_, file string) []string { return []string{name + "-restore", file} },
 		func(ports []int) string {
-			return "*nat\n-A POSTROUTING -s 10.0.0.0/16 ! -d 10.0.0.0/16 -j MASQUERADE\n" + each(ports, rule+"\n") + "COMMIT\n"
+			return "*nat\n-A POSTROUTING -s 10.0.0.0/16 ! -d 10.0.0.0/16 -j MASQUERADE\n" +
+				linePerPort(ports, rule+"\n") + "COMMIT\n"
 		},
 		func(_, _ string, port int) []string {
 			return strings.Fields(name + " -t nat " + fmt.Sprintf(rule, port))
 		}}
 }
 
-// A forwarding is one measurement of forwarded ports: the machine's, from an
-// outside to a host behind it.
-type forwarding struct {
+// A forwardJob is one measurement of ports that the machine forwards from the outside to
+// a host.
+type forwardJob struct {
 	Vnet  string // the program
 	Ports int
-	// First are commands that make the network; Program those that forward the
-	// ports, More those that add one each.
-	First, Program []string
-	More           [][]string
-	// ByFile says that More read a file.
-	ByFile bool
+	// Setup makes the network, Forward forwards the ports, each of AddOne adds one.
+	Setup, Forward []string
+	AddOne         [][]string
+	// UsesLab is true if the commands bring a lab up.
+	UsesLab bool
 }
 
-// prepare writes what a way needs.
-func (w way) prepare(vnet string, ports int, dir folder) job {
+// prepare writes the files of a measurement.
+func (w forwardMethod) prepare(vnet string, ports int, dir folder) job {
 	all := make([]int, ports)
 	for i := range all {
 		all[i] = firstPort + i
 	}
-	n := crossing()
-	f := &forwarding{Vnet: vnet, Ports: ports, ByFile: w.name == byLab, Program: w.program(vnet, dir.write("rules", w.rules(all)))}
-	if !f.ByFile { // which makes the network itself
-		f.First = sh(dir, "first", n.script()+"sysctl -qw net.ipv4.ip_forward=1\n")
+	n := forwardNetwork()
+	f := &forwardJob{
+		Vnet: vnet, Ports: ports, UsesLab: w.name == upMethod,
+		Forward: w.forward(vnet, dir.write("rules", w.rules(all))),
+	}
+	if !f.UsesLab { // a lab makes the network itself
+		f.Setup = sh(dir, "first", n.script()+"sysctl -qw net.ipv4.ip_forward=1\n")
 	}
 	for i := range 7 {
 		all = append(all, morePort+i)
 		var file string
-		if f.ByFile {
+		if f.UsesLab {
 			file = dir.write(fmt.Sprintf("rules-%d", i), w.rules(all))
 		}
-		f.More = append(f.More, w.more(vnet, file, morePort+i))
+		f.AddOne = append(f.AddOne, w.addOne(vnet, file, morePort+i))
 	}
 	return job{Forward: f}
 }
 
-// run forwards the ports, adds a few, connects through the last of those it began
-// with again and again, and sends through one connection.
-func (f forwarding) run() (measurement, error) {
-	w, err := newWorld(crossing())
+// run forwards the ports, adds a few, connects many times through the last of the first
+// ports, and sends data through one connection.
+func (f forwardJob) run() (measurement, error) {
+	w, err := newTestnet(forwardNetwork())
 	if err != nil {
 		return nil, err
 	}
 	defer w.Close()
 	m := measurement{}
-	for _, c := range [][]string{f.First, f.Program} {
-		if err := timed(measurement{}, up, c); err != nil {
+	for _, c := range [][]string{f.Setup, f.Forward} {
+		if err := timeCommand(measurement{}, up, c); err != nil {
 			return nil, err
 		}
 	}
 	if err := w.check(nil); err != nil {
 		return nil, err
 	}
-	if m[onePort], err = f.addMore(); err != nil {
+	if m[onePort], err = f.timeAddOne(); err != nil {
 		return nil, err
 	}
 	ns, err := nsfs.Open(w.network.Hosts[0].Name)
@@ -164,16 +167,16 @@ func (f forwarding) run() (measurement, error) {
 		return nil, err
 	}
 	defer ns.Close()
-	m[rate], m[flow], err = through(w.outside, ns, firstPort+f.Ports-1)
+	m[rate], m[flow], err = measureForward(w.outside, ns, firstPort+f.Ports-1)
 	return m, err
 }
 
-// addMore is the median of what one port more costs.
-func (f forwarding) addMore() (float64, error) {
+// timeAddOne returns the median time to add one forward, in milliseconds.
+func (f forwardJob) timeAddOne() (float64, error) {
 	var took []float64
-	for _, c := range f.More {
+	for _, c := range f.AddOne {
 		m := measurement{}
-		if err := timed(m, add, c); err != nil {
+		if err := timeCommand(m, add, c); err != nil {
 			return 0, err
 		}
 		took = append(took, m[add])
@@ -182,32 +185,32 @@ func (f forwarding) addMore() (float64, error) {
 	return took[len(took)/2], nil
 }
 
-// portCounts are the numbers of ports that are forwarded, in all.
+// portCounts are the numbers of forwards that are measured.
 var portCounts = []int{1, 10, 100, 10000}
 
-// forwards is the name of such a measurement among the results.
-func forwards(ports int) string { return fmt.Sprintf("forwards %d", ports) }
+// forwardsName returns the name of a measurement in the results.
+func forwardsName(ports int) string { return fmt.Sprintf("forwards %d", ports) }
 
-// runForwards lets the ways take turns.
+// runForwards measures all methods in turns.
 func (b *bench) runForwards() {
 	start := time.Now()
 	for _, ports := range portCounts {
 		for round := range b.rounds {
-			for _, w := range b.ways() {
-				if round > 0 && ports >= 10000 && w.name == byHand {
-					continue // adds them one by one
+			for _, w := range b.forwardMethods() {
+				if round > 0 && ports >= 10000 && w.name == natMethod {
+					continue // slow: it adds them one by one
 				}
-				b.take(forwards(ports), w.name, func(dir folder) job { return w.prepare(b.tools+"/vnet", ports, dir) })
+				b.measure(forwardsName(ports), w.name, func(dir folder) job { return w.prepare(b.binDir+"/vnet", ports, dir) })
 			}
 		}
 	}
-	log.Printf("forwarded ports took %v", time.Since(start))
+	log.Printf("forwards took %v", time.Since(start))
 }
 
-// ways are those that this machine has.
-func (b *bench) ways() []way {
-	return slices.DeleteFunc(ways(), func(w way) bool {
+// forwardMethods returns the methods that this machine supports.
+func (b *bench) forwardMethods() []forwardMethod {
+	return slices.DeleteFunc(forwardMethods(), func(w forwardMethod) bool {
 		_, err := exec.LookPath(w.needs)
-		return !b.only.MatchString(w.name) || w.needs != "" && err != nil
+		return !b.filter.MatchString(w.name) || w.needs != "" && err != nil
 	})
 }

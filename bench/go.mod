@@ -1,5 +1,5 @@
-// The benchmarks are a module of their own: what they draw plots with is no
-// dependency of vnet.
+// The benchmarks are a separate module, so that the plot library is no dependency of
+// vnet.
 module github.com/vnet-lab/vnet/bench
 
 go 1.26.8

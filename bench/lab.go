@@ -5,29 +5,29 @@ import (
 	"strings"
 )
 
-// Lab is the network as a lab file.
+// Lab returns the network as a lab file.
 func (n network) Lab() string {
 	var b strings.Builder
 	b.WriteString("name: bench\n")
-	section(&b, "networks", len(n.Switches))
-	for _, s := range n.Switches {
+	section(&b, "networks", len(n.Bridges))
+	for _, s := range n.Bridges {
 		fmt.Fprintf(&b, "  %s: {subnets: [%s], nat: %v}\n", s.Name, s.Addr.Masked(), n.NAT)
 	}
 	ports := map[string]end{}
 	section(&b, "hosts", len(n.Hosts))
-	for _, c := range n.Cables {
-		if c[0].Switch != "" {
-			ports[c[1].Host] = cable{c[1], c[0]}.port()
+	for _, c := range n.Pairs {
+		if c[0].Bridge != "" {
+			ports[c[1].Host] = vethPair{c[1], c[0]}.hostEnd()
 		}
 	}
 	for _, h := range n.Hosts {
-		fmt.Fprintf(&b, "  %s: {%s}\n", h.Name, h.lab(ports[h.Name]))
+		fmt.Fprintf(&b, "  %s: {%s}\n", h.Name, h.labEntry(ports[h.Name]))
 	}
-	section(&b, "links", len(n.Cables)-len(ports))
-	for _, c := range n.Cables {
-		if c[0].Switch == "" {
+	section(&b, "links", len(n.Pairs)-len(ports))
+	for _, c := range n.Pairs {
+		if c[0].Bridge == "" {
 			fmt.Fprintf(&b, "  - {endpoints: [%s:%s, %s:%s], addresses: [%s, %s]}\n",
-				c[0].Host, c[0].Link, c[1].Host, c[1].Link, c[0].Addr, c[1].Addr)
+				c[0].Host, c[0].Device, c[1].Host, c[1].Device, c[0].Addr, c[1].Addr)
 		}
 	}
 	return b.String()
@@ -39,22 +39,22 @@ func section(b *strings.Builder, name string, entries int) {
 	}
 }
 
-// port is a cable's end in a host, with the switch at the other.
-func (c cable) port() end {
+// hostEnd returns the end in a host, with the bridge of its peer.
+func (c vethPair) hostEnd() end {
 	e := c[0]
-	e.Switch = c[1].Switch
+	e.Bridge = c[1].Bridge
 	return e
 }
 
-// lab is what a lab file says of a host whose port on a switch this is; the
-// default route through the switch goes without saying.
-func (h host) lab(port end) string {
-	if port.Switch != "" {
-		return fmt.Sprintf("networks: {%s: {address: %s}}, ports: [%s]", port.Switch, port.Addr.Addr(), h.published())
+// labEntry returns the lab file's entry of a host with this end. A host on a bridge gets its
+// default route without an entry.
+func (h host) labEntry(port end) string {
+	if port.Bridge != "" {
+		return fmt.Sprintf("networks: {%s: {address: %s}}, ports: [%s]", port.Bridge, port.Addr.Addr(), h.portsEntry())
 	}
 	var routes []string
 	for _, r := range h.Routes {
-		routes = append(routes, fmt.Sprintf("%s via %s", r.words(), r.Via))
+		routes = append(routes, fmt.Sprintf("%s via %s", r.destination(), r.Via))
 	}
 	if !h.Forwards {
 		return ""
@@ -62,16 +62,16 @@ func (h host) lab(port end) string {
 	return fmt.Sprintf("router: true, routes: [%s]", strings.Join(routes, ", "))
 }
 
-// words is a route's destination as ip writes it.
-func (r route) words() string {
+// destination returns a route's destination as ip writes it.
+func (r route) destination() string {
 	if r.Dst == anywhere {
 		return "default"
 	}
 	return r.Dst.String()
 }
 
-// published are a host's ports as Compose writes them.
-func (h host) published() string {
+// portsEntry returns the forwarded ports of a host as Compose writes them.
+func (h host) portsEntry() string {
 	var ports []string
 	for _, p := range h.Ports {
 		ports = append(ports, fmt.Sprintf(`"%d:%d/tcp"`, p, webPort))

@@ -1,16 +1,16 @@
-// Command bench does the same work by vnet and by its peers, side by side, and
-// writes down what it cost.
+// Command bench makes the same networks with vnet and with other tools, and writes the
+// costs to RESULTS.md.
 //
-//	for each work, round: floor · vnet · ip -batch · script · CNI · mininet …   (in turn)
+//	for each workload and round: floor · vnet · ip -batch · script · CNI · mininet …   (in turn)
 //	                          │
-//	             a sandbox of its own: up · check · again · export · add · down · gone?
+//	             in a new sandbox: up · check · again · export · add · down · wait until gone
 //	                          │
 //	                 medians and ratios ──▶ RESULTS.md, plot.svg
 //
-// The floor is a small C program that makes the same network by the fewest system
-// calls: the limit of what a program outside the kernel can do. Each
-// contestant's network is checked to be the same, host by host, before its time
-// counts. Times of different runs cannot be compared; the ratios of one run can.
+// The floor is a small C program that makes the same network with the fewest system
+// calls: the lower limit for a program outside the kernel. bench checks each tool's
+// network, host by host, before it counts the time. Compare only ratios of one run, never
+// times of different runs.
 package main
 
 import (
@@ -27,17 +27,18 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// options are the command line's.
+// options are the flags of the command line.
 type options struct {
-	works, only string
-	rounds      int
-	slow        int
-	forwards    bool
-	out         string
+	workloads, only string
+	rounds          int
+	slow            int
+	forwards        bool
+	out             string
 }
 
-// everything is what is measured unless told otherwise.
-const everything = "nat 2, star 10, star 100, star 1000, star 10x100, chain 10, chain 100, chain 1000, mesh 30, verify 200, star 10x1000"
+// defaultWorkloads are measured without the flag -workloads.
+const defaultWorkloads = "nat 2, star 10, star 100, star 1000, star 10x100, chain 10, chain 100, chain 1000, " +
+	"mesh 30, verify 200, star 10x1000"
 
 func main() {
 	log.SetFlags(log.Ltime)
@@ -46,11 +47,11 @@ func main() {
 		os.Exit(nsfs.Sandbox(measure))
 	}
 	var o options
-	flag.StringVar(&o.works, "works", everything, "what to make, and of how many hosts")
-	flag.StringVar(&o.only, "only", "", "only contestants whose name matches this expression")
-	flag.IntVar(&o.rounds, "rounds", 3, "how often each measurement is made; the median counts")
-	flag.IntVar(&o.slow, "slow", 1000, "most hosts for contestants that start a process for each, or for each step")
-	flag.BoolVar(&o.forwards, "forwards", true, "measure forwarded ports too")
+	flag.StringVar(&o.workloads, "workloads", defaultWorkloads, "shapes and sizes of networks")
+	flag.StringVar(&o.only, "only", "", "only tools whose name matches this expression")
+	flag.IntVar(&o.rounds, "rounds", 3, "number of rounds; the median counts")
+	flag.IntVar(&o.slow, "slow", 1000, "maximum hosts for tools that start a process for each host or step")
+	flag.BoolVar(&o.forwards, "forwards", true, "measure port forwards too")
 	flag.StringVar(&o.out, "out", ".", "folder for RESULTS.md and plot.svg")
 	flag.Parse()
 	if err := o.run(); err != nil {
@@ -59,7 +60,7 @@ func main() {
 }
 
 func (o options) run() error {
-	works, err := worksOf(o.works)
+	workloads, err := parseWorkloads(o.workloads)
 	if err != nil {
 		return err
 	}
@@ -72,21 +73,21 @@ func (o options) run() error {
 		return err
 	}
 	defer os.RemoveAll(tools)
-	b := bench{rounds: o.rounds, tools: tools, only: only, out: o.out, works: works}
-	b.contestants = b.choose(contestants(tools, o.slow))
+	b := bench{rounds: o.rounds, binDir: tools, filter: only, out: o.out, workloads: workloads}
+	b.tools = b.chooseTools(allTools(tools, o.slow))
 	size, err := os.Stat(filepath.Join(tools, "vnet"))
 	if err != nil {
 		return err
 	}
-	b.results.add("binary", ours, measurement{"size": float64(size.Size()) / 1e6})
+	b.results.add("binary", vnetTool, measurement{"size": float64(size.Size()) / 1e6})
 	b.runCycles()
 	if o.forwards {
 		b.runForwards()
 	}
-	return b.runWorks()
+	return b.runWorkloads()
 }
 
-// build makes the programs that are measured, in a folder that it returns.
+// build builds vnet and the floor in a new folder, and returns it.
 func build() (string, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -107,25 +108,25 @@ func build() (string, error) {
 
 // A bench is one run.
 type bench struct {
-	rounds      int
-	tools       string
-	only        *regexp.Regexp
-	out         string // folder
-	works       []work
-	contestants []contestant
-	results     results
-	// absent are contestants that did not take part, each with the reason.
-	absent []string
+	rounds    int
+	binDir    string
+	filter    *regexp.Regexp
+	out       string // folder
+	workloads []workload
+	tools     []tool
+	results   results
+	// missing are tools that did not run, with the reason.
+	missing []string
 }
 
-func (b *bench) choose(all []contestant) []contestant {
-	var chosen []contestant
+func (b *bench) chooseTools(all []tool) []tool {
+	var chosen []tool
 	for _, c := range all {
-		if !b.only.MatchString(c.name) {
+		if !b.filter.MatchString(c.name) {
 			continue
 		}
-		if missing := c.missing(); missing != "" {
-			b.absent = append(b.absent, fmt.Sprintf("%s (no %s on this machine)", c.name, missing))
+		if missing := c.missingProgram(); missing != "" {
+			b.missing = append(b.missing, fmt.Sprintf("%s (no %s on this machine)", c.name, missing))
 			continue
 		}
 		chosen = append(chosen, c)
@@ -133,20 +134,20 @@ func (b *bench) choose(all []contestant) []contestant {
 	return chosen
 }
 
-// runWorks lets the contestants take turns, so that a machine that gets slower
-// gets slower for all. What there is is written after each work, so that a run
-// that is cut short leaves something.
-func (b *bench) runWorks() error {
-	for _, w := range b.works {
+// runWorkloads runs the tools in turns, so that a change in the machine's speed affects
+// all of them. It writes the results after each workload, so that an interrupted run leaves
+// results.
+func (b *bench) runWorkloads() error {
+	for _, w := range b.workloads {
 		for round := range b.roundsOf(w) {
-			for _, c := range b.contestants {
-				if c.takes(w, round) {
-					b.take(w.Name(), c.name, func(dir folder) job { return c.job(w, dir) })
+			for _, c := range b.tools {
+				if c.supports(w, round) {
+					b.measure(w.Name(), c.name, func(dir folder) job { return c.job(w, dir) })
 				}
 			}
 		}
 		if w.Shape == "star" && w.Hosts() <= 100 {
-			b.trace(w)
+			b.countCalls(w)
 		}
 		if err := b.write(); err != nil {
 			return err
@@ -155,8 +156,8 @@ func (b *bench) runWorks() error {
 	return nil
 }
 
-// roundsOf is more where one takes no time.
-func (b *bench) roundsOf(w work) int {
+// roundsOf returns the number of rounds: more for small workloads.
+func (b *bench) roundsOf(w workload) int {
 	switch hosts := w.Hosts(); {
 	case hosts <= 10:
 		return 3 * b.rounds
@@ -166,16 +167,16 @@ func (b *bench) roundsOf(w work) int {
 	return b.rounds
 }
 
-// trace counts the system calls of a work, apart from the times; those of the slow
-// where there are few hosts.
-func (b *bench) trace(w work) {
+// countCalls counts the system calls of a workload in a separate run; for slow tools only
+// with few hosts.
+func (b *bench) countCalls(w workload) {
 	if _, err := exec.LookPath("strace"); err != nil {
-		b.absent = append(b.absent, "counting system calls (no strace on this machine)")
+		b.missing = append(b.missing, "counting system calls (no strace on this machine)")
 		return
 	}
-	for _, c := range b.contestants {
-		if c.takes(w, 0) && (!c.slow || w.Hosts() <= 10) {
-			b.take(w.Name(), c.name, func(dir folder) job {
+	for _, c := range b.tools {
+		if c.supports(w, 0) && (!c.slow || w.Hosts() <= 10) {
+			b.measure(w.Name(), c.name, func(dir folder) job {
 				j := c.job(w, dir)
 				j.Trace = true
 				return j
@@ -184,12 +185,12 @@ func (b *bench) trace(w work) {
 	}
 }
 
-// runCycles makes a network and takes it away, a hundred times in a row.
+// runCycles brings a network up and down a hundred times.
 func (b *bench) runCycles() {
-	w := work{Shape: "star", Switches: 1, Each: 10}
-	for _, c := range b.contestants {
-		if c.name == ours {
-			b.take("cycles", c.name, func(dir folder) job {
+	w := workload{Shape: "star", Bridges: 1, Each: 10}
+	for _, c := range b.tools {
+		if c.name == vnetTool {
+			b.measure("cycles", c.name, func(dir folder) job {
 				j := c.job(w, dir)
 				j.Cycles = 100
 				return j
@@ -198,27 +199,26 @@ func (b *bench) runCycles() {
 	}
 }
 
-// job is what the contestant does for a work. Only stars grow.
-func (c contestant) job(w work, dir folder) job {
+// job returns the commands of the tool for a workload. Only stars get one more host.
+func (c tool) job(w workload, dir folder) job {
 	j := c.prepare(w, dir)
-	j.Work, j.Dir = w, string(dir)
-	if w.Grows() == 0 {
+	j.Workload, j.Dir = w, string(dir)
+	if w.ExtraHosts() == 0 {
 		j.Add = nil
 	}
 	return j
 }
 
-// take makes one measurement, in a process and a sandbox of its own, and notes
-// it.
-func (b *bench) take(work, contestant string, prepare func(folder) job) {
+// measure runs one measurement in a new process and sandbox, and adds the result.
+func (b *bench) measure(workload, tool string, prepare func(folder) job) {
 	m, err := runJob(prepare)
 	if err != nil {
-		log.Printf("%s, %s: %v", work, contestant, err)
-		b.results.fail(work, contestant, err)
+		log.Printf("%s, %s: %v", workload, tool, err)
+		b.results.fail(workload, tool, err)
 		return
 	}
-	log.Printf("%-14s %-24s %v", work, contestant, m)
-	b.results.add(work, contestant, m)
+	log.Printf("%-14s %-24s %v", workload, tool, m)
+	b.results.add(workload, tool, m)
 }
 
 func runJob(prepare func(folder) job) (measurement, error) {
@@ -231,12 +231,12 @@ func runJob(prepare func(folder) job) (measurement, error) {
 	if err != nil {
 		return nil, err
 	}
-	var said strings.Builder
+	var output strings.Builder
 	cmd := exec.Command("/proc/self/exe", "measure")
-	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), &said
+	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), &output
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
+		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(output.String()))
 	}
 	var m measurement
 	return m, json.Unmarshal(out, &m)

@@ -17,27 +17,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A job is one measurement: the commands of a contestant, run in a sandbox.
+// A job is one measurement: the commands of a tool, run in a sandbox.
 type job struct {
-	Work work
-	Dir  string
-	// Up makes the network, Again makes it once more, Export writes down what is
-	// there, Verify proves it, Add makes one host more, Down takes all away. What
-	// is missing is not measured.
+	Workload workload
+	Dir      string
+	// Up makes the network, Again is a second up, Export writes its lab file, Verify
+	// tests it, Add adds one host, Down removes everything. Empty ones are not measured.
 	Up, Again, Export, Verify, Add, Down []string
-	// Held says that Up stays until its standard input ends, and then takes all
-	// away itself. When the network is up, it prints the processes that the hosts
-	// are in, as JSON.
-	Held bool
-	// Trace says to count the system calls of Up, and to measure nothing else.
+	// Holds is true if Up runs until its standard input ends, and then removes everything
+	// itself. When the network is up, it prints the pids of the hosts as JSON.
+	Holds bool
+	// Trace counts the system calls of Up and measures nothing else.
 	Trace bool
-	// Forward measures forwarded ports instead; see forward.go.
-	Forward *forwarding
-	// Cycles is how often to make a network and take it away, and nothing else.
+	// Forward measures port forwards instead; see forward.go.
+	Forward *forwardJob
+	// Cycles, if not 0, runs Up and Down this many times and measures nothing else.
 	Cycles int
 }
 
-// A measurement is what the commands of a job cost, by figure.
+// A measurement has the results of a job by figure.
 type measurement map[string]float64
 
 // Figures of a measurement; times are in milliseconds.
@@ -50,12 +48,12 @@ const (
 	add     = "add"
 	down    = "down"
 	downCPU = "down, processor"
-	memory  = "memory"       // the most that one command of up held, in MB
+	memory  = "memory"       // the maximum resident set of a process, in MB
 	calls   = "system calls" // of up
-	cycles  = "cycles"       // that worked
-	rate    = "connections a second"
-	flow    = "MB a second"
-	onePort = "one port more"
+	cycles  = "cycles"       // that succeeded
+	rate    = "connections per second"
+	flow    = "MB per second"
+	onePort = "one more port"
 )
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -78,8 +76,8 @@ func measure() int {
 	return 0
 }
 
-// run gives the commands as many open files as a login does, and lets them ask for
-// as many more as there may be: some close as many as there could be, one by one.
+// run sets the limit of open files to that of a login; the hard limit stays, so a command
+// can raise it. Some programs close every possible descriptor one by one.
 func (j job) run() (measurement, error) {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
@@ -93,14 +91,14 @@ func (j job) run() (measurement, error) {
 	case j.Forward != nil:
 		return j.Forward.run()
 	case j.Cycles > 0:
-		return j.cycle()
+		return j.repeatUpDown()
 	}
-	return j.life()
+	return j.measureOnce()
 }
 
-// life is the network's, from up until it is gone.
-func (j job) life() (measurement, error) {
-	w, err := newWorld(j.Work.Network(0))
+// measureOnce brings the network up, measures the commands, and takes it down.
+func (j job) measureOnce() (measurement, error) {
+	w, err := newTestnet(j.Workload.Network(0))
 	if err != nil {
 		return nil, err
 	}
@@ -111,35 +109,35 @@ func (j job) life() (measurement, error) {
 		return m, err
 	}
 	if err := w.check(r.processes); err != nil {
-		return nil, r.fail(err)
+		return nil, r.stop(err)
 	}
 	for _, c := range []struct {
 		figure  string
 		command []string
 	}{{again, j.Again}, {export, j.Export}, {verify, j.Verify}, {add, j.Add}} {
-		if err := timed(m, c.figure, c.command); err != nil {
+		if err := timeCommand(m, c.figure, c.command); err != nil {
 			return nil, err
 		}
 	}
-	if err := w.remember(r.processes); err != nil {
+	if err := w.assignNSIDs(r.processes); err != nil {
 		return nil, err
 	}
 	start := time.Now()
 	if err := j.end(m, r); err != nil {
 		return nil, err
 	}
-	if err := w.gone(); err != nil {
+	if err := w.waitGone(); err != nil {
 		return nil, err
 	}
 	m[down] = ms(time.Since(start))
 	return m, nil
 }
 
-// cycle makes the network and takes it away, again and again, at once.
-func (j job) cycle() (measurement, error) {
+// repeatUpDown runs Up and Down many times without a pause.
+func (j job) repeatUpDown() (measurement, error) {
 	for i := range j.Cycles {
 		for _, c := range [][]string{j.Up, j.Down} {
-			if err := timed(measurement{}, up, c); err != nil {
+			if err := timeCommand(measurement{}, up, c); err != nil {
 				return nil, fmt.Errorf("round %d: %w", i+1, err)
 			}
 		}
@@ -147,8 +145,8 @@ func (j job) cycle() (measurement, error) {
 	return measurement{cycles: float64(j.Cycles)}, nil
 }
 
-// A running contestant holds its network, and its hosts are in processes; that
-// of one that has ended is in the kernel alone.
+// A running tool keeps its network in processes. cmd is nil if the command has ended and
+// the network is in the kernel only.
 type running struct {
 	cmd       *exec.Cmd
 	in        io.Closer
@@ -157,8 +155,8 @@ type running struct {
 	processes map[string]int
 }
 
-// fail ends what runs and adds what it had said.
-func (r running) fail(err error) error {
+// stop ends the tool and adds its output to err.
+func (r running) stop(err error) error {
 	if r.cmd == nil {
 		return err
 	}
@@ -166,7 +164,7 @@ func (r running) fail(err error) error {
 	return errors.Join(err, r.cmd.Wait(), errors.New(r.log.String()))
 }
 
-// start makes the network.
+// start brings the network up.
 func (j job) start(m measurement) (running, error) {
 	var r running
 	command := j.Up
@@ -176,30 +174,30 @@ func (j job) start(m measurement) (running, error) {
 	}
 	times := m
 	if j.Trace {
-		times = measurement{} // of no worth
+		times = measurement{} // not measured
 	}
 	var err error
-	if j.Held {
-		r, err = hold(times, command)
+	if j.Holds {
+		r, err = startHolding(times, command)
 	} else {
-		err = timed(times, up, command)
+		err = timeCommand(times, up, command)
 	}
 	if err != nil || !j.Trace {
 		return r, err
 	}
-	if j.Held {
+	if j.Holds {
 		if err := j.end(times, r); err != nil {
 			return r, err
 		}
 	}
-	m[calls], err = callsOf(trace)
+	m[calls], err = readCallCount(trace)
 	return r, err
 }
 
-// end takes the network away.
+// end takes the network down.
 func (j job) end(m measurement, r running) error {
 	if r.cmd == nil {
-		return timed(m, down, j.Down)
+		return timeCommand(m, down, j.Down)
 	}
 	r.in.Close()
 	if _, err := io.Copy(io.Discard, r.out); err != nil {
@@ -211,8 +209,8 @@ func (j job) end(m measurement, r running) error {
 	return nil
 }
 
-// hold starts a command and waits until it says that the network is up.
-func hold(m measurement, args []string) (running, error) {
+// startHolding starts a command and waits until it reports that the network is up.
+func startHolding(m measurement, args []string) (running, error) {
 	r := running{cmd: exec.Command(args[0], args[1:]...), log: &strings.Builder{}}
 	r.cmd.Stderr = r.log
 	in, err := r.cmd.StdinPipe()
@@ -231,14 +229,14 @@ func hold(m measurement, args []string) (running, error) {
 	}
 	line, err := r.out.ReadBytes('\n')
 	if err != nil {
-		return r, r.fail(err)
+		return r, r.stop(err)
 	}
 	m[up] = ms(time.Since(start))
 	return r, json.Unmarshal(line, &r.processes)
 }
 
-// timed runs a command and notes how long it took; none if there is none.
-func timed(m measurement, figure string, args []string) error {
+// timeCommand runs a command and records its time. Without args it does nothing.
+func timeCommand(m measurement, figure string, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -254,14 +252,14 @@ func timed(m measurement, figure string, args []string) error {
 	m[figure] = ms(time.Since(start))
 	if figure == up {
 		m[upCPU] = ms(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())
-		most(m, cmd.ProcessState)
+		recordMemory(m, cmd.ProcessState)
 	}
 	return nil
 }
 
-// most notes the memory that a command held, if it was more than this process
-// holds: the kernel counts from before the command was executed, getrusage(2).
-func most(m measurement, of *os.ProcessState) {
+// recordMemory records the maximum memory of a command, if it is more than that of this
+// process: the kernel's value includes the time before execve, see getrusage(2).
+func recordMemory(m measurement, of *os.ProcessState) {
 	var own unix.Rusage
 	usage, ok := of.SysUsage().(*syscall.Rusage)
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); ok && err == nil && usage.Maxrss > own.Maxrss {
@@ -269,10 +267,10 @@ func most(m measurement, of *os.ProcessState) {
 	}
 }
 
-// callsOf reads the sum of a table that strace(1) wrote:
+// readCallCount returns the total of a table that strace(1) wrote:
 //
 //	100.00    0.123456           1     12345        12 total
-func callsOf(file string) (float64, error) {
+func readCallCount(file string) (float64, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
@@ -282,5 +280,5 @@ func callsOf(file string) (float64, error) {
 			return float64(number(f[3])), nil
 		}
 	}
-	return 0, fmt.Errorf("%s: no sum of system calls", file)
+	return 0, fmt.Errorf("%s: no total of system calls", file)
 }

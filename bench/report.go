@@ -12,30 +12,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// write writes what was measured.
+// write writes RESULTS.md and the plot.
 func (b *bench) write() error {
 	var t strings.Builder
-	fmt.Fprintf(&t, `# What it costs
+	fmt.Fprintf(&t, `# Benchmark results
 
-Medians of rounds in which all took turns, each in a sandbox of its own, on Linux %s with %d processors.
-Each network was checked to be the same, host by host, before its time counted. Only the ratios mean something; times of
-another run or machine cannot be compared. `+"`make bench`"+` writes this page, and [the plot](plot.svg).
+Medians of several rounds. In each round, every tool made the network in a new sandbox, on Linux %s with %d
+processors. bench checked each network, host by host, before it counted the time. Compare only the ratios, not times
+of different runs or machines. `+"`make bench`"+` writes this page, and [the plot](plot.svg).
 `, release(), runtime.NumCPU())
-	b.results.writeAims(&t)
-	for _, w := range b.works {
-		b.results.writeWork(&t, w)
+	b.results.writeTargets(&t)
+	for _, w := range b.workloads {
+		b.results.writeWorkload(&t, w)
 	}
-	b.results.writeOurs(&t, b.works)
+	b.results.writeVnet(&t, b.workloads)
 	b.results.writeForwards(&t)
-	notes(&t, "Did not take part", b.absent)
-	notes(&t, "Did not work", b.results.failures)
+	writeList(&t, "Not run", b.missing)
+	writeList(&t, "Failed", b.results.failures)
 	if err := os.WriteFile(filepath.Join(b.out, "RESULTS.md"), []byte(t.String()), 0o644); err != nil {
 		return err
 	}
-	return draw(filepath.Join(b.out, "plot.svg"), b.works, b.results)
+	return draw(filepath.Join(b.out, "plot.svg"), b.workloads, b.results)
 }
 
-// release is the kernel's version, without what its builder adds.
+// release returns the kernel's version without the distribution's suffix.
 func release() string {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -45,7 +45,7 @@ func release() string {
 	return version
 }
 
-func notes(b *strings.Builder, title string, lines []string) {
+func writeList(b *strings.Builder, title string, lines []string) {
 	if len(lines) == 0 {
 		return
 	}
@@ -55,14 +55,14 @@ func notes(b *strings.Builder, title string, lines []string) {
 	}
 }
 
-// A column is of a table with a row for each contestant.
+// A column of a table has a cell for each row, usually a tool.
 type column struct {
 	title string
-	cell  func(contestant string) (float64, error)
+	cell  func(tool string) (float64, error)
 }
 
-// writeTable writes a row for each of the names, if there are any. A column without any
-// figure is left out.
+// writeTable writes a table with a row for each name, or nothing without names. It omits
+// empty columns.
 func writeTable(b *strings.Builder, title string, names []string, columns []column) {
 	if len(names) == 0 {
 		return
@@ -80,7 +80,7 @@ func writeTable(b *strings.Builder, title string, names []string, columns []colu
 		for _, c := range columns {
 			cell := "–"
 			if v, err := c.cell(n); err == nil {
-				cell = digits(v)
+				cell = formatNumber(v)
 			}
 			b.WriteString(" | " + cell)
 		}
@@ -88,82 +88,84 @@ func writeTable(b *strings.Builder, title string, names []string, columns []colu
 	}
 }
 
-// by lists who has a figure at a work, the least first.
-func (r results) by(work, name string) []string {
+// toolsWith returns the tools with a figure of a workload, the smallest value first.
+func (r results) toolsWith(workload, name string) []string {
 	var names []string
-	for c := range r.of[work] {
-		if len(r.all(figure{work, c, name})) > 0 {
+	for c := range r.byWorkload[workload] {
+		if len(r.all(figure{workload, c, name})) > 0 {
 			names = append(names, c)
 		}
 	}
-	value := func(c string) float64 { v, _ := r.median(figure{work, c, name}); return v }
+	value := func(c string) float64 { v, _ := r.median(figure{workload, c, name}); return v }
 	slices.SortFunc(names, func(x, y string) int { return cmp.Compare(value(x), value(y)) })
 	return names
 }
 
-// of returns cells with one figure of a work, each divided by so many.
-func (r results) cells(work, name string, by int) func(string) (float64, error) {
+// cells returns a column's cells with one figure of a workload, divided by a number.
+func (r results) cells(workload, name string, by int) func(string) (float64, error) {
 	return func(c string) (float64, error) {
-		v, err := r.median(figure{work, c, name})
+		v, err := r.median(figure{workload, c, name})
 		return v / float64(by), err
 	}
 }
 
-// against returns cells with one figure of a work, × vnet's.
-func (r results) against(work, name string) func(string) (float64, error) {
-	return func(c string) (float64, error) { return r.ratio(figure{work, c, name}, figure{work, ours, name}) }
+// ratioCells returns a column's cells with the ratio of a figure to vnet's.
+func (r results) ratioCells(workload, name string) func(string) (float64, error) {
+	return func(c string) (float64, error) {
+		return r.ratio(figure{workload, c, name}, figure{workload, vnetTool, name})
+	}
 }
 
-func (r results) writeWork(b *strings.Builder, w work) {
+func (r results) writeWorkload(b *strings.Builder, w workload) {
 	n := w.Name()
-	writeTable(b, w.Title(), r.by(n, up), []column{
+	writeTable(b, w.Title(), r.toolsWith(n, up), []column{
 		{"up, ms", r.cells(n, up, 1)},
-		{"a host, ms", r.cells(n, up, w.Hosts())},
-		{"× vnet", r.against(n, up)},
-		{"its processes', ms", r.cells(n, upCPU, 1)},
+		{"per host, ms", r.cells(n, up, w.Hosts())},
+		{"× vnet", r.ratioCells(n, up)},
+		{"CPU time, ms", r.cells(n, upCPU, 1)},
 		{"memory, MB", r.cells(n, memory, 1)},
-		{"system calls a host", r.cells(n, calls, w.Hosts())},
-		{"one host more, ms", r.cells(n, add, 1)},
+		{"system calls per host", r.cells(n, calls, w.Hosts())},
+		{"one more host, ms", r.cells(n, add, 1)},
 		{"down until gone, ms", r.cells(n, down, 1)},
-		{"× vnet", r.against(n, down)},
+		{"× vnet", r.ratioCells(n, down)},
 	})
 }
 
-// writeOurs is what only vnet does.
-func (r results) writeOurs(b *strings.Builder, works []work) {
+// writeVnet writes a table of figures that only vnet has.
+func (r results) writeVnet(b *strings.Builder, workloads []workload) {
 	var names []string
-	for _, w := range works {
-		if len(r.all(a(w.Name(), again))) > 0 {
+	for _, w := range workloads {
+		if len(r.all(ofVnet(w.Name(), again))) > 0 {
 			names = append(names, w.Name())
 		}
 	}
 	of := func(name string, by figure) func(string) (float64, error) {
-		return func(work string) (float64, error) {
+		return func(workload string) (float64, error) {
 			if by.name != "" {
-				return r.ratio(a(work, name), a(work, by.name))
+				return r.ratio(ofVnet(workload, name), ofVnet(workload, by.name))
 			}
-			return r.median(a(work, name))
+			return r.median(ofVnet(workload, name))
 		}
 	}
 	first := figure{name: up}
-	writeTable(b, "vnet alone", names, []column{
-		{"up again, ms", of(again, figure{})}, {"× the first", of(again, first)},
-		{"one host more, × the first", of(add, first)},
-		{"export, ms", of(export, figure{})}, {"verify of all pairs, ms", of(verify, figure{})},
+	writeTable(b, "vnet only", names, []column{
+		{"up again, ms", of(again, figure{})}, {"× the first up", of(again, first)},
+		{"one more host, × the first up", of(add, first)},
+		{"export, ms", of(export, figure{})}, {"verify all pairs, ms", of(verify, figure{})},
 	})
 }
 
 func (r results) writeForwards(b *strings.Builder) {
 	for _, f := range []struct{ title, name string }{
-		{"New connections a second through the last of so many forwarded ports", rate},
-		{"MB a second in one connection through the last of so many forwarded ports", flow},
-		{"Publishing one port more among so many, ms", onePort},
+		{"New connections per second through the last forward, by number of forwards", rate},
+		{"MB per second in one connection through the last forward, by number of forwards", flow},
+		{"Adding one forward, by number of forwards, ms", onePort},
 	} {
 		var columns []column
 		for _, ports := range portCounts {
-			columns = append(columns, column{fmt.Sprint(ports), r.cells(forwards(ports), f.name, 1)})
+			columns = append(columns, column{fmt.Sprint(ports), r.cells(forwardsName(ports), f.name, 1)})
 		}
-		names := r.by(forwards(portCounts[0]), f.name)
+		names := r.toolsWith(forwardsName(portCounts[0]), f.name)
 		slices.Sort(names)
 		writeTable(b, f.title, names, columns)
 	}

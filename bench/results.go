@@ -8,48 +8,49 @@ import (
 	"strings"
 )
 
-// results are all measurements, by work and contestant.
+// results has all measurements by workload and tool.
 type results struct {
-	of map[string]map[string][]measurement
-	// failures are what did not work, each told once.
+	byWorkload map[string]map[string][]measurement
+	// failures are the distinct errors.
 	failures []string
 }
 
-func (r *results) add(work, contestant string, m measurement) {
-	if r.of == nil {
-		r.of = map[string]map[string][]measurement{}
+func (r *results) add(workload, tool string, m measurement) {
+	if r.byWorkload == nil {
+		r.byWorkload = map[string]map[string][]measurement{}
 	}
-	if r.of[work] == nil {
-		r.of[work] = map[string][]measurement{}
+	if r.byWorkload[workload] == nil {
+		r.byWorkload[workload] = map[string][]measurement{}
 	}
-	r.of[work][contestant] = append(r.of[work][contestant], m)
+	r.byWorkload[workload][tool] = append(r.byWorkload[workload][tool], m)
 }
 
-// place is where nft found an error: in a file that is gone by then.
-var place = regexp.MustCompile(`^/\S+: `)
+// nftPosition matches the position in an nft error: its temporary file is deleted.
+var nftPosition = regexp.MustCompile(`^/\S+: `)
 
-// fail notes the line of an error that says the most.
-func (r *results) fail(work, contestant string, err error) {
+// fail records the most useful line of an error.
+func (r *results) fail(workload, tool string, err error) {
 	lines := strings.Split(err.Error(), "\n")
 	line := lines[0]
-	if i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(strings.ToLower(l), "error: ") }); i >= 0 {
+	hasError := func(l string) bool { return strings.Contains(strings.ToLower(l), "error: ") }
+	if i := slices.IndexFunc(lines, hasError); i >= 0 {
 		line = lines[i]
 	}
-	line = place.ReplaceAllString(line, "")
-	if f := fmt.Sprintf("%s, %s: %s", work, contestant, line); !slices.Contains(r.failures, f) {
+	line = nftPosition.ReplaceAllString(line, "")
+	if f := fmt.Sprintf("%s, %s: %s", workload, tool, line); !slices.Contains(r.failures, f) {
 		r.failures = append(r.failures, f)
 	}
 }
 
-// A figure is one of a contestant's at a work.
-type figure struct{ work, contestant, name string }
+// A figure identifies a value: workload, tool and name.
+type figure struct{ workload, tool, name string }
 
-func (f figure) String() string { return fmt.Sprintf("%s, %s, %s", f.work, f.contestant, f.name) }
+func (f figure) String() string { return fmt.Sprintf("%s, %s, %s", f.workload, f.tool, f.name) }
 
-// all are a figure's values, in the order of the rounds.
+// all returns a figure's values in the order of the rounds.
 func (r results) all(f figure) []float64 {
 	var all []float64
-	for _, m := range r.of[f.work][f.contestant] {
+	for _, m := range r.byWorkload[f.workload][f.tool] {
 		if v, ok := m[f.name]; ok {
 			all = append(all, v)
 		}
@@ -57,32 +58,32 @@ func (r results) all(f figure) []float64 {
 	return all
 }
 
-// median is that of all rounds.
+// median returns the median of all rounds.
 func (r results) median(f figure) (float64, error) {
 	all := r.all(f)
 	if len(all) == 0 {
 		return 0, fmt.Errorf("%s: not measured", f)
 	}
-	return middle(all), nil
+	return medianOf(all), nil
 }
 
-func middle(all []float64) float64 {
+func medianOf(all []float64) float64 {
 	slices.Sort(all)
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
-// ratio is the median of the rounds' own ratios, for a round is short and a
-// machine's moods are long; or that of the medians, if one had fewer rounds.
+// ratio returns the median of the ratios of each round, because the machine's speed changes
+// slowly. If the numbers of rounds differ, it returns the ratio of the medians.
 func (r results) ratio(a, b figure) (float64, error) {
-	return r.pair(a, b, func(x, y float64) float64 { return x / y })
+	return r.combine(a, b, func(x, y float64) float64 { return x / y })
 }
 
-// difference is the same, of a less b.
+// difference does the same for a minus b.
 func (r results) difference(a, b figure) (float64, error) {
-	return r.pair(a, b, func(x, y float64) float64 { return x - y })
+	return r.combine(a, b, func(x, y float64) float64 { return x - y })
 }
 
-func (r results) pair(a, b figure, with func(x, y float64) float64) (float64, error) {
+func (r results) combine(a, b figure, with func(x, y float64) float64) (float64, error) {
 	xs, ys := r.all(a), r.all(b)
 	x, errA := r.median(a)
 	y, errB := r.median(b)
@@ -95,5 +96,5 @@ func (r results) pair(a, b figure, with func(x, y float64) float64) (float64, er
 	for i := range xs {
 		xs[i] = with(xs[i], ys[i])
 	}
-	return middle(xs), nil
+	return medianOf(xs), nil
 }

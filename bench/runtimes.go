@@ -11,20 +11,19 @@ const (
 	netavarkPath = "/usr/lib/podman/netavark"
 )
 
-// A plugin is what a container runtime calls once a host; configure is what it
-// gets on its standard input, add and remove are the shell commands.
+// A plugin is a program that a container runtime calls once per host. configure returns
+// its standard input; add and remove return shell commands.
 type plugin struct {
-	configure   func(network, cable) any
+	configure   func(network, vethPair) any
 	add, remove func(host, file string) string
 }
 
-// job calls the plugin for each host of a star, as a runtime would. The
-// namespaces, which are the runtime's business, are made and removed in the
-// quickest way that there is.
-func (p plugin) job(w work, dir folder) job {
-	n, more := w.Network(0), w.Network(w.Grows())
+// job calls the plugin for each host of a star, as a runtime does. It makes and removes
+// the namespaces, which is the runtime's task, in the fastest way.
+func (p plugin) job(w workload, dir folder) job {
+	n, more := w.Network(0), w.Network(w.ExtraHosts())
 	var down strings.Builder
-	for _, c := range more.Cables {
+	for _, c := range more.Pairs {
 		file := fmt.Sprintf("%s/%s.json", dir, c[1].Host)
 		text, err := json.Marshal(p.configure(more, c))
 		if err != nil {
@@ -33,12 +32,12 @@ func (p plugin) job(w work, dir folder) job {
 		dir.write(c[1].Host+".json", string(text))
 		down.WriteString(p.remove(c[1].Host, file) + "\n")
 	}
-	// The switch is left by some, and taken away by others.
-	remove := dir.write("remove", lines("", more.remove()))
+	// Some plugins leave the bridge, others remove it.
+	remove := dir.write("remove", joinLines("", more.removeCommands()))
 	fmt.Fprintf(&down, "ip -force -batch %s 2>/dev/null || true\n", remove)
 	return job{
 		Up:   sh(dir, "up", p.calls(n, dir, "up")),
-		Add:  sh(dir, "add", p.calls(more.added(n), dir, "add")),
+		Add:  sh(dir, "add", p.calls(more.without(n), dir, "add")),
 		Down: sh(dir, "down", down.String()),
 	}
 }
@@ -54,18 +53,19 @@ func (p plugin) calls(n network, dir folder, name string) string {
 
 type object map[string]any
 
-// cni is Debian's bridge plugin, masquerading or not. It leaves lo to others.
-func cni(masquerade bool) func(work, folder) job {
+// cni runs Debian's bridge plugin with or without masquerade. It does not set lo up.
+func cni(masquerade bool) func(workload, folder) job {
 	call := func(command, host, file string) string {
-		return fmt.Sprintf("CNI_COMMAND=%[1]s CNI_CONTAINERID=%[2]s CNI_NETNS=/run/netns/%[2]s CNI_IFNAME=eth0 CNI_PATH=%[3]s %[3]s/bridge <%[4]s >/dev/null",
+		return fmt.Sprintf("CNI_COMMAND=%[1]s CNI_CONTAINERID=%[2]s CNI_NETNS=/run/netns/%[2]s CNI_IFNAME=eth0 "+
+			"CNI_PATH=%[3]s %[3]s/bridge <%[4]s >/dev/null",
 			command, host, cniPlugins, file)
 	}
 	return plugin{
-		configure: func(n network, c cable) any {
+		configure: func(n network, c vethPair) any {
 			return object{
-				"cniVersion": "1.0.0", "name": c[0].Switch, "type": "bridge", "bridge": c[0].Switch,
+				"cniVersion": "1.0.0", "name": c[0].Bridge, "type": "bridge", "bridge": c[0].Bridge,
 				"isGateway": true, "isDefaultGateway": true, "ipMasq": masquerade,
-				"ipam": object{"type": "static", "addresses": []object{{"address": c[1].Addr, "gateway": n.across(c[0])}}},
+				"ipam": object{"type": "static", "addresses": []object{{"address": c[1].Addr, "gateway": n.peerAddr(c[0])}}},
 			}
 		},
 		add: func(host, file string) string {
@@ -75,21 +75,22 @@ func cni(masquerade bool) func(work, folder) job {
 	}.job
 }
 
-// netavark is what podman calls. It always masquerades, by iptables: Debian's
-// knows no other way, and not none either.
-func netavark(w work, dir folder) job {
+// netavark runs podman's network program. It always masquerades with iptables: Debian's
+// version supports nothing else.
+func netavark(w workload, dir folder) job {
 	call := func(command, host, file string) string {
-		return fmt.Sprintf("NETAVARK_FW=iptables %s --config /run/netavark %s /run/netns/%s <%s >/dev/null", netavarkPath, command, host, file)
+		return fmt.Sprintf("NETAVARK_FW=iptables %s --config /run/netavark %s /run/netns/%s <%s >/dev/null",
+			netavarkPath, command, host, file)
 	}
 	return plugin{
-		configure: func(n network, c cable) any {
-			sw := c[0].Switch
+		configure: func(n network, c vethPair) any {
+			sw := c[0].Bridge
 			return object{
 				"container_id": fmt.Sprintf("%064x", c[1].Addr.Addr().As4()), "container_name": c[1].Host,
 				"networks": object{sw: object{"static_ips": []any{c[1].Addr.Addr()}, "interface_name": "eth0"}},
 				"network_info": object{sw: object{
 					"name": sw, "id": fmt.Sprintf("%064x", sw), "driver": "bridge", "network_interface": sw,
-					"subnets":      []object{{"subnet": c[1].Addr.Masked(), "gateway": n.across(c[0])}},
+					"subnets":      []object{{"subnet": c[1].Addr.Masked(), "gateway": n.peerAddr(c[0])}},
 					"ipv6_enabled": false, "internal": false, "dns_enabled": false,
 					"ipam_options": object{"driver": "host-local"}, "options": object{},
 				}},

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs, on Debian, what vnet is measured against, and what measures it.
+# Installs, on Debian, the tools that vnet is compared with, and strace.
 set -e
 [ "$(id -u)" = 0 ] || { echo "bench/setup.sh: run it as root" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive

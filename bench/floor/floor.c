@@ -1,16 +1,16 @@
-/* floor: networks by the fewest system calls that make them. It is the limit of
- * what a program outside the kernel can do, and what vnet is measured against.
- * It checks nothing that it need not, and gives up at the first error.
+/* floor: makes networks with the fewest system calls. It is the lower limit for a program
+ * outside the kernel, and vnet is compared with it. It omits every check that it does not
+ * need, and exits at the first error.
  *
- *	floor up star SWITCHES EACH     hosts on switches, addressed, routed
- *	floor up nat 1 EACH             the same, masqueraded
+ *	floor up star BRIDGES EACH      hosts on bridges, with addresses and routes
+ *	floor up nat 1 EACH             the same, with masquerade
  *	floor up chain 1 ROUTERS        routers in a row
- *	floor up mesh 1 HOSTS           a cable from each host to every other
- *	floor down …                    until nothing is left of it
+ *	floor up mesh 1 HOSTS           a veth pair between any two hosts
+ *	floor down …                    removes it and waits until it is gone
  *
- * Per host: unshare, open, open+close+mount (the name), one RTM_NEWLINK a cable
- * that makes both ends where they belong, and one sendmsg inside. What is made
- * is what network.go says.
+ * Per host: unshare, open, open+close+mount (the name), one RTM_NEWLINK per veth pair that
+ * creates both ends in their namespaces, and one sendmsg inside. The networks are those
+ * of network.go.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,11 +38,11 @@
 
 #define GROUP 7474
 #define FORWARD "/proc/sys/net/ipv4/ip_forward"
-#define HALL(s, i) (10u << 24 | (s) << 16 | (i))      /* on the s-th switch */
-#define STREET(c, i) ((10u << 24) + (64u << 16) + 4 * (c) + (i)) /* of the c-th cable */
+#define BRIDGE_ADDR(s, i) (10u << 24 | (s) << 16 | (i)) /* on the s-th bridge */
+#define PAIR_ADDR(c, i) ((10u << 24) + (64u << 16) + 4 * (c) + (i)) /* of the c-th veth pair */
 
 static char buf[65536];
-static struct nlmsghdr *n; /* the message that is being written */
+static struct nlmsghdr *n; /* the current message */
 static size_t used;
 
 static void begin(int type, int flags, const void *head, size_t len)
@@ -73,8 +73,8 @@ static void end(struct rtattr *a) { a->rta_len = buf + used - (char *)a; }
 static void attr32(int type, uint32_t v) { attr(type, &v, 4); }
 static void attrs(int type, const char *s) { attr(type, s, strlen(s) + 1); }
 
-/* ask sends what was written and reads the one acknowledgement. */
-static void ask(int fd, const char *what)
+/* send_batch sends the messages in buf and reads the acknowledgement. */
+static void send_batch(int fd, const char *what)
 {
 	char answer[8192];
 	if (send(fd, buf, used, 0) < 0)
@@ -89,11 +89,11 @@ static void ask(int fd, const char *what)
 		err(1, "%s", what);
 }
 
-/* talk lets the last message that was written be acknowledged. */
-static void talk(int fd, const char *what)
+/* send_all sends the messages in buf; the kernel acknowledges the last one. */
+static void send_all(int fd, const char *what)
 {
 	n->nlmsg_flags |= NLM_F_ACK;
-	ask(fd, what);
+	send_batch(fd, what);
 }
 
 static int netlink(int protocol, uint32_t groups)
@@ -119,9 +119,9 @@ static void link_up(int index)
 	begin(RTM_NEWLINK, 0, &i, sizeof i);
 }
 
-/* quiet keeps the kernel from giving a link that is not up yet a link-local address of
- * IPv6, and from looking for routers there: a switch would send that to all ports. */
-static void quiet(int index)
+/* addrgen_none sets addrgenmode none on a link that is down: it gets no IPv6 link-local
+ * address and sends no router solicitations, which a bridge would flood to all ports. */
+static void addrgen_none(int index)
 {
 	struct ifinfomsg i = {.ifi_index = index};
 	uint8_t none = 1; /* IN6_ADDR_GEN_MODE_NONE */
@@ -142,7 +142,7 @@ static void address(int index, uint32_t ip, int len)
 	attr(IFA_BROADCAST, &brd, 4);
 }
 
-/* route leads to ip/len, everywhere if len is 0. */
+/* route adds a route to ip/len; len 0 is the default route. */
 static void route(uint32_t ip, int len, uint32_t via)
 {
 	struct rtmsg r = {.rtm_family = AF_INET, .rtm_dst_len = len, .rtm_table = RT_TABLE_MAIN,
@@ -154,7 +154,7 @@ static void route(uint32_t ip, int len, uint32_t via)
 	attr(RTA_GATEWAY, &gateway, 4);
 }
 
-/* A host has its namespace and a socket in it open until it is complete. */
+/* The namespace and a socket of a host, open until it is complete. */
 struct host { int ns, fd; };
 
 static const char *path_of(int h)
@@ -164,8 +164,8 @@ static const char *path_of(int h)
 	return path;
 }
 
-/* make leaves the process in the new namespace. */
-static struct host make(int h)
+/* new_host makes a namespace; the process stays in it. */
+static struct host new_host(int h)
 {
 	if (unshare(CLONE_NEWNET))
 		err(1, "unshare");
@@ -180,21 +180,21 @@ static struct host make(int h)
 static void complete(struct host h)
 {
 	link_up(1);
-	talk(h.fd, "inside");
+	send_all(h.fd, "inside");
 	close(h.fd);
 	close(h.ns);
 }
 
-/* one_queue spares an end of a cable those for the other processors, which the kernel
- * would take away again, waiting each time until nobody uses them. */
+/* one_queue gives a veth device one queue. By default the kernel makes one per processor,
+ * then removes all but one, with a grace period. */
 static void one_queue(void)
 {
 	attr32(IFLA_NUM_TX_QUEUES, 1);
 	attr32(IFLA_NUM_RX_QUEUES, 1);
 }
 
-/* plug makes a cable from a switch to a host. */
-static void plug(int root, int h, int ns, int bridge)
+/* add_port makes a veth pair from a bridge to a host. */
+static void add_port(int root, int h, int ns, int bridge)
 {
 	char name[IFNAMSIZ];
 	struct ifinfomsg near = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP}, far = {.ifi_index = 2};
@@ -212,10 +212,10 @@ static void plug(int root, int h, int ns, int bridge)
 	attr32(IFLA_NET_NS_FD, ns);
 	one_queue();
 	end(peer), end(data), end(info);
-	talk(root, "cable");
+	send_all(root, "veth pair");
 }
 
-/* An end of a cable between hosts. */
+/* An end of a veth pair between hosts. */
 struct end { const char *name; int n, index, ns; };
 
 static const char *name_of(struct end e)
@@ -225,7 +225,7 @@ static const char *name_of(struct end e)
 	return name;
 }
 
-static void cable(int root, struct end a, struct end b)
+static void veth_pair(int root, struct end a, struct end b)
 {
 	struct ifinfomsg near = {.ifi_index = a.index}, far = {.ifi_index = b.index};
 	begin(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &near, sizeof near);
@@ -240,7 +240,7 @@ static void cable(int root, struct end a, struct end b)
 	attr32(IFLA_NET_NS_FD, b.ns);
 	one_queue();
 	end(peer), end(data), end(info);
-	talk(root, "cable");
+	send_all(root, "veth pair");
 }
 
 static void be32(int type, uint32_t v) { attr32(type, htonl(v)); }
@@ -257,7 +257,7 @@ static void batch(int type)
 	begin(type, 0, &g, sizeof g);
 }
 
-/* prefix compares the first half of the address at an offset of the IP header. */
+/* prefix compares the first two bytes of the address at an offset of the IP header. */
 static void prefix(int offset, int op, uint32_t ip)
 {
 	uint16_t half = htons(ip >> 16);
@@ -279,7 +279,7 @@ static void prefix(int offset, int op, uint32_t ip)
 	end(value), end(data), end(e);
 }
 
-/* masquerade is what leaves the first switch's subnet. */
+/* masquerade makes the rule for packets that leave the first bridge's subnet. */
 static void masquerade(int filter)
 {
 	batch(NFNL_MSG_BATCH_BEGIN);
@@ -297,22 +297,22 @@ static void masquerade(int filter)
 	attrs(NFTA_RULE_TABLE, "floor");
 	attrs(NFTA_RULE_CHAIN, "out");
 	struct rtattr *exprs = attr(NFTA_RULE_EXPRESSIONS, NULL, 0);
-	prefix(12, NFT_CMP_EQ, HALL(0, 0));
-	prefix(16, NFT_CMP_NEQ, HALL(0, 0));
+	prefix(12, NFT_CMP_EQ, BRIDGE_ADDR(0, 0));
+	prefix(16, NFT_CMP_NEQ, BRIDGE_ADDR(0, 0));
 	struct rtattr *e = attr(NFTA_LIST_ELEM, NULL, 0);
 	attrs(NFTA_EXPR_NAME, "masq");
 	end(e), end(exprs);
 	batch(NFNL_MSG_BATCH_END);
-	ask(filter, "masquerade");
+	send_batch(filter, "masquerade");
 }
 
-static void forget(int filter)
+static void delete_table(int filter)
 {
 	batch(NFNL_MSG_BATCH_BEGIN);
 	nft(NFT_MSG_DELTABLE, NLM_F_ACK);
 	attrs(NFTA_TABLE_NAME, "floor");
 	batch(NFNL_MSG_BATCH_END);
-	ask(filter, "table");
+	send_batch(filter, "table");
 }
 
 static int new_bridge(int root, int s)
@@ -326,49 +326,49 @@ static int new_bridge(int root, int s)
 	struct rtattr *info = attr(IFLA_LINKINFO, NULL, 0);
 	attrs(IFLA_INFO_KIND, "bridge");
 	end(info);
-	talk(root, name);
+	send_all(root, name);
 	return if_nametoindex(name);
 }
 
-static void up_star(int root, int switches, int each)
+static void up_star(int root, int bridges, int each)
 {
-	int bridge[switches];
-	for (int s = 0; s < switches; s++)
+	int bridge[bridges];
+	for (int s = 0; s < bridges; s++)
 		bridge[s] = new_bridge(root, s);
-	for (int h = 0; h < switches * each; h++) {
+	for (int h = 0; h < bridges * each; h++) {
 		int s = h / each;
-		struct host host = make(h);
-		plug(root, h, host.ns, bridge[s]);
-		quiet(2);
+		struct host host = new_host(h);
+		add_port(root, h, host.ns, bridge[s]);
+		addrgen_none(2);
 		link_up(2);
-		address(2, HALL(s, h % each + 2), 16);
-		route(0, 0, HALL(s, 1));
+		address(2, BRIDGE_ADDR(s, h % each + 2), 16);
+		route(0, 0, BRIDGE_ADDR(s, 1));
 		complete(host);
 	}
-	/* The switches last: one that is up would flood each new port's first words
-	 * to all the others. */
-	for (int s = 0; s < switches; s++) {
-		quiet(bridge[s]);
-		address(bridge[s], HALL(s, 1), 16);
+	/* Set the bridges up last: a bridge that is up floods the first packets of each
+	 * new port to all others. */
+	for (int s = 0; s < bridges; s++) {
+		addrgen_none(bridge[s]);
+		address(bridge[s], BRIDGE_ADDR(s, 1), 16);
 		link_up(bridge[s]);
-		talk(root, "bridge up");
+		send_all(root, "bridge up");
 	}
 }
 
 static void router(struct host host, int h, int last)
 {
 	if (h > 0) {
-		quiet(2);
+		addrgen_none(2);
 		link_up(2);
-		address(2, STREET(h - 1, 2), 30);
+		address(2, PAIR_ADDR(h - 1, 2), 30);
 	}
 	if (h > 1)
-		route(STREET(0, 0), 30, STREET(h - 1, 1));
+		route(PAIR_ADDR(0, 0), 30, PAIR_ADDR(h - 1, 1));
 	if (!last) {
-		quiet(3);
+		addrgen_none(3);
 		link_up(3);
-		address(3, STREET(h, 1), 30);
-		route(0, 0, STREET(h, 2));
+		address(3, PAIR_ADDR(h, 1), 30);
+		route(0, 0, PAIR_ADDR(h, 2));
 	}
 	complete(host);
 }
@@ -377,10 +377,10 @@ static void up_chain(int root, int routers)
 {
 	struct host before = {0};
 	for (int h = 0; h < routers; h++) {
-		struct host host = make(h);
+		struct host host = new_host(h);
 		forward("1");
 		if (h > 0) {
-			cable(root, (struct end){"right", -1, 3, before.ns}, (struct end){"left", -1, 2, host.ns});
+			veth_pair(root, (struct end){"right", -1, 3, before.ns}, (struct end){"left", -1, 2, host.ns});
 			router(before, h - 1, 0);
 		}
 		before = host;
@@ -392,24 +392,24 @@ static void up_mesh(int root, int hosts)
 {
 	struct host all[hosts];
 	for (int h = 0; h < hosts; h++) {
-		all[h] = make(h);
+		all[h] = new_host(h);
 		for (int j = 0; j < h; j++)
-			cable(root, (struct end){"to", h, 1 + h, all[j].ns}, (struct end){"to", j, 2 + j, all[h].ns});
+			veth_pair(root, (struct end){"to", h, 1 + h, all[j].ns}, (struct end){"to", j, 2 + j, all[h].ns});
 	}
 	for (int h = 0; h < hosts; h++) {
 		for (int j = 0; j < hosts; j++) {
-			int a = j < h ? j : h, b = j < h ? h : j; /* the earlier one, the later */
+			int a = j < h ? j : h, b = j < h ? h : j; /* a < b */
 			if (j == h)
 				continue;
-			quiet(j < h ? 2 + j : 1 + j);
+			addrgen_none(j < h ? 2 + j : 1 + j);
 			link_up(j < h ? 2 + j : 1 + j);
-			address(j < h ? 2 + j : 1 + j, STREET(b * (b - 1) / 2 + a, j < h ? 2 : 1), 30);
+			address(j < h ? 2 + j : 1 + j, PAIR_ADDR(b * (b - 1) / 2 + a, j < h ? 2 : 1), 30);
 		}
 		complete(all[h]);
 	}
 }
 
-static void up(const char *shape, int switches, int each)
+static void up(const char *shape, int bridges, int each)
 {
 	int root = netlink(NETLINK_ROUTE, 0);
 	int filter = strcmp(shape, "nat") ? -1 : netlink(NETLINK_NETFILTER, 0);
@@ -426,10 +426,10 @@ static void up(const char *shape, int switches, int each)
 	else if (!strcmp(shape, "mesh"))
 		up_mesh(root, each);
 	else
-		up_star(root, switches, each);
+		up_star(root, bridges, each);
 }
 
-/* ids counts the namespaces that this one still has an id for. */
+/* ids counts the namespace ids of this namespace. */
 static int ids(int fd)
 {
 	char answer[32768];
@@ -450,8 +450,8 @@ static int ids(int fd)
 	}
 }
 
-/* gone waits until as many ids are free; fewer, if the queue runs over. */
-static void gone(int events, int count)
+/* wait_ids waits until count ids are free, or fewer if the queue overflows. */
+static void wait_ids(int events, int count)
 {
 	while (count > 0) {
 		char answer[32768];
@@ -465,29 +465,29 @@ static void gone(int events, int count)
 	}
 }
 
-/* down waits for the kernel to say of each namespace that its id is free: only
- * then is it gone. Where nobody gave it one, it goes unseen. */
-static void down(const char *shape, int switches, int each)
+/* down waits until the kernel reports that each namespace's id is free: then the namespace
+ * is gone. It does not see namespaces without an id. */
+static void down(const char *shape, int bridges, int each)
 {
 	int root = netlink(NETLINK_ROUTE, 0), events = netlink(NETLINK_ROUTE, 0), group = RTNLGRP_NSID;
-	int hosts = switches * each, others = ids(root) - hosts, left;
+	int hosts = bridges * each, others = ids(root) - hosts, left;
 	if (setsockopt(events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group))
 		err(1, "group");
 	if (!strcmp(shape, "star") || !strcmp(shape, "nat")) {
 		struct ifinfomsg i = {0};
 		begin(RTM_DELLINK, 0, &i, sizeof i);
 		attr32(IFLA_GROUP, GROUP);
-		talk(root, "delete");
+		send_all(root, "delete");
 	}
 	if (!strcmp(shape, "nat")) {
-		forget(netlink(NETLINK_NETFILTER, 0));
+		delete_table(netlink(NETLINK_NETFILTER, 0));
 		forward("0");
 	}
 	for (int h = 0; h < hosts; h++)
 		if (umount2(path_of(h), MNT_DETACH) || unlink(path_of(h)))
 			err(1, "%s", path_of(h));
 	while ((left = ids(root) - (others > 0 ? others : 0)) > 0)
-		gone(events, left);
+		wait_ids(events, left);
 	if (umount2("/run/netns", MNT_DETACH))
 		err(1, "/run/netns");
 }
@@ -496,9 +496,9 @@ int main(int argc, char **argv)
 {
 	struct rlimit files;
 	if (argc != 5)
-		errx(1, "usage: floor up|down star|nat|chain|mesh SWITCHES EACH");
+		errx(1, "usage: floor up|down star|nat|chain|mesh BRIDGES EACH");
 	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max; /* a mesh keeps all its hosts open */
+	files.rlim_cur = files.rlim_max; /* a mesh keeps the files of all hosts open */
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (!strcmp(argv[1], "up"))
 		up(argv[2], atoi(argv[3]), atoi(argv[4]));
