@@ -21,67 +21,66 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A Kernel reads and changes what a lab has in the kernel. It keeps a socket in
-// each namespace that it has met.
+// A Kernel reads and changes the objects of a lab in the kernel. It keeps a netlink
+// socket open in each namespace of the lab.
 //
-//	machine's socket ─▶ bridges, near ends of cables (far ends are born in
-//	                    their namespaces, under their names)
-//	red's socket     ─▶ up, addresses, routes: one sendmsg a stage
+//	machine's socket ─▶ bridges, near ends of veth pairs (the kernel creates far
+//	                    ends directly in their namespaces, with their names)
+//	red's socket     ─▶ up, addresses, routes: one sendmsg per stage
 //
-// What it makes is marked with the lab's name where it is made, in the same
-// system call where that is possible, so that [Kernel.Snapshot] finds it again
-// whatever became of the process.
+// It writes the lab's mark on each object it creates, in the same system call if
+// possible. So [Kernel.Snapshot] finds the object again, even if the process was killed.
 type Kernel struct {
 	lab  string
 	log  *slog.Logger
 	lock *lock
-	etc  string // where files that stand in for those of /etc are
+	etc  string // directory of the hosts' files for /etc
 
-	// ipv6 is whether the kernel speaks it.
+	// ipv6 is true if the kernel supports IPv6.
 	ipv6 bool
-	// counts says that links are listed with their counters; see linksOf.
-	counts atomic.Bool
+	// withCounters means that links are listed with their counters; see readLinks.
+	withCounters atomic.Bool
 
-	buffers sync.Pool // for files, of []byte
-	mu      sync.Mutex
-	texts   map[string]string // of files, by themselves
-	spaces  map[string]*space // by the lab's names
-	width   int               // of the table of open files, as far as it was asked for
-	lent    []*os.File        // namespaces that requests name, open until they are sent
-	orphan  []*space          // spaces of deleted namespaces, open until the stage is over
-	// ahead are the names that there are, if they were looked up ahead of the discovery.
-	ahead <-chan namedDoors
-	// unready are links that wait for carrier, as of the last Snapshot.
-	unready []waiting
-	// programs are those that ran when they were read last.
+	buffers      sync.Pool // for files, of []byte
+	mu           sync.Mutex
+	fileTexts    map[string]string       // texts of files, to keep equal ones once
+	handles      map[string]*netnsHandle // by the lab's names of the namespaces
+	fdTableSize  int                     // size to which growFDTable grew the table
+	requestFiles []*os.File              // namespaces in requests, open until these are sent
+	dropped      []*netnsHandle          // of deleted namespaces, open until the stage ends
+	// prefetched delivers the names of namespaces if PrefetchNames was called.
+	prefetched <-chan namedCandidates
+	// withoutCarrier are the links without carrier at the last Snapshot.
+	withoutCarrier []carrierWait
+	// programs are the lab's programs that ran at the last read of the processes.
 	programs []process
-	// stale are names of the lab with nothing behind them, as of the last Snapshot.
-	stale []string
+	// staleNames are the lab's namespace names without a namespace, at the last Snapshot.
+	staleNames []string
 
-	// leaving says that the lab is to go: a namespace of its own goes whole, even if
-	// what is in it cannot be read. Who rules there can see to that.
-	leaving bool
+	// goingDown is set during Down. Then a namespace of the lab is deleted even if it
+	// cannot be read: root inside it could prevent reading.
+	goingDown bool
 
-	// wave is how many namespaces of a new lab are made at a time, and ids are those that they
-	// get in the machine's if they are more; see fallingIDs.
-	wave int
-	ids  map[string]int32
+	// waveSize is the number of namespaces in a wave.
+	// assignedNSIDs are the nsids for a lab of several waves; see descendingNSIDs.
+	waveSize      int
+	assignedNSIDs map[string]int32
 
-	// voices are what links are told of IPv6 that are made or changed.
-	voices map[Key]voice
+	// ipv6Modes are the IPv6 modes of the links that the plan creates or changes.
+	ipv6Modes map[Key]ipv6Mode
 
-	// fault, for tests, refuses the request of a number.
+	// fault makes request n fail; for tests.
 	fault    func(n int) error
 	requests int
 }
 
-// OpenKernel prepares to work on a lab of the machine whose namespace the process
-// is in. One process at a time can: another one waits, until ctx ends. log is told
-// of each stage, and as warnings that it waits, and of connections that go on by rules
-// that are no more; it may be nil.
+// OpenKernel locks a lab on the machine, which is the namespace of the process. Only
+// one process at a time can hold the lock; another one waits until ctx ends. log may be
+// nil. It gets each stage as a debug message, and a warning when OpenKernel waits for the
+// lock or when conntrack entries of deleted NAT rules remain.
 func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, error) {
 	if !isLabName(lab) {
-		return nil, fmt.Errorf("%q is no name of a lab", lab)
+		return nil, fmt.Errorf("%q is not a valid lab name", lab)
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -90,10 +89,13 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, ipv6: speaksIPv6(), wave: waveHosts, spaces: map[string]*space{}}
+	k := &Kernel{
+		lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, ipv6: hasIPv6(), waveSize: waveHosts,
+		handles: map[string]*netnsHandle{},
+	}
 	ns, err := nsfs.Current()
 	if err == nil {
-		_, err = k.enter("", ns, false)
+		_, err = k.openHandle("", ns, false)
 	}
 	if err != nil {
 		k.Close()
@@ -102,26 +104,26 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	return k, nil
 }
 
-// Close gives up the lab's lock and all sockets.
+// Close releases the lab's lock and closes all sockets.
 func (k *Kernel) Close() error {
-	spaces := slices.Collect(maps.Values(k.spaces))
+	spaces := slices.Collect(maps.Values(k.handles))
 	inParallel(workers, len(spaces), func(i int) { spaces[i].close() })
-	k.forgetOrphans()
+	k.closeDropped()
 	if k.lock == nil {
 		return nil
 	}
 	return k.lock.Close()
 }
 
-// Do carries out a stage: all of it, or with an error none. It implements [Do]. A
-// request cannot be broken off, so ctx is only looked at before.
+// Do executes a stage completely; if a step fails, it undoes the others and returns an
+// error. It implements [Do]. A request cannot be cancelled, so Do checks ctx only at its start.
 func (k *Kernel) Do(ctx context.Context, stage []Step) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	start := time.Now()
-	results := k.carryOut(stage, false)
-	defer k.forgetOrphans()
+	results := k.execute(stage, false)
+	defer k.closeDropped()
 	first := -1
 	for i, r := range results {
 		if r.err != nil {
@@ -140,28 +142,28 @@ func (k *Kernel) Do(ctx context.Context, stage []Step) error {
 			continue
 		}
 		back := stage[i].Reverse()
-		if err := k.carryOut([]Step{back}, true)[0].err; err != nil {
+		if err := k.execute([]Step{back}, true)[0].err; err != nil {
 			failed = append(failed, fmt.Errorf("undo: %w", &StepError{back, err}))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// A result is what became of a step. One that failed may have been done in part.
+// A result is the outcome of a step. A failed step may be partly done.
 type result struct {
 	err     error
-	touched bool // something was changed
+	touched bool // the step changed something
 }
 
-// carryOut does what it can of a stage. In undoing, what is there already, or no
-// longer, is as good as done.
-func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
+// execute tries all steps of a stage. While undoing, it is no error if the object to
+// create exists or the object to delete does not.
+func (k *Kernel) execute(stage []Step, undoing bool) []result {
 	results := make([]result, len(stage))
 	switch kind := stage[0].Object().Key().Kind; {
 	case kind == OfNamespace:
-		k.namespaces(stage, results)
+		k.namespaceStage(stage, results)
 	case kind == OfNAT:
-		k.ruleStage(stage, results)
+		k.natStage(stage, results)
 	case kind == OfLink && stage[0].Op() == Delete:
 		k.deleteLinks(stage, results)
 	case kind == OfLink:
@@ -173,40 +175,42 @@ func (k *Kernel) carryOut(stage []Step, undoing bool) []result {
 			results[i] = k.offloadStep(s)
 		}
 	case kind == OfSysctl:
-		k.settings(stage, results)
+		k.sysctlStage(stage, results)
 	case kind == OfProcess:
 		for i, s := range stage {
-			results[i] = k.hostStep(s)
+			results[i] = k.processStep(s)
 		}
 	default:
 		k.linksAndFiles(stage, results)
 	}
 	for i, s := range stage {
-		if s.Op() == Delete && errors.Is(results[i].err, fs.ErrNotExist) || undoing && s.Op() == Create && errors.Is(results[i].err, fs.ErrExist) {
+		if s.Op() == Delete && errors.Is(results[i].err, fs.ErrNotExist) ||
+			undoing && s.Op() == Create && errors.Is(results[i].err, fs.ErrExist) {
 			results[i].err = nil
 		}
 	}
 	return results
 }
 
-// A task is the requests of a step to one namespace's socket; the first is the
-// one that counts, the others complete it.
+// A task holds a step's requests to one namespace's socket. If the first request
+// fails, the results of the others do not matter.
 type task struct {
-	step  int
-	space *space
-	reqs  []rtnl.Request
-	done  func() // if all went well
+	step      int
+	handle    *netnsHandle
+	reqs      []rtnl.Request
+	onSuccess func() // called if all requests succeeded
 }
 
-// mostRequests is how many go into one sendmsg at most. A step's are never
-// parted: a process that is killed is not stopped within a system call.
-const mostRequests = 128
+// maxRequests is the maximum number of requests in one sendmsg. The requests of a
+// task are never split: a kill cannot interrupt a process inside the system call.
+const maxRequests = 128
 
-// run carries tasks out in their order, consecutive ones of a namespace together.
-func (k *Kernel) run(tasks []task, results []result) {
+// runTasks executes tasks in order. It sends consecutive tasks of a namespace together.
+func (k *Kernel) runTasks(tasks []task, results []result) {
 	for from := 0; from < len(tasks); {
 		to, n := from, 0
-		for to < len(tasks) && tasks[to].space == tasks[from].space && (n == 0 || n+len(tasks[to].reqs) <= mostRequests) {
+		for to < len(tasks) && tasks[to].handle == tasks[from].handle &&
+			(n == 0 || n+len(tasks[to].reqs) <= maxRequests) {
 			n += len(tasks[to].reqs)
 			to++
 		}
@@ -215,30 +219,30 @@ func (k *Kernel) run(tasks []task, results []result) {
 	}
 }
 
-// workers is how many go to the kernel at once: it does most of this under one
-// lock.
+// workers is the number of goroutines that call the kernel at the same time. More
+// would not help: the kernel holds one lock (RTNL) for most of this work.
 const workers = 2
 
-// runApart carries tasks out namespace by namespace, several at once; in each in
-// their order.
-func (k *Kernel) runApart(stage []Step, tasks []task, results []result) {
-	order := byLastUp(stage, tasks)
-	of := make(map[*space][]task, len(order))
+// runPerNamespace executes the tasks of several namespaces in parallel. In each
+// namespace it keeps their order.
+func (k *Kernel) runPerNamespace(stage []Step, tasks []task, results []result) {
+	order := orderByLastUp(stage, tasks)
+	of := make(map[*netnsHandle][]task, len(order))
 	for _, t := range tasks {
-		of[t.space] = append(of[t.space], t)
+		of[t.handle] = append(of[t.handle], t)
 	}
-	inParallel(workers, len(order), func(i int) { k.run(of[order[i]], results) })
+	inParallel(workers, len(order), func(i int) { k.runTasks(of[order[i]], results) })
 }
 
-// byLastUp are the namespaces of tasks in the order in which the last of their links comes up:
-// that of bridges is after all hosts; see places. Where none does comes first.
-func byLastUp(stage []Step, tasks []task) (order []*space) {
-	met := map[*space]bool{}
-	for _, others := range []bool{false, true} { // from the end
+// orderByLastUp returns the namespaces of tasks, ordered by when their last link is set
+// up; those without such a link come first. So a namespace with bridges comes after the hosts.
+func orderByLastUp(stage []Step, tasks []task) (order []*netnsHandle) {
+	seen := map[*netnsHandle]bool{}
+	for _, others := range []bool{false, true} { // in reverse order
 		for _, t := range slices.Backward(tasks) {
-			if !met[t.space] && (others || stage[t.step].Object().Key().Kind == OfUp) {
-				met[t.space] = true
-				order = append(order, t.space)
+			if !seen[t.handle] && (others || stage[t.step].Object().Key().Kind == OfUp) {
+				seen[t.handle] = true
+				order = append(order, t.handle)
 			}
 		}
 	}
@@ -246,29 +250,29 @@ func byLastUp(stage []Step, tasks []task) (order []*space) {
 	return order
 }
 
-// inParallel calls fn for 0 … n-1 from so many goroutines, and waits.
+// inParallel calls fn(0) … fn(n-1) from the given number of goroutines and waits for all.
 func inParallel(goroutines, n int, fn func(i int)) {
-	var turns turns
+	var queue workQueue
 	var wg sync.WaitGroup
 	for range min(goroutines, n) {
-		wg.Go(func() { turns.take(n, fn) })
+		wg.Go(func() { queue.run(n, fn) })
 	}
 	wg.Wait()
 }
 
-// fewVisits are not worth a thread of their own.
-const fewVisits = 4
+// smallBatch is the number of items for which another thread does not pay off.
+const smallBatch = 4
 
-// travelling is inParallel on threads that go from namespace to namespace: one, where they
-// are few.
-func travelling(n int, fn func(t nsfs.Traveller, i int)) error {
-	var turns turns
+// withThreads is like inParallel, on threads that may enter namespaces. A small n gets
+// only one thread.
+func withThreads(n int, fn func(t nsfs.Thread, i int)) error {
+	var queue workQueue
 	var wg sync.WaitGroup
-	errs := make([]error, min(workers, (n+fewVisits-1)/fewVisits))
+	errs := make([]error, min(workers, (n+smallBatch-1)/smallBatch))
 	for w := range errs {
 		wg.Go(func() {
-			errs[w] = nsfs.Travel(func(t nsfs.Traveller) error {
-				turns.take(n, func(i int) { fn(t, i) })
+			errs[w] = nsfs.WithThread(func(t nsfs.Thread) error {
+				queue.run(n, func(i int) { fn(t, i) })
 				return nil
 			})
 		})
@@ -277,22 +281,22 @@ func travelling(n int, fn func(t nsfs.Traveller, i int)) error {
 	return errors.Join(errs...)
 }
 
-// turns shares out work among those that take them.
-type turns struct{ next atomic.Int64 }
+// A workQueue gives each of the numbers 0 … n-1 to one of several goroutines.
+type workQueue struct{ next atomic.Int64 }
 
-func (t *turns) take(n int, fn func(i int)) {
-	for i := int(t.next.Add(1)) - 1; i < n; i = int(t.next.Add(1)) - 1 {
+func (q *workQueue) run(n int, fn func(i int)) {
+	for i := int(q.next.Add(1)) - 1; i < n; i = int(q.next.Add(1)) - 1 {
 		fn(i)
 	}
 }
 
-// send carries out tasks of one namespace in one system call.
+// send executes tasks of one namespace in one system call.
 func (k *Kernel) send(tasks []task, results []result) {
 	var reqs []rtnl.Request
 	for _, t := range tasks {
 		reqs = append(reqs, t.reqs...)
 	}
-	failed := k.do(tasks[0].space, reqs)
+	failed := k.sendRequests(tasks[0].handle, reqs)
 	at := 0
 	for _, t := range tasks {
 		r := &results[t.step]
@@ -305,23 +309,23 @@ func (k *Kernel) send(tasks []task, results []result) {
 				r.err = err
 			}
 			if j == 0 && err != nil {
-				break // what should complete it can only have met something else, or nothing
+				break // the results of the other requests do not matter
 			}
 		}
 		at += len(t.reqs)
-		if r.err == nil && t.done != nil {
-			t.done()
+		if r.err == nil && t.onSuccess != nil {
+			t.onSuccess()
 		}
 	}
 }
 
-// do sends requests and returns the refusals by their places.
-func (k *Kernel) do(s *space, reqs []rtnl.Request) map[int]error {
+// sendRequests sends requests and returns the errors by the requests' indexes.
+func (k *Kernel) sendRequests(h *netnsHandle, reqs []rtnl.Request) map[int]error {
 	failed := map[int]error{}
 	sent := make([]rtnl.Request, 0, len(reqs))
 	place := make([]int, 0, len(reqs))
 	for i, r := range reqs {
-		if err := k.faulty(); err != nil {
+		if err := k.injectedFault(); err != nil {
 			failed[i] = err
 			continue
 		}
@@ -330,22 +334,22 @@ func (k *Kernel) do(s *space, reqs []rtnl.Request) map[int]error {
 	if len(sent) == 0 {
 		return failed
 	}
-	for _, err := range parts(s.conn.Do(sent...)) {
+	for _, err := range splitErrors(h.conn.Do(sent...)) {
 		var e *rtnl.Error
 		var refused unix.Errno
 		if errors.As(err, &e) && errors.As(e.Err, &refused) {
 			failed[place[e.Index]] = err
 			continue
 		}
-		for _, i := range place { // nothing was sent; or the socket itself broke, and nobody knows
+		for _, i := range place { // nothing was sent, or the socket failed and the result is unknown
 			failed[i] = err
 		}
 	}
 	return failed
 }
 
-// parts takes joined errors apart.
-func parts(err error) []error {
+// splitErrors returns the errors that were joined.
+func splitErrors(err error) []error {
 	if err == nil {
 		return nil
 	}
@@ -355,8 +359,8 @@ func parts(err error) []error {
 	return []error{err}
 }
 
-// faulty is the error that a test wants the next request to fail with.
-func (k *Kernel) faulty() error {
+// injectedFault returns the error with which a test makes the next request fail.
+func (k *Kernel) injectedFault() error {
 	if k.fault == nil {
 		return nil
 	}

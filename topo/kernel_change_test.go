@@ -19,8 +19,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// changedLab has a server whose port is published, and a visitor from outside. What
-// else there is changes.
+// changedLab has a server with a forwarded port and a visitor from outside. The tests
+// change everything else.
 const changedLab = `
 name: changed
 networks:
@@ -32,8 +32,8 @@ links:
   - {endpoints: [machine:street0, visitor:eth0], addresses: [198.51.100.1/24, 198.51.100.7/24]}
 `
 
-// changes are further files, and how many steps each is away from the one before.
-var changes = []struct{ was, is string }{
+// changes are replacements in the lab file, applied one after another.
+var changes = []struct{ old, new string }{
 	{"  visitor: {}", "  visitor: {}\n  db: {networks: [dmz]}"},
 	{`ports: ["8080:80"]`, `ports: ["8080:80", "8443:443", "9000-9010:9000-9010/udp"]`},
 	{"hosts:\n", "  lan: {subnets: [10.0.7.0/24], nat: true}\nhosts:\n  pc: {networks: [lan], ports: [\"2222:22\"]}\n"},
@@ -42,10 +42,10 @@ var changes = []struct{ was, is string }{
 	{"\n  db: {networks: [dmz]}", ""},
 }
 
-// TestTrafficGoesOn: while the rest of a lab changes, a connection stays open, not
-// one new connection through an unrelated forwarded port is lost, and the counters
-// of the links and ports that stay go on.
-func TestTrafficGoesOn(t *testing.T) {
+// While the rest of a lab changes, an open connection stays open, no new connection
+// through an unchanged forwarded port fails, and the counters of unchanged links and
+// ports do not restart.
+func TestTrafficContinues(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := compiled(t, changedLab)
 	k := openKernel(t, lab)
@@ -58,12 +58,12 @@ func TestTrafficGoesOn(t *testing.T) {
 	var made atomic.Int64
 	failed := make(chan error, 1)
 	go func() { failed <- keepDialing(ctx, &made) }()
-	text, last := changedLab, counted(t, lab, want)
+	text, last := changedLab, readCounters(t, lab, want)
 	for range 2 {
 		for _, c := range changes {
-			next := strings.Replace(text, c.was, c.is, 1)
+			next := strings.Replace(text, c.old, c.new, 1)
 			if next == text {
-				t.Fatalf("nothing to replace: %s", c.was)
+				t.Fatalf("nothing to replace: %s", c.old)
 			}
 			text = next
 			_, want := compiled(t, text)
@@ -73,11 +73,11 @@ func TestTrafficGoesOn(t *testing.T) {
 			}
 			for _, step := range plan {
 				if s := step.String(); strings.Contains(s, "web-eth0") || strings.Contains(s, "--dport 8080 ") {
-					t.Errorf("what has not changed is touched: %s", s)
+					t.Errorf("the plan touches an unchanged object: %s", s)
 				}
 			}
-			sayLine(t, open)
-			now := counted(t, lab, want)
+			checkOpenConnection(t, open)
+			now := readCounters(t, lab, want)
 			if now.packets <= last.packets || now.connections < last.connections {
 				t.Errorf("the counters went from %+v to %+v", last, now)
 			}
@@ -91,18 +91,18 @@ func TestTrafficGoesOn(t *testing.T) {
 	}
 	stop()
 	if err := <-failed; err != nil {
-		t.Errorf("connection %d is lost: %v", made.Load()+1, err)
+		t.Errorf("connection %d failed: %v", made.Load()+1, err)
 	}
 	if made.Load() < 50 {
-		t.Errorf("only %d connections in all that time", made.Load())
+		t.Errorf("only %d connections during all changes", made.Load())
 	}
 	t.Logf("%d connections while the lab changed %d times", made.Load(), 2*(len(changes)+1))
 }
 
-// counts are of the link and of the port that stay.
-type counts struct{ packets, connections uint64 }
+// counters are those of the unchanged link and forwarded port.
+type counters struct{ packets, connections uint64 }
 
-func counted(t *testing.T, lab string, want State) (c counts) {
+func readCounters(t *testing.T, lab string, want State) (c counters) {
 	t.Helper()
 	o, err := Observe(lab)
 	if err != nil {
@@ -145,7 +145,7 @@ func keepDialing(ctx context.Context, made *atomic.Int64) error {
 	return nil
 }
 
-// serveLines says back each line that it hears, in a host.
+// serveLines runs an echo server in a host.
 func serveLines(t *testing.T, host, network, addr string) {
 	t.Helper()
 	var l net.Listener
@@ -174,7 +174,7 @@ func serveLines(t *testing.T, host, network, addr string) {
 func dialFrom(t *testing.T, host, addr string) net.Conn {
 	t.Helper()
 	c, err := dialIn(host, addr)
-	for range 3 { // questions for a neighbour get lost on a busy machine
+	for range 3 { // neighbour requests may get lost on a busy machine
 		if errors.Is(err, unix.EHOSTUNREACH) {
 			c, err = dialIn(host, addr)
 		}
@@ -192,7 +192,7 @@ func dialIn(host, addr string) (c net.Conn, err error) {
 		return nil, err
 	}
 	err = doIn(host, func() (err error) {
-		c, err = net.DialTCP("tcp", nil, to) // on this very thread
+		c, err = net.DialTCP("tcp", nil, to) // must run on this thread
 		return err
 	})
 	return c, err
@@ -207,7 +207,7 @@ func doIn(host string, fn func() error) error {
 	return nsfs.Do(ns, fn)
 }
 
-func sayLine(t *testing.T, c net.Conn) {
+func checkOpenConnection(t *testing.T, c net.Conn) {
 	t.Helper()
 	if err := exchangeLine(c); err != nil {
 		t.Errorf("the open connection: %v", err)
@@ -221,7 +221,7 @@ func exchangeLine(c net.Conn) error {
 	}
 	line, err := bufio.NewReader(c).ReadString('\n')
 	if err == nil && line != "hello\n" {
-		err = fmt.Errorf("%q came back", line)
+		err = fmt.Errorf("got %q back", line)
 	}
 	return err
 }

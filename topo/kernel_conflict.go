@@ -21,20 +21,21 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A Conflict is something that there is and that is not the lab's, and a plan comes
-// across it.
+// A Conflict is a name, port or address that an object of a plan needs and something
+// foreign already has.
 type Conflict struct {
-	Object Object // that the plan is about to make
-	With   string // what there is, and whose
+	Object Object // the object to create
+	With   string // the foreign object and its owner, for the user
 }
 
-// String is "link lan type bridge: there is a link lan already, which is lab b's".
+// String returns, for example, "link lan type bridge: link lan already exists and belongs to lab b".
 func (c Conflict) String() string { return c.Object.String() + ": " + c.With }
 
-// A ConflictError lists what has the names that a plan needs. It is fs.ErrExist.
+// A ConflictError lists the objects of a plan whose names already exist. errors.Is with
+// fs.ErrExist is true.
 type ConflictError struct{ Conflicts []Conflict }
 
-// Error has a line for each.
+// Error returns one line per conflict.
 func (e *ConflictError) Error() string {
 	lines := make([]string, len(e.Conflicts))
 	for i, c := range e.Conflicts {
@@ -43,17 +44,17 @@ func (e *ConflictError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Is tells that this is fs.ErrExist.
+// Is reports whether target is fs.ErrExist.
 func (e *ConflictError) Is(target error) bool { return target == fs.ErrExist }
 
-// taken finds, before anything is touched, the names that a plan needs and others
-// have.
-func (k *Kernel) taken(p Plan) error {
-	gone := map[Key]bool{}
+// nameConflicts returns a *ConflictError if names that a plan needs already exist. It
+// changes nothing.
+func (k *Kernel) nameConflicts(p Plan) error {
+	deleted := map[Key]bool{}
 	var found []Conflict
 	for _, s := range p {
 		if s.Op() == Delete {
-			gone[s.Have.Key()] = true
+			deleted[s.Have.Key()] = true
 			continue
 		}
 		if s.Op() != Create {
@@ -61,12 +62,12 @@ func (k *Kernel) taken(p Plan) error {
 		}
 		switch o := s.Want.(type) {
 		case Namespace:
-			if with := takenNamespace(o); with != "" && !gone[o.Key()] {
+			if with := namespaceConflict(o); with != "" && !deleted[o.Key()] {
 				found = append(found, Conflict{o, with})
 			}
 		case linked:
 			for _, l := range o.links() {
-				if with := k.takenLink(l); with != "" && !gone[l.Key()] && !gone[s.Want.Key()] {
+				if with := k.linkConflict(l); with != "" && !deleted[l.Key()] && !deleted[s.Want.Key()] {
 					found = append(found, Conflict{s.Want, with})
 				}
 			}
@@ -78,9 +79,9 @@ func (k *Kernel) taken(p Plan) error {
 	return &ConflictError{found}
 }
 
-// takenNamespace says whose a namespace of that name is; "" if there is none. A name
-// with nothing behind it is as good as none.
-func takenNamespace(n Namespace) string {
+// namespaceConflict describes the existing namespace of that name; "" if there is none. A
+// stale name, without a namespace, is no conflict.
+func namespaceConflict(n Namespace) string {
 	if n.From != "" {
 		return ""
 	}
@@ -92,110 +93,109 @@ func takenNamespace(n Namespace) string {
 		return ""
 	} else if err == nil {
 		ns.Close()
-		_ = marksOf(n.Name, labs) // without rights, it is nobody's
+		_ = readNamespaceMarks(n.Name, labs) // without permission, no owner is known
 	}
-	return "there is a namespace " + n.Name + " already, " + ownerOf(labs)
+	return "namespace " + n.Name + " already exists and belongs to " + ownerText(labs)
 }
 
-// takenLink says whose a link of that name is; "" if there is none. In namespaces
-// that the lab made there are its own only.
-func (k *Kernel) takenLink(l Link) string {
-	s, err := k.space(l.NS)
-	if err != nil || s.own {
+// linkConflict describes the existing link of that name; "" if there is none. The lab's
+// own namespaces have no foreign links.
+func (k *Kernel) linkConflict(l Link) string {
+	h, err := k.handle(l.NS)
+	if err != nil || h.own {
 		return ""
 	}
-	s.mu.Lock()
-	index, has := s.index[l.Name]
-	s.mu.Unlock()
+	h.mu.Lock()
+	index, has := h.linkIndexes[l.Name]
+	h.mu.Unlock()
 	if !has {
 		return ""
 	}
 	labs := labNames{}
-	if there, err := s.conn.Link(rtnl.LinkID{Index: index}); err == nil {
+	if there, err := h.conn.Link(rtnl.LinkID{Index: index}); err == nil {
 		if lab, ok := strings.CutPrefix(there.Alias, Mark("")); ok {
 			labs.add(lab)
 		}
 	}
-	return "there is a link " + l.Name + " already, " + ownerOf(labs)
+	return "link " + l.Name + " already exists and belongs to " + ownerText(labs)
 }
 
-func ownerOf(labs labNames) string {
+func ownerText(labs labNames) string {
 	for lab := range labs {
-		return "which is lab " + lab + "'s"
+		return "lab " + lab
 	}
-	return "which is no lab's"
+	return "no lab"
 }
 
-// Conflicts finds what a plan that can be carried out comes across all the same: who
-// listens on a port that it forwards, or forwards it to somebody else, and whose
-// addresses its own overlap. What the lab makes then works, and the other does not,
-// or the other way round.
+// Conflicts finds the conflicts of a plan that do not make it fail: programs that listen
+// on a port that the plan forwards, foreign forwards of the same port, and foreign
+// addresses in the same prefix. After Up, either the lab's object works or the foreign one.
 func (k *Kernel) Conflicts(p Plan) ([]Conflict, error) {
 	var found []Conflict
-	known := map[string]*others{}
+	foreign := map[string]*foreignState{}
 	for _, s := range p {
 		o := s.Want
 		if s.Op() != Create {
 			continue
 		}
-		at, err := k.space(o.Key().NS)
+		at, err := k.handle(o.Key().NS)
 		if err != nil || at.own {
-			continue // not there yet, or the lab's alone
+			continue // not created yet, or created by the lab
 		}
-		if known[at.name] == nil {
-			if known[at.name], err = k.othersIn(at, p); err != nil {
+		if foreign[at.name] == nil {
+			if foreign[at.name], err = k.readForeignState(at, p); err != nil {
 				return nil, err
 			}
 		}
-		if with := known[at.name].meets(o); with != "" {
+		if with := foreign[at.name].conflictWith(o); with != "" {
 			found = append(found, Conflict{o, with})
 		}
 	}
 	return found, nil
 }
 
-// others are what others than the lab have in a namespace.
-type others struct {
-	sockets  []openPort
-	forwards []foreign
+// foreignState is the state in a namespace that does not belong to the lab.
+type foreignState struct {
+	sockets  []listeningSocket
+	forwards []foreignForward
 	addrs    []rtnl.Addr
 	links    map[uint32]string
 }
 
-// An openPort is a socket that waits for somebody.
-type openPort struct {
+// A listeningSocket is a TCP socket that listens or an unconnected UDP socket.
+type listeningSocket struct {
 	proto string
-	at    netip.AddrPort
+	addr  netip.AddrPort
 }
 
-// A foreign rule forwards ports, too.
-type foreign struct {
-	rule  nft.Forward
-	whose string
+// A foreignForward is a port forward that does not belong to the lab.
+type foreignForward struct {
+	forward nft.Forward
+	owner   string
 }
 
-// othersIn reads what a plan may come across.
-func (k *Kernel) othersIn(s *space, p Plan) (*others, error) {
-	o := &others{links: map[uint32]string{}}
+// readForeignState reads what can conflict with a plan in a namespace.
+func (k *Kernel) readForeignState(h *netnsHandle, p Plan) (*foreignState, error) {
+	o := &foreignState{links: map[uint32]string{}}
 	var err error
-	if has[Address](p, s.name) {
-		if err = o.readAddrs(k, s); err != nil {
+	if planCreates[Address](p, h.name) {
+		if err = o.readAddrs(k, h); err != nil {
 			return nil, err
 		}
 	}
-	if !has[Forward](p, s.name) {
+	if !planCreates[Forward](p, h.name) {
 		return o, nil
 	}
-	if o.forwards, err = k.forwardsOfOthers(s); err != nil {
+	if o.forwards, err = k.foreignForwards(h); err != nil {
 		return nil, err
 	}
-	return o, s.insideOf(func() error {
+	return o, h.runInside(func() error {
 		o.sockets = listeners()
 		return nil
 	})
 }
 
-func has[T Object](p Plan, ns string) bool {
+func planCreates[T Object](p Plan, ns string) bool {
 	for _, s := range p {
 		if o, ok := s.Want.(T); ok && o.Key().NS == ns {
 			return true
@@ -204,8 +204,8 @@ func has[T Object](p Plan, ns string) bool {
 	return false
 }
 
-func (o *others) readAddrs(k *Kernel, s *space) error {
-	links, err := s.conn.Links(rtnl.LinkFilter{NoStats: true})
+func (o *foreignState) readAddrs(k *Kernel, h *netnsHandle) error {
+	links, err := h.conn.Links(rtnl.LinkFilter{NoStats: true})
 	if err != nil {
 		return err
 	}
@@ -214,13 +214,13 @@ func (o *others) readAddrs(k *Kernel, s *space) error {
 			o.links[l.Index] = l.Name
 		}
 	}
-	o.addrs, err = s.conn.Addrs(rtnl.AddrFilter{})
+	o.addrs, err = h.conn.Addrs(rtnl.AddrFilter{})
 	return err
 }
 
-// forwardsOfOthers are those of other labs, and of whoever uses nftables.
-func (k *Kernel) forwardsOfOthers(s *space) (list []foreign, err error) {
-	conn, err := s.nft()
+// foreignForwards returns the forwards of other labs and of other nftables users.
+func (k *Kernel) foreignForwards(h *netnsHandle) (list []foreignForward, err error) {
+	conn, err := h.nft()
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +229,7 @@ func (k *Kernel) forwardsOfOthers(s *space) (list []foreign, err error) {
 		return nil, err
 	}
 	for _, table := range tables {
-		lab, ok := strings.CutPrefix(table, RuleTable(""))
+		lab, ok := strings.CutPrefix(table, TableName(""))
 		if !ok || lab == k.lab {
 			continue
 		}
@@ -239,87 +239,95 @@ func (k *Kernel) forwardsOfOthers(s *space) (list []foreign, err error) {
 		}
 		for _, r := range rules {
 			if f, ok := r.Rule.(nft.Forward); ok {
-				list = append(list, foreign{f, "lab " + lab})
+				list = append(list, foreignForward{f, "lab " + lab})
 			}
 		}
 	}
-	rules, _, err := s.plain(func(table string) bool { return strings.HasPrefix(table, RuleTable("")) })
+	rules, _, err := h.readForeignTables(func(table string) bool { return strings.HasPrefix(table, TableName("")) })
 	for _, r := range rules {
 		if f, ok := r.(nft.Forward); ok {
-			list = append(list, foreign{f, "somebody's nftables rule"})
+			list = append(list, foreignForward{f, "a foreign nftables rule"})
 		}
 	}
 	return list, err
 }
 
-func (s *space) plain(passOver func(table string) bool) (rules []nft.Rule, rest []nft.Chain, err error) {
-	err = s.withFile(func(ns *os.File) error {
-		rules, rest, err = nft.Plain(ns, passOver)
+// readForeignTables calls [nft.ReadForeignTables] for the namespace.
+func (h *netnsHandle) readForeignTables(
+	skip func(table string) bool,
+) (rules []nft.Rule, rest []nft.Chain, err error) {
+	err = h.withFile(func(ns *os.File) error {
+		rules, rest, err = nft.ReadForeignTables(ns, skip)
 		return err
 	})
 	return rules, rest, err
 }
 
-// meets says what an object comes across; "" if nothing.
-func (o *others) meets(made Object) string {
-	switch made := made.(type) {
+// conflictWith describes what an object conflicts with; "" if nothing.
+func (o *foreignState) conflictWith(object Object) string {
+	switch object := object.(type) {
 	case Address:
-		return o.meetsAddress(made)
+		return o.addressConflict(object)
 	case Forward:
-		return o.meetsForward(made.normal().(Forward))
+		return o.forwardConflict(object.normal().(Forward))
 	}
 	return ""
 }
 
-func (o *others) meetsAddress(a Address) string {
+func (o *foreignState) addressConflict(a Address) string {
 	for _, other := range o.addrs {
 		if name := o.links[other.Link]; name != "" && name != a.Link && other.Prefix.Overlaps(a.Prefix) {
-			return fmt.Sprintf("link %s has %s already: what goes there may go the wrong way", name, other.Prefix)
+			return fmt.Sprintf("link %s already has %s: packets for that subnet may leave by the wrong link",
+				name, other.Prefix)
 		}
 	}
 	return ""
 }
 
-func (o *others) meetsForward(f Forward) string {
+func (o *foreignState) forwardConflict(f Forward) string {
 	for _, other := range o.forwards {
-		r := other.rule
+		r := other.forward
 		if r.Proto.String() == f.Proto && r.Ports.First <= f.Last && f.First <= r.Ports.Last &&
-			r.To.Is4() == f.To.Is4() && listenMeets(r.Addr, f.Addr) {
-			return fmt.Sprintf("%s forwards it already: %s", other.whose, r)
+			r.To.Is4() == f.To.Is4() && listenOverlaps(r.Addr, f.Addr) {
+			return fmt.Sprintf("%s already forwards this port: %s", other.owner, r)
 		}
 	}
 	for _, l := range o.sockets {
-		if l.proto == f.Proto && f.First <= l.at.Port() && l.at.Port() <= f.Last && listens(l.at.Addr(), f) {
-			return fmt.Sprintf("a program listens on %s already: it can no longer be reached there", l.at)
+		port := l.addr.Port()
+		if l.proto == f.Proto && f.First <= port && port <= f.Last && forwardCovers(l.addr.Addr(), f) {
+			return fmt.Sprintf("a program already listens on %s: it will not be reachable there any more", l.addr)
 		}
 	}
 	return ""
 }
 
-// listens tells whether a socket's address is one that a forward takes packets to.
-func listens(at netip.Addr, f Forward) bool {
+// forwardCovers reports whether a forward takes packets to a socket's address.
+func forwardCovers(addr netip.Addr, f Forward) bool {
 	switch {
-	case at.IsUnspecified():
-		return at.Is6() || f.To.Is4() // one of IPv6 hears IPv4, too
+	case addr.IsUnspecified():
+		return addr.Is6() || f.To.Is4() // an IPv6 socket accepts IPv4, too
 	case f.Addr.IsValid():
-		return at == f.Addr
+		return addr == f.Addr
 	}
-	return at.Is4() == f.To.Is4()
+	return addr.Is4() == f.To.Is4()
 }
 
-// States of sockets in /proc/net; see tcp_states.h of the kernel. One of UDP that
-// waits for anybody is "closed".
+// Socket states in /proc/net; see the kernel's tcp_states.h. An unconnected UDP socket
+// is in state TCP_CLOSE.
 const (
-	tcpListen = 10
-	udpWaits  = 7
+	tcpListen      = 10
+	udpUnconnected = 7
 )
 
-// listeners are the sockets of the thread's namespace that wait for somebody.
-func listeners() (list []openPort) {
+// listeners returns the listening sockets of the thread's namespace.
+func listeners() (list []listeningSocket) {
 	for _, table := range []struct {
 		file, proto string
 		state       uint64
-	}{{"tcp", "tcp", tcpListen}, {"tcp6", "tcp", tcpListen}, {"udp", "udp", udpWaits}, {"udp6", "udp", udpWaits}} {
+	}{
+		{"tcp", "tcp", tcpListen}, {"tcp6", "tcp", tcpListen},
+		{"udp", "udp", udpUnconnected}, {"udp6", "udp", udpUnconnected},
+	} {
 		text, err := os.ReadFile("/proc/thread-self/net/" + table.file)
 		if err != nil {
 			continue // no IPv6 here, for example
@@ -333,15 +341,14 @@ func listeners() (list []openPort) {
 			at, ok := socketAddr(words[1])
 			state, err := strconv.ParseUint(words[3], 16, 8)
 			if ok && err == nil && state == table.state {
-				list = append(list, openPort{table.proto, at})
+				list = append(list, listeningSocket{table.proto, at})
 			}
 		}
 	}
 	return list
 }
 
-// socketAddr reads an address of /proc/net: words of 32 bits in the machine's byte
-// order, and the port.
+// socketAddr parses an address of /proc/net: 32-bit words in native byte order, and the port.
 func socketAddr(text string) (netip.AddrPort, bool) {
 	host, port, _ := strings.Cut(text, ":")
 	b, err := hex.DecodeString(host)

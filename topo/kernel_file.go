@@ -20,7 +20,7 @@ import (
 // fileStage writes or removes files, a few at a time.
 func (k *Kernel) fileStage(stage []Step, results []result) {
 	inParallel(workers, len(stage), func(i int) {
-		err := k.faulty()
+		err := k.injectedFault()
 		if err == nil {
 			err = k.fileStep(stage[i])
 		}
@@ -31,71 +31,72 @@ func (k *Kernel) fileStage(stage []Step, results []result) {
 	}
 }
 
-// fileStep writes a new file under another name first, so that half of one is never seen. One
-// that is there is written over: ip-netns(8) has mounted it for the programs of the host,
-// and they would never see another one of its name.
+// fileStep writes a new file under a temporary name and renames it, so that no program
+// reads half a file. It overwrites an existing file in place: ip-netns(8) bind-mounts the
+// file for the programs of the host, and they would not see a new file of that name.
 func (k *Kernel) fileStep(step Step) error {
 	f := step.Object().(File)
-	s, err := k.space(f.NS)
+	h, err := k.handle(f.NS)
 	if err != nil {
 		return err
 	}
-	if s.ref == "" {
-		return fmt.Errorf("netns %s has no name, and so no folder in %s", s.name, k.etc)
+	if h.ref == "" {
+		return fmt.Errorf("netns %s has no name, so it has no directory in %s", h.name, k.etc)
 	}
-	dir := filepath.Join(k.etc, s.ref)
+	dir := filepath.Join(k.etc, h.ref)
 	path := filepath.Join(dir, f.Name)
 	if step.Op() == Delete {
 		err := os.Remove(path)
 		os.Remove(dir) // if it is empty
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			s.noteFile(f, true)
+			h.cacheFile(f, true)
 		}
 		return err
 	}
-	if err := k.makeRoom(s, dir, path, step.Op()); err != nil {
+	if err := k.prepareDir(h, dir, path, step.Op()); err != nil {
 		return err
 	}
 	buffer, _ := k.buffers.Get().([]byte)
 	text := append(append(buffer[:0], fileMark(k.lab)...), f.Content...)
 	defer k.buffers.Put(text[:0]) //nolint:staticcheck // a slice's header is small beside its array
-	was, over := step.Have.(File)
-	if over {
-		if err = writeOver(path, text); err != nil && !errors.Is(err, errOther) {
-			err = errors.Join(err, writeOver(path, append([]byte(fileMark(k.lab)), was.Content...)))
+	was, exists := step.Have.(File)
+	if exists {
+		if err = overwriteFile(path, text); err != nil && !errors.Is(err, errForeignFile) {
+			err = errors.Join(err, overwriteFile(path, append([]byte(fileMark(k.lab)), was.Content...)))
 		}
 	}
-	if !over || errors.Is(err, errOther) {
-		next := filepath.Join(dir, "."+f.Name+"."+Mark(k.lab))
-		if err = writeFile(next, text); err == nil {
-			err = os.Rename(next, path)
+	if !exists || errors.Is(err, errForeignFile) {
+		temp := filepath.Join(dir, "."+f.Name+"."+Mark(k.lab))
+		if err = writeFile(temp, text); err == nil {
+			err = os.Rename(temp, path)
 		}
 		if err != nil {
-			_ = remove(next) // the first error is the one to tell
+			_ = removeFile(temp) // report the first error
 		}
 	}
 	if err == nil {
-		s.noteFile(step.Want.(File), false)
+		h.cacheFile(step.Want.(File), false)
 	}
 	return err
 }
 
-// noteFile remembers what became of a file.
-func (s *space) noteFile(f File, gone bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if gone {
-		delete(s.files, f.Name)
+// cacheFile updates the cached text of a file.
+func (h *netnsHandle) cacheFile(f File, deleted bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if deleted {
+		delete(h.files, f.Name)
 	} else {
-		s.files = with(s.files, f.Name, f.Content)
+		h.files = with(h.files, f.Name, f.Content)
 	}
 }
 
-// makeRoom makes the folder for a file, and refuses where there is another file.
-func (k *Kernel) makeRoom(s *space, dir, path string, op Op) error {
+// prepareDir creates the directory for a file. For Create, it fails if a foreign file
+// has the name.
+func (k *Kernel) prepareDir(h *netnsHandle, dir, path string, op Op) error {
 	err := os.Mkdir(dir, 0o755)
 	if err == nil {
-		return nil // and it is empty
+		return nil // a new directory is empty
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = os.MkdirAll(dir, 0o755)
@@ -107,14 +108,14 @@ func (k *Kernel) makeRoom(s *space, dir, path string, op Op) error {
 		return nil
 	}
 	b, err := readRegular(path, nil)
-	if errors.Is(err, errNotRegular) || err == nil && !k.mayReplace(s, string(b)) {
+	if errors.Is(err, errNotRegular) || err == nil && !k.mayReplace(h, string(b)) {
 		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 	}
 	return nil
 }
 
-// Files are written and read without [os.File], which would first ask whether it
-// could wait for them: there are thousands.
+// Files are written and read without [os.File], which would first try to register each
+// of the thousands of files with epoll.
 
 func writeFile(path string, text []byte) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o644)
@@ -128,20 +129,22 @@ func writeFile(path string, text []byte) error {
 	return nil
 }
 
-// errOther is of a file that is not as a lab's are made: it is to be replaced.
-var errOther = errors.New("somebody else's file")
+// errForeignFile reports a file that vnet did not create like this. It is replaced, not overwritten.
+var errForeignFile = errors.New("foreign file")
 
-// writeOver gives a lab's file other text. Whoever reads meanwhile may see of both. A file of
-// any other owner, mode or kind, or with a second name, it leaves alone.
-func writeOver(path string, text []byte) error {
+// overwriteFile replaces the text of a lab's file. A concurrent reader may see parts of
+// both texts. If the file's owner, mode or type differs, or it has a second hard link,
+// it changes nothing and returns errForeignFile.
+func overwriteFile(path string, text []byte) error {
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return errOther
+		return errForeignFile
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode != unix.S_IFREG|0o644 || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
-		return errOther
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode != unix.S_IFREG|0o644 || st.Nlink != 1 ||
+		int(st.Uid) != os.Geteuid() {
+		return errForeignFile
 	}
 	if err := writeAll(fd, text); err != nil {
 		return &fs.PathError{Op: "write", Path: path, Err: err}
@@ -163,11 +166,11 @@ func writeAll(fd int, text []byte) error {
 	return nil
 }
 
-// errNotRegular is of a folder, a link, a FIFO where a lab's file would be.
+// errNotRegular reports a directory, symbolic link or FIFO in the place of a lab's file.
 var errNotRegular = errors.New("not a regular file")
 
-// readRegular reads a file that may be anybody's: it neither follows a link nor
-// waits for a FIFO's writer. into is a buffer that it may use.
+// readRegular reads a file that may be foreign: it does not follow a symbolic link and
+// does not wait for the writer of a FIFO. It may use the buffer into.
 func readRegular(path string, into []byte) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err == unix.ELOOP {
@@ -188,7 +191,7 @@ func readRegular(path string, into []byte) ([]byte, error) {
 	return b, nil
 }
 
-// readAll reads a file to its end, into a buffer if that is large enough.
+// readAll reads a file to its end. It uses the buffer into if that is large enough.
 func readAll(fd int, into []byte) ([]byte, error) {
 	b := into[:0]
 	for {
@@ -201,25 +204,24 @@ func readAll(fd int, into []byte) ([]byte, error) {
 	}
 }
 
-// mayReplace tells whether a file that is there is no one's but the lab's: it is its
-// own, or that of a lab whose namespace of this name is gone, as all are after a
-// restart of the machine.
-func (k *Kernel) mayReplace(s *space, text string) bool {
-	return strings.HasPrefix(text, fileMark(k.lab)) || s.own && strings.HasPrefix(text, "# "+Mark(""))
+// mayReplace reports whether the lab may replace an existing file with this text: the file
+// is its own, or another lab's whose namespace of this name no longer exists, as after a reboot.
+func (k *Kernel) mayReplace(h *netnsHandle, text string) bool {
+	return strings.HasPrefix(text, fileMark(k.lab)) || h.own && strings.HasPrefix(text, "# "+Mark(""))
 }
 
-// sweepFiles removes what is of no use: files half written, as [Kernel.Snapshot] met
-// them, and those of the lab in folders of namespaces that it does not have.
-func (k *Kernel) sweepFiles() (err error) {
+// removeStaleFiles removes the partly written files that [Kernel.Snapshot] found, and the
+// lab's files in directories of namespaces that do not exist.
+func (k *Kernel) removeStaleFiles() (err error) {
 	read := map[string]bool{}
-	for _, s := range k.spaces {
-		read[s.ref] = true
-		for _, path := range s.unfinished {
-			err = errors.Join(err, remove(path))
+	for _, h := range k.handles {
+		read[h.ref] = true
+		for _, path := range h.unfinishedFiles {
+			err = errors.Join(err, removeFile(path))
 		}
-		s.unfinished = nil
+		h.unfinishedFiles = nil
 	}
-	dirs, _ := os.ReadDir(k.etc) // none is as good as an empty one
+	dirs, _ := os.ReadDir(k.etc) // it may not exist
 	for _, d := range dirs {
 		dir := filepath.Join(k.etc, d.Name())
 		if read[d.Name()] {
@@ -227,34 +229,34 @@ func (k *Kernel) sweepFiles() (err error) {
 		}
 		files, _ := os.ReadDir(dir)
 		for _, f := range files {
-			if k.isStale(dir, f.Name()) {
-				err = errors.Join(err, remove(filepath.Join(dir, f.Name())))
+			if k.isStaleFile(dir, f.Name()) {
+				err = errors.Join(err, removeFile(filepath.Join(dir, f.Name())))
 			}
 		}
 	}
 	return err
 }
 
-// remove removes a file, its folder if that is empty then, and that folder's.
-func remove(path string) error {
+// removeFile removes a file, and its directory and that one's parent if they become empty.
+func removeFile(path string) error {
 	err := os.Remove(path)
 	os.Remove(filepath.Dir(path))
 	os.Remove(filepath.Dir(filepath.Dir(path)))
 	return err
 }
 
-// isUnfinished tells of a file of the lab that was not written to its end.
+// isUnfinished reports whether a file is a temporary one of the lab, partly written.
 func (k *Kernel) isUnfinished(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+Mark(k.lab))
 }
 
 // readFiles reads the files for /etc that have the lab's mark.
-func (k *Kernel) readFiles(v *spaceView) error {
-	v.space.files, v.space.unfinished = nil, nil
-	if v.space.ref == "" {
+func (k *Kernel) readFiles(v *netnsSnapshot) error {
+	v.handle.files, v.handle.unfinishedFiles = nil, nil
+	if v.handle.ref == "" {
 		return nil
 	}
-	dir := filepath.Join(k.etc, v.space.ref)
+	dir := filepath.Join(k.etc, v.handle.ref)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -266,7 +268,7 @@ func (k *Kernel) readFiles(v *spaceView) error {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if k.isUnfinished(e.Name()) {
-			v.space.unfinished = append(v.space.unfinished, path)
+			v.handle.unfinishedFiles = append(v.handle.unfinishedFiles, path)
 			continue
 		}
 		text, ok, err := k.readFile(path, v.wanted.files[e.Name()])
@@ -277,17 +279,17 @@ func (k *Kernel) readFiles(v *spaceView) error {
 			files[e.Name()] = text
 		}
 	}
-	v.space.files = files
+	v.handle.files = files
 	return nil
 }
 
-// readFile reads a file; not ok means that it is not the lab's. Hosts have the same
-// text, a thousand times: it is kept once, and if it is the one that is wanted, that is it.
+// readFile reads a file; ok is false if it is not the lab's. To keep a text once in memory
+// that a thousand hosts share, it returns the wanted string or a cached one if the text is equal.
 func (k *Kernel) readFile(path, wanted string) (text string, ok bool, err error) {
 	buffer, _ := k.buffers.Get().([]byte)
 	b, err := readRegular(path, buffer)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
-		return "", false, nil // ip-netns(8) allows whatever /etc has
+		return "", false, nil // ip-netns(8) allows any file that /etc may have
 	}
 	if err != nil {
 		return "", false, err
@@ -302,19 +304,18 @@ func (k *Kernel) readFile(path, wanted string) (text string, ok bool, err error)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.texts == nil {
-		k.texts = map[string]string{}
+	if k.fileTexts == nil {
+		k.fileTexts = map[string]string{}
 	}
-	if text, ok = k.texts[string(b)]; !ok {
+	if text, ok = k.fileTexts[string(b)]; !ok {
 		text = string(b)
-		k.texts[text] = text
+		k.fileTexts[text] = text
 	}
 	return text, true, nil
 }
 
-// isStale tells of the lab's files that are of no use: half written, or without a
-// namespace.
-func (k *Kernel) isStale(dir, name string) bool {
+// isStaleFile reports whether a file of the lab is partly written or has no namespace.
+func (k *Kernel) isStaleFile(dir, name string) bool {
 	if k.isUnfinished(name) {
 		return true
 	}

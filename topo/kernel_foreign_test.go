@@ -19,8 +19,9 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// The kernel drops a route with its link, and leaves what is remembered of it.
-func TestWhatIsRememberedGoesWithItsSubject(t *testing.T) {
+// The kernel deletes a route with its link but not vnet's record of it. Up and Down remove
+// such records.
+func TestStaleRecordsAreRemoved(t *testing.T) {
 	needIP(t)
 	lab, want := compiled(t, `
 name: wall
@@ -29,7 +30,7 @@ hosts:
   red: {networks: [v-net-0]}
   machine: {routes: [10.9.0.0/16 via 192.168.15.2], sysctls: {net.ipv4.conf.v-net-0.rp_filter: "2"}}
 `)
-	before := machine(t)
+	before := machineState(t)
 	k := openKernel(t, lab)
 	for _, next := range []string{"up again", "down"} {
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
@@ -43,28 +44,30 @@ hosts:
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 	if labs, err := Labs(); err != nil || slices.Contains(labs, lab) {
-		t.Errorf("there is still %v, %v", labs, err)
+		t.Errorf("left: %v, %v", labs, err)
 	}
 }
 
-// A link of the machine's is given back, whatever became of it and of its switch before.
-func TestAnUplinkComesBack(t *testing.T) {
+// Down gives an uplink back, also if it or its former bridge changed while the lab was up.
+func TestUplinkIsGivenBack(t *testing.T) {
 	needIP(t)
-	lab, want := compiled(t, "name: wall\nnetworks: {lan: {subnets: [192.168.15.0/24], uplink: up0}}\nhosts: {red: {networks: [lan]}}\n")
+	lab, want := compiled(t, "name: wall\n"+
+		"networks: {lan: {subnets: [192.168.15.0/24], uplink: up0}}\nhosts: {red: {networks: [lan]}}\n")
 	t.Cleanup(func() { ip(t, "link del up0") })
 	ip(t, "link add up0 type veth peer name up1")
 	for name, meanwhile := range map[string]string{
-		"nothing happens": "link show", "its switch goes": "link del br0", "it is unplugged": "link set up0 nomaster", "the lab's switch goes": "link del lan",
+		"no change": "link show", "its bridge is deleted": "link del br0",
+		"its master is removed": "link set up0 nomaster", "the lab's bridge is deleted": "link del lan",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ip(t, "link add br0 type bridge")
 			ip(t, "link set up0 master br0")
 			k := openKernel(t, lab)
-			for range 2 { // a second up mends it
+			for range 2 { // the second up repairs it
 				if _, err := k.Up(t.Context(), want, nil); err != nil {
 					t.Fatal(err)
 				}
@@ -76,22 +79,22 @@ func TestAnUplinkComesBack(t *testing.T) {
 			if _, err := k.Down(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
-			if link := ip(t, "link show up0"); strings.Contains(link, "altname") || strings.Contains(link, "master") != (meanwhile == "link show") {
+			link := ip(t, "link show up0")
+			if strings.Contains(link, "altname") || strings.Contains(link, "master") != (meanwhile == "link show") {
 				t.Error(link)
 			}
 			if meanwhile != "link del br0" {
 				ip(t, "link del br0")
 			}
 			if labs, err := Labs(); err != nil || slices.Contains(labs, lab) {
-				t.Errorf("there is still %v, %v", labs, err)
+				t.Errorf("left: %v, %v", labs, err)
 			}
 		})
 	}
 }
 
-// Whoever rules in a namespace can write there what he wants; a lab's name becomes
-// part of a path.
-func TestEvilNamesOfLabs(t *testing.T) {
+// Root in a namespace can write any mark there, and a lab's name becomes part of a path.
+func TestInvalidLabNames(t *testing.T) {
 	ip(t, "netns add evil")
 	t.Cleanup(func() { ip(t, "netns del evil") })
 	ip(t, "-n evil link set lo alias vnet:../../tmp/evil")
@@ -101,13 +104,13 @@ func TestEvilNamesOfLabs(t *testing.T) {
 	for _, name := range []string{"", "..", "../evil", "a/b", "a\x1b[31m", "-x"} {
 		if k, err := OpenKernel(t.Context(), name, nil); err == nil {
 			k.Close()
-			t.Errorf("%q was taken for a lab", name)
+			t.Errorf("OpenKernel accepts the name %q", name)
 		}
 	}
 }
 
-// A mark that names no lab hides none.
-func TestAMarkWithoutALab(t *testing.T) {
+// A mark without a lab's name does not hide other labs.
+func TestMarkWithoutLab(t *testing.T) {
 	needIP(t)
 	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
@@ -118,22 +121,24 @@ func TestAMarkWithoutALab(t *testing.T) {
 	defer ip(t, "link del odd")
 	ip(t, "link set odd alias vnet:")
 	if labs, err := Labs(); err != nil || !slices.Equal(labs, []string{lab}) {
-		t.Errorf("there is %q, %v", labs, err)
+		t.Errorf("Labs is %q, %v", labs, err)
 	}
 }
 
-// Of requests of which one cannot be said to the kernel, none is done.
-func TestNothingIsSentInPart(t *testing.T) {
+// If one of several requests cannot be encoded, none is sent.
+func TestNothingIsSentPartly(t *testing.T) {
 	k := openKernel(t, "wall")
 	lo := rtnl.LinkID{Name: "lo"}
-	failed := k.do(k.machine(), []rtnl.Request{rtnl.AddAltNames(lo, "vnet:wall:one"), rtnl.AddAltNames(lo, strings.Repeat("x", 200))})
+	failed := k.sendRequests(k.machine(), []rtnl.Request{
+		rtnl.AddAltNames(lo, "vnet:wall:one"), rtnl.AddAltNames(lo, strings.Repeat("x", 200)),
+	})
 	if len(failed) != 2 {
-		t.Errorf("refused are %v", failed)
+		t.Errorf("want 2 errors, got %v", failed)
 	}
 }
 
-// A disk that is full keeps nothing of a file.
-func TestAFileIsWholeOrNotThere(t *testing.T) {
+// A full disk leaves no part of a file.
+func TestFileIsWrittenCompletelyOrNot(t *testing.T) {
 	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
 	if err := os.MkdirAll(k.etc, 0o755); err != nil {
@@ -149,25 +154,26 @@ func TestAFileIsWholeOrNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := k.Do(t.Context(), []Step{step}); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("it is written, or refused otherwise: %v", err)
+		t.Errorf("want ENOSPC, got %v", err)
 	}
 	if left, err := os.ReadDir(k.etc); err != nil || len(left) > 0 {
-		t.Errorf("there is %v, %v", left, err)
+		t.Errorf("left: %v, %v", left, err)
 	}
 	short := File{NS: "red", Name: "hosts", Content: "10.0.0.1 red\n"}
 	if err := k.Do(t.Context(), []Step{{Want: short}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.Do(t.Context(), []Step{{short, step.Want}}); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("it is written over, or refused otherwise: %v", err)
+		t.Errorf("want ENOSPC when overwriting, got %v", err)
 	}
-	if have, err := os.ReadFile(filepath.Join(k.etc, "red", "hosts")); err != nil || string(have) != fileMark(lab)+short.Content {
-		t.Errorf("of the file that was there, there is %d bytes, %v", len(have), err)
+	have, err := os.ReadFile(filepath.Join(k.etc, "red", "hosts"))
+	if err != nil || string(have) != fileMark(lab)+short.Content {
+		t.Errorf("the old file now has %d bytes, %v", len(have), err)
 	}
 }
 
-// A link in the place of the lock is not followed.
-func TestTheLockIsNotFollowed(t *testing.T) {
+// vnet does not follow a symbolic link in the place of the lock.
+func TestLockIsNotFollowed(t *testing.T) {
 	if err := os.MkdirAll(lockDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -178,16 +184,16 @@ func TestTheLockIsNotFollowed(t *testing.T) {
 	defer os.Remove(lock)
 	if k, err := OpenKernel(t.Context(), "followed", nil); err == nil {
 		k.Close()
-		t.Error("the lock is somebody else's file")
+		t.Error("OpenKernel locked a foreign file")
 	}
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the target was made: %v", err)
+		t.Errorf("the target was created: %v", err)
 	}
 }
 
-// TestFilesAreWrittenOver: a program of a host sees the names of hosts that come later, for
-// the file that was mounted for it stays; another's file of the same text does not change.
-func TestFilesAreWrittenOver(t *testing.T) {
+// A running program of a host sees the names of new hosts: its mounted file is overwritten
+// in place. A file with a second hard link is replaced, so that the other one does not change.
+func TestFilesAreOverwritten(t *testing.T) {
 	lab := func(hosts string) State {
 		_, want := compiled(t, "name: over\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {"+hosts+"}\n")
 		return want
@@ -206,18 +212,22 @@ func TestFilesAreWrittenOver(t *testing.T) {
 		}
 		return string(b), st.Ino
 	}
-	const one, two, three = "red: {networks: [n]}", "red: {networks: [n]}, blue: {networks: [n]}", "red: {networks: [n]}, blue: {networks: [n]}, green: {networks: [n]}"
+	const (
+		one   = "red: {networks: [n]}"
+		two   = one + ", blue: {networks: [n]}"
+		three = two + ", green: {networks: [n]}"
+	)
 	_, first := up(lab(one))
 	text, second := up(lab(two))
 	if first != second || !strings.Contains(text, " blue\n") {
-		t.Errorf("it was file %d, and is %d:\n%s", first, second, text)
+		t.Errorf("inode %d became %d:\n%s", first, second, text)
 	}
 	if again, _ := up(lab(one)); strings.Contains(again, "blue") || !strings.HasSuffix(again, "\n") {
-		t.Errorf("the shorter text is not whole, or has a rest of the longer one:\n%s", again)
+		t.Errorf("the shorter text is incomplete, or a rest of the longer one follows:\n%s", again)
 	}
 	kept := filepath.Join(t.TempDir(), "kept")
 	if err := os.Link(filepath.Join(k.etc, "red", "hosts"), kept); err != nil {
-		kept = filepath.Join(k.etc, ".kept") // another file system
+		kept = filepath.Join(k.etc, ".kept") // TempDir is on another file system
 		if err := os.Link(filepath.Join(k.etc, "red", "hosts"), kept); err != nil {
 			t.Fatal(err)
 		}
@@ -228,15 +238,15 @@ func TestFilesAreWrittenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text, third := up(lab(three)); third == first || !strings.Contains(text, " green\n") {
-		t.Errorf("somebody else has the file, and it was written over:\n%s", text)
+		t.Errorf("the file has a second hard link and was overwritten:\n%s", text)
 	}
 	if after, err := os.ReadFile(kept); err != nil || !bytes.Equal(before, after) {
-		t.Errorf("what somebody kept became %q, %v", after, err)
+		t.Errorf("the second hard link is now %q, %v", after, err)
 	}
 }
 
-// A file in the place of a namespace's name that vnet has not left there stays.
-func TestForeignFileInThePlaceOfAName(t *testing.T) {
+// A foreign file in the place of a namespace's name stays.
+func TestForeignFileInPlaceOfName(t *testing.T) {
 	lab, want := compiled(t, "name: place\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
 	path := filepath.Join(nsfs.Dir, "red")
@@ -244,13 +254,14 @@ func TestForeignFileInThePlaceOfAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(path)
-	if _, err := k.Up(t.Context(), want, nil); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "vnet netns delete red") {
-		t.Errorf("up says %v", err)
+	_, err := k.Up(t.Context(), want, nil)
+	if !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "vnet netns delete red") {
+		t.Errorf("up returned %v", err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "not yours\n" {
 		t.Errorf("it is now %q, %v", text, err)
 	}
-	// One that another lab left, which a crash has taken away, does not.
+	// The stale name of another lab is replaced.
 	if err := os.WriteFile(path, []byte(Mark("gone")), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -259,9 +270,10 @@ func TestForeignFileInThePlaceOfAName(t *testing.T) {
 	}
 }
 
-// ip-netns(8) allows in /etc/netns/NAME whatever /etc has.
+// ip-netns(8) allows any file in /etc/netns/NAME that /etc may have.
 func TestForeignFilesInEtcNetns(t *testing.T) {
-	lab, want := compiled(t, "name: etc\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
+	lab, want := compiled(t, "name: etc\nnetworks: {n: {subnets: [10.0.0.0/24]}}\n"+
+		"hosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
 	k := openKernel(t, lab)
 	dir := filepath.Join(k.etc, "red")
 	if err := os.MkdirAll(filepath.Join(dir, "systemd"), 0o755); err != nil {
@@ -285,18 +297,18 @@ func TestForeignFilesInEtcNetns(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// In the place of one of the lab's, it is in the way.
+	// In the place of a file of the lab, Up returns an error.
 	if err := unix.Mkfifo(filepath.Join(dir, "hosts"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.Up(t.Context(), want, nil); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("up says %v", err)
+		t.Errorf("up returned %v", err)
 	}
 }
 
-// Somebody makes a link between the plan and its first request: it gets the index
-// that the kernel counts to, and nothing of the lab's.
-func TestALinkMadeMeanwhileStaysItsOwners(t *testing.T) {
+// Another program creates a link between the plan and the first request. The link gets the
+// kernel's next index, and vnet does not change it.
+func TestForeignLinkCreatedMeanwhile(t *testing.T) {
 	needIP(t)
 	lab, want := example(t, "cheatsheet.yaml")
 	k := openKernel(t, lab)
@@ -310,14 +322,14 @@ func TestALinkMadeMeanwhileStaysItsOwners(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Error(err)
 	}
-	l, err := k.spaces[""].conn.Link(rtnl.LinkID{Name: "foreign"})
+	l, err := k.handles[""].conn.Link(rtnl.LinkID{Name: "foreign"})
 	if err != nil || l.Alias != "" || l.Address.String() != "02:00:00:00:00:99" {
 		t.Errorf("it is now %+v, %v", l, err)
 	}
 }
 
-// TestTheMachineHasAName: who gave the machine's own namespace a name did not make two of it.
-func TestTheMachineHasAName(t *testing.T) {
+// The machine's namespace may also have a name.
+func TestNamedMachineNamespace(t *testing.T) {
 	here, err := nsfs.Current()
 	if err != nil {
 		t.Fatal(err)
@@ -327,7 +339,8 @@ func TestTheMachineHasAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nsfs.Remove("aaa") })
-	lab, want := compiled(t, "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {h: {networks: [n], repeat: 12}}\n")
+	lab, want := compiled(t, "name: wall\n"+
+		"networks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {h: {networks: [n], repeat: 12}}\n")
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
@@ -337,8 +350,8 @@ func TestTheMachineHasAName(t *testing.T) {
 	}
 }
 
-// TestAFileThatIsGoneAlready: it was to go, and is not missed.
-func TestAFileThatIsGoneAlready(t *testing.T) {
+// Deleting a file that no longer exists is no error.
+func TestDeletedFile(t *testing.T) {
 	lab, want := compiled(t, "name: wall\nhosts: {red: {dns: {servers: [10.0.0.1]}}}\n")
 	_, without := compiled(t, "name: wall\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)

@@ -10,51 +10,51 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// Whether a machine forwards is one switch for all its links, net.ipv4.ip_forward and
-// net.ipv6.conf.all.forwarding, and each link has its own besides; see the kernel's
-// ip-sysctl.rst. Who writes the one writes all the others. So a lab that makes a machine
-// forward remembers which links did so before, and has them do it again at its end.
+// net.ipv4.ip_forward and net.ipv6.conf.all.forwarding are one sysctl for all links, and
+// each link has its own forwarding sysctl, too; see the kernel's ip-sysctl.rst. A write to
+// the first one also writes all the others. So a lab that turns forwarding on records which
+// links forwarded before. When it turns forwarding off, it restores these links.
 
-// forwardsRecord begins the record of a link that forwarded before all links did; its
-// name follows.
-func forwardsRecord(lab, name string) string { return Mark(lab) + forwardsWord(name) }
+// forwardingRecord is the prefix of the record of a link that forwarded before; the
+// link's name follows.
+func forwardingRecord(lab, name string) string { return Mark(lab) + forwardingRecordKey(name) }
 
-func forwardsWord(name string) string {
+func forwardingRecordKey(name string) string {
 	if name == forwarding6 {
 		return ":forwards6="
 	}
 	return ":forwards4="
 }
 
-// forwardingOf is the switch of a link that the switch of a name writes.
-func forwardingOf(name, link string) string {
+// linkForwarding returns the sysctl of a link that a write to the sysctl name also writes.
+func linkForwarding(name, link string) string {
 	if name == forwarding6 {
 		return "net/ipv6/conf/" + link + "/forwarding"
 	}
 	return "net/ipv4/conf/" + link + "/forwarding"
 }
 
-// isForwarding tells the switches that write those of links.
+// isForwarding reports whether a sysctl also writes those of the links.
 func isForwarding(name string) bool { return name == forwarding4 || name == forwarding6 }
 
-// rememberForwarding is for a namespace all of whose links are about to forward. If
-// another lab had them do so, it knows which did before.
-func (k *Kernel) rememberForwarding(s *space, lo rtnl.Link, name string) (touched bool, err error) {
-	links, err := s.forwarding(name, Mark(k.lab))
+// recordForwarding records which links forward now, before the lab turns forwarding on for
+// all. If another lab already did so, recordForwarding copies that lab's records.
+func (k *Kernel) recordForwarding(h *netnsHandle, lo rtnl.Link, name string) (touched bool, err error) {
+	links, err := h.forwardingLinks(name, Mark(k.lab))
 	if err != nil {
 		return false, err
 	}
-	if recordOfOthers(lo.AltNames, k.lab, name) != "" {
+	if foreignRecord(lo.AltNames, k.lab, name) != "" {
 		links = nil
 		for _, n := range lo.AltNames {
-			if _, link, ok := strings.Cut(n, forwardsWord(name)); ok {
-				links = append(links, recordText.Replace(link))
+			if _, link, ok := strings.Cut(n, forwardingRecordKey(name)); ok {
+				links = append(links, recordUnescaper.Replace(link))
 			}
 		}
 	}
 	for _, link := range links {
-		err := k.record(s, rtnl.AddAltNames, forwardsRecord(k.lab, name)+recordWord.Replace(link))
-		if err != nil && !errors.Is(err, fs.ErrExist) { // of a lab that was killed before it wrote the switch
+		err := k.changeLoRecord(h, rtnl.AddAltNames, forwardingRecord(k.lab, name)+recordEscaper.Replace(link))
+		if err != nil && !errors.Is(err, fs.ErrExist) { // a killed vnet wrote it and not the sysctl
 			return touched, err
 		}
 		touched = true
@@ -62,27 +62,28 @@ func (k *Kernel) rememberForwarding(s *space, lo rtnl.Link, name string) (touche
 	return touched, nil
 }
 
-// forwarding lists the links that forward though not all do, but for those of an alias: of those
-// that were there when the namespace was read, if it was, for all others are the lab's.
-func (s *space) forwarding(name, but string) (links []string, err error) {
-	if all, err := s.sysctl(name); err != nil || all != "0" {
+// forwardingLinks lists the links that forward while forwarding for all is off. It ignores
+// links with the alias except. If there is a snapshot it looks at the links in it: all newer
+// links are the lab's.
+func (h *netnsHandle) forwardingLinks(name, except string) (links []string, err error) {
+	if value, err := h.sysctl(name); err != nil || value != "0" {
 		return nil, err
 	}
-	var there []rtnl.Link
-	if s.view != nil {
-		there = s.view.links
-	} else if there, err = s.conn.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
+	var all []rtnl.Link
+	if h.snapshot != nil {
+		all = h.snapshot.links
+	} else if all, err = h.conn.Links(rtnl.LinkFilter{NoStats: true}); err != nil {
 		return nil, err
 	}
-	names := []string{"default"} // what new ones begin with
-	for _, l := range there {
-		if l.Alias != but {
+	names := []string{"default"} // the value for new links
+	for _, l := range all {
+		if l.Alias != except {
 			names = append(names, l.Name)
 		}
 	}
 	for _, link := range names {
-		switch value, err := s.sysctl(forwardingOf(name, link)); {
-		case errors.Is(err, fs.ErrNotExist): // gone, or without this protocol
+		switch value, err := h.sysctl(linkForwarding(name, link)); {
+		case errors.Is(err, fs.ErrNotExist): // link deleted, or without this protocol
 		case err != nil:
 			return nil, err
 		case value == "1":
@@ -92,21 +93,21 @@ func (s *space) forwarding(name, but string) (links []string, err error) {
 	return links, nil
 }
 
-// forwardAsBefore takes rememberForwarding back, once the switch for all is as it was,
-// if it is: another lab goes on to need it.
-func (k *Kernel) forwardAsBefore(s *space, lo rtnl.Link, name string, switched bool) error {
+// restoreForwarding undoes recordForwarding. restored reports whether the sysctl for all
+// links has its former value again; it has not if another lab still needs it.
+func (k *Kernel) restoreForwarding(h *netnsHandle, lo rtnl.Link, name string, restored bool) error {
 	for _, record := range lo.AltNames {
-		word, ok := strings.CutPrefix(record, forwardsRecord(k.lab, name))
+		word, ok := strings.CutPrefix(record, forwardingRecord(k.lab, name))
 		if !ok {
 			continue
 		}
-		if switched {
-			err := k.setSysctl(s, forwardingOf(name, recordText.Replace(word)), "1")
-			if err != nil && !errors.Is(err, fs.ErrNotExist) { // the link is gone
+		if restored {
+			err := k.setSysctl(h, linkForwarding(name, recordUnescaper.Replace(word)), "1")
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // the link was deleted
 				return err
 			}
 		}
-		if err := k.record(s, rtnl.DeleteAltNames, record); err != nil {
+		if err := k.changeLoRecord(h, rtnl.DeleteAltNames, record); err != nil {
 			return err
 		}
 	}

@@ -13,23 +13,25 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestLinksForwardAsBefore: a machine that does not forward may have links that do, as
-// virtual machines' and containers' networks have. Labs make it forward, all of it, and
-// the last of them leaves it as it was.
-func TestLinksForwardAsBefore(t *testing.T) {
+// A machine with forwarding off may have single links with forwarding on, for networks of
+// virtual machines and containers. Labs turn it on for all links. The last of them restores
+// the former values.
+func TestLinkForwardingIsRestored(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	ip(t, "link add p0 type veth peer name p1")
 	t.Cleanup(func() { ip(t, "link del p0") })
 	for name, value := range map[string]string{
-		forwarding4: "0", "net.ipv6.conf.all.forwarding": "0", "net.ipv6.conf.p0.forwarding": "1", "net.ipv4.conf.p1.forwarding": "1",
+		forwarding4: "0", "net.ipv6.conf.all.forwarding": "0",
+		"net.ipv6.conf.p0.forwarding": "1", "net.ipv4.conf.p1.forwarding": "1",
 	} {
 		if err := nsfs.SetSysctl(name, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before := machine(t)
+	before := machineState(t)
 	labText := func(name, four, six string) string {
-		return "name: " + name + "\nnetworks: {" + name + ": {subnets: [" + four + ", \"" + six + "\"], nat: true}}\nhosts: {" + name + "-h: {networks: [" + name + "]}}\n"
+		return "name: " + name + "\nnetworks: {" + name + ": {subnets: [" + four + ", \"" + six + "\"], nat: true}}\n" +
+			"hosts: {" + name + "-h: {networks: [" + name + "]}}\n"
 	}
 	a, wantA := compiled(t, labText("one", "10.1.0.0/24", "fd00:a::/64"))
 	b, wantB := compiled(t, labText("two", "10.2.0.0/24", "fd00:b::/64"))
@@ -51,19 +53,19 @@ func TestLinksForwardAsBefore(t *testing.T) {
 			t.Errorf("forwarding is %q, %v", all, err)
 		}
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
 
-// TestLinksForwardAsBeforeAnError: the same, if up fails halfway.
-func TestLinksForwardAsBeforeAnError(t *testing.T) {
+// The same after a failed step.
+func TestLinkForwardingIsRestoredAfterError(t *testing.T) {
 	ip(t, "link add p0 type veth peer name p1")
 	t.Cleanup(func() { ip(t, "link del p0") })
 	if err := nsfs.SetSysctl("net.ipv4.conf.p1.forwarding", "1"); err != nil {
 		t.Fatal(err)
 	}
-	before := machine(t)
+	before := machineState(t)
 	k := openKernel(t, "half")
 	want := Sysctl{Name: forwarding4, Value: "1"}
 	for n := range 4 {
@@ -80,16 +82,16 @@ func TestLinksForwardAsBeforeAnError(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if diff := cmp.Diff(before, machine(t)); diff != "" {
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
 			t.Errorf("request %d, %v: -before +after:\n%s", n, err, diff)
 		}
 	}
 }
 
-// TestSettingsOfLabsAtTheSameTime: labs that make a machine forward at the same time all
-// know that it did not before, and the last one, whichever that is, brings that back.
-func TestSettingsOfLabsAtTheSameTime(t *testing.T) {
-	before := machine(t)
+// Several labs turn forwarding on at the same time. All record that it was off, and the last
+// one, whichever that is, turns it off again.
+func TestSysctlsOfLabsAtTheSameTime(t *testing.T) {
+	before := machineState(t)
 	const labs = 4
 	var kernels [labs]*Kernel
 	for i := range kernels {
@@ -111,7 +113,7 @@ func TestSettingsOfLabsAtTheSameTime(t *testing.T) {
 		forwards := Sysctl{Name: forwarding4, Value: "1"}
 		all(Step{Want: forwards})
 		all(Step{Have: forwards})
-		if diff := cmp.Diff(before, machine(t)); diff != "" {
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
 			t.Fatalf("the machine is not as before (-before +after):\n%s", diff)
 		}
 	}

@@ -16,18 +16,18 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// namespaces makes or removes namespaces, a few at a time.
-func (k *Kernel) namespaces(stage []Step, results []result) {
-	err := travelling(len(stage), func(t nsfs.Traveller, i int) {
+// namespaceStage creates, adopts, releases or deletes namespaces, several in parallel.
+func (k *Kernel) namespaceStage(stage []Step, results []result) {
+	err := withThreads(len(stage), func(t nsfs.Thread, i int) {
 		n := stage[i].Object().(Namespace)
 		r := &results[i]
 		switch {
 		case stage[i].Op() == Create && n.From != "":
-			r.err = k.takeIn(n)
+			r.err = k.adoptNamespace(n)
 		case stage[i].Op() == Create:
 			r.err = k.makeNamespace(t, n.Name)
 		case n.From != "":
-			r.err = k.giveBack(n)
+			r.err = k.releaseNamespace(n)
 		default:
 			r.err = k.removeNamespace(n.Name)
 		}
@@ -38,11 +38,11 @@ func (k *Kernel) namespaces(stage []Step, results []result) {
 	}
 }
 
-// makeNamespace marks a namespace before it gets its name, so that nobody ever
-// sees one that is not marked. A file without a namespace behind it is what a
-// crash leaves in the middle of naming one; see sweep.
-func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
-	if err := k.faulty(); err != nil {
+// makeNamespace creates a namespace. It writes the mark before the name, so that a named
+// namespace always has its mark. A crash while naming leaves a file without a namespace;
+// see removeStale.
+func (k *Kernel) makeNamespace(t nsfs.Thread, name string) error {
+	if err := k.injectedFault(); err != nil {
 		return err
 	}
 	ns, err := t.New()
@@ -58,40 +58,41 @@ func (k *Kernel) makeNamespace(t nsfs.Traveller, name string) error {
 	if err != nil {
 		return err
 	}
-	s, err := k.settle(name, id, nil, conn)
+	h, err := k.addHandle(name, id, nil, conn)
 	if err != nil {
 		return err
 	}
-	s.index["lo"], s.next = 1, 1 // as in every new one
-	k.number(ns, name)
+	h.linkIndexes["lo"], h.nextIndex = 1, 1 // lo is the only link of a new namespace
+	k.assignNSID(ns, name)
 	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
 	if err == nil {
-		err = nsfs.AttachNoted(ns, name, Mark(k.lab))
+		err = nsfs.AttachMarked(ns, name, Mark(k.lab))
 	}
 	if errors.Is(err, fs.ErrExist) {
-		err = k.replaceStale(ns, name, err)
+		err = k.replaceStaleName(ns, name, err)
 	}
 	if err != nil {
-		k.leave(name)
+		k.dropHandle(name)
 	}
 	return err
 }
 
-// fallingIDs are the ids that the many namespaces of a new lab get in the machine's, if cables
-// lead there: from above all that there are, downwards. In each message about the end
-// of such a cable, the kernel says by its id in which namespace the other end is, and looks for
-// it through all ids from the lowest one (peernet2id_alloc in net/core/net_namespace.c):
-// what was made last should be found first. Left alone, it gives the lowest that is free.
-func (k *Kernel) fallingIDs(p Plan) map[string]int32 {
-	if p.births() <= k.wave {
+// descendingNSIDs returns nsids for the namespaces of a new lab of several waves that have
+// veth pairs to the machine. They start above all existing nsids and descend, so that the
+// newest namespace has the lowest one. In each message about such a veth end, the kernel
+// includes the nsid of the peer's namespace, and searches it from the lowest nsid upwards
+// (peernet2id_alloc in net/core/net_namespace.c). This order makes the search short. By
+// default the kernel would assign the lowest free nsid.
+func (k *Kernel) descendingNSIDs(p Plan) map[string]int32 {
+	if p.newNamespaces() <= k.waveSize {
 		return nil
 	}
-	there, err := k.machine().conn.NSIDs()
+	existing, err := k.machine().conn.NSIDs()
 	if err != nil {
 		return nil
 	}
 	next := int32(0)
-	for _, n := range there {
+	for _, n := range existing {
 		if n.ID > math.MaxInt32-int32(len(p)) {
 			return nil
 		}
@@ -99,9 +100,9 @@ func (k *Kernel) fallingIDs(p Plan) map[string]int32 {
 	}
 	ids := map[string]int32{}
 	for _, s := range slices.Backward(p) {
-		cable, _ := s.Want.(Veth)
-		for i, end := range cable.Ends {
-			host := cable.Ends[1-i].NS
+		pair, _ := s.Want.(Veth)
+		for i, end := range pair.Ends {
+			host := pair.Ends[1-i].NS
 			if _, has := ids[host]; end.NS == "" && host != "" && !has {
 				ids[host] = next
 				next++
@@ -111,75 +112,77 @@ func (k *Kernel) fallingIDs(p Plan) map[string]int32 {
 	return ids
 }
 
-// number gives a namespace its id in the machine's, before a cable leads there. If it is
-// refused, that takes longer, and nothing else.
-func (k *Kernel) number(ns *os.File, name string) {
-	if id, ok := k.ids[name]; ok {
+// assignNSID gives a namespace its nsid in the machine's namespace, before the first veth
+// pair leads there. An error is ignored: it only makes Up slower.
+func (k *Kernel) assignNSID(ns *os.File, name string) {
+	if id, ok := k.assignedNSIDs[name]; ok {
 		_ = k.machine().conn.Do(rtnl.SetNSID(ns, id))
 	}
 }
 
-// replaceStale names a namespace as a lab's that is gone without us, as all are after
-// a restart of the machine where /run outlives it. Another's file stays.
-func (k *Kernel) replaceStale(ns *os.File, name string, taken error) error {
-	switch there, err := nsfs.Open(name); {
+// replaceStaleName gives a namespace the name of a lab's namespace that no longer exists, as
+// after a reboot that kept /run. A foreign file of that name stays, and is an error.
+func (k *Kernel) replaceStaleName(ns *os.File, name string, exists error) error {
+	switch other, err := nsfs.Open(name); {
 	case err == nil:
-		there.Close()
-		return taken
+		other.Close()
+		return exists
 	case !errors.Is(err, nsfs.ErrNotNamespace):
-		return taken
+		return exists
 	}
-	if !strings.HasPrefix(nsfs.Note(name), Mark("")) {
-		return fmt.Errorf("%w, and no namespace is behind it: vnet netns delete %s takes it away", taken, name)
+	if !strings.HasPrefix(nsfs.StaleMark(name), Mark("")) {
+		return fmt.Errorf("%w, but is not a namespace; remove it with: vnet netns delete %s", exists, name)
 	}
 	if err := nsfs.Remove(name); err != nil {
 		return err
 	}
-	return nsfs.AttachNoted(ns, name, Mark(k.lab))
+	return nsfs.AttachMarked(ns, name, Mark(k.lab))
 }
 
-// sweep takes away what nothing of the lab is behind any more: names without
-// namespaces and files for them, as vnet leaves them if it dies in the middle of
-// giving a name or of taking one away, or the machine while the lab is up; records of
-// what went without vnet, as a route with its link; and a table without its rules.
-func (k *Kernel) sweep() (err error) {
-	for _, name := range k.stale {
+// removeStale removes what a crash or another program left of the lab, as of the last
+// Snapshot:
+//   - names without namespaces, and files for them: vnet was killed while it added or
+//     deleted a name, or the machine was restarted while the lab was up;
+//   - records of objects that no longer exist, such as a route deleted with its link;
+//   - an nftables table without rules.
+func (k *Kernel) removeStale() (err error) {
+	for _, name := range k.staleNames {
 		err = errors.Join(err, nsfs.Remove(name))
 	}
-	k.stale = nil
-	for _, s := range k.spaces {
-		err = errors.Join(err, k.sweepRecords(s), k.sweepTable(s))
+	k.staleNames = nil
+	for _, h := range k.handles {
+		err = errors.Join(err, k.removeStaleRecords(h), k.removeEmptyTable(h))
 	}
-	return errors.Join(err, k.sweepFiles())
+	return errors.Join(err, k.removeStaleFiles())
 }
 
-func (k *Kernel) sweepRecords(s *space) (err error) {
+func (k *Kernel) removeStaleRecords(h *netnsHandle) (err error) {
 	var reqs []rtnl.Request
-	for _, l := range s.leftover {
+	for _, l := range h.staleRecords {
 		reqs = append(reqs, rtnl.DeleteAltNames(rtnl.LinkID{Name: l.link}, l.name))
 	}
-	s.leftover = nil
-	for _, failed := range k.do(s, reqs) {
+	h.staleRecords = nil
+	for _, failed := range k.sendRequests(h, reqs) {
 		err = errors.Join(err, failed)
 	}
 	return err
 }
 
-// sweepTable takes away the lab's table where somebody else took its rules. One in a
-// namespace of the lab's own goes with that.
-func (k *Kernel) sweepTable(s *space) error {
-	if s.own || !s.bare {
+// removeEmptyTable deletes the lab's table if another program deleted its rules. The tables
+// of the lab's own namespaces are deleted with the namespaces.
+func (k *Kernel) removeEmptyTable(h *netnsHandle) error {
+	if h.own || !h.emptyTable {
 		return nil
 	}
-	conn, err := s.nft()
+	conn, err := h.nft()
 	if err != nil {
 		return err
 	}
-	return conn.Apply(RuleTable(k.lab), nil, nil)
+	return conn.Apply(TableName(k.lab), nil, nil)
 }
 
-// sysctlIfThere sets what not every kernel has.
-func sysctlIfThere(name, value string) error {
+// setSysctlIfExists sets a sysctl that not every kernel has.
+func setSysctlIfExists(name, value string) error {
 	err := nsfs.SetSysctl(name, value)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -188,14 +191,14 @@ func sysctlIfThere(name, value string) error {
 }
 
 func (k *Kernel) removeNamespace(name string) error {
-	if err := k.faulty(); err != nil {
+	if err := k.injectedFault(); err != nil {
 		return err
 	}
-	k.leave(name)
+	k.dropHandle(name)
 	return nsfs.Remove(name)
 }
 
-// open opens a namespace, whoever made it.
+// open opens the namespace by its path, process ID or name.
 func (n Namespace) open() (*os.File, error) {
 	switch {
 	case n.hasPath():
@@ -210,52 +213,54 @@ func (n Namespace) open() (*os.File, error) {
 	return nsfs.Open(n.ref())
 }
 
-func (k *Kernel) takeIn(n Namespace) error {
+func (k *Kernel) adoptNamespace(n Namespace) error {
 	ns, err := n.open()
 	if err != nil {
 		return err
 	}
-	s, err := k.enter(n.Name, ns, false)
+	h, err := k.openHandle(n.Name, ns, false)
 	if err != nil {
 		return err
 	}
-	s.ref, s.from = n.ref(), n.From
-	takes := takesRecord(k.lab, s.id.Ino, n.Name)
-	if err = k.record(k.machine(), rtnl.AddAltNames, takes); err == nil {
-		if err = k.record(s, rtnl.AddAltNames, takenRecord(k.lab, n)); err != nil {
-			err = errors.Join(err, k.record(k.machine(), rtnl.DeleteAltNames, takes))
+	h.ref, h.from = n.ref(), n.From
+	idRecord := adoptedIDRecord(k.lab, h.id.Ino, n.Name)
+	if err = k.changeLoRecord(k.machine(), rtnl.AddAltNames, idRecord); err == nil {
+		if err = k.changeLoRecord(h, rtnl.AddAltNames, adoptedRecord(k.lab, n)); err != nil {
+			err = errors.Join(err, k.changeLoRecord(k.machine(), rtnl.DeleteAltNames, idRecord))
 		}
 	}
 	if err != nil {
-		k.leave(n.Name)
+		k.dropHandle(n.Name)
 	}
 	return err
 }
 
-// record writes or deletes what is remembered on a namespace's lo.
-func (k *Kernel) record(s *space, request func(rtnl.LinkID, ...string) rtnl.Request, names ...string) error {
-	return k.do(s, []rtnl.Request{request(rtnl.LinkID{Name: "lo"}, names...)})[0]
+// changeLoRecord adds or deletes records on a namespace's lo.
+func (k *Kernel) changeLoRecord(
+	h *netnsHandle, request func(rtnl.LinkID, ...string) rtnl.Request, names ...string,
+) error {
+	return k.sendRequests(h, []rtnl.Request{request(rtnl.LinkID{Name: "lo"}, names...)})[0]
 }
 
-func (k *Kernel) giveBack(n Namespace) error {
-	s, err := k.space(n.Name)
+func (k *Kernel) releaseNamespace(n Namespace) error {
+	h, err := k.handle(n.Name)
 	if err != nil {
 		return err
 	}
-	if err := k.record(s, rtnl.DeleteAltNames, takenRecord(k.lab, n)); err != nil {
+	if err := k.changeLoRecord(h, rtnl.DeleteAltNames, adoptedRecord(k.lab, n)); err != nil {
 		return err
 	}
-	if err := k.record(k.machine(), rtnl.DeleteAltNames, takesRecord(k.lab, s.id.Ino, n.Name)); err != nil {
-		return errors.Join(err, k.record(s, rtnl.AddAltNames, takenRecord(k.lab, n)))
+	if err := k.changeLoRecord(k.machine(), rtnl.DeleteAltNames, adoptedIDRecord(k.lab, h.id.Ino, n.Name)); err != nil {
+		return errors.Join(err, k.changeLoRecord(h, rtnl.AddAltNames, adoptedRecord(k.lab, n)))
 	}
-	k.leave(n.Name)
+	k.dropHandle(n.Name)
 	return nil
 }
 
-// settings sets and restores, alone among the labs of the machine: what one of them found
-// must not be what another one has just set.
-func (k *Kernel) settings(stage []Step, results []result) {
-	lock, err := lockSettings()
+// sysctlStage sets and restores sysctls. It holds a lock that all labs of the machine share:
+// a lab must not record a value as the former one that another lab has just set.
+func (k *Kernel) sysctlStage(stage []Step, results []result) {
+	lock, err := lockSysctls()
 	if err != nil {
 		for i := range results {
 			results[i].err = err
@@ -264,116 +269,116 @@ func (k *Kernel) settings(stage []Step, results []result) {
 	}
 	defer lock.Close()
 	for i, s := range stage {
-		results[i] = k.settingStep(s)
+		results[i] = k.runSysctlStep(s)
 	}
 }
 
-func (k *Kernel) settingStep(step Step) result {
-	s, err := k.space(step.Object().Key().NS)
+func (k *Kernel) runSysctlStep(step Step) result {
+	h, err := k.handle(step.Object().Key().NS)
 	if err != nil {
 		return result{err: err}
 	}
-	return k.sysctlStep(s, step)
+	return k.sysctlStep(h, step)
 }
 
-// hostStep carries out a step that is not netlink's.
-func (k *Kernel) hostStep(step Step) (r result) {
-	s, err := k.space(step.Object().Key().NS)
+// processStep starts a program.
+func (k *Kernel) processStep(step Step) (r result) {
+	h, err := k.handle(step.Object().Key().NS)
 	if err != nil {
 		return result{err: err}
 	}
-	if err := k.faulty(); err != nil {
+	if err := k.injectedFault(); err != nil {
 		return result{err: err}
 	}
-	r.err = k.start(s, step.Want.(Process))
+	r.err = k.startProcess(h, step.Want.(Process))
 	r.touched = r.err == nil
 	return r
 }
 
-// insideOf runs fn in the namespace; in the machine's it is already.
-func (s *space) insideOf(fn func() error) error {
-	if s.name == "" {
+// runInside calls fn on a thread in the namespace. The process is in the machine's already.
+func (h *netnsHandle) runInside(fn func() error) error {
+	if h.name == "" {
 		return fn()
 	}
-	return s.withFile(func(ns *os.File) error { return nsfs.Do(ns, fn) })
+	return h.withFile(func(ns *os.File) error { return nsfs.Do(ns, fn) })
 }
 
-// sysctlStep remembers what a setting was before the lab set it, and brings that
-// back when the lab no longer sets it, unless another lab does, too.
-func (k *Kernel) sysctlStep(s *space, step Step) (r result) {
+// sysctlStep records the former value of a sysctl before it sets it. Delete restores the
+// former value, unless another lab sets the sysctl, too.
+func (k *Kernel) sysctlStep(h *netnsHandle, step Step) (r result) {
 	name := step.Object().Key().Name
-	lo, err := s.conn.Link(rtnl.LinkID{Name: "lo"})
+	lo, err := h.conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return result{err: err}
 	}
 	own, _ := findRecord(lo.AltNames, sysctlRecord(k.lab, name))
-	others := recordOfOthers(lo.AltNames, k.lab, name)
+	others := foreignRecord(lo.AltNames, k.lab, name)
 	id := rtnl.LinkID{Index: lo.Index}
 	switch step.Op() {
 	case Create:
 		if own == "" {
 			was := others
 			if was == "" {
-				if was, err = s.sysctl(name); err != nil {
+				if was, err = h.sysctl(name); err != nil {
 					return result{err: err}
 				}
 			}
 			own = sysctlRecord(k.lab, name) + strings.Join(strings.Fields(was), "+")
-			if err := k.do(s, []rtnl.Request{rtnl.AddAltNames(id, own)})[0]; err != nil {
+			if err := k.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(id, own)})[0]; err != nil {
 				return result{err: err}
 			}
 			r.touched = true
 		}
-		if isForwarding(name) && !s.own {
-			touched, err := k.rememberForwarding(s, lo, name)
+		if isForwarding(name) && !h.own {
+			touched, err := k.recordForwarding(h, lo, name)
 			if r.touched = r.touched || touched; err != nil {
 				return result{err: err, touched: r.touched}
 			}
 		}
-		if name == forwarding6 && !s.own {
-			touched, err := k.keepListening(s, lo)
+		if name == forwarding6 && !h.own {
+			touched, err := k.keepAcceptRA(h, lo)
 			if r.touched = r.touched || touched; err != nil {
 				return result{err: err, touched: r.touched}
 			}
 		}
-		r.err = k.setSysctl(s, name, step.Want.(Sysctl).Value)
+		r.err = k.setSysctl(h, name, step.Want.(Sysctl).Value)
 	case Change:
-		r.err = k.setSysctl(s, name, step.Want.(Sysctl).Value)
+		r.err = k.setSysctl(h, name, step.Want.(Sysctl).Value)
 		r.touched = r.err == nil
 	case Delete:
 		if was := strings.TrimPrefix(own, sysctlRecord(k.lab, name)); own != "" && others == "" {
-			r.err = k.setSysctl(s, name, strings.ReplaceAll(was, "+", " "))
+			r.err = k.setSysctl(h, name, strings.ReplaceAll(was, "+", " "))
 			r.touched = r.err == nil
 		}
 		if r.err == nil && isForwarding(name) {
-			r.err = k.forwardAsBefore(s, lo, name, r.touched)
+			r.err = k.restoreForwarding(h, lo, name, r.touched)
 		}
 		if r.err == nil && name == forwarding6 {
-			r.err = k.listenAsBefore(s, lo)
+			r.err = k.restoreAcceptRA(h, lo)
 		}
 		if r.err == nil && own != "" {
-			r.err = k.do(s, []rtnl.Request{rtnl.DeleteAltNames(id, own)})[0]
+			r.err = k.sendRequests(h, []rtnl.Request{rtnl.DeleteAltNames(id, own)})[0]
 		}
 	}
 	return r
 }
 
-func (s *space) sysctl(name string) (value string, err error) {
-	err = s.insideOf(func() error {
+func (h *netnsHandle) sysctl(name string) (value string, err error) {
+	err = h.runInside(func() error {
 		value, err = nsfs.Sysctl(sysctlKey(name))
 		return err
 	})
 	return value, err
 }
 
-func (k *Kernel) setSysctl(s *space, name, value string) error {
-	if err := k.faulty(); err != nil {
+func (k *Kernel) setSysctl(h *netnsHandle, name, value string) error {
+	if err := k.injectedFault(); err != nil {
 		return err
 	}
-	return s.insideOf(func() error { return nsfs.SetSysctl(sysctlKey(name), value) })
+	return h.runInside(func() error { return nsfs.SetSysctl(sysctlKey(name), value) })
 }
 
-// sysctlKey is the name with slashes between its parts, as package nsfs has it.
+// sysctlKey returns the name with slashes between its parts, as package nsfs expects it.
 func sysctlKey(name string) string {
 	return strings.Join(Sysctl{Name: name}.path(), "/")
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// restless makes links come and go in a namespace without an end, so that no list of
-// them is ever whole.
-func restless(t *testing.T, name string) {
+// keepLinksChanging creates and deletes links in a namespace during the whole test, so that
+// every dump of the links is interrupted.
+func keepLinksChanging(t *testing.T, name string) {
 	t.Helper()
 	ns, err := nsfs.Open(name)
 	if err != nil {
@@ -63,12 +63,12 @@ func restless(t *testing.T, name string) {
 	t.Cleanup(func() { close(ended); working.Wait() })
 }
 
-// What goes on in somebody's namespace is no reason not to work on a lab.
-func TestRestlessNeighbour(t *testing.T) {
+// A foreign namespace whose links change all the time does not disturb work on a lab.
+func TestChangingForeignNamespace(t *testing.T) {
 	needIP(t)
 	ip(t, "netns add evil")
 	t.Cleanup(func() { ip(t, "netns del evil") })
-	restless(t, "evil")
+	keepLinksChanging(t, "evil")
 	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
@@ -82,12 +82,15 @@ func TestRestlessNeighbour(t *testing.T) {
 	}
 }
 
-// Who rules in a host can take the mark off its lo, and write another lab's there.
-func TestAHostWithoutItsMark(t *testing.T) {
+const twoHosts = "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\n" +
+	"hosts: {red: {networks: [n]}, blue: {networks: [n]}}\n"
+
+// Root in a host can delete the mark on its lo and write that of another lab.
+func TestHostWithoutMark(t *testing.T) {
 	needIP(t)
-	lab, want := compiled(t, "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
-	before := machine(t)
-	k := openAlone(t, lab)
+	lab, want := compiled(t, twoHosts)
+	before := machineState(t)
+	k := openWithoutCleanup(t, lab)
 	_, err := k.Up(t.Context(), want, nil)
 	if err := errors.Join(err, k.Close()); err != nil {
 		t.Fatal(err)
@@ -100,57 +103,58 @@ func TestAHostWithoutItsMark(t *testing.T) {
 	}
 	other := openKernel(t, "other")
 	if plan, err := other.Down(t.Context(), nil); err != nil || len(plan) > 0 {
-		t.Errorf("another lab takes away %v, %v", plan, err)
+		t.Errorf("another lab deletes %v, %v", plan, err)
 	}
 	if _, err := openKernel(t, lab).Down(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
 
-// A host that cannot be read, whose links never stand still for one, is no reason for its
-// lab to stay.
+// Down deletes a host even if it cannot be read.
 func TestUnreadableHost(t *testing.T) {
 	needIP(t)
-	lab, want := compiled(t, "name: wall\nnetworks: {n: {subnets: [10.0.0.0/24]}}\nhosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
-	before := machine(t)
+	lab, want := compiled(t, twoHosts)
+	before := machineState(t)
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.spaces["red"].conn.Close(); err != nil {
+	if err := k.handles["red"].conn.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.Snapshot(nil); err == nil {
-		t.Error("it can be read")
+		t.Error("Snapshot can read a closed socket")
 	}
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
 
-// Who rules in a host can have its lo remember what no lab ever did.
-func TestRecordsOfNothing(t *testing.T) {
+// Root in a host can write records of changes on lo that no lab made.
+func TestForgedRecords(t *testing.T) {
 	lab, want := compiled(t, "name: wall\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, record := range []string{"net.=1", "net.ipv4=1", "net.%2F..%2Fx=1", "net.ipv4.route.flush=1", "net.ipv4.%2E%2E=1"} {
+	for _, record := range []string{
+		"net.=1", "net.ipv4=1", "net.%2F..%2Fx=1", "net.ipv4.route.flush=1", "net.ipv4.%2E%2E=1",
+	} {
 		record = Mark(lab) + ":" + record
 		lo := rtnl.LinkID{Index: 1}
-		if err := k.spaces["red"].conn.Do(rtnl.AddAltNames(lo, record)); err != nil {
+		if err := k.handles["red"].conn.Do(rtnl.AddAltNames(lo, record)); err != nil {
 			t.Fatal(err)
 		}
 		if plan, err := k.Up(t.Context(), want, nil); err != nil || len(plan) > 0 {
-			t.Errorf("%s: up does %v, %v", record, plan, err)
+			t.Errorf("%s: the plan is %v, %v", record, plan, err)
 		}
-		if l, err := k.spaces["red"].conn.Link(lo); err != nil || slices.Contains(l.AltNames, record) {
+		if l, err := k.handles["red"].conn.Link(lo); err != nil || slices.Contains(l.AltNames, record) {
 			t.Errorf("%s: lo still has it: %v", record, err)
 		}
 	}

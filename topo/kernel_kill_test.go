@@ -22,20 +22,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// victim, in the environment, makes the test binary bring a lab up or take it
-// down instead of running tests, and die on the way: "up cheatsheet.yaml 17"
-// before the request of that number, "down web.yaml 1300us" after that time.
-const victim = "VNET_TEST_VICTIM"
+// killTestEnv is an environment variable. It makes the test binary bring a lab up or take
+// it down instead of running tests, and kill itself: "up cheatsheet.yaml 17" before
+// request 17, "down web.yaml 1300us" after that time.
+const killTestEnv = "VNET_TEST_VICTIM"
 
-// beVictim does what the environment says. It returns only if it outlives that.
-func beVictim(words string) int {
+// runKillTestChild does what the variable says. It returns only if it was not killed.
+func runKillTestChild(text string) int {
 	var verb, name, when string
-	fmt.Sscan(words, &verb, &name, &when)
-	text, err := os.ReadFile("../examples/" + name)
+	fmt.Sscan(text, &verb, &name, &when)
+	file, err := os.ReadFile("../examples/" + name)
 	if err != nil {
 		return fail(err)
 	}
-	topology, err := Parse(name, text)
+	topology, err := Parse(name, file)
 	if err != nil {
 		return fail(err)
 	}
@@ -78,11 +78,11 @@ func fail(err error) int {
 	return 1
 }
 
-// kill runs a victim. It tells whether that died, and else how long it took.
-func kill(t *testing.T, verb, name, when string) (died bool, took time.Duration) {
+// runAndKill runs a child that kills itself. It reports whether it died, else how long it ran.
+func runAndKill(t *testing.T, verb, name, when string) (died bool, took time.Duration) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), victim+"="+verb+" "+name+" "+when)
+	cmd.Env = append(os.Environ(), killTestEnv+"="+verb+" "+name+" "+when)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
@@ -97,20 +97,19 @@ func kill(t *testing.T, verb, name, when string) (died bool, took time.Duration)
 	return false, took
 }
 
-// openSmall works on an example that can be brought up again and again; its caller closes
-// it.
+// openSmall opens an example that can be brought up many times. The caller closes it.
 func openSmall(t *testing.T, name string) (*Kernel, State) {
 	t.Helper()
 	lab, want := example(t, name)
 	if len(want) > 5000 {
 		t.Skip("thousands of requests")
 	}
-	return openAlone(t, lab), want
+	return openWithoutCleanup(t, lab), want
 }
 
-// survive checks what must hold after a death: down leaves nothing; or up
-// completes, whatever is there.
-func survive(t *testing.T, name, before string, upFirst bool) {
+// checkRecovery checks the machine after a kill: Down leaves nothing, also after an Up that
+// completed the lab.
+func checkRecovery(t *testing.T, name, before string, upFirst bool) {
 	t.Helper()
 	k, want := openSmall(t, name)
 	defer k.Close()
@@ -122,19 +121,19 @@ func survive(t *testing.T, name, before string, upFirst bool) {
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal("down: ", err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Fatalf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
 
 var (
-	kills  = flag.Int("kills", 3, "kill each lab so often at random, coming up and going down")
-	faults = flag.Int("faults", 4, "refuse, and kill at, so many requests of each lab; 0 is all")
+	kills  = flag.Int("kills", 3, "number of kills at random times of each lab, during up and during down")
+	faults = flag.Int("faults", 4, "number of requests of each lab at which to fail or kill; 0 means all")
 )
 
-// someOf are numbers of requests, evenly spread: all of them for the lab of the cheat
-// sheet, unless -short says otherwise.
-func someOf(name string, all int) []int {
+// pickRequests picks evenly spaced request numbers; all of them for cheatsheet.yaml, unless
+// with -short.
+func pickRequests(name string, all int) []int {
 	n := *faults
 	switch {
 	case n == 0 || n > all || name == "cheatsheet.yaml" && !testing.Short():
@@ -149,11 +148,11 @@ func someOf(name string, all int) []int {
 	return some
 }
 
-// requests is how many requests it takes to bring a lab up, and to take it down.
-func requests(t *testing.T, name string) (up, down int) {
+// countRequests counts the requests of Up and of Down.
+func countRequests(t *testing.T, name string) (up, down int) {
 	t.Helper()
 	k, want := openSmall(t, name)
-	defer k.Close()                          // others wait for it
+	defer k.Close()                          // others wait for its lock
 	k.fault = func(int) error { return nil } // counts
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
@@ -168,21 +167,21 @@ func requests(t *testing.T, name string) (up, down int) {
 	return up, down
 }
 
-// At a request, of up and of down.
+// Kill Up and Down at a request.
 func TestLaw8_KilledAtAnyRequest(t *testing.T) {
 	died := map[string]int{}
-	eachPossible(t, func(t *testing.T, name string) {
-		before := machine(t)
-		up, down := requests(t, name)
+	eachSupportedExample(t, func(t *testing.T, name string) {
+		before := machineState(t)
+		up, down := countRequests(t, name)
 		for verb, all := range map[string]int{"up": up, "down": down} {
-			for i, n := range someOf(name, all) {
+			for i, n := range pickRequests(name, all) {
 				if verb == "down" {
-					kill(t, "up", name, "never")
+					runAndKill(t, "up", name, "never")
 				}
-				if dies, _ := kill(t, verb, name, strconv.Itoa(n)); !dies {
-					t.Errorf("%s outlives its request %d of %d", verb, n, all)
+				if dies, _ := runAndKill(t, verb, name, strconv.Itoa(n)); !dies {
+					t.Errorf("%s was not killed at request %d of %d", verb, n, all)
 				}
-				survive(t, name, before, i%2 == 0)
+				checkRecovery(t, name, before, i%2 == 0)
 				died[verb]++
 			}
 		}
@@ -190,10 +189,10 @@ func TestLaw8_KilledAtAnyRequest(t *testing.T) {
 	t.Logf("killed at %d requests of up and %d of down", died["up"], died["down"])
 }
 
-// At random moments, of all examples.
-func TestLaw8_KilledAtAnyMoment(t *testing.T) {
+// Kill Up and Down of all examples at random times.
+func TestLaw8_KilledAtAnyTime(t *testing.T) {
 	died := map[string]int{}
-	eachPossible(t, func(t *testing.T, name string) {
+	eachSupportedExample(t, func(t *testing.T, name string) {
 		times := *kills
 		if testing.Short() {
 			times = 1
@@ -201,37 +200,36 @@ func TestLaw8_KilledAtAnyMoment(t *testing.T) {
 		if name == "thousand.yaml" {
 			times /= 10 // it takes as long as all others
 		}
-		before := machine(t)
-		var up, down time.Duration // as long as they take
+		before := machineState(t)
+		var up, down time.Duration // duration of each
 		r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 		for i := range times {
 			if i%5 == 0 {
-				_, up = kill(t, "up", name, "never")
-				_, down = kill(t, "down", name, "never")
+				_, up = runAndKill(t, "up", name, "never")
+				_, down = runAndKill(t, "down", name, "never")
 			}
-			died["up"] += killWithin(t, "up", name, up, r)
-			survive(t, name, before, i%2 == 0)
-			kill(t, "up", name, "never")
-			died["down"] += killWithin(t, "down", name, down, r)
-			survive(t, name, before, i%2 == 1)
+			died["up"] += killAtRandomTime(t, "up", name, up, r)
+			checkRecovery(t, name, before, i%2 == 0)
+			runAndKill(t, "up", name, "never")
+			died["down"] += killAtRandomTime(t, "down", name, down, r)
+			checkRecovery(t, name, before, i%2 == 1)
 		}
 	})
-	t.Logf("killed %d times coming up and %d times going down", died["up"], died["down"])
+	t.Logf("killed %d times during up and %d times during down", died["up"], died["down"])
 }
 
-// killWithin kills a victim at a random moment of the time that it needs. It returns
-// how many died: one that is too fast does not.
-func killWithin(t *testing.T, verb, name string, whole time.Duration, r *rand.Rand) int {
+// killAtRandomTime kills a child at a random time within the duration that it needs. It
+// returns 1 if it was killed and 0 if it was too fast.
+func killAtRandomTime(t *testing.T, verb, name string, whole time.Duration, r *rand.Rand) int {
 	t.Helper()
-	if died, _ := kill(t, verb, name, strconv.Itoa(int(r.Int64N(whole.Microseconds())))+"us"); died {
+	if died, _ := runAndKill(t, verb, name, strconv.Itoa(int(r.Int64N(whole.Microseconds())))+"us"); died {
 		return 1
 	}
 	return 0
 }
 
-// TestRestart: files outlive the machine's restart, namespaces do not. Neither the
-// same lab nor another one that has the names is held up by them, and down takes
-// them away.
+// After a restart of the machine, files may still exist but namespaces do not. These files
+// disturb neither the same lab nor another one with the same names, and Down removes them.
 func TestRestart(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	write := func(path, text string) {
@@ -245,7 +243,7 @@ func TestRestart(t *testing.T) {
 	}
 	lab, want := example(t, "cable.yaml")
 	k := openKernel(t, lab)
-	before := machine(t)
+	before := machineState(t)
 	for _, was := range []string{lab, "another"} {
 		for _, h := range []string{"red", "blue"} {
 			write("/run/etc-netns/"+h+"/hosts", fileMark(was)+"10.0.0.1 old\n")
@@ -257,8 +255,8 @@ func TestRestart(t *testing.T) {
 		if _, err := k.Down(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(before, machine(t)); diff != "" {
-			t.Errorf("what %s had left is still there (-before +after):\n%s", was, diff)
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
+			t.Errorf("files of %s are left (-before +after):\n%s", was, diff)
 		}
 	}
 	write("/run/etc-netns/gone/hosts", fileMark(lab))
@@ -267,10 +265,10 @@ func TestRestart(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat("/run/etc-netns/gone"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("down leaves the file of a host that is gone: ", err)
+		t.Error("down leaves the file of a deleted host: ", err)
 	}
 	if err := os.Remove("/run/etc-netns/mine/hosts"); err != nil {
-		t.Error("down touches a file that is not a lab's: ", err)
+		t.Error("down touches a foreign file: ", err)
 	}
 	os.Remove("/run/etc-netns/mine")
 }

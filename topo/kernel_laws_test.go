@@ -15,17 +15,17 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// An errno in place of a request's answer: the machine is as before, and the error
-// says at which step and why.
-func TestLaw4_LiveAFailureOfAnyRequestLeavesAllAsItWas(t *testing.T) {
+// After a request fails, the machine is as before, and the error names the step and the
+// reason.
+func TestLaw4_LiveFailedRequestIsUndone(t *testing.T) {
 	errnos := []unix.Errno{unix.EPERM, unix.EEXIST, unix.ENOBUFS, unix.EBUSY, unix.EOPNOTSUPP}
-	refused := 0
-	eachPossible(t, func(t *testing.T, name string) {
+	failed := 0
+	eachSupportedExample(t, func(t *testing.T, name string) {
 		lab, want := example(t, name)
-		up, _ := requests(t, name)
+		up, _ := countRequests(t, name)
 		k := openKernel(t, lab)
-		before := machine(t)
-		for _, n := range someOf(name, up) {
+		before := machineState(t)
+		for _, n := range pickRequests(name, up) {
 			errno := errnos[n%len(errnos)]
 			k.requests = 0
 			k.fault = func(i int) error {
@@ -36,22 +36,22 @@ func TestLaw4_LiveAFailureOfAnyRequestLeavesAllAsItWas(t *testing.T) {
 			}
 			_, err := k.Up(t.Context(), want, nil)
 			k.fault = nil
-			refusedWhole(t, n, err, errno)
+			checkUndone(t, n, err, errno)
 			if left, err := k.Snapshot(nil); err != nil || len(left) != 0 {
-				t.Fatalf("request %d (%v): left are %v\n%s", n, errno, err, left)
+				t.Fatalf("request %d (%v): left: %v\n%s", n, errno, err, left)
 			}
-			if diff := cmp.Diff(before, machine(t)); diff != "" {
+			if diff := cmp.Diff(before, machineState(t)); diff != "" {
 				t.Fatalf("request %d (%v): the machine is not as before (-before +after):\n%s", n, errno, diff)
 			}
-			refused++
+			failed++
 		}
 	})
-	t.Logf("%d requests were refused", refused)
+	t.Logf("%d requests failed", failed)
 }
 
-// refusedWhole checks that an error names the step and the reason, and that all of
-// it was undone.
-func refusedWhole(t *testing.T, n int, err error, errno unix.Errno) {
+// checkUndone checks that an error names the step and the reason, and that Up undid
+// everything.
+func checkUndone(t *testing.T, n int, err error, errno unix.Errno) {
 	t.Helper()
 	var ae *ApplyError
 	var se *StepError
@@ -60,8 +60,8 @@ func refusedWhole(t *testing.T, n int, err error, errno unix.Errno) {
 	}
 }
 
-// The script of a plan, run by a shell with the real tools, makes what Apply does;
-// and that of taking down leaves nothing.
+// The script of a plan, run by a shell with the real tools, does the same as Apply. The
+// script of Down leaves nothing.
 func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 	for _, tool := range []string{"ip", "nft", "sysctl"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -73,8 +73,8 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 		if len(want) > 5000 {
 			t.Skip("thousands of processes")
 		}
-		k.etc = "/etc/netns" // where ip looks for it
-		before := machine(t)
+		k.etc = "/etc/netns" // where ip expects it
+		before := machineState(t)
 		up, err := Diff(nil, want).Commands(k.lab, nil, NFTScript)
 		if err != nil {
 			t.Fatal(err)
@@ -90,21 +90,21 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 		if !have.Equal(want) {
 			t.Errorf("-want +got:\n%s\n%s", cmp.Diff(want.String(), have.String()), up)
 		}
-		said(t, want)
+		checkIPv6Settings(t, want)
 		down, err := Diff(have, nil).Commands(k.lab, have, NFTScript)
 		if err != nil {
 			t.Fatal(err)
 		}
 		shell(t, down)
-		if diff := cmp.Diff(before, machine(t)); diff != "" {
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
 			t.Errorf("the machine is not as before (-before +after):\n%s\n%s", diff, down)
 		}
 	})
 }
 
-// rangesRefused tells why nft cannot write the maps of ranges in a script, and is
-// empty where it can, or there are none. nft 1.0.6 swaps the bytes of a protocol, of
-// which there is one, when it looks it up among ranges; Linux 6.12.117 refuses that.
+// rangesRefused returns the reason why nft cannot write the interval maps of a script; "" if
+// it can or there are none. nft 1.0.6 byte-swaps the one-byte protocol in a lookup in an
+// interval map; Linux 6.12.117 refuses that.
 func rangesRefused(script string) string {
 	if !strings.Contains(script, "_range") {
 		return ""
@@ -127,9 +127,8 @@ func rangesRefused(script string) string {
 	return string(out)
 }
 
-// A namespace that has no name has one for the script that takes it out again: it was
-// vnet that took it in.
-func TestCommandsOfTheNameless(t *testing.T) {
+// The script of Down gives an adopted namespace without a name a temporary one.
+func TestCommandsForUnnamedNamespace(t *testing.T) {
 	for _, tool := range []string{"ip", "nft", "sysctl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("no %s here", tool)
@@ -148,10 +147,11 @@ func TestCommandsOfTheNameless(t *testing.T) {
 	defer func() { program.Process.Kill(); program.Wait() }()
 	for _, from := range []string{"%d", "/proc/%d/ns/net"} {
 		t.Run(from, func(t *testing.T) {
-			lab, want := compiled(t, "name: nameless\nnetworks: {lan: {subnets: 10.0.6.0/24}}\nhosts: {box: {networks: [lan], namespace: '"+
+			lab, want := compiled(t, "name: nameless\nnetworks: {lan: {subnets: 10.0.6.0/24}}\n"+
+				"hosts: {box: {networks: [lan], namespace: '"+
 				fmt.Sprintf(from, program.Process.Pid)+"', sysctls: {net.ipv4.conf.all.rp_filter: 2}, run: sleep 999}}")
 			k := openKernel(t, lab)
-			before := machine(t)
+			before := machineState(t)
 			if _, err := k.Up(t.Context(), want, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -161,16 +161,16 @@ func TestCommandsOfTheNameless(t *testing.T) {
 			}
 			shell(t, down)
 			if left, err := k.Snapshot(nil); err != nil || len(left) > 0 {
-				t.Errorf("left are %v\n%s", err, left)
+				t.Errorf("left: %v\n%s", err, left)
 			}
-			if diff := cmp.Diff(before, machine(t)); diff != "" {
+			if diff := cmp.Diff(before, machineState(t)); diff != "" {
 				t.Errorf("the machine is not as before (-before +after):\n%s\n%s", diff, down)
 			}
 		})
 	}
 }
 
-// privateEtc is an empty /etc for this test alone: ip makes folders there.
+// privateEtc mounts an empty /etc for this test, because ip creates directories there.
 func privateEtc(t *testing.T) {
 	t.Helper()
 	if err := unix.Mount("tmpfs", "/etc", "tmpfs", 0, ""); err != nil {

@@ -8,20 +8,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// otherFiles are what is open beside the sockets of namespaces: the lab's lock, what the
-// runtime has, and what is read and written meanwhile.
-const otherFiles = 3*linksAtOnce + 64
+// reservedFiles is the number of open files besides those of handles: the lab's lock, the
+// Go runtime's files, and files open during reads, writes and requests.
+const reservedFiles = 3*linkBatch + 64
 
-// makeWay makes the process's table of files large enough for the namespaces of a plan, or
-// says that it cannot be: EMFILE. Each takes a socket.
-func (k *Kernel) makeWay(p Plan) error {
-	needed := otherFiles
-	for _, s := range k.spaces {
-		needed += filesOf(s.own)
+// checkOpenFileLimit returns EMFILE if the limit of open files (RLIMIT_NOFILE) is too low
+// for the namespaces of a plan. Otherwise it grows the file descriptor table for them.
+func (k *Kernel) checkOpenFileLimit(p Plan) error {
+	needed := reservedFiles
+	for _, h := range k.handles {
+		needed += filesPerHandle(h.own)
 	}
 	for _, s := range p {
 		if n, ok := s.Want.(Namespace); ok && s.Op() == Create {
-			needed += filesOf(n.From == "")
+			needed += filesPerHandle(n.From == "")
 		}
 	}
 	var limit unix.Rlimit
@@ -29,32 +29,33 @@ func (k *Kernel) makeWay(p Plan) error {
 		return err
 	}
 	if uint64(needed) > limit.Cur {
-		return fmt.Errorf("the lab's namespaces take %d open files, and the limit is %d; nothing was changed: %w", needed, limit.Cur, unix.EMFILE)
+		return fmt.Errorf("the lab's namespaces need %d open files, but the limit is %d (ulimit -n); "+
+			"nothing was changed: %w", needed, limit.Cur, unix.EMFILE)
 	}
-	k.widen(needed - otherFiles)
+	k.growFDTable(needed - reservedFiles)
 	return nil
 }
 
-// filesOf is how many files are open for a namespace: for those that are not the lab's own,
-// one besides the socket.
-func filesOf(own bool) int {
+// filesPerHandle returns the number of files that a handle keeps open: the socket and, for
+// a foreign namespace, the namespace file.
+func filesPerHandle(own bool) int {
 	if own {
 		return 1
 	}
 	return 2
 }
 
-// widen lets the table of open files grow in one go to what so many, and a few others,
-// need. It doubles each time it is full, and in a process of several threads all that open
-// something then wait for a grace period. That it cannot grow, whoever opens the next file
-// finds out.
-func (k *Kernel) widen(files int) {
+// growFDTable grows the file descriptor table at once to the given number of files and some
+// more. Otherwise the kernel doubles the table each time it is full, and in a process with
+// several threads each doubling waits for an RCU grace period. Errors are ignored: if the
+// table cannot grow, a later open returns the error.
+func (k *Kernel) growFDTable(files int) {
 	const smallest = 64 // NR_OPEN_DEFAULT of <linux/fdtable.h>, on 64 bits
 	size := files + smallest/2
-	if size <= max(k.width, smallest) {
+	if size <= max(k.fdTableSize, smallest) {
 		return
 	}
-	k.width = size
+	k.fdTableSize = size
 	if fd, err := unix.FcntlInt(k.lock.Fd(), unix.F_DUPFD_CLOEXEC, size); err == nil {
 		unix.Close(fd)
 	}

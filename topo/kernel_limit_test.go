@@ -13,7 +13,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// limitFiles lets the process have so many files open until the test is over.
+// limitFiles sets the limit of open files until the end of the test.
 func limitFiles(t *testing.T, files uint64) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -30,19 +30,20 @@ func limitFiles(t *testing.T, files uint64) {
 	})
 }
 
-// TestTooFewFiles: it is said before anything is touched, and hosts take a file each.
+// Up reports a limit that is too low before it changes anything. Each host needs one file.
 func TestTooFewFiles(t *testing.T) {
 	const hosts = 60
-	const needed = otherFiles + 2 + hosts // the machine's has its file, too
-	name, want := compiled(t, starOf(hosts))
+	const needed = reservedFiles + 2 + hosts // 2: the machine's handle has a namespace file, too
+	name, want := compiled(t, starLab(hosts))
 	k := openKernel(t, name)
 	limitFiles(t, needed-1)
 	_, err := k.Up(t.Context(), want, nil)
-	if says := fmt.Sprintf("take %d open files, and the limit is %d;", needed, needed-1); !errors.Is(err, unix.EMFILE) || !strings.Contains(err.Error(), says) {
-		t.Fatalf("up with too few files: %v; want %q", err, says)
+	text := fmt.Sprintf("need %d open files, but the limit is %d (ulimit -n);", needed, needed-1)
+	if !errors.Is(err, unix.EMFILE) || !strings.Contains(err.Error(), text) {
+		t.Fatalf("up with too few files: %v; want %q", err, text)
 	}
 	if names, err := nsfs.Names(); err != nil || len(names) > 0 {
-		t.Errorf("it made %v, %v", names, err)
+		t.Errorf("it created %v, %v", names, err)
 	}
 	limitFiles(t, needed)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {

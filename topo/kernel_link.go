@@ -12,24 +12,24 @@ import (
 // From <linux/if_link.h>: IN6_ADDR_GEN_MODE_NONE.
 const addrGenNone = 1
 
-// linksAtOnce is how many links are made together: as many as one system call takes, if
-// each is marked, and few enough to have the namespaces of all open.
-const linksAtOnce = mostRequests / 2
+// linkBatch is the number of links created together: with a request for the mark of each,
+// they fit into one system call. It also limits the number of open namespace files.
+const linkBatch = maxRequests / 2
 
-// linkStage makes or changes links. Those of one type go together; a later type
-// may stand on an earlier one's.
+// linkStage creates or changes links. It sends links of one type together; links of a later
+// type may have parents of an earlier type.
 func (k *Kernel) linkStage(stage []Step, results []result) {
 	for from := 0; from < len(stage); {
 		to := from
-		for to < len(stage) && to-from < linksAtOnce && reflect.TypeOf(stage[to].Want) == reflect.TypeOf(stage[from].Want) {
+		for to < len(stage) && to-from < linkBatch && reflect.TypeOf(stage[to].Want) == reflect.TypeOf(stage[from].Want) {
 			to++
 		}
-		k.linksOfAType(stage, from, to, results)
+		k.linksOfType(stage, from, to, results)
 		from = to
 	}
 }
 
-func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
+func (k *Kernel) linksOfType(stage []Step, from, to int, results []result) {
 	var near, far []task
 	for i := from; i < to; i++ {
 		tasks, err := k.linkTasks(stage[i])
@@ -46,20 +46,20 @@ func (k *Kernel) linksOfAType(stage []Step, from, to int, results []result) {
 			}
 		}
 	}
-	k.run(near, results)
-	k.takeBack()
-	var complete []task
+	k.runTasks(near, results)
+	k.closeRequestFiles()
+	var completing []task
 	for _, t := range far {
-		if results[t.step].err == nil { // else there is nothing to complete
-			complete = append(complete, t)
+		if results[t.step].err == nil { // the link was created
+			completing = append(completing, t)
 		}
 	}
-	k.runApart(stage, complete, results)
-	k.giveVoice(stage[from:to], results[from:to])
+	k.runPerNamespace(stage, completing, results)
+	k.applyIPv6Modes(stage[from:to], results[from:to])
 }
 
-// linkTasks are what makes or changes a link: a task in the namespace where it is
-// made, and for a cable perhaps one at the far end.
+// linkTasks returns the tasks that create or change a link: one in the namespace that gets
+// the request to create it, and perhaps one in the link's or the far veth end's namespace.
 func (k *Kernel) linkTasks(s Step) ([]task, error) {
 	if s.Op() == Change {
 		return k.changeTasks(s)
@@ -70,15 +70,17 @@ func (k *Kernel) linkTasks(s Step) ([]task, error) {
 	case Veth:
 		return k.vethTasks(o)
 	case Dummy:
-		return k.newLink(o.Link, "", "", rtnl.Kind{Name: "dummy"})
+		return k.newLinkTasks(o.Link, "", "", rtnl.Kind{Name: "dummy"})
 	case VLAN:
-		return k.newLink(o.Link, o.NS, o.Parent, rtnl.Kind{Name: "vlan", Options: rtnl.Options{"id": uint64(o.ID)}})
+		return k.newLinkTasks(o.Link, o.NS, o.Parent, rtnl.Kind{Name: "vlan", Options: rtnl.Options{"id": uint64(o.ID)}})
 	case VXLAN:
 		return k.vxlanTasks(o)
 	case Macvlan:
-		return k.newLink(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: rtnl.Options{"mode": macvlanModes[or(o.Mode, "bridge")]}})
+		options := rtnl.Options{"mode": macvlanModes[or(o.Mode, "bridge")]}
+		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: options})
 	case Ipvlan:
-		return k.newLink(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: rtnl.Options{"mode": ipvlanModes[or(o.Mode, "l2")]}})
+		options := rtnl.Options{"mode": ipvlanModes[or(o.Mode, "l2")]}
+		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: options})
 	}
 	return nil, fmt.Errorf("%T is not a link", s.Want)
 }
@@ -89,19 +91,20 @@ var (
 	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
 )
 
-// bridgeTasks set a bridge's MTU and MAC when it is there: those of its birth
-// would change with its ports. It is born with the MAC all the same: udev gives another one, as
-// soon as it comes to it, to a link whose own it takes for random.
+// bridgeTasks sets a bridge's MTU and MAC after the bridge exists: values from the create
+// request would change with its ports. The create request has the MAC, too: otherwise udev
+// would replace the MAC, which it takes for random.
 func (k *Kernel) bridgeTasks(b Bridge) ([]task, error) {
-	s, index, err := k.place(b.NS)
+	h, index, err := k.handleAndIndex(b.NS)
 	if err != nil {
 		return nil, err
 	}
-	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: rtnl.Kind{Name: "bridge", Options: bridgeOptions(Bridge{}, b)}}
+	kind := rtnl.Kind{Name: "bridge", Options: bridgeOptions(Bridge{}, b)}
+	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: kind}
 	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: k.alias()}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
-	reqs = append(reqs, altNames(index, "", b.AltName)...)
-	return []task{{space: s, reqs: reqs, done: func() { s.met(b.Name, index) }}}, nil
+	reqs = append(reqs, altNameRequests(index, "", b.AltName)...)
+	return []task{{handle: h, reqs: reqs, onSuccess: func() { h.setIndex(b.Name, index) }}}, nil
 }
 
 func bridgeOptions(was, b Bridge) rtnl.Options {
@@ -112,14 +115,14 @@ func bridgeOptions(was, b Bridge) rtnl.Options {
 	return options
 }
 
-// place is where a link is born, and under which index.
-func (k *Kernel) place(ns string) (*space, uint32, error) {
-	s, err := k.space(ns)
+// handleAndIndex returns the handle of a new link's namespace and the link's index.
+func (k *Kernel) handleAndIndex(ns string) (*netnsHandle, uint32, error) {
+	h, err := k.handle(ns)
 	if err != nil {
 		return nil, 0, err
 	}
-	index, err := s.newIndex()
-	return s, index, err
+	index, err := h.newIndex()
+	return h, index, err
 }
 
 func (k *Kernel) alias() *string {
@@ -127,67 +130,67 @@ func (k *Kernel) alias() *string {
 	return &mark
 }
 
-// vethTasks make both ends in one request, each in its namespace and under its
-// name. What the far end cannot have at birth, it is given from its own namespace.
+// vethTasks creates both ends in one request, each in its namespace with its name. Requests
+// in the far end's namespace set what the create request cannot.
 func (k *Kernel) vethTasks(v Veth) ([]task, error) {
-	near, nearIndex, err := k.place(v.Ends[0].NS)
+	near, nearIndex, err := k.handleAndIndex(v.Ends[0].NS)
 	if err != nil {
 		return nil, err
 	}
-	far, farIndex, err := k.place(v.Ends[1].NS)
+	far, farIndex, err := k.handleAndIndex(v.Ends[1].NS)
 	if err != nil {
 		return nil, err
 	}
 	if farIndex == nearIndex {
-		// The kernel takes a link that is its own parent for none, and tells of its
-		// carrier up to a second late.
+		// If a link's parent index equals its own index, the kernel treats it as a link without
+		// a parent and reports its carrier up to one second late.
 		if farIndex, err = far.newIndex(); err != nil {
 			return nil, err
 		}
 	}
-	add, peer := bornConfig(v.Ends[0], nearIndex), bornConfig(v.Ends[1], farIndex)
-	add.Limits, peer.Limits = oneQueue, oneQueue
+	add, peer := newLinkConfig(v.Ends[0], nearIndex), newLinkConfig(v.Ends[1], farIndex)
+	add.Limits, peer.Limits = singleQueue, singleQueue
 	if far != near {
-		if peer.NS, err = k.lend(far); err != nil {
+		if peer.NS, err = k.openForRequest(far); err != nil {
 			return nil, err
 		}
 	}
-	if err := near.enslave(&add, v.Ends[0].Master); err != nil {
+	if err := near.setMaster(&add, v.Ends[0].Master); err != nil {
 		return nil, err
 	}
 	add.Kind = rtnl.Kind{Name: "veth", Peer: &peer}
 	tasks := []task{{
-		space: near,
-		reqs:  append([]rtnl.Request{rtnl.AddLink(add)}, k.complete(v.Ends[0], nearIndex, true)...),
-		done: func() {
-			near.met(v.Ends[0].Name, nearIndex)
-			far.met(v.Ends[1].Name, farIndex)
+		handle: near,
+		reqs:   append([]rtnl.Request{rtnl.AddLink(add)}, k.completionRequests(v.Ends[0], nearIndex, true)...),
+		onSuccess: func() {
+			near.setIndex(v.Ends[0].Name, nearIndex)
+			far.setIndex(v.Ends[1].Name, farIndex)
 		},
 	}}
 	set := rtnl.LinkConfig{}
-	if err := far.enslave(&set, v.Ends[1].Master); err != nil {
+	if err := far.setMaster(&set, v.Ends[1].Master); err != nil {
 		return nil, err
 	}
 	var reqs []rtnl.Request
 	if set.Master != nil {
 		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: farIndex}, set))
 	}
-	// Whose the far end of a marked one is, all know. But where both go with their namespaces,
-	// one may be gone and the other not yet.
-	reqs = append(reqs, k.complete(v.Ends[1], farIndex, !far.own || near.own)...)
+	// The near end's mark identifies the pair. The far end needs its own mark in a foreign
+	// namespace, and also if the lab created both namespaces: one may be gone before the other.
+	reqs = append(reqs, k.completionRequests(v.Ends[1], farIndex, !far.own || near.own)...)
 	if len(reqs) > 0 {
-		tasks = append(tasks, task{space: far, reqs: reqs})
+		tasks = append(tasks, task{handle: far, reqs: reqs})
 	}
 	return tasks, nil
 }
 
-// oneQueue is what a cable's end would be left with in any case. Unless it is asked for, the
-// kernel makes a queue for each processor, and takes the others away again once nobody can
-// be in one, a grace period for each end.
-var oneQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
+// singleQueue gives a veth end one queue, which it would end up with anyway. Otherwise the
+// kernel creates one queue per CPU and removes the others again, which takes an RCU grace
+// period per end.
+var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 
-// bornConfig is what a link can have at birth.
-func bornConfig(l Link, index uint32) rtnl.LinkConfig {
+// newLinkConfig returns the attributes that the create request can set.
+func newLinkConfig(l Link, index uint32) rtnl.LinkConfig {
 	return rtnl.LinkConfig{Name: l.Name, Index: index, MTU: uint32(l.MTU), Address: lladdr(l.MAC)}
 }
 
@@ -198,12 +201,12 @@ func lladdr(m MAC) rtnl.LLAddr {
 	return rtnl.LLAddr(m[:])
 }
 
-// enslave puts the master into a request.
-func (s *space) enslave(c *rtnl.LinkConfig, master string) error {
+// setMaster sets the master in a request; "" sets none.
+func (h *netnsHandle) setMaster(c *rtnl.LinkConfig, master string) error {
 	if master == "" {
 		return nil
 	}
-	i, err := s.linkIndex(master)
+	i, err := h.linkIndex(master)
 	if err != nil {
 		return err
 	}
@@ -211,10 +214,10 @@ func (s *space) enslave(c *rtnl.LinkConfig, master string) error {
 	return nil
 }
 
-// complete are the requests for what no link can have at birth: the mark, a
-// port's options, a further name. A port needs no address of its own, nor the
-// packets with which the kernel would make sure that it is alone with it.
-func (k *Kernel) complete(l Link, index uint32, mark bool) []rtnl.Request {
+// completionRequests returns the requests for attributes that a create request cannot set:
+// the mark, bridge port options and the altname. A bridge port also gets no IPv6 link-local
+// address: it needs none, nor the packets of duplicate address detection.
+func (k *Kernel) completionRequests(l Link, index uint32, mark bool) []rtnl.Request {
 	set, needed := rtnl.LinkConfig{}, mark
 	if mark {
 		set.Alias = k.alias()
@@ -233,61 +236,62 @@ func (k *Kernel) complete(l Link, index uint32, mark bool) []rtnl.Request {
 	if needed {
 		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: index}, set))
 	}
-	return append(reqs, altNames(index, "", l.AltName)...)
+	return append(reqs, altNameRequests(index, "", l.AltName)...)
 }
 
 func portOptions(l Link) rtnl.Options {
 	return rtnl.Options{"isolated": bit(l.Isolated), "hairpin": bit(l.Hairpin)}
 }
 
-func altNames(index uint32, was, next string) (reqs []rtnl.Request) {
-	if was != next && was != "" {
-		reqs = append(reqs, rtnl.DeleteAltNames(rtnl.LinkID{Index: index}, was))
+func altNameRequests(index uint32, old, next string) (reqs []rtnl.Request) {
+	if old != next && old != "" {
+		reqs = append(reqs, rtnl.DeleteAltNames(rtnl.LinkID{Index: index}, old))
 	}
-	if was != next && next != "" {
+	if old != next && next != "" {
 		reqs = append(reqs, rtnl.AddAltNames(rtnl.LinkID{Index: index}, next))
 	}
 	return reqs
 }
 
-// newLink makes a link that stands on another, or on none. Its parent's namespace
-// is where the request goes.
-func (k *Kernel) newLink(l Link, parentNS, parent string, kind rtnl.Kind) ([]task, error) {
-	home, index, err := k.place(l.NS)
+// newLinkTasks returns the tasks that create a link, with a parent unless parent is "". The
+// create request goes to the parent's namespace.
+func (k *Kernel) newLinkTasks(l Link, parentNS, parent string, kind rtnl.Kind) ([]task, error) {
+	handle, index, err := k.handleAndIndex(l.NS)
 	if err != nil {
 		return nil, err
 	}
-	from := home
-	add := bornConfig(l, index)
+	from := handle
+	add := newLinkConfig(l, index)
 	add.Kind = kind
 	if parent != "" {
-		if from, err = k.space(parentNS); err != nil {
+		if from, err = k.handle(parentNS); err != nil {
 			return nil, err
 		}
 		if add.Parent, err = from.linkIndex(parent); err != nil {
 			return nil, err
 		}
 	}
-	done := func() { home.met(l.Name, index) }
-	if from != home {
-		if add.NS, err = k.lend(home); err != nil {
+	done := func() { handle.setIndex(l.Name, index) }
+	if from != handle {
+		if add.NS, err = k.openForRequest(handle); err != nil {
 			return nil, err
 		}
 		set := rtnl.LinkConfig{}
-		if err := home.enslave(&set, l.Master); err != nil {
+		if err := handle.setMaster(&set, l.Master); err != nil {
 			return nil, err
 		}
-		reqs := k.complete(l, index, true)
+		reqs := k.completionRequests(l, index, true)
 		if set.Master != nil {
 			reqs = append([]rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: index}, set)}, reqs...)
 		}
-		return []task{{space: from, reqs: []rtnl.Request{rtnl.AddLink(add)}, done: done}, {space: home, reqs: reqs}}, nil
+		created := task{handle: from, reqs: []rtnl.Request{rtnl.AddLink(add)}, onSuccess: done}
+		return []task{created, {handle: handle, reqs: reqs}}, nil
 	}
-	if err := home.enslave(&add, l.Master); err != nil {
+	if err := handle.setMaster(&add, l.Master); err != nil {
 		return nil, err
 	}
-	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, k.complete(l, index, true)...)
-	return []task{{space: home, reqs: reqs, done: done}}, nil
+	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, k.completionRequests(l, index, true)...)
+	return []task{{handle: handle, reqs: reqs, onSuccess: done}}, nil
 }
 
 func (k *Kernel) vxlanTasks(v VXLAN) ([]task, error) {
@@ -299,31 +303,32 @@ func (k *Kernel) vxlanTasks(v VXLAN) ([]task, error) {
 		o["remote"] = v.Remote
 	}
 	if v.Parent != "" {
-		s, err := k.space(v.NS)
+		h, err := k.handle(v.NS)
 		if err != nil {
 			return nil, err
 		}
-		i, err := s.linkIndex(v.Parent)
+		i, err := h.linkIndex(v.Parent)
 		if err != nil {
 			return nil, err
 		}
 		o["link"] = uint64(i)
 	}
-	return k.newLink(v.Link, "", "", rtnl.Kind{Name: "vxlan", Options: o})
+	return k.newLinkTasks(v.Link, "", "", rtnl.Kind{Name: "vxlan", Options: o})
 }
 
-// changeTasks change in place what can.
+// changeTasks returns the tasks that change a link without replacing it.
 func (k *Kernel) changeTasks(s Step) ([]task, error) {
 	was, next := s.Have.(linked).links(), s.Want.(linked).links()
 	var tasks []task
 	for i := range next {
-		t, err := k.changeLink(was[i], next[i])
+		t, err := k.changeLinkTask(was[i], next[i])
 		if err != nil {
 			return nil, err
 		}
 		if b, ok := s.Want.(Bridge); ok {
 			if o := bridgeOptions(s.Have.(Bridge), b); len(o) > 0 {
-				t.reqs = append(t.reqs, rtnl.SetLink(rtnl.LinkID{Name: b.Name}, rtnl.LinkConfig{Kind: rtnl.Kind{Name: "bridge", Options: o}}))
+				set := rtnl.LinkConfig{Kind: rtnl.Kind{Name: "bridge", Options: o}}
+				t.reqs = append(t.reqs, rtnl.SetLink(rtnl.LinkID{Name: b.Name}, set))
 			}
 		}
 		if len(t.reqs) > 0 {
@@ -333,12 +338,12 @@ func (k *Kernel) changeTasks(s Step) ([]task, error) {
 	return tasks, nil
 }
 
-func (k *Kernel) changeLink(was, l Link) (task, error) {
-	s, err := k.space(l.NS)
+func (k *Kernel) changeLinkTask(was, l Link) (task, error) {
+	h, err := k.handle(l.NS)
 	if err != nil {
 		return task{}, err
 	}
-	index, err := s.linkIndex(l.Name)
+	index, err := h.linkIndex(l.Name)
 	if err != nil {
 		return task{}, err
 	}
@@ -350,8 +355,8 @@ func (k *Kernel) changeLink(was, l Link) (task, error) {
 		set.Address = lladdr(l.MAC)
 	}
 	if was.Master != l.Master {
-		set.Master = new(uint32) // out of the bridge, unless there is another
-		if err := s.enslave(&set, l.Master); err != nil {
+		set.Master = new(uint32) // 0: no master
+		if err := h.setMaster(&set, l.Master); err != nil {
 			return task{}, err
 		}
 		if k.ipv6 && l.carries6() {
@@ -362,13 +367,14 @@ func (k *Kernel) changeLink(was, l Link) (task, error) {
 			set.AddrGenMode = &mode
 		}
 	}
-	t := task{space: s}
+	t := task{handle: h}
 	if set.MTU != 0 || set.Address != "" || set.Master != nil {
 		t.reqs = append(t.reqs, rtnl.SetLink(id, set))
 	}
-	if l.Master != "" && (was.Master != l.Master && (l.Isolated || l.Hairpin) || was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
+	newPort := was.Master != l.Master && (l.Isolated || l.Hairpin)
+	if l.Master != "" && (newPort || was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
 		t.reqs = append(t.reqs, rtnl.SetLink(id, rtnl.LinkConfig{PortKind: "bridge_slave", Port: portOptions(l)}))
 	}
-	t.reqs = append(t.reqs, altNames(index, was.AltName, l.AltName)...)
+	t.reqs = append(t.reqs, altNameRequests(index, was.AltName, l.AltName)...)
 	return t, nil
 }

@@ -41,11 +41,10 @@ func compiled(t testing.TB, text string) (lab string, want State) {
 	return topology.Name, want
 }
 
-// openKernel works on a lab in a fresh place: what is left of it is taken down
-// after the test.
+// openKernel opens a lab and takes it down after the test.
 func openKernel(t testing.TB, lab string) *Kernel {
 	t.Helper()
-	k := openAlone(t, lab)
+	k := openWithoutCleanup(t, lab)
 	t.Cleanup(func() {
 		k.fault = nil
 		if _, err := k.Down(context.Background(), nil); err != nil {
@@ -56,8 +55,8 @@ func openKernel(t testing.TB, lab string) *Kernel {
 	return k
 }
 
-// openAlone is openKernel for those who close it, and see to what is left.
-func openAlone(t testing.TB, lab string) *Kernel {
+// openWithoutCleanup is like openKernel, but the caller closes the Kernel and takes the lab down.
+func openWithoutCleanup(t testing.TB, lab string) *Kernel {
 	t.Helper()
 	k, err := OpenKernel(context.Background(), lab, nil)
 	if err != nil {
@@ -67,8 +66,8 @@ func openAlone(t testing.TB, lab string) *Kernel {
 	return k
 }
 
-// prepare makes what an example takes in.
-func prepare(t testing.TB, name string) {
+// prepareExample creates the namespace that an example adopts.
+func prepareExample(t testing.TB, name string) {
 	if name != "container.yaml" {
 		return
 	}
@@ -76,7 +75,7 @@ func prepare(t testing.TB, name string) {
 	t.Cleanup(func() { ip(t, "netns del box") })
 }
 
-// needIP skips a test that makes something beside vnet, on a machine without ip.
+// needIP skips a test that needs ip(8), on a machine without it.
 func needIP(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
@@ -94,28 +93,31 @@ func ip(t testing.TB, args string) string {
 	return string(out)
 }
 
-// ages are the clocks of a bridge that is there before and after, and what the
-// kernel tells of carriers on its own time.
-var ages = regexp.MustCompile(`("[a-z_]+_timer":|"operstate":) *(?:[0-9.]+|"[A-Z]+")|"(?:NO-CARRIER|LOWER_UP)",?`)
+// volatileFields are the timers of a bridge, and the carrier states that the kernel updates
+// with a delay.
+var volatileFields = regexp.MustCompile(
+	`("[a-z_]+_timer":|"operstate":) *(?:[0-9.]+|"[A-Z]+")|"(?:NO-CARRIER|LOWER_UP)",?`,
+)
 
-// machine is what the real tools say of the machine's namespace, counters and
-// what ages aside.
-func machine(t testing.TB) string {
+// machineState returns what the real tools print about the machine's namespace, without
+// counters and volatileFields.
+func machineState(t testing.TB) string {
 	t.Helper()
 	var b strings.Builder
 	for _, cmd := range []string{
-		"ip -j -d link", "ip -j addr", "ip -j route show table all", "ip -j -6 route show table all", "ip -j neigh show nud permanent",
-		"ls /run/netns", "nft list ruleset", "sysctl -a --pattern ^net\\.(ipv4|ipv6)\\.(conf|ip_|ping)", "find /run/etc-netns /etc/netns -type f",
+		"ip -j -d link", "ip -j addr", "ip -j route show table all", "ip -j -6 route show table all",
+		"ip -j neigh show nud permanent", "ls /run/netns", "nft list ruleset",
+		"sysctl -a --pattern ^net\\.(ipv4|ipv6)\\.(conf|ip_|ping)", "find /run/etc-netns /etc/netns -type f",
 	} {
 		words := strings.Fields(cmd)
 		out, _ := exec.Command(words[0], words[1:]...).Output()
-		out = ages.ReplaceAll(out, []byte(`$1`))
+		out = volatileFields.ReplaceAll(out, []byte(`$1`))
 		fmt.Fprintf(&b, "## %s\n%s\n", cmd, strings.ReplaceAll(string(out), "},{", "},\n{"))
 	}
 	return b.String()
 }
 
-// ipIn is ip in a namespace without a name.
+// ipIn runs ip in a namespace without a name.
 func ipIn(t testing.TB, ns *os.File, args string) {
 	t.Helper()
 	cmd := exec.Command("ip", strings.Fields(args)...)
@@ -140,25 +142,25 @@ func examples(t testing.TB) []string {
 	return files
 }
 
-// eachExample runs a test on every example that this kernel can have.
+// eachExample runs a test on each example that this kernel supports.
 func eachExample(t *testing.T, test func(t *testing.T, k *Kernel, want State)) {
-	eachPossible(t, func(t *testing.T, name string) {
+	eachSupportedExample(t, func(t *testing.T, name string) {
 		lab, want := example(t, name)
 		test(t, openKernel(t, lab), want)
 	})
 }
 
-// eachPossible runs a test for the name of every example that this kernel can have.
-func eachPossible(t *testing.T, test func(t *testing.T, name string)) {
+// eachSupportedExample runs a test with the name of each example that this kernel supports.
+func eachSupportedExample(t *testing.T, test func(t *testing.T, name string)) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	for _, name := range examples(t) {
 		t.Run(name, func(t *testing.T) {
 			if name == "thousand.yaml" && testing.Short() {
 				t.Skip("a thousand hosts take a while: -short")
 			}
-			prepare(t, name)
+			prepareExample(t, name)
 			_, want := example(t, name)
-			if err := lacks(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
+			if err := missingFeatures(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
 				t.Skip(err)
 			}
 			test(t, name)
@@ -168,7 +170,7 @@ func eachPossible(t *testing.T, test func(t *testing.T, name string)) {
 
 func TestLaw6_SnapshotAfterUpIsWhatWasCompiled(t *testing.T) {
 	eachExample(t, func(t *testing.T, k *Kernel, want State) {
-		before := machine(t)
+		before := machineState(t)
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -180,15 +182,15 @@ func TestLaw6_SnapshotAfterUpIsWhatWasCompiled(t *testing.T) {
 			t.Errorf("-want +got:\n%s", cmp.Diff(want.String(), have.String()))
 		}
 		if again, err := k.Up(t.Context(), want, nil); err != nil || len(again) != 0 {
-			t.Errorf("the second up has something to do: %v\n%s", err, again)
+			t.Errorf("the second up has steps: %v\n%s", err, again)
 		}
 		if _, err := k.Down(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		if left, err := k.Snapshot(nil); err != nil || len(left) != 0 {
-			t.Errorf("after down there is: %v\n%s", err, left)
+			t.Errorf("left after down: %v\n%s", err, left)
 		}
-		if diff := cmp.Diff(before, machine(t)); diff != "" {
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
 			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 		}
 	})

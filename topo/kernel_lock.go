@@ -14,84 +14,86 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir holds a file for each lab that somebody works on, and one for what all labs of
-// a machine share, as long as that takes. Nothing is written in them.
+// lockDir holds the lock files: one per lab that a process works on, and one for the
+// machine's sysctls, which all labs share. The files are empty.
 const lockDir = "/run/vnet"
 
-// lockLab keeps two runs on one lab apart. The log is told that it waits.
+// lockLab locks a lab, so that only one process works on it. It logs a warning if it waits.
 func lockLab(ctx context.Context, lab string, log *slog.Logger) (*lock, error) {
-	f, err := lockFile(ctx, lab+".lock", func() { log.Warn("lab " + lab + ": somebody else is at work on it; waiting") })
+	f, err := lockFile(ctx, lab+".lock", func() {
+		log.Warn("lab " + lab + ": another vnet process is working on it; waiting")
+	})
 	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("lab %s: somebody else is at work on it: %w", lab, err)
+		return nil, fmt.Errorf("lab %s: another vnet process is working on it: %w", lab, err)
 	}
 	return f, err
 }
 
-// lockSettings keeps those apart who read what a setting is, remember it and write it.
-// It is held for moments. No lab's name begins with a dot.
-func lockSettings() (*lock, error) {
+// lockSysctls locks the steps that read a sysctl, record its value and write it, for all
+// labs. It is held only briefly. No lab's name begins with a dot.
+func lockSysctls() (*lock, error) {
 	return lockFile(context.Background(), ".settings.lock", func() {})
 }
 
-// A lock is a file that is locked, and goes with its lock.
+// A lock is a locked file, which is removed when the lock is released.
 type lock struct{ *os.File }
 
-// Close gives the lock up. The file goes before: whoever waited for it finds out, in
-// lockFile, that it is no longer the one of that name.
+// Close removes the file and releases the lock. A process that waited for it sees in lockFile
+// that its file no longer has the name, and tries again.
 func (l *lock) Close() error {
 	os.Remove(l.Name())
-	os.Remove(lockDir) // as long as there is another lock in it, it stays
+	os.Remove(lockDir) // fails while there are other locks
 	return l.File.Close()
 }
 
-// lockFile waits for a lock, which the kernel takes back when its holder ends. It calls
-// taken before it waits.
-func lockFile(ctx context.Context, name string, taken func()) (*lock, error) {
+// lockFile waits for a lock. The kernel releases the lock when the process ends. lockFile
+// calls onWait before it waits.
+func lockFile(ctx context.Context, name string, onWait func()) (*lock, error) {
 	for {
-		// It exists, and is not there a moment later: the folder goes with another's lock.
+		// Another process may remove the directory at any time, with its lock.
 		if err := os.MkdirAll(lockDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 		f, err := os.OpenFile(filepath.Join(lockDir, name), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-		if errors.Is(err, fs.ErrNotExist) && mayBeFolder(lockDir) {
+		if errors.Is(err, fs.ErrNotExist) && isMissingOrDir(lockDir) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := lockIt(ctx, f, taken); err != nil {
+		if err := lockOpenFile(ctx, f, onWait); err != nil {
 			return nil, err
 		}
-		if isAt(f.Name(), f) {
+		if isSameFile(f.Name(), f) {
 			return &lock{f}, nil
 		}
 		f.Close()
-		taken = func() {} // it is said already
+		onWait = func() {} // call it only once
 	}
 }
 
-// mayBeFolder tells whether there is a folder of that name, or could be one: nothing is there.
-func mayBeFolder(path string) bool {
+// isMissingOrDir reports whether path does not exist or is a directory.
+func isMissingOrDir(path string) bool {
 	info, err := os.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir()
 }
 
-// isAt tells whether a file is the one of that name.
-func isAt(path string, f *os.File) bool {
-	there, err := os.Lstat(path)
+// isSameFile reports whether path still is the file f.
+func isSameFile(path string, f *os.File) bool {
+	named, err := os.Lstat(path)
 	if err != nil {
 		return false
 	}
-	here, err := f.Stat()
-	return err == nil && os.SameFile(here, there)
+	open, err := f.Stat()
+	return err == nil && os.SameFile(open, named)
 }
 
-// lockIt waits for the lock of a file, which it closes if there is an error.
-func lockIt(ctx context.Context, f *os.File, taken func()) error {
+// lockOpenFile waits for the lock of a file. It closes the file if there is an error.
+func lockOpenFile(ctx context.Context, f *os.File, onWait func()) error {
 	locked := make(chan error, 1)
 	err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
 	if err == unix.EWOULDBLOCK {
-		taken()
+		onWait()
 		go func() { locked <- flock(f, unix.LOCK_EX) }()
 	} else {
 		locked <- err
@@ -99,7 +101,7 @@ func lockIt(ctx context.Context, f *os.File, taken func()) error {
 	select {
 	case err = <-locked:
 	case <-ctx.Done():
-		// The goroutine goes on waiting; the lock it gets ends with the file.
+		// The goroutine still waits. If it gets the lock, closing the file releases it.
 		go func() { <-locked; f.Close() }()
 		return ctx.Err()
 	}

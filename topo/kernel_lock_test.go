@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// TestLockGoes: of a lock that is given up nothing is left, and nevertheless one at a
-// time holds it.
-func TestLockGoes(t *testing.T) {
+// A released lock leaves no file, and still only one holder at a time has it.
+func TestLockIsRemoved(t *testing.T) {
 	var holders, held atomic.Int64
 	var all sync.WaitGroup
 	for range 8 {
@@ -26,7 +25,7 @@ func TestLockGoes(t *testing.T) {
 					return
 				}
 				if n := holders.Add(1); n != 1 {
-					t.Errorf("%d hold it", n)
+					t.Errorf("%d holders at a time", n)
 				}
 				held.Add(1)
 				holders.Add(-1)
@@ -39,12 +38,12 @@ func TestLockGoes(t *testing.T) {
 		t.Errorf("it was held %d times", held.Load())
 	}
 	if _, err := os.Stat(lockDir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("something is left: %v", err)
+		t.Errorf("the lock directory still exists: %v", err)
 	}
 }
 
-// TestLockNowhere: what is no folder, and leads to none, is not tried for ever.
-func TestLockNowhere(t *testing.T) {
+// If the lock directory cannot be created, lockFile returns an error and does not loop.
+func TestLockWithoutDir(t *testing.T) {
 	if err := os.Symlink("/nowhere/at/all", lockDir); err != nil {
 		t.Fatal(err)
 	}
@@ -54,20 +53,20 @@ func TestLockNowhere(t *testing.T) {
 	}
 }
 
-// TestLockIsWaitedFor: whoever waits is told so once, and may give up.
-func TestLockIsWaitedFor(t *testing.T) {
-	first, err := lockFile(t.Context(), "wanted.lock", func() { t.Error("it is nobody's") })
+// lockFile calls onWait once, and stops waiting when ctx ends.
+func TestLockWaits(t *testing.T) {
+	first, err := lockFile(t.Context(), "busy2.lock", func() { t.Error("the lock is free") })
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, giveUp := context.WithCancel(t.Context())
-	if l, err := lockFile(ctx, "wanted.lock", giveUp); !errors.Is(err, context.Canceled) {
+	ctx, cancel := context.WithCancel(t.Context())
+	if l, err := lockFile(ctx, "busy2.lock", cancel); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, %v", l, err)
 	}
-	told := 0
-	second, err := lockFile(t.Context(), "wanted.lock", func() { told++; first.Close() })
-	if err != nil || told != 1 {
-		t.Fatalf("told %d times, %v", told, err)
+	waits := 0
+	second, err := lockFile(t.Context(), "busy2.lock", func() { waits++; first.Close() })
+	if err != nil || waits != 1 {
+		t.Fatalf("onWait was called %d times, %v", waits, err)
 	}
 	second.Close()
 }

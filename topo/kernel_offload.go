@@ -11,37 +11,37 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// offloadStep records on a link that its checksums are the lab's before it sets them:
-// only links with the record are looked at.
+// offloadStep adds the lab's record to a link before it changes the checksum offload. A
+// Snapshot reads the offload only of links with this record.
 func (k *Kernel) offloadStep(step Step) (r result) {
 	key := step.Object().Key()
-	s, err := k.space(key.NS)
+	h, err := k.handle(key.NS)
 	if err != nil {
 		return result{err: err}
 	}
 	id, record := rtnl.LinkID{Name: key.Name}, offloadRecord(k.lab, key.Name)
 	if step.Op() == Create {
-		r.err = k.do(s, []rtnl.Request{rtnl.AddAltNames(id, record)})[0]
+		r.err = k.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(id, record)})[0]
 		r.touched = r.err == nil
 		if errors.Is(r.err, fs.ErrExist) {
-			r.err = nil // who recorded it died before it was so
+			r.err = nil // a killed vnet added the record
 		}
 	}
 	if r.err == nil {
-		r.err = k.setChecksums(s, key.Name, step.Op() == Delete)
+		r.err = k.setChecksums(h, key.Name, step.Op() == Delete)
 		r.touched = r.touched || r.err == nil
 	}
 	if r.err == nil && step.Op() == Delete {
-		r.err = k.do(s, []rtnl.Request{rtnl.DeleteAltNames(id, record)})[0]
+		r.err = k.sendRequests(h, []rtnl.Request{rtnl.DeleteAltNames(id, record)})[0]
 	}
 	return r
 }
 
-func (k *Kernel) setChecksums(s *space, link string, on bool) error {
-	if err := k.faulty(); err != nil {
+func (k *Kernel) setChecksums(h *netnsHandle, link string, on bool) error {
+	if err := k.injectedFault(); err != nil {
 		return err
 	}
-	o, err := s.offload()
+	o, err := h.dialOffload()
 	if err != nil {
 		return err
 	}
@@ -49,16 +49,16 @@ func (k *Kernel) setChecksums(s *space, link string, on bool) error {
 	return o.SetChecksums(link, on)
 }
 
-func (s *space) offload() (o *rtnl.Offload, err error) {
-	err = s.withFile(func(ns *os.File) error {
+func (h *netnsHandle) dialOffload() (o *rtnl.Offload, err error) {
+	err = h.withFile(func(ns *os.File) error {
 		o, err = rtnl.DialOffload(ns)
 		return err
 	})
 	return o, err
 }
 
-// readOffloads reads of the links with the record who fills in their checksums.
-func (k *Kernel) readOffloads(v *spaceView) error {
+// readOffloads reads the checksum offload of the links with the lab's record.
+func (k *Kernel) readOffloads(v *netnsSnapshot) error {
 	var o *rtnl.Offload
 	for _, l := range v.links {
 		if !slices.Contains(l.AltNames, offloadRecord(k.lab, l.Name)) {
@@ -66,7 +66,7 @@ func (k *Kernel) readOffloads(v *spaceView) error {
 		}
 		if o == nil {
 			var err error
-			if o, err = v.space.offload(); err != nil {
+			if o, err = v.handle.dialOffload(); err != nil {
 				return err
 			}
 			defer o.Close()
@@ -76,7 +76,7 @@ func (k *Kernel) readOffloads(v *spaceView) error {
 			return err
 		}
 		if !on {
-			v.plain = append(v.plain, l.Name)
+			v.noOffload = append(v.noOffload, l.Name)
 		}
 	}
 	return nil

@@ -25,33 +25,32 @@ hosts:
 links: [{endpoints: [red:eth1, blue:eth1], addresses: [10.0.7.1/30, 10.0.7.2/30], offload: off}]
 `
 
-// TestOffloadOff: what comes over a link whose ends fill in checksums themselves has
-// right ones, as who reads raw packets there expects. By default it has not: the test
-// would see it.
+// With `offload: off` the veth ends compute the checksums themselves, so a program that
+// reads raw packets sees correct ones. By default they are not correct, as the test checks.
 func TestOffloadOff(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := compiled(t, offloadLab)
-	if err := lacks(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
+	if err := missingFeatures(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
 	k := openKernel(t, lab)
-	before := machine(t)
+	before := machineState(t)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
 	for link, right := range map[string]bool{"eth0": true, "eth1": true} {
-		if got := rightChecksum(t, link); got != right {
-			t.Errorf("over %s: right %v", link, got)
+		if got := hasRightChecksum(t, link); got != right {
+			t.Errorf("over %s: correct checksum: %v", link, got)
 		}
 	}
 	if again, err := k.Up(t.Context(), want, nil); err != nil || len(again) > 0 {
-		t.Errorf("the second up has something to do: %v\n%s", err, again)
+		t.Errorf("the second up has steps: %v\n%s", err, again)
 	}
-	s, err := k.space("red")
+	h, err := k.handle("red")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := s.offload()
+	o, err := h.dialOffload()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +58,8 @@ func TestOffloadOff(t *testing.T) {
 	if err := o.SetChecksums("eth1", true); err != nil {
 		t.Fatal(err)
 	}
-	if rightChecksum(t, "eth1") {
-		t.Error("the checksum is right without")
+	if hasRightChecksum(t, "eth1") {
+		t.Error("the checksum is correct with offload on")
 	}
 	if drift, err := k.Plan(want); err != nil || len(drift) != 1 || drift[0].String() != "+ red: offload dev eth1 off" {
 		t.Errorf("the drift is %v, %s", err, drift)
@@ -69,28 +68,33 @@ func TestOffloadOff(t *testing.T) {
 		t.Error(err)
 	}
 	if on, err := o.Checksums("eth1"); on || err != nil {
-		t.Errorf("up has not set it again: %v, %v", on, err)
+		t.Errorf("up did not set it again: %v, %v", on, err)
 	}
-	_, want = compiled(t, "name: raw\nnetworks: {sw: {subnets: [10.0.6.0/24, 'fd00:6::/64']}}\nhosts: {red: {networks: [sw]}, blue: {networks: [sw]}}\nlinks: [{endpoints: [red:eth1, blue:eth1], addresses: [10.0.7.1/30, 10.0.7.2/30]}]")
+	_, want = compiled(t, `
+name: raw
+networks: {sw: {subnets: [10.0.6.0/24, "fd00:6::/64"]}}
+hosts: {red: {networks: [sw]}, blue: {networks: [sw]}}
+links: [{endpoints: [red:eth1, blue:eth1], addresses: [10.0.7.1/30, 10.0.7.2/30]}]
+`)
 	if plan, err := k.Up(t.Context(), want, nil); err != nil || len(plan) != 4 {
-		t.Errorf("without: %v\n%s", err, plan)
+		t.Errorf("the plan without `offload: off`: %v\n%s", err, plan)
 	}
 	if on, err := o.Checksums("eth1"); !on || err != nil {
-		t.Errorf("it is still off: %v, %v", on, err)
+		t.Errorf("offload is still off: %v, %v", on, err)
 	}
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
 
-// A refusal in the middle leaves nothing.
+// A failed step leaves nothing.
 func TestOffloadRefused(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := compiled(t, offloadLab)
-	if err := lacks(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
+	if err := missingFeatures(Diff(nil, want)); errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
 	k := openKernel(t, lab)
@@ -99,30 +103,32 @@ func TestOffloadRefused(t *testing.T) {
 		return doRefusing(k, do, OfOffload, &refused)
 	})
 	var step *StepError
-	if !errors.As(err, &step) || step.Step.Object().Key().Kind != OfOffload || !errors.Is(err, unix.ENOSPC) || refused != 1 {
+	if !errors.As(err, &step) || step.Step.Object().Key().Kind != OfOffload ||
+		!errors.Is(err, unix.ENOSPC) || refused != 1 {
 		t.Errorf("%v", err)
 	}
 	if left, err := k.Snapshot(nil); err != nil || len(left) > 0 {
-		t.Errorf("left are %v\n%s", err, left)
+		t.Errorf("left: %v\n%s", err, left)
 	}
 }
 
-// rightChecksum sends a datagram from red to blue over a link, and looks at what a raw
-// socket there sees.
-func rightChecksum(t *testing.T, link string) (right bool) {
+// hasRightChecksum sends a datagram from red to blue over a link, and checks the one that a
+// raw socket receives.
+func hasRightChecksum(t *testing.T, link string) (right bool) {
 	t.Helper()
 	to := map[string]string{"eth0": "10.0.6.3", "eth1": "10.0.7.2"}[link]
 	fd := -1
 	err := doIn("blue", func() (err error) {
-		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(binary.NativeEndian.Uint16([]byte{8, 0}))) // IPv4
+		ipv4 := int(binary.NativeEndian.Uint16([]byte{8, 0}))
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, ipv4)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	soonest := unix.NsecToTimeval(int64(soon))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &soonest); err != nil {
+	timeout := unix.NsecToTimeval(int64(soon))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
 		t.Fatal(err)
 	}
 	err = doIn("red", func() error {
@@ -147,11 +153,11 @@ func rightChecksum(t *testing.T, link string) (right bool) {
 			return sumOf(append(append([]byte{}, p[12:20]...), 0, unix.IPPROTO_UDP, p[24], p[25]), p[20:]) == 0xffff
 		}
 	}
-	t.Fatal("nothing arrives")
+	t.Fatal("no packet arrived")
 	return false
 }
 
-// sumOf is the Internet's checksum, RFC 1071, of a pseudo header and what follows.
+// sumOf returns the Internet checksum (RFC 1071) over a pseudo header and a body.
 func sumOf(header, body []byte) uint16 {
 	sum := uint32(0)
 	all := slices.Concat(header, body)
@@ -167,7 +173,7 @@ func sumOf(header, body []byte) uint16 {
 	return uint16(sum)
 }
 
-// doRefusing refuses the second request of the stages of a kind.
+// doRefusing makes the second request of a stage of a kind fail.
 func doRefusing(k *Kernel, do Do, kind Kind, refused *int) Do {
 	return func(ctx context.Context, stage []Step) error {
 		if stage[0].Object().Key().Kind != kind || stage[0].Op() != Create {
@@ -186,7 +192,7 @@ func doRefusing(k *Kernel, do Do, kind Kind, refused *int) Do {
 	}
 }
 
-// The script says the same with ethtool(8), and leaves the record for vnet.
+// The script does the same with ethtool(8), and adds vnet's record.
 func TestOffloadCommands(t *testing.T) {
 	_, want := compiled(t, offloadLab)
 	script, err := Diff(nil, want).Commands("raw", nil, NFTScript)
@@ -198,7 +204,7 @@ func TestOffloadCommands(t *testing.T) {
 		"ip -n red link property add dev eth1 altname vnet:raw:offload=eth1\n",
 	} {
 		if !strings.Contains(script, line) {
-			t.Errorf("nothing of %q in\n%s", line, script)
+			t.Errorf("%q is not in\n%s", line, script)
 		}
 	}
 }

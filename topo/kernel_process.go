@@ -19,88 +19,88 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// grace is how long a program that is asked to end has for it.
+// grace is the time that a program has to exit after SIGTERM, and again after SIGKILL.
 const grace = 2 * time.Second
 
-// start runs a shell command in the namespace, in a session of its own. Its
-// environment says whose it is, and that of whatever it starts.
-func (k *Kernel) start(s *space, p Process) error {
+// startProcess runs a shell command in the namespace, in a session of its own. Its
+// environment names the lab; the processes that it starts inherit this.
+func (k *Kernel) startProcess(h *netnsHandle, p Process) error {
 	cmd := exec.Command("sh", "-c", "{ "+runShell+"; } &")
 	cmd.Env = append(os.Environ(), envLab+"="+k.lab, envRun+"="+p.Command)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	switch {
-	case s.name == "":
+	case h.name == "":
 		return cmd.Run()
-	case s.ref != "": // with the files of the lab in /etc
-		return nsfs.Run(s.ref, cmd)
+	case h.ref != "": // also mounts the lab's files over /etc
+		return nsfs.Run(h.ref, cmd)
 	}
-	return s.insideOf(cmd.Run)
+	return h.runInside(cmd.Run)
 }
 
-// stopStage ends commands and what they started: it asks all of them first, and
-// makes those that have not ended after a while.
+// stopStage stops programs and the processes that they started: first it sends SIGTERM to
+// all of them, and after a while SIGKILL to those that still run.
 func (k *Kernel) stopStage(stage []Step, results []result) {
-	going := NewState()
+	stopping := NewState()
 	for _, s := range stage {
-		going.put(s.Have)
+		stopping.put(s.Have)
 	}
 	running, err := nsfs.Processes()
-	err = errors.Join(err, k.find(going, running))
-	of := map[process][]*ending{} // by command and namespace
+	err = errors.Join(err, k.findPrograms(stopping, running))
+	of := map[process][]*stoppingProcess{} // by command and namespace
 	for i, s := range stage {
-		sp, spaceErr := k.space(s.Have.Key().NS)
-		if results[i].err = errors.Join(k.faulty(), err, spaceErr); results[i].err == nil {
-			of[process{command: s.Have.(Process).Command, ns: sp.id}] = nil
+		h, spaceErr := k.handle(s.Have.Key().NS)
+		if results[i].err = errors.Join(k.injectedFault(), err, spaceErr); results[i].err == nil {
+			of[process{command: s.Have.(Process).Command, ns: h.id}] = nil
 		}
 	}
-	var all []*ending
+	var all []*stoppingProcess
 	for _, proc := range k.programs {
 		key := process{command: proc.command, ns: proc.ns}
 		if _, named := of[key]; !named {
 			continue
 		}
-		e := k.ending(proc)
+		e := k.openToStop(proc)
 		of[key], all = append(of[key], e), append(all, e)
 		defer e.close()
 	}
-	endAll(all)
+	stopAll(all)
 	for i, s := range stage {
 		if results[i].err != nil {
 			continue
 		}
-		sp, _ := k.space(s.Have.Key().NS) // there it was
-		for _, e := range of[process{command: s.Have.(Process).Command, ns: sp.id}] {
+		h, _ := k.handle(s.Have.Key().NS) // no error: see above
+		for _, e := range of[process{command: s.Have.(Process).Command, ns: h.id}] {
 			results[i].err = errors.Join(results[i].err, e.err)
 		}
 		results[i].touched = results[i].err == nil
 	}
 }
 
-// An ending is a process that is to end. The descriptor stays with it: its number may
-// become another's.
-type ending struct {
+// A stoppingProcess is a process to stop. It is signalled through a pidfd, because its process
+// ID may be reused.
+type stoppingProcess struct {
 	pid, fd int
 	ended   bool
 	err     error
 }
 
-// ending begins with one that is what it was when the list was made.
-func (k *Kernel) ending(p process) *ending {
+// openToStop opens a process if it still is the program that was read.
+func (k *Kernel) openToStop(p process) *stoppingProcess {
 	fd, err := unix.PidfdOpen(p.pid, 0)
-	e := &ending{pid: p.pid, fd: fd}
+	e := &stoppingProcess{pid: p.pid, fd: fd}
 	command, ok := k.commandOf(p.pid)
-	for range blinks {
+	for range rescans {
 		if ok || err != nil {
 			break
 		}
-		if e.wait(time.Now().Add(blink)); e.ended {
+		if e.wait(time.Now().Add(rescanDelay)); e.ended {
 			break
 		}
-		command, ok = k.commandOf(p.pid) // it may have begun another program just now
+		command, ok = k.commandOf(p.pid) // it may just have called execve
 	}
 	switch {
 	case err == nil && ok && command == p.command:
-	case err == nil, err == unix.ESRCH: // it has ended; the number is nobody's, or another's
+	case err == nil, err == unix.ESRCH: // it has exited; its ID is unused, or another process has it
 		e.ended = true
 	default:
 		e.fail(err)
@@ -108,16 +108,16 @@ func (k *Kernel) ending(p process) *ending {
 	return e
 }
 
-func (e *ending) fail(err error) { e.err = fmt.Errorf("process %d: %w", e.pid, err) }
+func (e *stoppingProcess) fail(err error) { e.err = fmt.Errorf("process %d: %w", e.pid, err) }
 
-func (e *ending) close() {
+func (e *stoppingProcess) close() {
 	if e.fd >= 0 {
 		unix.Close(e.fd)
 	}
 }
 
-// endAll ends processes, all in the time that one has for it.
-func endAll(all []*ending) {
+// stopAll stops processes. All share the time limits.
+func stopAll(all []*stoppingProcess) {
 	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGKILL} {
 		for _, e := range all {
 			e.signal(sig)
@@ -129,12 +129,12 @@ func endAll(all []*ending) {
 	}
 	for _, e := range all {
 		if !e.ended && e.err == nil {
-			e.fail(errors.New("does not end"))
+			e.fail(errors.New("does not exit, not even after SIGKILL"))
 		}
 	}
 }
 
-func (e *ending) signal(sig unix.Signal) {
+func (e *stoppingProcess) signal(sig unix.Signal) {
 	if e.ended || e.err != nil {
 		return
 	}
@@ -147,7 +147,7 @@ func (e *ending) signal(sig unix.Signal) {
 	}
 }
 
-func (e *ending) wait(until time.Time) {
+func (e *stoppingProcess) wait(until time.Time) {
 	for !e.ended && e.err == nil {
 		left := max(0, time.Until(until))
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
@@ -165,31 +165,30 @@ type process struct {
 	ns      nsfs.ID
 }
 
-// processes are those of the lab, in the namespaces that it has.
+// processes returns the lab's programs in its namespaces.
 func (k *Kernel) processes() ([]process, error) {
 	all, err := nsfs.Processes()
-	list, _ := k.ownAmong(all)
+	list, _ := k.labProcesses(all)
 	return list, err
 }
 
-// A program that is about to begin another, or to go on in a child of its own, cannot be
-// seen for a moment: where one is missed, it is looked for again, so often and with such
-// pauses.
+// A program that calls execve, or whose child takes over, cannot be found for a moment. If
+// an expected program is missing, the processes are read again, up to rescans times.
 const (
-	blinks = 10
-	blink  = 10 * time.Millisecond
+	rescans     = 10
+	rescanDelay = 10 * time.Millisecond
 )
 
-// find makes the lab's of all processes its programs, and looks again if one that is wanted may
-// just not have been seen.
-func (k *Kernel) find(want State, all []nsfs.Process) (err error) {
-	for range blinks {
+// findPrograms sets k.programs to the lab's programs among all processes. It reads the
+// processes again if a program of want may only be invisible for a moment.
+func (k *Kernel) findPrograms(want State, all []nsfs.Process) (err error) {
+	for range rescans {
 		var moving bool
-		k.programs, moving = k.ownAmong(all)
-		if !moving || !k.misses(want) {
+		k.programs, moving = k.labProcesses(all)
+		if !moving || !k.hasMissingProgram(want) {
 			return nil
 		}
-		time.Sleep(blink)
+		time.Sleep(rescanDelay)
 		if all, err = nsfs.Processes(); err != nil {
 			return err
 		}
@@ -197,62 +196,64 @@ func (k *Kernel) find(want State, all []nsfs.Process) (err error) {
 	return nil
 }
 
-// misses tells whether a program that is wanted does not run in its namespace.
-func (k *Kernel) misses(want State) bool {
-	there := map[Process]bool{}
+// hasMissingProgram reports whether a program of want does not run in its namespace.
+func (k *Kernel) hasMissingProgram(want State) bool {
+	running := map[Process]bool{}
 	for _, p := range k.programs {
-		for _, s := range k.spaces {
-			there[Process{s.name, p.command}] = there[Process{s.name, p.command}] || s.id == p.ns
+		for _, h := range k.handles {
+			running[Process{h.name, p.command}] = running[Process{h.name, p.command}] || h.id == p.ns
 		}
 	}
 	for _, o := range want {
-		if p, ok := o.(Process); ok && k.spaces[p.NS] != nil && !there[p] {
+		if p, ok := o.(Process); ok && k.handles[p.NS] != nil && !running[p] {
 			return true
 		}
 	}
 	return false
 }
 
-// ownAmong are the lab's of all processes, and whether there was one that may be, but could
-// not be read to its end: it began another program just then, or ended.
-func (k *Kernel) ownAmong(all []nsfs.Process) (list []process, moving bool) {
-	spaces := map[nsfs.ID]*space{}
-	for _, s := range k.spaces {
-		s.guests, spaces[s.id] = false, s
+// labProcesses returns the lab's programs among all processes. moving reports whether there
+// was another that may be one but could not be read completely: it called execve or exited.
+func (k *Kernel) labProcesses(all []nsfs.Process) (list []process, moving bool) {
+	spaces := map[nsfs.ID]*netnsHandle{}
+	for _, h := range k.handles {
+		h.foreignPrograms, spaces[h.id] = false, h
 	}
 	for _, p := range all {
-		s := spaces[p.ID]
-		if s == nil {
+		h := spaces[p.ID]
+		if h == nil {
 			continue
 		}
-		env := environ(p.Pid)
+		env := readEnviron(p.Pid)
 		command, ok := k.commandIn(env, p.Pid)
 		if ok {
 			list = append(list, process{p.Pid, command, p.ID})
 			continue
 		}
-		s.guests = true
+		h.foreignPrograms = true
 		moving = moving || len(env) == 0 || command != ""
 	}
 	return list, moving
 }
 
-// commandOf tells which of the lab's commands a process is.
-func (k *Kernel) commandOf(pid int) (command string, ok bool) { return k.commandIn(environ(pid), pid) }
+// commandOf returns the lab's command that a process runs.
+func (k *Kernel) commandOf(pid int) (command string, ok bool) {
+	return k.commandIn(readEnviron(pid), pid)
+}
 
-// commandIn is commandOf for who has read the environment. One that is not ours may say
-// that it is such a command all the same.
+// commandIn is commandOf for an environment that was already read. If the environment names
+// a command but the process is not trusted, it returns the command and false.
 func (k *Kernel) commandIn(env []byte, pid int) (command string, ok bool) {
 	if lab, _ := envValue(env, envLab); lab != k.lab {
 		return "", false
 	}
 	command, ok = envValue(env, envRun)
-	return command, ok && ofOurs(pid)
+	return command, ok && isTrusted(pid)
 }
 
-// environ is what a process's environment begins with; none if it may not be looked
-// at. It does not wait, as [os.ReadFile] prepares to: of all processes this is read.
-func environ(pid int) []byte {
+// readEnviron returns the beginning of a process's environment; none without permission.
+// It is called for all processes, so it avoids the overhead of [os.ReadFile].
+func readEnviron(pid int) []byte {
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d/environ", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
@@ -271,36 +272,36 @@ func environ(pid int) []byte {
 	return env[:n]
 }
 
-// maxEnviron is how much of an environment is read, in bytes: the kernel lets nobody
-// have more than 128 KiB in one variable.
+// maxEnviron is the number of bytes of an environment at which reading stops. The kernel
+// limits one variable to 128 KiB.
 const maxEnviron = 1 << 20
 
-// ofOurs tells whether a process is our user's, in our namespaces of users and of
-// processes, and began with no more rights than whoever started it had. Anybody can
-// write into an environment that this is a program of the lab, also into that of su;
-// and what is believed is started again, with our rights, if taking it away is undone.
-func ofOurs(pid int) bool {
+// isTrusted reports whether a process has our user ID and our user and PID namespaces, and
+// was not started with more rights than its parent. Otherwise its environment proves
+// nothing: any user can start a program, such as su, with the variables of a lab. If vnet
+// trusted it, undoing a Delete would start the command in it with our rights.
+func isTrusted(pid int) bool {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	for _, ns := range []string{"ns/user", "ns/pid"} {
 		if its, err := os.Readlink(filepath.Join(dir, ns)); err != nil || its != ownNS(ns) {
 			return false
 		}
 	}
-	status, err := os.ReadFile(filepath.Join(dir, "status")) // the folder's owner is root where it may not be dumped
+	// Not the directory's owner: that is root if the process is not dumpable.
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
 	if err != nil || !bytes.Contains(status, fmt.Appendf(nil, "\nUid:\t%d\t%[1]d\t%[1]d\t", os.Geteuid())) {
 		return false
 	}
 	auxv, err := os.ReadFile(filepath.Join(dir, "auxv"))
-	return err == nil && !startedSecurely(auxv)
+	return err == nil && !isSecureExec(auxv)
 }
 
-// atSecure is AT_SECURE of <linux/auxvec.h>: the kernel says to a program that it has
-// rights which its starter has not; see getauxval(3).
+// atSecure is AT_SECURE of <linux/auxvec.h>. It is nonzero if the program got rights that
+// its parent does not have, as a set-user-ID program does; see getauxval(3).
 const atSecure = 23
 
-// startedSecurely looks that up among a program's pairs of words. One that says nothing
-// counts as such.
-func startedSecurely(auxv []byte) bool {
+// isSecureExec reports whether AT_SECURE is nonzero or missing in an auxiliary vector.
+func isSecureExec(auxv []byte) bool {
 	const word = strconv.IntSize / 8
 	for ; len(auxv) >= 2*word; auxv = auxv[2*word:] {
 		if nativeWord(auxv) == atSecure {

@@ -17,9 +17,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// All programs are asked to end before vnet waits for one: that of red ends in peace
-// only once that of blue was asked.
-func TestAllProgramsAreAskedAtOnce(t *testing.T) {
+// vnet sends SIGTERM to all programs before it waits for one: that of red exits only after
+// that of blue got the signal.
+func TestAllProgramsGetSIGTERMAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"word", "ready", "never"} {
 		if err := unix.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
@@ -29,14 +29,15 @@ func TestAllProgramsAreAskedAtOnce(t *testing.T) {
 	lab, want := compiled(t, `
 name: ending
 hosts:
-  red: {run: "trap '' TERM; echo >`+dir+`/ready; cat `+dir+`/word && touch `+dir+`/peace"}
+  red: {run: "trap '' TERM; echo >`+dir+`/ready; cat `+dir+`/word && touch `+dir+`/exited"}
   blue: {run: "trap 'echo >`+dir+`/word; exit' TERM; exec 3<>`+dir+`/never; echo >`+dir+`/ready; read x <&3"}
 `)
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	ready, err := os.OpenFile(filepath.Join(dir, "ready"), os.O_RDWR, 0) // for writing, too: there is always a writer
+	// Also for writing, so that there is always a writer.
+	ready, err := os.OpenFile(filepath.Join(dir, "ready"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,16 +48,16 @@ hosts:
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "peace")); err != nil {
-		t.Error("red was not let end: ", err)
+	if _, err := os.Stat(filepath.Join(dir, "exited")); err != nil {
+		t.Error("red was killed: ", err)
 	}
 	if procs, err := k.processes(); err != nil || len(procs) != 0 {
-		t.Errorf("there are still %v, %v", procs, err)
+		t.Errorf("left: %v, %v", procs, err)
 	}
 }
 
-// What will not end is made to.
-func TestAProgramIsMadeToEnd(t *testing.T) {
+// A program that ignores SIGTERM is killed.
+func TestProgramIsKilled(t *testing.T) {
 	lab, want := compiled(t, "name: ending\nhosts: {red: {run: \"trap '' TERM; sleep 1000\"}}\n")
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
@@ -67,9 +68,9 @@ func TestAProgramIsMadeToEnd(t *testing.T) {
 	}
 }
 
-// A program that begins another is the lab's all the same, or one that is not to be seen
-// for a moment: never somebody else's.
-func TestAProgramThatBeginsAnother(t *testing.T) {
+// A program that calls execve all the time is found as the lab's or as moving, never as
+// foreign.
+func TestProgramThatCallsExec(t *testing.T) {
 	lab, want := compiled(t, "name: relay\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
@@ -86,45 +87,45 @@ func TestAProgramThatBeginsAnother(t *testing.T) {
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	seen, missed := 0, 0
+	found, missed := 0, 0
 	for range 3000 {
-		list, moving := k.ownAmong([]nsfs.Process{{Pid: cmd.Process.Pid, ID: k.spaces["red"].id}})
+		list, moving := k.labProcesses([]nsfs.Process{{Pid: cmd.Process.Pid, ID: k.handles["red"].id}})
 		switch {
 		case len(list) == 1:
-			seen++
+			found++
 		case moving:
 			missed++
 		default:
-			t.Fatal("it is somebody else's")
+			t.Fatal("the program is taken for a foreign one")
 		}
 	}
-	t.Logf("seen %d times, missed %d times", seen, missed)
+	t.Logf("found %d times, missed %d times", found, missed)
 	want.put(Process{"red", "again"})
 	for range 20 {
 		if plan, err := k.Plan(want); err != nil || len(plan) > 0 {
-			t.Fatalf("it is not found: %v%v", plan, err)
+			t.Fatalf("the program is missing: %v%v", plan, err)
 		}
 	}
 	if _, err := k.Down(t.Context(), nil); err != nil {
-		t.Error("it is not ended: ", err)
+		t.Error("Down did not stop it: ", err)
 	}
 }
 
-// A number that has become another process's is not signalled.
-func TestAnotherProcessOfThatNumberGoesOn(t *testing.T) {
+// vnet does not signal another process that has got the same process ID.
+func TestReusedProcessID(t *testing.T) {
 	k := openKernel(t, "ending")
-	e := k.ending(process{pid: os.Getpid(), command: "sleep 1000"})
+	e := k.openToStop(process{pid: os.Getpid(), command: "sleep 1000"})
 	defer e.close()
-	if endAll([]*ending{e}); !e.ended || e.err != nil {
-		t.Errorf("it is %+v", e)
+	if stopAll([]*stoppingProcess{e}); !e.ended || e.err != nil {
+		t.Errorf("another process: %+v", e)
 	}
-	if e := k.ending(process{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
-		t.Errorf("nobody's is %+v", e)
+	if e := k.openToStop(process{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
+		t.Errorf("unused ID: %+v", e)
 	}
 }
 
-// The script that takes a lab down ends what the lab runs on the machine, and no other's.
-func TestCommandsEndPrograms(t *testing.T) {
+// The script of Down stops the lab's programs on the machine, and no others.
+func TestCommandsStopPrograms(t *testing.T) {
 	needIP(t)
 	up := func(name string) (*Kernel, process) {
 		lab, want := compiled(t, "name: "+name+"\nhosts: {machine: {run: sleep 1000}}\n")
@@ -154,11 +155,11 @@ func TestCommandsEndPrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	shell(t, down)
-	ended := &ending{pid: first.pid, fd: fd}
+	ended := &stoppingProcess{pid: first.pid, fd: fd}
 	if ended.wait(time.Now().Add(grace)); !ended.ended {
-		t.Errorf("it goes on in spite of\n%s", down)
+		t.Errorf("the program still runs after\n%s", down)
 	}
 	if procs, err := two.processes(); err != nil || !slices.Contains(procs, second) {
-		t.Errorf("of lab two there is %v, %v, not %v", procs, err, second)
+		t.Errorf("lab two has %v, %v, want %v", procs, err, second)
 	}
 }

@@ -12,30 +12,31 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestKeepsItsRouter: a machine whose way out was told by a router still has it when
-// labs make it forward, and listens as before when the last of them is gone.
-func TestKeepsItsRouter(t *testing.T) {
+// A machine with a default route from router advertisements keeps it when labs turn
+// forwarding on. When the last of them is down, accept_ra is as before.
+func TestKeepsAdvertisedRoute(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	ip(t, "link add up0 type veth peer name up1")
 	t.Cleanup(func() { ip(t, "link del up0") })
-	ip(t, "link add deaf0 type veth peer name deaf1")
-	t.Cleanup(func() { ip(t, "link del deaf0") })
-	for i, link := range []string{"up0", "deaf0"} {
+	ip(t, "link add static0 type veth peer name static1")
+	t.Cleanup(func() { ip(t, "link del static0") })
+	for i, link := range []string{"up0", "static0"} {
 		ip(t, "link set "+link+" up")
 		ip(t, fmt.Sprintf("-6 route add default via fe80::1 dev %s proto ra metric %d onlink", link, 1024+i))
 	}
-	if err := nsfs.SetSysctl(acceptRA("deaf0"), "0"); err != nil {
+	if err := nsfs.SetSysctl(acceptRA("static0"), "0"); err != nil {
 		t.Fatal(err)
 	}
-	before := machine(t)
+	before := machineState(t)
 	labText := func(name, net string) string {
-		return "name: " + name + "\nnetworks: {" + name + ": {subnets: [\"" + net + "\"], nat: true}}\nhosts: {" + name + "-h: {networks: [" + name + "]}}\n"
+		return "name: " + name + "\nnetworks: {" + name + ": {subnets: [\"" + net + "\"], nat: true}}\n" +
+			"hosts: {" + name + "-h: {networks: [" + name + "]}}\n"
 	}
-	listens := func(what, want string) {
+	checkRA := func(what, want string) {
 		t.Helper()
 		up, err1 := nsfs.Sysctl(acceptRA("up0"))
-		deaf, err2 := nsfs.Sysctl(acceptRA("deaf0"))
-		if got := up + deaf; err1 != nil || err2 != nil || got != want {
+		static, err2 := nsfs.Sysctl(acceptRA("static0"))
+		if got := up + static; err1 != nil || err2 != nil || got != want {
 			t.Errorf("%s: accept_ra is %s, want %s (%v, %v)", what, got, want, err1, err2)
 		}
 	}
@@ -43,10 +44,10 @@ func TestKeepsItsRouter(t *testing.T) {
 	b, wantB := compiled(t, labText("two", "fd00:b::/64"))
 	ka, kb := openKernel(t, a), openKernel(t, b)
 	for _, step := range []struct {
-		what   string
-		kernel *Kernel
-		want   State
-		listen string
+		what     string
+		kernel   *Kernel
+		want     State
+		acceptRA string
 	}{
 		{"one is up", ka, wantA, "20"}, {"two is up", kb, wantB, "20"}, {"one is down", ka, nil, "20"},
 		{"one is up again", ka, wantA, "20"}, {"two is down", kb, nil, "20"}, {"both are down", ka, nil, "10"},
@@ -60,12 +61,12 @@ func TestKeepsItsRouter(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", step.what, err)
 		}
-		listens(step.what, step.listen)
+		checkRA(step.what, step.acceptRA)
 	}
-	if after := machine(t); strings.Join(strings.Fields(after), "") != strings.Join(strings.Fields(before), "") {
+	if after := machineState(t); strings.Join(strings.Fields(after), "") != strings.Join(strings.Fields(before), "") {
 		t.Errorf("the machine is not as before:\n%s\nbut:\n%s", before, after)
 	}
-	// Whatever fails on the way, the machine listens as before.
+	// After any failed request, accept_ra is as before.
 	for n := range 200 {
 		ka.requests, ka.fault = 0, func(i int) error {
 			if i == n {
@@ -78,6 +79,6 @@ func TestKeepsItsRouter(t *testing.T) {
 		if err == nil {
 			break
 		}
-		listens("request "+err.Error(), "10")
+		checkRA("request "+err.Error(), "10")
 	}
 }

@@ -15,31 +15,31 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// stranger makes a namespace that nobody took in, and writes a mark in it.
-func stranger(t *testing.T, name, altName string) {
+// makeForeignNamespace creates a namespace that no lab adopted, with a mark in it.
+func makeForeignNamespace(t *testing.T, name, altName string) {
 	t.Helper()
 	ip(t, "netns add "+name)
 	t.Cleanup(func() { ip(t, "netns del "+name) })
 	ip(t, "-n "+name+" link property add dev lo altname "+altName)
 }
 
-// Whoever rules in a namespace can write there that a lab took it in, as any of its
-// hosts or as the machine: what matters is what the machine remembers.
-func TestAMarkInANamespaceIsNotBelievedAlone(t *testing.T) {
+// Root in a namespace can write there that a lab adopted it, as any of its hosts or as the
+// machine. vnet trusts only the record in the machine's namespace.
+func TestForgedAdoption(t *testing.T) {
 	lab, want := example(t, "container.yaml")
 	for _, mark := range []string{"netns=box@x", "netns=client@x", "netns=@x"} {
 		t.Run(mark, func(t *testing.T) {
-			prepare(t, "container.yaml")
-			stranger(t, "aaa", Mark(lab)+":"+mark)
+			prepareExample(t, "container.yaml")
+			makeForeignNamespace(t, "aaa", Mark(lab)+":"+mark)
 			k := openKernel(t, lab)
 			if have, err := k.Snapshot(want); err != nil || len(have) != 0 {
-				t.Fatalf("before up there is %v, %v", have, err)
+				t.Fatalf("before up: %v, %v", have, err)
 			}
 			if _, err := k.Up(t.Context(), want, nil); err != nil {
 				t.Fatal(err)
 			}
 			if links := ip(t, "-n aaa -br link"); strings.Count(links, "\n") != 1 {
-				t.Errorf("the stranger got links:\n%s", links)
+				t.Errorf("the foreign namespace got links:\n%s", links)
 			}
 			have, err := k.Snapshot(want)
 			if err != nil || !have.Equal(want) {
@@ -49,10 +49,10 @@ func TestAMarkInANamespaceIsNotBelievedAlone(t *testing.T) {
 	}
 }
 
-// A namespace taken in may end by itself. Then the machine's memory of it goes, too.
-func TestATakenNamespaceThatEnds(t *testing.T) {
+// If an adopted namespace is deleted, Down also deletes the record in the machine's namespace.
+func TestAdoptedNamespaceIsDeleted(t *testing.T) {
 	lab, want := example(t, "container.yaml")
-	before := machine(t)
+	before := machineState(t)
 	ip(t, "netns add box")
 	k, err := OpenKernel(t.Context(), lab, nil)
 	if err != nil {
@@ -62,70 +62,70 @@ func TestATakenNamespaceThatEnds(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	if names := ip(t, "link show lo"); !strings.Contains(names, takesMark(lab)) {
-		t.Fatalf("the machine remembers nothing:\n%s", names)
+	if names := ip(t, "link show lo"); !strings.Contains(names, adoptedIDMark(lab)) {
+		t.Fatalf("the machine has no record:\n%s", names)
 	}
 	ip(t, "netns del box")
-	if err := k.Close(); err != nil { // its sockets keep the namespace
+	if err := k.Close(); err != nil { // its sockets keep the namespace alive
 		t.Fatal(err)
 	}
 	k = openKernel(t, lab)
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
 
-// If the namespace cannot be marked, the machine remembers nothing of it.
-func TestTakingInIsWholeOrNotAtAll(t *testing.T) {
+// If the namespace cannot be marked, the machine gets no record.
+func TestAdoptionIsUndone(t *testing.T) {
 	const lab = "half"
 	k := openKernel(t, lab)
-	before := machine(t)
+	before := machineState(t)
 	n := Namespace{Name: "box", From: "/proc/thread-self/ns/net"}
-	taken := takenRecord(lab, n)
-	lo := k.spaces[""].conn
-	if err := lo.Do(rtnl.AddAltNames(rtnl.LinkID{Name: "lo"}, taken)); err != nil { // a name that is in the way
+	record := adoptedRecord(lab, n)
+	lo := k.handles[""].conn
+	if err := lo.Do(rtnl.AddAltNames(rtnl.LinkID{Name: "lo"}, record)); err != nil { // this name already exists
 		t.Fatal(err)
 	}
-	if err := k.takeIn(n); err == nil {
-		t.Error("the namespace was taken in")
+	if err := k.adoptNamespace(n); err == nil {
+		t.Error("the namespace was adopted")
 	}
-	if err := lo.Do(rtnl.DeleteAltNames(rtnl.LinkID{Name: "lo"}, taken)); err != nil {
+	if err := lo.Do(rtnl.DeleteAltNames(rtnl.LinkID{Name: "lo"}, record)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("-before +after:\n%s", diff)
 	}
 }
 
-// Anybody may write into his environment that he is a program of the lab. Undoing
-// what takes him away would start what stands there, as root.
-func TestAProgramOfAnotherUserIsNotTheLabs(t *testing.T) {
+// Any user can start a program with the environment of a lab's program. If vnet trusted it,
+// undoing a Delete would start that command as root.
+func TestUntrustedPrograms(t *testing.T) {
 	const lab = "red-blue"
 	k := openKernel(t, lab)
 	for name, attr := range map[string]*syscall.SysProcAttr{
-		"namespace of users":     {Cloneflags: syscall.CLONE_NEWUSER},
-		"namespace of processes": {Cloneflags: syscall.CLONE_NEWPID},
+		"user namespace": {Cloneflags: syscall.CLONE_NEWUSER},
+		"PID namespace":  {Cloneflags: syscall.CLONE_NEWPID},
 	} {
 		t.Run("in another "+name, func(t *testing.T) {
-			pretend(t, lab, attr)
+			startFakeProgram(t, lab, attr)
 			if procs, err := k.processes(); err != nil || len(procs) != 0 {
-				t.Errorf("believed: %v, %v", procs, err)
+				t.Errorf("trusted: %v, %v", procs, err)
 			}
 		})
 	}
-	t.Run("that is another's until it knows the password", func(t *testing.T) {
-		setuid(t, "/run/su")
+	t.Run("that is set-user-ID", func(t *testing.T) {
+		installSetuidCat(t, "/run/su")
 		as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		pretendAs(t, lab, "/run/su", as)
+		startFakeProgramAs(t, lab, "/run/su", as)
 		if procs, err := k.processes(); err != nil || len(procs) != 0 {
-			t.Errorf("believed: %v, %v", procs, err)
+			t.Errorf("trusted: %v, %v", procs, err)
 		}
 	})
 	t.Run("our own", func(t *testing.T) {
-		pid := pretend(t, lab, &syscall.SysProcAttr{})
+		pid := startFakeProgram(t, lab, &syscall.SysProcAttr{})
 		here, err := nsfs.Current()
 		if err != nil {
 			t.Fatal(err)
@@ -142,22 +142,23 @@ func TestAProgramOfAnotherUserIsNotTheLabs(t *testing.T) {
 	})
 }
 
-// setuid makes a program that waits for its input with root's rights, as su and sudo do.
-func setuid(t *testing.T, path string) {
+// installSetuidCat installs a set-user-ID program that waits for input, as su and sudo do.
+func installSetuidCat(t *testing.T, path string) {
 	t.Helper()
-	if ids, err := os.ReadFile("/proc/self/uid_map"); err != nil || len(strings.Fields(string(ids))) != 3 || strings.Fields(string(ids))[2] == "1" {
-		t.Skip("there is but one user here")
+	text, err := os.ReadFile("/proc/self/uid_map")
+	if ids := strings.Fields(string(text)); err != nil || len(ids) != 3 || ids[2] == "1" {
+		t.Skip("only one user ID is mapped")
 	}
 	cat, err := exec.LookPath("cat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(cat)
+	program, err := os.ReadFile(cat)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.Remove(path) })
-	if err := os.WriteFile(path, text, 0o755); err != nil {
+	if err := os.WriteFile(path, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
@@ -165,13 +166,14 @@ func setuid(t *testing.T, path string) {
 	}
 }
 
-// pretend starts a process that says it is a program of the lab, and ends with the test.
-func pretend(t *testing.T, lab string, attr *syscall.SysProcAttr) (pid int) {
+// startFakeProgram starts a process with the environment of a lab's program. It ends with the
+// test.
+func startFakeProgram(t *testing.T, lab string, attr *syscall.SysProcAttr) (pid int) {
 	t.Helper()
-	return pretendAs(t, lab, "cat", attr)
+	return startFakeProgramAs(t, lab, "cat", attr)
 }
 
-func pretendAs(t *testing.T, lab, program string, attr *syscall.SysProcAttr) (pid int) {
+func startFakeProgramAs(t *testing.T, lab, program string, attr *syscall.SysProcAttr) (pid int) {
 	t.Helper()
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), envLab+"="+lab, envRun+"=id")

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// afterStage does something when the stage of a kind is through.
+// afterStage calls then after the create stage of a kind.
 func afterStage(kind Kind, then func()) func(Plan, Do) Do {
 	return func(_ Plan, do Do) Do {
 		return func(ctx context.Context, stage []Step) error {
@@ -29,47 +29,49 @@ func afterStage(kind Kind, then func()) func(Plan, Do) Do {
 	}
 }
 
-// A lab that is not what it should be when all is done is no half: it is undone.
-func TestUpProvesItself(t *testing.T) {
+// If the kernel differs from the lab after all steps, Up undoes everything.
+func TestUpChecksResult(t *testing.T) {
 	needIP(t)
 	unix.Mkdir("/run/etc-netns", 0o755)
 	for _, c := range []struct {
-		name, text, says string
-		on               Kind
-		then             func(t *testing.T, k *Kernel)
+		name, text, message string
+		on                  Kind
+		then                func(t *testing.T, k *Kernel)
 	}{
-		{"somebody meddles", "hosts: {red: {}, blue: {}}\nlinks: [{endpoints: [red, blue], addresses: [10.0.0.1/30, 10.0.0.2/30]}]",
-			"the kernel does not have what it was asked for", OfQuiet,
+		{"another program adds an address",
+			"hosts: {red: {}, blue: {}}\nlinks: [{endpoints: [red, blue], addresses: [10.0.0.1/30, 10.0.0.2/30]}]",
+			"the kernel accepted all changes but still differs from the lab", OfAddrGen,
 			func(t *testing.T, _ *Kernel) { ip(t, "-n red addr add 10.0.9.1/24 dev eth0") }},
 		{"a command fails", "hosts: {red: {run: [sleep 1000, exit 3]}}",
-			"failed as soon as it was started: + red: run exit 3", OfProcess,
-			func(t *testing.T, k *Kernel) { failed(t, k, "exit 3") }},
+			"exited with an error right after its start: + red: run exit 3", OfProcess,
+			func(t *testing.T, k *Kernel) { waitForExit(t, k, "exit 3") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			lab, want := compiled(t, "name: proves\n"+c.text)
 			k := openKernel(t, lab)
-			before := machine(t)
+			before := machineState(t)
 			plan, err := k.Up(t.Context(), want, afterStage(c.on, func() { c.then(t, k) }))
 			var apply *ApplyError
 			var drift *DriftError
 			if !errors.As(err, &apply) || !errors.As(err, &drift) || apply.Undo != nil || len(plan) > 0 {
 				t.Fatalf("%v\n%s", err, plan)
 			}
-			if !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), fmt.Sprintf("the %d steps before were undone", len(want))) {
+			undone := fmt.Sprintf("the %d steps before were undone", len(want))
+			if !strings.Contains(err.Error(), c.message) || !strings.Contains(err.Error(), undone) {
 				t.Error(err)
 			}
 			if left, err := k.Snapshot(nil); err != nil || len(left) != 0 {
-				t.Errorf("left are %v\n%s", err, left)
+				t.Errorf("left: %v\n%s", err, left)
 			}
-			if diff := cmp.Diff(before, machine(t)); diff != "" {
+			if diff := cmp.Diff(before, machineState(t)); diff != "" {
 				t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
-// failed waits until a command has ended.
-func failed(t *testing.T, k *Kernel, command string) {
+// waitForExit waits until a command has exited.
+func waitForExit(t *testing.T, k *Kernel, command string) {
 	t.Helper()
 	procs, err := k.processes()
 	if err != nil {
@@ -88,8 +90,7 @@ func failed(t *testing.T, k *Kernel, command string) {
 	}
 }
 
-// Commands that go on, and commands that have done their work: both are there until
-// down, which ends them and what they started.
+// Down stops commands that run on, and processes that finished commands started.
 func TestRun(t *testing.T) {
 	needIP(t)
 	unix.Mkdir("/run/etc-netns", 0o755)
@@ -98,52 +99,54 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(done)
-	lab, want := compiled(t, "name: runs\nhosts: {red: {run: [sleep 1000, 'ip link show lo >"+done+"', 'sleep 999 & :']}, machine: {run: sleep 998}}")
+	lab, want := compiled(t, "name: runs\nhosts: {red: {run: [sleep 1000, 'ip link show lo >"+done+
+		"', 'sleep 999 & :']}, machine: {run: sleep 998}}")
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := os.ReadFile(done); err != nil || !strings.Contains(string(b), "LOOPBACK") { // as soon as it has written
+	if b, err := os.ReadFile(done); err != nil || !strings.Contains(string(b), "LOOPBACK") { // waits for the writer
 		t.Errorf("%v: %s", err, b)
 	}
 	if again, err := k.Up(t.Context(), want, nil); err != nil || len(again) > 0 {
-		t.Errorf("the second up has something to do: %v\n%s", err, again)
+		t.Errorf("the second up has steps: %v\n%s", err, again)
 	}
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if procs, err := k.processes(); err != nil || len(procs) > 0 {
-		t.Errorf("left are %v, %v", procs, err)
+		t.Errorf("left: %v, %v", procs, err)
 	}
 }
 
-// A namespace is one host's: not the machine's own, nor another one's.
-func TestTakenTwice(t *testing.T) {
+// A host cannot adopt the machine's namespace nor that of another host.
+func TestAdoptedTwice(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	ip(t, "netns add box")
 	t.Cleanup(func() { ip(t, "netns del box") })
 	self := fmt.Sprintf("/proc/%d/ns/net", os.Getpid())
-	for name, c := range map[string]struct{ hosts, says string }{
-		"machine": {"red: {namespace: " + self + ", sysctls: {net.ipv4.conf.all.rp_filter: 2}}", "it is the namespace of machine already"},
-		"other":   {"red: {namespace: box}, blue: {namespace: /run/netns/box}", "it is the namespace of "},
+	for name, c := range map[string]struct{ hosts, message string }{
+		"machine": {"red: {namespace: " + self + ", sysctls: {net.ipv4.conf.all.rp_filter: 2}}",
+			"it is already the namespace of machine"},
+		"other": {"red: {namespace: box}, blue: {namespace: /run/netns/box}", "it is already the namespace of "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lab, want := compiled(t, "name: twice\nhosts: {"+c.hosts+"}")
 			k := openKernel(t, lab)
-			before := machine(t)
+			before := machineState(t)
 			_, err := k.Up(t.Context(), want, nil)
-			if err == nil || !strings.Contains(err.Error(), c.says) {
+			if err == nil || !strings.Contains(err.Error(), c.message) {
 				t.Error(err)
 			}
-			if diff := cmp.Diff(before, machine(t)); diff != "" {
+			if diff := cmp.Diff(before, machineState(t)); diff != "" {
 				t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
-// Who comes second is told that it waits, and goes on when the first has finished.
-func TestTheSecondIsToldToWait(t *testing.T) {
+// A second process logs that it waits, and continues when the first has finished.
+func TestSecondProcessWaits(t *testing.T) {
 	first, err := OpenKernel(t.Context(), "busy", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -151,24 +154,24 @@ func TestTheSecondIsToldToWait(t *testing.T) {
 	waits := make(chan string, 1)
 	done := make(chan error)
 	go func() {
-		second, err := OpenKernel(t.Context(), "busy", slog.New(slog.NewTextHandler(lines(waits), nil)))
+		second, err := OpenKernel(t.Context(), "busy", slog.New(slog.NewTextHandler(lineWriter(waits), nil)))
 		if err == nil {
 			err = second.Close()
 		}
 		done <- err
 	}()
-	if said := <-waits; !strings.Contains(said, "lab busy: somebody else is at work on it") {
-		t.Error(said)
+	if line := <-waits; !strings.Contains(line, "lab busy: another vnet process is working on it") {
+		t.Error(line)
 	}
 	if err := errors.Join(first.Close(), <-done); err != nil {
 		t.Error(err)
 	}
 }
 
-// lines hands over what is written.
-type lines chan string
+// A lineWriter sends each write to the channel.
+type lineWriter chan string
 
-func (l lines) Write(b []byte) (int, error) {
+func (l lineWriter) Write(b []byte) (int, error) {
 	l <- string(b)
 	return len(b), nil
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// Plan is what to do so that the lab becomes what is wanted; nothing, for nil,
-// which takes it down.
+// Plan returns the steps that bring the lab to the state want. A nil want takes the lab down.
 func (k *Kernel) Plan(want State) (Plan, error) {
 	have, err := k.Snapshot(want)
 	if err != nil {
@@ -27,45 +26,47 @@ func (k *Kernel) Plan(want State) (Plan, error) {
 	return Diff(have, want), nil
 }
 
-// A DriftError says that a lab is not what it should be after all was done.
+// A DriftError reports that the kernel still differs from the wanted state after the plan
+// was applied.
 type DriftError struct {
-	Plan Plan // what is still to be done
+	Plan Plan // the steps still needed
 }
 
-// Error lists what differs.
+// Error lists the steps still needed.
 func (e *DriftError) Error() string {
 	if only(e.Plan, OfProcess) {
-		return "failed as soon as it was started: " + strings.TrimSuffix(e.Plan.String(), "\n")
+		return "exited with an error right after its start: " + strings.TrimSuffix(e.Plan.String(), "\n")
 	}
-	return "the kernel does not have what it was asked for:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
+	return "the kernel accepted all changes but still differs from the lab:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
 }
 
 func only(p Plan, kind Kind) bool {
 	return !slices.ContainsFunc(p, func(s Step) bool { return s.Object().Key().Kind != kind })
 }
 
-// Up makes the lab what is wanted, whole or not at all, and looks whether it is;
-// it waits until links have carrier. What fails in that, or ends ctx, undoes all. It returns what it did, nothing if there was
-// nothing to do. around, if it is not nil, stands between the plan and the
-// kernel: it shows progress, or asks first.
+// Up brings the lab to the state want, completely or not at all. Then it checks the
+// result and waits until the links have carrier. If that fails or ctx ends, it undoes
+// everything. It returns the plan it applied; an empty one means that nothing was to do.
+// around may be nil. Otherwise Up passes each stage to the [Do] that around returns, which
+// can show progress or ask first.
 func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (Plan, error) {
 	have, err := k.Snapshot(want)
 	if err == nil {
-		err = k.sweep()
+		err = k.removeStale()
 	}
 	if err != nil {
 		return nil, err
 	}
-	plan := diff(have, want, k.wave)
+	plan := diff(have, want, k.waveSize)
 	if len(plan) == 0 {
 		return nil, nil
 	}
-	if err := errors.Join(lacks(plan), k.taken(plan), k.makeWay(plan)); err != nil {
+	if err := errors.Join(missingFeatures(plan), k.nameConflicts(plan), k.checkOpenFileLimit(plan)); err != nil {
 		return nil, err
 	}
-	k.voices = plan.voices(have, want)
-	if k.ids = nil; len(have) == 0 {
-		k.ids = k.fallingIDs(plan)
+	k.ipv6Modes = plan.ipv6Modes(have, want)
+	if k.assignedNSIDs = nil; len(have) == 0 {
+		k.assignedNSIDs = k.descendingNSIDs(plan)
 	}
 	do := Do(k.Do)
 	if around != nil {
@@ -74,16 +75,16 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err := Apply(ctx, plan, do); err != nil {
 		return nil, err
 	}
-	if err := k.proves(ctx, want, plan); err != nil {
+	if err := k.checkUp(ctx, want, plan); err != nil {
 		undo := ApplyAnyway(context.WithoutCancel(ctx), plan.Reverse(), k.Do)
 		return nil, &ApplyError{Err: err, Undone: len(plan), Undo: undo}
 	}
 	return plan, nil
 }
 
-// proves looks whether the lab is what is wanted, wherever the plan has changed
-// something, and waits until it can be used. Files it takes for what was written.
-func (k *Kernel) proves(ctx context.Context, want State, plan Plan) error {
+// checkUp reads the objects that the plan touched, compares them with want and waits for
+// carrier. It does not read files again.
+func (k *Kernel) checkUp(ctx context.Context, want State, plan Plan) error {
 	started := slices.ContainsFunc(plan, func(s Step) bool { return s.Object().Key().Kind == OfProcess })
 	have, err := k.snapshot(want, plan.touches(), started)
 	if err != nil {
@@ -95,23 +96,23 @@ func (k *Kernel) proves(ctx context.Context, want State, plan Plan) error {
 	return k.waitForCarrier(ctx)
 }
 
-// Down takes away all that carries the lab's mark, as far as that is possible,
-// and returns what it did. All errors come together.
+// Down deletes everything that has the lab's mark. After an error it goes on; it joins
+// all errors. It returns the plan it applied. For around, see [Kernel.Up].
 func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, error) {
-	k.leaving = true
-	defer func() { k.leaving = false }()
+	k.goingDown = true
+	defer func() { k.goingDown = false }()
 	plan, err := k.Plan(nil)
 	if err == nil {
-		err = k.sweep()
+		err = k.removeStale()
 	}
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	do, brief := Do(k.Do), plan.brief(k.held)
+	do, steps := Do(k.Do), plan.withoutImpliedDeletes(k.hasForeignPrograms)
 	if around != nil {
-		do = around(brief, do)
+		do = around(steps, do)
 	}
-	if err := ApplyAnyway(ctx, brief, do); err != nil {
+	if err := ApplyAnyway(ctx, steps, do); err != nil {
 		return plan, err
 	}
 	left, err := k.Plan(nil)
@@ -121,63 +122,64 @@ func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, erro
 	return plan, err
 }
 
-// held tells whether somebody else's program is in a namespace, or was when it was read.
-func (k *Kernel) held(ns string) bool {
-	s, err := k.space(ns)
-	return err != nil || s.guests
+// hasForeignPrograms reports whether a foreign program runs in a namespace, as of the last
+// Snapshot, or the namespace is unknown.
+func (k *Kernel) hasForeignPrograms(ns string) bool {
+	h, err := k.handle(ns)
+	return err != nil || h.foreignPrograms
 }
 
-// waitForCarrier waits for the links that had none when they were read last,
-// although both they and their peers are up.
+// waitForCarrier waits for the links that had no carrier at the last Snapshot although
+// they and their peers were up.
 func (k *Kernel) waitForCarrier(ctx context.Context) error {
-	for _, w := range k.unready {
+	for _, w := range k.withoutCarrier {
 		if err := w.wait(ctx); err != nil {
 			return err
 		}
 	}
-	k.unready = nil
+	k.withoutCarrier = nil
 	return nil
 }
 
-func (w waiting) wait(ctx context.Context) error {
-	events, err := w.space.watch(rtnl.GroupLink)
+func (w carrierWait) wait(ctx context.Context) error {
+	events, err := w.handle.watch(rtnl.GroupLink)
 	if err != nil {
 		return err
 	}
 	defer events.Close()
 	for {
-		l, err := w.space.conn.Link(rtnl.LinkID{Index: w.index})
+		l, err := w.handle.conn.Link(rtnl.LinkID{Index: w.index})
 		if err != nil || l.Flags&unix.IFF_LOWER_UP != 0 {
 			return err
 		}
 		if _, err := events.Next(ctx); err != nil {
-			return fmt.Errorf("wait for %slink %s to have carrier: %w", in(w.space.name), l.Name, err)
+			return fmt.Errorf("wait for %slink %s to have carrier: %w", in(w.handle.name), l.Name, err)
 		}
 	}
 }
 
-// Labs lists the labs of which there is something on the machine, by the marks in
-// its namespace and in those with a name.
+// Labs lists the labs that have an object on the machine. It looks for marks in the
+// machine's namespace and in all named namespaces.
 func Labs() ([]string, error) {
-	labs, err := labsUntil("")
+	labs, err := findLabs("")
 	if err != nil {
 		return nil, err
 	}
 	return slices.SortedFunc(maps.Keys(labs), compareNames), nil
 }
 
-// IsUp tells whether there is something of a lab on the machine. It looks into the
-// machine's own namespace first, and no further than it has to.
+// IsUp reports whether a lab has an object on the machine. It looks into the machine's
+// namespace first and stops at the first mark of the lab.
 func IsUp(lab string) (bool, error) {
 	if !isLabName(lab) {
 		return false, nil
 	}
-	labs, err := labsUntil(lab)
+	labs, err := findLabs(lab)
 	return labs[lab], err
 }
 
-// labNames are the labs that some mark tells of. Anybody may have written it who rules in
-// a namespace: what cannot be a lab's name is none.
+// labNames are the labs named in marks. Root in a namespace can write any mark there, so
+// invalid names are ignored.
 type labNames map[string]bool
 
 func (l labNames) add(name string) {
@@ -186,8 +188,9 @@ func (l labNames) add(name string) {
 	}
 }
 
-// labsUntil finds labs, all of them or until it has found one.
-func labsUntil(lab string) (labs labNames, err error) {
+// findLabs finds the labs with a mark. It stops when it finds the given one; for "" it
+// finds all.
+func findLabs(lab string) (labs labNames, err error) {
 	here, err := nsfs.Current()
 	if err != nil {
 		return nil, err
@@ -199,21 +202,21 @@ func labsUntil(lab string) (labs labNames, err error) {
 		return nil, err
 	}
 	defer conn.Close()
-	if err := marksIn(conn, labs); err != nil || labs[lab] {
+	if err := readLinkMarks(conn, labs); err != nil || labs[lab] {
 		return labs, err
 	}
-	if err := tablesIn(labs); err != nil || labs[lab] {
+	if err := readTableMarks(labs); err != nil || labs[lab] {
 		return labs, err
 	}
 	entries, err := nsfs.List()
 	if err != nil {
 		return nil, err
 	}
-	notes := nsfs.Notes()
+	notes := nsfs.Marks()
 	for _, e := range entries {
-		if noted, ok := strings.CutPrefix(or(notes[e.Name], nsfs.Note(e.Name)), Mark("")); ok {
+		if noted, ok := strings.CutPrefix(or(notes[e.Name], nsfs.StaleMark(e.Name)), Mark("")); ok {
 			labs.add(noted)
-		} else if err := marksOf(e.Name, labs); err != nil {
+		} else if err := readNamespaceMarks(e.Name, labs); err != nil {
 			return labs, err
 		}
 		if labs[lab] {
@@ -223,12 +226,12 @@ func labsUntil(lab string) (labs labNames, err error) {
 	return labs, nil
 }
 
-// marksOf looks at lo of a named namespace, if there is one behind the name: it may be
-// somebody else's, who does there what he wants.
-func marksOf(name string, labs labNames) error {
+// readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names
+// without a namespace.
+func readNamespaceMarks(name string, labs labNames) error {
 	ns, err := nsfs.Open(name)
 	if err != nil {
-		return nil // gone, stale, or none of ours to look at
+		return nil // deleted, stale, or no permission
 	}
 	defer ns.Close()
 	conn, err := rtnl.Dial(ns)
@@ -237,19 +240,19 @@ func marksOf(name string, labs labNames) error {
 	}
 	defer conn.Close()
 	lo, err := conn.Link(rtnl.LinkID{Index: 1})
-	labs.marksOn(lo)
+	labs.addMarks(lo)
 	return err
 }
 
-func marksIn(conn *rtnl.Conn, labs labNames) error {
+func readLinkMarks(conn *rtnl.Conn, labs labNames) error {
 	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
 	for _, l := range links {
-		labs.marksOn(l)
+		labs.addMarks(l)
 	}
 	return err
 }
 
-func (l labNames) marksOn(link rtnl.Link) {
+func (l labNames) addMarks(link rtnl.Link) {
 	for _, text := range append(link.AltNames, link.Alias) {
 		if mark, ok := strings.CutPrefix(text, Mark("")); ok {
 			lab, _, _ := strings.Cut(mark, ":")
@@ -258,7 +261,7 @@ func (l labNames) marksOn(link rtnl.Link) {
 	}
 }
 
-func tablesIn(labs labNames) error {
+func readTableMarks(labs labNames) error {
 	conn, err := nft.Dial(nil)
 	if err != nil {
 		if errors.Is(err, errors.ErrUnsupported) {
@@ -269,7 +272,7 @@ func tablesIn(labs labNames) error {
 	defer conn.Close()
 	tables, err := conn.Tables()
 	for _, t := range tables {
-		if lab, ok := strings.CutPrefix(t, RuleTable("")); ok {
+		if lab, ok := strings.CutPrefix(t, TableName("")); ok {
 			labs.add(lab)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// starOf returns the lab file of one network with this many hosts.
+// starLab returns the lab file of one network with this many hosts.
 func starLab(hosts int) string {
 	const text = "name: star\nnetworks: {sw: {subnets: [10.0.0.0/16]}}\nhosts:\n  h: {networks: [sw], repeat: %d}\n"
 	return fmt.Sprintf(text, hosts)
@@ -46,14 +46,14 @@ func TestVethQueues(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range k.handles {
-		links, err := s.conn.Links(rtnl.LinkFilter{})
+	for _, h := range k.handles {
+		links, err := h.conn.Links(rtnl.LinkFilter{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range links {
 			if l.Kind.Name == "veth" && (l.Limits.TxQueues != 1 || l.Limits.RxQueues != 1) {
-				t.Errorf("%slink %s has %d and %d queues", in(s.name), l.Name, l.Limits.TxQueues, l.Limits.RxQueues)
+				t.Errorf("%slink %s has %d and %d queues", in(h.name), l.Name, l.Limits.TxQueues, l.Limits.RxQueues)
 			}
 		}
 	}
@@ -68,11 +68,11 @@ func TestCostPerHost(t *testing.T) {
 	k := openKernel(t, name)
 	of := func(hosts int) (c cost) {
 		_, want := compiled(t, starLab(hosts))
-		count := func(what func() (Plan, error)) float64 {
+		count := func(run func() (Plan, error)) float64 {
 			t.Helper()
 			n := 0
 			k.fault = func(int) error { n++; return nil }
-			if _, err := what(); err != nil {
+			if _, err := run(); err != nil {
 				t.Fatal(err)
 			}
 			k.fault = nil

@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// ruleStage changes the rules of each namespace in one transaction.
-func (k *Kernel) ruleStage(stage []Step, results []result) {
+// natStage changes the NAT rules of each namespace in one transaction.
+func (k *Kernel) natStage(stage []Step, results []result) {
 	var order []string
 	of := map[string][]int{}
 	for i, s := range stage {
@@ -23,8 +23,8 @@ func (k *Kernel) ruleStage(stage []Step, results []result) {
 	}
 	inParallel(workers, len(order), func(n int) {
 		places := of[order[n]]
-		at, err := k.changeRules(order[n], stage, places)
-		if errors.Is(err, nft.ErrNotForgotten) { // the step is done; what is left ends by itself
+		at, err := k.changeNAT(order[n], stage, places)
+		if errors.Is(err, nft.ErrStaleConntrack) { // the step is done; the old connections end by themselves
 			k.log.Warn(in(order[n]) + err.Error())
 			err = nil
 		}
@@ -37,8 +37,9 @@ func (k *Kernel) ruleStage(stage []Step, results []result) {
 	})
 }
 
-// changeRules returns, with an error, the place of the step that is at fault.
-func (k *Kernel) changeRules(ns string, stage []Step, places []int) (at int, err error) {
+// changeNAT executes the steps at the given places in the stage, all in namespace ns. With an
+// error it returns the place of the step that failed.
+func (k *Kernel) changeNAT(ns string, stage []Step, places []int) (at int, err error) {
 	var del, add []nft.Rule
 	byText := map[string]int{}
 	for _, i := range places {
@@ -57,16 +58,16 @@ func (k *Kernel) changeRules(ns string, stage []Step, places []int) (at int, err
 			byText[r.String()] = i
 		}
 	}
-	s, err := k.space(ns)
+	h, err := k.handle(ns)
 	if err != nil {
 		return places[0], err
 	}
-	conn, err := s.nft()
+	conn, err := h.nft()
 	if err == nil {
-		err = k.faulty()
+		err = k.injectedFault()
 	}
 	if err == nil {
-		err = conn.Apply(RuleTable(k.lab), del, add)
+		err = conn.Apply(TableName(k.lab), del, add)
 	}
 	at = places[0]
 	if e, ok := err.(*nft.Error); ok {
@@ -77,22 +78,22 @@ func (k *Kernel) changeRules(ns string, stage []Step, places []int) (at int, err
 	return at, err
 }
 
-func (s *space) nft() (*nft.Conn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.rules == nil {
-		err := s.withFile(func(ns *os.File) (err error) {
-			s.rules, err = nft.Dial(ns)
+func (h *netnsHandle) nft() (*nft.Conn, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.nftConn == nil {
+		err := h.withFile(func(ns *os.File) (err error) {
+			h.nftConn, err = nft.Dial(ns)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	return s.rules, nil
+	return h.nftConn, nil
 }
 
-// ruleOf is the rule of package nft that an object is.
+// ruleOf returns an object as a rule of package nft.
 func ruleOf(o Object) (nft.Rule, error) {
 	switch o := o.(type) {
 	case Masquerade:
@@ -106,12 +107,13 @@ func ruleOf(o Object) (nft.Rule, error) {
 	case Forward:
 		proto, err := nft.ParseProto(o.Proto)
 		o = o.normal().(Forward)
-		return nft.Forward{Proto: proto, Addr: o.Addr, In: o.In, Ports: nft.Ports{First: o.First, Last: o.Last}, To: o.To, ToPort: o.ToPort}, err
+		ports := nft.Ports{First: o.First, Last: o.Last}
+		return nft.Forward{Proto: proto, Addr: o.Addr, In: o.In, Ports: ports, To: o.To, ToPort: o.ToPort}, err
 	}
-	return nil, fmt.Errorf("%T is not a rule", o)
+	return nil, fmt.Errorf("%T is not a NAT rule", o)
 }
 
-// objectOf is the object that a rule of package nft is.
+// objectOf returns a rule of package nft as an object; nil if it is of no kind of topo.
 func objectOf(ns string, r nft.Rule) Object {
 	switch r := r.(type) {
 	case nft.Masquerade:
@@ -123,12 +125,15 @@ func objectOf(ns string, r nft.Rule) Object {
 	case nft.Fastpath:
 		return Fastpath{NS: ns, Link: r.Device, Port: r.Port}
 	case nft.Forward:
-		return Forward{NS: ns, Proto: r.Proto.String(), Addr: r.Addr, In: r.In, First: r.Ports.First, Last: r.Ports.Last, To: r.To, ToPort: r.ToPort}
+		return Forward{
+			NS: ns, Proto: r.Proto.String(), Addr: r.Addr, In: r.In,
+			First: r.Ports.First, Last: r.Ports.Last, To: r.To, ToPort: r.ToPort,
+		}
 	}
 	return nil
 }
 
-// NFTScript is a [RuleScript]: it prints what nft(8) has to do.
+// NFTScript is a [NATScript]: it prints what nft(8) has to do.
 func NFTScript(table string, have, want []Object) (string, error) {
 	rules := func(objects []Object) (list []nft.Rule, err error) {
 		for _, o := range objects {

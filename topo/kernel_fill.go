@@ -13,11 +13,11 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// Fit fits what the lab leaves to the machine's way out, the links that its default routes
-// lead over: networks whose MTU is auto get the least one of theirs, or 1500 if there are
-// none, and WayOut is them if a network has fast paths. Routes that a lab made do not
-// count. Without such networks it asks nobody.
-func (t *Topology) Fit() error {
+// FillFromMachine sets what the lab leaves to the machine. It looks at the links of the
+// machine's default routes, except routes of labs. Networks with `mtu: auto` get the
+// smallest MTU of these links, or 1500 if there are none. WayOut becomes the list of these
+// links if a network has `fastpath: true`. Without such networks it reads nothing.
+func (t *Topology) FillFromMachine() error {
 	if !slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto || n.Fastpath }) {
 		return nil
 	}
@@ -31,15 +31,15 @@ func (t *Topology) Fit() error {
 		return err
 	}
 	defer conn.Close()
-	links, err := wayOut(conn)
+	links, err := defaultRouteLinks(conn)
 	if err != nil {
 		return err
 	}
-	t.fit(links)
+	t.fillFromLinks(links)
 	return nil
 }
 
-func (t *Topology) fit(links []rtnl.Link) {
+func (t *Topology) fillFromLinks(links []rtnl.Link) {
 	var names []string
 	mtu := uint32(0)
 	for _, l := range links {
@@ -52,13 +52,13 @@ func (t *Topology) fit(links []rtnl.Link) {
 			n.MTU = int(or(mtu, defaultMTU))
 		}
 		if n.Fastpath {
-			t.WayOut = names
+			t.EgressLinks = names
 		}
 	}
 }
 
-// wayOut are the links that default routes lead over.
-func wayOut(conn *rtnl.Conn) (links []rtnl.Link, err error) {
+// defaultRouteLinks returns the links of the default routes.
+func defaultRouteLinks(conn *rtnl.Conn) (links []rtnl.Link, err error) {
 	routes, err := conn.Routes(rtnl.RouteFilter{})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -67,15 +67,16 @@ func wayOut(conn *rtnl.Conn) (links []rtnl.Link, err error) {
 		if r.Dst.IsValid() && r.Dst.Bits() > 0 || r.Protocol == RouteProtocol {
 			continue
 		}
-		for _, link := range append([]uint32{r.Link}, hopLinks(r)...) {
+		for _, link := range append([]uint32{r.Link}, nextHopLinks(r)...) {
 			if link == 0 {
-				continue // none, or a route that leads nowhere
+				continue // no link, or a route such as blackhole
 			}
 			l, err := conn.Link(rtnl.LinkID{Index: link})
 			if err != nil {
 				return nil, err
 			}
-			if l.Flags&unix.IFF_LOOPBACK == 0 && !slices.ContainsFunc(links, func(o rtnl.Link) bool { return o.Index == l.Index }) {
+			known := slices.ContainsFunc(links, func(o rtnl.Link) bool { return o.Index == l.Index })
+			if l.Flags&unix.IFF_LOOPBACK == 0 && !known {
 				links = append(links, l)
 			}
 		}
@@ -83,7 +84,7 @@ func wayOut(conn *rtnl.Conn) (links []rtnl.Link, err error) {
 	return links, nil
 }
 
-func hopLinks(r rtnl.Route) (links []uint32) {
+func nextHopLinks(r rtnl.Route) (links []uint32) {
 	for _, h := range r.Hops {
 		links = append(links, h.Link)
 	}

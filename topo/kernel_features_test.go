@@ -10,23 +10,21 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// TestFeature: what of a lab not every kernel has.
-func TestFeature(t *testing.T) {
+func TestRequiredFeature(t *testing.T) {
 	for _, tt := range []struct {
 		object Object
 		want   string
 	}{
 		{Bridge{VLANFiltering: true}, "bridge VLAN filtering"}, {Bridge{}, ""}, {Veth{}, ""}, {Namespace{Name: "red"}, ""},
 		{Dummy{}, "dummy"}, {VLAN{}, "vlan"}, {VXLAN{}, "vxlan"}, {Macvlan{}, "macvlan"}, {Ipvlan{}, "ipvlan"},
-		{Qdisc{}, "netem"}, {NoOffload{}, "netlink of ethtool"},
+		{Qdisc{}, "netem"}, {NoOffload{}, "ethtool netlink"},
 	} {
-		if got := feature(tt.object); got != tt.want {
+		if got := requiredFeature(tt.object); got != tt.want {
 			t.Errorf("%T needs %q, want %q", tt.object, got, tt.want)
 		}
 	}
 }
 
-// TestNeedsIPv6: what a kernel without IPv6 cannot do, and what it can.
 func TestNeedsIPv6(t *testing.T) {
 	pfx, addr := netip.MustParsePrefix, netip.MustParseAddr
 	for _, tt := range []struct {
@@ -45,29 +43,28 @@ func TestNeedsIPv6(t *testing.T) {
 	}
 }
 
-// TestLackError: it names all that is lacking, and is a known kind of error.
-func TestLackError(t *testing.T) {
-	var err error = &LackError{[]string{"netem", "vlan"}, Namespace{Name: "red"}}
-	if want := "this kernel has no netem, no vlan, for netns red"; err.Error() != want || !errors.Is(err, errors.ErrUnsupported) {
+func TestMissingFeatureError(t *testing.T) {
+	var err error = &MissingFeatureError{[]string{"netem", "vlan"}, Namespace{Name: "red"}}
+	const want = "this kernel has no netem, no vlan, needed for netns red"
+	if err.Error() != want || !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
 
-// TestTrial asks the kernel for what every one has, and for a kind that none has.
-func TestTrial(t *testing.T) {
-	trial, err := newTrial()
+// Tries a kind of link that every kernel has and one that none has.
+func TestScratchNetns(t *testing.T) {
+	scratch, err := newScratchNetns()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer trial.conn.Close()
+	defer scratch.close()
 	for feature, want := range map[string]bool{"veth": true, "nosuchkind": false} {
-		if got, err := trial.has(feature); got != want || err != nil {
+		if got, err := scratch.supports(feature); got != want || err != nil {
 			t.Errorf("%s: %t, %v", feature, got, err)
 		}
 	}
 }
 
-// TestHostError: where a host was looked for, and what there is.
 func TestHostError(t *testing.T) {
 	for want, err := range map[string]HostError{
 		`there is no host "rde"`:                             {Host: "rde", Known: []string{"red"}},
@@ -80,11 +77,13 @@ func TestHostError(t *testing.T) {
 	}
 }
 
-// TestSettingChange: a key as sysctl(8) writes it, also where a link has a dot.
+// A SettingChange shows the key as sysctl(8) writes it, also if the link's name has a dot.
 func TestSettingChange(t *testing.T) {
 	for want, s := range map[string]SettingChange{
-		"net.ipv4.ip_forward is now 1, was 0: to forward IPv4":           {Key: "net/ipv4/ip_forward", Old: "0", New: "1", Why: "to forward IPv4"},
-		"net/ipv6/conf/eth0.5/accept_ra is now 2, was 1: to keep routes": {Key: "net/ipv6/conf/eth0.5/accept_ra", Old: "1", New: "2", Why: "to keep routes"},
+		"net.ipv4.ip_forward is now 1, was 0: to forward IPv4": {
+			Key: "net/ipv4/ip_forward", Old: "0", New: "1", Why: "to forward IPv4"},
+		"net/ipv6/conf/eth0.5/accept_ra is now 2, was 1: to keep routes": {
+			Key: "net/ipv6/conf/eth0.5/accept_ra", Old: "1", New: "2", Why: "to keep routes"},
 	} {
 		if s.String() != want {
 			t.Errorf("%s, want %s", s, want)
@@ -92,7 +91,7 @@ func TestSettingChange(t *testing.T) {
 	}
 }
 
-// TestFamiliesOf: which families a machine has to forward for some rules.
+// Which families the machine has to forward for some NAT rules.
 func TestFamiliesOf(t *testing.T) {
 	four, six := netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")
 	for _, tt := range []struct {

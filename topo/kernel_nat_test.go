@@ -19,9 +19,9 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// TestRulesAreChangedWhateverBecomesOfConnections: what connection tracking cannot be
-// made to forget is warned of; the step is done, and what fails later undoes it.
-func TestRulesAreChangedWhateverBecomesOfConnections(t *testing.T) {
+// If conntrack entries of a deleted rule cannot be deleted, the step succeeds with a warning.
+// A later failure undoes it.
+func TestConntrackEntriesRemain(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := compiled(t, changedLab)
 	k := openKernel(t, lab)
@@ -30,7 +30,7 @@ func TestRulesAreChangedWhateverBecomesOfConnections(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	c, err := net.Dial("udp", "10.0.6.2:9") // something to be looked through
+	c, err := net.Dial("udp", "10.0.6.2:9") // creates a conntrack entry
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +41,10 @@ func TestRulesAreChangedWhateverBecomesOfConnections(t *testing.T) {
 	without := maps.Clone(want)
 	maps.DeleteFunc(without, func(_ Key, o Object) bool { _, is := o.(Masquerade); return is })
 	plan := Diff(want, without)
-	if err := withoutFiles(t, func() error { return k.Do(t.Context(), plan) }); err != nil {
+	if err := withoutFreeFDs(t, func() error { return k.Do(t.Context(), plan) }); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), nft.ErrNotForgotten.Error()) {
+	if !strings.Contains(log.String(), nft.ErrStaleConntrack.Error()) {
 		t.Errorf("logged %q", log.String())
 	}
 	if have, err := k.Snapshot(without); err != nil || !have.Equal(without) {
@@ -53,9 +53,9 @@ func TestRulesAreChangedWhateverBecomesOfConnections(t *testing.T) {
 	if err := k.Do(t.Context(), plan.Reverse()); err != nil {
 		t.Fatal(err)
 	}
-	// Then the settings, which are deleted behind the rules, are refused.
+	// Then deleting the sysctls, which comes after the rules, fails.
 	maps.DeleteFunc(without, func(_ Key, o Object) bool { _, is := o.(Sysctl); return is })
-	err = withoutFiles(t, func() error {
+	err = withoutFreeFDs(t, func() error {
 		return Apply(t.Context(), Diff(want, without), func(ctx context.Context, stage []Step) error {
 			if stage[0].Object().Key().Kind == OfSysctl {
 				return unix.EBUSY
@@ -72,19 +72,20 @@ func TestRulesAreChangedWhateverBecomesOfConnections(t *testing.T) {
 	}
 }
 
-// TestOthersInTheTable: what somebody put into the lab's table is shown, is in nobody's
-// way, and goes with the lab; so does the table if somebody else emptied it.
-func TestOthersInTheTable(t *testing.T) {
+// Foreign elements in the lab's table are shown in the status, do not disturb Up, and are
+// deleted with the lab. So is a table that another program emptied.
+func TestForeignElementsInTable(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("no nft here to change the table with")
+		t.Skip("no nft to change the table with")
 	}
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := compiled(t, changedLab)
 	k := openKernel(t, lab)
-	table := "inet " + RuleTable(lab)
+	table := "inet " + TableName(lab)
 	for what, script := range map[string]string{
-		"a range":       "nft add element " + table + " masquerade4 '{ 10.0.0.5-10.0.0.9 }'",
-		"an empty one":  "nft flush map " + table + " dnat4; nft flush set " + table + " masquerade4; nft flush set " + table + " masquerade6",
+		"a range": "nft add element " + table + " masquerade4 '{ 10.0.0.5-10.0.0.9 }'",
+		"an empty one": "nft flush map " + table + " dnat4; nft flush set " + table + " masquerade4; " +
+			"nft flush set " + table + " masquerade6",
 		"a table alone": "nft delete table " + table + "; nft add table " + table,
 	} {
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
@@ -97,7 +98,9 @@ func TestOthersInTheTable(t *testing.T) {
 		}
 		status, err := o.Status(want)
 		o.Close()
-		shown := slices.ContainsFunc(status.Rules, func(r RuleStatus) bool { return r.Text == "element masquerade4 { 10.0.0.5-10.0.0.9 }" })
+		shown := slices.ContainsFunc(status.Rules, func(r NATStatus) bool {
+			return r.Text == "element masquerade4 { 10.0.0.5-10.0.0.9 }"
+		})
 		if err != nil || shown != (what == "a range") {
 			t.Errorf("%s: %v, %+v", what, err, status.Rules)
 		}
@@ -109,13 +112,13 @@ func TestOthersInTheTable(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if out, err := exec.Command("nft", "list", "tables").Output(); err != nil || len(out) > 0 {
-			t.Errorf("%s: left is %s, %v", what, out, err)
+			t.Errorf("%s: left: %s, %v", what, out, err)
 		}
 	}
 }
 
-// withoutFiles calls fn while the process can open no more files.
-func withoutFiles(t *testing.T, fn func() error) error {
+// withoutFreeFDs calls fn while the process cannot open any file.
+func withoutFreeFDs(t *testing.T, fn func() error) error {
 	t.Helper()
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

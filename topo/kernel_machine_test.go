@@ -15,12 +15,11 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// TestForwardingComesBack: a lab that needs it lets the machine forward; the last one
-// that does leaves it as it was. What others say of forwarded packets stays all the
-// while.
-func TestForwardingComesBack(t *testing.T) {
+// A lab that needs forwarding turns it on; the last such lab restores the former value.
+// Foreign firewall rules for forwarded packets do not change.
+func TestForwardingIsRestored(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("no nft here to make somebody's firewall with")
+		t.Skip("no nft to make a foreign firewall with")
 	}
 	unix.Mkdir("/run/etc-netns", 0o755)
 	shell(t, "nft 'add table ip fw; add chain ip fw f { type filter hook forward priority 0; policy drop; }'")
@@ -30,8 +29,10 @@ func TestForwardingComesBack(t *testing.T) {
 		return string(out)
 	}
 	theirs := firewall()
-	one, wantOne := compiled(t, "name: one\nnetworks: {n1: {subnets: [10.0.6.0/24, 'fd00:6::/64'], nat: true}}\nhosts: {h1: {networks: [n1]}}")
-	two, wantTwo := compiled(t, "name: two\nnetworks: {n2: {subnets: [10.0.7.0/24], routed: true}}\nhosts: {h2: {networks: [n2]}}")
+	one, wantOne := compiled(t, "name: one\n"+
+		"networks: {n1: {subnets: [10.0.6.0/24, 'fd00:6::/64'], nat: true}}\nhosts: {h1: {networks: [n1]}}")
+	two, wantTwo := compiled(t, "name: two\n"+
+		"networks: {n2: {subnets: [10.0.7.0/24], routed: true}}\nhosts: {h2: {networks: [n2]}}")
 	k1, k2 := openKernel(t, one), openKernel(t, two)
 	for _, was := range []string{"0", "1"} {
 		for _, name := range []string{forwarding4, forwarding6} {
@@ -56,19 +57,19 @@ func TestForwardingComesBack(t *testing.T) {
 			v4, err4 := nsfs.Sysctl(sysctlKey(forwarding4))
 			v6, err6 := nsfs.Sysctl(sysctlKey(forwarding6))
 			if v4 != step.v4 || v6 != step.v6 || err4 != nil || err6 != nil {
-				t.Errorf("it was %s; %s: IPv4 %s, not %s, IPv6 %s, not %s", was, step.what, v4, step.v4, v6, step.v6)
+				t.Errorf("before %s; %s: IPv4 %s, want %s, IPv6 %s, want %s", was, step.what, v4, step.v4, v6, step.v6)
 			}
 			if now := firewall(); now != theirs {
-				t.Errorf("%s: somebody's firewall was\n%s\nand is\n%s", step.what, theirs, now)
+				t.Errorf("%s: the foreign firewall was\n%s\nand is\n%s", step.what, theirs, now)
 			}
 		}
 	}
 }
 
-// TestBornInPlace: what other programs watch for on the machine, a link that is up and
-// nobody's, is never there: links come down, with the MAC that they keep, and are ports and
-// marked before they are up.
-func TestBornInPlace(t *testing.T) {
+// Programs that watch for new links, such as network managers, never see one that is up
+// without its mark: each new link is down, has its final MAC, and gets its mark and its
+// bridge before it is set up.
+func TestNewLinksAreMarkedBeforeUp(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := example(t, "cheatsheet.yaml")
 	k := openKernel(t, lab)
@@ -87,12 +88,12 @@ func TestBornInPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		l, ok := e.Object.(rtnl.Link)
-		if !ok || e.Deleted || l.Kind.Name == "" { // the bridge tells of its ports in few words
+		if !ok || e.Deleted || l.Kind.Name == "" { // a short message of the bridge about its port
 			continue
 		}
 		_, known := macs[l.Name]
 		if !known && l.Up() {
-			t.Errorf("%s comes up", l.Name)
+			t.Errorf("%s is up in its first message", l.Name)
 		}
 		if known && macs[l.Name] != string(l.Address) {
 			t.Errorf("%s changes its MAC", l.Name)
@@ -105,31 +106,34 @@ func TestBornInPlace(t *testing.T) {
 	}
 }
 
-// TestLacks: a lab that needs what this kernel does not have is refused before anything
-// is touched.
-func TestLacks(t *testing.T) {
+// Up refuses a lab that needs a feature this kernel does not have, before it changes
+// anything.
+func TestMissingFeatures(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := compiled(t, `
 name: much
 networks: {sw: {vlan_filtering: true}}
 hosts:
-  red: {networks: [sw], devices: {d0: {type: dummy}, v0: {type: vlan, parent: d0, id: 5}, m0: {type: macvlan, parent: d0}}}
+  red:
+    networks: [sw]
+    devices: {d0: {type: dummy}, v0: {type: vlan, parent: d0, id: 5}, m0: {type: macvlan, parent: d0}}
   blue: {}
 links: [{endpoints: [red, blue], impair: {delay: 10ms}}]`)
-	if lacks(Diff(nil, want)) == nil {
-		t.Skip("this kernel lacks nothing")
+	if missingFeatures(Diff(nil, want)) == nil {
+		t.Skip("this kernel has all features")
 	}
 	k := openKernel(t, lab)
-	before := machine(t)
+	before := machineState(t)
 	_, err := k.Up(t.Context(), want, func(_ Plan, do Do) Do {
-		t.Error("it is begun")
+		t.Error("Up started to change the machine")
 		return do
 	})
-	var lack *LackError
-	if !errors.As(err, &lack) || !errors.Is(err, errors.ErrUnsupported) || len(lack.Features) == 0 || lack.For == nil {
+	var missing *MissingFeatureError
+	if !errors.As(err, &missing) || !errors.Is(err, errors.ErrUnsupported) ||
+		len(missing.Features) == 0 || missing.For == nil {
 		t.Errorf("%v", err)
 	}
-	if diff := cmp.Diff(before, machine(t)); diff != "" {
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 	}
 }
