@@ -13,8 +13,8 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// addresses reads those of the namespace that the socket is in.
-func (c *Conn) addresses() (ownAddrs, error) {
+// localAddresses returns the addresses of the socket's namespace, by link.
+func (c *Conn) localAddresses() (localAddrs, error) {
 	nl, err := c.rtnetlink()
 	if err != nil {
 		return nil, &Error{Op: "open", Object: "rtnetlink socket", Err: errnoOf(err)}
@@ -27,7 +27,7 @@ func (c *Conn) addresses() (ownAddrs, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := make(ownAddrs)
+	addrs := make(localAddrs)
 	names := make(map[uint32]string)
 	for _, b := range bodies {
 		link, addr, err := decodeAddr(b)
@@ -37,13 +37,13 @@ func (c *Conn) addresses() (ownAddrs, error) {
 		if _, known := names[link]; !known {
 			names[link] = nameOf(nl, link)
 		}
-		own[ownAddr{"", addr}], own[ownAddr{names[link], addr}] = true, true
+		addrs[localAddr{"", addr}], addrs[localAddr{names[link], addr}] = true, true
 	}
-	return own, nil
+	return addrs, nil
 }
 
-// rtnetlink opens such a socket in the namespace that ours is in. Who may not enter namespaces is in no
-// other than that.
+// rtnetlink opens an rtnetlink socket in the namespace of c's socket. A process without the permission to enter
+// namespaces is already in that namespace.
 func (c *Conn) rtnetlink() (*netlink.Conn, error) {
 	raw, err := c.nl.SyscallConn()
 	if err != nil {
@@ -65,11 +65,11 @@ func (c *Conn) rtnetlink() (*netlink.Conn, error) {
 	return nl, err
 }
 
-// decodeAddr reads struct ifaddrmsg and what follows. With a peer, IFA_ADDRESS is
-// the peer's.
+// decodeAddr decodes struct ifaddrmsg and its attributes. For an address with a peer, IFA_ADDRESS is the peer's
+// address, and IFA_LOCAL the link's own.
 func decodeAddr(body []byte) (link uint32, addr netip.Addr, err error) {
 	if len(body) < unix.SizeofIfAddrmsg {
-		return 0, addr, errShort
+		return 0, addr, errTruncated
 	}
 	ad, err := netlink.NewAttributeDecoder(body[unix.SizeofIfAddrmsg:])
 	if err != nil {
@@ -84,13 +84,13 @@ func decodeAddr(body []byte) (link uint32, addr netip.Addr, err error) {
 	return binary.NativeEndian.Uint32(body[4:]), addr, ad.Err()
 }
 
-// nameOf is the name of a link; "" if it has gone.
+// nameOf returns the name of a link; "" if the link does not exist any more.
 func nameOf(nl *netlink.Conn, link uint32) string {
 	raw, err := nl.SyscallConn()
 	if err != nil {
 		return ""
 	}
-	ifr, _ := unix.NewIfreq("") // refuses only what is too long
+	ifr, _ := unix.NewIfreq("") // fails only for too long names
 	ifr.SetUint32(link)
 	raw.Control(func(fd uintptr) { err = unix.IoctlIfreq(int(fd), unix.SIOCGIFNAME, ifr) })
 	if err != nil {

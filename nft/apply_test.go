@@ -17,7 +17,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestRefusals: nothing is changed, and the error names the rule at fault.
+// TestRefusals checks that a refused change changes nothing, and that the error names the rule.
 func TestRefusals(t *testing.T) {
 	c := dial(t)
 	red, blue := addr("192.168.15.2"), addr("192.168.15.3")
@@ -36,21 +36,28 @@ func TestRefusals(t *testing.T) {
 		want     string
 	}{
 		{del: []nft.Rule{good}, is: fs.ErrNotExist,
-			want: "delete tcp dport 1 dnat ip to 192.168.15.2:1: there is no such rule"},
+			want: "delete tcp dport 1 dnat ip to 192.168.15.2:1: no such rule"},
 		{del: []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: blue, ToPort: 8080}}, is: fs.ErrNotExist,
-			want: "delete tcp dport 80 dnat ip to 192.168.15.3:8080: there is no such rule"},
+			want: "delete tcp dport 80 dnat ip to 192.168.15.3:8080: no such rule"},
 		{del: []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(104), To: red, ToPort: 204}}, is: fs.ErrNotExist,
-			want: "delete tcp dport 104 dnat ip to 192.168.15.2:204: there is no such rule"},
-		{add: []nft.Rule{good, nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: blue, ToPort: 8080}}, is: fs.ErrExist,
-			want: "add tcp dport 80 dnat ip to 192.168.15.3:8080: there is already tcp dport 80 dnat ip to 192.168.15.2:8080"},
-		{add: []nft.Rule{good, nft.Forward{Proto: nft.UDP, Ports: nft.Ports{First: 29999, Last: 30000}, To: red, ToPort: 29999}}, is: fs.ErrExist,
-			want: "add udp dport 29999-30000 dnat ip to 192.168.15.2: there is already udp dport 20000-29999 dnat ip to 192.168.15.2"},
-		{add: []nft.Rule{good, nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 109, Last: 110}, To: red, ToPort: 1}}, is: fs.ErrExist,
-			want: "add tcp dport 109-110 dnat ip to 192.168.15.2:1-2: there is already tcp dport 100-109 dnat ip to 192.168.15.2:200-209"},
+			want: "delete tcp dport 104 dnat ip to 192.168.15.2:204: no such rule"},
+		{add: []nft.Rule{good, nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: blue, ToPort: 8080}},
+			is:   fs.ErrExist,
+			want: "add tcp dport 80 dnat ip to 192.168.15.3:8080: conflicts with tcp dport 80 dnat ip to 192.168.15.2:8080"},
+		{add: []nft.Rule{good, nft.Forward{Proto: nft.UDP, Ports: nft.Ports{First: 29999, Last: 30000}, To: red,
+			ToPort: 29999}}, is: fs.ErrExist,
+			want: "add udp dport 29999-30000 dnat ip to 192.168.15.2: " +
+				"conflicts with udp dport 20000-29999 dnat ip to 192.168.15.2"},
+		{add: []nft.Rule{good, nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 109, Last: 110}, To: red,
+			ToPort: 1}}, is: fs.ErrExist,
+			want: "add tcp dport 109-110 dnat ip to 192.168.15.2:1-2: " +
+				"conflicts with tcp dport 100-109 dnat ip to 192.168.15.2:200-209"},
 		{add: []nft.Rule{good, nft.Masquerade{Source: prefix("10.2.0.0/16")}}, is: fs.ErrExist,
-			want: "add ip saddr 10.2.0.0/16 masquerade: there is already ip saddr 10.0.0.0/8 masquerade"},
-		{add: []nft.Rule{nft.Masquerade{Source: prefix("10.3.0.0/16"), Out: "eth0"}, nft.Masquerade{Source: prefix("10.3.1.0/24"), Out: "eth0"}}, is: fs.ErrExist,
-			want: `add ip saddr 10.3.1.0/24 oifname "eth0" masquerade: there is already ip saddr 10.3.0.0/16 oifname "eth0" masquerade`},
+			want: "add ip saddr 10.2.0.0/16 masquerade: conflicts with ip saddr 10.0.0.0/8 masquerade"},
+		{add: []nft.Rule{nft.Masquerade{Source: prefix("10.3.0.0/16"), Out: "eth0"},
+			nft.Masquerade{Source: prefix("10.3.1.0/24"), Out: "eth0"}}, is: fs.ErrExist,
+			want: `add ip saddr 10.3.1.0/24 oifname "eth0" masquerade: ` +
+				`conflicts with ip saddr 10.3.0.0/16 oifname "eth0" masquerade`},
 	} {
 		err := c.Apply("vnet", tt.del, tt.add)
 		if err == nil || err.Error() != tt.want || !errors.Is(err, tt.is) {
@@ -59,10 +66,10 @@ func TestRefusals(t *testing.T) {
 		sameRules(t, c, have)
 	}
 	mustApply(t, c, have, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestReplace: what is taken away may be put back otherwise, in one transaction.
+// TestReplace deletes a rule and adds a conflicting one in one transaction.
 func TestReplace(t *testing.T) {
 	c := dial(t)
 	old := nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 100, Last: 109}, To: addr("192.168.15.2"), ToPort: 200}
@@ -72,10 +79,10 @@ func TestReplace(t *testing.T) {
 	mustApply(t, c, []nft.Rule{old}, []nft.Rule{new})
 	sameRules(t, c, []nft.Rule{new, kept})
 	mustApply(t, c, []nft.Rule{new, kept}, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestOtherTables: they are seen, and never touched.
+// TestOtherTables checks that ForwardDrops lists chains of other tables, and that these tables are never changed.
 func TestOtherTables(t *testing.T) {
 	needNFT(t)
 	c := dial(t)
@@ -105,7 +112,8 @@ table inet firewall {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []nft.Chain{{Family: "inet", Table: "firewall", Name: "forward"}, {Family: "ip", Table: "filter", Name: "FORWARD"}}
+	want := []nft.Chain{{Family: "inet", Table: "firewall", Name: "forward"},
+		{Family: "ip", Table: "filter", Name: "FORWARD"}}
 	slices.SortFunc(drops, func(a, b nft.Chain) int { return len(a.Family) - len(b.Family) })
 	slices.Reverse(drops)
 	if diff := cmp.Diff(want, drops); diff != "" {
@@ -123,9 +131,9 @@ table inet firewall {
 	runNFT(t, "flush ruleset\n", "-f", "-")
 }
 
-// TestForeign: what others put into our sets is read as what it is, keeps nobody from
-// working, and goes with the last rule of ours.
-func TestForeign(t *testing.T) {
+// TestForeignElements checks that foreign elements in our sets are read as Foreign, do not block other changes, and are
+// deleted together with the last rule.
+func TestForeignElements(t *testing.T) {
 	needNFT(t)
 	c := dial(t)
 	own := []nft.Rule{
@@ -144,17 +152,18 @@ func TestForeign(t *testing.T) {
 		overlapped,
 		"element snat4 { 10.0.1.5-10.0.1.6 : 198.51.100.9 }",
 	}
-	if kernelSince(t, 5, 13) { // which knows elements for all else
+	if kernelSince(t, 5, 13) { // which supports catch-all elements
 		foreign = append(foreign, "element dnat4 { * : 192.168.15.9 . 9 }")
 	}
 	addForeign := func() {
 		t.Helper()
-		for _, e := range foreign { // nft has no words for a range of protocols
-			runNFT(t, strings.NewReplacer("element", "add element inet vnet", "tcp-udp", "6-17").Replace(e)+"\n", "-f", "-")
+		for _, e := range foreign { // nft has no syntax for a range of protocol names
+			runNFT(t, strings.NewReplacer("element", "add element inet vnet", "tcp-udp", "6-17").Replace(e)+"\n", "-f",
+				"-")
 		}
 	}
 	addForeign()
-	// A comment is nobody's business.
+	// Foreign comments are ignored.
 	runNFT(t, `add element inet vnet dnat4 { tcp . 81 comment "mine" : 192.168.15.2 . 81 }`+"\n", "-f", "-")
 	commented := nft.Forward{Proto: nft.TCP, Ports: nft.Port(81), To: addr("192.168.15.2"), ToPort: 81}
 	expect := func(what string, own ...nft.Rule) {
@@ -182,31 +191,33 @@ func TestForeign(t *testing.T) {
 	mustApply(t, c, nil, []nft.Rule{more})
 	expect("added", append(own, commented, more)...)
 	overlapping := nft.Masquerade{Source: prefix("10.0.0.0/24")}
-	if err := c.Apply("vnet", nil, []nft.Rule{overlapping}); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), overlapped) {
-		t.Errorf("what overlaps with another's: %v", err)
+	if err := c.Apply("vnet", nil, []nft.Rule{overlapping}); !errors.Is(err, fs.ErrExist) ||
+		!strings.Contains(err.Error(), overlapped) {
+		t.Errorf("adding a rule that overlaps a foreign element: %v", err)
 	}
 	mustApply(t, c, own[1:], nil)
 	expect("deleted", own[0], commented, more)
 	mustApply(t, c, []nft.Rule{own[0], commented, more}, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 	mustApply(t, c, nil, own)
 	addForeign()
 	mustApply(t, c, nil, nil)
 	expect("untouched", own...)
-	runNFT(t, "flush map inet vnet dnat4_range; flush map inet vnet dnat4; flush map inet vnet snat4; delete element inet vnet masquerade4 { 192.168.15.0/24 }\n", "-f", "-")
+	runNFT(t, "flush map inet vnet dnat4_range; flush map inet vnet dnat4; flush map inet vnet snat4; "+
+		"delete element inet vnet masquerade4 { 192.168.15.0/24 }\n", "-f", "-")
 	mustApply(t, c, nil, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 	mustApply(t, c, nil, own)
 	addForeign()
 	if err := c.DeleteTable("vnet"); err != nil {
 		t.Error(err)
 	}
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestSetsOfThatName: a set of others that has the name of one of ours and is another keeps
-// nobody from reading and deleting.
-func TestSetsOfThatName(t *testing.T) {
+// TestForeignSetWithSameName checks that a foreign set with the name of one of our sets, but another type, does not
+// block reading and deleting.
+func TestForeignSetWithSameName(t *testing.T) {
 	needNFT(t)
 	c := dial(t)
 	own := nft.Masquerade{Out: "eth0"}
@@ -219,24 +230,24 @@ add map inet vnet snat6 { type ipv6_addr : ipv6_addr; elements = { ::1 : ::2 }; 
 		t.Errorf("%v, %v", rules, err)
 	}
 	if err := c.Apply("vnet", nil, []nft.Rule{nft.Masquerade{Source: prefix("10.0.0.0/8")}}); err == nil {
-		t.Error("a rule was put into somebody's set")
+		t.Error("a rule was added to a foreign set")
 	}
 	mustApply(t, c, []nft.Rule{own}, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestCounters: each rule counts the connections that went by it.
+// TestCounters checks that each rule counts its connections.
 func TestCounters(t *testing.T) {
-	w := newWorld(t)
+	w := newTestNet(t)
 	w.serve(w.red, "red", "tcp", ":80")
 	w.serve(w.outside, "outside", "tcp", ":80")
 	forward := nft.Forward{Proto: nft.TCP, Ports: nft.Port(8080), To: addr("192.168.15.2"), ToPort: 80}
 	masquerade := nft.Masquerade{Source: prefix("192.168.15.0/24")}
 	w.apply(nil, []nft.Rule{forward, masquerade, nft.Masquerade{Source: prefix("fd00:15::/64")}})
 	for range 3 {
-		w.hears(w.outside, "tcp", "10.9.0.1:8080", patience)
+		w.connect(w.outside, "tcp", "10.9.0.1:8080", answerTimeout)
 	}
-	w.hears(w.red, "tcp", "10.9.0.2:80", patience)
+	w.connect(w.red, "tcp", "10.9.0.2:80", answerTimeout)
 	got, err := w.nft.Read("vnet")
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +256,7 @@ func TestCounters(t *testing.T) {
 	for _, r := range got {
 		packets[r.Rule] = r.Packets
 		if (r.Packets == 0) != (r.Bytes == 0) {
-			t.Errorf("%s: %d packets have %d bytes", r, r.Packets, r.Bytes)
+			t.Errorf("%s: counted %d packets and %d bytes", r, r.Packets, r.Bytes)
 		}
 	}
 	if packets[forward] != 3 || packets[masquerade] != 1 || len(packets) != 3 {
@@ -253,10 +264,10 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// TestOnLink: what goes no further than the next link keeps its address, and is
-// not counted: reports of IGMP, which the kernel sends when it likes, mDNS, DHCP.
-func TestOnLink(t *testing.T) {
-	w := newWorld(t)
+// TestLinkScopeKeepsAddress checks that link-local multicast and broadcast packets (IGMP, which the kernel sends at any
+// time, mDNS, DHCP) are not translated and not counted.
+func TestLinkScopeKeepsAddress(t *testing.T) {
+	w := newTestNet(t)
 	w.sh(w.machine, `ip route add 224.0.0.0/4 dev v-net-0
 		ip route add 255.255.255.255 dev v-net-0
 		ip -6 route replace multicast ff02::/16 dev v-net-0 table local`)
@@ -271,7 +282,8 @@ func TestOnLink(t *testing.T) {
 		{"[fd00:15::1]:5353", "[ff02::fb%v-net-0]:5353"},
 	} {
 		err := nsfs.Do(w.machine, func() error {
-			c, err := (&net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to.from))}).Dial("udp", to.to)
+			c, err := (&net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(to.from))}).Dial("udp",
+				to.to)
 			if err != nil {
 				return err
 			}
@@ -289,12 +301,12 @@ func TestOnLink(t *testing.T) {
 	}
 	for _, r := range got {
 		if r.Packets != 0 {
-			t.Errorf("%s took %d packets", r, r.Packets)
+			t.Errorf("%s counted %d packets", r, r.Packets)
 		}
 	}
 }
 
-// TestDial: a socket stays in the namespace it was opened in.
+// TestDial checks that a socket stays in the namespace in which it was opened.
 func TestDial(t *testing.T) {
 	ns, err := nsfs.New()
 	if err != nil {
@@ -307,7 +319,7 @@ func TestDial(t *testing.T) {
 	}
 	defer c.Close()
 	mustApply(t, c, nil, allRules())
-	mustBeGone(t, dial(t)) // nothing is here
+	mustHaveNoTables(t, dial(t)) // not in this namespace
 	rules, err := c.Read("vnet")
 	if err != nil || len(rules) != len(allRules()) {
 		t.Errorf("%d rules, %v", len(rules), err)

@@ -13,17 +13,17 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// BenchmarkConnect opens TCP connections through the last of n forwarded ports.
+// BenchmarkConnect measures TCP connections through the last of n forwarded ports.
 func BenchmarkConnect(b *testing.B) {
 	for _, n := range []int{1, 10000} {
 		b.Run(fmt.Sprintf("ports=%d", n), func(b *testing.B) {
-			w := newWorld(b)
+			w := newTestNet(b)
 			w.sh(w.machine, "sysctl -qw net.netfilter.nf_conntrack_max=1000000 || true")
 			sink(b, w)
 			mustApply(b, w.nft, nil, forwards(n))
 			target := fmt.Sprintf("10.9.0.1:%d", 20000+n-1)
 			err := nsfs.Do(w.outside, func() error {
-				d := net.Dialer{Control: abortive}
+				d := net.Dialer{Control: resetOnClose}
 				b.ResetTimer()
 				for range b.N {
 					c, err := d.Dial("tcp", target)
@@ -42,9 +42,8 @@ func BenchmarkConnect(b *testing.B) {
 	}
 }
 
-// abortive makes a close reset the connection, which leaves no port behind in
-// TIME_WAIT.
-func abortive(_, _ string, c syscall.RawConn) error {
+// resetOnClose makes Close send a reset, so that no port stays in TIME_WAIT.
+func resetOnClose(_, _ string, c syscall.RawConn) error {
 	var err error
 	cerr := c.Control(func(fd uintptr) {
 		err = syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
@@ -55,8 +54,8 @@ func abortive(_, _ string, c syscall.RawConn) error {
 	return err
 }
 
-// sink accepts on red's port 80, and closes.
-func sink(b *testing.B, w *world) {
+// sink accepts connections on red's port 80 and closes them.
+func sink(b *testing.B, w *testNet) {
 	b.Helper()
 	err := nsfs.Do(w.red, func() error {
 		l, err := net.Listen("tcp", ":80")
@@ -80,7 +79,7 @@ func sink(b *testing.B, w *world) {
 	}
 }
 
-// BenchmarkAdd adds a port to n.
+// BenchmarkAdd measures adding a port to n existing ones.
 func BenchmarkAdd(b *testing.B) {
 	for _, n := range []int{10, 1000, 10000} {
 		b.Run(fmt.Sprintf("ports=%d", n), func(b *testing.B) {
@@ -89,7 +88,8 @@ func BenchmarkAdd(b *testing.B) {
 			b.ResetTimer()
 			for i := range b.N {
 				port := uint16(1 + i%19000)
-				mustApply(b, c, nil, []nft.Rule{nft.Forward{Proto: nft.UDP, Ports: nft.Port(port), To: addr("192.168.15.3"), ToPort: 5353}})
+				mustApply(b, c, nil, []nft.Rule{nft.Forward{Proto: nft.UDP, Ports: nft.Port(port),
+					To: addr("192.168.15.3"), ToPort: 5353}})
 				if port == 19000 {
 					b.StopTimer()
 					if err := c.DeleteTable("vnet"); err != nil {
@@ -107,19 +107,19 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// BenchmarkThroughput sends through one established connection that the machine forwards
-// and masquerades: by its rules, and by a fast path. An operation is a megabyte.
+// BenchmarkThroughput measures one established connection that the machine forwards and masquerades, with rules and
+// with a fast path. An operation is one mebibyte.
 func BenchmarkThroughput(b *testing.B) {
 	for _, way := range []string{"rules", "fastpath"} {
 		b.Run(way, func(b *testing.B) {
-			w := newFastWorld(b)
-			mustApply(b, w.nft, nil, inside())
+			w := newFastpathNet(b)
+			mustApply(b, w.nft, nil, masquerades())
 			if way == "fastpath" {
-				mustApply(b, w.nft, nil, fast())
+				mustApply(b, w.nft, nil, fastpaths())
 			}
 			client := w.drain(b)
 			buf := make([]byte, 1<<20)
-			if _, err := client.Write(buf); err != nil { // establishes it
+			if _, err := client.Write(buf); err != nil { // establishes the connection
 				b.Fatal(err)
 			}
 			b.SetBytes(int64(len(buf)))
@@ -133,10 +133,9 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
-// drain is a connection of red's to somebody outside who takes all that comes. Packets are
-// of the usual size: of the large ones that links on one machine hand on, there would be
-// too few for the way to matter.
-func (w *world) drain(b *testing.B) net.Conn {
+// drain opens a connection from red to a discard server outside. It disables GSO: with few large packets, the cost of
+// forwarding would not be visible.
+func (w *testNet) drain(b *testing.B) net.Conn {
 	b.Helper()
 	w.sh(w.red, "ip link set eth0 gso_max_segs 1")
 	err := nsfs.Do(w.outside, func() error {

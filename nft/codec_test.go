@@ -17,18 +17,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// elementsBody makes the body of an answer with elements.
+// elementsBody returns the body of a reply with elements.
 func elementsBody(elements ...[]byte) []byte {
 	return append([]byte{protoInet, 0, 0, 0}, nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, slices.Concat(elements...))...)
 }
 
-// someRules has a rule for every set.
+// someRules returns a rule for every set.
 func someRules() []Rule {
 	var rules []Rule
 	for _, to := range []string{"192.168.15.2", "fd00::2"} {
 		to := netip.MustParseAddr(to)
 		all := netip.PrefixFrom(to, 0).Masked()
-		half := netip.PrefixFrom(to, 1).Masked() // its last address is the last there is, or not
+		half := netip.PrefixFrom(to, 1).Masked() // up to the highest address
 		rules = append(rules, Masquerade{Source: half}, Masquerade{Source: all}, Masquerade{Source: half, Out: "eth0"},
 			SourceNAT{Source: half, To: to}, SourceNAT{Source: half, Out: "e", To: to})
 		for _, f := range []Forward{{}, {In: "exactly15bytes."}, {Addr: to}, {Addr: to, In: "eth0"}} {
@@ -43,15 +43,15 @@ func someRules() []Rule {
 	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Fastpath{Device: "eth0"})
 }
 
-// TestElementsThereAndBack: what the kernel would send back is what we sent.
-func TestElementsThereAndBack(t *testing.T) {
+// TestElementsRoundTrip checks that encoded elements decode to the same rules.
+func TestElementsRoundTrip(t *testing.T) {
 	sets := setsByName()
-	met := make(map[string]bool)
+	seen := make(map[string]bool)
 	for _, r := range someRules() {
 		have := content{elements: make(map[element]count)}
 		for _, e := range r.elements() {
 			s := sets[e.set]
-			met[e.set] = true
+			seen[e.set] = true
 			got, err := decodeElements(elementsBody(encodeElement(e, s)), s)
 			if err != nil {
 				t.Fatalf("%s: %v", r, err)
@@ -63,22 +63,22 @@ func TestElementsThereAndBack(t *testing.T) {
 				have.elements[g.element] = count{1, 2}
 			}
 		}
-		rules := have.rulesOf()
+		rules := have.rules()
 		n := uint64(len(r.elements()))
-		if len(rules) != 1 || rules[0] != (Counted{r, n, 2 * n}) {
+		if len(rules) != 1 || rules[0] != (CountedRule{r, n, 2 * n}) {
 			t.Errorf("%s: read back as %v", r, rules)
 		}
 	}
 	for name, s := range sets {
-		if s.rule != nil && !met[name] {
-			t.Errorf("no rule is in %s", name)
+		if s.decode != nil && !seen[name] {
+			t.Errorf("no rule uses the set %s", name)
 		}
 	}
 }
 
-// TestIntervalsOfOthers: nft closes what lies before the first interval, and
-// lists in any order; neighbours share a key.
-func TestIntervalsOfOthers(t *testing.T) {
+// TestForeignIntervals checks intervals that nft made: nft adds an end element before the first interval, and the order
+// is arbitrary. The end of an interval and the start of an adjacent one have the same key.
+func TestForeignIntervals(t *testing.T) {
 	s := setsByName()["masquerade4"]
 	raw := func(key string, end bool) rawElement {
 		a := netip.MustParseAddr(key)
@@ -86,7 +86,8 @@ func TestIntervalsOfOthers(t *testing.T) {
 	}
 	var got []string
 	for _, e := range joinIntervals([]rawElement{
-		raw("10.0.2.0", true), raw("10.0.1.0", false), raw("10.0.1.0", true), raw("10.0.0.0", false), raw("0.0.0.0", true), raw("128.0.0.0", false),
+		raw("10.0.2.0", true), raw("10.0.1.0", false), raw("10.0.1.0", true), raw("10.0.0.0", false),
+		raw("0.0.0.0", true), raw("128.0.0.0", false),
 	}, s) {
 		got = append(got, e.text(s))
 	}
@@ -95,9 +96,9 @@ func TestIntervalsOfOthers(t *testing.T) {
 	}
 }
 
-// TestSetOnTheWire: nft add map inet vnet dnat4_range { type inet_proto .
-// inet_service : ipv4_addr; flags interval; counter; }, as nft --debug=mnl shows it.
-func TestSetOnTheWire(t *testing.T) {
+// TestSetEncoding compares with nft add map inet vnet dnat4_range { type inet_proto . inet_service : ipv4_addr; flags
+// interval; counter; }, as nft --debug=mnl prints it.
+func TestSetEncoding(t *testing.T) {
 	e := encoder{table: "vnet"}
 	e.set(setsByName()["dnat4_range"], 1)
 	want := `
@@ -116,8 +117,8 @@ func TestSetOnTheWire(t *testing.T) {
 		1000 1180 0c00 0100 636f756e74657200`
 	var native strings.Builder
 	for _, word := range strings.Fields(want) {
-		// The heads of attributes are in the machine's order, here little endian;
-		// all that is in them is in the network's.
+		// Attribute headers, written here in little endian, are in host byte order; their content is in network
+		// byte order.
 		if len(word) == 4 && binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 			word = word[2:] + word[:2]
 		}
@@ -128,9 +129,9 @@ func TestSetOnTheWire(t *testing.T) {
 	}
 }
 
-// TestRefusalNames: the kernel says at which byte a message is wrong; the error
-// says what that is, and which option the kernel is built without.
-func TestRefusalNames(t *testing.T) {
+// TestRefusalMessages: the kernel reports the offset of the refused attribute. The error names the object at this
+// offset, and the option that the kernel lacks.
+func TestRefusalMessages(t *testing.T) {
 	rules := []Rule{
 		Masquerade{Source: netip.MustParsePrefix("10.0.0.0/8")},
 		Forward{Proto: TCP, Ports: Port(80), To: netip.MustParseAddr("10.0.0.2"), ToPort: 80},
@@ -144,7 +145,7 @@ func TestRefusalNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// refused finds a message by its object, and a place in it by the bytes there.
+	// refused finds a message by its object, and an offset in it by the bytes there.
 	refused := func(object, at string, errno unix.Errno) string {
 		t.Helper()
 		for _, m := range messages {
@@ -156,17 +157,26 @@ func TestRefusalNames(t *testing.T) {
 				return m.refusal(&netlink.OpError{Op: "receive", Err: errno, Offset: offset}).Error()
 			}
 		}
-		t.Fatalf("nothing is sent about %q", object)
+		t.Fatalf("no message for %q", object)
 		return ""
 	}
 	for _, tt := range []struct{ got, want string }{
 		{refused("table", "", unix.EPERM), "add table inet vnet: operation not permitted"},
-		{refused("table", "", unix.EAFNOSUPPORT), "add table inet vnet: the kernel lacks CONFIG_NF_TABLES_INET (address family not supported by protocol)"},
-		{refused("chain inet vnet prerouting", "", unix.ENOENT), "add chain inet vnet prerouting: the kernel lacks CONFIG_NFT_NAT (no such file or directory)"},
-		{refused("fib saddr", "fib\x00", unix.ENOENT), `add rule inet vnet hairpin oifname != "lo" fib saddr type local masquerade: the kernel lacks CONFIG_NFT_FIB_INET (no such file or directory)`},
-		{refused("fib saddr", "masq\x00", unix.ENOENT), `add rule inet vnet hairpin oifname != "lo" fib saddr type local masquerade: the kernel lacks CONFIG_NFT_MASQ (no such file or directory)`},
-		{refused("ct status", "ct\x00", unix.ENOENT), "add rule inet vnet postrouting ct status dnat ip daddr @targets4 jump hairpin: the kernel lacks CONFIG_NFT_CT (no such file or directory)"},
-		{refused("elements of map", "\x06\x00\x00\x00\x00\x51", unix.EEXIST), "add element inet vnet dnat4 { tcp . 81 : 10.0.0.2 . 81 }: file exists"},
+		{refused("table", "", unix.EAFNOSUPPORT),
+			"add table inet vnet: the kernel lacks CONFIG_NF_TABLES_INET (address family not supported by protocol)"},
+		{refused("chain inet vnet prerouting", "", unix.ENOENT),
+			"add chain inet vnet prerouting: the kernel lacks CONFIG_NFT_NAT (no such file or directory)"},
+		{refused("fib saddr", "fib\x00", unix.ENOENT),
+			`add rule inet vnet hairpin oifname != "lo" fib saddr type local masquerade: ` +
+				`the kernel lacks CONFIG_NFT_FIB_INET (no such file or directory)`},
+		{refused("fib saddr", "masq\x00", unix.ENOENT),
+			`add rule inet vnet hairpin oifname != "lo" fib saddr type local masquerade: ` +
+				`the kernel lacks CONFIG_NFT_MASQ (no such file or directory)`},
+		{refused("ct status", "ct\x00", unix.ENOENT),
+			"add rule inet vnet postrouting ct status dnat ip daddr @targets4 jump hairpin: " +
+				"the kernel lacks CONFIG_NFT_CT (no such file or directory)"},
+		{refused("elements of map", "\x06\x00\x00\x00\x00\x51", unix.EEXIST),
+			"add element inet vnet dnat4 { tcp . 81 : 10.0.0.2 . 81 }: file exists"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s\nwant %s", tt.got, tt.want)
@@ -174,16 +184,18 @@ func TestRefusalNames(t *testing.T) {
 	}
 }
 
-// TestErrorsOfTheWire: what goes wrong with the socket itself is said as well.
-func TestErrorsOfTheWire(t *testing.T) {
+// TestSocketErrors checks the messages for errors of the socket itself.
+func TestSocketErrors(t *testing.T) {
 	c := &Conn{}
 	for _, tt := range []struct {
 		err  error
 		want string
 	}{
 		{&netlink.OpError{Op: "receive", Err: unix.EPERM}, "change ruleset: operation not permitted"},
-		{&netlink.OpError{Op: "receive", Err: unix.EINVAL}, "change ruleset: the kernel lacks CONFIG_NF_TABLES (invalid argument)"},
-		{&netlink.OpError{Op: "receive", Err: unix.EBUSY, Message: "Busy."}, "change ruleset: Busy (device or resource busy)"},
+		{&netlink.OpError{Op: "receive", Err: unix.EINVAL},
+			"change ruleset: the kernel lacks CONFIG_NF_TABLES (invalid argument)"},
+		{&netlink.OpError{Op: "receive", Err: unix.EBUSY, Message: "Busy."},
+			"change ruleset: Busy (device or resource busy)"},
 		{errors.New("closed"), "change ruleset: closed"},
 	} {
 		if got := c.refusal("change", "ruleset", tt.err).Error(); got != tt.want {
@@ -214,7 +226,7 @@ func FuzzDecodeElements(f *testing.F) {
 			_ = e.text(s)
 			have.elements[e.element] = e.count
 		}
-		for _, r := range have.rulesOf() {
+		for _, r := range have.rules() {
 			_ = r.String()
 			if err := r.Check(); (err != nil) != isForeign(r.Rule) {
 				t.Errorf("%s: %v", r, err)
@@ -224,16 +236,19 @@ func FuzzDecodeElements(f *testing.F) {
 }
 
 func FuzzDecodeFlow(f *testing.F) {
-	address := nested(ctaTupleIP, append(attrBytes(ctaIPv4Src, []byte{10, 0, 0, 1}), attrBytes(ctaIPv4Dst, []byte{10, 0, 0, 2})...))
-	ports := nested(ctaTupleProto, slices.Concat(attrBytes(ctaProtoNum, []byte{6}), attrBytes(ctaProtoSrcPort, []byte{0, 1}), attrBytes(ctaProtoDstPort, []byte{0, 80})))
-	f.Add(slices.Concat([]byte{unix.AF_INET, 0, 0, 0}, nested(ctaTupleOrig, append(address, ports...)), attr32(ctaStatus, 4), attr32(ctaID, 7)))
-	forgetter := newForgetter(someRules(), someRules())
+	address := nested(ctaTupleIP, append(attrBytes(ctaIPv4Src, []byte{10, 0, 0, 1}),
+		attrBytes(ctaIPv4Dst, []byte{10, 0, 0, 2})...))
+	ports := nested(ctaTupleProto, slices.Concat(attrBytes(ctaProtoNum, []byte{6}),
+		attrBytes(ctaProtoSrcPort, []byte{0, 1}), attrBytes(ctaProtoDstPort, []byte{0, 80})))
+	f.Add(slices.Concat([]byte{unix.AF_INET, 0, 0, 0}, nested(ctaTupleOrig, append(address, ports...)),
+		attr32(ctaStatus, 4), attr32(ctaID, 7)))
+	matcher := newStaleMatcher(someRules(), someRules())
 	f.Fuzz(func(t *testing.T, body []byte) {
 		flow, err := decodeFlow(body)
 		if err == nil {
-			forgetter.forgets(flow)
+			matcher.matches(flow)
 		}
-		_, _ = decodeTracked(body)
+		_, _ = decodeFlowCount(body)
 	})
 }
 
@@ -247,8 +262,8 @@ func FuzzDecodeForwardDrop(f *testing.F) {
 	})
 }
 
-// TestRangeIsOneElement: a range that keeps its ports costs as much as one port; one
-// that moves has an element a port, and reads back as the range it was.
+// TestRangeIsOneElement checks that a range that keeps its ports is one element. A range with other target ports has
+// one element per port, and decodes to the same range.
 func TestRangeIsOneElement(t *testing.T) {
 	to := netip.MustParseAddr("192.168.15.2")
 	for _, tt := range []struct {
@@ -265,8 +280,8 @@ func TestRangeIsOneElement(t *testing.T) {
 			t.Errorf("%s is %d elements, want %d", tt.rule, len(all), tt.want)
 		}
 		for _, e := range all {
-			if back, err := forwardOf(e, setsByName()[e.set]); err != nil || back != Rule(tt.rule) {
-				t.Errorf("an element of %s is read as %v, %v", tt.rule, back, err)
+			if back, err := decodeForward(e, setsByName()[e.set]); err != nil || back != Rule(tt.rule) {
+				t.Errorf("an element of %s decodes as %v, %v", tt.rule, back, err)
 			}
 		}
 	}

@@ -17,13 +17,12 @@ import (
 )
 
 const (
-	// tries bounds how often a change is worked out again because the ruleset
-	// changed under it.
-	tries = 20
-	// bufferSize is that of the socket, in bytes each way. A commit is one sendmsg,
-	// and each refusal holds the whole message that it refuses.
+	// maxAttempts limits how often a change is computed again because the ruleset changed in between.
+	maxAttempts = 20
+	// bufferSize is the size of the socket's receive and send buffers, in bytes. A commit is one sendmsg, and each
+	// refusal contains the whole refused message.
 	bufferSize = 16 << 20
-	// window is how many questions are sent before their answers are read.
+	// window is the number of requests sent before their replies are read.
 	window = 256
 )
 
@@ -33,57 +32,52 @@ type Conn struct {
 	nl *netlink.Conn
 }
 
-// Dial opens a socket in the namespace ns; nil is the calling thread's. The file
-// may be closed afterwards.
+// Dial opens a socket in the namespace ns; nil means the calling thread's. The caller may close the file afterwards.
 func Dial(ns *os.File) (*Conn, error) {
 	nl, err := dial.Conn(unix.NETLINK_NETFILTER, ns, netlink.Config{})
 	if err != nil {
-		return nil, &Error{Op: "open", Object: "nftables socket", Missing: missingSocket(err), Err: errnoOf(err)}
+		return nil, &Error{Op: "open", Object: "nftables socket", Missing: missingSocketOption(err), Err: errnoOf(err)}
 	}
-	if err := prepare(nl); err != nil {
+	if err := configureSocket(nl); err != nil {
 		nl.Close()
 		return nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
 	}
 	return NewConn(nl), nil
 }
 
-// missingSocket names the option without which there is no such socket.
-func missingSocket(err error) string {
+// missingSocketOption returns the kernel option that NETLINK_NETFILTER sockets need, if the kernel lacks it.
+func missingSocketOption(err error) string {
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
 		return "CONFIG_NETFILTER_NETLINK"
 	}
 	return ""
 }
 
-// prepare sets the socket up. Who may not exceed the machine's limit on buffers
-// gets what it allows.
-func prepare(nl *netlink.Conn) error {
+// configureSocket sets the socket's options. Without the permission to exceed the system's limit on buffer sizes, it
+// gets buffers of that limit.
+func configureSocket(nl *netlink.Conn) error {
 	if err := nl.SetOption(netlink.ExtendedAcknowledge, true); err != nil {
 		return err
 	}
 	return errors.Join(nl.SetReadBuffer(bufferSize), nl.SetWriteBuffer(bufferSize))
 }
 
-// NewConn makes a Conn of a NETLINK_NETFILTER socket that was opened by other
-// means. Tests put a recorder or a counter there; see package nltest of
-// github.com/mdlayher/netlink.
+// NewConn returns a Conn that uses an open NETLINK_NETFILTER socket. Tests pass a socket that records or counts
+// messages; see package nltest of github.com/mdlayher/netlink.
 func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
 
 // Close closes the socket.
 func (c *Conn) Close() error { return c.nl.Close() }
 
-// Apply changes a table in one transaction: del goes, add comes. The table is
-// made when it gets its first rule, and goes with its last one; without rules to
-// change, it goes if it has none of ours.
+// Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
+// with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign].
 //
-// To add what is there is success, and changes nothing. To delete what is not
-// there is fs.ErrNotExist, to add what contradicts a rule that is there, and is
-// not in del, fs.ErrExist. With these and all other errors nothing is changed, but
-// for [ErrNotForgotten]: then all is.
+// Adding an existing rule succeeds and changes nothing. Deleting a rule that does not exist returns fs.ErrNotExist.
+// Adding a rule that conflicts with an existing one that is not in del returns fs.ErrExist. After these and all other
+// errors nothing is changed, except for [ErrStaleConntrack]: then everything is changed.
 //
-// Connections that would go on by the old rules are forgotten by connection
-// tracking: all that a deleted [Forward] translated; and, unless they are
-// established connections of TCP or SCTP, those that a deleted [Masquerade] or
+// Apply deletes the conntrack entries of connections that would continue to use the old rules: all that a deleted
+// [Forward] translated, and, except for established connections of TCP or SCTP, those that a deleted [Masquerade] or
 // [SourceNAT] may have translated, and those that an added rule would translate.
 func (c *Conn) Apply(table string, del, add []Rule) error {
 	for _, r := range slices.Concat(del, add) {
@@ -93,8 +87,8 @@ func (c *Conn) Apply(table string, del, add []Rule) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range tries {
-		done, err := c.try(table, del, add)
+	for range maxAttempts {
+		done, err := c.attempt(table, del, add)
 		if done || err != nil {
 			return err
 		}
@@ -102,14 +96,14 @@ func (c *Conn) Apply(table string, del, add []Rule) error {
 	return &Error{Op: "change", Object: "table inet " + table, Err: errBusy}
 }
 
-// try makes one attempt. Not done means that the ruleset changed in between.
-func (c *Conn) try(table string, del, add []Rule) (done bool, err error) {
+// attempt makes one attempt to apply. If the ruleset changed in between, done is false.
+func (c *Conn) attempt(table string, del, add []Rule) (done bool, err error) {
 	generation, err := c.generation()
 	if err != nil {
 		return false, err
 	}
-	have, whole, err := c.contentFor(table, del, add)
-	if err != nil || !whole {
+	have, complete, err := c.readForChange(table, del, add)
+	if err != nil || !complete {
 		return false, err
 	}
 	change, err := planChange(table, have, del, add)
@@ -127,35 +121,35 @@ func (c *Conn) try(table string, del, add []Rule) (done bool, err error) {
 	if !done || err != nil {
 		return false, err
 	}
-	return true, notForgotten(c.forget(change.oldRules, change.newRules))
+	return true, staleConntrack(c.deleteStaleFlows(change.oldRules, change.newRules))
 }
 
-// contentFor reads what a change has to know: all of the table to delete
-// something, or all; to only add, the elements that are to be added, and those of sets with
-// intervals and of fast paths, which are few.
-func (c *Conn) contentFor(table string, del, add []Rule) (have content, whole bool, err error) {
+// readForChange reads the content that planChange needs. To delete rules, or without any rule, this is the whole
+// table. To add rules, it is the elements to be added, and all elements of interval sets and fast paths, which are
+// few.
+func (c *Conn) readForChange(table string, del, add []Rule) (have content, complete bool, err error) {
 	if len(del) > 0 || len(add) == 0 {
 		return c.read(table, func(set) bool { return true })
 	}
-	have, whole, err = c.read(table, func(s set) bool { return s.interval || s.ofFastpath() })
-	if err != nil || !whole || !have.exists {
-		return have, whole, err
+	have, complete, err = c.read(table, func(s set) bool { return s.interval || s.isFastpathSet() })
+	if err != nil || !complete || !have.exists {
+		return have, complete, err
 	}
 	have.partial = true
-	return have, true, c.find(table, have, elementsOf(add))
+	return have, true, c.readElements(table, have, elementsOf(add))
 }
 
-// Read returns the rules of a table, in order, with their counters, and behind them
-// what is [Foreign]. A table that does not exist has none.
-func (c *Conn) Read(table string) ([]Counted, error) {
+// Read returns the sorted rules of a table with their counters, and after them its [Foreign] elements. A table that
+// does not exist has no rules.
+func (c *Conn) Read(table string) ([]CountedRule, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range tries {
+	for range maxAttempts {
 		before, err := c.generation()
-		if err != nil || before == pristine {
+		if err != nil || before == initialGeneration {
 			return nil, err
 		}
-		have, whole, err := c.read(table, func(s set) bool { return s.rule != nil })
+		have, complete, err := c.read(table, func(s set) bool { return s.decode != nil })
 		if err != nil {
 			return nil, err
 		}
@@ -163,21 +157,20 @@ func (c *Conn) Read(table string) ([]Counted, error) {
 		if err != nil {
 			return nil, err
 		}
-		if whole && before == after {
-			return have.rulesOf(), nil
+		if complete && before == after {
+			return have.rules(), nil
 		}
 	}
 	return nil, &Error{Op: "show", Object: "table inet " + table, Err: errBusy}
 }
 
-// DeleteTable deletes a table with all that is in it, and makes connection
-// tracking forget what its rules translated, as [Conn.Apply] does. A table that does
-// not exist is fs.ErrNotExist.
+// DeleteTable deletes a table with its content, and the conntrack entries of its rules, as [Conn.Apply] does. It
+// returns fs.ErrNotExist if the table does not exist.
 func (c *Conn) DeleteTable(table string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range tries {
-		done, err := c.tryDelete(table)
+	for range maxAttempts {
+		done, err := c.attemptDelete(table)
 		if done || err != nil {
 			return err
 		}
@@ -185,14 +178,14 @@ func (c *Conn) DeleteTable(table string) error {
 	return &Error{Op: "delete", Object: "table inet " + table, Err: errBusy}
 }
 
-// tryDelete makes one attempt. Not done means that the ruleset changed in between.
-func (c *Conn) tryDelete(table string) (done bool, err error) {
+// attemptDelete makes one attempt to delete. If the ruleset changed in between, done is false.
+func (c *Conn) attemptDelete(table string) (done bool, err error) {
 	generation, err := c.generation()
 	if err != nil {
 		return false, err
 	}
-	have, whole, err := c.read(table, func(s set) bool { return s.rule != nil })
-	if err != nil || !whole {
+	have, complete, err := c.read(table, func(s set) bool { return s.decode != nil })
+	if err != nil || !complete {
 		return false, err
 	}
 	if !have.exists {
@@ -207,14 +200,13 @@ func (c *Conn) tryDelete(table string) (done bool, err error) {
 		return false, err
 	}
 	var old []Rule
-	for _, r := range have.rulesOf() {
+	for _, r := range have.rules() {
 		old = append(old, r.Rule)
 	}
-	return true, notForgotten(c.forget(old, nil))
+	return true, staleConntrack(c.deleteStaleFlows(old, nil))
 }
 
-// Tables returns the names of the tables of the family inet, of which those that
-// this package makes are some.
+// Tables returns the names of all tables of the family inet. This package creates tables of this family only.
 func (c *Conn) Tables() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -233,8 +225,8 @@ func (c *Conn) Tables() ([]string, error) {
 	return names, nil
 }
 
-// ForwardDrops returns the chains, of whatever table, that drop forwarded
-// packets unless a rule in them accepts.
+// ForwardDrops returns the base chains of any table at the forward hook with policy drop: each drops a forwarded packet
+// unless one of its rules accepts it.
 func (c *Conn) ForwardDrops() ([]Chain, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -257,74 +249,75 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 	return chains, nil
 }
 
-// generation is the number of the ruleset, which every change counts up.
+// generation returns the generation ID of the ruleset. Every change increments it.
 func (c *Conn) generation() (uint32, error) {
 	m := request(unix.NFT_MSG_GETGEN, 0)
 	m.Data[0] = unix.NFPROTO_UNSPEC
-	answers, err := c.ask("ruleset", []netlink.Message{m})
+	replies, err := c.query("ruleset", []netlink.Message{m})
 	if err != nil {
 		return 0, err
 	}
-	if answers[0].err != nil {
-		return 0, c.refusal("show", "ruleset", answers[0].err)
+	if replies[0].err != nil {
+		return 0, c.refusal("show", "ruleset", replies[0].err)
 	}
-	return generationOf(answers[0].body)
+	return generationOf(replies[0].body)
 }
 
-// read reads which sets a table has, and the elements of those that are wanted.
-// Not whole means that the ruleset changed meanwhile.
-func (c *Conn) read(table string, wanted func(set) bool) (have content, whole bool, err error) {
+// read reads which sets a table has, and the elements of the included sets. If the ruleset changed meanwhile, complete
+// is false.
+func (c *Conn) read(table string, include func(set) bool) (have content, complete bool, err error) {
 	have = content{sets: make(map[string]bool), elements: make(map[element]count)}
-	bodies, whole, err := c.dump("table inet "+table,
+	bodies, complete, err := c.dump("table inet "+table,
 		request(unix.NFT_MSG_GETSET, netlink.Dump, attrString(unix.NFTA_SET_TABLE, table)))
 	if errors.Is(err, unix.ENOENT) {
 		return have, true, nil
 	}
-	if err != nil || !whole {
-		return have, whole, err
+	if err != nil || !complete {
+		return have, complete, err
 	}
 	have.exists = true
 	sets := setsByName()
 	for _, b := range bodies {
-		there, err := decodeSet(b)
+		listed, err := decodeSet(b)
 		if err != nil {
 			return have, false, err
 		}
-		if s, ours := sets[there.name]; ours && s.is(there) {
+		if s, ok := sets[listed.name]; ok && s.matches(listed) {
 			have.sets[s.name] = true
 		}
 	}
 	if have.sets[fastLinks] {
-		if whole, err = c.readFlowtable(table, sets[flowtable], have); err != nil || !whole {
-			return have, whole, err
+		if complete, err = c.readFlowtable(table, sets[flowtable], have); err != nil || !complete {
+			return have, complete, err
 		}
 	}
-	for _, s := range setsOf(have.sets) {
-		if s.flowtable || s.dynamic || !wanted(s) && s.name != fastLinks {
+	for _, s := range setsNamed(have.sets) {
+		if s.flowtable || s.dynamic || !include(s) && s.name != fastLinks {
 			continue
 		}
-		if whole, err = c.readSet(table, s, have); err != nil || !whole {
-			return have, whole, err
+		if complete, err = c.readSet(table, s, have); err != nil || !complete {
+			return have, complete, err
 		}
 	}
 	have.markPorts()
 	return have, true, nil
 }
 
-func (c *Conn) readSet(table string, s set, have content) (whole bool, err error) {
-	bodies, whole, err := c.dump(s.word()+" inet "+table+" "+s.name, request(unix.NFT_MSG_GETSETELEM, netlink.Dump,
-		attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name)))
+func (c *Conn) readSet(table string, s set, have content) (complete bool, err error) {
+	bodies, complete, err := c.dump(s.keyword()+" inet "+table+" "+s.name,
+		request(unix.NFT_MSG_GETSETELEM, netlink.Dump,
+			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name)))
 	if errors.Is(err, unix.ENOENT) {
-		return false, nil // gone since
+		return false, nil // deleted in the meantime
 	}
-	if err != nil || !whole {
-		return whole, err
+	if err != nil || !complete {
+		return complete, err
 	}
 	var all []rawElement
 	for _, b := range bodies {
 		some, err := decodeElements(b, s)
 		if err != nil {
-			return false, fmt.Errorf("%s inet %s %s: %w", s.word(), table, s.name, err)
+			return false, fmt.Errorf("%s inet %s %s: %w", s.keyword(), table, s.name, err)
 		}
 		all = append(all, some...)
 	}
@@ -334,35 +327,34 @@ func (c *Conn) readSet(table string, s set, have content) (whole bool, err error
 	return true, nil
 }
 
-// find adds to have what is in the places of the elements wanted, as far as they
-// are not in sets with intervals.
-func (c *Conn) find(table string, have content, wanted map[element]bool) error {
+// readElements looks up elements by their keys, and adds those that exist to have. It skips interval sets.
+func (c *Conn) readElements(table string, have content, elements map[element]bool) error {
 	sets := setsByName()
-	var questions []netlink.Message
-	var about []set
-	for e := range wanted {
+	var reqs []netlink.Message
+	var setOf []set
+	for e := range elements {
 		s := sets[e.set]
-		if s.interval || s.ofFastpath() || !have.sets[e.set] {
+		if s.interval || s.isFastpathSet() || !have.sets[e.set] {
 			continue
 		}
 		key := nested(unix.NFTA_LIST_ELEM, encodeKey(unix.NFTA_SET_ELEM_KEY, e.key, s.key))
-		about = append(about, s)
-		questions = append(questions, request(unix.NFT_MSG_GETSETELEM, 0,
+		setOf = append(setOf, s)
+		reqs = append(reqs, request(unix.NFT_MSG_GETSETELEM, 0,
 			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name),
 			nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, key)))
 	}
-	answers, err := c.ask("table inet "+table, questions)
+	replies, err := c.query("table inet "+table, reqs)
 	if err != nil {
 		return err
 	}
-	for i, a := range answers {
+	for i, a := range replies {
 		if errors.Is(a.err, unix.ENOENT) {
 			continue
 		}
 		if a.err != nil {
 			return c.refusal("show", "table inet "+table, a.err)
 		}
-		found, err := decodeElements(a.body, about[i])
+		found, err := decodeElements(a.body, setOf[i])
 		if err != nil {
 			return err
 		}
@@ -373,5 +365,5 @@ func (c *Conn) find(table string, have content, wanted map[element]bool) error {
 	return nil
 }
 
-// be16 puts a number in network byte order.
+// be16 encodes a number in network byte order.
 func be16(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }

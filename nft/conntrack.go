@@ -45,37 +45,36 @@ const (
 	ctaProtoDstPort = 3
 )
 
-// forget makes connection tracking forget the flows that a change concerns. A
-// kernel without CONFIG_NF_CT_NETLINK cannot be asked to; its flows end by
-// themselves, when nothing is sent for a while.
-func (c *Conn) forget(old, new []Rule) error {
-	forgetter := newForgetter(old, new)
-	if forgetter.empty() {
+// deleteStaleFlows deletes the conntrack entries that a change makes stale. It does nothing on a kernel without
+// CONFIG_NF_CT_NETLINK: there, idle flows end by timeout.
+func (c *Conn) deleteStaleFlows(old, new []Rule) error {
+	matcher := newStaleMatcher(old, new)
+	if matcher.empty() {
 		return nil
 	}
-	flows, err := c.flows(forgetter.question())
+	flows, err := c.flows(matcher.dumpRequest())
 	if err != nil || len(flows) == 0 {
 		return err
 	}
-	if forgetter.needsOwn() {
-		if forgetter.own, err = c.addresses(); err != nil {
+	if matcher.needsLocalAddrs() {
+		if matcher.local, err = c.localAddresses(); err != nil {
 			return err
 		}
 	}
 	var deletions []netlink.Message
 	for _, f := range flows {
-		if forgetter.forgets(f) {
+		if matcher.matches(f) {
 			m := conntrackRequest(ctDelete, netlink.Acknowledge, f.family)
 			m.Data = append(m.Data, f.identity...)
 			deletions = append(deletions, m)
 		}
 	}
-	answers, err := c.ask("connection tracking", deletions)
+	replies, err := c.query("connection tracking", deletions)
 	if err != nil {
 		return err
 	}
-	for _, a := range answers {
-		if a.err != nil && !errors.Is(a.err, unix.ENOENT) { // it may have ended meanwhile
+	for _, a := range replies {
+		if a.err != nil && !errors.Is(a.err, unix.ENOENT) { // it may have ended in the meantime
 			return &Error{Op: "delete", Object: "tracked connection", Err: errnoOf(a.err)}
 		}
 	}
@@ -84,36 +83,36 @@ func (c *Conn) forget(old, new []Rule) error {
 
 func conntrackRequest(kind int, flags netlink.HeaderFlags, family byte) netlink.Message {
 	return netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_CTNETLINK<<8 | kind), Flags: netlink.Request | flags},
-		Data:   []byte{family, unix.NFNETLINK_V0, 0, 0},
+		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_CTNETLINK<<8 | kind),
+			Flags: netlink.Request | flags},
+		Data: []byte{family, unix.NFNETLINK_V0, 0, 0},
 	}
 }
 
-// tracked is how many flows connection tracking knows in this namespace; none
-// where it cannot be asked.
-func (c *Conn) tracked() (int, error) {
-	// The kernel marks its one answer as the first of many, and never sends a last
-	// one. The list behind has one, and ends the waiting; it is short.
+// flowCount returns the number of conntrack entries of this namespace; 0 on a kernel without CONFIG_NF_CT_NETLINK.
+func (c *Conn) flowCount() (int, error) {
+	// The kernel flags its single reply as multipart, but never sends NLMSG_DONE. The dump request after it
+	// gets one, which ends the receive loop. That dump is short.
 	sent, err := c.nl.SendMessages([]netlink.Message{
 		conntrackRequest(ctGetStats, 0, unix.AF_UNSPEC), request(unix.NFT_MSG_GETTABLE, netlink.Dump),
 	})
 	if err != nil {
 		return 0, c.refusal("show", "connection tracking", err)
 	}
-	answers := make([]answer, 1)
-	if err := c.answers(sent[:1], answers); err != nil {
+	replies := make([]reply, 1)
+	if err := c.readReplies(sent[:1], replies); err != nil {
 		return 0, c.refusal("show", "connection tracking", err)
 	}
-	switch errnoOf(answers[0].err) {
+	switch errnoOf(replies[0].err) {
 	case nil:
-		return decodeTracked(answers[0].body)
+		return decodeFlowCount(replies[0].body)
 	case unix.EINVAL, unix.EOPNOTSUPP:
 		return 0, nil
 	}
-	return 0, c.refusal("show", "connection tracking", answers[0].err)
+	return 0, c.refusal("show", "connection tracking", replies[0].err)
 }
 
-func decodeTracked(body []byte) (int, error) {
+func decodeFlowCount(body []byte) (int, error) {
 	ad, err := attrs(body)
 	if err != nil {
 		return 0, err
@@ -126,45 +125,45 @@ func decodeTracked(body []byte) (int, error) {
 	return 0, ad.Err()
 }
 
-// question asks for the flows that may be to be forgotten: where only forwards of one
-// port have changed, those to it. All are tens of thousands on a busy machine.
-func (f *forgetter) question() netlink.Message {
+// dumpRequest returns a request for all flows that may be stale. If only forwards of one port have changed, it
+// requests the flows to this port only: a busy machine has tens of thousands of flows.
+func (f *staleMatcher) dumpRequest() netlink.Message {
 	all := conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC)
 	if len(f.others) > 0 || len(f.forwards) != 1 {
 		return all
 	}
 	for at, rules := range f.forwards {
 		m := conntrackRequest(ctGet, netlink.Dump, familyOf(rules[0]))
-		if slices.ContainsFunc(rules, func(c changed) bool { return familyOf(c) != m.Data[0] }) {
+		if slices.ContainsFunc(rules, func(c ruleChange) bool { return familyOf(c) != m.Data[0] }) {
 			return all
 		}
 		port := append(attrBytes(ctaProtoNum, []byte{byte(at.proto)}), attrBytes(ctaProtoDstPort, be16(at.port))...)
 		m.Data = append(m.Data, nested(ctaTupleOrig, nested(ctaTupleProto, port))...)
-		fields := binary.NativeEndian.AppendUint32(nil, ctFilterProto|ctFilterDstPort) // unlike all others
+		// in host byte order, unlike the other attributes
+		fields := binary.NativeEndian.AppendUint32(nil, ctFilterProto|ctFilterDstPort)
 		m.Data = append(m.Data, nested(ctaFilter, attrBytes(ctaFilterOrigFlags, fields))...)
 		return m
 	}
 	return all
 }
 
-// familyOf is that of a forward's flows.
-func familyOf(c changed) byte {
+// familyOf returns the address family of a forward's flows.
+func familyOf(c ruleChange) byte {
 	if f, ok := c.rule.(Forward); ok && f.To.Is4() {
 		return unix.AF_INET
 	}
 	return unix.AF_INET6
 }
 
-// flows lists what connection tracking knows, of what is asked for. It first asks how
-// much there is: the kernel keeps the flows of all namespaces in one table, and to look
-// through it for one takes long.
-func (c *Conn) flows(question netlink.Message) ([]flow, error) {
-	n, err := c.tracked()
+// flows returns the conntrack entries that req selects. It requests their number first: the kernel keeps the flows of
+// all namespaces in one table, so a dump is slow even for a namespace without flows.
+func (c *Conn) flows(req netlink.Message) ([]flow, error) {
+	n, err := c.flowCount()
 	if err != nil || n == 0 {
 		return nil, err
 	}
-	bodies, err := c.list("connection tracking", question)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) { // some kernel may not like to choose
+	bodies, err := c.list("connection tracking", req)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) { // in case a kernel refuses the filter
 		bodies, err = c.list("connection tracking", conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
 	}
 	if err != nil {
@@ -181,7 +180,7 @@ func (c *Conn) flows(question netlink.Message) ([]flow, error) {
 	return flows, nil
 }
 
-// decodeFlow reads an entry of connection tracking.
+// decodeFlow decodes a conntrack entry.
 func decodeFlow(body []byte) (flow, error) {
 	ad, err := attrs(body)
 	if err != nil {

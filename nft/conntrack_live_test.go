@@ -13,8 +13,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// tracking is a socket in a new namespace that tracks flows of UDP to so many ports.
-func tracking(t testing.TB, ports int) *Conn {
+// connWithFlows returns a Conn in a new namespace with conntrack entries of UDP flows to the given number of ports.
+func connWithFlows(t testing.TB, ports int) *Conn {
 	t.Helper()
 	ns, err := nsfs.New()
 	if err != nil {
@@ -31,11 +31,12 @@ func tracking(t testing.TB, ports int) *Conn {
 	for i := range ports {
 		port := uint16(i + 1)
 		m := conntrackRequest(ctNew, netlink.Create|netlink.Acknowledge, unix.AF_INET)
-		m.Data = slices.Concat(m.Data, direction(ctaTupleOrig, "192.168.15.2", "10.9.0.2", 9, port), direction(ctaTupleReply, "10.9.0.2", "192.168.15.2", port, 9),
+		m.Data = slices.Concat(m.Data, tupleAttr(ctaTupleOrig, "192.168.15.2", "10.9.0.2", 9, port),
+			tupleAttr(ctaTupleReply, "10.9.0.2", "192.168.15.2", port, 9),
 			attr32(ctaStatus, confirmed), attr32(ctaTimeout, 600))
 		flows = append(flows, m)
 	}
-	answers, err := c.ask("tracked connections", flows)
+	answers, err := c.query("tracked connections", flows)
 	for _, a := range answers {
 		if err == nil {
 			err = a.err
@@ -47,10 +48,9 @@ func tracking(t testing.TB, ports int) *Conn {
 	return c
 }
 
-// TestOnlyOnePortIsAskedFor: of all the flows only those are read that a change of one
-// port can concern, and they are found.
-func TestOnlyOnePortIsAskedFor(t *testing.T) {
-	c := tracking(t, 300)
+// TestDumpFilteredByPort checks that a change of one port reads and deletes only flows to this port.
+func TestDumpFilteredByPort(t *testing.T) {
+	c := connWithFlows(t, 300)
 	forward := Forward{Proto: UDP, Ports: Ports{53, 53}, To: netip.MustParseAddr("10.9.0.3"), ToPort: 53}
 	inside6 := forward
 	inside6.To = netip.MustParseAddr("fd00::3")
@@ -60,33 +60,34 @@ func TestOnlyOnePortIsAskedFor(t *testing.T) {
 		rules []Rule
 		want  int
 	}{
-		{[]Rule{forward}, 1}, {[]Rule{inside6}, 0}, {[]Rule{forward, inside6}, 300}, {[]Rule{forward, other}, 300}, {[]Rule{forward, Masquerade{Out: "eth0"}}, 300},
+		{[]Rule{forward}, 1}, {[]Rule{inside6}, 0}, {[]Rule{forward, inside6}, 300}, {[]Rule{forward, other}, 300},
+		{[]Rule{forward, Masquerade{Out: "eth0"}}, 300},
 	} {
-		flows, err := c.flows(newForgetter(nil, tt.rules).question())
+		flows, err := c.flows(newStaleMatcher(nil, tt.rules).dumpRequest())
 		if err != nil || len(flows) != tt.want {
-			t.Errorf("%v: %d are read, %v; want %d", tt.rules, len(flows), err, tt.want)
+			t.Errorf("%v: read %d flows, %v; want %d", tt.rules, len(flows), err, tt.want)
 		}
 	}
-	if err := c.forget(nil, []Rule{forward}); err != nil {
+	if err := c.deleteStaleFlows(nil, []Rule{forward}); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := c.tracked(); err != nil || n != 299 {
-		t.Errorf("%d are left, %v", n, err)
+	if n, err := c.flowCount(); err != nil || n != 299 {
+		t.Errorf("%d flows remain, %v", n, err)
 	}
 }
 
-// BenchmarkForget is what one more port costs among so many flows.
-func BenchmarkForget(b *testing.B) {
-	c := tracking(b, 60000)
+// BenchmarkDeleteStaleFlows measures the cost of one more port with 60000 flows.
+func BenchmarkDeleteStaleFlows(b *testing.B) {
+	c := connWithFlows(b, 60000)
 	forward := Forward{Proto: UDP, Ports: Ports{65000, 65000}, To: netip.MustParseAddr("10.9.0.3"), ToPort: 53}
-	b.Run("of one port", func(b *testing.B) {
+	b.Run("one port", func(b *testing.B) {
 		for b.Loop() {
-			if err := c.forget(nil, []Rule{forward}); err != nil {
+			if err := c.deleteStaleFlows(nil, []Rule{forward}); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
-	b.Run("of all", func(b *testing.B) {
+	b.Run("all flows", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := c.flows(conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC)); err != nil {
 				b.Fatal(err)

@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errShort says that a message ends where it should not.
-var errShort = errors.New("message is cut short")
+// errTruncated is the error for a message that ends too early.
+var errTruncated = errors.New("truncated message")
 
-// attrs reads the attributes behind a message's struct nfgenmsg.
+// attrs returns a decoder for the attributes after a message's struct nfgenmsg.
 func attrs(body []byte) (*netlink.AttributeDecoder, error) {
 	if len(body) < 4 {
-		return nil, errShort
+		return nil, errTruncated
 	}
 	ad, err := netlink.NewAttributeDecoder(body[4:])
 	if err != nil {
@@ -55,12 +55,12 @@ func decodeSet(body []byte) (s rawSet, err error) {
 	return s, ad.Err()
 }
 
-// is tells whether a set that is there is this one. One of the same name that somebody
-// else made holds what we cannot read.
-func (s set) is(there rawSet) bool {
-	isMap, interval := there.flags&unix.NFT_SET_MAP != 0, there.flags&unix.NFT_SET_INTERVAL != 0
-	return there.keyLen == wireSize(s.key) && isMap == (s.data != nil) && interval == s.interval &&
-		(!isMap || there.dataLen == wireSize(s.data))
+// matches reports whether a listed set has the type and flags of s. A foreign set of the same name may have other
+// types, which this package cannot decode.
+func (s set) matches(listed rawSet) bool {
+	isMap, interval := listed.flags&unix.NFT_SET_MAP != 0, listed.flags&unix.NFT_SET_INTERVAL != 0
+	return listed.keyLen == wireSize(s.key) && isMap == (s.data != nil) && interval == s.interval &&
+		(!isMap || listed.dataLen == wireSize(s.data))
 }
 
 // A rawElement is an element as the kernel lists it.
@@ -70,7 +70,7 @@ type rawElement struct {
 	intervalEnd bool
 }
 
-// decodeElements reads a message of elements of s.
+// decodeElements decodes a message with elements of s.
 func decodeElements(body []byte, s set) ([]rawElement, error) {
 	ad, err := attrs(body)
 	if err != nil {
@@ -119,16 +119,15 @@ func decodeElement(ad *netlink.AttributeDecoder, s set) (rawElement, error) {
 		return e, err
 	}
 	if e.key == "" && !catchAll || s.data != nil && e.data == "" && !e.intervalEnd {
-		return e, errShort
+		return e, errTruncated
 	}
-	if s.interval && len(s.key) > 1 && e.end == "" { // a key alone
+	if s.interval && len(s.key) > 1 && e.end == "" { // a single key
 		e.end = e.key
 	}
 	return e, nil
 }
 
-// decodeValue reads the bytes of a key or of data, and pads what the kernel does
-// not pad.
+// decodeValue decodes a key or data. It adds the padding that the kernel omits for a single field.
 func decodeValue(to *string, fields []*field) func(*netlink.AttributeDecoder) error {
 	return func(ad *netlink.AttributeDecoder) error {
 		for ad.Next() {
@@ -137,7 +136,7 @@ func decodeValue(to *string, fields []*field) func(*netlink.AttributeDecoder) er
 			}
 			b := ad.Bytes()
 			if len(fields) == 0 || len(b) < int(wireSize(fields)) || len(b) > keySize(fields) {
-				return errShort
+				return errTruncated
 			}
 			*to = string(b) + strings.Repeat("\x00", keySize(fields)-len(b))
 		}
@@ -145,7 +144,7 @@ func decodeValue(to *string, fields []*field) func(*netlink.AttributeDecoder) er
 	}
 }
 
-// decodeCounter reads an expression if it is a counter.
+// decodeCounter decodes an expression if it is a counter.
 func (e *rawElement) decodeCounter(ad *netlink.AttributeDecoder) error {
 	name := ""
 	for ad.Next() {
@@ -169,8 +168,7 @@ func (e *rawElement) decodeCounter(ad *netlink.AttributeDecoder) error {
 	return nil
 }
 
-// commentOf finds the comment in an element's user data: type, length, bytes, as
-// often as there is something.
+// commentOf returns the comment in an element's user data, which is a list of type, length and value.
 func commentOf(b []byte) string {
 	for len(b) >= 2 && len(b) >= 2+int(b[1]) {
 		value := b[2 : 2+int(b[1])]
@@ -182,14 +180,13 @@ func commentOf(b []byte) string {
 	return ""
 }
 
-// joinIntervals makes one element of two where the kernel lists an interval's
-// first key and the first key behind it.
+// joinIntervals joins pairs of elements. For a set with one field, the kernel lists an interval as two elements: its
+// first key, and the first key after it.
 func joinIntervals(all []rawElement, s set) []rawElement {
 	if !s.interval || len(s.key) > 1 {
 		return all
 	}
-	// Ends before starts: where one interval begins behind another, both have the
-	// same key.
+	// Ends sort before starts: the end of an interval and the start of an adjacent one have the same key.
 	sort.Slice(all, func(i, j int) bool {
 		c := strings.Compare(all[i].key, all[j].key)
 		return c < 0 || c == 0 && all[i].intervalEnd && !all[j].intervalEnd
@@ -199,7 +196,7 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 		if e.intervalEnd {
 			continue
 		}
-		if e.key == "" { // all others
+		if e.key == "" { // catch-all element
 			joined = append(joined, e)
 			continue
 		}
@@ -214,19 +211,19 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 
 // Chain is a base chain of any table.
 type Chain struct {
-	Family string // as nft writes it: ip, ip6, inet …
+	Family string // nft's name: ip, ip6 or inet
 	Table  string
 	Name   string
 }
 
-// String is nft's: chain ip filter FORWARD.
+// String returns the chain as nft names it: chain ip filter FORWARD.
 func (c Chain) String() string { return "chain " + c.Family + " " + c.Table + " " + c.Name }
 
-// families are nft's words for the families that forward packets.
+// families contains nft's names of the families that forward packets.
 var families = map[byte]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
 
-// decodeForwardDrop reads a chain; ok says that it is a base chain at the forward
-// hook whose policy is to drop.
+// decodeForwardDrop decodes a chain. It reports in ok whether it is a base chain at the forward hook with policy
+// drop.
 func decodeForwardDrop(body []byte) (c Chain, ok bool, err error) {
 	ad, err := attrs(body)
 	if err != nil {
@@ -256,7 +253,7 @@ func decodeForwardDrop(body []byte) (c Chain, ok bool, err error) {
 	return c, c.Family != "" && hook == unix.NF_INET_FORWARD && policy == policyDrop, ad.Err()
 }
 
-// decodeString reads the first attribute of a type, a string.
+// decodeString returns the first attribute of a type as a string.
 func decodeString(body []byte, kind uint16) (string, error) {
 	ad, err := attrs(body)
 	if err != nil {

@@ -1,46 +1,44 @@
-// Package nft keeps NAT and isolation of one network namespace in an nftables
-// table of its own: masquerade, source NAT, forwarded ports (DNAT), pairs of
-// links between which nothing is forwarded, and links between which established
-// connections are, past all rules.
+// Package nft manages an nftables table in a network namespace. The table contains masquerade, source NAT (SNAT),
+// forwarded ports (DNAT), pairs of links between which nothing is forwarded, and fast paths (a flowtable): links
+// between which established connections bypass all rules.
 //
 //	Masquerade ─┐                                        table inet vnet {
 //	SourceNAT  ─┤        elements        one                set masquerade4 { … }
 //	Forward    ─┼─▶ Rule ───────▶ Change ────────────▶      map dnat4 { tcp . 80 : … }
 //	Isolate    ─┤  (a value)        │     transaction       flowtable fastpath { … }
-//	Fastpath   ─┘                   └─▶ nft -f's words      chain prerouting { … }
+//	Fastpath   ─┘                   └─▶ text for nft -f     chain prerouting { … }
 //	                                                      }
 //
-//	kernel ──▶ Conn.Read ──▶ the same values, with counters
+//	kernel ──▶ Conn.Read ──▶ the same rules, with counters
 //
-// Each [Rule] is one element of a named set or map, so that the ten-thousandth
-// forwarded port costs a packet what the first one does, and adding it is one
-// small message. The chains hold a fixed text, which depends on nothing but
-// which sets there are; nft list table prints it, and nft -f reads it back.
+// Each [Rule] is an element of a named set or map. So the cost of a packet does not depend on the number of forwarded
+// ports, and one small message adds a port. The chains' text depends only on which sets the table has. It is what
+// nft list table prints, and nft -f reads.
 //
 // # What the rules do
 //
-// Without an address a [Forward] takes what is addressed to the machine itself,
-// never what passes through. It works from outside, from the machine (127.0.0.1
-// too, if net.ipv4.conf.DEV.route_localnet is on for the link towards the
-// target; the kernel has nothing of the kind for ::1), and from a neighbour of
-// the target on the same link, whose source address is then replaced so that
-// the answer comes back the same way. Other clients keep their address.
+// A [Forward] without an address matches packets to the namespace's own addresses, and no packets that pass through.
+// It works from outside, from the namespace itself, and from a neighbour of the target on the same link. From
+// 127.0.0.1 it works if net.ipv4.conf.DEV.route_localnet is on for the link towards the target; the kernel has no such
+// setting for ::1. A neighbour's source address is translated, so that replies come back the same way. Other clients
+// keep their address.
 //
-// What goes from one masqueraded network to another stays as it is.
+// Packets from one masqueraded network to another are not translated.
 //
-// Whatever can be forwarded to from 127.0.0.1 needs protection from the wire: the
-// table drops packets from or to 127.0.0.0/8 that come in by a link.
+// With route_localnet, services on 127.0.0.1 need protection: the table drops packets from or to 127.0.0.0/8 that
+// come in by a link.
 //
-// Connection tracking remembers how a flow was translated. [Conn.Apply] makes it
-// forget the flows that a change concerns; see the method.
+// Connection tracking stores how a flow is translated. [Conn.Apply] deletes the conntrack entries that a change makes
+// stale; see the method.
 //
 // # What is not checked
 //
-// Whether forwarding is on (net.ipv4.ip_forward), whether devices exist, and
-// what other tables do: an accept here does not stop a drop there;
-// [Conn.ForwardDrops] tells who would. Other tables are never changed.
+// The package does not check whether forwarding is on (net.ipv4.ip_forward), whether devices exist, and what other
+// tables do. A packet that this table accepts may still be dropped by another; [Conn.ForwardDrops] lists the chains
+// that drop by policy. Other tables are never changed.
 //
-// The kernel has to be 5.10 or newer, with CONFIG_NF_TABLES_INET, NFT_NAT,
-// NFT_MASQ, NFT_CT and NFT_FIB_INET; for a [Fastpath] also NF_FLOW_TABLE_INET and
-// NFT_FLOW_OFFLOAD.
+// # Requirements
+//
+// Linux 5.10 or newer, with CONFIG_NF_TABLES_INET, NFT_NAT, NFT_MASQ, NFT_CT and NFT_FIB_INET; for a [Fastpath] also
+// NF_FLOW_TABLE_INET and NFT_FLOW_OFFLOAD.
 package nft

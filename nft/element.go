@@ -7,27 +7,24 @@ import (
 	"strings"
 )
 
-// An element is one entry of a set or map as the kernel has it: the fields of the
-// key one after the other, each padded to four bytes, in network byte order.
+// An element is an element of a set or map, as the kernel stores it: the fields of the key one after the other, each
+// padded to four bytes, in network byte order.
 type element struct {
 	set string
-	// key is "" of the one that stands for all keys that are not there, *; we make
-	// none.
+	// key is "" for the catch-all element "*", which only foreign elements use.
 	key  string
-	end  string // the last key of an interval, included; "" in sets without
-	data string // what a map leads to
-	// comment is free text, which nft prints.
+	end  string // the last key of an interval (inclusive); "" in sets without intervals
+	data string // the value in a map
+	// comment is free text.
 	comment string
 }
 
-// place is what makes elements the same one: two with one place and different
-// data exclude each other.
-type place struct{ set, key, end string }
+// elementID identifies an element in a table. Two elements with the same ID and different data conflict.
+type elementID struct{ set, key, end string }
 
-func (e element) place() place { return place{e.set, e.key, e.end} }
+func (e element) id() elementID { return elementID{e.set, e.key, e.end} }
 
-// overlaps says that the keys of two elements of an interval set have some key in
-// common: every field has.
+// overlaps reports whether two elements of an interval set have a key in common: their ranges overlap in every field.
 func (e element) overlaps(o element, s set) bool {
 	if e.key == "" || o.key == "" {
 		return false
@@ -43,16 +40,16 @@ func (e element) overlaps(o element, s set) bool {
 	return true
 }
 
-// text prints the element as nft does, without its counter.
+// text returns the element as nft prints it, without its counter.
 func (e element) text(s set) string {
-	words := intervalText(e.key, e.end, s.key)
+	text := intervalText(e.key, e.end, s.key)
 	if e.comment != "" {
-		words += fmt.Sprintf(" comment %q", e.comment)
+		text += fmt.Sprintf(" comment %q", e.comment)
 	}
 	if e.data != "" {
-		words += " : " + intervalText(e.data, "", s.data)
+		text += " : " + intervalText(e.data, "", s.data)
 	}
-	return words
+	return text
 }
 
 func intervalText(first, last string, fields []*field) string {
@@ -92,7 +89,7 @@ func encodePort(port uint16) string {
 
 func decodePort(b string) uint16 { return binary.BigEndian.Uint16([]byte(b)) }
 
-// The kernel's numbers of the families, NFPROTO_* of <linux/netfilter.h>.
+// Address families: NFPROTO_* of <linux/netfilter.h>.
 const (
 	protoInet = 1
 	protoIPv4 = 2
@@ -113,8 +110,8 @@ func decodeFamily(b string) netip.Prefix {
 	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 }
 
-// lastOf is the last address of a prefix.
-func lastOf(p netip.Prefix) netip.Addr {
+// lastAddr returns the last address of a prefix.
+func lastAddr(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := p.Bits(); i < len(b)*8; i++ {
 		b[i/8] |= 1 << (7 - i%8)
@@ -123,17 +120,17 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// prefixOf is the prefix from one address to another.
-func prefixOf(first, last string) (netip.Prefix, error) {
+// prefixBetween returns the prefix whose first and last addresses are given.
+func prefixBetween(first, last string) (netip.Prefix, error) {
 	from, ok1 := netip.AddrFromSlice([]byte(first))
 	to, ok2 := netip.AddrFromSlice([]byte(last))
 	if !ok1 || !ok2 {
-		return netip.Prefix{}, fmt.Errorf("%d and %d bytes are no addresses", len(first), len(last))
+		return netip.Prefix{}, fmt.Errorf("addresses of %d and %d bytes", len(first), len(last))
 	}
 	for bits := 0; bits <= from.BitLen(); bits++ {
-		if p := netip.PrefixFrom(from, bits); p == p.Masked() && lastOf(p) == to {
+		if p := netip.PrefixFrom(from, bits); p == p.Masked() && lastAddr(p) == to {
 			return p, nil
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("%s-%s is no prefix", from, to)
+	return netip.Prefix{}, fmt.Errorf("%s-%s is not a prefix", from, to)
 }

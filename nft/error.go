@@ -8,74 +8,72 @@ import (
 	"syscall"
 )
 
-// Error is a change that was refused, by the kernel or before.
+// Error is the error of an operation that the kernel refused, or that failed a check before.
 //
-// It answers errors.Is(err, fs.ErrNotExist), fs.ErrExist and fs.ErrPermission
-// for every errno that means it, errors.ErrUnsupported where the kernel lacks
-// something, and errors.Is with the errno itself.
+// errors.Is(err, target) works with fs.ErrNotExist, fs.ErrExist and fs.ErrPermission for the matching errnos, with
+// errors.ErrUnsupported for a missing feature of the kernel, and with the errno itself.
 type Error struct {
-	// Op is what was to be done: add, delete, show, check.
+	// Op is the operation: add, delete, show, check.
 	Op string
-	// Object is what it was to be done to, in nft's words:
+	// Object is the object of the operation, in nft's syntax:
 	// "tcp dport 80 dnat ip to 192.168.15.2:8080", "table inet vnet".
 	Object string
-	// Message is the kernel's own explanation; nf_tables seldom gives one.
+	// Message is the kernel's explanation (extended acknowledgement). Usually nf_tables gives none.
 	Message string
-	// Missing is the kernel option (CONFIG_NFT_MASQ) without which the kernel does
-	// not know what was asked for; several are separated by commas.
+	// Missing is the kernel option that the kernel lacks for the operation (CONFIG_NFT_MASQ). Several are separated
+	// by commas.
 	Missing string
-	// Err is the reason: a syscall.Errno if the kernel refused.
+	// Err is the cause: a syscall.Errno if the kernel refused.
 	Err error
 }
 
-// absentError is the reason why a rule cannot be deleted.
-type absentError struct{}
+// noSuchRuleError is the cause of a failed delete.
+type noSuchRuleError struct{}
 
-// Error says so without naming the rule: who has the error has the rule.
-func (absentError) Error() string { return "there is no such rule" }
+// Error does not name the rule: [Error].Object does.
+func (noSuchRuleError) Error() string { return "no such rule" }
 
-// Unwrap makes it fs.ErrNotExist.
-func (absentError) Unwrap() error { return syscall.ENOENT }
+// Unwrap makes it match fs.ErrNotExist.
+func (noSuchRuleError) Unwrap() error { return syscall.ENOENT }
 
-// ErrNotForgotten comes from a change that was made as it was asked for, but of which
-// connection tracking did not learn: some connections go on by the rules that were
-// before, until they end. Errors that answer to it wrap the reason too.
-var ErrNotForgotten = errors.New("the rules are changed, but connections go on by the old ones")
+// ErrStaleConntrack means that the change was made, but old conntrack entries could not be deleted: some connections
+// continue to use the old rules until they end. The returned error wraps the cause too.
+var ErrStaleConntrack = errors.New("the rules are changed, but conntrack entries of the old rules remain")
 
-// notForgotten is that of a reason; nil if there is none.
-func notForgotten(reason error) error {
-	if reason == nil {
+// staleConntrack wraps cause in ErrStaleConntrack. It returns nil if cause is nil.
+func staleConntrack(cause error) error {
+	if cause == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", ErrNotForgotten, reason)
+	return fmt.Errorf("%w: %w", ErrStaleConntrack, cause)
 }
 
-// errBusy ends a change that others' changes came before each time.
+// errBusy is the error after maxAttempts attempts, each of which met a concurrent change of the ruleset.
 var errBusy = errors.New("the ruleset kept changing")
 
-// conflictError is the reason why a rule cannot be added.
+// conflictError is the cause of a failed add.
 type conflictError struct{ other Rule }
 
-// Error names the rule that is in the way.
-func (e *conflictError) Error() string { return "there is already " + e.other.String() }
+// Error names the existing rule.
+func (e *conflictError) Error() string { return "conflicts with " + e.other.String() }
 
-// Unwrap makes it fs.ErrExist.
+// Unwrap makes it match fs.ErrExist.
 func (e *conflictError) Unwrap() error { return syscall.EEXIST }
 
-// Error says it in one line: add tcp dport 80 dnat ip to 10.0.0.2:80: file exists.
+// Error returns the message in one line: add tcp dport 80 dnat ip to 10.0.0.2:80: file exists.
 func (e *Error) Error() string {
-	words := strings.TrimSpace(e.Op+" "+e.Object) + ": "
+	prefix := strings.TrimSpace(e.Op+" "+e.Object) + ": "
 	switch {
 	case e.Missing != "":
-		return fmt.Sprintf("%sthe kernel lacks %s (%v)", words, e.Missing, e.Err)
+		return fmt.Sprintf("%sthe kernel lacks %s (%v)", prefix, e.Missing, e.Err)
 	case e.Message != "":
-		return fmt.Sprintf("%s%s (%v)", words, strings.TrimSuffix(e.Message, "."), e.Err)
+		return fmt.Sprintf("%s%s (%v)", prefix, strings.TrimSuffix(e.Message, "."), e.Err)
 	}
-	return words + e.Err.Error()
+	return prefix + e.Err.Error()
 }
 
-// Unwrap returns the reason. An ENOENT that means a missing kernel option would
-// be taken for a missing object; it is Is that answers for it.
+// Unwrap returns the cause, or nil if Missing is set: an ENOENT for a missing kernel option must not match
+// fs.ErrNotExist. The method Is handles that case.
 func (e *Error) Unwrap() error {
 	if e.Missing != "" {
 		return nil
@@ -83,7 +81,7 @@ func (e *Error) Unwrap() error {
 	return e.Err
 }
 
-// Is maps errnos to what they mean.
+// Is maps errnos to the errors of package fs and to errors.ErrUnsupported.
 func (e *Error) Is(target error) bool {
 	var errno syscall.Errno
 	if !errors.As(e.Err, &errno) {

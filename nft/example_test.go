@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// A machine that masquerades a network and forwards a port into it, in one transaction.
-// Whatever is there already stays as it is: the same again changes nothing.
+// Masquerade a network and forward a port into it, in one transaction. Existing rules stay: applying the same rules
+// again changes nothing.
 func ExampleConn_Apply() {
 	ns, err := nsfs.New()
 	if err != nil {

@@ -12,22 +12,23 @@ import (
 // statusBit is IPS_DST_NAT of <linux/netfilter/nf_conntrack_common.h>.
 const statusBit = 1 << 5
 
-// exprs are the kernel's expressions for a statement.
+// exprs returns the kernel's expressions for a statement.
 func (s statement) exprs() []expr.Any {
 	switch s.verb {
-	case equal, differ:
+	case equal, notEqual:
 		return s.compareExprs()
-	case isIn:
+	case lookup:
 		return append(loadExprs(s.loads), &expr.Lookup{SourceRegister: reg1, SetName: s.name})
 	case add:
-		return append(loadExprs(s.loads), &expr.Dynset{SrcRegKey: reg1, SetName: s.name, Operation: unix.NFT_DYNSET_OP_ADD})
+		return append(loadExprs(s.loads), &expr.Dynset{SrcRegKey: reg1, SetName: s.name,
+			Operation: unix.NFT_DYNSET_OP_ADD})
 	case dnat, snat:
 		return s.translateExprs()
 	case masquerade:
 		return []expr.Any{&expr.Masq{}}
 	case drop:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
-	case back:
+	case ret:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}}
 	case offload:
 		return []expr.Any{&expr.FlowOffload{Name: s.name}}
@@ -37,31 +38,31 @@ func (s statement) exprs() []expr.Any {
 
 func (s statement) compareExprs() []expr.Any {
 	op := expr.CmpOpEq
-	if s.verb == differ {
+	if s.verb == notEqual {
 		op = expr.CmpOpNeq
 	}
 	switch s.value {
-	case statusDNAT: // a bit among others
+	case statusDNAT: // one of several bits
 		op = expr.CmpOpNeq
-		if s.verb == differ {
+		if s.verb == notEqual {
 			op = expr.CmpOpEq
 		}
 		zero := make([]byte, 4)
 		return append(loadExprs(s.loads),
 			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: native32(statusBit), Xor: zero},
 			&expr.Cmp{Op: op, Register: reg1, Data: zero})
-	case localKind:
+	case localType:
 		return append(loadExprs(s.loads), &expr.Cmp{Op: op, Register: reg1, Data: native32(unix.RTN_LOCAL)})
 	}
 	loads := loadExprs(s.loads)
-	if address, ok := loads[0].(*expr.Payload); ok { // of a prefix, the first bytes are enough
+	if address, ok := loads[0].(*expr.Payload); ok { // for a prefix, load its first bytes only
 		address.Len = uint32(len(s.value.bytes))
 	}
 	return append(loads, &expr.Cmp{Op: op, Register: reg1, Data: []byte(s.value.bytes)})
 }
 
-// translateExprs look the new address up, into register 1, and the port with it,
-// which is in the register behind.
+// translateExprs looks up the new address into register 1. In a map with ports, the port follows in the next
+// register.
 func (s statement) translateExprs() []expr.Any {
 	to := setsByName()[s.name].data
 	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: protoIPv4, RegAddrMin: reg1, RegAddrMax: reg1}
@@ -79,8 +80,8 @@ func (s statement) translateExprs() []expr.Any {
 		&expr.Lookup{SourceRegister: reg1, DestRegister: reg1, IsDestRegSet: true, SetName: s.name}, nat)
 }
 
-// register is the one at an offset of the key, in bytes. The kernel has two
-// numbers for each fourth one; nft prints either the same.
+// register returns the register at a byte offset of the key. Every fourth 32-bit register is also the start of a
+// 16-byte register with a number of its own; nft prints both the same.
 func register(offset int) uint32 {
 	if offset%16 == 0 {
 		return uint32(reg1 + offset/16)
@@ -98,7 +99,7 @@ func loadExprs(loads []load) []expr.Any {
 	return all
 }
 
-// loadSize is how many bytes of registers it takes.
+// loadSize returns the size of a load in registers, in bytes.
 func loadSize(l load) int {
 	switch l {
 	case iif, oif:
@@ -130,13 +131,13 @@ func loadExpr(l load, reg uint32) expr.Any {
 		return network(8, 16)
 	case daddr6:
 		return network(24, 16)
-	case transport:
+	case l4proto:
 		return &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg}
 	case dport:
 		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
-	case natStatus:
+	case ctStatus:
 		return &expr.Ct{Key: expr.CtKeySTATUS, Register: reg}
-	case saddrKind:
+	case saddrType:
 		return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagSADDR: true}
 	}
 	return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagDADDR: true}

@@ -5,29 +5,26 @@ import (
 	"fmt"
 )
 
-// Fastpath lets established connections past the rules. Once a connection of TCP or
-// UDP that is forwarded between two links which both have a Fastpath is established, its
-// packets go from the one to the other as soon as they come in: no routing, no rule and
-// no counter sees them. The kernel calls this a flowtable; what it cannot treat so
-// (fragments, the end of a connection, an MTU that is exceeded) goes the usual way.
+// Fastpath makes a link a device of the table's flowtable. The kernel offloads a connection of TCP or UDP that is
+// forwarded between two such links as soon as it is established: its packets go from one link to the other at the
+// ingress hook, and bypass routing, rules and counters. Fragments, packets over the MTU and packets that end a
+// connection still take the normal path.
 //
-// Every other change of the table begins the fast connections anew, so that none goes on
-// by rules that are no more. Of other tables' rules that come later the kernel knows
-// nothing: fast connections pass them by.
+// Every other change of the table replaces the flowtable, so that no offloaded connection continues to use deleted
+// rules. A later change of other tables has no effect on offloaded connections: they bypass the new rules too.
 //
-// Where one of the links is a switch (a bridge), the switch's ports need a Fastpath too, with
-// Port: packets come in by them, and newer kernels leave to the rules what could not go
-// straight to one.
+// If a link is a bridge, its ports need a Fastpath too, with Port set: packets come in by the ports, and newer kernels
+// offload only connections whose packets can go directly to a port.
 //
-// When a link is deleted, the kernel takes its Fastpath away (before Linux 6.16), and so
-// it does not come back with a link of the same name.
+// Before Linux 6.16, the kernel deletes the Fastpath together with the link. A new link of the same name does not get
+// it back.
 type Fastpath struct {
 	Device string // the name of a link that exists
-	Port   bool   // it is a port of a switch that has one: nothing is forwarded by it itself
+	Port   bool   // the device is a port of a bridge that has a Fastpath; the port itself forwards nothing
 }
 
-// String prints the rule in nft's words: iifname "v-net-0" flow add @fastpath. That of a
-// port is a device of the flowtable alone: flowtable fastpath { devices = { "port" } }.
+// String returns the rule in nft's syntax: iifname "v-net-0" flow add @fastpath. A port is only a device of the
+// flowtable: flowtable fastpath { devices = { "port" } }.
 func (f Fastpath) String() string {
 	if f.Port {
 		return fmt.Sprintf("flowtable %s { devices = { %q } }", flowtable, f.Device)
@@ -35,15 +32,15 @@ func (f Fastpath) String() string {
 	return fmt.Sprintf("iifname %q flow add @%s", f.Device, flowtable)
 }
 
-// Check says what is wrong with the rule, or nil.
+// Check returns an error if the rule is invalid.
 func (f Fastpath) Check() error {
 	err := checkDevice(f.Device)
 	switch {
 	case err != nil:
 	case f.Device == "":
-		err = errors.New("no device is given")
+		err = errors.New("expected a device")
 	case f.Device == "lo":
-		err = errors.New("nothing is forwarded by lo")
+		err = errors.New("the kernel forwards no packets by lo")
 	}
 	return invalid(f, err)
 }
@@ -56,12 +53,12 @@ func (f Fastpath) elements() []element {
 	return []element{e}
 }
 
-// MaxFastpaths is how many a table can have: the kernel lists a flowtable in one message of
-// less than 32 KiB, and says nothing of one that is larger.
+// MaxFastpaths is the maximum number of fast paths of a table: the kernel lists a flowtable in one message of less than
+// 32 KiB, and omits a larger one without an error.
 const MaxFastpaths = 1500
 
-// tooMany is the reason why one cannot be added to the rules, if there is one.
-func (f Fastpath) tooMany(rules map[Rule]bool) error {
+// checkLimit returns an error if the rules already contain MaxFastpaths fast paths.
+func (f Fastpath) checkLimit(rules map[Rule]bool) error {
 	n := 0
 	for r := range rules {
 		if _, ok := r.(Fastpath); ok {
@@ -71,19 +68,19 @@ func (f Fastpath) tooMany(rules map[Rule]bool) error {
 	if n < MaxFastpaths {
 		return nil
 	}
-	return &Error{Op: "add", Object: f.String(), Err: fmt.Errorf("there are %d already, and no more can be listed", n)}
+	return &Error{Op: "add", Object: f.String(),
+		Err: fmt.Errorf("the table already has the maximum of %d fast paths", n)}
 }
 
-// portDevice stands in the comment, which devices of flowtables do not have in the
-// kernel, of those that are not in fastLinks.
+// portDevice is the comment of flowtable devices that are not in fastLinks. In the kernel, devices have no comments.
 const portDevice = "port"
 
-// fastpathOf reads a device of the flowtable.
-func fastpathOf(e element, _ set) (Rule, error) {
+// decodeFastpath decodes a device of the flowtable.
+func decodeFastpath(e element, _ set) (Rule, error) {
 	return Fastpath{decodeName(e.key), e.comment == portDevice}, nil
 }
 
-// markPorts tells the ports among the devices that were read.
+// markPorts sets the comment portDevice on the ports among the devices.
 func (c content) markPorts() {
 	var ports []element
 	for e := range c.elements {
@@ -98,32 +95,32 @@ func (c content) markPorts() {
 	}
 }
 
-// The flowtable, the set of its devices (rules cannot ask a flowtable), and the set of
-// each beside itself: what a switch passes on between its ports is not forwarded,
-// even where the machine filters it.
+// Names of the flowtable and its sets. fastLinks contains its devices, because rules cannot look up devices in a
+// flowtable. fastSwitching contains each device paired with itself. It excludes packets that a bridge passes between
+// its ports, which rules see if net.bridge.bridge-nf-call-iptables is on.
 const (
 	flowtable     = "fastpath"
 	fastLinks     = "fastpath_links"
 	fastSwitching = "fastpath_switching"
 )
 
-// fastSets are what a Fastpath needs. The kernel calls a flowtable no set; here it is
-// one, of devices, that has its own messages and words.
-func fastSets() []set {
+// fastpathSets returns the sets for fast paths. Here a flowtable is a set of devices. In the kernel it is an object of
+// its own, with its own messages and syntax.
+func fastpathSets() []set {
 	return []set{
 		{name: fastLinks, key: []*field{ifname}},
 		{name: fastSwitching, key: []*field{ifname, ifname}},
-		{name: flowtable, key: []*field{ifname}, flowtable: true, rule: fastpathOf},
+		{name: flowtable, key: []*field{ifname}, flowtable: true, decode: decodeFastpath},
 	}
 }
 
-// ofFastpath tells the sets of fastSets.
-func (s set) ofFastpath() bool {
+// isFastpathSet reports whether s is one of fastpathSets.
+func (s set) isFastpathSet() bool {
 	return s.flowtable || s.name == fastLinks || s.name == fastSwitching
 }
 
-// helpers are the elements of the other two sets.
-func (f Fastpath) helpers() []element {
+// helperElements returns the elements of the other two sets.
+func (f Fastpath) helperElements() []element {
 	if f.Port {
 		return nil
 	}
@@ -131,21 +128,21 @@ func (f Fastpath) helpers() []element {
 	return []element{{set: fastLinks, key: name}, {set: fastSwitching, key: name + name}}
 }
 
-// fastRules come behind those that filter, so that nothing becomes fast that would have
-// been dropped. What the kernel cannot treat so, it passes over.
-func fastRules(has map[string]bool) []rule {
-	if !has[flowtable] {
+// fastpathRules returns the rules of the chain fastpath. It runs after the filter rules, so that the kernel does not
+// offload dropped connections. Packets that it cannot offload continue to the next rule.
+func fastpathRules(sets map[string]bool) []rule {
+	if !sets[flowtable] {
 		return nil
 	}
 	return []rule{
-		{in(fastSwitching, iif, oif), {verb: back}},
-		{in(fastLinks, iif), in(fastLinks, oif), {verb: offload, name: flowtable}},
+		{inSet(fastSwitching, iif, oif), {verb: ret}},
+		{inSet(fastLinks, iif), inSet(fastLinks, oif), {verb: offload, name: flowtable}},
 	}
 }
 
-// restarts tells whether the flowtable has to be replaced: the kernel forgets fast
-// connections only with it. It stays if nothing changes but that devices come.
-func restarts(have content, want map[element]bool) bool {
+// needsNewFlowtable reports whether the flowtable must be replaced: the kernel removes offloaded connections only with
+// their flowtable. If a change only adds devices, the flowtable stays.
+func needsNewFlowtable(have content, want map[element]bool) bool {
 	if !have.sets[flowtable] {
 		return false
 	}
@@ -156,15 +153,15 @@ func restarts(have content, want map[element]bool) bool {
 		}
 	}
 	for e := range want {
-		if _, there := have.elements[e]; !there && !sets[e.set].ofFastpath() {
+		if _, exists := have.elements[e]; !exists && !sets[e.set].isFastpathSet() {
 			return true
 		}
 	}
 	return false
 }
 
-// restart replaces the flowtable that stays.
-func (c *change) restart(have *content, s set) {
+// replaceFlowtable deletes and creates the flowtable, and marks its devices as missing.
+func (c *change) replaceFlowtable(have *content, s set) {
 	c.deleteSets, c.createSets = append(c.deleteSets, s), append(c.createSets, s)
 	kept := make(map[element]count, len(have.elements))
 	for e, n := range have.elements {

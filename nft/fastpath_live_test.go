@@ -22,47 +22,48 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// fast are the fast paths of the world's two ways.
-func fast() []nft.Rule {
+// fastpaths returns the fast paths between the test network's bridge and eth0.
+func fastpaths() []nft.Rule {
 	return []nft.Rule{
 		nft.Fastpath{Device: "eth0"}, nft.Fastpath{Device: "v-net-0"},
 		nft.Fastpath{Device: "veth-red", Port: true}, nft.Fastpath{Device: "veth-blue", Port: true},
 	}
 }
 
-// newFastWorld is the world, on a kernel that has flowtables.
-func newFastWorld(t testing.TB) *world {
+// newFastpathNet returns a testNet. It skips the test on a kernel without flowtables.
+func newFastpathNet(t testing.TB) *testNet {
 	t.Helper()
-	w := newWorld(t)
-	err := w.nft.Apply("vnet", nil, fast()[:1])
+	w := newTestNet(t)
+	err := w.nft.Apply("vnet", nil, fastpaths()[:1])
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skipf("this kernel has no flowtables: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.apply(fast()[:1], nil)
+	w.apply(fastpaths()[:1], nil)
 	return w
 }
 
-// TestFastpathReadsBack: nft prints what was meant, reads it, and does what the script
-// says; a device more leaves the rest as it is.
+// TestFastpathReadsBack checks that nft prints the expected text, that the scripts have the same effect as Apply, and
+// that adding a device does not change the rest.
 func TestFastpathReadsBack(t *testing.T) {
 	needNFT(t)
-	w := newFastWorld(t)
+	w := newFastpathNet(t)
 	w.sh(w.machine, "ip link add third type bridge; ip link add 4th.5-x type bridge")
-	devices := append(fast(), nft.Fastpath{Device: "third"}, nft.Fastpath{Device: "4th.5-x"})
+	devices := append(fastpaths(), nft.Fastpath{Device: "third"}, nft.Fastpath{Device: "4th.5-x"})
 	others := []nft.Rule{nft.Isolate{In: "third", Out: "eth0"}, nft.Masquerade{Source: prefix("192.168.15.0/24")}}
 	all := slices.Concat(others, devices)
-	notThat := nft.Fastpath{Device: "third", Port: true}
-	sets := [][]nft.Rule{devices[:2], devices[:5], all, append(others, devices[1:]...), append(others, notThat), all, others, devices, devices[5:], devices[2:3], nil}
+	thirdAsPort := nft.Fastpath{Device: "third", Port: true}
+	sets := [][]nft.Rule{devices[:2], devices[:5], all, append(others, devices[1:]...), append(others, thirdAsPort),
+		all, others, devices, devices[5:], devices[2:3], nil}
 	var have []nft.Rule
 	for _, want := range sets {
 		w.apply(without(have, want), without(want, have))
 		w.sameRules(want)
-		list := inOrder(plainNames(w.sh(w.machine, "nft -s list ruleset")))
-		if diff := cmp.Diff(inOrder(plainNames(nft.Text("vnet", want...))), list); diff != "" {
-			t.Errorf("-ours +nft's:\n%s", diff)
+		list := sortedBlocks(unquoteDevices(w.sh(w.machine, "nft -s list ruleset")))
+		if diff := cmp.Diff(sortedBlocks(unquoteDevices(nft.Text("vnet", want...))), list); diff != "" {
+			t.Errorf("-Text +nft's:\n%s", diff)
 		}
 		w.sh(w.machine, "nft flush ruleset")
 		w.apply(nil, have)
@@ -70,39 +71,38 @@ func TestFastpathReadsBack(t *testing.T) {
 			w.sh(w.machine, "nft -f - <<'.'\n"+script+".")
 		}
 		w.sameRules(want)
-		if diff := cmp.Diff(list, inOrder(plainNames(w.sh(w.machine, "nft -s list ruleset")))); diff != "" {
+		if diff := cmp.Diff(list, sortedBlocks(unquoteDevices(w.sh(w.machine, "nft -s list ruleset")))); diff != "" {
 			t.Errorf("-Apply +script:\n%s", diff)
 		}
 		have = want
 	}
 }
 
-// plainNames takes the marks from the names of a flowtable's devices, which not every
-// nft prints.
-func plainNames(text string) string {
+// unquoteDevices removes the quotes around the names of a flowtable's devices, which some versions of nft omit.
+func unquoteDevices(text string) string {
 	return regexp.MustCompile(`devices = \{ .* \}`).ReplaceAllStringFunc(text, func(line string) string {
 		return strings.ReplaceAll(line, `"`, "")
 	})
 }
 
-// sameRules compares with what the world's table has.
-func (w *world) sameRules(want []nft.Rule) {
+// sameRules compares with the rules of the test network's table.
+func (w *testNet) sameRules(want []nft.Rule) {
 	w.t.Helper()
 	got := w.rules()
-	if lost, more := without(want, got), without(got, want); len(lost)+len(more) > 0 {
-		w.t.Errorf("lost: %v, invented: %v", lost, more)
+	if missing, unexpected := without(want, got), without(got, want); len(missing)+len(unexpected) > 0 {
+		w.t.Errorf("missing: %v, unexpected: %v", missing, unexpected)
 	}
 }
 
-// TestFastpathDevices: a device that is not there is refused by name, or is waited for;
-// one that goes takes its fast path along, or leaves it for one that comes.
+// TestFastpathDevices checks devices that do not exist: the kernel refuses them by name, or (since Linux 6.16) waits
+// for them. It also checks deleted devices: their fast path is deleted, or stays for a new device of the same name.
 func TestFastpathDevices(t *testing.T) {
-	w := newFastWorld(t)
-	w.apply(nil, fast())
+	w := newFastpathNet(t)
+	w.apply(nil, fastpaths())
 	absent := nft.Fastpath{Device: "absent0"}
 	switch err := w.nft.Apply("vnet", nil, []nft.Rule{absent}); {
 	case err == nil: // Linux 6.16
-		w.sameRules(append(fast(), absent))
+		w.sameRules(append(fastpaths(), absent))
 		w.apply([]nft.Rule{absent}, nil)
 	case !errors.Is(err, fs.ErrNotExist):
 		t.Error(err)
@@ -111,25 +111,24 @@ func TestFastpathDevices(t *testing.T) {
 			t.Errorf("%s\nwant %s", err, want)
 		}
 	}
-	w.sameRules(fast())
+	w.sameRules(fastpaths())
 	w.sh(w.machine, "ip link del eth0")
-	left := w.rules()
-	if len(without(left, fast())) > 0 || len(without(fast()[1:], left)) > 0 {
-		t.Errorf("without eth0 there are %v", left)
+	remaining := w.rules()
+	if len(without(remaining, fastpaths())) > 0 || len(without(fastpaths()[1:], remaining)) > 0 {
+		t.Errorf("rules after deleting eth0: %v", remaining)
 	}
 	w.sh(w.machine, "ip link add eth0 type bridge")
-	w.apply(nil, fast())
-	w.sameRules(fast())
-	w.apply(fast(), nil)
+	w.apply(nil, fastpaths())
+	w.sameRules(fastpaths())
+	w.apply(fastpaths(), nil)
 	if tables, err := w.nft.Tables(); err != nil || len(tables) > 0 {
-		t.Errorf("%q are left, %v", tables, err)
+		t.Errorf("tables %q remain, %v", tables, err)
 	}
 }
 
-// TestManyFastpaths: more devices than one message to the kernel may have, and longer in all
-// than its answers usually are.
+// TestManyFastpaths uses more devices than one message may have, and a longer list than the kernel's usual replies.
 func TestManyFastpaths(t *testing.T) {
-	w := newFastWorld(t)
+	w := newFastpathNet(t)
 	var batch strings.Builder
 	var rules []nft.Rule
 	for i := range 400 {
@@ -145,8 +144,8 @@ func TestManyFastpaths(t *testing.T) {
 	w.apply(rules[150:], nil)
 }
 
-// TestFastpath: packets of established connections are no longer forwarded by the usual
-// way, and reach the same address from the same address.
+// TestFastpath checks that packets of established connections no longer take the normal forwarding path, and that their
+// addresses stay the same.
 func TestFastpath(t *testing.T) {
 	needNFT(t)
 	for _, tt := range []struct{ network, address, want string }{
@@ -154,127 +153,127 @@ func TestFastpath(t *testing.T) {
 		{"tcp6", "[2001:db8:9::2]:7", "2001:db8:9::1"}, {"udp6", "[2001:db8:9::2]:7", "2001:db8:9::1"},
 	} {
 		t.Run(tt.network, func(t *testing.T) {
-			w := newFastWorld(t)
-			w.watch()
+			w := newFastpathNet(t)
+			w.countSlowPath()
 			w.echo(w.outside, tt.network, ":7")
-			w.apply(nil, inside())
-			const questions = 100
+			w.apply(nil, masquerades())
+			const requests = 100
 			slow := w.open(w.red, tt.network, tt.address)
-			w.talk(slow, questions, tt.want)
-			before := w.passed()
-			if before < 2*questions {
-				t.Errorf("%d packets passed by the usual way, want %d at least", before, 2*questions)
+			w.exchangeTimes(slow, requests, tt.want)
+			before := w.slowPathPackets()
+			if before < 2*requests {
+				t.Errorf("%d packets took the normal path, want at least %d", before, 2*requests)
 			}
-			w.apply(nil, fast())
-			// One that was established before becomes fast as well.
+			w.apply(nil, fastpaths())
+			// A connection established before is offloaded too.
 			both := []net.Conn{slow, w.open(w.red, tt.network, tt.address)}
 			for _, c := range both {
-				w.talk(c, 5, tt.want)
-				before := w.passed()
-				w.talk(c, questions, tt.want)
-				if n := w.passed() - before; n > questions/10 {
-					t.Errorf("%d packets of %d passed by the usual way", n, 2*questions)
+				w.exchangeTimes(c, 5, tt.want)
+				before := w.slowPathPackets()
+				w.exchangeTimes(c, requests, tt.want)
+				if n := w.slowPathPackets() - before; n > requests/10 {
+					t.Errorf("%d of %d packets took the normal path", n, 2*requests)
 				}
 			}
-			// What counts is where they pass: in the kernel's list, Linux 7.3 does not say so
-			// of TCP over IPv6.
-			before = w.passed()
-			for range questions / 2 {
+			// Count packets instead of checking the flag [OFFLOAD]: Linux 7.3 does not set it for TCP over IPv6.
+			before = w.slowPathPackets()
+			for range requests / 2 {
 				for _, c := range both {
-					w.talk(c, 1, tt.want)
+					w.exchangeTimes(c, 1, tt.want)
 				}
 			}
-			if n := w.passed() - before; n > questions/10 {
-				t.Errorf("of both, %d packets of %d passed by the usual way: %q", n, 2*questions, w.tracked(""))
+			if n := w.slowPathPackets() - before; n > requests/10 {
+				t.Errorf("both connections: %d of %d packets took the normal path: %q", n, 2*requests,
+					w.conntrackLines(""))
 			}
 		})
 	}
 }
 
-// TestFastpathNeedsBoth: a link without one keeps its connections on the usual way.
+// TestFastpathNeedsBoth checks that connections over a link without a fast path are not offloaded.
 func TestFastpathNeedsBoth(t *testing.T) {
 	needNFT(t)
-	w := newFastWorld(t)
-	w.watch()
+	w := newFastpathNet(t)
+	w.countSlowPath()
 	w.echo(w.outside, "tcp4", ":7")
-	w.apply(nil, append(inside(), fast()[1:]...))
-	w.talk(w.open(w.red, "tcp4", "10.9.0.2:7"), 50, "10.9.0.1")
-	if n := w.passed(); n < 100 {
-		t.Errorf("%d packets passed by the usual way, want 100 at least", n)
+	w.apply(nil, append(masquerades(), fastpaths()[1:]...))
+	w.exchangeTimes(w.open(w.red, "tcp4", "10.9.0.2:7"), 50, "10.9.0.1")
+	if n := w.slowPathPackets(); n < 100 {
+		t.Errorf("%d packets took the normal path, want at least 100", n)
 	}
 }
 
-// TestFastpathNotInside: what a switch passes on is not forwarded, even where the machine
-// filters it.
-func TestFastpathNotInside(t *testing.T) {
-	w := newFastWorld(t)
-	w.filterSwitches("1")
+// TestFastpathIgnoresBridgedTraffic checks that bridged packets are not offloaded, even with bridge-nf-call-iptables.
+func TestFastpathIgnoresBridgedTraffic(t *testing.T) {
+	w := newFastpathNet(t)
+	w.setBridgeNF("1")
 	w.echo(w.blue, "tcp4", ":7")
-	w.apply(nil, append(inside(), fast()...))
-	w.talk(w.open(w.red, "tcp4", "192.168.15.3:7"), 20, "192.168.15.2")
-	if fast := w.tracked("[OFFLOAD]"); len(fast) > 0 {
-		t.Errorf("fast: %q", fast)
+	w.apply(nil, append(masquerades(), fastpaths()...))
+	w.exchangeTimes(w.open(w.red, "tcp4", "192.168.15.3:7"), 20, "192.168.15.2")
+	if offloaded := w.conntrackLines("[OFFLOAD]"); len(offloaded) > 0 {
+		t.Errorf("offloaded: %q", offloaded)
 	}
 }
 
-// TestFastpathForgets: a fast connection goes by rules that are no more as little as any
-// other.
-func TestFastpathForgets(t *testing.T) {
+// TestFastpathEndsWithRule checks that offloaded connections do not continue to use deleted rules.
+func TestFastpathEndsWithRule(t *testing.T) {
 	forward := nft.Forward{Proto: nft.UDP, Ports: nft.Port(8080), To: addr("192.168.15.2"), ToPort: 7}
 	other := nft.Forward{Proto: nft.UDP, Ports: nft.Port(8081), To: addr("192.168.15.2"), ToPort: 7}
 	for what, change := range map[string]struct{ del, add []nft.Rule }{
-		"a forward goes":       {del: []nft.Rule{forward}},
-		"all goes":             {del: append(fast(), forward)},
-		"links are kept apart": {add: []nft.Rule{nft.Isolate{In: "eth0", Out: "v-net-0"}}},
+		"forward deleted": {del: []nft.Rule{forward}},
+		"all deleted":     {del: append(fastpaths(), forward)},
+		"links isolated":  {add: []nft.Rule{nft.Isolate{In: "eth0", Out: "v-net-0"}}},
 	} {
 		t.Run(what, func(t *testing.T) {
-			w := newFastWorld(t)
+			w := newFastpathNet(t)
 			w.echo(w.red, "udp4", ":7")
-			w.apply(nil, append(fast(), forward))
+			w.apply(nil, append(fastpaths(), forward))
 			client := w.open(w.outside, "udp4", "10.9.0.1:8080")
-			w.talk(client, 5, "10.9.0.2")
+			w.exchangeTimes(client, 5, "10.9.0.2")
 			w.apply(nil, []nft.Rule{other})
-			w.talk(client, 5, "10.9.0.2")
-			w.becomesFast(client, "10.9.0.2")
+			w.exchangeTimes(client, 5, "10.9.0.2")
+			w.waitOffloaded(client, "10.9.0.2")
 			w.apply(change.del, change.add)
-			if got := say(client, 200*time.Millisecond); got != "silence" {
-				t.Errorf("heard %q", got)
+			if got := exchange(client, 200*time.Millisecond); got != "no answer" {
+				t.Errorf("got %q", got)
 			}
 		})
 	}
 }
 
-// becomesFast talks until a connection is known to be fast: one that was so before can be
-// it again when the kernel has done away with the old flowtable.
-func (w *world) becomesFast(c net.Conn, from string) {
+// waitOffloaded exchanges packets until the connection is offloaded. A connection of a deleted flowtable can be
+// offloaded again only after the kernel has removed the old flowtable.
+func (w *testNet) waitOffloaded(c net.Conn, from string) {
 	w.t.Helper()
 	for range 1000 {
-		if len(w.tracked("[OFFLOAD]")) > 0 {
+		if len(w.conntrackLines("[OFFLOAD]")) > 0 {
 			return
 		}
-		w.talk(c, 1, from)
+		w.exchangeTimes(c, 1, from)
 	}
-	w.t.Errorf("it does not become fast: %q", w.tracked(""))
+	w.t.Errorf("the connection is not offloaded: %q", w.conntrackLines(""))
 }
 
-// watch counts what passes by the usual way, in a table of its own.
-func (w *world) watch() {
+// countSlowPath adds a table that counts packets on the normal forwarding path.
+func (w *testNet) countSlowPath() {
 	w.t.Helper()
-	w.sh(w.machine, `nft 'table inet watch { chain forward { type filter hook forward priority -200; meta l4proto { tcp, udp } counter; }; }'`)
+	w.sh(w.machine, `nft 'table inet watch { chain forward { type filter hook forward priority -200;
+		meta l4proto { tcp, udp } counter; }; }'`)
 }
 
-// passed is how many packets that were.
-func (w *world) passed() int {
+// slowPathPackets returns the counter of countSlowPath.
+func (w *testNet) slowPathPackets() int {
 	w.t.Helper()
-	n, err := strconv.Atoi(regexp.MustCompile(`packets (\d+)`).FindStringSubmatch(w.sh(w.machine, "nft list table inet watch"))[1])
+	n, err := strconv.Atoi(regexp.MustCompile(`packets (\d+)`).FindStringSubmatch(w.sh(w.machine,
+		"nft list table inet watch"))[1])
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return n
 }
 
-// echo answers each line with the address that it came from, and keeps the connection.
-func (w *world) echo(ns *os.File, network, address string) {
+// echo replies to each line with the client's address, and keeps the connection open.
+func (w *testNet) echo(ns *os.File, network, address string) {
 	w.t.Helper()
 	if strings.HasPrefix(network, "udp") {
 		w.serve(ns, "echo", network, address)
@@ -310,12 +309,12 @@ func echoLines(c net.Conn) {
 	}
 }
 
-// open opens a connection that stays open.
-func (w *world) open(ns *os.File, network, address string) net.Conn {
+// open opens a connection, which stays open until the test ends.
+func (w *testNet) open(ns *os.File, network, address string) net.Conn {
 	w.t.Helper()
 	var c net.Conn
 	err := nsfs.Do(ns, func() (err error) {
-		c, err = net.DialTimeout(network, address, patience)
+		c, err = net.DialTimeout(network, address, answerTimeout)
 		return err
 	})
 	if err != nil {
@@ -325,21 +324,21 @@ func (w *world) open(ns *os.File, network, address string) net.Conn {
 	return c
 }
 
-// talk asks that often, and wants to be known by that address.
-func (w *world) talk(c net.Conn, times int, from string) {
+// exchangeTimes sends requests and checks that the server sees the client address from.
+func (w *testNet) exchangeTimes(c net.Conn, times int, from string) {
 	w.t.Helper()
 	for range times {
 		got := ""
 		if _, udp := c.(*net.UDPConn); udp {
-			got = say(c, patience)
+			got = exchange(c, answerTimeout)
 		} else {
-			c.SetDeadline(time.Now().Add(patience))
+			c.SetDeadline(time.Now().Add(answerTimeout))
 			fmt.Fprintln(c, "?")
 			line, _ := bufio.NewReader(c).ReadString('\n')
 			got = strings.TrimSpace(line)
 		}
 		if got != "echo "+from {
-			w.t.Fatalf("heard %q, want %q", got, "echo "+from)
+			w.t.Fatalf("got %q, want %q", got, "echo "+from)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attributes of flowtables, of <linux/netfilter/nf_tables.h>.
+// Attributes of flowtables; see <linux/netfilter/nf_tables.h>.
 const (
 	ftTable = 1
 	ftName  = 2
@@ -22,12 +22,12 @@ const (
 	ftDeviceName = 1
 )
 
-// maxDevices is how many devices one message may have: less than NFT_NETDEVICE_MAX of
-// the kernel's include/net/netfilter/nf_tables.h.
+// maxDevices is the maximum number of devices in one message: less than NFT_NETDEVICE_MAX of the kernel's
+// include/net/netfilter/nf_tables.h.
 const maxDevices = 255
 
-// flowtable makes one, still without devices; so a refusal of this message says that the
-// kernel knows no flowtables, and one of the next that a device is not there.
+// flowtable adds a message that creates a flowtable without devices. So a refusal of this message means that the kernel
+// does not support flowtables, and a refusal of the next one that a device does not exist.
 func (e *encoder) flowtable(s set) {
 	m := e.flowtableMessage(unix.NFT_MSG_NEWFLOWTABLE, netlink.Create, s)
 	m.op, m.missing = "add", "CONFIG_NF_FLOW_TABLE_INET"
@@ -35,8 +35,7 @@ func (e *encoder) flowtable(s set) {
 	e.out = append(e.out, m)
 }
 
-// ingress is where the devices hand packets over, before all other hooks there of
-// priority filter.
+// ingress returns the hook at which the devices pass packets to the flowtable: ingress, priority filter.
 func ingress() []byte {
 	return append(attr32(ftHookNumber, unix.NF_NETDEV_INGRESS), attr32(ftHookPriority, prioFilter)...)
 }
@@ -48,7 +47,7 @@ func (e *encoder) flowtableMessage(kind int, flags netlink.HeaderFlags, s set) m
 	}
 }
 
-// devices adds devices to a flowtable. Those that it has stay.
+// devices adds messages that add devices to a flowtable. Its other devices stay.
 func (e *encoder) devices(s set, all []element) {
 	for len(all) > 0 {
 		n := min(len(all), maxDevices)
@@ -58,10 +57,11 @@ func (e *encoder) devices(s set, all []element) {
 		at := unix.NLMSG_HDRLEN + len(m.Data) + unix.SizeofNlAttr + len(hook) + unix.SizeofNlAttr
 		var names []byte
 		for _, el := range all[:n] {
-			m.parts = append(m.parts, part{offset: at + len(names), object: "device " + decodeName(el.key) + " of flowtable inet " + e.table + " " + s.name})
+			m.parts = append(m.parts, part{offset: at + len(names),
+				object: "device " + decodeName(el.key) + " of flowtable inet " + e.table + " " + s.name})
 			names = append(names, attrString(ftDeviceName, decodeName(el.key))...)
 		}
-		if n == 1 { // older kernels do not say which
+		if n == 1 { // older kernels do not report the offset
 			m.object = m.parts[0].object
 		}
 		m.Data = append(m.Data, nested(ftHook, append(hook, nested(ftHookDevices, names)...))...)
@@ -71,17 +71,17 @@ func (e *encoder) devices(s set, all []element) {
 }
 
 // readFlowtable reads the devices of the flowtable s, if the table has it.
-func (c *Conn) readFlowtable(table string, s set, have content) (whole bool, err error) {
-	if err := c.widen(); err != nil {
+func (c *Conn) readFlowtable(table string, s set, have content) (complete bool, err error) {
+	if err := c.allowLargeDumps(); err != nil {
 		return false, err
 	}
-	bodies, whole, err := c.dump("flowtable inet "+table+" "+s.name,
+	bodies, complete, err := c.dump("flowtable inet "+table+" "+s.name,
 		request(unix.NFT_MSG_GETFLOWTABLE, netlink.Dump, attrString(ftTable, table)))
 	if errors.Is(err, unix.ENOENT) {
-		return false, nil // gone since
+		return false, nil // deleted in the meantime
 	}
-	if err != nil || !whole {
-		return whole, err
+	if err != nil || !complete {
+		return complete, err
 	}
 	for _, b := range bodies {
 		in, name, devices, err := decodeFlowtable(b)
@@ -99,17 +99,17 @@ func (c *Conn) readFlowtable(table string, s set, have content) (whole bool, err
 	return true, nil
 }
 
-// widen lets the kernel answer in messages of 32 KiB: it goes by the largest buffer that
-// the socket was ever read with. So something that has an answer is asked, and looked at
-// with one. A socket that is none of the kernel's has no such limit.
-func (c *Conn) widen() error {
+// allowLargeDumps makes the kernel dump in messages of up to 32 KiB: their size is limited by the largest buffer ever
+// used to read from the socket. So it sends a request and peeks at the reply with a buffer of 32 KiB. It does nothing
+// for a socket without a file descriptor, as in tests.
+func (c *Conn) allowLargeDumps() error {
 	raw, err := c.nl.SyscallConn()
 	if err != nil {
 		return nil
 	}
-	question := request(unix.NFT_MSG_GETGEN, 0)
-	question.Data[0] = unix.NFPROTO_UNSPEC
-	sent, err := c.nl.SendMessages([]netlink.Message{question})
+	req := request(unix.NFT_MSG_GETGEN, 0)
+	req.Data[0] = unix.NFPROTO_UNSPEC
+	sent, err := c.nl.SendMessages([]netlink.Message{req})
 	if err != nil {
 		return c.refusal("show", "ruleset", err)
 	}
@@ -119,7 +119,7 @@ func (c *Conn) widen() error {
 		return err != unix.EAGAIN
 	})
 	if err == nil {
-		err = c.answers(sent, make([]answer, 1))
+		err = c.readReplies(sent, make([]reply, 1))
 	}
 	if err != nil {
 		return c.refusal("show", "ruleset", err)
@@ -127,7 +127,7 @@ func (c *Conn) widen() error {
 	return nil
 }
 
-// decodeFlowtable reads a flowtable's names, and the devices that it has.
+// decodeFlowtable decodes the names of a flowtable and its table, and the flowtable's devices.
 func decodeFlowtable(body []byte) (table, name string, devices []string, err error) {
 	ad, err := attrs(body)
 	if err != nil {
@@ -153,7 +153,7 @@ func decodeFlowtable(body []byte) (table, name string, devices []string, err err
 	return table, name, devices, ad.Err()
 }
 
-// decodeDevices reads a list of names, of which longer ones are none.
+// decodeDevices decodes a list of device names. It skips too long ones.
 func decodeDevices(to *[]string) func(*netlink.AttributeDecoder) error {
 	return func(ad *netlink.AttributeDecoder) error {
 		for ad.Next() {

@@ -5,17 +5,16 @@ import (
 	"slices"
 )
 
-// A flow is an entry of connection tracking.
+// A flow is a conntrack entry.
 type flow struct {
 	orig, reply tuple
 	status      uint32
-	// identity is what names the flow to the kernel: its attributes, as it sent
-	// them.
+	// identity is the encoded attributes that identify the flow in a delete request.
 	identity []byte
 	family   byte
 }
 
-// A tuple is one direction of a flow. Protocols without ports have zeroes.
+// A tuple is one direction of a flow. The ports of protocols without ports are 0.
 type tuple struct {
 	src, dst         netip.Addr
 	proto            Proto
@@ -24,29 +23,29 @@ type tuple struct {
 
 // Bits of a flow's status; IPS_* of <linux/netfilter/nf_conntrack_common.h>.
 const (
-	flowAssured = 1 << 2 // traffic went both ways, for TCP by its rules
+	flowAssured = 1 << 2 // packets went in both directions; for TCP, after the handshake
 	flowSrcNAT  = 1 << 4
 	flowDstNAT  = 1 << 5
 )
 
-// working says that it is a connection which would notice being forgotten.
-func (f flow) working() bool {
+// established reports whether the flow is an established connection of TCP or SCTP, which could break if its entry is
+// deleted.
+func (f flow) established() bool {
 	return (f.orig.proto == TCP || f.orig.proto == SCTP) && f.status&flowAssured != 0
 }
 
-// A forgetter knows which flows go by rules that are no more, or do not go by
-// rules that are new.
-type forgetter struct {
-	forwards map[protoPort][]changed // of one port
-	others   []changed
-	own      ownAddrs
+// A staleMatcher finds stale flows: flows that use a deleted rule, or that a new rule would translate otherwise.
+type staleMatcher struct {
+	forwards map[protoPort][]ruleChange // forwards of a single port
+	others   []ruleChange
+	local    localAddrs
 }
 
-// ownAddrs are the addresses that the namespace's links have, each by its link and
-// once more by the link "", which stands for any.
-type ownAddrs map[ownAddr]bool
+// localAddrs is the set of addresses of the namespace's links. It contains each address twice: with its link, and with
+// the link "", which means any link.
+type localAddrs map[localAddr]bool
 
-type ownAddr struct {
+type localAddr struct {
 	link string
 	addr netip.Addr
 }
@@ -56,26 +55,26 @@ type protoPort struct {
 	port  uint16
 }
 
-// changed is a rule that came or went.
-type changed struct {
-	rule Rule
-	gone bool
+// A ruleChange is a rule that is added or removed.
+type ruleChange struct {
+	rule    Rule
+	removed bool
 }
 
-func newForgetter(old, new []Rule) *forgetter {
-	f := &forgetter{forwards: make(map[protoPort][]changed)} // own is filled if it is asked for
+func newStaleMatcher(old, new []Rule) *staleMatcher {
+	f := &staleMatcher{forwards: make(map[protoPort][]ruleChange)} // the caller sets local if needsLocalAddrs
 	for _, r := range old {
-		f.add(changed{r, true})
+		f.add(ruleChange{r, true})
 	}
 	for _, r := range new {
-		f.add(changed{r, false})
+		f.add(ruleChange{r, false})
 	}
 	return f
 }
 
-func (f *forgetter) add(c changed) {
+func (f *staleMatcher) add(c ruleChange) {
 	switch r := c.rule.(type) {
-	case Isolate: // asked for each packet, not for each connection
+	case Isolate: // matches every packet, not only the first of a connection
 	case Fastpath: // translates nothing
 	case Forward:
 		if r.Ports.size() == 1 {
@@ -89,63 +88,63 @@ func (f *forgetter) add(c changed) {
 	}
 }
 
-// empty says that there is no flow to be forgotten, whichever there are.
-func (f *forgetter) empty() bool { return len(f.forwards) == 0 && len(f.others) == 0 }
+// empty reports whether no flow can be stale.
+func (f *staleMatcher) empty() bool { return len(f.forwards) == 0 && len(f.others) == 0 }
 
-// needsOwn says that it cannot do without the addresses of the namespace.
-func (f *forgetter) needsOwn() bool {
-	return slices.ContainsFunc(f.others, func(c changed) bool {
+// needsLocalAddrs reports whether matches needs the addresses of the namespace.
+func (f *staleMatcher) needsLocalAddrs() bool {
+	return slices.ContainsFunc(f.others, func(c ruleChange) bool {
 		_, ok := c.rule.(Masquerade)
-		return ok && c.gone
+		return ok && c.removed
 	})
 }
 
-// forgets says whether a flow is to be forgotten.
-func (f *forgetter) forgets(fl flow) bool {
-	concerned := func(c changed) bool { return c.concerns(fl, f.own) }
-	return slices.ContainsFunc(f.forwards[protoPort{fl.orig.proto, fl.orig.dstPort}], concerned) ||
-		slices.ContainsFunc(f.others, concerned)
+// matches reports whether a flow is stale.
+func (f *staleMatcher) matches(fl flow) bool {
+	affected := func(c ruleChange) bool { return c.affects(fl, f.local) }
+	return slices.ContainsFunc(f.forwards[protoPort{fl.orig.proto, fl.orig.dstPort}], affected) ||
+		slices.ContainsFunc(f.others, affected)
 }
 
-func (c changed) concerns(fl flow, own ownAddrs) bool {
+func (c ruleChange) affects(fl flow, local localAddrs) bool {
 	switch r := c.rule.(type) {
 	case Forward:
-		return r.concerns(fl, c.gone)
+		return r.affects(fl, c.removed)
 	case Masquerade:
-		return egressConcerns(r.Source, fl, c.gone, own[ownAddr{r.Out, fl.reply.dst}])
+		return egressAffects(r.Source, fl, c.removed, local[localAddr{r.Out, fl.reply.dst}])
 	case SourceNAT:
-		return egressConcerns(r.Source, fl, c.gone, fl.reply.dst == r.To)
+		return egressAffects(r.Source, fl, c.removed, fl.reply.dst == r.To)
 	}
 	return false
 }
 
-// concerns: a forward that is gone concerns what it translated. A new one
-// concerns what went to its ports before it was there.
-func (f Forward) concerns(fl flow, gone bool) bool {
+// affects reports whether a flow is stale if the forward is removed or added. A removed forward affects the flows that
+// it translated. An added one affects the flows that went to its ports before.
+func (f Forward) affects(fl flow, removed bool) bool {
 	to, port := fl.orig, fl.orig.dstPort
 	if to.proto != f.Proto || port < f.Ports.First || port > f.Ports.Last ||
 		to.dst.Is4() != f.To.Is4() || f.Addr.IsValid() && to.dst != f.Addr {
 		return false
 	}
 	translated := fl.reply.src == f.To && fl.reply.srcPort == f.ToPort+(port-f.Ports.First)
-	if gone {
+	if removed {
 		return translated && fl.status&flowDstNAT != 0
 	}
-	// What is masqueraded passes through, and was never for us.
-	return !translated && fl.status&flowSrcNAT == 0 && !fl.working()
+	// A masqueraded flow passes through; its destination is not this namespace.
+	return !translated && fl.status&flowSrcNAT == 0 && !fl.established()
 }
 
-// egressConcerns: a rule that is gone concerns what was translated on its way out
-// to an address that it gives. A new one concerns what leaves as it is. Which
-// table's rule a flow went by is not known, and forgetting ends a connection whose
-// other side speaks first; so what works goes on until it ends.
-func egressConcerns(source netip.Prefix, fl flow, gone, gives bool) bool {
-	if source.IsValid() && !source.Contains(fl.orig.src) || fl.working() {
+// egressAffects does the same for a Masquerade or SourceNAT. A removed rule affects flows whose source was translated
+// to an address of the rule (toRuleAddr). An added rule affects flows that leave without translation. Which table's
+// rule translated a flow is unknown, and deleting its entry breaks a connection whose server sends first. So
+// established flows continue until they end.
+func egressAffects(source netip.Prefix, fl flow, removed, toRuleAddr bool) bool {
+	if source.IsValid() && !source.Contains(fl.orig.src) || fl.established() {
 		return false
 	}
-	if gone {
-		return fl.status&flowSrcNAT != 0 && gives
+	if removed {
+		return fl.status&flowSrcNAT != 0 && toRuleAddr
 	}
-	stays := source.IsValid() && source.Bits() > 0 && source.Contains(fl.orig.dst)
-	return fl.status&(flowSrcNAT|flowDstNAT) == 0 && !stays
+	inside := source.IsValid() && source.Bits() > 0 && source.Contains(fl.orig.dst)
+	return fl.status&(flowSrcNAT|flowDstNAT) == 0 && !inside
 }

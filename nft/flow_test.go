@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestForgets: which flows end with a rule, and which before one can work.
-func TestForgets(t *testing.T) {
+// TestStaleMatcher checks which flows are stale if a rule is added or removed.
+func TestStaleMatcher(t *testing.T) {
 	a := netip.MustParseAddr
 	tcp := func(src, dst string, dport uint16, from string, sport uint16, back string, status uint32) flow {
 		return flow{
@@ -23,73 +23,74 @@ func TestForgets(t *testing.T) {
 	nat := Masquerade{Source: netip.MustParsePrefix("192.168.15.0/24")}
 	byEth0 := Masquerade{Out: "eth0"}
 	fixed := SourceNAT{Source: nat.Source, To: a("198.51.100.9")}
-	own := make(ownAddrs)
+	local := make(localAddrs)
 	for link, addr := range map[string]string{"eth0": "10.9.0.1", "wg0": "10.8.0.1", "v-net-0": "192.168.15.1"} {
-		own[ownAddr{link, a(addr)}], own[ownAddr{"", a(addr)}] = true, true
+		local[localAddr{link, a(addr)}], local[localAddr{"", a(addr)}] = true, true
 	}
 
 	forwarded := tcp("10.9.0.2", "10.9.0.1", 80, "192.168.15.2", 8080, "10.9.0.2", flowDstNAT|flowAssured)
 	elsewhere := tcp("10.9.0.2", "10.9.0.1", 80, "192.168.15.3", 8080, "10.9.0.2", flowDstNAT|flowAssured)
-	ours := tcp("10.9.0.2", "10.9.0.1", 80, "10.9.0.1", 80, "10.9.0.2", flowAssured)
-	begun := tcp("10.9.0.2", "10.9.0.1", 80, "10.9.0.1", 80, "10.9.0.2", 0)
-	asked := udp(tcp("10.9.0.2", "10.9.0.1", 53, "10.9.0.1", 53, "10.9.0.2", 0))
-	moved := udp(tcp("10.9.0.2", "10.9.0.1", 53, "192.168.15.2", 153, "10.9.0.2", flowDstNAT|flowAssured))
+	toMachine := tcp("10.9.0.2", "10.9.0.1", 80, "10.9.0.1", 80, "10.9.0.2", flowAssured)
+	unanswered := tcp("10.9.0.2", "10.9.0.1", 80, "10.9.0.1", 80, "10.9.0.2", 0)
+	udpRequest := udp(tcp("10.9.0.2", "10.9.0.1", 53, "10.9.0.1", 53, "10.9.0.2", 0))
+	translatedRange := udp(tcp("10.9.0.2", "10.9.0.1", 53, "192.168.15.2", 153, "10.9.0.2", flowDstNAT|flowAssured))
 	passing := udp(tcp("192.168.15.3", "10.9.0.2", 53, "10.9.0.2", 53, "10.9.0.1", flowSrcNAT|flowAssured))
 	leaving := udp(tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "192.168.15.3", 0))
-	staying := udp(tcp("192.168.15.3", "192.168.15.1", 99, "192.168.15.1", 99, "192.168.15.3", 0))
-	tunnelled := udp(tcp("192.168.15.3", "8.8.8.8", 53, "8.8.8.8", 53, "10.8.0.1", flowSrcNAT))
+	insideFlow := udp(tcp("192.168.15.3", "192.168.15.1", 99, "192.168.15.1", 99, "192.168.15.3", 0))
+	viaTunnel := udp(tcp("192.168.15.3", "8.8.8.8", 53, "8.8.8.8", 53, "10.8.0.1", flowSrcNAT))
 	masqueraded := tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "10.9.0.1", flowSrcNAT|flowAssured)
 	closed := tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "10.9.0.1", flowSrcNAT)
 	translated := udp(tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "198.51.100.9", flowSrcNAT))
-	working := tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "192.168.15.3", flowAssured)
+	establishedFlow := tcp("192.168.15.3", "10.9.0.2", 99, "10.9.0.2", 99, "192.168.15.3", flowAssured)
 
 	for _, tt := range []struct {
-		what string
-		rule Rule
-		gone bool
-		flow flow
-		want bool
+		what    string
+		rule    Rule
+		removed bool
+		flow    flow
+		want    bool
 	}{
-		{"a forward ends with its rule", web, true, forwarded, true},
-		{"one to another host does not", web, true, elsewhere, false},
-		{"nor one to the machine itself", web, true, ours, false},
-		{"of another address", webAt, true, forwarded, false},
-		{"a range that moves", dns, true, moved, true},
-		{"another port's rule", dns, true, forwarded, false},
-		{"a connection that works stays", web, false, ours, false},
-		{"one that nobody answered goes", web, false, begun, true},
-		{"a question over UDP goes", dns, false, asked, true},
-		{"what is translated already stays", dns, false, moved, false},
-		{"what passes through stays", dns, false, passing, false},
-		{"masquerade ends with its rule", nat, true, passing, true},
-		{"and so does one that nobody answered", nat, true, closed, true},
-		{"a masqueraded connection that works goes on", nat, true, masqueraded, false},
-		{"what has an address that is not ours was others'", nat, true, translated, false},
-		{"by a device, what has its address", byEth0, true, passing, true},
-		{"and nothing else", byEth0, true, tunnelled, false},
-		{"of one that is no more, nothing", Masquerade{Out: "ppp0"}, true, passing, false},
-		{"source NAT ends with its rule", fixed, true, translated, true},
-		{"to its own address only", fixed, true, passing, false},
-		{"of its own sources only", SourceNAT{Source: netip.MustParsePrefix("192.168.16.0/24"), To: fixed.To}, true, translated, false},
-		{"what was not masqueraded does not", nat, true, leaving, false},
-		{"what leaves as it is goes", nat, false, leaving, true},
-		{"what stays inside stays", nat, false, staying, false},
-		{"a working connection stays", nat, false, working, false},
-		{"isolation is asked each time", Isolate{In: "a", Out: "b"}, false, leaving, false},
+		{"forwarded flow, its forward removed", web, true, forwarded, true},
+		{"forwarded flow to another target", web, true, elsewhere, false},
+		{"flow to the machine itself", web, true, toMachine, false},
+		{"forward of another address", webAt, true, forwarded, false},
+		{"range with other target ports", dns, true, translatedRange, true},
+		{"forward of another port", dns, true, forwarded, false},
+		{"established connection to the new port", web, false, toMachine, false},
+		{"connection attempt without reply", web, false, unanswered, true},
+		{"UDP request without reply", dns, false, udpRequest, true},
+		{"flow already translated the same way", dns, false, translatedRange, false},
+		{"masqueraded flow that passes through", dns, false, passing, false},
+		{"masqueraded UDP flow, its rule removed", nat, true, passing, true},
+		{"masqueraded TCP flow, not established", nat, true, closed, true},
+		{"masqueraded TCP flow, established", nat, true, masqueraded, false},
+		{"flow translated to a foreign address", nat, true, translated, false},
+		{"rule by device, flow with the address of the device", byEth0, true, passing, true},
+		{"rule by device, flow with another address", byEth0, true, viaTunnel, false},
+		{"rule by device that does not exist any more", Masquerade{Out: "ppp0"}, true, passing, false},
+		{"source NAT flow, its rule removed", fixed, true, translated, true},
+		{"source NAT rule with another address", fixed, true, passing, false},
+		{"source NAT rule with another source",
+			SourceNAT{Source: netip.MustParsePrefix("192.168.16.0/24"), To: fixed.To}, true, translated, false},
+		{"flow without translation, rule removed", nat, true, leaving, false},
+		{"flow that leaves without translation, rule added", nat, false, leaving, true},
+		{"flow inside the network", nat, false, insideFlow, false},
+		{"established flow, rule added", nat, false, establishedFlow, false},
+		{"isolation", Isolate{In: "a", Out: "b"}, false, leaving, false},
 	} {
 		var old, new []Rule
-		if tt.gone {
+		if tt.removed {
 			old = []Rule{tt.rule}
 		} else {
 			new = []Rule{tt.rule}
 		}
-		f := newForgetter(old, new)
-		f.own = own
-		if got := f.forgets(tt.flow); got != tt.want {
+		f := newStaleMatcher(old, new)
+		f.local = local
+		if got := f.matches(tt.flow); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
 		}
 	}
-	if !newForgetter([]Rule{Isolate{}}, nil).empty() {
-		t.Error("connections are looked through for nothing")
+	if !newStaleMatcher([]Rule{Isolate{}}, nil).empty() {
+		t.Error("an Isolate rule makes flows stale")
 	}
 }

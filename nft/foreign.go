@@ -2,20 +2,19 @@ package nft
 
 import "errors"
 
-// Foreign is an element that somebody else put into a set of the table, and that is
-// none of the rules that this package makes: a range of addresses that is no prefix,
-// a catch-all. [Conn.Read] returns it; it stays as long as the table has a rule, and
-// goes with it. It cannot be added or deleted.
+// Foreign is an element of the table's sets that this package did not make and that is none of its rules: an address
+// range that is not a prefix, or a catch-all element. [Conn.Read] returns it. It cannot be added or deleted. It is
+// deleted together with the last rule of the table.
 type Foreign struct{ element element }
 
-// String is nft's: element masquerade4 { 10.0.0.5-10.0.0.9 }.
+// String returns the element in nft's syntax: element masquerade4 { 10.0.0.5-10.0.0.9 }.
 func (f Foreign) String() string {
 	return "element " + f.element.set + " { " + f.element.text(setsByName()[f.element.set]) + " }"
 }
 
-// Check says that it is none of ours.
+// Check always returns an error.
 func (f Foreign) Check() error {
-	return invalid(f, errors.New("it is no rule of ours; nft add element and delete element are for such"))
+	return invalid(f, errors.New("not made by vnet; use nft add element or nft delete element"))
 }
 
 func (f Foreign) elements() []element { return []element{f.element} }
@@ -25,25 +24,25 @@ func isForeign(r Rule) bool {
 	return ok
 }
 
-// ruleOf is the rule that an element of s is of.
-func (s set) ruleOf(e element) Rule {
+// decodeRule returns the rule that an element of s belongs to.
+func (s set) decodeRule(e element) Rule {
 	if e.key == "" {
 		return Foreign{e}
 	}
-	r, err := s.rule(e, s)
-	if err != nil || r.Check() != nil || !has(r, e) {
+	r, err := s.decode(e, s)
+	if err != nil || r.Check() != nil || !containsElement(r, e) {
 		return Foreign{e}
 	}
 	return r
 }
 
-// has says that the element is one of the rule's, whatever its comment.
-func has(r Rule, e element) bool {
-	var ours element
+// containsElement reports whether the element is one of the rule's. It ignores the comment.
+func containsElement(r Rule, e element) bool {
+	var own element
 	if f, ok := r.(Forward); ok {
-		ours = f.element(decodePort(e.key[len(e.key)-4:]))
+		own = f.element(decodePort(e.key[len(e.key)-4:]))
 	} else {
-		ours = r.elements()[0]
+		own = r.elements()[0]
 	}
-	return ours.place() == e.place() && ours.data == e.data
+	return own.id() == e.id() && own.data == e.data
 }

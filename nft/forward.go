@@ -6,43 +6,42 @@ import (
 	"net/netip"
 )
 
-// Forward hands connections to a port over to another host (DNAT). Where several
-// match, the one with a device and an address goes first, then an address, then a
-// device; and a single port goes before a range.
+// Forward forwards connections to a port to another host (DNAT). If several match, the order is: those with a device
+// and an address, with an address, with a device, with neither. A single port goes before a range.
 type Forward struct {
 	Proto Proto
-	// Addr is the address connections are made to; it need not be one of the
-	// machine's. Zero means any that is, of To's family.
+	// Addr is the original destination address. It can be an address of any host. Zero means every local address of
+	// To's family.
 	Addr netip.Addr
-	// In is the link they come in by; "" means any, and the machine itself too.
+	// In is the input link; "" means any, and also connections of the namespace itself.
 	In string
-	// Ports are the ports they are made to.
+	// Ports is the original destination port or range.
 	Ports Ports
-	// To is the host they end at.
+	// To is the new destination address.
 	To netip.Addr
-	// ToPort is the port there that Ports.First leads to; the others follow in
-	// order. Zero means nothing: repeat Ports.First to keep the port. A range that
-	// keeps its ports is one element of a map, one that moves is an element a port.
+	// ToPort is the new destination port for Ports.First; the rest of a range follows in order. Zero is invalid: use
+	// Ports.First to keep the port. A range that keeps its ports is one element of a map; with other target ports
+	// it is one element per port.
 	ToPort uint16
 }
 
-// String prints the rule in nft's words: tcp dport 80 dnat ip to 192.168.15.2:8080.
+// String returns the rule in nft's syntax: tcp dport 80 dnat ip to 192.168.15.2:8080.
 func (f Forward) String() string {
-	return fmt.Sprintf("%s%s dport %s dnat %s to %s", f.matchWords(), f.Proto, f.Ports, ipWord(f.To), f.target())
+	return fmt.Sprintf("%s%s dport %s dnat %s to %s", f.matchText(), f.Proto, f.Ports, familyKeyword(f.To), f.target())
 }
 
-func (f Forward) matchWords() string {
-	var words string
+func (f Forward) matchText() string {
+	var text string
 	if f.In != "" {
-		words = fmt.Sprintf("iifname %q ", f.In)
+		text = fmt.Sprintf("iifname %q ", f.In)
 	}
 	if f.Addr.IsValid() {
-		words += fmt.Sprintf("%s daddr %s ", ipWord(f.Addr), f.Addr)
+		text += fmt.Sprintf("%s daddr %s ", familyKeyword(f.Addr), f.Addr)
 	}
-	return words
+	return text
 }
 
-// target is the address and ports behind "to".
+// target returns the address and ports after "to".
 func (f Forward) target() string {
 	to := netip.AddrPortFrom(f.To, f.ToPort).String()
 	switch {
@@ -54,10 +53,10 @@ func (f Forward) target() string {
 	return to
 }
 
-// keepsRange says that many ports lead to the same ones of the target.
+// keepsRange reports whether a range has the same ports on the target.
 func (f Forward) keepsRange() bool { return f.Ports.size() > 1 && f.ToPort == f.Ports.First }
 
-// Check says what is wrong with the rule, or nil.
+// Check returns an error if the rule is invalid.
 func (f Forward) Check() error {
 	return invalid(f, errors.Join(f.checkMatch(), f.checkTarget()))
 }
@@ -66,13 +65,13 @@ func (f Forward) checkMatch() error {
 	switch f.Proto {
 	case TCP, UDP, SCTP:
 	default:
-		return fmt.Errorf("protocol %s has no ports to forward", f.Proto)
+		return fmt.Errorf("protocol %s: expected tcp, udp or sctp", f.Proto)
 	}
 	if f.Addr.Is4In6() || f.Addr.Zone() != "" || f.Addr.IsValid() && (f.Addr.IsUnspecified() || f.Addr.IsMulticast()) {
-		return fmt.Errorf("%s is no address to forward from", f.Addr)
+		return fmt.Errorf("cannot forward connections to %s", f.Addr)
 	}
 	if f.Addr == netip.IPv6Loopback() {
-		return errors.New("the kernel cannot forward what is sent to ::1; use another address of the machine")
+		return errors.New("the kernel cannot forward connections to ::1; use another address of the machine")
 	}
 	return errors.Join(checkDevice(f.In), f.Ports.check())
 }
@@ -82,20 +81,20 @@ func (f Forward) checkTarget() error {
 		return err
 	}
 	if f.Addr.IsValid() && f.Addr.Is4() != f.To.Is4() {
-		return fmt.Errorf("cannot forward %s to %s: families differ", f.Addr, f.To)
+		return fmt.Errorf("cannot forward %s to %s: different address families", f.Addr, f.To)
 	}
 	if f.ToPort == 0 {
-		return errors.New("no port to lead to")
+		return errors.New("expected a target port")
 	}
 	if int(f.ToPort)+f.Ports.size()-1 > 0xffff {
-		return fmt.Errorf("%d ports from %d on go beyond 65535", f.Ports.size(), f.ToPort)
+		return fmt.Errorf("%d target ports from %d exceed 65535", f.Ports.size(), f.ToPort)
 	}
 	return nil
 }
 
-// setName says which map it is in; see forwardSets.
+// setName returns the name of the map that contains the forward; see forwardSets.
 func (f Forward) setName() string {
-	name := "dnat" + digit(f.To)
+	name := "dnat" + familyDigit(f.To)
 	if f.In != "" {
 		name += "_dev"
 	}
@@ -130,7 +129,7 @@ func (f Forward) elements() []element {
 	return all
 }
 
-// element is that of one of its ports; of a range that keeps them, the only one.
+// element returns the element of one port. A range that keeps its ports has a single element.
 func (f Forward) element(port uint16) element {
 	e := element{set: f.setName(), key: f.key(port), data: string(f.To.AsSlice())}
 	if f.keepsRange() {
@@ -139,14 +138,14 @@ func (f Forward) element(port uint16) element {
 	}
 	e.data += encodePort(f.ToPort + (port - f.Ports.First))
 	if f.Ports.size() > 1 {
-		e.comment = f.Ports.String() // tells that the element is one of a range
+		e.comment = f.Ports.String() // marks the element as a part of a range
 	}
 	return e
 }
 
-// forwardOf reads an element of one of the dnat maps. An element of a range that
-// moves stands for the whole range.
-func forwardOf(e element, s set) (Rule, error) {
+// decodeForward decodes an element of a dnat map. An element of a range with other target ports yields the whole
+// range.
+func decodeForward(e element, s set) (Rule, error) {
 	var f Forward
 	rest := e.key
 	for _, field := range s.key {
@@ -170,18 +169,18 @@ func forwardOf(e element, s set) (Rule, error) {
 		return f, nil
 	}
 	f.ToPort = decodePort(e.data[size:])
-	return f.wholeRange(e.comment)
+	return f.rangeFromComment(e.comment)
 }
 
-// wholeRange widens a forward of one port to the range that its comment names.
-func (f Forward) wholeRange(comment string) (Rule, error) {
+// rangeFromComment extends a forward of one port to the range in the comment.
+func (f Forward) rangeFromComment(comment string) (Rule, error) {
 	if comment == "" {
 		return f, nil
 	}
 	var p Ports
 	port := f.Ports.First
 	if _, err := fmt.Sscanf(comment, "%d-%d", &p.First, &p.Last); err != nil || port < p.First || port > p.Last {
-		return f, nil // somebody else's comment
+		return f, nil // a foreign comment
 	}
 	f.Ports, f.ToPort = p, f.ToPort-(port-p.First)
 	return f, nil

@@ -28,7 +28,7 @@ var (
 	prefix = netip.MustParsePrefix
 )
 
-// allRules has a rule of every kind, and every map.
+// allRules returns rules of every kind except Fastpath. They use every map.
 func allRules() []nft.Rule {
 	var rules []nft.Rule
 	for _, fam := range []struct{ net, net2, host, local, pub string }{
@@ -53,14 +53,15 @@ func allRules() []nft.Rule {
 			}
 		}
 	}
-	return append(rules, nft.Masquerade{Out: "ppp0"}, nft.Masquerade{Source: prefix("0.0.0.0/0")}, nft.Masquerade{Source: prefix("::/0")}, nft.Isolate{In: "v-net-0", Out: "v-net-1"})
+	return append(rules, nft.Masquerade{Out: "ppp0"}, nft.Masquerade{Source: prefix("0.0.0.0/0")},
+		nft.Masquerade{Source: prefix("::/0")}, nft.Isolate{In: "v-net-0", Out: "v-net-1"})
 }
 
-// TestReadsBack: what is read is what was written, and nft prints what was meant.
+// TestReadsBack checks that Read returns the rules of Apply, and that nft prints the same text as Text.
 func TestReadsBack(t *testing.T) {
 	needNFT(t)
 	if _, err := os.Stat("/etc/protocols"); err != nil {
-		t.Skip("no /etc/protocols, from which nft takes the names that it prints")
+		t.Skip("no /etc/protocols, which nft needs to print protocol names")
 	}
 	c := dial(t)
 	want := allRules()
@@ -70,16 +71,17 @@ func TestReadsBack(t *testing.T) {
 		}
 	}
 	mustApply(t, c, nil, want)
-	if diff := cmp.Diff(oneLine(nft.Text("vnet", want...)), oneLine(runNFT(t, "", "-s", "list", "ruleset"))); diff != "" {
-		t.Errorf("-ours +nft's:\n%s", diff)
+	if diff := cmp.Diff(oneLine(nft.Text("vnet", want...)),
+		oneLine(runNFT(t, "", "-s", "list", "ruleset"))); diff != "" {
+		t.Errorf("-Text +nft's:\n%s", diff)
 	}
 	sameRules(t, c, want)
 	mustApply(t, c, want, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestReloads: what nft prints of our table makes the same table, which we read
-// and change as if we had made it.
+// TestReloads checks that nft -f restores the table from its listing, and that the restored table can be read and
+// changed.
 func TestReloads(t *testing.T) {
 	needNFT(t)
 	c := dial(t)
@@ -94,28 +96,28 @@ func TestReloads(t *testing.T) {
 	mustApply(t, c, want[:len(want)/2], nil)
 	sameRules(t, c, want[len(want)/2:])
 	mustApply(t, c, want[len(want)/2:], nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestTextIsWhatWeSend: nft makes the same code of our text as we make ourselves.
-func TestTextIsWhatWeSend(t *testing.T) {
+// TestTextCompilesToSameBytecode checks that nft compiles Text to the same expressions as Apply sends.
+func TestTextCompilesToSameBytecode(t *testing.T) {
 	needNFT(t)
 	c := dial(t)
 	mustApply(t, c, nil, allRules())
-	ours := code(t)
+	ours := bytecode(t)
 	runNFT(t, "flush ruleset\n"+nft.Text("vnet", allRules()...), "-f", "-")
-	if diff := cmp.Diff(code(t), ours); diff != "" {
+	if diff := cmp.Diff(bytecode(t), ours); diff != "" {
 		t.Errorf("-nft's +ours:\n%s", diff)
 	}
 	runNFT(t, "flush ruleset\n", "-f", "-")
 }
 
-// code is what the kernel has of the rules, without their numbers.
-func code(t *testing.T) string {
+// bytecode returns the kernel's expressions of the rules, without handles.
+func bytecode(t *testing.T) string {
 	t.Helper()
 	var kept []string
 	for _, line := range strings.Split(runNFT(t, "", "--debug=netlink", "list", "ruleset"), "\n") {
-		// One byte has no order.
+		// Skip byte order conversions of single bytes.
 		if strings.HasPrefix(line, "  [ ") && !strings.Contains(line, ", 2, 1) ]") {
 			kept = append(kept, line)
 		}
@@ -123,8 +125,7 @@ func code(t *testing.T) string {
 	return strings.Join(kept, "\n")
 }
 
-// TestScript: nft does with a script what Apply does with the same rules, from
-// any rules to any others.
+// TestScript checks that nft with a script has the same result as Apply, for changes between random sets of rules.
 func TestScript(t *testing.T) {
 	needNFT(t)
 	c := dial(t)
@@ -156,7 +157,7 @@ func TestScript(t *testing.T) {
 		}
 		sameRules(t, c, want)
 		byScript := listing(t)
-		if script != "" { // the same way by ourselves
+		if script != "" { // the same change with Apply
 			runNFT(t, "flush ruleset\n", "-f", "-")
 			mustApply(t, c, nil, have)
 			mustApply(t, c, without(have, want), without(want, have))
@@ -170,15 +171,14 @@ func TestScript(t *testing.T) {
 	runNFT(t, "flush ruleset\n", "-f", "-")
 }
 
-// listing is what nft prints, in an order of its own: that in which sets and
-// chains were made says nothing.
+// listing returns the blocks that nft prints, sorted: the order in which sets and chains were created does not matter.
 func listing(t *testing.T) []string {
 	t.Helper()
-	return inOrder(runNFT(t, "", "-s", "list", "ruleset"))
+	return sortedBlocks(runNFT(t, "", "-s", "list", "ruleset"))
 }
 
-// inOrder are the blocks of a table, and the lines of its sets, in order.
-func inOrder(text string) []string {
+// sortedBlocks returns the blocks of a table and the lines of its sets, sorted.
+func sortedBlocks(text string) []string {
 	list := strings.TrimPrefix(oneLine(text), "table inet vnet {\n")
 	blocks := strings.Split(list, "\n\n")
 	for i, b := range blocks {
@@ -201,7 +201,7 @@ func without(rules, others []nft.Rule) []nft.Rule {
 
 func sameSet(a, b []nft.Rule) bool { return len(without(a, b)) == 0 && len(without(b, a)) == 0 }
 
-// sameRules compares with what the kernel has.
+// sameRules compares with the rules in the kernel.
 func sameRules(t *testing.T, c *nft.Conn, want []nft.Rule) {
 	t.Helper()
 	counted, err := c.Read("vnet")
@@ -213,14 +213,14 @@ func sameRules(t *testing.T, c *nft.Conn, want []nft.Rule) {
 		got = append(got, r.Rule)
 	}
 	for _, r := range without(want, got) {
-		t.Errorf("lost: %s", r)
+		t.Errorf("missing: %s", r)
 	}
 	for _, r := range without(got, want) {
-		t.Errorf("invented: %s", r)
+		t.Errorf("unexpected: %s", r)
 	}
 }
 
-// kernelSince tells whether the kernel is of this version or a later one.
+// kernelSince reports whether the kernel has this version or a later one.
 func kernelSince(t *testing.T, major, minor int) bool {
 	t.Helper()
 	var u unix.Utsname
@@ -234,7 +234,7 @@ func kernelSince(t *testing.T, major, minor int) bool {
 	return slices.Compare(have[:], []int{major, minor}) >= 0
 }
 
-// needNFT skips a test that compares with nft where there is none.
+// needNFT skips a test if nft is not installed.
 func needNFT(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("nft"); err != nil {
@@ -247,13 +247,14 @@ func runNFT(t *testing.T, stdin string, args ...string) string {
 	cmd := exec.Command("nft", args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
-	if ranges := regexp.MustCompile(`map @dnat\S*_range`); err != nil && bytes.Contains(out, []byte("Operation not supported")) && ranges.Match(out) {
-		// nft 1.0.6 swaps the bytes of a protocol, of which there is one, when it
-		// looks it up among ranges; Linux 6.12.117 and others refuse that.
+	if ranges := regexp.MustCompile(`map @dnat\S*_range`); err != nil &&
+		bytes.Contains(out, []byte("Operation not supported")) && ranges.Match(out) {
+		// nft 1.0.6 adds a byte order conversion for the protocol, a single byte, in lookups in interval maps.
+		// Linux 6.12.117 and others refuse it.
 		if err := exec.Command("nft", "flush", "ruleset").Run(); err != nil {
 			t.Error(err)
 		}
-		t.Skipf("this nft cannot write what it reads on this kernel: %s", out)
+		t.Skipf("this nft cannot load its own listing on this kernel: %s", out)
 	}
 	if err != nil {
 		t.Fatalf("nft %q: %v\n%s\n%s", args, err, out, stdin)
@@ -261,8 +262,7 @@ func runNFT(t *testing.T, stdin string, args ...string) string {
 	return string(out)
 }
 
-// oneLine puts a set's elements on one line. How many nft prints on each depends
-// on their type, and on its version.
+// oneLine joins the elements of a set into one line. The number per line depends on their type and on nft's version.
 func oneLine(text string) string { return regexp.MustCompile(`,\n\s+`).ReplaceAllString(text, ", ") }
 
 func dial(t testing.TB) *nft.Conn {

@@ -6,33 +6,31 @@ import (
 	"net/netip"
 )
 
-// Masquerade gives what leaves a private network the address of the link it
-// leaves by. What stays inside, between the sources of the table's rules without
-// Out, keeps its address, and so do what comes in from outside and what goes no
-// further than the next link: multicasts and broadcasts to it.
+// Masquerade translates the source address of packets that leave a private network to an address of the output link.
+// It does not translate packets between the sources of the table's rules without Out, packets that come in from
+// outside, and link-local multicast and broadcast.
 type Masquerade struct {
-	// Source is the private network. Zero means whatever leaves by Out, of both
-	// families. 0.0.0.0/0 or ::/0 without Out means all that leaves by any link,
-	// but for what came in by a forward.
+	// Source is the private network. Zero means all packets that leave by Out, of both families. 0.0.0.0/0 or ::/0
+	// without Out means all packets that leave by any link, except those of forwarded ports.
 	Source netip.Prefix
-	// Out is the link it has to leave by; "" means any.
+	// Out is the output link; "" means any.
 	Out string
 }
 
-// String prints the rule in nft's words: ip saddr 192.168.15.0/24 masquerade.
-func (m Masquerade) String() string { return egressWords(m.Source, m.Out) + "masquerade" }
+// String returns the rule in nft's syntax: ip saddr 192.168.15.0/24 masquerade.
+func (m Masquerade) String() string { return egressMatchText(m.Source, m.Out) + "masquerade" }
 
-// Check says what is wrong with the rule, or nil.
+// Check returns an error if the rule is invalid.
 func (m Masquerade) Check() error {
 	err := checkDevice(m.Out)
 	switch {
 	case err != nil:
-	case m.Out == "lo": // it has none to give: the kernel takes another link's, or drops
-		err = errors.New("nothing leaves by lo; the machine would reach itself from another address, or not at all")
+	case m.Out == "lo": // lo has no suitable address: the kernel uses another link's, or drops
+		err = errors.New("cannot masquerade on lo: the machine would reach itself from another address, or not at all")
 	case m.Source.IsValid():
 		err = checkSource(m.Source)
 	case m.Out == "":
-		err = errors.New("neither a source nor a device is given")
+		err = errors.New("expected a source or a device")
 	}
 	return invalid(m, err)
 }
@@ -49,36 +47,36 @@ func (m Masquerade) elements() []element {
 	return []element{e}
 }
 
-// masqueradeOf reads an element of one of the masquerade sets.
-func masqueradeOf(e element, s set) (Rule, error) {
+// decodeMasquerade decodes an element of a masquerade set.
+func decodeMasquerade(e element, s set) (Rule, error) {
 	switch s.name {
 	case "masquerade_out":
 		return Masquerade{Out: decodeName(e.key)}, nil
 	case "masquerade_all":
 		return Masquerade{Source: decodeFamily(e.key)}, nil
 	}
-	source, out, err := egressOf(e, s)
+	source, out, err := decodeEgress(e, s)
 	return Masquerade{Source: source, Out: out}, err
 }
 
-// egressWords begins a rule for what leaves.
-func egressWords(source netip.Prefix, out string) string {
-	var words string
+// egressMatchText returns the match part of a Masquerade or SourceNAT in nft's syntax.
+func egressMatchText(source netip.Prefix, out string) string {
+	var text string
 	if source.IsValid() && (source.Bits() > 0 || out == "") {
-		words = fmt.Sprintf("%s saddr %s ", ipWord(source.Addr()), source)
+		text = fmt.Sprintf("%s saddr %s ", familyKeyword(source.Addr()), source)
 	} else if source.IsValid() {
-		words = "meta nfproto " + familyWord(source.Addr()) + " "
+		text = "meta nfproto " + nfprotoText(source.Addr()) + " "
 	}
 	if out != "" {
-		words += fmt.Sprintf("oifname %q ", out)
+		text += fmt.Sprintf("oifname %q ", out)
 	}
-	return words
+	return text
 }
 
-// egressElement is the key for what leaves; its set's name lacks the beginning.
+// egressElement returns the element of a Masquerade or SourceNAT. The caller adds a prefix to its set's name.
 func egressElement(source netip.Prefix, out string) element {
-	first, last := source.Addr().AsSlice(), lastOf(source).AsSlice()
-	e := element{set: digit(source.Addr()), key: string(first), end: string(last)}
+	first, last := source.Addr().AsSlice(), lastAddr(source).AsSlice()
+	e := element{set: familyDigit(source.Addr()), key: string(first), end: string(last)}
 	if out != "" {
 		e.set += "_out"
 		e.key += encodeName(out)
@@ -87,12 +85,12 @@ func egressElement(source netip.Prefix, out string) element {
 	return e
 }
 
-// egressOf is the way back.
-func egressOf(e element, s set) (source netip.Prefix, out string, err error) {
+// decodeEgress is the inverse of egressElement.
+func decodeEgress(e element, s set) (source netip.Prefix, out string, err error) {
 	size := s.key[0].size
 	if len(s.key) > 1 {
 		out = decodeName(e.key[size:])
 	}
-	source, err = prefixOf(e.key[:size], e.end[:size])
+	source, err = prefixBetween(e.key[:size], e.end[:size])
 	return source, out, err
 }

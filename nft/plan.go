@@ -8,42 +8,39 @@ import (
 	"sort"
 )
 
-// content is what a table holds, as far as it was read.
+// content is the content of a table, as far as it was read.
 type content struct {
 	exists   bool
 	sets     map[string]bool // all of them, by name
 	elements map[element]count
-	// partial means that of sets without intervals only those elements were read
-	// that a change asks for.
+	// partial means that from sets without intervals, only the elements that a change needs were read.
 	partial bool
 }
 
 type count struct{ packets, bytes uint64 }
 
-// A change is what makes one content of a table another, in the order in which
-// it has to be done.
+// A change is the difference between two contents of a table. The fields are in the order of execution.
 type change struct {
 	table       string
 	deleteTable bool
 	createTable bool
-	// reshape means that other sets are needed than are there: the chains are
-	// written anew.
-	reshape      bool
-	deleteChains []chain
-	deleted      []element // not of sets that go as a whole
-	deleteSets   []set
-	createSets   []set
-	createChains []chain
-	added        []element
-	// What came and went, for connections that go by the old rules.
+	// rebuildChains means that the table needs other sets than it has, so all rules of its chains are replaced.
+	rebuildChains bool
+	deleteChains  []chain
+	deleted       []element // except those of deleted sets
+	deleteSets    []set
+	createSets    []set
+	createChains  []chain
+	added         []element
+	// Deleted and added rules, to find stale flows.
 	oldRules, newRules []Rule
 }
 
 func (c *change) empty() bool {
-	return !c.deleteTable && !c.createTable && !c.reshape && len(c.deleted) == 0 && len(c.added) == 0
+	return !c.deleteTable && !c.createTable && !c.rebuildChains && len(c.deleted) == 0 && len(c.added) == 0
 }
 
-// elementsOf are all elements that a table of these rules has.
+// elementsOf returns all elements of a table with these rules.
 func elementsOf(rules []Rule) map[element]bool {
 	all := make(map[element]bool, len(rules))
 	for _, r := range rules {
@@ -52,27 +49,27 @@ func elementsOf(rules []Rule) map[element]bool {
 		}
 		switch r := r.(type) {
 		case Forward:
-			all[targetOf(r)] = true
+			all[targetElement(r)] = true
 		case Fastpath:
-			for _, e := range r.helpers() {
+			for _, e := range r.helperElements() {
 				all[e] = true
 			}
 		}
 	}
-	for _, e := range insideOf(rules) {
+	for _, e := range insideElements(rules) {
 		all[e] = true
 	}
 	return all
 }
 
-// targetOf is the element that tells our forwards from others'.
-func targetOf(f Forward) element {
-	return element{set: "targets" + digit(f.To), key: string(f.To.AsSlice())}
+// targetElement returns the element that distinguishes this table's forwards from those of other tables.
+func targetElement(f Forward) element {
+	return element{set: "targets" + familyDigit(f.To), key: string(f.To.AsSlice())}
 }
 
-// insideOf are the elements of the networks among which nothing is translated:
-// the sources of the rules without a device, those left out that lie in another.
-func insideOf(rules []Rule) []element {
+// insideElements returns the elements for the networks between which nothing is translated: the sources of the rules
+// without a device, except those inside another one.
+func insideElements(rules []Rule) []element {
 	var sources []netip.Prefix
 	for _, r := range rules {
 		var source netip.Prefix
@@ -102,8 +99,8 @@ func insideOf(rules []Rule) []element {
 	return inside
 }
 
-// shapeOf are the names of the sets that these elements need.
-func shapeOf(elements map[element]bool) map[string]bool {
+// setNamesFor returns the names of the sets that these elements need.
+func setNamesFor(elements map[element]bool) map[string]bool {
 	names := make(map[string]bool)
 	for e := range elements {
 		names[e.set] = true
@@ -117,29 +114,29 @@ func shapeOf(elements map[element]bool) map[string]bool {
 	return names
 }
 
-// rulesOf reads the rules back from a table's elements.
-func (c content) rulesOf() []Counted {
+// rules returns the rules of a table's elements, sorted.
+func (c content) rules() []CountedRule {
 	sets := setsByName()
 	counts := make(map[Rule]count, len(c.elements))
 	for e, n := range c.elements {
 		s := sets[e.set]
-		if s.rule == nil {
+		if s.decode == nil {
 			continue
 		}
-		r := s.ruleOf(e)
-		sum := counts[r] // a range that moves is many elements
+		r := s.decodeRule(e)
+		sum := counts[r] // a range with other target ports has many elements
 		counts[r] = count{sum.packets + n.packets, sum.bytes + n.bytes}
 	}
-	rules := make([]Counted, 0, len(counts))
+	rules := make([]CountedRule, 0, len(counts))
 	for r, n := range counts {
-		rules = append(rules, Counted{r, n.packets, n.bytes})
+		rules = append(rules, CountedRule{r, n.packets, n.bytes})
 	}
-	sort.Slice(rules, func(i, j int) bool { return compare(rules[i], rules[j]) < 0 })
+	sort.Slice(rules, func(i, j int) bool { return compareRules(rules[i], rules[j]) < 0 })
 	return rules
 }
 
-// compare orders rules: by what they are, then by family, address and port.
-func compare(a, b Counted) int {
+// compareRules orders rules by kind, family, address and port.
+func compareRules(a, b CountedRule) int {
 	ka, kb := sortKey(a.Rule), sortKey(b.Rule)
 	return cmp.Or(cmp.Compare(ka.kind, kb.kind), cmp.Compare(ka.element.set, kb.element.set),
 		cmp.Compare(ka.element.key, kb.element.key), cmp.Compare(ka.element.end, kb.element.end))
@@ -167,11 +164,10 @@ func sortKey(r Rule) ruleKey {
 	return key
 }
 
-// planChange works out the change from what is there. Deleting what is not there
-// is an error, so is adding what contradicts what is there; adding what is there
-// is nothing to do.
+// planChange computes the change of a table with the content have. Deleting a rule that does not exist is an error, and
+// so is adding a rule that conflicts with an existing one. Adding an existing rule does nothing.
 func planChange(table string, have content, del, add []Rule) (*change, error) {
-	counted := have.rulesOf()
+	counted := have.rules()
 	rules := make(map[Rule]bool, len(counted))
 	for _, r := range counted {
 		rules[r.Rule] = true
@@ -179,7 +175,7 @@ func planChange(table string, have content, del, add []Rule) (*change, error) {
 	c := &change{table: table}
 	for _, r := range del {
 		if !rules[r] {
-			return nil, &Error{Op: "delete", Object: r.String(), Err: absentError{}}
+			return nil, &Error{Op: "delete", Object: r.String(), Err: noSuchRuleError{}}
 		}
 		delete(rules, r)
 		c.oldRules = append(c.oldRules, r)
@@ -189,67 +185,67 @@ func planChange(table string, have content, del, add []Rule) (*change, error) {
 	}
 	want := slices.Collect(maps.Keys(rules))
 	if !have.partial && !slices.ContainsFunc(want, func(r Rule) bool { return !isForeign(r) }) {
-		want = nil // what others put beside the last rule goes with it
+		want = nil // delete foreign elements together with the last rule
 	}
-	c.shape(have, elementsOf(want))
+	c.compute(have, elementsOf(want))
 	return c, nil
 }
 
-// addRules adds what is not yet among the rules, unless it contradicts them.
+// addRules adds rules that do not exist yet. It returns an error if one conflicts with an existing rule.
 func (c *change) addRules(rules map[Rule]bool, add []Rule) error {
-	taken := takenBy(rules)
+	index := indexRules(rules)
 	for _, r := range add {
 		if rules[r] {
 			continue
 		}
-		if other := taken.conflict(r); other != nil {
+		if other := index.conflict(r); other != nil {
 			return &Error{Op: "add", Object: r.String(), Err: &conflictError{other}}
 		}
 		if f, ok := r.(Fastpath); ok {
-			if err := f.tooMany(rules); err != nil {
+			if err := f.checkLimit(rules); err != nil {
 				return err
 			}
 		}
 		rules[r] = true
-		taken.put(r)
+		index.add(r)
 		c.newRules = append(c.newRules, r)
 	}
 	return nil
 }
 
-// places finds rules by the keys of their elements.
-type places struct {
+// A ruleIndex finds rules by the keys of their elements.
+type ruleIndex struct {
 	sets      map[string]set
-	exact     map[place]Rule
-	intervals map[string][]held // by set
+	byID      map[elementID]Rule
+	intervals map[string][]indexedElement // by set
 }
 
-type held struct {
+type indexedElement struct {
 	element element
 	rule    Rule
 }
 
-func takenBy(rules map[Rule]bool) places {
-	p := places{setsByName(), make(map[place]Rule, len(rules)), make(map[string][]held)}
+func indexRules(rules map[Rule]bool) ruleIndex {
+	p := ruleIndex{setsByName(), make(map[elementID]Rule, len(rules)), make(map[string][]indexedElement)}
 	for r := range rules {
-		p.put(r)
+		p.add(r)
 	}
 	return p
 }
 
-func (p places) put(r Rule) {
+func (p ruleIndex) add(r Rule) {
 	for _, e := range r.elements() {
-		p.exact[e.place()] = r
+		p.byID[e.id()] = r
 		if p.sets[e.set].interval {
-			p.intervals[e.set] = append(p.intervals[e.set], held{e, r})
+			p.intervals[e.set] = append(p.intervals[e.set], indexedElement{e, r})
 		}
 	}
 }
 
-// conflict returns a rule that has a key of r's.
-func (p places) conflict(r Rule) Rule {
+// conflict returns a rule that has a key in common with r, or nil.
+func (p ruleIndex) conflict(r Rule) Rule {
 	for _, e := range r.elements() {
-		if other := p.exact[e.place()]; other != nil {
+		if other := p.byID[e.id()]; other != nil {
 			return other
 		}
 		for _, h := range p.intervals[e.set] {
@@ -261,49 +257,49 @@ func (p places) conflict(r Rule) Rule {
 	return nil
 }
 
-// shape completes the change by what is to be written.
-func (c *change) shape(have content, want map[element]bool) {
-	shape := shapeOf(want)
+// compute fills in the rest of the change.
+func (c *change) compute(have content, want map[element]bool) {
+	needed := setNamesFor(want)
 	if have.partial {
 		for name := range have.sets {
-			shape[name] = true
+			needed[name] = true
 		}
 	}
-	if len(shape) == 0 {
+	if len(needed) == 0 {
 		c.deleteTable = have.exists
 		return
 	}
 	c.createTable = !have.exists
-	restart := restarts(have, want)
+	replace := needsNewFlowtable(have, want)
 	for _, s := range allSets() {
 		switch {
-		case s.flowtable && shape[s.name] && restart:
-			c.restart(&have, s)
-		case shape[s.name] && !have.sets[s.name]:
+		case s.flowtable && needed[s.name] && replace:
+			c.replaceFlowtable(&have, s)
+		case needed[s.name] && !have.sets[s.name]:
 			c.createSets = append(c.createSets, s)
-		case !shape[s.name] && have.sets[s.name]:
+		case !needed[s.name] && have.sets[s.name]:
 			c.deleteSets = append(c.deleteSets, s)
 		}
 	}
-	if c.reshape = len(c.createSets)+len(c.deleteSets) > 0; c.reshape {
-		c.createChains = chainsOf(shape)
-		c.deleteChains = slices.DeleteFunc(chainsOf(have.sets), func(old chain) bool {
+	if c.rebuildChains = len(c.createSets)+len(c.deleteSets) > 0; c.rebuildChains {
+		c.createChains = chainsFor(needed)
+		c.deleteChains = slices.DeleteFunc(chainsFor(have.sets), func(old chain) bool {
 			return slices.ContainsFunc(c.createChains, func(n chain) bool { return n.name == old.name })
 		})
 	}
-	c.compare(have, want, shape)
+	c.diffElements(have, want, needed)
 }
 
-// compare finds the elements that differ.
-func (c *change) compare(have content, want map[element]bool, shape map[string]bool) {
+// diffElements computes the elements to delete and to add, sorted.
+func (c *change) diffElements(have content, want map[element]bool, needed map[string]bool) {
 	sets := setsByName()
 	for e := range have.elements {
-		if !want[e] && shape[e.set] && !sets[e.set].dynamic {
+		if !want[e] && needed[e.set] && !sets[e.set].dynamic {
 			c.deleted = append(c.deleted, e)
 		}
 	}
 	for e := range want {
-		if _, there := have.elements[e]; !there {
+		if _, exists := have.elements[e]; !exists {
 			c.added = append(c.added, e)
 		}
 	}
@@ -311,11 +307,12 @@ func (c *change) compare(have content, want map[element]bool, shape map[string]b
 	for i, s := range allSets() {
 		order[s.name] = i
 	}
-	// Package slices would make a copy of its sorting for each of these types.
+	// slices.SortFunc would add a copy of its code to the binary for each element type.
 	for _, list := range [][]element{c.deleted, c.added} {
 		sort.Slice(list, func(i, j int) bool {
 			a, b := list[i], list[j]
-			return cmp.Or(cmp.Compare(order[a.set], order[b.set]), cmp.Compare(a.key, b.key), cmp.Compare(a.end, b.end)) < 0
+			return cmp.Or(cmp.Compare(order[a.set], order[b.set]), cmp.Compare(a.key, b.key),
+				cmp.Compare(a.end, b.end)) < 0
 		})
 	}
 }

@@ -8,27 +8,25 @@ import (
 	"strings"
 )
 
-// A Rule is one thing that a table does: a [Masquerade], [SourceNAT], [Forward],
-// [Isolate] or [Fastpath], or what others put beside them, a [Foreign]. Rules are comparable:
-// == is equality, for each has one spelling only, and Check refuses the others.
+// A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate] or [Fastpath], or a [Foreign] element. Rules can be
+// compared with ==: each rule has a single canonical form, and Check refuses all others.
 type Rule interface {
-	// String prints the rule in nft's words, as if it stood in a chain.
+	// String returns the rule in nft's syntax, as a rule in a chain.
 	String() string
-	// Check says what is wrong with the rule, or nil.
+	// Check returns an error if the rule is invalid.
 	Check() error
 
 	elements() []element
 }
 
-// Counted is a rule and what it has seen since it was added: the first packets
-// of connections, which are all that NAT looks at, or for [Isolate] every packet.
-// A [Fastpath] counts nothing.
-type Counted struct {
+// CountedRule is a rule with its counters since it was added. A NAT rule counts only the first packet of each
+// connection, because NAT chains see no others. An [Isolate] counts every packet. A [Fastpath] has no counters.
+type CountedRule struct {
 	Rule
 	Packets, Bytes uint64
 }
 
-// Proto is a transport protocol by its IP number.
+// Proto is the IP protocol number of a transport protocol.
 type Proto uint8
 
 // The protocols whose ports can be forwarded; IPPROTO_* of <linux/in.h>.
@@ -38,7 +36,7 @@ const (
 	SCTP Proto = 132
 )
 
-// String is the name nft and /etc/protocols have for it.
+// String returns the protocol's name as in nft and /etc/protocols.
 func (p Proto) String() string {
 	switch p {
 	case TCP:
@@ -51,23 +49,23 @@ func (p Proto) String() string {
 	return strconv.Itoa(int(p))
 }
 
-// ParseProto knows tcp, udp and sctp.
+// ParseProto parses tcp, udp and sctp.
 func ParseProto(name string) (Proto, error) {
 	for _, p := range []Proto{TCP, UDP, SCTP} {
 		if name == p.String() {
 			return p, nil
 		}
 	}
-	return 0, fmt.Errorf("protocol %q has no ports to forward; there are tcp, udp, sctp", name)
+	return 0, fmt.Errorf("protocol %q: expected tcp, udp or sctp", name)
 }
 
-// Ports is a range of ports, both ends included. A single port is a range of one.
+// Ports is an inclusive range of ports. A single port has First equal to Last.
 type Ports struct{ First, Last uint16 }
 
-// Port is the range of one port.
+// Port returns the range of a single port.
 func Port(port uint16) Ports { return Ports{port, port} }
 
-// String is nft's: 80, or 8000-8100.
+// String returns the range in nft's syntax: 80, or 8000-8100.
 func (p Ports) String() string {
 	if p.First == p.Last {
 		return strconv.Itoa(int(p.First))
@@ -75,79 +73,79 @@ func (p Ports) String() string {
 	return fmt.Sprintf("%d-%d", p.First, p.Last)
 }
 
-// size is how many ports there are.
+// size returns the number of ports.
 func (p Ports) size() int { return int(p.Last) - int(p.First) + 1 }
 
 func (p Ports) check() error {
 	if p.First == 0 || p.Last < p.First {
-		return fmt.Errorf("%d-%d is no range of ports", p.First, p.Last)
+		return fmt.Errorf("%d-%d is not a valid port range", p.First, p.Last)
 	}
 	return nil
 }
 
-// maxName is the longest name of a link, in bytes: IFNAMSIZ of <linux/if.h>,
-// less the end mark.
+// maxName is the maximum length of a link's name, in bytes: IFNAMSIZ of <linux/if.h> without the NUL.
 const maxName = 15
 
-// checkDevice refuses what cannot be a link's name, and the quote that would
-// end it early in nft's text. Empty means any link.
+// checkDevice returns an error if name is not a valid name of a link. It also refuses quotes, wildcards and
+// backslashes, which are special in nft's syntax. An empty name means any link and is valid.
 func checkDevice(name string) error {
 	switch {
 	case len(name) > maxName:
-		return fmt.Errorf("device name %q has %d bytes, of at most %d", name, len(name), maxName)
+		return fmt.Errorf("device name %q has %d bytes, maximum is %d", name, len(name), maxName)
 	case name == "." || name == ".." || strings.ContainsAny(name, "/:\"*\\"):
-		return fmt.Errorf("%q is no name of a device", name)
+		return fmt.Errorf("%q is not a valid device name", name)
 	}
 	for _, c := range []byte(name) {
 		if c <= ' ' || c == 0x7f {
-			return fmt.Errorf("%q is no name of a device", name)
+			return fmt.Errorf("%q is not a valid device name", name)
 		}
 	}
 	return nil
 }
 
-// checkTarget refuses addresses nothing can be translated to.
+// checkTarget returns an error if NAT cannot translate to the address.
 func checkTarget(a netip.Addr) error {
 	switch {
 	case !a.IsValid():
-		return errors.New("no address to translate to")
+		return errors.New("expected a target address")
 	case a.Is4In6() || a.Zone() != "":
-		return fmt.Errorf("cannot translate to %s: write it plainly", a)
+		return fmt.Errorf("cannot translate to %s: expected an address without a zone that is not IPv4-mapped", a)
 	case a.IsUnspecified() || a.IsMulticast():
-		return fmt.Errorf("cannot translate to %s: it is no host's address", a)
+		return fmt.Errorf("cannot translate to %s: not a unicast address", a)
 	case a.IsLoopback():
-		return fmt.Errorf("cannot translate to %s: the kernel lets nothing reach it from outside; use another address of the host", a)
+		return fmt.Errorf("cannot translate to %s: the kernel drops packets to it from outside; "+
+			"use another address of the host", a)
 	case a.Is6() && a.IsLinkLocalUnicast():
-		return fmt.Errorf("cannot translate to %s: it is known on its own link only", a)
+		return fmt.Errorf("cannot translate to %s: link-local addresses are valid on their own link only", a)
 	}
 	return nil
 }
 
-// checkSource refuses prefixes that are not in their one spelling.
+// checkSource returns an error if the prefix has host bits or is IPv4-mapped.
 func checkSource(p netip.Prefix) error {
 	if p.Addr().Is4In6() || p != p.Masked() {
-		return fmt.Errorf("%s has bits beyond its length; %s is meant", p, p.Masked())
+		return fmt.Errorf("%s has host bits set; use %s", p, p.Masked())
 	}
 	return nil
 }
 
-// ipWord is nft's word for an address's family.
-func ipWord(a netip.Addr) string {
+// familyKeyword returns nft's keyword for an address's family: ip or ip6.
+func familyKeyword(a netip.Addr) string {
 	if a.Is4() {
 		return "ip"
 	}
 	return "ip6"
 }
 
-// digit is 4 or 6, as the names of sets end.
-func digit(a netip.Addr) string {
+// familyDigit returns 4 or 6, the suffix of the names of sets.
+func familyDigit(a netip.Addr) string {
 	if a.Is4() {
 		return "4"
 	}
 	return "6"
 }
 
-// invalid says which rule is wrong, and why.
+// invalid wraps err in an [Error] that names the rule. It returns nil if err is nil.
 func invalid(r Rule, err error) error {
 	if err == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// TestString: rules print as nft would print them in a chain.
+// TestString checks that rules print as nft prints them in a chain.
 func TestString(t *testing.T) {
 	red, red6 := netip.MustParseAddr("192.168.15.2"), netip.MustParseAddr("fd00:15::2")
 	source := netip.MustParsePrefix("192.168.15.0/24")
@@ -27,20 +27,26 @@ func TestString(t *testing.T) {
 		{nft.Masquerade{Source: netip.MustParsePrefix("fd00:15::/64")}, `ip6 saddr fd00:15::/64 masquerade`},
 		{nft.Masquerade{Out: "eth0"}, `oifname "eth0" masquerade`},
 		{nft.Masquerade{Source: netip.MustParsePrefix("0.0.0.0/0")}, `ip saddr 0.0.0.0/0 masquerade`},
-		{nft.Masquerade{Source: netip.MustParsePrefix("::/0"), Out: "eth0"}, `meta nfproto ipv6 oifname "eth0" masquerade`},
-		{nft.SourceNAT{Source: source, To: netip.MustParseAddr("198.51.100.7")}, `ip saddr 192.168.15.0/24 snat ip to 198.51.100.7`},
+		{nft.Masquerade{Source: netip.MustParsePrefix("::/0"), Out: "eth0"},
+			`meta nfproto ipv6 oifname "eth0" masquerade`},
+		{nft.SourceNAT{Source: source, To: netip.MustParseAddr("198.51.100.7")},
+			`ip saddr 192.168.15.0/24 snat ip to 198.51.100.7`},
 		{web, `tcp dport 80 dnat ip to 192.168.15.2:8080`},
-		{nft.Forward{Proto: nft.UDP, Addr: netip.MustParseAddr("192.0.2.1"), In: "eth0", Ports: nft.Port(53), To: red, ToPort: 53},
+		{nft.Forward{Proto: nft.UDP, Addr: netip.MustParseAddr("192.0.2.1"), In: "eth0", Ports: nft.Port(53), To: red,
+			ToPort: 53},
 			`iifname "eth0" ip daddr 192.0.2.1 udp dport 53 dnat ip to 192.168.15.2:53`},
-		{nft.Forward{Proto: nft.SCTP, Ports: nft.Port(80), To: red6, ToPort: 80}, `sctp dport 80 dnat ip6 to [fd00:15::2]:80`},
-		{nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 8000}, `tcp dport 8000-8100 dnat ip to 192.168.15.2`},
-		{nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 9000}, `tcp dport 8000-8100 dnat ip to 192.168.15.2:9000-9100`},
+		{nft.Forward{Proto: nft.SCTP, Ports: nft.Port(80), To: red6, ToPort: 80},
+			`sctp dport 80 dnat ip6 to [fd00:15::2]:80`},
+		{nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 8000},
+			`tcp dport 8000-8100 dnat ip to 192.168.15.2`},
+		{nft.Forward{Proto: nft.TCP, Ports: nft.Ports{First: 8000, Last: 8100}, To: red, ToPort: 9000},
+			`tcp dport 8000-8100 dnat ip to 192.168.15.2:9000-9100`},
 		{nft.Isolate{In: "v-net-0", Out: "v-net-1"}, `iifname "v-net-0" oifname "v-net-1" drop`},
 		{nft.Fastpath{Device: "v-net-0"}, `iifname "v-net-0" flow add @fastpath`},
 		{nft.Fastpath{Device: "red-eth0", Port: true}, `flowtable fastpath { devices = { "red-eth0" } }`},
 	} {
 		if got := tt.rule.String(); got != tt.want {
-			t.Errorf("%#v\nprints %s\nwant   %s", tt.rule, got, tt.want)
+			t.Errorf("%#v\ngot  %s\nwant %s", tt.rule, got, tt.want)
 		}
 		if err := tt.rule.Check(); err != nil {
 			t.Errorf("%s: %v", tt.want, err)
@@ -48,7 +54,7 @@ func TestString(t *testing.T) {
 	}
 }
 
-// TestCheck: what the kernel would misunderstand is refused, and the reason said.
+// TestCheck checks the errors for invalid rules.
 func TestCheck(t *testing.T) {
 	red := netip.MustParseAddr("192.168.15.2")
 	source := netip.MustParsePrefix("192.168.15.0/24")
@@ -62,37 +68,47 @@ func TestCheck(t *testing.T) {
 		rule nft.Rule
 		want string
 	}{
-		{nft.Masquerade{}, "neither a source nor a device is given"},
-		{nft.Masquerade{Source: netip.MustParsePrefix("192.168.15.7/24")}, "192.168.15.7/24 has bits beyond its length; 192.168.15.0/24 is meant"},
-		{nft.Masquerade{Out: "sixteen-bytes-is"}, `device name "sixteen-bytes-is" has 16 bytes, of at most 15`},
-		{nft.Masquerade{Out: "a b"}, `"a b" is no name of a device`},
-		{nft.Masquerade{Out: `a"b`}, `"a\"b" is no name of a device`},
-		{nft.Masquerade{Out: "eth*"}, `"eth*" is no name of a device`},
-		{nft.Masquerade{Out: "../x"}, `"../x" is no name of a device`},
-		{nft.Masquerade{Out: "a\x00b"}, `"a\x00b" is no name of a device`},
-		{nft.Masquerade{Out: "lo"}, "nothing leaves by lo"},
-		{forward(func(f *nft.Forward) { f.To = addrs("fe80::1") }), "cannot translate to fe80::1: it is known on its own link only"},
-		{nft.SourceNAT{Source: source}, "no address to translate to"},
-		{nft.SourceNAT{To: red}, "no source is given"},
-		{nft.SourceNAT{Source: source, To: addrs("fd00::1")}, "source and target differ in family"},
-		{nft.SourceNAT{Source: netip.MustParsePrefix("0.0.0.0/0"), To: red}, "a source of every address needs a device"},
-		{nft.Isolate{In: "v-net-0"}, "both devices have to be given"},
-		{nft.Fastpath{}, "no device is given"},
-		{nft.Fastpath{Device: "lo"}, "nothing is forwarded by lo"},
-		{nft.Fastpath{Device: "a b"}, `"a b" is no name of a device`},
-		{forward(func(f *nft.Forward) { f.Proto = 1 }), "protocol 1 has no ports to forward"},
-		{forward(func(f *nft.Forward) { f.Ports = nft.Ports{} }), "0-0 is no range of ports"},
-		{forward(func(f *nft.Forward) { f.Ports = nft.Ports{First: 9, Last: 8} }), "9-8 is no range of ports"},
-		{forward(func(f *nft.Forward) { f.ToPort = 0 }), "no port to lead to"},
-		{forward(func(f *nft.Forward) { f.Ports, f.ToPort = nft.Ports{First: 1, Last: 10}, 65530 }), "10 ports from 65530 on go beyond 65535"},
-		{forward(func(f *nft.Forward) { f.To = netip.Addr{} }), "no address to translate to"},
-		{forward(func(f *nft.Forward) { f.To = addrs("0.0.0.0") }), "cannot translate to 0.0.0.0: it is no host's address"},
-		{forward(func(f *nft.Forward) { f.To = addrs("224.0.0.1") }), "cannot translate to 224.0.0.1: it is no host's address"},
-		{forward(func(f *nft.Forward) { f.To = addrs("::ffff:10.0.0.1") }), "cannot translate to ::ffff:10.0.0.1: write it plainly"},
-		{forward(func(f *nft.Forward) { f.To = addrs("fe80::1%eth0") }), "cannot translate to fe80::1%eth0: write it plainly"},
-		{forward(func(f *nft.Forward) { f.Addr = addrs("fd00::1") }), "cannot forward fd00::1 to 192.168.15.2: families differ"},
-		{forward(func(f *nft.Forward) { f.Addr, f.To = addrs("::1"), addrs("fd00::1") }), "the kernel cannot forward what is sent to ::1"},
-		{forward(func(f *nft.Forward) { f.Addr = addrs("0.0.0.0") }), "0.0.0.0 is no address to forward from"},
+		{nft.Masquerade{}, "expected a source or a device"},
+		{nft.Masquerade{Source: netip.MustParsePrefix("192.168.15.7/24")},
+			"192.168.15.7/24 has host bits set; use 192.168.15.0/24"},
+		{nft.Masquerade{Out: "sixteen-bytes-is"}, `device name "sixteen-bytes-is" has 16 bytes, maximum is 15`},
+		{nft.Masquerade{Out: "a b"}, `"a b" is not a valid device name`},
+		{nft.Masquerade{Out: `a"b`}, `"a\"b" is not a valid device name`},
+		{nft.Masquerade{Out: "eth*"}, `"eth*" is not a valid device name`},
+		{nft.Masquerade{Out: "../x"}, `"../x" is not a valid device name`},
+		{nft.Masquerade{Out: "a\x00b"}, `"a\x00b" is not a valid device name`},
+		{nft.Masquerade{Out: "lo"}, "cannot masquerade on lo"},
+		{forward(func(f *nft.Forward) { f.To = addrs("fe80::1") }),
+			"cannot translate to fe80::1: link-local addresses are valid on their own link only"},
+		{nft.SourceNAT{Source: source}, "expected a target address"},
+		{nft.SourceNAT{To: red}, "expected a source"},
+		{nft.SourceNAT{Source: source, To: addrs("fd00::1")}, "source and target have different address families"},
+		{nft.SourceNAT{Source: netip.MustParsePrefix("0.0.0.0/0"), To: red},
+			"a source with prefix length 0 needs a device"},
+		{nft.Isolate{In: "v-net-0"}, "expected two devices"},
+		{nft.Fastpath{}, "expected a device"},
+		{nft.Fastpath{Device: "lo"}, "the kernel forwards no packets by lo"},
+		{nft.Fastpath{Device: "a b"}, `"a b" is not a valid device name`},
+		{forward(func(f *nft.Forward) { f.Proto = 1 }), "protocol 1: expected tcp, udp or sctp"},
+		{forward(func(f *nft.Forward) { f.Ports = nft.Ports{} }), "0-0 is not a valid port range"},
+		{forward(func(f *nft.Forward) { f.Ports = nft.Ports{First: 9, Last: 8} }), "9-8 is not a valid port range"},
+		{forward(func(f *nft.Forward) { f.ToPort = 0 }), "expected a target port"},
+		{forward(func(f *nft.Forward) { f.Ports, f.ToPort = nft.Ports{First: 1, Last: 10}, 65530 }),
+			"10 target ports from 65530 exceed 65535"},
+		{forward(func(f *nft.Forward) { f.To = netip.Addr{} }), "expected a target address"},
+		{forward(func(f *nft.Forward) { f.To = addrs("0.0.0.0") }),
+			"cannot translate to 0.0.0.0: not a unicast address"},
+		{forward(func(f *nft.Forward) { f.To = addrs("224.0.0.1") }),
+			"cannot translate to 224.0.0.1: not a unicast address"},
+		{forward(func(f *nft.Forward) { f.To = addrs("::ffff:10.0.0.1") }),
+			"cannot translate to ::ffff:10.0.0.1: expected an address without a zone that is not IPv4-mapped"},
+		{forward(func(f *nft.Forward) { f.To = addrs("fe80::1%eth0") }),
+			"cannot translate to fe80::1%eth0: expected an address without a zone that is not IPv4-mapped"},
+		{forward(func(f *nft.Forward) { f.Addr = addrs("fd00::1") }),
+			"cannot forward fd00::1 to 192.168.15.2: different address families"},
+		{forward(func(f *nft.Forward) { f.Addr, f.To = addrs("::1"), addrs("fd00::1") }),
+			"the kernel cannot forward connections to ::1"},
+		{forward(func(f *nft.Forward) { f.Addr = addrs("0.0.0.0") }), "cannot forward connections to 0.0.0.0"},
 	} {
 		err := tt.rule.Check()
 		var e *nft.Error
@@ -109,11 +125,11 @@ func TestParseProto(t *testing.T) {
 		}
 	}
 	if _, err := nft.ParseProto("icmp"); err == nil {
-		t.Error("icmp has ports")
+		t.Error("icmp was accepted")
 	}
 }
 
-// TestText is the table of the README's two lines.
+// TestText checks the table for the example in the README.
 func TestText(t *testing.T) {
 	got := nft.Text("vnet",
 		nft.Masquerade{Source: netip.MustParsePrefix("192.168.15.0/24")},
@@ -186,11 +202,11 @@ func TestText(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got := nft.Text("vnet"); got != "" {
-		t.Errorf("no rules print %q", got)
+		t.Errorf("without rules: %q", got)
 	}
 }
 
-// TestScriptIsSmall: where the sets stay, only elements come and go.
+// TestScriptIsSmall checks that a script only adds and deletes elements if the table needs the same sets.
 func TestScriptIsSmall(t *testing.T) {
 	red := netip.MustParseAddr("192.168.15.2")
 	forward := func(port uint16) nft.Rule {
@@ -204,12 +220,12 @@ add element inet vnet_lab dnat4 { tcp . 3 : 192.168.15.2 . 80 }
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got := nft.Script("vnet_lab", []nft.Rule{forward(1)}, nil); got != "delete table inet vnet_lab\n" {
-		t.Errorf("the last rule leaves: %s", got)
+		t.Errorf("after deleting the last rule: %s", got)
 	}
 }
 
-// TestErrorMeans: an error answers for what it means.
-func TestErrorMeans(t *testing.T) {
+// TestErrorIs checks errors.Is for an Error.
+func TestErrorIs(t *testing.T) {
 	for _, tt := range []struct {
 		err  *nft.Error
 		is   error
@@ -228,8 +244,10 @@ func TestErrorMeans(t *testing.T) {
 			t.Errorf("errors.Is(%v, %v) = %v", tt.err, tt.is, got)
 		}
 	}
-	e := &nft.Error{Op: "add", Object: "rule inet vnet postrouting masquerade", Missing: "CONFIG_NFT_MASQ", Err: syscall.ENOENT}
-	if got, want := e.Error(), "add rule inet vnet postrouting masquerade: the kernel lacks CONFIG_NFT_MASQ (no such file or directory)"; got != want {
+	e := &nft.Error{Op: "add", Object: "rule inet vnet postrouting masquerade", Missing: "CONFIG_NFT_MASQ",
+		Err: syscall.ENOENT}
+	want := "add rule inet vnet postrouting masquerade: the kernel lacks CONFIG_NFT_MASQ (no such file or directory)"
+	if got := e.Error(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }

@@ -7,18 +7,17 @@ import (
 	"sync"
 )
 
-// A field is a type of data that nft knows.
+// A field is a data type of nft.
 type field struct {
 	name string
-	// id is nft's number for it, which nft list needs to print the set's type;
-	// enum datatypes of nft's include/datatype.h.
+	// id is nft's number of the type (enum datatypes of nft's include/datatype.h). nft list needs it to print a set.
 	id   uint32
 	size int // bytes
 	text func(value string) string
 }
 
 var (
-	nfProto     = &field{"nf_proto", 2, 1, func(v string) string { return familyWord(decodeFamily(v).Addr()) }}
+	nfProto     = &field{"nf_proto", 2, 1, func(v string) string { return nfprotoText(decodeFamily(v).Addr()) }}
 	ipv4Addr    = &field{"ipv4_addr", 7, 4, addrText}
 	ipv6Addr    = &field{"ipv6_addr", 8, 16, addrText}
 	inetProto   = &field{"inet_proto", 12, 1, func(v string) string { return Proto(v[0]).String() }}
@@ -26,7 +25,7 @@ var (
 	ifname      = &field{"ifname", 41, nameSize, func(v string) string { return fmt.Sprintf("%q", decodeName(v)) }}
 )
 
-// padded is the size in a key, where every field begins at a register.
+// padded returns the size in a key, where every field starts at a 4-byte register.
 func (f *field) padded() int { return (f.size + 3) &^ 3 }
 
 func addrText(v string) string {
@@ -34,47 +33,45 @@ func addrText(v string) string {
 	return a.String()
 }
 
-// interval prints a range of values as nft does: a prefix where it is one.
+// interval returns a range of values as nft prints it: as a prefix if possible.
 func (f *field) interval(first, last string) string {
 	if f == ipv4Addr || f == ipv6Addr {
-		if p, err := prefixOf(first, last); err == nil {
+		if p, err := prefixBetween(first, last); err == nil {
 			return p.String()
 		}
 	}
 	return f.text(first) + "-" + f.text(last)
 }
 
-func familyWord(a netip.Addr) string {
+func nfprotoText(a netip.Addr) string {
 	if a.Is4() {
 		return "ipv4"
 	}
 	return "ipv6"
 }
 
-// A set is a named set, or with data a map.
+// A set is a named set, or a map if it has data.
 type set struct {
 	name      string
 	key, data []*field
-	interval  bool // keys may be intervals; more than one field means per field
+	interval  bool // keys may be intervals; with several fields, each field is an interval
 	counter   bool
-	dynamic   bool // filled by packets, not by us
+	dynamic   bool // the kernel adds elements for packets
 	flowtable bool // not a set, but a flowtable: the keys are its devices
-	// rule makes a rule of an element; nil in sets that only help others.
-	rule func(element, set) (Rule, error)
+	// decode returns the rule of an element; nil for auxiliary sets.
+	decode func(element, set) (Rule, error)
 }
 
-// dynamicSize bounds a set that packets fill, in elements: as many as nft's own
-// default.
+// dynamicSize is the maximum number of elements of a dynamic set, equal to nft's default.
 const dynamicSize = 65535
 
-// allSets are the sets a table can have, in the order it has them. A table has
-// those that hold something.
+// allSets returns the sets that a table can have, in their order in the table. A table has only the non-empty ones.
 func allSets() []set { return sets().inOrder }
 
-// setsByName is allSets to look up in.
+// setsByName returns allSets by name.
 func setsByName() map[string]set { return sets().byName }
 
-// sets are worked out once: they are looked up in for each element and statement.
+// sets computes the sets once, because every element and statement needs them.
 var sets = sync.OnceValue(func() (all struct {
 	inOrder []set
 	byName  map[string]set
@@ -89,7 +86,7 @@ var sets = sync.OnceValue(func() (all struct {
 
 func makeSets() []set {
 	sets := []set{
-		{name: "isolate", key: []*field{ifname, ifname}, counter: true, rule: isolateOf},
+		{name: "isolate", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
 		{name: "same_link", key: []*field{ifname, ifname}, dynamic: true},
 	}
 	for _, addr := range []*field{ipv4Addr, ipv6Addr} {
@@ -99,19 +96,20 @@ func makeSets() []set {
 		sets = append(sets, egressSets(addr, n)...)
 	}
 	sets = append(sets,
-		set{name: "masquerade_out", key: []*field{ifname}, counter: true, rule: masqueradeOf},
-		set{name: "masquerade_all", key: []*field{nfProto}, counter: true, rule: masqueradeOf})
-	return append(sets, fastSets()...)
+		set{name: "masquerade_out", key: []*field{ifname}, counter: true, decode: decodeMasquerade},
+		set{name: "masquerade_all", key: []*field{nfProto}, counter: true, decode: decodeMasquerade})
+	return append(sets, fastpathSets()...)
 }
 
-// forwardSets are the maps of forwards, in the order they are asked.
+// forwardSets returns the maps of forwards, in the order of lookup.
 func forwardSets(addr *field, name string) []set {
 	var sets []set
 	add := func(suffix string, key ...*field) {
 		key = append(key, inetProto, inetService)
 		sets = append(sets,
-			set{name: name + suffix, key: key, data: []*field{addr, inetService}, counter: true, rule: forwardOf},
-			set{name: name + suffix + "_range", key: key, data: []*field{addr}, interval: true, counter: true, rule: forwardOf})
+			set{name: name + suffix, key: key, data: []*field{addr, inetService}, counter: true, decode: decodeForward},
+			set{name: name + suffix + "_range", key: key, data: []*field{addr}, interval: true, counter: true,
+				decode: decodeForward})
 	}
 	add("_dev_addr", ifname, addr)
 	add("_addr", addr)
@@ -124,15 +122,15 @@ func egressSets(addr *field, n string) []set {
 	one, two, to := []*field{addr}, []*field{addr, ifname}, []*field{addr}
 	return []set{
 		{name: "inside" + n, key: one, interval: true},
-		{name: "snat" + n + "_out", key: two, data: to, interval: true, counter: true, rule: sourceNATOf},
-		{name: "masquerade" + n + "_out", key: two, interval: true, counter: true, rule: masqueradeOf},
-		{name: "snat" + n, key: one, data: to, interval: true, counter: true, rule: sourceNATOf},
-		{name: "masquerade" + n, key: one, interval: true, counter: true, rule: masqueradeOf},
+		{name: "snat" + n + "_out", key: two, data: to, interval: true, counter: true, decode: decodeSourceNAT},
+		{name: "masquerade" + n + "_out", key: two, interval: true, counter: true, decode: decodeMasquerade},
+		{name: "snat" + n, key: one, data: to, interval: true, counter: true, decode: decodeSourceNAT},
+		{name: "masquerade" + n, key: one, interval: true, counter: true, decode: decodeMasquerade},
 	}
 }
 
-// setsOf are the sets of a table in which these hold something.
-func setsOf(names map[string]bool) []set {
+// setsNamed returns the sets with these names, in the order of allSets.
+func setsNamed(names map[string]bool) []set {
 	var sets []set
 	for _, s := range allSets() {
 		if names[s.name] {
@@ -142,8 +140,8 @@ func setsOf(names map[string]bool) []set {
 	return sets
 }
 
-// word is nft's for it.
-func (s set) word() string {
+// keyword returns nft's keyword: set, map or flowtable.
+func (s set) keyword() string {
 	switch {
 	case s.flowtable:
 		return "flowtable"
@@ -153,13 +151,13 @@ func (s set) word() string {
 	return "set"
 }
 
-// typeText is what stands behind nft's "type".
+// typeText returns the text after nft's "type".
 func (s set) typeText() string {
-	words := fieldNames(s.key)
+	text := fieldNames(s.key)
 	if s.data != nil {
-		words += " : " + fieldNames(s.data)
+		text += " : " + fieldNames(s.data)
 	}
-	return words
+	return text
 }
 
 func fieldNames(fields []*field) string {
@@ -170,7 +168,7 @@ func fieldNames(fields []*field) string {
 	return strings.Join(names, " . ")
 }
 
-// keySize is the length of a key in bytes.
+// keySize returns the length of a key, in bytes.
 func keySize(fields []*field) int {
 	n := 0
 	for _, f := range fields {

@@ -12,9 +12,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestForgedAnswers: who rules in a namespace may send to every socket in it, and does not
-// get through: an answer is the kernel's.
-func TestForgedAnswers(t *testing.T) {
+// TestForgedReplies checks that only the kernel can send to a Conn's socket: root in a namespace may send to every
+// netlink socket in it.
+func TestForgedReplies(t *testing.T) {
 	ns, err := nsfs.New()
 	if err != nil {
 		t.Fatal(err)
@@ -45,9 +45,10 @@ func TestForgedAnswers(t *testing.T) {
 				return err
 			}
 			defer unix.Close(forger)
-			err = unix.Sendto(forger, make([]byte, unix.NLMSG_HDRLEN), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: port})
+			err = unix.Sendto(forger, make([]byte, unix.NLMSG_HDRLEN), 0,
+				&unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: port})
 			if !errors.Is(err, unix.ECONNREFUSED) {
-				t.Errorf("%s: whoever sends to socket %d is told %v", name, port, err)
+				t.Errorf("%s: sending to socket %d returned %v", name, port, err)
 			}
 			_, err = c.Tables()
 			return err

@@ -5,49 +5,49 @@ import (
 	"strings"
 )
 
-// Text prints a table of these rules as nft -s list table does: a script that
-// nft -f reads. No rules are no table, and no text.
+// Text returns a table of these rules as nft -s list table prints it: a script that nft -f reads. Without rules, it
+// returns "".
 func Text(table string, rules ...Rule) string {
 	elements := elementsOf(rules)
-	shape := shapeOf(elements)
-	if len(shape) == 0 {
+	names := setNamesFor(elements)
+	if len(names) == 0 {
 		return ""
 	}
 	var blocks []string
 	bySet := sorted(elements)
-	for _, s := range setsOf(shape) {
+	for _, s := range setsNamed(names) {
 		blocks = append(blocks, s.block(bySet[s.name]))
 	}
-	for _, c := range chainsOf(shape) {
+	for _, c := range chainsFor(names) {
 		blocks = append(blocks, c.block())
 	}
 	return "table inet " + table + " {\n" + strings.Join(blocks, "\n") + "}\n"
 }
 
-// Script prints what makes the table of the rules have that of the rules want, in
-// one transaction, for nft -f. Nothing to do is no text.
+// Script returns an nft script that changes a table with the rules have into one with the rules want. nft -f runs it in
+// one transaction. If nothing changes, it returns "".
 func Script(table string, have, want []Rule) string {
-	now, then := elementsOf(have), elementsOf(want)
-	current := content{exists: len(now) > 0, sets: shapeOf(now), elements: make(map[element]count, len(now))}
-	for e := range now {
+	old, new := elementsOf(have), elementsOf(want)
+	current := content{exists: len(old) > 0, sets: setNamesFor(old), elements: make(map[element]count, len(old))}
+	for e := range old {
 		current.elements[e] = count{}
 	}
 	c := change{table: table}
-	c.shape(current, then)
+	c.compute(current, new)
 	if c.createTable {
 		return Text(table, want...)
 	}
 	return c.script()
 }
 
-// script prints a change of a table that exists.
+// script returns the nft script for a change of an existing table.
 func (c *change) script() string {
 	var lines []string
 	line := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	if c.deleteTable {
 		line("delete table inet %s", c.table)
 	}
-	if c.reshape {
+	if c.rebuildChains {
 		line("flush table inet %s", c.table)
 	}
 	for _, ch := range c.deleteChains {
@@ -55,13 +55,13 @@ func (c *change) script() string {
 	}
 	c.elementLines("delete", c.deleted, line)
 	for _, s := range c.deleteSets {
-		line("delete %s inet %s %s", s.word(), c.table, s.name)
+		line("delete %s inet %s %s", s.keyword(), c.table, s.name)
 	}
 	for _, s := range c.createSets {
-		line("add %s inet %s %s { %s; }", s.word(), c.table, s.name, strings.Join(s.properties(), "; "))
+		line("add %s inet %s %s { %s; }", s.keyword(), c.table, s.name, strings.Join(s.properties(), "; "))
 	}
 	for _, ch := range c.createChains {
-		line("add chain inet %s %s%s", c.table, ch.name, ch.inBraces())
+		line("add chain inet %s %s%s", c.table, ch.name, ch.hookBlock())
 	}
 	for _, ch := range c.createChains {
 		for _, r := range ch.rules {
@@ -78,18 +78,19 @@ func (c *change) script() string {
 func (c *change) elementLines(op string, elements []element, line func(string, ...any)) {
 	sets := setsByName()
 	for _, e := range elements {
-		if s := sets[e.set]; s.flowtable { // they only come
-			line("add flowtable inet %s %s { %s; devices = { %s }; }", c.table, s.name, strings.Join(s.properties(), "; "), s.key[0].text(e.key))
+		if s := sets[e.set]; s.flowtable { // devices are only added
+			line("add flowtable inet %s %s { %s; devices = { %s }; }", c.table, s.name,
+				strings.Join(s.properties(), "; "), s.key[0].text(e.key))
 			continue
 		}
 		line("%s element inet %s %s { %s }", op, c.table, e.set, e.text(sets[e.set]))
 	}
 }
 
-// sorted are the elements by set, in order.
+// sorted returns the elements by set, sorted.
 func sorted(elements map[element]bool) map[string][]element {
 	c := change{}
-	c.compare(content{}, elements, nil)
+	c.diffElements(content{}, elements, nil)
 	bySet := make(map[string][]element)
 	for _, e := range c.added {
 		bySet[e.set] = append(bySet[e.set], e)
@@ -97,7 +98,7 @@ func sorted(elements map[element]bool) map[string][]element {
 	return bySet
 }
 
-// properties are the lines of a set's declaration.
+// properties returns the lines of a set's declaration.
 func (s set) properties() []string {
 	if s.flowtable {
 		return []string{"hook ingress priority filter"}
@@ -126,17 +127,17 @@ func (s set) block(elements []element) string {
 	} else if len(elements) > 0 {
 		texts := make([]string, len(elements))
 		for i, e := range elements {
-			texts[i] = e.listed(s)
+			texts[i] = e.listText(s)
 		}
-		// nft begins a new line for each, under the first.
+		// nft prints each on a line of its own, aligned with the first.
 		between := ",\n" + "\t\t\t     "
 		lines = append(lines, "elements = { "+strings.Join(texts, between)+" }")
 	}
-	return "\t" + s.word() + " " + s.name + " {\n\t\t" + strings.Join(lines, "\n\t\t") + "\n\t}\n"
+	return "\t" + s.keyword() + " " + s.name + " {\n\t\t" + strings.Join(lines, "\n\t\t") + "\n\t}\n"
 }
 
-// listed prints the element as nft -s list does: it says that it counts.
-func (e element) listed(s set) string {
+// listText returns the element as nft -s list prints it: with the keyword counter.
+func (e element) listText(s set) string {
 	text := e.text(s)
 	if !s.counter {
 		return text
@@ -148,7 +149,7 @@ func (e element) listed(s set) string {
 func (c chain) block() string {
 	var lines []string
 	if c.hook != "" {
-		lines = append(lines, c.hooked())
+		lines = append(lines, c.hookText())
 	}
 	for _, r := range c.rules {
 		lines = append(lines, r.String())
@@ -156,13 +157,13 @@ func (c chain) block() string {
 	return "\tchain " + c.name + " {\n\t\t" + strings.Join(lines, "\n\t\t") + "\n\t}\n"
 }
 
-func (c chain) hooked() string {
-	return fmt.Sprintf("type %s hook %s priority %s; policy accept;", c.kind, c.hook, c.prioText)
+func (c chain) hookText() string {
+	return fmt.Sprintf("type %s hook %s priority %s; policy accept;", c.kind, c.hook, c.priorityText)
 }
 
-func (c chain) inBraces() string {
+func (c chain) hookBlock() string {
 	if c.hook == "" {
 		return ""
 	}
-	return " { " + c.hooked() + " }"
+	return " { " + c.hookText() + " }"
 }

@@ -16,41 +16,41 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// TraceTable is the name of the table that a [Tracer] keeps while it traces. No
-// lab's table begins like that.
+// TraceTable is the name of the table that a [Tracer] uses. It exists only during the trace. No lab's table has a name
+// with this prefix.
 const TraceTable = "vnettrace"
 
 const (
-	// traceGroup is where the kernel tells of packets that are traced.
+	// traceGroup is the multicast group for trace events.
 	traceGroup = unix.NFNLGRP_NFTRACE
 	// nfDrop is NF_DROP of <linux/netfilter.h>.
 	nfDrop = 0
 )
 
-// Probe says which packets a [Tracer] follows: those of one question and its
-// answer, whatever NAT makes of their addresses.
+// Probe selects the packets that a [Tracer] traces: a request and its reply. It does not depend on addresses, because
+// NAT may translate them.
 type Probe struct {
 	// Proto is IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP or IPPROTO_UDP.
 	Proto byte
-	// Payload begins the data behind the header of an echo or of UDP. With TCP,
-	// which has none in its first packets, it is empty.
+	// Payload is the first bytes after the ICMP echo header or the UDP header. For TCP it is empty, because TCP's first
+	// packets have no payload.
 	Payload []byte
-	// Ports are those of TCP, on either side.
+	// Ports contains TCP ports; each matches as source or destination port.
 	Ports []uint16
 }
 
-// A Tracer follows packets through the chains of one namespace, as nft monitor
-// trace does. Its own chains, in the table [TraceTable], let everything pass.
+// A Tracer traces packets through the chains of one namespace, as nft monitor trace does. Its own chains, in the table
+// [TraceTable], accept all packets.
 type Tracer struct {
 	ns *os.File
 	nl *netlink.Conn
 }
 
-// A Hook is where in the kernel a packet is; the name of a chain of [TraceTable].
+// A Hook is a netfilter hook, and the name of the chain of [TraceTable] at this hook.
 type Hook string
 
-// The hooks in the order in which a packet meets them: a forwarded one
-// prerouting, forward and postrouting, one's own output and postrouting.
+// The hooks. A forwarded packet passes prerouting, forward and postrouting; a local packet passes output and
+// postrouting, or prerouting and input.
 const (
 	Prerouting  Hook = "prerouting"
 	Input       Hook = "input"
@@ -59,31 +59,30 @@ const (
 	Postrouting Hook = "postrouting"
 )
 
-// A TraceEvent is a packet that met a chain.
+// A TraceEvent is the passage of a packet through a chain.
 type TraceEvent struct {
 	Chain Chain
-	// Hook is where the packet was seen passing by; "" for chains of others.
+	// Hook is the hook of a chain of TraceTable; "" for chains of other tables.
 	Hook Hook
-	// Handle is the rule's, as nft -a list shows it; 0 is the chain's policy.
+	// Handle is the rule's handle, as nft -a list prints it; 0 means the chain's policy.
 	Handle uint64
-	// Dropped says that this was the end of the packet. A rule that rejects drops,
-	// too.
+	// Dropped means that the chain dropped the packet. A rule that rejects a packet also drops it.
 	Dropped bool
-	// ID is the packet's, as long as it stays in the namespace.
+	// ID identifies the packet within the namespace.
 	ID uint32
-	// In and Out are indexes of links; 0 is none, or not known yet.
+	// In and Out are indexes of links; 0 means none or not known yet.
 	In, Out uint32
-	// Src and Dst are as they were then; invalid if the kernel did not say.
+	// Src and Dst are the packet's addresses at this chain; invalid if the kernel did not report them.
 	Src, Dst netip.Addr
 }
 
-// traceHooks are where a Tracer's chains sit: packets are marked before everything
-// else, and seen passing by behind everything else.
+// traceHooks are the hooks and priorities of a Tracer's chains. The first two chains run before all others and enable
+// tracing; the others run after all others.
 var traceHooks = []struct {
 	hook     Hook
 	num      *nftables.ChainHook
 	priority nftables.ChainPriority
-	marks    bool
+	trace    bool
 }{
 	{Prerouting, nftables.ChainHookPrerouting, -450, true},
 	{Output, nftables.ChainHookOutput, -450, true},
@@ -92,22 +91,21 @@ var traceHooks = []struct {
 	{Postrouting, nftables.ChainHookPostrouting, 450, false},
 }
 
-// Trace begins to follow a probe in the namespace ns. Whoever calls it calls
-// Close.
+// Trace starts to trace a probe's packets in the namespace ns. The caller must call Close.
 func Trace(ns *os.File, p Probe) (*Tracer, error) {
 	nl, err := dial.Conn(unix.NETLINK_NETFILTER, ns, netlink.Config{})
 	if err != nil {
 		return nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
 	}
 	t := &Tracer{ns, nl}
-	if err := errors.Join(prepare(nl), nl.JoinGroup(traceGroup), t.install(p)); err != nil {
+	if err := errors.Join(configureSocket(nl), nl.JoinGroup(traceGroup), t.install(p)); err != nil {
 		t.Close()
 		return nil, &Error{Op: "trace", Object: "table inet " + TraceTable, Err: errnoOf(err)}
 	}
 	return t, nil
 }
 
-// install makes the table, in place of one that a tracer may have left behind.
+// install creates the table. It replaces the table of a tracer that was not closed.
 func (t *Tracer) install(p Probe) error {
 	c, err := nftables.New(nftables.WithNetNSFd(int(t.ns.Fd())))
 	if err != nil {
@@ -121,7 +119,7 @@ func (t *Tracer) install(p Probe) error {
 		chain := c.AddChain(&nftables.Chain{
 			Table: table, Name: string(h.hook), Type: nftables.ChainTypeFilter, Hooknum: h.num, Priority: &h.priority,
 		})
-		if !h.marks {
+		if !h.trace {
 			continue
 		}
 		for _, match := range p.matches() {
@@ -131,7 +129,7 @@ func (t *Tracer) install(p Probe) error {
 	return c.Flush()
 }
 
-// setTrace is "meta nftrace set 1".
+// setTrace returns the expressions of "meta nftrace set 1".
 func setTrace() []expr.Any {
 	return []expr.Any{
 		&expr.Immediate{Register: reg1, Data: []byte{1}},
@@ -139,18 +137,19 @@ func setTrace() []expr.Any {
 	}
 }
 
-// matches are the rules that tell the probe's packets from others.
+// matches returns the matches for the probe's packets, one for each rule.
 func (p Probe) matches() [][]expr.Any {
 	field := func(offset uint32, want []byte) []expr.Any {
 		return []expr.Any{
 			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{p.Proto}},
-			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: uint32(len(want))},
+			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: offset,
+				Len: uint32(len(want))},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: want},
 		}
 	}
 	if len(p.Payload) > 0 {
-		return [][]expr.Any{field(8, p.Payload)} // behind the header of ICMP or UDP
+		return [][]expr.Any{field(8, p.Payload)} // after the header of ICMP or UDP
 	}
 	var all [][]expr.Any
 	for _, port := range p.Ports {
@@ -159,7 +158,7 @@ func (p Probe) matches() [][]expr.Any {
 	return all
 }
 
-// Events returns what happened until now, in its order. It does not wait.
+// Events returns the events since the last call, in order. It does not wait.
 func (t *Tracer) Events() (events []TraceEvent, err error) {
 	raw, err := t.nl.SyscallConn()
 	if err != nil {
@@ -214,7 +213,7 @@ func (t *Tracer) Close() error {
 	return c.Flush()
 }
 
-// decodeTrace reads a message of NFT_MSG_TRACE; enum nft_trace_attributes of
+// decodeTrace decodes a message of type NFT_MSG_TRACE; see enum nft_trace_attributes of
 // <linux/netfilter/nf_tables.h>.
 func decodeTrace(body []byte) (e TraceEvent, err error) {
 	ad, err := attrs(body)
@@ -259,7 +258,7 @@ func decodeTrace(body []byte) (e TraceEvent, err error) {
 	return e, ad.Err()
 }
 
-// addressesOf reads the addresses of an IPv4 or IPv6 header.
+// addressesOf returns the addresses of an IPv4 or IPv6 header.
 func addressesOf(header []byte) (src, dst netip.Addr) {
 	switch {
 	case len(header) >= 20 && header[0]>>4 == 4:

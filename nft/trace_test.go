@@ -16,11 +16,10 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestTrace sends datagrams from red to the outside and follows them through the
-// machine: what passes is seen at each hook, what is dropped once, at the rule or
-// policy that did it.
+// TestTrace sends datagrams from red to outside and traces them through the machine. A packet that passes has an event
+// at each hook. A dropped packet has one at the rule or policy that dropped it.
 func TestTrace(t *testing.T) {
-	const question = "whereami"
+	const payload = "whereami"
 	cases := []struct {
 		firewall string // on the machine
 		to       string
@@ -37,10 +36,12 @@ postrouting fd00:15::2 2001:db8:9::2`},
 		{"add chain inet fw f { type filter hook forward priority 0; policy drop; }", "10.9.0.2", `
 prerouting 192.168.15.2 10.9.0.2
 dropped by the policy of chain inet fw f`},
-		{"add chain inet fw f { type filter hook forward priority 0; }; add rule inet fw f udp dport 7 counter drop", "2001:db8:9::2", `
+		{"add chain inet fw f { type filter hook forward priority 0; }; " +
+			"add rule inet fw f udp dport 7 counter drop", "2001:db8:9::2", `
 prerouting fd00:15::2 2001:db8:9::2
 dropped by rule 2 of chain inet fw f`},
-		{"add chain inet fw r; add rule inet fw r reject; add chain inet fw f { type filter hook forward priority 0; }; add rule inet fw f jump r", "10.9.0.2", `
+		{"add chain inet fw r; add rule inet fw r reject; " +
+			"add chain inet fw f { type filter hook forward priority 0; }; add rule inet fw f jump r", "10.9.0.2", `
 prerouting 192.168.15.2 10.9.0.2
 dropped by rule 2 of chain inet fw r`},
 		{"add chain inet fw i { type filter hook input priority 0; }; add rule inet fw i drop", "192.168.15.1", `
@@ -49,18 +50,17 @@ dropped by rule 2 of chain inet fw i`},
 	}
 	for _, c := range cases {
 		t.Run(c.firewall+" to "+c.to, func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestNet(t)
 			if c.firewall != "" {
 				w.sh(w.machine, "nft 'add table inet fw; "+c.firewall+"'")
 			}
-			tracer, err := nft.Trace(w.machine, nft.Probe{Proto: unix.IPPROTO_UDP, Payload: []byte(question)})
+			tracer, err := nft.Trace(w.machine, nft.Probe{Proto: unix.IPPROTO_UDP, Payload: []byte(payload)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			tell(t, w.red, net.JoinHostPort(c.to, "7"), question)
-			tell(t, w.red, net.JoinHostPort(c.to, "7"), "something else")
-			// The packets have run through the machine within the call; unless they
-			// waited for the neighbour.
+			sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), payload)
+			sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), "something else")
+			// The packets pass the machine before the call returns, unless they wait for neighbour discovery.
 			var events []nft.TraceEvent
 			for len(events) == 0 || !finished(events) {
 				more, err := tracer.Events()
@@ -69,20 +69,20 @@ dropped by rule 2 of chain inet fw i`},
 				}
 				events = append(events, more...)
 			}
-			if got := story(events); got != strings.TrimSpace(c.want) {
+			if got := summary(events); got != strings.TrimSpace(c.want) {
 				t.Errorf("got\n%s\nwant%s", got, c.want)
 			}
 			if err := tracer.Close(); err != nil {
 				t.Error(err)
 			}
-			if left := w.sh(w.machine, "nft list tables"); strings.Contains(left, nft.TraceTable) {
-				t.Errorf("left behind: %s", left)
+			if tables := w.sh(w.machine, "nft list tables"); strings.Contains(tables, nft.TraceTable) {
+				t.Errorf("Close left tables: %s", tables)
 			}
 		})
 	}
 }
 
-func tell(t *testing.T, ns *os.File, to, what string) {
+func sendUDP(t *testing.T, ns *os.File, to, what string) {
 	t.Helper()
 	err := nsfs.Do(ns, func() error {
 		c, err := net.Dial("udp", to)
@@ -103,8 +103,8 @@ func finished(events []nft.TraceEvent) bool {
 	return last.Dropped || last.Hook == nft.Postrouting || last.Hook == nft.Input
 }
 
-// story is a line where a packet was seen, and where it was dropped.
-func story(events []nft.TraceEvent) string {
+// summary returns a line for each hook that a packet passed, and a line for its drop.
+func summary(events []nft.TraceEvent) string {
 	var lines []string
 	add := func(line string) {
 		if len(lines) == 0 || lines[len(lines)-1] != line {

@@ -16,7 +16,7 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// A fact is what a client is answered.
+// A fact is the expected answer of a server to a client.
 type fact struct {
 	what             string
 	from             *os.File
@@ -24,23 +24,23 @@ type fact struct {
 	want             string
 }
 
-func (w *world) prove(t *testing.T, facts []fact) {
+func (w *testNet) checkFacts(t *testing.T, facts []fact) {
 	t.Helper()
 	for _, f := range facts {
 		t.Run(f.what, func(t *testing.T) {
-			wait := patience
-			if f.want == "silence" {
+			wait := answerTimeout
+			if f.want == "no answer" {
 				wait = 300 * time.Millisecond
 			}
-			if got := w.hears(f.from, f.network, f.address, wait); got != f.want {
-				t.Errorf("%s %s: heard %q, want %q", f.network, f.address, got, f.want)
+			if got := w.connect(f.from, f.network, f.address, wait); got != f.want {
+				t.Errorf("%s %s: got %q, want %q", f.network, f.address, got, f.want)
 			}
 		})
 	}
 }
 
-// inside are the sources of the world's switch.
-func inside() []nft.Rule {
+// masquerades returns rules for the networks of the test network's bridge.
+func masquerades() []nft.Rule {
 	return []nft.Rule{
 		nft.Masquerade{Source: prefix("192.168.15.0/24")},
 		nft.Masquerade{Source: prefix("fd00:15::/64")},
@@ -48,25 +48,25 @@ func inside() []nft.Rule {
 }
 
 func TestMasquerade(t *testing.T) {
-	w := newWorld(t)
+	w := newTestNet(t)
 	for _, network := range []string{"tcp", "udp"} {
 		w.serve(w.outside, "outside", network, ":80")
 		w.serve(w.blue, "blue", network, ":80")
 		w.serve(w.machine, "machine", network, ":80")
 	}
-	if got := w.hears(w.red, "udp", "10.9.0.2:80", 100*time.Millisecond); got != "silence" {
-		t.Errorf("outside answers %q to an address it has no route to", got)
+	if got := w.connect(w.red, "udp", "10.9.0.2:80", 100*time.Millisecond); got != "no answer" {
+		t.Errorf("outside answers %q without a route back", got)
 	}
-	w.apply(nil, inside())
-	w.prove(t, []fact{
-		{"tcp leaves with the machine's address", w.red, "tcp", "10.9.0.2:80", "outside 10.9.0.1"},
-		{"udp leaves with the machine's address", w.red, "udp", "10.9.0.2:80", "outside 10.9.0.1"},
+	w.apply(nil, masquerades())
+	w.checkFacts(t, []fact{
+		{"tcp is masqueraded", w.red, "tcp", "10.9.0.2:80", "outside 10.9.0.1"},
+		{"udp is masqueraded", w.red, "udp", "10.9.0.2:80", "outside 10.9.0.1"},
 		{"tcp over IPv6", w.red, "tcp", "[2001:db8:9::2]:80", "outside 2001:db8:9::1"},
 		{"udp over IPv6", w.red, "udp", "[2001:db8:9::2]:80", "outside 2001:db8:9::1"},
-		{"neighbours see each other", w.red, "tcp", "192.168.15.3:80", "blue 192.168.15.2"},
+		{"neighbours keep their address", w.red, "tcp", "192.168.15.3:80", "blue 192.168.15.2"},
 		{"neighbours over IPv6", w.red, "tcp", "[fd00:15::3]:80", "blue fd00:15::2"},
-		{"the machine sees who asks", w.red, "tcp", "192.168.15.1:80", "machine 192.168.15.2"},
-		{"the machine's other address too", w.red, "tcp", "10.9.0.1:80", "machine 192.168.15.2"},
+		{"to the machine", w.red, "tcp", "192.168.15.1:80", "machine 192.168.15.2"},
+		{"to the machine's other address", w.red, "tcp", "10.9.0.1:80", "machine 192.168.15.2"},
 	})
 	if _, err := exec.LookPath("ping"); err != nil {
 		t.Skip("no ping on this machine")
@@ -78,14 +78,14 @@ func TestMasquerade(t *testing.T) {
 	}
 }
 
-// TestInsideStaysInside: between two masqueraded networks nothing is translated.
-func TestInsideStaysInside(t *testing.T) {
-	w := newWorld(t)
+// TestNoNATBetweenSources checks that nothing is translated between two masqueraded networks.
+func TestNoNATBetweenSources(t *testing.T) {
+	w := newTestNet(t)
 	w.sh(w.machine, "ip addr add 192.168.16.1/24 dev v-net-0")
 	w.sh(w.blue, "ip addr flush dev eth0; ip addr add 192.168.16.3/24 dev eth0; ip route add default via 192.168.16.1")
 	w.serve(w.blue, "blue", "tcp", ":80")
-	w.apply(nil, append(inside(), nft.Masquerade{Source: prefix("192.168.16.0/24")}))
-	w.prove(t, []fact{{"red", w.red, "tcp", "192.168.16.3:80", "blue 192.168.15.2"}})
+	w.apply(nil, append(masquerades(), nft.Masquerade{Source: prefix("192.168.16.0/24")}))
+	w.checkFacts(t, []fact{{"red", w.red, "tcp", "192.168.16.3:80", "blue 192.168.15.2"}})
 }
 
 func TestMasqueradeByDevice(t *testing.T) {
@@ -96,15 +96,15 @@ func TestMasqueradeByDevice(t *testing.T) {
 		{Source: prefix("0.0.0.0/0")},
 	} {
 		t.Run(rule.String(), func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestNet(t)
 			w.serve(w.outside, "outside", "tcp", ":80")
 			w.serve(w.machine, "machine", "tcp", ":81")
 			w.serve(w.red, "red", "tcp", ":80")
 			w.apply(nil, []nft.Rule{rule,
 				nft.Forward{Proto: nft.TCP, Ports: nft.Port(8080), To: addr("192.168.15.2"), ToPort: 80}})
-			w.prove(t, []fact{
-				{"leaves", w.red, "tcp", "10.9.0.2:80", "outside 10.9.0.1"},
-				{"comes in", w.outside, "tcp", "10.9.0.1:8080", "red 10.9.0.2"},
+			w.checkFacts(t, []fact{
+				{"masqueraded", w.red, "tcp", "10.9.0.2:80", "outside 10.9.0.1"},
+				{"forwarded", w.outside, "tcp", "10.9.0.1:8080", "red 10.9.0.2"},
 				{"the machine to itself", w.machine, "tcp", "10.9.0.1:81", "machine 10.9.0.1"},
 			})
 		})
@@ -112,30 +112,30 @@ func TestMasqueradeByDevice(t *testing.T) {
 }
 
 func TestSourceNAT(t *testing.T) {
-	w := newWorld(t)
+	w := newTestNet(t)
 	w.sh(w.machine, "ip addr add 10.9.0.7/24 dev eth0; ip addr add 2001:db8:9::7/64 dev eth0 nodad")
 	w.serve(w.outside, "outside", "tcp", ":80")
-	w.apply(nil, append(inside(), // red's own address goes before its network's
+	w.apply(nil, append(masquerades(), // red's address has precedence over its network
 		nft.SourceNAT{Source: prefix("192.168.15.2/32"), To: addr("10.9.0.7")},
 		nft.SourceNAT{Source: prefix("fd00:15::2/128"), Out: "eth0", To: addr("2001:db8:9::7")}))
-	w.prove(t, []fact{
+	w.checkFacts(t, []fact{
 		{"red", w.red, "tcp", "10.9.0.2:80", "outside 10.9.0.7"},
 		{"red over IPv6", w.red, "tcp", "[2001:db8:9::2]:80", "outside 2001:db8:9::7"},
 		{"blue", w.blue, "tcp", "10.9.0.2:80", "outside 10.9.0.1"},
 	})
 }
 
-// TestForward: from outside, from the machine and from a neighbour, over both
-// families; the client's address stays unless the answer would get lost.
+// TestForward checks forwards from outside, from the machine and from a neighbour, over both families. The client's
+// address stays, except where replies would not come back.
 func TestForward(t *testing.T) {
 	for _, filtered := range []string{"0", "1"} {
-		t.Run("bridge-nf-call="+filtered, func(t *testing.T) { forwardFacts(t, filtered) })
+		t.Run("bridge-nf-call="+filtered, func(t *testing.T) { checkForward(t, filtered) })
 	}
 }
 
-func forwardFacts(t *testing.T, filtered string) {
-	w := newWorld(t)
-	w.filterSwitches(filtered)
+func checkForward(t *testing.T, filtered string) {
+	w := newTestNet(t)
+	w.setBridgeNF(filtered)
 	for _, network := range []string{"tcp", "udp"} {
 		w.serve(w.red, "red", network, ":80")
 		w.serve(w.outside, "outside", network, ":8080")
@@ -148,7 +148,7 @@ func forwardFacts(t *testing.T, filtered string) {
 	}
 	w.apply(nil, rules)
 	for _, network := range []string{"tcp", "udp"} {
-		w.prove(t, []fact{
+		w.checkFacts(t, []fact{
 			{network + " from outside", w.outside, network, "10.9.0.1:8080", "red 10.9.0.2"},
 			{network + " from outside over IPv6", w.outside, network, "[2001:db8:9::1]:8080", "red 2001:db8:9::2"},
 			{network + " from the machine, 127.0.0.1", w.machine, network, "127.0.0.1:8080", "red 192.168.15.1"},
@@ -160,18 +160,18 @@ func forwardFacts(t *testing.T, filtered string) {
 			{network + " from red itself", w.red, network, "192.168.15.1:8080", "red 192.168.15.1"},
 		})
 	}
-	w.apply(nil, inside())
-	w.prove(t, []fact{
-		{"what passes through is not taken", w.red, "tcp", "10.9.0.2:8080", "outside 10.9.0.1"},
-		{"nor over IPv6", w.red, "tcp", "[2001:db8:9::2]:8080", "outside 2001:db8:9::1"},
-		{"::1 stays with the machine", w.machine, "tcp", "[::1]:8080", "silence"},
-		{"from outside, masqueraded or not", w.outside, "tcp", "10.9.0.1:8080", "red 10.9.0.2"},
+	w.apply(nil, masquerades())
+	w.checkFacts(t, []fact{
+		{"forward does not match packets that pass through", w.red, "tcp", "10.9.0.2:8080", "outside 10.9.0.1"},
+		{"the same over IPv6", w.red, "tcp", "[2001:db8:9::2]:8080", "outside 2001:db8:9::1"},
+		{"::1 is not forwarded", w.machine, "tcp", "[::1]:8080", "no answer"},
+		{"from outside, with masquerade", w.outside, "tcp", "10.9.0.1:8080", "red 10.9.0.2"},
 	})
 }
 
-// filterSwitches decides whether the machine's rules apply to what its switches
-// pass on: they do as soon as anybody has loaded br_netfilter.
-func (w *world) filterSwitches(on string) {
+// setBridgeNF sets bridge-nf-call-iptables and bridge-nf-call-ip6tables of the machine. They exist only while
+// br_netfilter is loaded, and are on by default.
+func (w *testNet) setBridgeNF(on string) {
 	w.t.Helper()
 	if _, err := os.Stat("/proc/sys/net/bridge"); err != nil {
 		if on == "1" {
@@ -180,14 +180,14 @@ func (w *world) filterSwitches(on string) {
 		return
 	}
 	w.sh(w.machine, "for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do echo "+on+" > $f; done")
-	if on == "1" { // what red sends to itself goes back through its own port
+	if on == "1" { // packets of red to itself leave by the port they came in by
 		w.sh(w.machine, "ip link set veth-red type bridge_slave hairpin on")
 	}
 }
 
-// TestForwardMatches: by address, by device, by range; the closest wins.
+// TestForwardMatches checks forwards by address, device and range. The most specific one is used.
 func TestForwardMatches(t *testing.T) {
-	w := newWorld(t)
+	w := newTestNet(t)
 	w.sh(w.machine, "ip addr add 10.9.0.7/24 dev eth0")
 	for _, port := range []string{":80", ":81", ":82", ":83", ":20005", ":40005"} {
 		w.serve(w.red, "red"+port, "tcp", port)
@@ -205,54 +205,55 @@ func TestForwardMatches(t *testing.T) {
 		forward(netip.Addr{}, "", nft.Ports{First: 20000, Last: 29999}, 20000),
 		forward(netip.Addr{}, "", nft.Ports{First: 30000, Last: 30010}, 40000),
 		nft.Forward{Proto: nft.TCP, Ports: nft.Port(20006), To: addr("192.168.15.3"), ToPort: 9000},
-		forward(addr("203.0.113.9"), "", nft.Port(80), 80), // nobody's address
+		forward(addr("203.0.113.9"), "", nft.Port(80), 80), // not an address of any host
 	})
 	w.sh(w.outside, "ip route add 203.0.113.9 via 10.9.0.1")
-	w.prove(t, []fact{
+	w.checkFacts(t, []fact{
 		{"any", w.outside, "tcp", "10.9.0.1:8080", "red:80 10.9.0.2"},
 		{"by address", w.outside, "tcp", "10.9.0.7:8080", "red:82 10.9.0.2"},
 		{"by device", w.blue, "tcp", "10.9.0.1:8080", "red:81 192.168.15.1"},
-		{"by both", w.blue, "tcp", "10.9.0.7:8080", "red:83 192.168.15.1"},
-		{"the machine comes in by no device", w.machine, "tcp", "10.9.0.7:8080", "red:82 192.168.15.1"},
+		{"by address and device", w.blue, "tcp", "10.9.0.7:8080", "red:83 192.168.15.1"},
+		{"the machine has no input device", w.machine, "tcp", "10.9.0.7:8080", "red:82 192.168.15.1"},
 		{"a range keeps its ports", w.outside, "tcp", "10.9.0.1:20005", "red:20005 10.9.0.2"},
-		{"a range that moves keeps their order", w.outside, "tcp", "10.9.0.1:30005", "red:40005 10.9.0.2"},
-		{"a port goes before a range", w.outside, "tcp", "10.9.0.1:20006", "blue 10.9.0.2"},
-		{"an address of nobody's", w.outside, "tcp", "203.0.113.9:80", "red:80 10.9.0.2"},
+		{"a range with other target ports keeps the order", w.outside, "tcp", "10.9.0.1:30005", "red:40005 10.9.0.2"},
+		{"a port has precedence over a range", w.outside, "tcp", "10.9.0.1:20006", "blue 10.9.0.2"},
+		{"an address of no host", w.outside, "tcp", "203.0.113.9:80", "red:80 10.9.0.2"},
 	})
 }
 
-// TestGuard: with route_localnet the kernel would take 127.0.0.1 from the wire.
+// TestGuard checks that packets to 127.0.0.1 that come in by a link are dropped; with route_localnet the kernel would
+// accept them.
 func TestGuard(t *testing.T) {
-	w := newWorld(t)
+	w := newTestNet(t)
 	w.serve(w.machine, "machine", "tcp", "127.0.0.1:9999")
 	w.sh(w.machine, "echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet")
 	w.sh(w.outside, `ip addr del 127.0.0.1/8 dev lo
 		echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet
 		ip route add 127.0.0.1 via 10.9.0.1 src 10.9.0.2`)
-	w.prove(t, []fact{{"unguarded", w.outside, "tcp", "127.0.0.1:9999", "machine 10.9.0.2"}})
+	w.checkFacts(t, []fact{{"without guard", w.outside, "tcp", "127.0.0.1:9999", "machine 10.9.0.2"}})
 	w.apply(nil, []nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(8080), To: addr("192.168.15.2"), ToPort: 80}})
-	w.prove(t, []fact{
-		{"guarded", w.outside, "tcp", "127.0.0.1:9999", "silence"},
+	w.checkFacts(t, []fact{
+		{"with guard", w.outside, "tcp", "127.0.0.1:9999", "no answer"},
 		{"the machine itself", w.machine, "tcp", "127.0.0.1:9999", "machine 127.0.0.1"},
 	})
 }
 
 func TestIsolate(t *testing.T) {
-	w := newWorld(t)
+	w := newTestNet(t)
 	w.serve(w.outside, "outside", "tcp", ":80")
 	w.sh(w.outside, "ip route add default via 10.9.0.1")
-	w.prove(t, []fact{{"routed", w.red, "tcp", "10.9.0.2:80", "outside 192.168.15.2"}})
+	w.checkFacts(t, []fact{{"routed", w.red, "tcp", "10.9.0.2:80", "outside 192.168.15.2"}})
 	rule := nft.Isolate{In: "v-net-0", Out: "eth0"}
 	w.apply(nil, []nft.Rule{rule})
-	w.prove(t, []fact{{"isolated", w.red, "tcp", "10.9.0.2:80", "silence"}})
+	w.checkFacts(t, []fact{{"isolated", w.red, "tcp", "10.9.0.2:80", "no answer"}})
 	w.apply([]nft.Rule{rule}, nil)
-	w.prove(t, []fact{{"routed again", w.red, "tcp", "10.9.0.2:80", "outside 192.168.15.2"}})
+	w.checkFacts(t, []fact{{"routed again", w.red, "tcp", "10.9.0.2:80", "outside 192.168.15.2"}})
 }
 
-// TestForgetsOldAnswers: a client that never closes its socket keeps its entry in
-// connection tracking, and would be answered by it for ever.
-func TestForgetsOldAnswers(t *testing.T) {
-	w := newWorld(t)
+// TestForwardDeletesUDPFlows checks a client that never closes its socket. Without deletion, its conntrack entry would
+// stay, and with it the old target.
+func TestForwardDeletesUDPFlows(t *testing.T) {
+	w := newTestNet(t)
 	w.serve(w.red, "red", "udp", ":5300")
 	w.serve(w.blue, "blue", "udp", ":5301")
 	toRed := nft.Forward{Proto: nft.UDP, Ports: nft.Port(53), To: addr("192.168.15.2"), ToPort: 5300}
@@ -262,58 +263,57 @@ func TestForgetsOldAnswers(t *testing.T) {
 
 	w.apply(nil, []nft.Rule{unrelated})
 	client := w.dialFrom(w.outside, "10.9.0.1:53")
-	hears := func(want string) {
+	expect := func(want string) {
 		t.Helper()
-		wait := patience
-		if want == "silence" {
+		wait := answerTimeout
+		if want == "no answer" {
 			wait = short
 		}
-		if got := say(client, wait); got != want {
-			t.Errorf("heard %q, want %q", got, want)
+		if got := exchange(client, wait); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	if got := say(client, short); got != "silence" {
-		t.Errorf("heard %q before there is a forward", got)
+	if got := exchange(client, short); got != "no answer" {
+		t.Errorf("got %q before the forward exists", got)
 	}
 	w.apply(nil, []nft.Rule{toRed})
-	say(client, short) // takes the refusal of the first attempt, which came by ICMP
-	hears("red 10.9.0.2")
+	exchange(client, short) // reads the ICMP error of the first attempt
+	expect("red 10.9.0.2")
 	w.apply([]nft.Rule{toRed}, []nft.Rule{toBlue})
-	hears("blue 10.9.0.2")
+	expect("blue 10.9.0.2")
 	w.apply([]nft.Rule{toBlue}, nil)
-	hears("silence")
+	expect("no answer")
 }
 
-// TestForgetsTCP: a change of other rules, and adding what is there, leave
-// a connection alone; taking its own rule away ends it.
-func TestForgetsTCP(t *testing.T) {
-	w := newWorld(t)
+// TestForwardDeletesTCPFlows checks that a flow stays if other rules change or its rule is added again, and that it is
+// deleted with its rule.
+func TestForwardDeletesTCPFlows(t *testing.T) {
+	w := newTestNet(t)
 	rule := nft.Forward{Proto: nft.TCP, Ports: nft.Port(8080), To: addr("192.168.15.2"), ToPort: 80}
 	other := nft.Forward{Proto: nft.TCP, Ports: nft.Port(8081), To: addr("192.168.15.2"), ToPort: 80}
 	w.serve(w.red, "red", "tcp", ":80")
 	w.apply(nil, []nft.Rule{rule})
 	count := func() int { return len(w.flows("192.168.15.2")) }
-	w.prove(t, []fact{{"connect", w.outside, "tcp", "10.9.0.1:8080", "red 10.9.0.2"}})
+	w.checkFacts(t, []fact{{"connect", w.outside, "tcp", "10.9.0.1:8080", "red 10.9.0.2"}})
 	if count() != 1 {
-		t.Fatalf("%d connections are tracked, want 1", count())
+		t.Fatalf("%d flows, want 1", count())
 	}
 	w.apply(nil, []nft.Rule{rule, other})
 	w.apply([]nft.Rule{other}, nil)
 	if count() != 1 {
-		t.Errorf("%d connections are tracked after an unrelated change, want 1", count())
+		t.Errorf("%d flows after an unrelated change, want 1", count())
 	}
 	w.apply([]nft.Rule{rule}, nil)
 	if count() != 0 {
-		t.Errorf("%d connections are tracked without their rule", count())
+		t.Errorf("%d flows after deleting their rule", count())
 	}
 }
 
-// TestForgetsNobodyElses: connections that another table masquerades go on when a
-// rule of ours that had no part in them is taken away, and those over TCP whatever
-// rule it is.
-func TestForgetsNobodyElses(t *testing.T) {
+// TestForeignFlowsStay checks flows that another table masquerades. They stay if an unrelated rule is deleted, and TCP
+// flows stay in any case.
+func TestForeignFlowsStay(t *testing.T) {
 	needNFT(t)
-	w := newWorld(t)
+	w := newTestNet(t)
 	for _, network := range []string{"tcp", "udp"} {
 		w.serve(w.outside, "outside", network, ":80")
 	}
@@ -322,10 +322,10 @@ func TestForgetsNobodyElses(t *testing.T) {
 	count := func(what string, want int) {
 		t.Helper()
 		if got := w.flows("192.168.15.2"); len(got) != want {
-			t.Errorf("%s: %d connections are tracked, want %d: %q", what, len(got), want, got)
+			t.Errorf("%s: %d flows, want %d: %q", what, len(got), want, got)
 		}
 	}
-	w.prove(t, []fact{
+	w.checkFacts(t, []fact{
 		{"tcp", w.red, "tcp", "10.9.0.2:80", "outside 10.9.0.1"},
 		{"udp", w.red, "udp", "10.9.0.2:80", "outside 10.9.0.1"},
 	})
@@ -340,72 +340,73 @@ func TestForgetsNobodyElses(t *testing.T) {
 		w.apply([]nft.Rule{rule}, nil)
 		count(rule.String(), 2)
 	}
-	rule := nft.Masquerade{Source: prefix("192.168.0.0/16"), Out: "eth0"} // may have been it
+	rule := nft.Masquerade{Source: prefix("192.168.0.0/16"), Out: "eth0"} // could have translated the flow
 	w.apply(nil, []nft.Rule{rule})
 	w.apply([]nft.Rule{rule}, nil)
 	count(rule.String(), 1)
 }
 
-// TestNotByLo: what is refused would cut the machine off from itself.
-func TestNotByLo(t *testing.T) {
-	w := newWorld(t)
+// TestNoMasqueradeOnLo checks that masquerading on lo is refused: the machine could not reach itself any more.
+func TestNoMasqueradeOnLo(t *testing.T) {
+	w := newTestNet(t)
 	w.serve(w.machine, "machine", "tcp", "127.0.0.1:80")
 	rule := nft.Masquerade{Out: "lo"}
 	if err := w.nft.Apply("vnet", nil, []nft.Rule{rule}); err == nil {
-		t.Errorf("%s is taken", rule)
+		t.Errorf("%s is accepted", rule)
 	}
-	w.prove(t, []fact{{"the machine itself", w.machine, "tcp", "127.0.0.1:80", "machine 127.0.0.1"}})
+	w.checkFacts(t, []fact{{"the machine itself", w.machine, "tcp", "127.0.0.1:80", "machine 127.0.0.1"}})
 }
 
-// TestForgetsEgress: what was masqueraded over IPv4 and IPv6 is not for ever.
-func TestForgetsEgress(t *testing.T) {
-	w := newWorld(t)
+// TestMasqueradeDeletesFlows checks that masqueraded UDP flows are deleted with their rule, over IPv4 and IPv6.
+func TestMasqueradeDeletesFlows(t *testing.T) {
+	w := newTestNet(t)
 	w.serve(w.outside, "outside", "udp", ":80")
-	for source, target := range map[string]string{"192.168.15.0/24": "10.9.0.2:80", "fd00:15::/64": "[2001:db8:9::2]:80"} {
+	for source, target := range map[string]string{"192.168.15.0/24": "10.9.0.2:80",
+		"fd00:15::/64": "[2001:db8:9::2]:80"} {
 		for _, rule := range []nft.Rule{nft.Masquerade{Source: prefix(source)}, nft.Masquerade{Out: "eth0"}} {
 			w.apply(nil, []nft.Rule{rule})
 			client := w.dialFrom(w.red, target)
-			if got := say(client, patience); !strings.HasPrefix(got, "outside ") {
-				t.Errorf("%s: heard %q", rule, got)
+			if got := exchange(client, answerTimeout); !strings.HasPrefix(got, "outside ") {
+				t.Errorf("%s: got %q", rule, got)
 			}
 			w.apply([]nft.Rule{rule}, nil)
-			if got := say(client, 200*time.Millisecond); got != "silence" {
-				t.Errorf("without %s: heard %q", rule, got)
+			if got := exchange(client, 200*time.Millisecond); got != "no answer" {
+				t.Errorf("without %s: got %q", rule, got)
 			}
 		}
 	}
 }
 
-// TestNotForgotten: rules that are changed are, whatever becomes of the connections,
-// and the error says so.
-func TestNotForgotten(t *testing.T) {
-	w := newWorld(t)
+// TestStaleConntrackError checks that a change stays if conntrack entries cannot be deleted, and that the error is
+// ErrStaleConntrack.
+func TestStaleConntrackError(t *testing.T) {
+	w := newTestNet(t)
 	w.serve(w.outside, "outside", "udp", ":80")
 	rules := []nft.Rule{nft.Masquerade{Source: prefix("192.168.15.0/24")}, nft.Masquerade{Out: "eth0"}}
 	w.apply(nil, rules)
-	w.prove(t, []fact{{"udp", w.red, "udp", "10.9.0.2:80", "outside 10.9.0.1"}})
+	w.checkFacts(t, []fact{{"udp", w.red, "udp", "10.9.0.2:80", "outside 10.9.0.1"}})
 	for what, change := range map[string]func() error{
 		"Apply":       func() error { return w.nft.Apply("vnet", rules[:1], nil) },
 		"DeleteTable": func() error { return w.nft.DeleteTable("vnet") },
 	} {
 		w.apply(nil, rules)
-		err := withoutFiles(t, change)
-		if !errors.Is(err, nft.ErrNotForgotten) || !errors.Is(err, unix.EMFILE) {
+		err := withoutFreeFDs(t, change)
+		if !errors.Is(err, nft.ErrStaleConntrack) || !errors.Is(err, unix.EMFILE) {
 			t.Errorf("%s: %v", what, err)
 		}
 		for _, r := range w.rules() {
 			if r == rules[0] {
-				t.Errorf("%s: %s is still there", what, r)
+				t.Errorf("%s: %s still exists", what, r)
 			}
 		}
 		if n := len(w.flows("192.168.15.2")); n != 1 {
-			t.Errorf("%s: %d connections are tracked, want 1", what, n)
+			t.Errorf("%s: %d flows, want 1", what, n)
 		}
 	}
 }
 
-// withoutFiles calls fn while the process can open no more files.
-func withoutFiles(t *testing.T, fn func() error) error {
+// withoutFreeFDs calls fn while the process cannot open files.
+func withoutFreeFDs(t *testing.T, fn func() error) error {
 	t.Helper()
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -418,8 +419,8 @@ func withoutFiles(t *testing.T, fn func() error) error {
 	return fn()
 }
 
-// rules are those of the world's table.
-func (w *world) rules() []nft.Rule {
+// rules returns the rules of the test network's table.
+func (w *testNet) rules() []nft.Rule {
 	w.t.Helper()
 	counted, err := w.nft.Read("vnet")
 	if err != nil {
@@ -432,14 +433,15 @@ func (w *world) rules() []nft.Rule {
 	return rules
 }
 
-// flows are the lines of conntrack -L with an address as a source.
-func (w *world) flows(source string) []string { return w.tracked("src=" + source + " ") }
+// flows returns the lines of conntrack -L with a source address.
+func (w *testNet) flows(source string) []string { return w.conntrackLines("src=" + source + " ") }
 
-// tracked are the lines of conntrack -L that hold a text.
-func (w *world) tracked(text string) []string {
+// conntrackLines returns the lines of conntrack -L that contain text.
+func (w *testNet) conntrackLines(text string) []string {
 	w.t.Helper()
 	var with []string
-	for _, line := range strings.Split(w.sh(w.machine, "cat /proc/thread-self/net/nf_conntrack 2>/dev/null || conntrack -L 2>/dev/null"), "\n") {
+	for _, line := range strings.Split(w.sh(w.machine,
+		"cat /proc/thread-self/net/nf_conntrack 2>/dev/null || conntrack -L 2>/dev/null"), "\n") {
 		if strings.Contains(line, text) {
 			with = append(with, line)
 		}

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// commit sends a transaction, which the kernel carries out as a whole or not at
-// all. Not done, without an error, means that the ruleset is no longer of that
-// generation; generation 0 does not mind.
+// commit sends a transaction. The kernel executes all of it or nothing. If the ruleset does not have the given
+// generation any more, commit returns done false and no error. Generation 0 matches any.
 func (c *Conn) commit(generation uint32, messages []message) (done bool, err error) {
 	begin := batchMark(unix.NFNL_MSG_BATCH_BEGIN)
 	if generation != 0 {
@@ -27,8 +26,9 @@ func (c *Conn) commit(generation uint32, messages []message) (done bool, err err
 	batch[len(batch)-1].Header.Flags |= netlink.Acknowledge
 	batch = append(batch, batchMark(unix.NFNL_MSG_BATCH_END))
 	sent, err := c.nl.SendMessages(batch)
-	if errors.Is(err, unix.EMSGSIZE) { // only who is root of the machine may exceed it
-		return false, &Error{Op: "send", Object: "transaction", Message: "it is larger than net.core.wmem_max allows", Err: unix.EMSGSIZE}
+	if errors.Is(err, unix.EMSGSIZE) { // exceeding the limit needs CAP_NET_ADMIN in the initial user namespace
+		return false, &Error{Op: "send", Object: "transaction", Message: "larger than net.core.wmem_max allows",
+			Err: unix.EMSGSIZE}
 	}
 	if err != nil {
 		return false, c.refusal("send", "transaction", err)
@@ -36,7 +36,7 @@ func (c *Conn) commit(generation uint32, messages []message) (done bool, err err
 	return c.outcome(sent, messages)
 }
 
-// batchMark begins or ends a transaction of nf_tables.
+// batchMark returns the message that begins or ends a transaction of nf_tables.
 func batchMark(kind netlink.HeaderType) netlink.Message {
 	return netlink.Message{
 		Header: netlink.Header{Type: kind, Flags: netlink.Request},
@@ -44,21 +44,19 @@ func batchMark(kind netlink.HeaderType) netlink.Message {
 	}
 }
 
-// outcome reads the answers to a transaction: refusals, and that to the last
-// message, which ends them. What belongs to an earlier exchange, and what is
-// said twice because the kernel began anew after loading a module, is passed
-// over.
+// outcome reads the replies to a transaction: refusals, and the acknowledgement of the last message, which ends them.
+// It skips replies to earlier requests, and duplicates that the kernel sends when it restarts after loading a module.
 func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, err error) {
 	first, last := sent[0].Header.Sequence, sent[len(sent)-2].Header.Sequence
 	var refusals []error
 	for {
-		answers, err := c.nl.Receive()
+		replies, err := c.nl.Receive()
 		var oe *netlink.OpError
 		switch {
 		case errors.As(err, &oe) && oe.Sequence != 0:
-			i, ours := placeOf(oe.Sequence, first, len(messages)+1)
+			i, ok := requestIndex(oe.Sequence, first, len(messages)+1)
 			switch {
-			case !ours:
+			case !ok:
 				continue
 			case i == 0 && errors.Is(err, unix.ERESTART):
 				return false, nil
@@ -67,37 +65,36 @@ func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, e
 			}
 			refusals = append(refusals, messages[i-1].refusal(err))
 			if oe.Sequence == last {
-				return false, joined(refusals)
+				return false, joinRefusals(refusals)
 			}
 		case err != nil:
-			return false, c.refusal("read", "answer", err)
+			return false, c.refusal("read", "reply", err)
 		default:
-			for _, m := range answers {
+			for _, m := range replies {
 				if m.Header.Sequence == last && m.Header.Type == netlink.Error {
-					return len(refusals) == 0, joined(refusals)
+					return len(refusals) == 0, joinRefusals(refusals)
 				}
 			}
 		}
 	}
 }
 
-// placeOf finds the message that is answered among n that were sent together. What
-// is left over from an earlier exchange has a number before the first, and numbers
-// begin again at zero some day.
-func placeOf(answered, first uint32, n int) (place int, ours bool) {
-	distance := answered - first
+// requestIndex returns the index of the request with a sequence number, among n requests sent together. The sequence
+// number of an earlier request is less than first. The difference also works after the numbers wrap around.
+func requestIndex(sequence, first uint32, n int) (index int, ok bool) {
+	distance := sequence - first
 	return int(distance), uint64(distance) < uint64(n)
 }
 
-// joined makes one error of the refusals of a change. Where the kernel lacks code,
-// the others only follow from that.
-func joined(errs []error) error {
-	var lack *Error
+// joinRefusals joins the refusals of a change into one error. If the kernel lacks an option, it omits the other
+// refusals, which are consequences.
+func joinRefusals(errs []error) error {
+	var missing *Error
 	var options []string
 	for _, err := range errs {
 		if e, ok := err.(*Error); ok && e.Missing != "" {
-			if lack == nil {
-				lack = e
+			if missing == nil {
+				missing = e
 			}
 			if !slices.Contains(options, e.Missing) {
 				options = append(options, e.Missing)
@@ -105,8 +102,8 @@ func joined(errs []error) error {
 		}
 	}
 	switch {
-	case lack != nil:
-		all := *lack
+	case missing != nil:
+		all := *missing
 		all.Missing = strings.Join(options, ", ")
 		return &all
 	case len(errs) == 1:
@@ -115,7 +112,7 @@ func joined(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// refusal makes the kernel's word on a message ours.
+// refusal converts the kernel's error for a message to an [Error].
 func (m message) refusal(err error) error {
 	e := &Error{Op: m.op, Object: m.object, Err: errnoOf(err)}
 	missing := m.missing
@@ -130,7 +127,7 @@ func (m message) refusal(err error) error {
 	}
 	switch e.Err {
 	case unix.ENOENT, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT:
-		// Our own sets and chains are there; what the kernel does not find is code.
+		// The table's sets and chains exist, so ENOENT means that the kernel lacks a module.
 		if m.op == "add" {
 			e.Missing = missing
 		}
@@ -138,7 +135,7 @@ func (m message) refusal(err error) error {
 	return e
 }
 
-// refusal makes an error of a whole exchange ours.
+// refusal converts the error of a request to an [Error].
 func (c *Conn) refusal(op, object string, err error) error {
 	e := &Error{Op: op, Object: object, Err: errnoOf(err)}
 	var oe *netlink.OpError
@@ -146,13 +143,13 @@ func (c *Conn) refusal(op, object string, err error) error {
 		e.Message = oe.Message
 	}
 	switch e.Err {
-	case unix.EINVAL, unix.EOPNOTSUPP: // nobody listens to messages of nf_tables
+	case unix.EINVAL, unix.EOPNOTSUPP: // the kernel has no handler for messages of nf_tables
 		e.Missing = "CONFIG_NF_TABLES"
 	}
 	return e
 }
 
-// errnoOf takes the library's wrapping off.
+// errnoOf returns the errno that err wraps, or else err.
 func errnoOf(err error) error {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
@@ -161,36 +158,36 @@ func errnoOf(err error) error {
 	return err
 }
 
-// An answer is what the kernel says to a question: a body, or an error.
-type answer struct {
+// A reply is the kernel's reply to a request: a body or an error.
+type reply struct {
 	body []byte
 	err  error
 }
 
-// ask sends questions that have one answer each, many at a time.
-func (c *Conn) ask(object string, questions []netlink.Message) ([]answer, error) {
-	answers := make([]answer, len(questions))
-	for at := 0; at < len(questions); at += window {
-		end := min(at+window, len(questions))
-		sent, err := c.nl.SendMessages(questions[at:end])
+// query sends requests that have one reply each, up to window at a time.
+func (c *Conn) query(object string, reqs []netlink.Message) ([]reply, error) {
+	replies := make([]reply, len(reqs))
+	for at := 0; at < len(reqs); at += window {
+		end := min(at+window, len(reqs))
+		sent, err := c.nl.SendMessages(reqs[at:end])
 		if err != nil {
 			return nil, c.refusal("show", object, err)
 		}
-		if err := c.answers(sent, answers[at:end]); err != nil {
+		if err := c.readReplies(sent, replies[at:end]); err != nil {
 			return nil, c.refusal("show", object, err)
 		}
 	}
-	return answers, nil
+	return replies, nil
 }
 
-// answers reads one answer to each of the messages.
-func (c *Conn) answers(sent []netlink.Message, to []answer) error {
+// readReplies reads one reply to each of the messages.
+func (c *Conn) readReplies(sent []netlink.Message, to []reply) error {
 	first := sent[0].Header.Sequence
 	for missing := len(sent); missing > 0; {
 		got, err := c.nl.Receive()
 		var oe *netlink.OpError
 		if errors.As(err, &oe) && oe.Sequence != 0 {
-			if i, ours := placeOf(oe.Sequence, first, len(to)); ours {
+			if i, ok := requestIndex(oe.Sequence, first, len(to)); ok {
 				to[i].err = err
 				missing--
 			}
@@ -200,7 +197,7 @@ func (c *Conn) answers(sent []netlink.Message, to []answer) error {
 			return err
 		}
 		for _, m := range got {
-			if i, ours := placeOf(m.Header.Sequence, first, len(to)); ours {
+			if i, ok := requestIndex(m.Header.Sequence, first, len(to)); ok {
 				to[i].body = m.Data
 				missing--
 			}
@@ -209,30 +206,30 @@ func (c *Conn) answers(sent []netlink.Message, to []answer) error {
 	return nil
 }
 
-// list is a dump that is asked for again until it is whole.
-func (c *Conn) list(object string, question netlink.Message) ([][]byte, error) {
-	for range tries {
-		bodies, whole, err := c.dump(object, question)
-		if err != nil || whole {
+// list dumps, and repeats the dump until it is complete.
+func (c *Conn) list(object string, req netlink.Message) ([][]byte, error) {
+	for range maxAttempts {
+		bodies, complete, err := c.dump(object, req)
+		if err != nil || complete {
 			return bodies, err
 		}
 	}
 	return nil, &Error{Op: "show", Object: object, Err: errBusy}
 }
 
-// dump asks for a list and returns the bodies of its messages. Not whole means
-// that it changed while the kernel wrote it.
-func (c *Conn) dump(object string, question netlink.Message) (bodies [][]byte, whole bool, err error) {
-	sent, err := c.nl.Send(question)
+// dump sends a dump request and returns the bodies of the kernel's messages. If the dumped objects changed during the
+// dump, complete is false.
+func (c *Conn) dump(object string, req netlink.Message) (bodies [][]byte, complete bool, err error) {
+	sent, err := c.nl.Send(req)
 	if err != nil {
 		return nil, false, c.refusal("show", object, err)
 	}
-	whole = true
+	complete = true
 	for {
 		got, err := c.nl.Receive()
 		var oe *netlink.OpError
 		if errors.As(err, &oe) && oe.Sequence != 0 && oe.Sequence != sent.Header.Sequence {
-			continue // left over from an exchange that was broken off
+			continue // a late reply to an earlier request
 		}
 		if err != nil {
 			return nil, false, c.refusal("show", object, err)
@@ -241,9 +238,9 @@ func (c *Conn) dump(object string, question netlink.Message) (bodies [][]byte, w
 			continue
 		}
 		for _, m := range got {
-			whole = whole && m.Header.Flags&netlink.DumpInterrupted == 0
+			complete = complete && m.Header.Flags&netlink.DumpInterrupted == 0
 			bodies = append(bodies, m.Data)
 		}
-		return bodies, whole, nil
+		return bodies, complete, nil
 	}
 }

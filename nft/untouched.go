@@ -10,13 +10,13 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// pristine is the generation of a ruleset that nobody ever changed; see
-// nf_tables_init_net of the kernel's net/netfilter/nf_tables_api.c.
-const pristine = 1
+// initialGeneration is the generation ID of a new namespace's ruleset; see nf_tables_init_net of the kernel's
+// net/netfilter/nf_tables_api.c.
+const initialGeneration = 1
 
-// Untouched tells whether certainly nobody ever changed the ruleset of the namespace that
-// the calling thread is in, so that there is nothing to [Dial] for. Of a thousand hosts
-// most are so: it takes five system calls.
+// Untouched reports whether the ruleset of the calling thread's namespace has never been changed. Then it is empty, and
+// a caller need not [Dial]. It returns false on errors. This is true for most hosts, and the check takes only five
+// system calls.
 func Untouched() bool {
 	s, err := dial.Open(unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -25,22 +25,23 @@ func Untouched() bool {
 	defer s.Close()
 	m := request(unix.NFT_MSG_GETGEN, 0)
 	m.Header.Length = uint32(unix.NLMSG_HDRLEN + len(m.Data))
-	question, err := m.MarshalBinary()
-	if err != nil || s.Send(question) != nil {
+	req, err := m.MarshalBinary()
+	if err != nil || s.Send(req) != nil {
 		return false
 	}
 	generation := uint32(0)
-	err = s.Hear(func(answer []byte) (more bool, err error) {
-		if len(answer) < unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(answer[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
-			return false, errShort
+	err = s.Receive(func(reply []byte) (more bool, err error) {
+		if len(reply) < unix.NLMSG_HDRLEN ||
+			binary.NativeEndian.Uint16(reply[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
+			return false, errTruncated
 		}
-		generation, err = generationOf(answer[unix.NLMSG_HDRLEN:])
+		generation, err = generationOf(reply[unix.NLMSG_HDRLEN:])
 		return false, err
 	})
-	return err == nil && generation == pristine
+	return err == nil && generation == initialGeneration
 }
 
-// generationOf is the number that an answer has.
+// generationOf returns the generation ID in a reply.
 func generationOf(body []byte) (uint32, error) {
 	ad, err := attrs(body)
 	if err != nil {
@@ -51,5 +52,5 @@ func generationOf(body []byte) (uint32, error) {
 			return ad.Uint32(), ad.Err()
 		}
 	}
-	return 0, errShort
+	return 0, errTruncated
 }

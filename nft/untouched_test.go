@@ -9,9 +9,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestUntouched: a new ruleset is, one that has had a rule is not, though the rule is gone.
+// TestUntouched checks a new ruleset, one with a rule, and one whose only rule was deleted.
 func TestUntouched(t *testing.T) {
-	err := nsfs.Travel(func(on nsfs.Traveller) error {
+	err := nsfs.WithThread(func(on nsfs.Thread) error {
 		ns, err := on.New()
 		if err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What x/sys/unix lacks of <linux/netfilter/nf_tables.h>.
+// Constants that x/sys/unix lacks; see <linux/netfilter/nf_tables.h>.
 const (
 	nftaSetExpr       = 0x11
 	nftaSetElemKeyEnd = 0xa
@@ -21,27 +21,27 @@ const (
 	nftSetConcat      = 0x80
 	setElemCatchAll   = 0x2
 	setElemComment    = 0 // NFTNL_UDATA_SET_ELEM_COMMENT of libnftnl's udata.h
-	setKeyByteOrder   = 0 // NFTNL_UDATA_SET_KEYBYTEORDER of the same
+	setKeyByteOrder   = 0 // NFTNL_UDATA_SET_KEYBYTEORDER of the same file
 	hostByteOrder     = 1 // BYTEORDER_HOST_ENDIAN of nft's datatype.h
 )
 
-// chunk is how many elements go into one message: an attribute's length has 16
+// elementsPerMessage is the maximum number of elements in one message: the length of an attribute is limited to 16
 // bits.
-const chunk = 500
+const elementsPerMessage = 500
 
-// reg1 is NFT_REG_1, where keys are built; reg32 is NFT_REG32_00, the same place
-// as counted in registers of 4 bytes.
+// reg1 is NFT_REG_1, the register of keys. reg32 is NFT_REG32_00, the same register in the numbering of 4-byte
+// registers.
 const (
 	reg1  = unix.NFT_REG_1
 	reg32 = unix.NFT_REG32_00
 )
 
-// A message is one message to the kernel, and what its failure would be called.
+// A message is a message to the kernel, with the texts for its error.
 type message struct {
 	netlink.Message
 	op, object string
-	missing    string // the kernel option that it needs
-	parts      []part // of a list: what the kernel may object to
+	missing    string // the kernel option that the message needs
+	parts      []part // the parts of a list that the kernel may refuse
 }
 
 // A part is an attribute in a message.
@@ -51,7 +51,7 @@ type part struct {
 	missing string
 }
 
-// messages encodes a change, in the order it has to be done.
+// messages encodes a change, in the order of execution.
 func (c *change) messages() ([]message, error) {
 	e := encoder{table: c.table}
 	if c.deleteTable {
@@ -59,9 +59,10 @@ func (c *change) messages() ([]message, error) {
 		return e.out, e.err
 	}
 	if c.createTable {
-		e.add(unix.NFT_MSG_NEWTABLE, netlink.Create, "add", "table inet "+c.table, attrString(unix.NFTA_TABLE_NAME, c.table))
+		e.add(unix.NFT_MSG_NEWTABLE, netlink.Create, "add", "table inet "+c.table,
+			attrString(unix.NFTA_TABLE_NAME, c.table))
 		e.last().missing = "CONFIG_NF_TABLES_INET"
-	} else if c.reshape {
+	} else if c.rebuildChains {
 		e.add(unix.NFT_MSG_DELRULE, 0, "flush", "table inet "+c.table, attrString(unix.NFTA_RULE_TABLE, c.table))
 	}
 	for _, ch := range c.deleteChains {
@@ -76,7 +77,7 @@ func (c *change) messages() ([]message, error) {
 			e.out = append(e.out, m)
 			continue
 		}
-		e.add(unix.NFT_MSG_DELSET, 0, "delete", s.word()+" inet "+c.table+" "+s.name,
+		e.add(unix.NFT_MSG_DELSET, 0, "delete", s.keyword()+" inet "+c.table+" "+s.name,
 			attrString(unix.NFTA_SET_TABLE, c.table), attrString(unix.NFTA_SET_NAME, s.name))
 	}
 	for i, s := range c.createSets {
@@ -98,7 +99,7 @@ func (c *change) messages() ([]message, error) {
 	return e.out, e.err
 }
 
-// An encoder collects messages; the first error stays.
+// An encoder collects messages. It keeps the first error.
 type encoder struct {
 	table string
 	out   []message
@@ -111,16 +112,16 @@ func (e *encoder) add(kind int, flags netlink.HeaderFlags, op, object string, at
 	e.out = append(e.out, message{Message: request(kind, flags, attrs...), op: op, object: object})
 }
 
-// request makes a message of nf_tables: struct nfgenmsg, then attributes.
+// request returns a message of nf_tables: struct nfgenmsg, then attributes.
 func request(kind int, flags netlink.HeaderFlags, attrs ...[]byte) netlink.Message {
 	return netlink.Message{
-		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind), Flags: netlink.Request | flags},
-		Data:   append([]byte{protoInet, unix.NFNETLINK_V0, 0, 0}, slices.Concat(attrs...)...),
+		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind),
+			Flags: netlink.Request | flags},
+		Data: append([]byte{protoInet, unix.NFNETLINK_V0, 0, 0}, slices.Concat(attrs...)...),
 	}
 }
 
-// list adds a message that ends in a list, whose parts the kernel names by their
-// offset when it refuses one.
+// list adds a message that ends with a list. If the kernel refuses a part of the list, it reports the part's offset.
 func (e *encoder) list(m message, kind uint16, bodies [][]byte) {
 	at := unix.NLMSG_HDRLEN + len(m.Data) + unix.SizeofNlAttr
 	var all []byte
@@ -161,23 +162,24 @@ func (e *encoder) set(s set, id uint32) {
 		attr32(unix.NFTA_SET_KEY_TYPE, typeID(s.key)), attr32(unix.NFTA_SET_KEY_LEN, wireSize(s.key)),
 	}
 	if s.data != nil {
-		attrs = append(attrs, attr32(unix.NFTA_SET_DATA_TYPE, typeID(s.data)), attr32(unix.NFTA_SET_DATA_LEN, wireSize(s.data)))
+		attrs = append(attrs, attr32(unix.NFTA_SET_DATA_TYPE, typeID(s.data)),
+			attr32(unix.NFTA_SET_DATA_LEN, wireSize(s.data)))
 	}
 	if desc != nil {
 		attrs = append(attrs, nested(unix.NFTA_SET_DESC, desc))
 	}
-	if len(s.key) == 1 && s.key[0] == ifname { // or nft prints names backwards
+	if len(s.key) == 1 && s.key[0] == ifname { // without this, nft prints names backwards
 		order := append([]byte{setKeyByteOrder, 4}, native32(hostByteOrder)...)
 		attrs = append(attrs, attrBytes(unix.NFTA_SET_USERDATA, order))
 	}
 	if s.counter {
 		attrs = append(attrs, nested(nftaSetExpr, attrString(unix.NFTA_EXPR_NAME, "counter")))
 	}
-	e.add(unix.NFT_MSG_NEWSET, netlink.Create, "add", s.word()+" inet "+e.table+" "+s.name, attrs...)
+	e.add(unix.NFT_MSG_NEWSET, netlink.Create, "add", s.keyword()+" inet "+e.table+" "+s.name, attrs...)
 	e.last().missing = "CONFIG_NF_TABLES"
 }
 
-// typeID is nft's number for a list of types: six bits each.
+// typeID returns nft's number of a list of types: six bits per type.
 func typeID(fields []*field) uint32 {
 	var id uint32
 	for _, f := range fields {
@@ -186,7 +188,7 @@ func typeID(fields []*field) uint32 {
 	return id
 }
 
-// wireSize is the length of a value: that of a single field is not padded.
+// wireSize returns the length of an encoded value. A single field is not padded.
 func wireSize(fields []*field) uint32 {
 	if len(fields) == 1 {
 		return uint32(fields[0].size)
@@ -194,7 +196,7 @@ func wireSize(fields []*field) uint32 {
 	return uint32(keySize(fields))
 }
 
-// hooks are the numbers of the hooks, NF_INET_* of <linux/netfilter.h>.
+// hooks contains the numbers of the hooks, NF_INET_* of <linux/netfilter.h>.
 var hooks = map[string]uint32{
 	"prerouting":  unix.NF_INET_PRE_ROUTING,
 	"forward":     unix.NF_INET_FORWARD,
@@ -211,7 +213,8 @@ const (
 func (e *encoder) chain(c chain) {
 	attrs := [][]byte{attrString(unix.NFTA_CHAIN_TABLE, e.table), attrString(unix.NFTA_CHAIN_NAME, c.name)}
 	if c.hook != "" {
-		hook := append(attr32(unix.NFTA_HOOK_HOOKNUM, hooks[c.hook]), attr32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))...)
+		hook := append(attr32(unix.NFTA_HOOK_HOOKNUM, hooks[c.hook]),
+			attr32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))...)
 		attrs = append(attrs, nested(unix.NFTA_CHAIN_HOOK, hook),
 			attr32(unix.NFTA_CHAIN_POLICY, policyAccept), attrString(unix.NFTA_CHAIN_TYPE, c.kind))
 	}
@@ -221,7 +224,7 @@ func (e *encoder) chain(c chain) {
 	}
 }
 
-// optionOf is the kernel option that an expression needs beyond nf_tables itself.
+// optionOf returns the kernel option that an expression needs in addition to nf_tables.
 func optionOf(x expr.Any) string {
 	switch x.(type) {
 	case *expr.NAT:
@@ -256,35 +259,36 @@ func (e *encoder) rule(c chain, r rule) {
 	e.list(m, unix.NFTA_RULE_EXPRESSIONS, bodies)
 }
 
-// elements adds messages for elements, which are ordered by set.
+// elements adds messages for elements, which must be sorted by set.
 func (e *encoder) elements(kind int, flags netlink.HeaderFlags, op string, all []element) {
 	sets := setsByName()
 	for len(all) > 0 {
 		n := 1
-		for n < len(all) && n < chunk && all[n].set == all[0].set {
+		for n < len(all) && n < elementsPerMessage && all[n].set == all[0].set {
 			n++
 		}
 		s := sets[all[0].set]
-		if s.flowtable { // they only come
+		if s.flowtable { // devices are only added
 			e.devices(s, all[:n])
 			all = all[n:]
 			continue
 		}
-		m := message{op: op, object: "elements of " + s.word() + " inet " + e.table + " " + s.name}
+		m := message{op: op, object: "elements of " + s.keyword() + " inet " + e.table + " " + s.name}
 		m.Message = request(kind, flags,
 			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, e.table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name))
 		var bodies [][]byte
 		for _, el := range all[:n] {
 			bodies = append(bodies, encodeElement(el, s))
-			m.parts = append(m.parts, part{object: fmt.Sprintf("element inet %s %s { %s }", e.table, s.name, el.text(s))})
+			m.parts = append(m.parts, part{object: fmt.Sprintf("element inet %s %s { %s }", e.table, s.name,
+				el.text(s))})
 		}
 		e.list(m, unix.NFTA_SET_ELEM_LIST_ELEMENTS, bodies)
 		all = all[n:]
 	}
 }
 
-// encodeElement encodes one. An interval of a set with one field is two elements:
-// its first key, and the first one behind it, if there is one.
+// encodeElement encodes an element. In a set with one field, an interval is two elements: its first key, and the first
+// key after it, if there is one.
 func encodeElement(e element, s set) []byte {
 	body := encodeKey(unix.NFTA_SET_ELEM_KEY, e.key, s.key)
 	if s.interval && len(s.key) > 1 {
@@ -299,8 +303,8 @@ func encodeElement(e element, s set) []byte {
 	}
 	out := nested(unix.NFTA_LIST_ELEM, body)
 	if s.interval && len(s.key) == 1 {
-		if behind, ok := successor(e.end); ok {
-			end := append(encodeKey(unix.NFTA_SET_ELEM_KEY, behind, s.key),
+		if next, ok := successor(e.end); ok {
+			end := append(encodeKey(unix.NFTA_SET_ELEM_KEY, next, s.key),
 				attr32(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)...)
 			out = append(out, nested(unix.NFTA_LIST_ELEM, end)...)
 		}
@@ -312,7 +316,7 @@ func encodeKey(kind uint16, key string, fields []*field) []byte {
 	return nested(kind, attrBytes(unix.NFTA_DATA_VALUE, []byte(key[:wireSize(fields)])))
 }
 
-// successor counts one further; the last key has none.
+// successor returns key+1. The highest key has no successor.
 func successor(key string) (string, bool) {
 	b := []byte(key)
 	for i := len(b) - 1; i >= 0; i-- {
@@ -323,7 +327,7 @@ func successor(key string) (string, bool) {
 	return "", false
 }
 
-// predecessor counts one back.
+// predecessor returns key-1.
 func predecessor(key string) string {
 	b := []byte(key)
 	for i := len(b) - 1; i >= 0; i-- {
@@ -334,7 +338,7 @@ func predecessor(key string) string {
 	return string(b)
 }
 
-// Attributes of nf_tables: numbers are in network byte order.
+// Attributes of nf_tables. Numbers are in network byte order.
 
 func attrBytes(kind uint16, value []byte) []byte {
 	b := binary.NativeEndian.AppendUint16(nil, uint16(unix.SizeofNlAttr+len(value)))

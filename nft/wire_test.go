@@ -15,15 +15,15 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// A wire is a socket to the kernel that counts what is sent, and can be held up.
-type wire struct {
+// A countingSocket is a netlink socket that counts requests and bytes, and can run a function before a transaction.
+type countingSocket struct {
 	fd              int
 	requests, bytes int
-	// before, if set, runs before each sendmsg that begins a transaction.
+	// before, if not nil, runs before each sendmsg that begins a transaction.
 	before func()
 }
 
-func newWire(t testing.TB) (*wire, *nft.Conn) {
+func newCountingConn(t testing.TB) (*countingSocket, *nft.Conn) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -36,16 +36,16 @@ func newWire(t testing.TB) (*wire, *nft.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{fd: fd}
+	w := &countingSocket{fd: fd}
 	nl := netlink.NewConn(w, 0)
 	t.Cleanup(func() { nl.Close() })
 	return w, nft.NewConn(nl)
 }
 
-func (w *wire) Close() error                 { return unix.Close(w.fd) }
-func (w *wire) Send(m netlink.Message) error { return w.SendMessages([]netlink.Message{m}) }
+func (w *countingSocket) Close() error                 { return unix.Close(w.fd) }
+func (w *countingSocket) Send(m netlink.Message) error { return w.SendMessages([]netlink.Message{m}) }
 
-func (w *wire) SendMessages(messages []netlink.Message) error {
+func (w *countingSocket) SendMessages(messages []netlink.Message) error {
 	if w.before != nil && messages[0].Header.Type == unix.NFNL_MSG_BATCH_BEGIN {
 		w.before()
 	}
@@ -62,7 +62,7 @@ func (w *wire) SendMessages(messages []netlink.Message) error {
 	return unix.Sendto(w.fd, all, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 }
 
-func (w *wire) Receive() ([]netlink.Message, error) {
+func (w *countingSocket) Receive() ([]netlink.Message, error) {
 	buf := make([]byte, 1<<20)
 	n, _, err := unix.Recvfrom(w.fd, buf, 0)
 	if err != nil {
@@ -82,7 +82,7 @@ func (w *wire) Receive() ([]netlink.Message, error) {
 	return messages, nil
 }
 
-func (w *wire) ReceiveIter() iter.Seq2[netlink.Message, error] {
+func (w *countingSocket) ReceiveIter() iter.Seq2[netlink.Message, error] {
 	return func(yield func(netlink.Message, error) bool) {
 		messages, err := w.Receive()
 		if err != nil {
@@ -96,14 +96,14 @@ func (w *wire) ReceiveIter() iter.Seq2[netlink.Message, error] {
 	}
 }
 
-// cost is what one change sends.
-func (w *wire) cost(change func()) (requests, bytes int) {
+// cost returns the number of requests and bytes that a change sends.
+func (w *countingSocket) cost(change func()) (requests, bytes int) {
 	w.requests, w.bytes = 0, 0
 	change()
 	return w.requests, w.bytes
 }
 
-// forwards are n forwarded ports.
+// forwards returns n forwarded ports.
 func forwards(n int) []nft.Rule {
 	rules := make([]nft.Rule, n)
 	for i := range rules {
@@ -112,13 +112,13 @@ func forwards(n int) []nft.Rule {
 	return rules
 }
 
-// TestOneMoreCostsTheSame: what goes to the kernel to add a port does not depend
-// on how many there are, and it is little.
-func TestOneMoreCostsTheSame(t *testing.T) {
+// TestCostOfOneMorePort checks that the requests for adding a port are small, and do not depend on the number of
+// existing ports.
+func TestCostOfOneMorePort(t *testing.T) {
 	type cost struct{ requests, bytes int }
 	costs := map[int]cost{}
 	for _, n := range []int{10, 10000} {
-		w, c := newWire(t)
+		w, c := newCountingConn(t)
 		mustApply(t, c, nil, forwards(n))
 		one := []nft.Rule{nft.Forward{Proto: nft.UDP, Ports: nft.Port(53), To: addr("192.168.15.3"), ToPort: 5353}}
 		requests, bytes := w.cost(func() { mustApply(t, c, nil, one) })
@@ -129,14 +129,14 @@ func TestOneMoreCostsTheSame(t *testing.T) {
 	}
 	t.Logf("%+v", costs)
 	if costs[10] != costs[10000] {
-		t.Errorf("with 10 ports one more costs %+v, with 10000 %+v", costs[10], costs[10000])
+		t.Errorf("one more port costs %+v with 10 ports, %+v with 10000", costs[10], costs[10000])
 	}
 	if c := costs[10]; c.requests > 10 || c.bytes > 1000 {
 		t.Errorf("one more port costs %+v", c)
 	}
 }
 
-// TestTenThousand: chunks, buffers, and reading back.
+// TestTenThousand checks message splitting, buffer sizes and reading with 10000 rules.
 func TestTenThousand(t *testing.T) {
 	c := dial(t)
 	want := forwards(10000)
@@ -146,7 +146,7 @@ func TestTenThousand(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(got) != len(want) {
-		t.Fatalf("%d rules of %d are there", len(got), len(want))
+		t.Fatalf("read %d of %d rules", len(got), len(want))
 	}
 	for i, r := range got {
 		if r.Rule != want[i] {
@@ -154,48 +154,47 @@ func TestTenThousand(t *testing.T) {
 		}
 	}
 	mustApply(t, c, want, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestNothingToDo: what is there already is not sent again.
+// TestNothingToDo checks that adding existing rules sends no transaction.
 func TestNothingToDo(t *testing.T) {
-	w, c := newWire(t)
+	w, c := newCountingConn(t)
 	rules := allRules()
 	mustApply(t, c, nil, rules)
-	w.before = func() { t.Error("a transaction is begun") }
+	w.before = func() { t.Error("unexpected transaction") }
 	mustApply(t, c, nil, rules)
 	mustApply(t, c, rules, rules)
 	w.before = nil
 	mustApply(t, c, rules, nil)
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
-// TestRulesetChangesMeanwhile: a change worked out from what is no longer so is
-// worked out again.
-func TestRulesetChangesMeanwhile(t *testing.T) {
-	w, c := newWire(t)
+// TestConcurrentChange checks that a change is computed again if the ruleset changed after it was read.
+func TestConcurrentChange(t *testing.T) {
+	w, c := newCountingConn(t)
 	other := dial(t)
-	rule, theirs := forwards(2)[0], forwards(2)[1]
+	rule, other1 := forwards(2)[0], forwards(2)[1]
 	interruptions := 3
 	w.before = func() {
 		if interruptions--; interruptions >= 0 {
 			mustApply(t, other, nil, forwards(3 + interruptions)[2+interruptions:])
 		}
 	}
-	mustApply(t, c, nil, []nft.Rule{rule, theirs})
+	mustApply(t, c, nil, []nft.Rule{rule, other1})
 	rules, err := c.Read("vnet")
 	if err != nil || len(rules) != 5 {
-		t.Errorf("%d rules, %v; want ours and the three that came between", len(rules), err)
+		t.Errorf("%d rules, %v; want 5: two of this Conn and three concurrent ones", len(rules), err)
 	}
 	if err := c.DeleteTable("vnet"); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestDeletesWhatItRead: a rule that came meanwhile is known before its table goes, or
-// its connections would not be forgotten.
-func TestDeletesWhatItRead(t *testing.T) {
-	w, c := newWire(t)
+// TestDeleteTableRetries checks that DeleteTable reads the table again if a rule was added after it was read. Otherwise
+// the conntrack entries of this rule would remain.
+func TestDeleteTableRetries(t *testing.T) {
+	w, c := newCountingConn(t)
 	other := dial(t)
 	mustApply(t, c, nil, forwards(1))
 	attempts := 0
@@ -205,14 +204,14 @@ func TestDeletesWhatItRead(t *testing.T) {
 		}
 	}
 	if err := c.DeleteTable("vnet"); err != nil || attempts != 2 {
-		t.Errorf("%d attempts, %v; want one more than was in vain", attempts, err)
+		t.Errorf("%d attempts, %v; want 2", attempts, err)
 	}
-	mustBeGone(t, other)
+	mustHaveNoTables(t, other)
 }
 
-// TestRulesetNeverRests: there is an end to it.
-func TestRulesetNeverRests(t *testing.T) {
-	w, c := newWire(t)
+// TestRulesetKeepsChanging checks that the number of attempts is limited.
+func TestRulesetKeepsChanging(t *testing.T) {
+	w, c := newCountingConn(t)
 	other := dial(t)
 	on := false
 	w.before = func() {
@@ -229,7 +228,7 @@ func TestRulesetNeverRests(t *testing.T) {
 	if err := other.DeleteTable("vnet_other"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	mustBeGone(t, c)
+	mustHaveNoTables(t, c)
 }
 
 func mustApply(t testing.TB, c *nft.Conn, del, add []nft.Rule) {
@@ -244,12 +243,12 @@ func mustApplyTo(t testing.TB, c *nft.Conn, table string, del, add []nft.Rule) {
 	}
 }
 
-// mustBeGone: the last rule takes its table along.
-func mustBeGone(t testing.TB, c *nft.Conn) {
+// mustHaveNoTables checks that no table of the family inet exists.
+func mustHaveNoTables(t testing.TB, c *nft.Conn) {
 	t.Helper()
 	tables, err := c.Tables()
 	if err != nil || len(tables) != 0 {
-		t.Errorf("tables %q are left, %v", tables, err)
+		t.Errorf("tables %q remain, %v", tables, err)
 	}
 	if err := c.DeleteTable("vnet"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("deleting an absent table: %v", err)

@@ -14,9 +14,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// What nft(8) was told is read in the same words; what no rule of this package says,
-// is named by its chain.
-func TestPlain(t *testing.T) {
+// TestReadForeignTables checks that rules made by nft(8) are read, and that chains with unsupported rules are listed.
+func TestReadForeignTables(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("no nft on this machine to make rules with")
 	}
@@ -25,7 +24,7 @@ func TestPlain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	w := &world{t: t, machine: ns}
+	w := &testNet{t: t, machine: ns}
 	w.sh(ns, `nft -f - <<'.'
 table ip nat {
 	chain prerouting {
@@ -59,7 +58,8 @@ table ip wild {
 table inet vnet_mine { chain c { type filter hook forward priority 0; drop; }; }
 .
 `)
-	rules, rest, err := nft.Plain(ns, func(table string) bool { return strings.HasPrefix(table, "vnet_") })
+	rules, others, err := nft.ReadForeignTables(ns,
+		func(table string) bool { return strings.HasPrefix(table, "vnet_") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ table inet vnet_mine { chain c { type filter hook forward priority 0; drop; }; }
 	for _, r := range rules {
 		fmt.Fprintln(&got, r)
 	}
-	for _, c := range rest {
+	for _, c := range others {
 		fmt.Fprintln(&got, "and", c)
 	}
 	want := `tcp dport 8080 dnat ip to 192.168.15.2:80

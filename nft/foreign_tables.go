@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Plain reads the tables of a namespace that are not passed over, as nft(8) or
-// another program made them. Rules that masquerade, or translate to one address,
-// are returned; and the chains in which there are others.
-func Plain(ns *os.File, passOver func(table string) bool) (rules []Rule, rest []Chain, err error) {
+// ReadForeignTables reads the tables of a namespace that nft(8) or another program made. It skips the tables for which
+// skip returns true. It returns the rules that masquerade or translate to a single address, and the chains that contain
+// other rules.
+func ReadForeignTables(ns *os.File, skip func(table string) bool) (rules []Rule, others []Chain, err error) {
 	c, err := nftables.New(nftables.WithNetNSFd(int(ns.Fd())))
 	if err != nil {
 		return nil, nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
@@ -26,44 +26,43 @@ func Plain(ns *os.File, passOver func(table string) bool) (rules []Rule, rest []
 		return nil, nil, &Error{Op: "show", Object: "chains", Err: errnoOf(err)}
 	}
 	for _, chain := range chains {
-		if passOver(chain.Table.Name) {
+		if skip(chain.Table.Name) {
 			continue
 		}
-		has, err := c.GetRules(chain.Table, chain)
+		chainRules, err := c.GetRules(chain.Table, chain)
 		if err != nil {
 			return nil, nil, &Error{Op: "show", Object: "chain " + chain.Name, Err: errnoOf(err)}
 		}
 		all := true
-		for _, r := range has {
-			rule, ok := plainRule(byte(chain.Table.Family), r.Exprs)
+		for _, r := range chainRules {
+			rule, ok := parseRule(byte(chain.Table.Family), r.Exprs)
 			if all = all && ok; ok {
 				rules = append(rules, rule)
 			}
 		}
 		if !all {
-			rest = append(rest, Chain{families[byte(chain.Table.Family)], chain.Table.Name, chain.Name})
+			others = append(others, Chain{families[byte(chain.Table.Family)], chain.Table.Name, chain.Name})
 		}
 	}
-	return rules, rest, nil
+	return rules, others, nil
 }
 
-// plainRule is the rule that expressions are, if it is one of this package's.
-func plainRule(family byte, exprs []expr.Any) (Rule, bool) {
-	p := plain{family: family, fields: map[uint32]loaded{}, data: map[uint32][]byte{}}
+// parseRule returns the rule that has these expressions. It returns false if this package has no such rule.
+func parseRule(family byte, exprs []expr.Any) (Rule, bool) {
+	p := ruleParser{family: family, fields: map[uint32]loadedField{}, data: map[uint32][]byte{}}
 	for _, e := range exprs {
-		if p.rule != nil || !p.take(e) {
+		if p.result != nil || !p.parseExpr(e) {
 			return nil, false
 		}
 	}
-	return p.rule, p.rule != nil && p.rule.Check() == nil
+	return p.result, p.result != nil && p.result.Check() == nil
 }
 
-// A plain follows the expressions of a rule: what they load, what that must be, and
-// what they do.
-type plain struct {
+// A ruleParser parses the expressions of a rule: the fields that they load, the values they compare, and the action.
+type ruleParser struct {
 	family byte
-	fields map[uint32]loaded // of the packet, by the register that they are loaded into
-	data   map[uint32][]byte // constants, by their register
+	fields map[uint32]loadedField // fields of the packet, by register
+	data   map[uint32][]byte      // constants, by register
 
 	source  netip.Prefix
 	target  netip.Addr
@@ -71,13 +70,13 @@ type plain struct {
 	proto   Proto
 	ports   Ports
 
-	rule Rule
+	result Rule
 }
 
-// A loaded field is one of the packet, and what is looked at of it.
-type loaded struct {
+// A loadedField is a field of the packet in a register.
+type loadedField struct {
 	name fieldName
-	mask []byte // nil: all of it
+	mask []byte // nil means the whole field
 }
 
 type fieldName byte
@@ -91,43 +90,45 @@ const (
 	sourceField
 	targetField
 	portField
-	typeField // local, of the address it goes to
+	typeField // address type of the destination, such as local
 )
 
 var metaFields = map[expr.MetaKey]fieldName{
-	expr.MetaKeyNFPROTO: familyField, expr.MetaKeyL4PROTO: protoField, expr.MetaKeyIIFNAME: inField, expr.MetaKeyOIFNAME: outField,
+	expr.MetaKeyNFPROTO: familyField, expr.MetaKeyL4PROTO: protoField, expr.MetaKeyIIFNAME: inField,
+	expr.MetaKeyOIFNAME: outField,
 }
 
-// take follows one expression. It says whether it is understood.
-func (p *plain) take(e expr.Any) bool {
+// parseExpr parses one expression. It reports whether it is supported.
+func (p *ruleParser) parseExpr(e expr.Any) bool {
 	switch e := e.(type) {
 	case *expr.Counter:
 		return true
 	case *expr.Meta:
-		p.fields[e.Register] = loaded{name: metaFields[e.Key]}
+		p.fields[e.Register] = loadedField{name: metaFields[e.Key]}
 		return !e.SourceRegister
 	case *expr.Fib:
-		p.fields[e.Register] = loaded{name: typeField}
+		p.fields[e.Register] = loadedField{name: typeField}
 		return e.ResultADDRTYPE && e.FlagDADDR && !e.FlagIIF
 	case *expr.Payload:
-		p.fields[e.DestRegister] = loaded{name: p.payloadField(e)}
+		p.fields[e.DestRegister] = loadedField{name: p.payloadField(e)}
 		return e.OperationType == expr.PayloadLoad
 	case *expr.Bitwise:
-		p.fields[e.DestRegister] = loaded{p.fields[e.SourceRegister].name, e.Mask}
+		p.fields[e.DestRegister] = loadedField{p.fields[e.SourceRegister].name, e.Mask}
 		return bytes.Count(e.Xor, []byte{0}) == len(e.Xor)
 	case *expr.Cmp:
 		f := p.fields[e.Register]
-		if e.Op == expr.CmpOpEq { // what is loaded there next may be left out by the library, which does not know all
+		if e.Op == expr.CmpOpEq { // the library omits unknown expressions, so the next load may be missing
 			delete(p.fields, e.Register)
 		}
-		return p.compareBy(e.Op, f, e.Data)
+		return p.matchCmp(e.Op, f, e.Data)
 	case *expr.Range:
-		return e.Op == expr.CmpOpEq && p.fields[e.Register].name == portField && p.compare(p.fields[e.Register], e.FromData, e.ToData)
+		return e.Op == expr.CmpOpEq && p.fields[e.Register].name == portField &&
+			p.match(p.fields[e.Register], e.FromData, e.ToData)
 	case *expr.Immediate:
 		p.data[e.Register] = e.Data
 		return true
 	case *expr.Masq:
-		p.rule = Masquerade{Source: p.source, Out: p.out}
+		p.result = Masquerade{Source: p.source, Out: p.out}
 		return p.onlyEgress()
 	case *expr.NAT:
 		return p.translate(e)
@@ -135,9 +136,9 @@ func (p *plain) take(e expr.Any) bool {
 	return false
 }
 
-// payloadField is the field of a header: of addresses, nft loads as many bytes as
-// their prefix has.
-func (p *plain) payloadField(e *expr.Payload) fieldName {
+// payloadField returns the header field that a payload expression loads. For a prefix, nft may load only the first
+// bytes of an address.
+func (p *ruleParser) payloadField(e *expr.Payload) fieldName {
 	size, source, target := uint32(4), uint32(12), uint32(16)
 	if p.family == unix.NFPROTO_IPV6 {
 		size, source, target = 16, 8, 24
@@ -155,21 +156,21 @@ func (p *plain) payloadField(e *expr.Payload) fieldName {
 	return otherField
 }
 
-// compareBy notes what a field must be, and of ports one end of their range.
-func (p *plain) compareBy(op expr.CmpOp, f loaded, data []byte) bool {
+// matchCmp records the value that a field must have. For ports, it records one end of the range.
+func (p *ruleParser) matchCmp(op expr.CmpOp, f loadedField, data []byte) bool {
 	switch {
 	case op == expr.CmpOpEq:
-		return p.compare(f, data, data)
+		return p.match(f, data, data)
 	case op == expr.CmpOpGte && f.name == portField:
-		return p.compare(f, data, be16(p.ports.Last))
+		return p.match(f, data, be16(p.ports.Last))
 	case op == expr.CmpOpLte && f.name == portField:
-		return p.compare(f, be16(p.ports.First), data)
+		return p.match(f, be16(p.ports.First), data)
 	}
 	return false
 }
 
-// compare notes what a field must be.
-func (p *plain) compare(f loaded, first, last []byte) bool {
+// match records the values that a field must have.
+func (p *ruleParser) match(f loadedField, first, last []byte) bool {
 	if f.mask != nil && f.name != sourceField {
 		return false
 	}
@@ -187,7 +188,7 @@ func (p *plain) compare(f loaded, first, last []byte) bool {
 	case targetField:
 		p.target, _ = netip.AddrFromSlice(first)
 	case sourceField:
-		return p.compareSource(first, f.mask)
+		return p.matchSource(first, f.mask)
 	case portField:
 		if len(first) != 2 || len(last) != 2 {
 			return false
@@ -201,11 +202,11 @@ func (p *plain) compare(f loaded, first, last []byte) bool {
 	return true
 }
 
-// wholeName tells a link's name from the beginning of some, eth*, of which only that is
-// compared.
+// wholeName reports whether a value is a complete name of a link. For a wildcard such as eth*, nft compares only the
+// first bytes.
 func wholeName(b []byte) bool { return bytes.IndexByte(b, 0) > 0 }
 
-func (p *plain) compareSource(value, mask []byte) bool {
+func (p *ruleParser) matchSource(value, mask []byte) bool {
 	bits, size := 8*len(value), 4
 	if p.family == unix.NFPROTO_IPV6 {
 		size = 16
@@ -223,24 +224,25 @@ func (p *plain) compareSource(value, mask []byte) bool {
 	return ok
 }
 
-func (p *plain) onlyEgress() bool {
+func (p *ruleParser) onlyEgress() bool {
 	return p.in == "" && !p.target.IsValid() && p.proto == 0 && p.ports == Ports{}
 }
 
-// translate notes what addresses and ports become.
-func (p *plain) translate(e *expr.NAT) bool {
+// translate records the new address and ports.
+func (p *ruleParser) translate(e *expr.NAT) bool {
 	to, ok := netip.AddrFromSlice(p.data[e.RegAddrMin])
-	if !ok || e.RegAddrMax != 0 && e.RegAddrMax != e.RegAddrMin || e.RegProtoMax != 0 && e.RegProtoMax != e.RegProtoMin {
+	if !ok || e.RegAddrMax != 0 && e.RegAddrMax != e.RegAddrMin ||
+		e.RegProtoMax != 0 && e.RegProtoMax != e.RegProtoMin {
 		return false
 	}
 	if e.Type == expr.NATTypeSourceNAT {
-		p.rule = SourceNAT{Source: p.source, Out: p.out, To: to}
+		p.result = SourceNAT{Source: p.source, Out: p.out, To: to}
 		return p.onlyEgress() && e.RegProtoMin == 0
 	}
 	f := Forward{Proto: p.proto, Addr: p.target, In: p.in, Ports: p.ports, To: to, ToPort: p.ports.First}
 	if port := p.data[e.RegProtoMin]; e.RegProtoMin != 0 && len(port) == 2 {
 		f.ToPort = binary.BigEndian.Uint16(port)
 	}
-	p.rule = f
+	p.result = f
 	return !p.source.IsValid() && p.out == ""
 }

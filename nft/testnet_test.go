@@ -17,24 +17,24 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// A world is the cheat sheet's: two hosts on a switch, the machine on it too, and
-// an outside that knows of the machine only.
+// A testNet is a test network: the hosts red and blue and the machine on a bridge, and a host outside that has a route
+// to the machine only.
 //
 //	red  192.168.15.2 ─┐
 //	                 v-net-0 192.168.15.1 machine 10.9.0.1 eth0 ─── 10.9.0.2 outside
 //	blue 192.168.15.3 ─┘    fd00:15::1      2001:db8:9::1        2001:db8:9::2
-type world struct {
+type testNet struct {
 	t                           testing.TB
 	machine, red, blue, outside *os.File
 	nft                         *nft.Conn
 }
 
-func newWorld(t testing.TB) *world {
+func newTestNet(t testing.TB) *testNet {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("no ip on this machine to build a network with")
 	}
-	w := &world{t: t}
+	w := &testNet{t: t}
 	for _, ns := range []**os.File{&w.machine, &w.red, &w.blue, &w.outside} {
 		f, err := nsfs.New()
 		if err != nil {
@@ -70,11 +70,11 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// path is a name of a namespace for ip.
+// path returns a path of a namespace for ip netns arguments.
 func path(ns *os.File) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd()) }
 
-// sh runs a script in a namespace.
-func (w *world) sh(ns *os.File, script string) string {
+// sh runs a shell script in a namespace.
+func (w *testNet) sh(ns *os.File, script string) string {
 	w.t.Helper()
 	var out []byte
 	err := nsfs.Do(ns, func() (err error) {
@@ -87,15 +87,15 @@ func (w *world) sh(ns *os.File, script string) string {
 	return string(out)
 }
 
-func (w *world) apply(del, add []nft.Rule) {
+func (w *testNet) apply(del, add []nft.Rule) {
 	w.t.Helper()
 	if err := w.nft.Apply("vnet", del, add); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// serve answers everybody with a name and the address the client has from here.
-func (w *world) serve(ns *os.File, name, network, address string) {
+// serve replies to each client with name and the client's address.
+func (w *testNet) serve(ns *os.File, name, network, address string) {
 	w.t.Helper()
 	err := nsfs.Do(ns, func() error {
 		if strings.HasPrefix(network, "udp") {
@@ -146,11 +146,11 @@ func hostOf(a net.Addr) string {
 	return netip.MustParseAddrPort(a.String()).Addr().Unmap().String()
 }
 
-// patience bounds how long a test waits for an answer; only a failing one does.
-const patience = 30 * time.Second
+// answerTimeout is the maximum time to wait for an answer. Only a failing test waits that long.
+const answerTimeout = 30 * time.Second
 
-// hears returns what a client is answered, or "silence" if there is nobody.
-func (w *world) hears(ns *os.File, network, address string, wait time.Duration) string {
+// connect connects to a server and returns its answer, or "no answer".
+func (w *testNet) connect(ns *os.File, network, address string, wait time.Duration) string {
 	w.t.Helper()
 	var conn net.Conn
 	err := nsfs.Do(ns, func() (err error) {
@@ -159,37 +159,37 @@ func (w *world) hears(ns *os.File, network, address string, wait time.Duration) 
 		return err
 	})
 	if err != nil {
-		return "silence"
+		return "no answer"
 	}
 	defer conn.Close()
-	return say(conn, wait)
+	return exchange(conn, wait)
 }
 
-// say sends something and returns the answer.
-func say(conn net.Conn, wait time.Duration) string {
+// exchange sends a request and returns the answer, or "no answer".
+func exchange(conn net.Conn, wait time.Duration) string {
 	conn.SetDeadline(time.Now().Add(wait))
-	question := ""
+	request := ""
 	if _, udp := conn.(*net.UDPConn); udp {
-		question = fmt.Sprintf("? %d", time.Now().UnixNano())
-		if _, err := conn.Write([]byte(question)); err != nil {
-			return "silence"
+		request = fmt.Sprintf("? %d", time.Now().UnixNano())
+		if _, err := conn.Write([]byte(request)); err != nil {
+			return "no answer"
 		}
 	}
 	buf := make([]byte, 64)
 	for {
 		n, err := conn.Read(buf)
 		if err != nil && n == 0 {
-			return "silence"
+			return "no answer"
 		}
-		// That to an earlier question may have been long on its way.
-		if answer, ours := strings.CutSuffix(string(buf[:n]), question); ours {
+		// Skip late answers to earlier requests.
+		if answer, ok := strings.CutSuffix(string(buf[:n]), request); ok {
 			return answer
 		}
 	}
 }
 
-// dialFrom opens a UDP socket that keeps its port.
-func (w *world) dialFrom(ns *os.File, address string) net.Conn {
+// dialFrom opens a connected UDP socket, which keeps its source port.
+func (w *testNet) dialFrom(ns *os.File, address string) net.Conn {
 	w.t.Helper()
 	var conn net.Conn
 	err := nsfs.Do(ns, func() (err error) {
@@ -203,8 +203,8 @@ func (w *world) dialFrom(ns *os.File, address string) net.Conn {
 	return conn
 }
 
-// pings says whether an echo request is answered.
-func (w *world) pings(ns *os.File, address string) bool {
+// pings reports whether an address answers an echo request.
+func (w *testNet) pings(ns *os.File, address string) bool {
 	w.t.Helper()
 	err := nsfs.Do(ns, func() error {
 		return exec.Command("ping", "-n", "-c", "1", "-W", "5", address).Run()
