@@ -87,11 +87,11 @@ func (w *walker) diagnose(f Fact, trace bool) []string {
 
 // sourceOf returns the source address of a fact's packets; invalid if it cannot be found.
 func (w *walker) sourceOf(f Fact) netip.Addr {
-	v, err := w.info(f.From)
+	h, err := w.info(f.From)
 	if err != nil {
 		return netip.Addr{}
 	}
-	route, _ := v.conn.RouteGet(rtnl.RouteQuery{Dst: f.Target})
+	route, _ := h.conn.RouteGet(rtnl.RouteQuery{Dst: f.Target})
 	return route.PrefSrc
 }
 
@@ -133,8 +133,8 @@ func (w *walker) trace(f Fact) traceResult {
 	}
 	var all []traced
 	for _, host := range w.possibleHops(f) {
-		if v, err := w.info(host); err == nil {
-			if tracer, err := nft.Trace(v.ns, probe); err == nil {
+		if h, err := w.info(host); err == nil {
+			if tracer, err := nft.Trace(h.ns, probe); err == nil {
 				defer tracer.Close()
 				all = append(all, traced{host, tracer})
 			}
@@ -152,7 +152,7 @@ func (w *walker) trace(f Fact) traceResult {
 
 // add records an event. Events of one host come in order; the hosts are in the order in which
 // a request passes them.
-func (s *traceResult) add(f Fact, host string, v *hostInfo, e nft.TraceEvent) {
+func (s *traceResult) add(f Fact, host string, h *hostInfo, e nft.TraceEvent) {
 	request := e.Dst == f.Target || e.Dst == f.ServerAddr
 	if e.Hook == nft.Prerouting && e.Src.IsValid() {
 		sources := s.replySources
@@ -170,7 +170,7 @@ func (s *traceResult) add(f Fact, host string, v *hostInfo, e nft.TraceEvent) {
 		s.arrived, s.source = true, e.Src
 	case e.Hook != "" && request && !s.arrived:
 		s.lastSeen = "at " + host + ", hook " + string(e.Hook)
-		if l, ok := v.links[e.Out]; ok {
+		if l, ok := h.links[e.Out]; ok {
 			s.lastSeen += ", leaving by " + l.Name
 		}
 	}

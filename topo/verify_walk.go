@@ -37,33 +37,33 @@ func newWalker(p *prober, t Topology) *walker {
 }
 
 func (w *walker) info(host string) (*hostInfo, error) {
-	if v := w.infos[host]; v != nil {
-		return v, nil
+	if h := w.infos[host]; h != nil {
+		return h, nil
 	}
 	s, err := w.prober.socketsIn(host)
 	if err != nil {
 		return nil, err
 	}
-	v := &hostInfo{hostSockets: s, links: map[uint32]rtnl.Link{}, addrs: map[netip.Addr]uint32{}}
-	if v.conn, err = s.netlink(); err != nil {
+	h := &hostInfo{hostSockets: s, links: map[uint32]rtnl.Link{}, addrs: map[netip.Addr]uint32{}}
+	if h.conn, err = s.netlink(); err != nil {
 		return nil, err
 	}
-	w.infos[host] = v
-	links, err := v.conn.Links(rtnl.LinkFilter{})
+	w.infos[host] = h
+	links, err := h.conn.Links(rtnl.LinkFilter{})
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range links {
-		v.links[l.Index] = l
+		h.links[l.Index] = l
 	}
-	addrs, err := v.conn.Addrs(rtnl.AddrFilter{})
+	addrs, err := h.conn.Addrs(rtnl.AddrFilter{})
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range addrs {
-		v.addrs[a.Prefix.Addr()] = a.Link
+		h.addrs[a.Prefix.Addr()] = a.Link
 	}
-	return v, nil
+	return h, nil
 }
 
 // A packetPos says where a packet is: in a host, which it entered by a link, from another host.
@@ -80,18 +80,18 @@ type packetPos struct {
 // source address that was seen in each host. Source checks are made only in those hosts.
 func (w *walker) walk(at packetPos, sources map[string]netip.Addr, dst netip.Addr) (packetPos, string) {
 	for range maxHops {
-		v, err := w.info(at.host)
+		h, err := w.info(at.host)
 		if err != nil {
 			return at, err.Error()
 		}
-		if in, ok := v.addrs[dst]; ok {
+		if in, ok := h.addrs[dst]; ok {
 			at.in = or(at.in, in)
 			return at, ""
 		}
 		if dst.IsLoopback() || !dst.IsValid() {
 			return at, ""
 		}
-		next, problem := w.step(v, at, sources[at.host], dst)
+		next, problem := w.step(h, at, sources[at.host], dst)
 		if problem != "" || next == (packetPos{}) {
 			return at, problem
 		}
@@ -101,33 +101,33 @@ func (w *walker) walk(at packetPos, sources map[string]netip.Addr, dst netip.Add
 }
 
 // step goes one hop. An invalid src means that the source is unknown.
-func (w *walker) step(v *hostInfo, at packetPos, src, dst netip.Addr) (next packetPos, problem string) {
-	if at.in != 0 && !v.forwards(at.in, dst.Is4()) {
+func (w *walker) step(h *hostInfo, at packetPos, src, dst netip.Addr) (next packetPos, problem string) {
+	if at.in != 0 && !h.forwards(at.in, dst.Is4()) {
 		return next, familyName(dst) + " forwarding is off"
 	}
 	q := rtnl.RouteQuery{Dst: dst}
 	if at.in != 0 && src.IsValid() {
 		q.Src, q.InLink = src, at.in
 	}
-	route, err := v.conn.RouteGet(q)
+	route, err := h.conn.RouteGet(q)
 	if err != nil {
-		return next, v.noRouteReason(err, at, src, dst) + w.downLinks(v, at.host)
+		return next, h.noRouteReason(err, at, src, dst) + w.downLinks(h, at.host)
 	}
 	if route.Type != unix.RTN_UNICAST && route.Type != unix.RTN_LOCAL {
 		return next, "packets to " + dst.String() + " are not routed: the route is not a unicast route"
 	}
-	if problem := v.linkProblem(route.Link); problem != "" {
+	if problem := h.linkProblem(route.Link); problem != "" {
 		return next, problem
 	}
-	return w.hop(v, at, route, src, or(route.Gateway, dst))
+	return w.hop(h, at, route, src, or(route.Gateway, dst))
 }
 
 // downLinks names the links of a host that are down or have no carrier: the kernel removed the
 // routes over them.
-func (w *walker) downLinks(v *hostInfo, host string) (text string) {
+func (w *walker) downLinks(h *hostInfo, host string) (text string) {
 	for _, n := range w.layout.of[host] {
-		for index, l := range v.links {
-			if problem := v.linkProblem(index); l.Name == w.layout.ifaces[n].dev && problem != "" {
+		for index, l := range h.links {
+			if problem := h.linkProblem(index); l.Name == w.layout.ifaces[n].dev && problem != "" {
 				text += ": " + problem
 			}
 		}
@@ -137,14 +137,14 @@ func (w *walker) downLinks(v *hostInfo, host string) (text string) {
 
 // hop crosses the link of a route.
 func (w *walker) hop(
-	v *hostInfo, at packetPos, route rtnl.Route, src, hop netip.Addr,
+	h *hostInfo, at packetPos, route rtnl.Route, src, hop netip.Addr,
 ) (next packetPos, problem string) {
 	owner := w.owner(at.host, hop)
 	if owner == nil {
-		return next, v.neighProblem(route.Link, hop)
+		return next, h.neighProblem(route.Link, hop)
 	}
 	if at.nat && owner.host == at.from && route.Link == at.in {
-		if problem := w.hairpinProblem(v, owner, hop.Is4()); problem != "" {
+		if problem := w.hairpinProblem(h, owner, hop.Is4()); problem != "" {
 			return next, problem
 		}
 	}
@@ -159,8 +159,8 @@ func (w *walker) hop(
 	if p := far.linkProblem(in); p != "" {
 		return next, owner.host + ": " + p
 	}
-	if p := v.neighProblem(route.Link, hop); p != "" {
-		if src := v.neighSource(src, hop); src.Is4() && far.rpFilterDrops(src, in) {
+	if p := h.neighProblem(route.Link, hop); p != "" {
+		if src := h.neighSource(src, hop); src.Is4() && far.rpFilterDrops(src, in) {
 			p += fmt.Sprintf(": rp_filter of %s drops packets from %s that arrive on %s", owner.host, src, far.links[in].Name)
 		}
 		return next, p

@@ -16,9 +16,9 @@ import (
 
 // sysctl reads a number under /proc/sys/net of the host. It returns -1 if it cannot be read;
 // callers then report no problem.
-func (v *hostInfo) sysctl(key string) int {
+func (h *hostInfo) sysctl(key string) int {
 	value := ""
-	err := nsfs.Do(v.ns, func() (err error) {
+	err := nsfs.Do(h.ns, func() (err error) {
 		value, err = nsfs.Sysctl("net/" + key)
 		return err
 	})
@@ -30,21 +30,21 @@ func (v *hostInfo) sysctl(key string) int {
 }
 
 // forwards reports whether the host forwards packets of a family that arrive on a link.
-func (v *hostInfo) forwards(in uint32, v4 bool) bool {
+func (h *hostInfo) forwards(in uint32, v4 bool) bool {
 	if v4 {
-		return v.sysctl("ipv4/conf/"+v.links[in].Name+"/forwarding") != 0
+		return h.sysctl("ipv4/conf/"+h.links[in].Name+"/forwarding") != 0
 	}
-	return v.sysctl("ipv6/conf/all/forwarding") != 0
+	return h.sysctl("ipv6/conf/all/forwarding") != 0
 }
 
 // noRouteReason says why the kernel has no route to dst. For a packet that arrived from outside,
 // the errno does not tell the cause, so the possible causes are checked one by one.
-func (v *hostInfo) noRouteReason(err error, at packetPos, src, dst netip.Addr) string {
+func (h *hostInfo) noRouteReason(err error, at packetPos, src, dst netip.Addr) string {
 	if at.in != 0 {
-		if _, own := v.conn.RouteGet(rtnl.RouteQuery{Dst: dst}); own != nil {
+		if _, own := h.conn.RouteGet(rtnl.RouteQuery{Dst: dst}); own != nil {
 			err = own
 		} else {
-			return v.sourceProblem(err, at.in, src, dst)
+			return h.sourceProblem(err, at.in, src, dst)
 		}
 	}
 	switch {
@@ -58,12 +58,12 @@ func (v *hostInfo) noRouteReason(err error, at packetPos, src, dst netip.Addr) s
 
 // sourceProblem says why a packet from src is not forwarded, although the host itself has a route
 // to dst.
-func (v *hostInfo) sourceProblem(err error, in uint32, src, dst netip.Addr) string {
-	name := v.links[in].Name
-	if _, own := v.addrs[src]; own {
+func (h *hostInfo) sourceProblem(err error, in uint32, src, dst netip.Addr) string {
+	name := h.links[in].Name
+	if _, own := h.addrs[src]; own {
 		return fmt.Sprintf("packets from %s that arrive on %s are dropped: the host itself has that address", src, name)
 	}
-	if v.rpFilterDrops(src, in) {
+	if h.rpFilterDrops(src, in) {
 		return fmt.Sprintf("rp_filter drops packets from %s that arrive on %s", src, name)
 	}
 	return fmt.Sprintf("packets from %s that arrive on %s are not forwarded to %s: %v", src, name, dst, errnoIn(err))
@@ -78,15 +78,15 @@ const (
 
 // rpFilterDrops reports whether rp_filter drops packets from src that arrive on a link. IPv6 has
 // no rp_filter.
-func (v *hostInfo) rpFilterDrops(src netip.Addr, in uint32) bool {
+func (h *hostInfo) rpFilterDrops(src netip.Addr, in uint32) bool {
 	if !src.Is4() {
 		return false
 	}
-	filter := max(v.sysctl("ipv4/conf/all/rp_filter"), v.sysctl("ipv4/conf/"+v.links[in].Name+"/rp_filter"))
+	filter := max(h.sysctl("ipv4/conf/all/rp_filter"), h.sysctl("ipv4/conf/"+h.links[in].Name+"/rp_filter"))
 	if filter < strictRPFilter {
 		return false
 	}
-	back, err := v.conn.RouteGet(rtnl.RouteQuery{Dst: src, FIBMatch: true})
+	back, err := h.conn.RouteGet(rtnl.RouteQuery{Dst: src, FIBMatch: true})
 	if filter >= looseRPFilter {
 		return err != nil
 	}
@@ -109,8 +109,8 @@ func errnoIn(err error) unix.Errno {
 }
 
 // linkProblem says why a link carries no packets; "" if it does.
-func (v *hostInfo) linkProblem(index uint32) string {
-	l, ok := v.links[index]
+func (h *hostInfo) linkProblem(index uint32) string {
+	l, ok := h.links[index]
 	switch {
 	case !ok:
 		return ""
@@ -119,19 +119,19 @@ func (v *hostInfo) linkProblem(index uint32) string {
 	case l.Flags&unix.IFF_LOWER_UP == 0:
 		return "link " + l.Name + " has no carrier: its peer is down"
 	}
-	if m, ok := v.links[l.Master]; ok && !m.Up() {
+	if m, ok := h.links[l.Master]; ok && !m.Up() {
 		return "link " + m.Name + " is down"
 	}
 	return ""
 }
 
 // neighProblem says that a neighbour does not answer ARP or neighbour discovery; "" if it does.
-func (v *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
-	l := v.links[link]
+func (h *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
+	l := h.links[link]
 	if l.Flags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0 {
 		return ""
 	}
-	n, err := v.conn.Neigh(link, hop, false)
+	n, err := h.conn.Neigh(link, hop, false)
 	if err != nil || n.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
 		return ""
 	}
@@ -140,29 +140,29 @@ func (v *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
 
 // neighSource returns the source address of the host's neighbour requests: that of the packet if
 // it is the host's own.
-func (v *hostInfo) neighSource(src, hop netip.Addr) netip.Addr {
-	if _, own := v.addrs[src]; own {
+func (h *hostInfo) neighSource(src, hop netip.Addr) netip.Addr {
+	if _, own := h.addrs[src]; own {
 		return src
 	}
-	route, _ := v.conn.RouteGet(rtnl.RouteQuery{Dst: hop})
+	route, _ := h.conn.RouteGet(rtnl.RouteQuery{Dst: hop})
 	return route.PrefSrc
 }
 
 // hairpinProblem says that a bridge port without hairpin blocks a packet. It applies where
 // br_netfilter passes bridged packets to NAT, and the packet has to leave by the port on which it
 // arrived.
-func (w *walker) hairpinProblem(v *hostInfo, to *iface, v4 bool) string {
+func (w *walker) hairpinProblem(h *hostInfo, to *iface, v4 bool) string {
 	key := "bridge/bridge-nf-call-ip6tables"
 	if v4 {
 		key = "bridge/bridge-nf-call-iptables"
 	}
-	if to.att == nil || v.sysctl(key) != 1 {
+	if to.att == nil || h.sysctl(key) != 1 {
 		return ""
 	}
 	name, _ := portName(w.layout.t.Name, to.host, to.dev)
-	for _, l := range v.links {
+	for _, l := range h.links {
 		if l.Name == name && l.Port["hairpin"] == uint64(0) {
-			bridge := v.links[l.Master].Name
+			bridge := h.links[l.Master].Name
 			return fmt.Sprintf("bridge %s does not send a packet back out of its ingress port %s (hairpin off)", bridge, name)
 		}
 	}
