@@ -1,5 +1,5 @@
-// Command embed shows vnet as a library: a lab comes up, is proved with packets, and goes
-// away. It needs no root and does no harm; without [nsfs.Sandbox] it would.
+// Command embed shows vnet as a library: it brings a lab up, verifies it with packets, and
+// takes it down. With [nsfs.Sandbox] it needs no root and changes nothing on the machine.
 package main
 
 import (
@@ -20,16 +20,16 @@ func main() { os.Exit(nsfs.Sandbox(run)) }
 
 func run() int {
 	ctx := context.Background()
-	lab, err := topo.Parse("lab.yaml", text) // all mistakes at once, each with its line
+	lab, err := topo.Parse("lab.yaml", text) // returns all mistakes, each with its line
 	want, err2 := topo.Compile(lab)
 	k, err3 := topo.OpenKernel(ctx, lab.Name, nil)
 	if err := errors.Join(err, err2, err3); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	_, err = k.Up(ctx, want, nil) // whole or not at all
+	_, err = k.Up(ctx, want, nil) // all or nothing
 	report := topo.Verify(ctx, lab, topo.Facts(lab))
-	_, err2 = k.Down(ctx, nil) // all that carries the lab's mark
+	_, err2 = k.Down(ctx, nil) // everything with the lab's mark
 	err = errors.Join(err, err2, report.WriteText(os.Stdout, false), k.Close())
 	if err != nil || !report.OK() {
 		fmt.Fprintf(os.Stderr, "%s; errors: %v\n", report.Summary(), err)

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
 
-// The example does what it says, in as few lines as it promises, and leaves nothing.
+// The example succeeds, has less than 40 lines, and leaves nothing behind.
 func TestEmbed(t *testing.T) {
 	if code := run(); code != 0 {
 		t.Errorf("exit %d", code)
@@ -28,19 +28,19 @@ func TestEmbed(t *testing.T) {
 	}
 }
 
-// A fact that does not hold is a failure, and the lab goes away all the same.
+// A fact that does not hold is a failure, and the example still takes the lab down.
 func TestEmbedFails(t *testing.T) {
 	was := text
 	defer func() { text = was }()
 	text = append(bytes.Clone(was), "  - red -> blue tcp 80: refused\n  - red -> blue: not ping\n"...)
 	if run() == 0 {
-		t.Error("no failure")
+		t.Error("a fact that does not hold is no failure")
 	}
 	if labs, err := topo.Labs(); err != nil || len(labs) > 0 {
 		t.Errorf("left: %v, %v", labs, err)
 	}
 	text = []byte("name: x\nhosts: {red: {colour: red}}\n")
 	if run() == 0 {
-		t.Error("a mistake is none")
+		t.Error("a mistake in the lab file is no failure")
 	}
 }

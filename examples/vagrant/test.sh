@@ -1,7 +1,7 @@
 #!/bin/sh
-# test.sh [REPORT]: boots the machine, proves the lab in it, takes the machine away.
-# The exit status is the verdict: 0, or what `vnet up` or `vnet verify` ended with.
-# The report, report.xml if none is named, comes back whatever the facts were.
+# test.sh [REPORT]: boots the machine, verifies the lab in it, destroys the machine. The exit
+# status is 0, or that of `vnet up` or `vnet verify`. The script fetches the report in any
+# case, into REPORT, by default report.xml.
 set -u
 report=$(realpath "${1-report.xml}")
 cd "$(dirname "$0")" || exit
