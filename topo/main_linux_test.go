@@ -8,8 +8,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if words := os.Getenv(victim); words != "" {
-		os.Exit(beVictim(words))
+	if words := os.Getenv(killTestEnv); words != "" {
+		os.Exit(runKillTestChild(words))
 	}
 	os.Exit(nsfs.Sandbox(m.Run))
 }
