@@ -7,16 +7,15 @@ import (
 	"strings"
 )
 
-// Do carries out one stage, see [Plan.Stages]: all of its steps or, with
-// an error, none. It is the seam between plans and the kernel: [Kernel.Do] is
-// one, and what shows progress, keeps a log, injects faults or only pretends is
-// one around another.
+// Do executes one stage, see [Plan.Stages]: all of its steps or, with an error,
+// none. It is the interface between plans and the kernel. [Kernel.Do] is one. Others
+// wrap it to show progress, to log, or to inject faults.
 type Do func(ctx context.Context, stage []Step) error
 
-// A StepError is a step that was refused.
+// A StepError is the error of a step that failed.
 type StepError struct {
 	Step Step
-	Err  error // the kernel's words
+	Err  error // the kernel's error
 }
 
 // Error is "add red: addr 10.0.0.1/24 dev eth0: file exists".
@@ -26,24 +25,24 @@ func (e *StepError) Error() string {
 
 var verbs = map[Op]string{Create: "add", Change: "change", Delete: "delete"}
 
-// Unwrap returns the reason.
+// Unwrap returns Err.
 func (e *StepError) Unwrap() error { return e.Err }
 
-// An ApplyError says why a plan was not carried out, and what became of it.
+// An ApplyError says why a plan failed, and what was undone.
 type ApplyError struct {
-	// Err is the reason: in general a *[StepError], or the context's error.
+	// Err is the cause: in general a *[StepError], or the context's error.
 	Err error
-	// Undone is how many steps had been done and were undone.
+	// Undone is how many steps were executed before and then undone.
 	Undone int
-	// Undo are the errors met in undoing; nil says that all is as it was before.
+	// Undo has the errors of undoing; nil means that the former state is restored.
 	Undo error
 }
 
-// Error names the reason and what was undone, and all that could not be.
+// Error returns the cause, what was undone, and the errors of undoing.
 func (e *ApplyError) Error() string {
 	switch {
 	case e.Undo != nil:
-		return fmt.Sprintf("%v; undoing what was done before met errors too: %s", e.Err, oneLine(e.Undo))
+		return fmt.Sprintf("%v; undoing the steps before failed too: %s", e.Err, oneLine(e.Undo))
 	case e.Undone == 0:
 		return fmt.Sprintf("%v; nothing was changed", e.Err)
 	case e.Undone == 1:
@@ -54,7 +53,7 @@ func (e *ApplyError) Error() string {
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// Unwrap returns the reason, and what was met in undoing.
+// Unwrap returns Err and Undo.
 func (e *ApplyError) Unwrap() []error {
 	if e.Undo == nil {
 		return []error{e.Err}
@@ -62,9 +61,9 @@ func (e *ApplyError) Unwrap() []error {
 	return []error{e.Err, e.Undo}
 }
 
-// Apply carries out a plan, whole or not at all: if a stage fails, or ctx ends
-// between two, what was done before is undone, and the error is an *[ApplyError].
-// Undoing does not heed ctx: who asks for it must get it.
+// Apply executes a plan completely or not at all. If a stage fails, or ctx ends between
+// two stages, it undoes the stages before and returns an *[ApplyError]. Undoing ignores
+// the end of ctx, because it must not stop halfway.
 func Apply(ctx context.Context, p Plan, do Do) error {
 	done := 0
 	for _, stage := range p.Stages() {
@@ -81,9 +80,9 @@ func Apply(ctx context.Context, p Plan, do Do) error {
 	return nil
 }
 
-// ApplyAnyway carries out a plan as far as it goes, past all errors, and returns
-// them together. Of a stage that fails, the steps are tried one by one. That is
-// how to take away: what is left over should be as little as can be.
+// ApplyAnyway executes as much of a plan as possible and returns all errors together.
+// If a stage fails, it tries the steps of the stage one by one. Use it to delete
+// things, so that as little as possible remains.
 func ApplyAnyway(ctx context.Context, p Plan, do Do) error {
 	var errs []error
 	for _, stage := range p.Stages() {

@@ -6,18 +6,19 @@ import (
 	"strings"
 )
 
-// RuleTable is the nftables table of a lab in each namespace.
-func RuleTable(lab string) string { return "vnet_" + lab }
+// TableName returns the name of a lab's nftables table, the same in each namespace.
+func TableName(lab string) string { return "vnet_" + lab }
 
-// RuleScript prints what changes a table's rules, for nft -f: del goes, add comes,
-// both of them Masquerade, SourceNAT, Forward, Isolation or Fastpath.
-type RuleScript func(table string, have, want []Object) (string, error)
+// A NATScript returns the input for nft -f that changes a table from have to want. The
+// objects are Masquerade, SourceNAT, Forward, Isolation or Fastpath.
+type NATScript func(table string, have, want []Object) (string, error)
 
-// Commands prints a shell script that does what the plan does with the real ip,
-// bridge, tc, nft and sysctl, marks included: what it made, vnet finds, and takes
-// down. have is the state that the plan starts from.
-func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error) {
-	w := scriptWriter{lab: lab, state: NewState(), had: have, voices: p.voices(have, p.applied(have)), rules: rules}
+// Commands returns a shell script that does the same as the plan, with ip, bridge, tc,
+// nft and sysctl. It sets the marks and records too, so vnet can take the lab down. have
+// is the state before the plan.
+func (p Plan) Commands(lab string, have State, nat NATScript) (string, error) {
+	w := scriptWriter{lab: lab, state: NewState(), initial: have, natScript: nat}
+	w.ipv6Modes = p.ipv6Modes(have, p.applied(have))
 	for _, o := range have {
 		w.state.put(o)
 	}
@@ -25,12 +26,12 @@ func (p Plan) Commands(lab string, have State, rules RuleScript) (string, error)
 	w.line("# Lab " + lab + ": " + p.summary() + ".")
 	w.line("set -e")
 	for _, o := range have.Objects() {
-		if n, ok := o.(Namespace); ok && nameless(n) {
-			w.line("[ -e " + shellWord("/run/netns/"+n.Name) + " ] || { " + nameIt(n) + "; }")
+		if n, ok := o.(Namespace); ok && needsName(n) {
+			w.line("[ -e " + shellWord("/run/netns/"+n.Name) + " ] || { " + nameCommand(n) + "; }")
 		}
 	}
-	ofAKind := func(a, b Step) bool { return a.Op() == b.Op() && a.Object().Key().Kind == b.Object().Key().Kind }
-	for _, stage := range p.runs(ofAKind) {
+	sameKind := func(a, b Step) bool { return a.Op() == b.Op() && a.Object().Key().Kind == b.Object().Key().Kind }
+	for _, stage := range p.runs(sameKind) {
 		if err := w.stage(stage); err != nil {
 			return "", err
 		}
@@ -43,26 +44,26 @@ func (p Plan) summary() string {
 	return fmt.Sprintf("%d to create, %d to change, %d to delete", created, changed, deleted)
 }
 
-// A scriptWriter writes commands in the order of a plan.
+// A scriptWriter writes the commands of a plan.
 type scriptWriter struct {
-	out    strings.Builder
-	lab    string
-	state  State // as it is at this place of the script
-	had    State // as it was at the beginning
-	voices map[Key]voice
-	rules  RuleScript
-	batch  []command // ip's, of one namespace, not yet written
+	out       strings.Builder
+	lab       string
+	state     State // at this point of the script
+	initial   State // before the script
+	ipv6Modes map[Key]ipv6Mode
+	natScript NATScript
+	batch     []command // of one tool and namespace, not yet written
 }
 
 // A command is one line of the script.
 type command struct {
 	ns   string
-	tool string // ip, bridge, tc: they know -n; else text is all of the line
+	tool string // ip, bridge or tc, which have -n; "" means that text is the whole line
 	text string
 }
 
-// line is the command for a shell, behind the tool. Names that the kernel has may
-// hold what a shell would carry out; white space they cannot have.
+// line returns the command for a shell, after the tool. Names from the kernel may contain
+// characters that are special to a shell, but no white space.
 func (c command) line(tool string) string {
 	if c.tool == "" {
 		return c.text
@@ -78,15 +79,16 @@ func (w *scriptWriter) line(s string) { w.out.WriteString(s + "\n") }
 
 var headings = map[Kind]string{
 	OfNamespace: "namespaces", OfLink: "links", OfPort: "ports", OfBridgeVLAN: "VLANs of ports",
-	OfQdisc: "impairments", OfOffload: "checksums", OfSysctl: "settings", OfNAT: "NAT and isolation", OfQuiet: "silence", OfUp: "up and down",
-	OfAddress: "addresses", OfNeigh: "neighbours", OfRoute: "routes", OfFile: "files", OfProcess: "programs",
+	OfQdisc: "impairments", OfOffload: "checksum offload", OfSysctl: "settings", OfNAT: "NAT and isolation",
+	OfAddrGen: "IPv6 address generation", OfUp: "up and down", OfAddress: "addresses", OfNeigh: "neighbours",
+	OfRoute: "routes", OfFile: "files", OfProcess: "programs",
 }
 
 func (w *scriptWriter) stage(stage Plan) error {
 	w.line("\n# " + headings[stage[0].Object().Key().Kind] + ": " + opNames[stage[0].Op()])
 	defer w.advance(stage)
 	if stage[0].Object().Key().Kind == OfNAT {
-		return w.ruleStage(stage)
+		return w.natStage(stage)
 	}
 	for _, s := range stage {
 		if s.Op() == Create {
@@ -110,9 +112,9 @@ func (w *scriptWriter) advance(stage Plan) {
 	}
 }
 
-// worthBatch is how many commands of one namespace are worth an ip -batch: a
-// process takes as long as a hundred of them.
-const worthBatch = 4
+// minBatch is how many commands of one namespace are written as one ip -batch. Starting
+// a process takes as long as a hundred commands of a batch.
+const minBatch = 4
 
 func (w *scriptWriter) put(c command) {
 	if len(w.batch) > 0 && (w.batch[0].ns != c.ns || w.batch[0].tool != c.tool) {
@@ -128,7 +130,7 @@ func (w *scriptWriter) flush() {
 		return
 	}
 	tool := batch[0].tool
-	if tool == "" || len(batch) < worthBatch {
+	if tool == "" || len(batch) < minBatch {
 		for _, c := range batch {
 			w.line(c.line(w.tool(c.tool, c.ns)))
 		}
@@ -141,7 +143,7 @@ func (w *scriptWriter) flush() {
 	w.line(".")
 }
 
-// tool is a tool and its option for a namespace.
+// tool returns a tool with its option for a namespace.
 func (w *scriptWriter) tool(tool, ns string) string {
 	switch {
 	case tool == "":
@@ -152,17 +154,17 @@ func (w *scriptWriter) tool(tool, ns string) string {
 	return tool + " -n " + shellWord(w.refOf(ns)) + " "
 }
 
-// refOf is the name in /run/netns that a namespace is reached by.
+// refOf returns the name of a namespace in /run/netns.
 func (w *scriptWriter) refOf(ns string) string {
 	n, _ := w.state[Key{OfNamespace, ns, ""}].(Namespace)
 	return or(n.ref(), ns)
 }
 
-// nameless tells of a namespace taken in that has no name for ip to know it by.
-func nameless(n Namespace) bool { return n.ref() == "" }
+// needsName reports whether an adopted namespace has no name in /run/netns.
+func needsName(n Namespace) bool { return n.ref() == "" }
 
-// nameIt is what gives it one.
-func nameIt(n Namespace) string {
+// nameCommand returns the command that gives it one.
+func nameCommand(n Namespace) string {
 	if n.hasPid() {
 		return "ip netns attach " + shellWord(n.Name) + " " + n.From
 	}
@@ -170,15 +172,15 @@ func nameIt(n Namespace) string {
 	return "mkdir -p /run/netns && touch " + file + " && mount --bind " + shellWord(n.From) + " " + file
 }
 
-// inside is a line that runs a command in a namespace.
-func (w *scriptWriter) inside(ns, text string) command {
+// netnsExec returns a line that runs a command in a namespace.
+func (w *scriptWriter) netnsExec(ns, text string) command {
 	if ns != "" {
 		text = "ip netns exec " + shellWord(w.refOf(ns)) + " " + text
 	}
 	return command{text: text}
 }
 
-func (w *scriptWriter) ruleStage(stage Plan) error {
+func (w *scriptWriter) natStage(stage Plan) error {
 	var order []string
 	del, add := map[string][]Object{}, map[string][]Object{}
 	seen := map[string]bool{}
@@ -195,27 +197,27 @@ func (w *scriptWriter) ruleStage(stage Plan) error {
 		}
 	}
 	for _, ns := range order {
-		have := w.rulesOf(ns)
+		have := w.natOf(ns)
 		want := replaced(have, del[ns], add[ns])
-		text, err := w.rules(RuleTable(w.lab), have, want)
+		text, err := w.natScript(TableName(w.lab), have, want)
 		if err != nil {
 			return err
 		}
-		w.line(w.inside(ns, "nft -f - <<'.'").text)
+		w.line(w.netnsExec(ns, "nft -f - <<'.'").text)
 		w.out.WriteString(text)
 		w.line(".")
 	}
 	return nil
 }
 
-// rulesOf are the rules of a namespace at this place of the script.
-func (w *scriptWriter) rulesOf(ns string) (rules []Object) {
+// natOf returns the NAT objects of a namespace at this point of the script.
+func (w *scriptWriter) natOf(ns string) (objects []Object) {
 	for _, o := range w.state.Objects() {
 		if k := o.Key(); k.Kind == OfNAT && k.NS == ns {
-			rules = append(rules, o)
+			objects = append(objects, o)
 		}
 	}
-	return rules
+	return objects
 }
 
 func replaced(have, del, add []Object) (want []Object) {
@@ -231,7 +233,7 @@ func replaced(have, del, add []Object) (want []Object) {
 	return append(want, add...)
 }
 
-// shellWord quotes what a shell would take apart.
+// shellWord quotes a word if it has characters that are special to a shell.
 func shellWord(s string) string {
 	plain := s != ""
 	for _, r := range s {
@@ -245,7 +247,7 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// hereDoc is a line that feeds text to a command.
+// hereDoc returns a command with text as its standard input.
 func hereDoc(cmd, text string) string {
 	end := "."
 	for strings.Contains("\n"+text, "\n"+end+"\n") {

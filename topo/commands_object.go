@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// commands are the lines that carry a step out.
+// commands returns the commands of a step.
 func (w *scriptWriter) commands(s Step) []command {
 	switch o := s.Object().(type) {
 	case Namespace:
@@ -25,8 +25,8 @@ func (w *scriptWriter) commands(s Step) []command {
 		return w.offloadCommands(s, o)
 	case Sysctl:
 		return w.sysctlCommands(s, o)
-	case Quiet:
-		return w.quietCommands(s, o)
+	case AddrGenNone:
+		return w.addrGenCommands(s, o)
 	case Up:
 		return []command{{o.NS, "ip", "link set dev " + o.Link + map[Op]string{Create: " up", Delete: " down"}[s.Op()]}}
 	case Address:
@@ -47,14 +47,14 @@ func (w *scriptWriter) commands(s Step) []command {
 	case Process:
 		return w.processCommands(s, o)
 	}
-	return append(w.linkCommands(s), w.voiceCommands(s)...)
+	return append(w.linkCommands(s), w.ipv6Commands(s)...)
 }
 
-// voiceCommands tell links what they say of IPv6.
-func (w *scriptWriter) voiceCommands(s Step) (cmds []command) {
-	for _, l := range s.told6(w.voices) {
-		c := w.set6(l.link.NS, l.link.Name, l.settings...)
-		if l.spare {
+// ipv6Commands write the IPv6 settings of links.
+func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
+	for _, l := range s.ipv6Settings(w.ipv6Modes) {
+		c := w.ipv6SettingsCommand(l.link.NS, l.link.Name, l.settings...)
+		if l.optional {
 			c.text += " || :"
 		}
 		cmds = append(cmds, c)
@@ -62,32 +62,33 @@ func (w *scriptWriter) voiceCommands(s Step) (cmds []command) {
 	return cmds
 }
 
-func (w *scriptWriter) set6(ns, link string, settings ...string) command {
+func (w *scriptWriter) ipv6SettingsCommand(ns, link string, settings ...string) command {
 	text := "sysctl -eqw"
 	for _, set := range settings {
-		if name, value, _ := strings.Cut(set, "="); value == asByDefault {
-			text += " " + shellWord(setting("ipv6", link, name+"=")) + "$(" + w.inside(ns, "sysctl -n "+setting("ipv6", "default", name)).text + ")"
+		if name, value, _ := strings.Cut(set, "="); value == fromDefault {
+			read := w.netnsExec(ns, "sysctl -n "+setting("ipv6", "default", name)).text
+			text += " " + shellWord(setting("ipv6", link, name+"=")) + "$(" + read + ")"
 			continue
 		}
 		text += " " + shellWord(setting("ipv6", link, set))
 	}
-	return w.inside(ns, text)
+	return w.netnsExec(ns, text)
 }
 
-// quietCommands also take the address away that a link has got already, or let the
-// kernel make one, which it does only if it is told so by a setting.
-func (w *scriptWriter) quietCommands(s Step, q Quiet) []command {
+// addrGenCommands also delete the link-local address that a link has, or make the kernel
+// create one, which it does only if the mode is changed by a sysctl.
+func (w *scriptWriter) addrGenCommands(s Step, q AddrGenNone) []command {
 	if s.Want == nil {
-		return []command{w.set6(q.NS, q.Link, speaking()...)}
+		return []command{w.ipv6SettingsCommand(q.NS, q.Link, linkLocalSettings()...)}
 	}
 	cmds := []command{{q.NS, "ip", "link set dev " + q.Link + " addrgenmode none"}}
-	if _, had := w.had[Key{OfUp, q.NS, q.Link}]; had {
+	if _, had := w.initial[Key{OfUp, q.NS, q.Link}]; had {
 		cmds = append(cmds, command{q.NS, "ip", "-6 addr flush dev " + q.Link + " scope link"})
 	}
 	return cmds
 }
 
-// portCommands remember of what the link was a port before.
+// portCommands also record the former master of the link.
 func (w *scriptWriter) portCommands(s Step, o Port) []command {
 	set := command{o.NS, "ip", "link set dev " + o.Link + " master " + o.Master}
 	dev := shellWord(o.Link)
@@ -100,13 +101,14 @@ func (w *scriptWriter) portCommands(s Step, o Port) []command {
 		return []command{{text: property + "add dev " + dev + " altname " + record + was}, set}
 	case Delete:
 		find := `was=$(` + link + ` | tr ' \\' '\n\n' | grep -F ` + record + `)`
-		restore := `master=${was##*=} master=${master%@*}; ` + w.tool("ip", o.NS) + "link set dev " + dev + ` ${master:+master} ${master:-nomaster}`
+		restore := `master=${was##*=} master=${master%@*}; ` + w.tool("ip", o.NS) + "link set dev " + dev +
+			` ${master:+master} ${master:-nomaster}`
 		return []command{{text: find}, {text: restore}, {text: property + "del dev " + dev + ` altname "$was"`}}
 	}
 	return []command{set}
 }
 
-// routeCommands leave a record where not all is the lab's.
+// routeCommands also write a record in namespaces that the lab did not create.
 func (w *scriptWriter) routeCommands(s Step, o Route) []command {
 	cmds := []command{{o.NS, "ip", "route " + ipVerb(s) + " " + o.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
 	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + routeRecord(w.lab, o)}
@@ -120,8 +122,8 @@ func (w *scriptWriter) routeCommands(s Step, o Route) []command {
 	return append(cmds, record)
 }
 
-// RouteProtocol is what routes of labs say that they were made by; ip-route(8)'s
-// proto. The number is nobody's in iproute2's rt_protos.
+// RouteProtocol is the protocol of the lab's routes (ip-route(8)'s proto). iproute2's
+// rt_protos does not use this number.
 const RouteProtocol = 118 // "v"
 
 func ipVerb(s Step) string {
@@ -130,7 +132,7 @@ func ipVerb(s Step) string {
 
 func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 	if n.From != "" {
-		return w.takenCommands(s, n)
+		return w.adoptCommands(s, n)
 	}
 	cmds := []command{{tool: "ip", text: "netns " + ipVerb(s) + " " + n.Name}}
 	if s.Op() == Create {
@@ -139,23 +141,24 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 	return cmds
 }
 
-// takenCommands take a namespace in, and give it back: it gets a record, and a
-// name for ip to know it by if it has none.
-func (w *scriptWriter) takenCommands(s Step, n Namespace) (cmds []command) {
-	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + takenRecord(w.lab, n)}
+// adoptCommands adopt or release a namespace. It gets records, and a name in /run/netns if
+// it has none.
+func (w *scriptWriter) adoptCommands(s Step, n Namespace) (cmds []command) {
+	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + adoptedRecord(w.lab, n)}
 	file := shellWord("/run/netns/" + w.refOf(n.Name))
-	takes := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + takesMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)}
+	altname := adoptedIDMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)
+	id := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + altname}
 	if s.Op() == Delete {
-		cmds = append(cmds, record, takes)
-		if nameless(n) {
+		cmds = append(cmds, record, id)
+		if needsName(n) {
 			cmds = append(cmds, command{tool: "ip", text: "netns del " + n.Name})
 		}
 		return cmds
 	}
-	if nameless(n) {
-		cmds = append(cmds, command{text: nameIt(n)})
+	if needsName(n) {
+		cmds = append(cmds, command{text: nameCommand(n)})
 	}
-	return append(cmds, takes, record)
+	return append(cmds, id, record)
 }
 
 func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
@@ -170,54 +173,57 @@ func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
 	return text
 }
 
-// sysctlCommands remember what the setting was as a further name of lo.
+// sysctlCommands also record the former value, as an altname of lo.
 func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
-	set := w.inside(o.NS, "sysctl -qw "+shellWord(o.Name+"="+o.Value))
+	set := w.netnsExec(o.NS, "sysctl -qw "+shellWord(o.Name+"="+o.Value))
 	record := sysctlRecord(w.lab, o.Name)
 	lo := w.tool("ip", o.NS)
 	switch s.Op() {
 	case Create:
-		was := w.inside(o.NS, "sysctl -n "+shellWord(o.Name)).text
-		return []command{{text: lo + "link property add dev lo altname " + shellWord(record) + `"$(` + was + ` | tr '\t ' '++')"`}, set}
+		was := w.netnsExec(o.NS, "sysctl -n "+shellWord(o.Name)).text
+		value := `"$(` + was + ` | tr '\t ' '++')"`
+		return []command{{text: lo + "link property add dev lo altname " + shellWord(record) + value}, set}
 	case Delete:
 		find := `was=$(` + lo + `-o link show dev lo | tr ' \\' '\n\n' | grep -F ` + shellWord(record) + `)`
-		restore := w.inside(o.NS, "sysctl -qw "+shellWord(o.Name+"=")+`"$(echo "${was#*=}" | tr + ' ')"`).text
+		restore := w.netnsExec(o.NS, "sysctl -qw "+shellWord(o.Name+"=")+`"$(echo "${was#*=}" | tr + ' ')"`).text
 		return []command{{text: find}, {text: restore}, {text: lo + `link property del dev lo altname "$was"`}}
 	}
 	return []command{set}
 }
 
-// offloadCommands need ethtool besides; the record is for vnet to look there.
+// offloadCommands use ethtool. vnet reads the offload only of links with this record.
 func (w *scriptWriter) offloadCommands(s Step, o NoOffload) []command {
-	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(o.Link) + " altname " + shellWord(offloadRecord(w.lab, o.Link))}
+	altname := shellWord(offloadRecord(w.lab, o.Link))
+	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(o.Link) + " altname " + altname}
 	if s.Want == nil {
-		return []command{w.inside(o.NS, "ethtool -K "+shellWord(o.Link)+" tx on"), record}
+		return []command{w.netnsExec(o.NS, "ethtool -K "+shellWord(o.Link)+" tx on"), record}
 	}
-	return []command{record, w.inside(o.NS, "ethtool -K "+shellWord(o.Link)+" tx off")}
+	return []command{record, w.netnsExec(o.NS, "ethtool -K "+shellWord(o.Link)+" tx off")}
 }
 
 func (w *scriptWriter) fileCommands(s Step, f File) []command {
-	path := shellWord(netnsFile(w.refOf(f.NS), f.Name))
+	file := netnsFile(w.refOf(f.NS), f.Name)
+	path, dir := shellWord(file), shellWord(filepath.Dir(file))
 	if s.Want == nil {
-		return []command{{text: "rm -f " + path}, {text: "rmdir --ignore-fail-on-non-empty " + shellWord(filepath.Dir(netnsFile(w.refOf(f.NS), f.Name)))}}
+		return []command{{text: "rm -f " + path}, {text: "rmdir --ignore-fail-on-non-empty " + dir}}
 	}
 	return []command{
-		{text: "mkdir -p " + shellWord(filepath.Dir(netnsFile(w.refOf(f.NS), f.Name)))},
+		{text: "mkdir -p " + dir},
 		{text: hereDoc("cat > "+path, fileMark(w.lab)+f.Content)},
 	}
 }
 
-// fileMark is the first line of a lab's files.
+// fileMark returns the first line of a lab's files.
 func fileMark(lab string) string { return "# " + Mark(lab) + "\n" }
 
-// The environment by which a lab's programs are known.
+// The environment variables that identify a lab's programs.
 const (
 	envLab = "VNET_LAB"
 	envRun = "VNET_RUN"
 )
 
-// runShell is the shell's part of a program. One that has done its work leaves a
-// process that only remembers it: else it would be missing, and done again.
+// runShell runs a program in a shell. After the program ended with success, a sleeping
+// process stays: otherwise the next up would find it missing and run it again.
 const runShell = `sh -c "$` + envRun + `" && exec sleep infinity`
 
 func (w *scriptWriter) processCommands(s Step, p Process) []command {
@@ -228,12 +234,14 @@ func (w *scriptWriter) processCommands(s Step, p Process) []command {
 			pids = "cd /proc; for p in [0-9]*; do [ $p/ns/net -ef self/ns/net ] && echo $p; done"
 		}
 		has := "tr '\\0' '\\n' < /proc/$p/environ | grep -qxF "
-		return []command{{text: "for p in $(" + pids + "); do\n  if { " + has + lab + " && " + has + run + "; } 2>/dev/null; then kill $p; fi\ndone"}}
+		kill := "  if { " + has + lab + " && " + has + run + "; } 2>/dev/null; then kill $p; fi\n"
+		return []command{{text: "for p in $(" + pids + "); do\n" + kill + "done"}}
 	}
-	return []command{w.inside(p.NS, "env "+lab+" "+run+" setsid sh -c "+shellWord(runShell)+" </dev/null >/dev/null 2>&1 &")}
+	shell := " setsid sh -c " + shellWord(runShell) + " </dev/null >/dev/null 2>&1 &"
+	return []command{w.netnsExec(p.NS, "env "+lab+" "+run+shell)}
 }
 
-// linkCommands make, change or delete a link of any type.
+// linkCommands create, change or delete a link of any type.
 func (w *scriptWriter) linkCommands(s Step) []command {
 	if s.Want == nil {
 		k := s.Have.Key()
@@ -251,14 +259,14 @@ func (w *scriptWriter) linkCommands(s Step) []command {
 	case VXLAN:
 		return w.plainCommands(s, o.Link, o.typeWords(), "")
 	case Macvlan:
-		return w.overCommands(s, o.Link, o.ParentNS, o.Parent, " type macvlan mode "+or(o.Mode, "bridge"))
+		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type macvlan mode "+or(o.Mode, "bridge"))
 	case Ipvlan:
-		return w.overCommands(s, o.Link, o.ParentNS, o.Parent, " type ipvlan mode "+or(o.Mode, "l2"))
+		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type ipvlan mode "+or(o.Mode, "l2"))
 	}
 	return nil
 }
 
-// bridgeCommands set MTU and MAC once the bridge is there, as vnet does.
+// bridgeCommands set MTU and MAC after the bridge is created, as vnet does.
 func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
 	was, _ := s.Have.(Bridge)
 	words := " type bridge"
@@ -267,7 +275,7 @@ func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
 		words += fmt.Sprintf(" %s %d", o.name, o.value)
 	}
 	if s.Op() == Create {
-		cmds := []command{{b.NS, "ip", "link add name " + bornWords(Link{Name: b.Name, MAC: b.MAC}) + words}}
+		cmds := []command{{b.NS, "ip", "link add name " + creationWords(Link{Name: b.Name, MAC: b.MAC}) + words}}
 		return append(cmds, w.setLink(Link{NS: b.NS, Name: b.Name}, b.Link)...)
 	}
 	var cmds []command
@@ -283,19 +291,19 @@ func (w *scriptWriter) vethCommands(s Step, v Veth) []command {
 		was := s.Have.(Veth)
 		return append(w.setLink(was.Ends[0], near), w.setLink(was.Ends[1], far)...)
 	}
-	text := "link add name " + bornWords(near) + " type veth peer name " + bornWords(far)
+	text := "link add name " + creationWords(near) + " type veth peer name " + creationWords(far)
 	if far.NS != near.NS {
 		text += " netns " + w.netnsWord(far.NS)
 	}
 	cmds := []command{{near.NS, "ip", text}}
 	for _, l := range v.Ends {
-		cmds = append(cmds, w.setLink(born(l), l)...)
+		cmds = append(cmds, w.setLink(atCreation(l), l)...)
 	}
 	return cmds
 }
 
-// netnsWord names a namespace to ip-link(8), for which the machine's is that of
-// the first process.
+// netnsWord returns a namespace for ip-link(8)'s netns option: for the machine's, the
+// first process.
 func (w *scriptWriter) netnsWord(ns string) string {
 	if ns == "" {
 		return "1"
@@ -303,8 +311,9 @@ func (w *scriptWriter) netnsWord(ns string) string {
 	return w.refOf(ns)
 }
 
-// bornWords are what a link can have at birth, and born is that.
-func bornWords(l Link) string {
+// creationWords returns the properties that ip-link(8) can set when it creates a link. atCreation
+// returns the link with these properties only.
+func creationWords(l Link) string {
 	s := l.Name
 	if !l.MAC.IsZero() {
 		s += " address " + l.MAC.String()
@@ -315,29 +324,29 @@ func bornWords(l Link) string {
 	return s
 }
 
-func born(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, MTU: l.MTU} }
+func atCreation(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, MTU: l.MTU} }
 
 func (w *scriptWriter) plainCommands(s Step, l Link, kind, parent string) []command {
 	if s.Op() == Change {
 		return w.setLink(s.Have.(linked).links()[0], l)
 	}
-	text := "link add name " + bornWords(l)
+	text := "link add name " + creationWords(l)
 	if parent != "" {
 		text += " link " + parent
 	}
-	return append([]command{{l.NS, "ip", text + kind}}, w.setLink(born(l), l)...)
+	return append([]command{{l.NS, "ip", text + kind}}, w.setLink(atCreation(l), l)...)
 }
 
-// overCommands make a link whose parent may be in another namespace.
-func (w *scriptWriter) overCommands(s Step, l Link, parentNS, parent, kind string) []command {
+// parentCommands create a link whose parent may be in another namespace.
+func (w *scriptWriter) parentCommands(s Step, l Link, parentNS, parent, kind string) []command {
 	if s.Op() == Change || parentNS == l.NS {
 		return w.plainCommands(s, l, kind, parent)
 	}
-	text := "link add name " + bornWords(l) + " link " + parent + " netns " + w.netnsWord(l.NS) + kind
-	return append([]command{{parentNS, "ip", text}}, w.setLink(born(l), l)...)
+	text := "link add name " + creationWords(l) + " link " + parent + " netns " + w.netnsWord(l.NS) + kind
+	return append([]command{{parentNS, "ip", text}}, w.setLink(atCreation(l), l)...)
 }
 
-// setLink gives a link what it has not, and for a new one the mark.
+// setLink changes the properties that differ. A new link also gets the mark.
 func (w *scriptWriter) setLink(was, l Link) []command {
 	set := ""
 	if was.MAC != l.MAC && !l.MAC.IsZero() {
@@ -352,7 +361,7 @@ func (w *scriptWriter) setLink(was, l Link) []command {
 	case was.Master != l.Master:
 		set += " master " + l.Master
 	}
-	if was == born(l) || was == (Link{NS: l.NS, Name: l.Name}) {
+	if was == atCreation(l) || was == (Link{NS: l.NS, Name: l.Name}) {
 		set += " alias " + Mark(w.lab)
 	}
 	var cmds []command
@@ -360,7 +369,8 @@ func (w *scriptWriter) setLink(was, l Link) []command {
 		cmds = append(cmds, command{l.NS, "ip", "link set dev " + l.Name + set})
 	}
 	if l.Master != "" && (was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
-		cmds = append(cmds, command{l.NS, "ip", fmt.Sprintf("link set dev %s type bridge_slave isolated %s hairpin %s", l.Name, onOff(l.Isolated), onOff(l.Hairpin))})
+		port := " isolated " + onOff(l.Isolated) + " hairpin " + onOff(l.Hairpin)
+		cmds = append(cmds, command{l.NS, "ip", "link set dev " + l.Name + " type bridge_slave" + port})
 	}
 	if was.AltName != "" && was.AltName != l.AltName {
 		cmds = append(cmds, command{l.NS, "ip", "link property del dev " + l.Name + " altname " + was.AltName})

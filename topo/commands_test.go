@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// noRules is the writer of rules for states that have none.
-func noRules(string, []Object, []Object) (string, error) { return "", nil }
+// noNAT is the NATScript for states without NAT.
+func noNAT(string, []Object, []Object) (string, error) { return "", nil }
 
-// obey has a shell carry a script out, in an empty folder, where ip and the other
-// tools only tell their arguments.
-func obey(t *testing.T, script string) (told, dir string) {
+// runScript runs a script in an empty directory, with functions for ip and the other tools
+// that only print their arguments.
+func runScript(t *testing.T, script string) (printed, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	tools := ""
@@ -32,16 +32,18 @@ esac; }` + "\n"
 	return string(out), dir
 }
 
-// The kernel lets links be called what a shell would carry out.
-func TestAShellCarriesOutNoNames(t *testing.T) {
+// The kernel allows names of links that a shell would execute.
+func TestScriptQuotesNames(t *testing.T) {
 	const evil = "a$(id>z)`b`;c"
 	link := Link{NS: "", Name: evil, Master: "x&y", AltName: "'q'"}
 	far := Link{NS: "red", Name: "$HOME"}
 	state := State{}
 	for _, o := range []Object{
-		Namespace{Name: "red"}, Namespace{Name: "box", From: "/proc/1/$(id>z)"}, Bridge{Link: Link{Name: "x&y"}}, Veth{[2]Link{link, far}}, Up{"", evil},
+		Namespace{Name: "red"}, Namespace{Name: "box", From: "/proc/1/$(id>z)"},
+		Bridge{Link: Link{Name: "x&y"}}, Veth{[2]Link{link, far}}, Up{"", evil},
 		Dummy{Link: Link{Name: "d>d"}}, VLAN{Link: Link{Name: "v|v"}, Parent: evil, ID: 7}, Port{"", "e$(id>z)", "x&y"},
-		Address{"", evil, netip.MustParsePrefix("10.0.0.1/24")}, Sysctl{"", "net.ipv4.conf.a$(id>z).rp_filter", "2"}, Process{"red", "echo $HOME; id > z2"},
+		Address{"", evil, netip.MustParsePrefix("10.0.0.1/24")},
+		Sysctl{"", "net.ipv4.conf.a$(id>z).rp_filter", "2"}, Process{"red", "echo $HOME; id > z2"},
 	} {
 		state.put(o)
 	}
@@ -50,16 +52,16 @@ func TestAShellCarriesOutNoNames(t *testing.T) {
 		if name == "down" {
 			have = state
 		}
-		script, err := plan.Commands("lab", have, noRules)
+		script, err := plan.Commands("lab", have, noNAT)
 		if err != nil {
 			t.Fatal(err)
 		}
-		told, dir := obey(t, script)
+		printed, dir := runScript(t, script)
 		if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-			t.Errorf("%s: the shell made %v, %v of\n%s", name, left, err, script)
+			t.Errorf("%s: the shell created %v, %v from\n%s", name, left, err, script)
 		}
-		if !strings.Contains(told, evil) {
-			t.Errorf("%s: the name did not come through:\n%s", name, told)
+		if !strings.Contains(printed, evil) {
+			t.Errorf("%s: the name is missing:\n%s", name, printed)
 		}
 	}
 }

@@ -15,37 +15,40 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// discover enters the lab's namespaces: its own by their names, those taken in
-// wherever a name or a process leads to one. look, if it is not nil, is called in each that
-// was not known, and in those that are due.
-func (k *Kernel) discover(look func(s *space, entered error) error, due func(*space) bool) error {
-	lo, err := k.spaces[""].conn.Link(rtnl.LinkID{Name: "lo"})
+// discover finds the lab's namespaces and opens handles: its own ones by name, adopted ones by
+// name or by a process in them. read, if not nil, is called in each namespace that was not
+// known before, and in those for which needsRead is true.
+func (k *Kernel) discover(read func(s *netnsHandle, entered error) error, needsRead func(*netnsHandle) bool) error {
+	lo, err := k.handles[""].conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
 	}
-	d := &discovery{Kernel: k, look: look, due: due, taken: takenIn(lo.AltNames, k.lab), found: map[string]bool{"": true}, met: map[nsfs.ID]*space{}}
-	for _, s := range k.spaces {
-		d.met[s.id] = s
+	d := &discovery{Kernel: k, read: read, needsRead: needsRead, adopted: adoptedHosts(lo.AltNames, k.lab)}
+	d.found, d.known = map[string]bool{"": true}, map[nsfs.ID]*netnsHandle{}
+	for _, s := range k.handles {
+		d.known[s.id] = s
 	}
 	if err := d.byName(); err != nil {
 		return err
 	}
-	if len(d.taken) > 0 {
+	if len(d.adopted) > 0 {
 		if err := d.byProcess(); err != nil {
 			return err
 		}
 	}
-	for name := range k.spaces {
+	for name := range k.handles {
 		if !d.found[name] {
-			k.leave(name)
+			k.dropHandle(name)
 		}
 	}
-	k.forgetOrphans()
-	for _, s := range k.spaces {
-		s.leftover = nil
+	k.closeDropped()
+	for _, s := range k.handles {
+		s.staleRecords = nil
 	}
-	for inode, host := range d.taken {
-		k.spaces[""].leftover = append(k.spaces[""].leftover, leftover{"lo", takesRecord(k.lab, inode, host)})
+	machine := k.handles[""]
+	for inode, host := range d.adopted {
+		stale := staleRecord{"lo", adoptedIDRecord(k.lab, inode, host)}
+		machine.staleRecords = append(machine.staleRecords, stale)
 	}
 	return nil
 }
@@ -53,80 +56,80 @@ func (k *Kernel) discover(look func(s *space, entered error) error, due func(*sp
 // A discovery looks for the namespaces of a lab.
 type discovery struct {
 	*Kernel
-	look  func(s *space, entered error) error
-	due   func(*space) bool
-	gate  sync.Mutex         // of taken, stale and found, where several visits go on
-	taken map[uint64]string  // hosts that were taken in, by inode, and not yet found
-	found map[string]bool    // hosts
-	met   map[nsfs.ID]*space // where we were before, or have been now: then nil
+	read      func(s *netnsHandle, entered error) error
+	needsRead func(*netnsHandle) bool
+	mu        sync.Mutex               // protects adopted, stale and found
+	adopted   map[uint64]string        // adopted hosts not yet found, by inode
+	found     map[string]bool          // names of hosts
+	known     map[nsfs.ID]*netnsHandle // handles from before; nil once seen again
 }
 
-// A door leads into a namespace.
-type door struct {
-	name string // in nsfs.Dir; "" if it is a process's
-	note string // of the name
+// A candidate is a namespace that may be the lab's.
+type candidate struct {
+	name string // in nsfs.Dir; "" if found by a process
+	mark string // the mark on the name; see [nsfs.Marks]
 	path string
 	id   nsfs.ID
 }
 
-// A visit is what was found behind a door.
-type visit struct {
-	stale bool // nothing
-	host  string
-	from  string   // where it was taken from, "" if the lab made it
-	ns    *os.File // nil if the lab made it
+// An inspection is the result of looking into a candidate.
+type inspection struct {
+	stale bool     // the name has no namespace any more
+	host  string   // "" if it is not the lab's
+	from  string   // Namespace.From; "" if the lab created it
+	ns    *os.File // nil if the lab created it
 	id    nsfs.ID
 	conn  *rtnl.Conn
 	err   error
 }
 
-// namedDoors are those that have names.
-type namedDoors struct {
-	doors []door
-	err   error
+// namedCandidates are the namespaces with names.
+type namedCandidates struct {
+	list []candidate
+	err  error
 }
 
-// readDoors looks which names there are.
-func readDoors() (n namedDoors) {
-	var notes map[string]string
-	var beside sync.WaitGroup
-	beside.Go(func() { notes = nsfs.Notes() })
+// readCandidates lists the namespaces with names.
+func readCandidates() (n namedCandidates) {
+	var marks map[string]string
+	var wg sync.WaitGroup
+	wg.Go(func() { marks = nsfs.Marks() })
 	names, err := nsfs.Names()
-	n.doors, n.err = make([]door, 0, len(names)), err
+	n.list, n.err = make([]candidate, 0, len(names)), err
 	for _, name := range names {
 		if id, err := nsfs.Stat(name); err == nil {
-			n.doors = append(n.doors, door{name: name, path: filepath.Join(nsfs.Dir, name), id: id})
+			n.list = append(n.list, candidate{name: name, path: filepath.Join(nsfs.Dir, name), id: id})
 		}
 	}
-	beside.Wait()
-	for i := range n.doors {
-		n.doors[i].note = notes[n.doors[i].name]
+	wg.Wait()
+	for i := range n.list {
+		n.list[i].mark = marks[n.list[i].name]
 	}
 	return n
 }
 
-// LookAhead begins to look which namespaces have names, on behalf of the next
-// [Kernel.Snapshot] or what contains one. What happens until then is not seen by that: it
-// is for those who have a state to compile before, and nothing else to do.
-func (k *Kernel) LookAhead() {
-	ahead := make(chan namedDoors, 1) // and nobody need be there to take them
-	k.ahead = ahead
-	go func() { ahead <- readDoors() }()
+// PrefetchNames starts to list the names of namespaces in the background, for the next
+// call of [Kernel.Snapshot] or of a method that uses it. That call does not see changes
+// after PrefetchNames. It saves time while the caller compiles a lab.
+func (k *Kernel) PrefetchNames() {
+	names := make(chan namedCandidates, 1) // buffered: perhaps nobody receives
+	k.prefetched = names
+	go func() { names <- readCandidates() }()
 }
 
 func (d *discovery) byName() error {
-	var named namedDoors
-	if d.ahead == nil {
-		named = readDoors()
+	var named namedCandidates
+	if d.prefetched == nil {
+		named = readCandidates()
 	} else {
-		named = <-d.ahead
-		d.ahead = nil
+		named = <-d.prefetched
+		d.prefetched = nil
 	}
 	if named.err != nil {
 		return named.err
 	}
-	d.stale = nil
-	return d.open(named.doors, d.spaces[""])
+	d.staleNames = nil
+	return d.open(named.list, d.handles[""])
 }
 
 func (d *discovery) byProcess() error {
@@ -134,64 +137,66 @@ func (d *discovery) byProcess() error {
 	if err != nil {
 		return err
 	}
-	var doors []door
+	var list []candidate
 	for _, p := range all {
-		if _, taken := d.taken[p.ID.Ino]; taken {
-			doors = append(doors, door{path: filepath.Join("/proc", strconv.Itoa(p.Pid), "ns/net"), id: p.ID})
+		if _, adopted := d.adopted[p.ID.Ino]; adopted {
+			list = append(list, candidate{path: filepath.Join("/proc", strconv.Itoa(p.Pid), "ns/net"), id: p.ID})
 		}
 	}
-	return d.open(doors)
+	return d.open(list)
 }
 
-// open looks which namespaces are the lab's, several at once, and into those known besides.
-func (d *discovery) open(doors []door, known ...*space) error {
-	var strange []door
-	for _, at := range doors {
-		s, met := d.met[at.id]
-		d.met[at.id] = nil
+// open inspects the candidates in parallel, and calls read in those of the lab and in known ones.
+func (d *discovery) open(list []candidate, known ...*netnsHandle) error {
+	var unknown []candidate
+	for _, at := range list {
+		s, seen := d.known[at.id]
+		d.known[at.id] = nil
 		switch {
-		case !met && d.mayBeOurs(at):
-			strange = append(strange, at)
-		case !met:
+		case !seen && d.mayBeOurs(at):
+			unknown = append(unknown, at)
+		case !seen:
 		case s != nil:
-			if err := d.again(s); err != nil {
+			if err := d.recheck(s); err != nil {
 				return err
 			}
-			if s.name != "" { // which is among them already
+			if s.name != "" { // the machine is in known already
 				known = append(known, s)
 			}
 		}
 	}
-	known = slices.DeleteFunc(known, func(s *space) bool { return d.look == nil || !d.found[s.name] || !d.due(s) })
-	if d.lock != nil { // else it is somebody's who only looks
-		d.widen(len(d.spaces) + len(strange))
+	known = slices.DeleteFunc(known, func(s *netnsHandle) bool {
+		return d.read == nil || !d.found[s.name] || !d.needsRead(s)
+	})
+	if d.lock != nil { // an Observer has none
+		d.growFDTable(len(d.handles) + len(unknown))
 	}
-	errs := make([]error, len(known)+len(strange))
-	err := travelling(len(errs), func(t nsfs.Traveller, i int) {
-		if i < len(known) { // the machine first, which has most
-			errs[i] = d.look(known[i], known[i].withFile(t.Enter))
+	errs := make([]error, len(known)+len(unknown))
+	err := withThreads(len(errs), func(t nsfs.Thread, i int) {
+		if i < len(known) { // the machine comes first, because it has most
+			errs[i] = d.read(known[i], known[i].withFile(t.Enter))
 			return
 		}
-		at := strange[i-len(known)]
-		s, err := d.welcome(at, d.visit(t, at))
-		if s != nil && d.look != nil {
-			err = d.look(s, nil)
+		at := unknown[i-len(known)]
+		s, err := d.adopt(at, d.inspect(t, at))
+		if s != nil && d.read != nil {
+			err = d.read(s, nil)
 		}
 		errs[i] = err
 	})
 	return errors.Join(append(errs, err)...)
 }
 
-// mayBeOurs tells whether a namespace has to be looked at.
-func (d *discovery) mayBeOurs(at door) bool {
-	_, taken := d.taken[at.id.Ino]
-	return taken || at.note == "" || at.note == Mark(d.lab)
+// mayBeOurs reports whether a candidate needs inspection.
+func (d *discovery) mayBeOurs(at candidate) bool {
+	_, adopted := d.adopted[at.id.Ino]
+	return adopted || at.mark == "" || at.mark == Mark(d.lab)
 }
 
-// visit looks behind a door. A namespace that is gone meanwhile, or that may not be
-// entered, is nobody's. Of one that may be somebody else's only lo is read: what goes on
-// there is no reason to fail.
-func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
+// inspect enters a candidate and finds out whether it is the lab's. A namespace that no
+// longer exists, or that vnet may not enter, is not. In a namespace that may be foreign it
+// reads only lo: its other contents must not make vnet fail.
+func (d *discovery) inspect(t nsfs.Thread, at candidate) (v inspection) {
 	if v.ns, v.err = nsfs.OpenPath(at.path); v.err == nil {
 		if v.err = t.Enter(v.ns); v.err == nil {
 			v.conn, v.err = rtnl.Dial(nil)
@@ -200,26 +205,26 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	if v.err == nil {
 		v.id, v.err = nsfs.Identity(v.ns)
 	}
-	if v.err == nil && v.id != at.id { // somebody put another one there meanwhile
+	if v.err == nil && v.id != at.id { // the name has changed to another namespace meanwhile
 		if at.id = v.id; at.name != "" {
-			at.note = nsfs.Note(at.name)
+			at.mark = nsfs.StaleMark(at.name)
 		}
 	}
 	var lo rtnl.Link
-	if v.err == nil && at.note != Mark(d.lab) {
+	if v.err == nil && at.mark != Mark(d.lab) {
 		lo, v.err = v.conn.Link(rtnl.LinkID{Index: 1})
 	}
 	switch {
 	case errors.Is(v.err, nsfs.ErrNotNamespace):
-		return visit{stale: true}
+		return inspection{stale: true}
 	case errors.Is(v.err, fs.ErrNotExist), errors.Is(v.err, fs.ErrPermission):
 		v.err = nil
 	case v.err == nil:
-		v.host, v.from = d.marks(at, lo)
+		v.host, v.from = d.hostOf(at, lo)
 	}
 	switch {
 	case v.host == "":
-		v.leave()
+		v.close()
 	case v.from == "":
 		v.ns.Close()
 		v.ns = nil
@@ -227,8 +232,8 @@ func (d *discovery) visit(t nsfs.Traveller, at door) (v visit) {
 	return v
 }
 
-// leave closes what the visit opened.
-func (v *visit) leave() {
+// close closes the files of an inspection.
+func (v *inspection) close() {
 	if v.conn != nil {
 		v.conn.Close()
 	}
@@ -237,68 +242,68 @@ func (v *visit) leave() {
 	}
 }
 
-// welcome takes up a namespace of the lab's, and remembers a name of the lab that
-// has none.
-func (d *discovery) welcome(at door, v visit) (*space, error) {
-	d.gate.Lock()
-	defer d.gate.Unlock()
+// adopt opens a handle for a namespace of the lab, and collects the lab's names that have
+// no namespace any more.
+func (d *discovery) adopt(at candidate, v inspection) (*netnsHandle, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch {
 	case v.err != nil:
 		return nil, v.err
-	case v.stale && at.name != "" && nsfs.Note(at.name) == Mark(d.lab):
-		d.stale = append(d.stale, at.name)
+	case v.stale && at.name != "" && nsfs.StaleMark(at.name) == Mark(d.lab):
+		d.staleNames = append(d.staleNames, at.name)
 		return nil, nil
 	case v.host == "":
 		return nil, nil
 	case d.found[v.host]:
-		v.leave()
+		v.close()
 		return nil, nil
 	}
-	s, err := d.settle(v.host, v.id, v.ns, v.conn)
+	s, err := d.addHandle(v.host, v.id, v.ns, v.conn)
 	if err != nil {
 		return nil, err
 	}
 	if v.from != "" {
 		s.from, s.ref = v.from, at.name
-		delete(d.taken, at.id.Ino)
+		delete(d.adopted, at.id.Ino)
 	}
 	d.found[v.host] = true
 	return s, nil
 }
 
-// marks tells which host of the lab a namespace is, "" if none, and where it was
-// taken from, "" if the lab made it. What its name says counts more than its lo, of which
-// whoever rules there can take the mark away.
-func (d *discovery) marks(at door, lo rtnl.Link) (host, from string) {
-	d.gate.Lock()
-	defer d.gate.Unlock()
-	if host, taken := d.taken[at.id.Ino]; taken {
-		_, from := findRecord(lo.AltNames, takenRecord(d.lab, Namespace{Name: host}))
-		if from = recordText.Replace(from); printable(from) {
+// hostOf returns the host of the lab that a namespace is, "" if none, and from where it is
+// adopted, "" if the lab created it. The mark on its name is checked before the mark on its
+// lo: root in the namespace can remove the latter.
+func (d *discovery) hostOf(at candidate, lo rtnl.Link) (host, from string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if host, adopted := d.adopted[at.id.Ino]; adopted {
+		_, from := findRecord(lo.AltNames, adoptedRecord(d.lab, Namespace{Name: host}))
+		if from = recordUnescaper.Replace(from); printable(from) {
 			return host, from
 		}
 	}
 	switch {
-	case at.note == Mark(d.lab), at.note == "" && at.name != "" && lo.Alias == Mark(d.lab):
+	case at.mark == Mark(d.lab), at.mark == "" && at.name != "" && lo.Alias == Mark(d.lab):
 		return at.name, ""
 	}
 	return "", ""
 }
 
-// again looks at a namespace that was the lab's: somebody may have given it back
-// meanwhile.
-func (d *discovery) again(s *space) error {
+// recheck looks again at a namespace that was the lab's: another process may have released
+// it meanwhile.
+func (d *discovery) recheck(s *netnsHandle) error {
 	if s.own || s.name == "" {
 		d.found[s.name] = true
 		return nil
 	}
 	lo, err := s.conn.Link(rtnl.LinkID{Index: 1})
-	if err != nil || d.taken[s.id.Ino] != s.name {
+	if err != nil || d.adopted[s.id.Ino] != s.name {
 		return err
 	}
-	if slices.Contains(lo.AltNames, takenRecord(d.lab, Namespace{Name: s.name, From: s.from})) {
+	if slices.Contains(lo.AltNames, adoptedRecord(d.lab, Namespace{Name: s.name, From: s.from})) {
 		d.found[s.name] = true
-		delete(d.taken, s.id.Ino)
+		delete(d.adopted, s.id.Ino)
 	}
 	return nil
 }

@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// A HostError says which host could not be found, or in which labs there is one of that
+// A HostError says that a host was not found, or that several labs have a host of this
 // name.
 type HostError struct {
 	Host string
-	Lab  string   // where it was looked for; "" is everywhere
-	Labs []string // that all have one
-	// Known are the hosts that there are.
+	Lab  string   // the lab searched; "" means all
+	Labs []string // the labs that have this host
+	// Known are the hosts that exist.
 	Known []string
 }
 
-// Error says what is wrong, and where.
+// Error names the host and the labs.
 func (e *HostError) Error() string {
 	switch {
 	case len(e.Labs) > 0:
@@ -30,19 +30,19 @@ func (e *HostError) Error() string {
 	return fmt.Sprintf("there is no host %q", e.Host)
 }
 
-// FindHost opens the namespace of a host of the machine's labs, or of the one named, and
-// says by which name it is in [nsfs.Dir], "" if by none. A host that is not there, or
-// of which there are several, is a [HostError].
+// FindHost opens the namespace of a host. It searches all labs if lab is "". name is the
+// namespace's name in [nsfs.Dir], "" if it has none. The error is a *[HostError] if no lab
+// or several labs have the host.
 func FindHost(lab, host string) (ns *os.File, name string, err error) {
 	labs, err := Labs()
 	if err != nil {
 		return nil, "", err
 	}
 	missing := &HostError{Host: host, Lab: lab}
-	var there *os.File
+	var found *os.File
 	defer func() {
-		if err != nil && there != nil {
-			there.Close()
+		if err != nil && found != nil {
+			found.Close()
 		}
 	}()
 	for _, l := range labs {
@@ -65,12 +65,12 @@ func FindHost(lab, host string) (ns *os.File, name string, err error) {
 		if missing.Labs = append(missing.Labs, l); len(missing.Labs) > 1 {
 			continue
 		}
-		if there, name, err = o.Host(host); err != nil {
+		if found, name, err = o.Host(host); err != nil {
 			return nil, "", err
 		}
 	}
 	if len(missing.Labs) != 1 {
 		return nil, "", missing
 	}
-	return there, name, nil
+	return found, name, nil
 }

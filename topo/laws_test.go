@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// eachPair runs a test of a law on many pairs of states of the same small world.
+// eachPair tests a law with many pairs of random states of the same small world.
 func eachPair(t *testing.T, law func(t *testing.T, a, b State)) {
 	t.Helper()
 	for seed := range uint64(150) {
@@ -41,7 +41,7 @@ func TestLaw1_DiffOfEqualsIsEmpty(t *testing.T) {
 	})
 }
 
-func TestLaw2_ApplyingTheDiffGivesWhatIsWanted(t *testing.T) {
+func TestLaw2_ApplyingTheDiffGivesTheWantedState(t *testing.T) {
 	eachPair(t, func(t *testing.T, a, b State) {
 		m := newModelKernel(a, b)
 		if err := Apply(t.Context(), Diff(a, b), m.Do); err != nil {
@@ -57,9 +57,9 @@ func TestLaw2_ApplyingTheDiffGivesWhatIsWanted(t *testing.T) {
 	})
 }
 
-// The model kernel refuses a step that needs what is not there. Here it is given
-// one step at a time, so that nothing inside a stage can hide.
-func TestLaw3_NoStepNeedsWhatALaterOneProvides(t *testing.T) {
+// The model kernel refuses a step if something that it needs is missing. This test executes
+// one step at a time, so the order inside stages is checked too.
+func TestLaw3_NoStepNeedsALaterOne(t *testing.T) {
 	eachPair(t, func(t *testing.T, a, b State) {
 		p := Diff(a, b)
 		oneByOne(t, newModelKernel(a, b), p)
@@ -76,14 +76,13 @@ func oneByOne(t *testing.T, m *modelKernel, p Plan) {
 	}
 }
 
-// Nor does it where namespaces are made in waves; what a namespace has of rules and settings is
-// there before anything but a switch hears of its links; and of each stage, the files are one
-// part.
+// Law 3 also holds with waves. In addition, a namespace has its NAT rules and settings before any
+// link other than a bridge port is set up, and the files of each stage are adjacent.
 func TestLaw3_InWaves(t *testing.T) {
 	waves := 0
 	eachPair(t, func(t *testing.T, a, want State) {
 		if len(a) > 0 && !slices.Equal(diff(a, want, 1), Diff(a, want)) {
-			t.Error("a lab of which something is there is changed in waves")
+			t.Error("a lab that exists already is changed in waves")
 		}
 		for size := 1; size < 4; size++ {
 			p := diff(nil, want, size)
@@ -93,11 +92,11 @@ func TestLaw3_InWaves(t *testing.T) {
 			if err := Apply(t.Context(), p, m.Do); err != nil || !m.has.Equal(want) {
 				t.Errorf("%v\n-want +got:\n%s", err, cmp.Diff(want.String(), m.has.String()))
 			}
-			rulesFirst(t, p, want)
+			checkNATFirst(t, p, want)
 			for _, stage := range append(p.Stages(), p.Reverse().Stages()...) {
 				from, to := filesIn(stage)
 				if n := len(stage) - len(slices.DeleteFunc(slices.Clone(stage), isFile)); n != to-from {
-					t.Errorf("of %d files, %d stand together in\n%s", n, to-from, stage)
+					t.Errorf("of %d files, %d are adjacent in\n%s", n, to-from, stage)
 				}
 			}
 			if !slices.Equal(p, Diff(nil, want)) {
@@ -109,32 +108,35 @@ func TestLaw3_InWaves(t *testing.T) {
 		}
 	})
 	if waves < 100 {
-		t.Errorf("%d plans came in waves, want more", waves)
+		t.Errorf("%d plans have waves, want at least 100", waves)
 	}
 }
 
-// rulesFirst checks that a link that is no port comes up behind all rules and settings of its namespace.
-func rulesFirst(t *testing.T, p Plan, want State) {
+// checkNATFirst checks that a link that is not a bridge port is set up after all NAT rules and
+// settings of its namespace.
+func checkNATFirst(t *testing.T, p Plan, want State) {
 	up, o := map[string]Object{}, newOrder(want)
 	for _, s := range p {
 		ns := s.Want.Key().NS
 		switch x := s.Want.(type) {
 		case Up:
-			cable, ok := o.links[Key{OfLink, ns, x.Link}].(Veth)
-			if !ok || !cable.isPort(Key{OfLink, ns, x.Link}) {
+			veth, ok := o.links[Key{OfLink, ns, x.Link}].(Veth)
+			if !ok || !veth.isPort(Key{OfLink, ns, x.Link}) {
 				up[ns] = x
 			}
 		default:
 			if kind := x.Key().Kind; up[ns] != nil && (kind == OfNAT || kind == OfSysctl) {
-				t.Errorf("%v is behind %v", x, up[ns])
+				t.Errorf("%v comes after %v", x, up[ns])
 			}
 		}
 	}
 }
 
-// At every stage, with several errnos: nothing of it may remain.
-func TestLaw4_AFailureAtAnyStageLeavesAllAsItWas(t *testing.T) {
-	errnos := []syscall.Errno{syscall.EPERM, syscall.EEXIST, syscall.ENOENT, syscall.ENOBUFS, syscall.EINTR, syscall.EOPNOTSUPP, syscall.EINVAL}
+// At every stage, with several errnos: nothing of the plan may remain.
+func TestLaw4_AFailureAtAnyStageRestoresTheState(t *testing.T) {
+	errnos := []syscall.Errno{
+		syscall.EPERM, syscall.EEXIST, syscall.ENOENT, syscall.ENOBUFS, syscall.EINTR, syscall.EOPNOTSUPP, syscall.EINVAL,
+	}
 	eachPair(t, func(t *testing.T, a, b State) {
 		plan := Diff(a, b)
 		for i, stage := range plan.Stages() {
@@ -156,7 +158,7 @@ func TestLaw4_AFailureAtAnyStageLeavesAllAsItWas(t *testing.T) {
 	})
 }
 
-// failAt is a kernel that refuses the first step of one stage.
+// failAt returns a Do that fails at the first step of one stage.
 func failAt(do Do, stage int, err error) Do {
 	n := 0
 	return func(ctx context.Context, s []Step) error {
@@ -168,7 +170,7 @@ func failAt(do Do, stage int, err error) Do {
 	}
 }
 
-func TestLaw5_TheReverseLeadsBack(t *testing.T) {
+func TestLaw5_TheReverseRestoresTheState(t *testing.T) {
 	eachPair(t, func(t *testing.T, a, b State) {
 		p := Diff(a, b)
 		if back := p.Reverse().Reverse(); !slices.Equal(back, p) {
@@ -185,8 +187,8 @@ func TestLaw5_TheReverseLeadsBack(t *testing.T) {
 	})
 }
 
-// A context that ends between two stages has all undone, and undoing goes on.
-func TestApplyHeedsItsContextAndUndoingDoesNot(t *testing.T) {
+// If the context ends between two stages, all is undone; undoing does not stop.
+func TestApplyStopsWithItsContextAndUndoingDoesNot(t *testing.T) {
 	a := State{}
 	b := NewState(Namespace{Name: "red"}, Up{"red", "lo"}, Process{"red", "true"})
 	plan := Diff(a, b)
@@ -200,20 +202,20 @@ func TestApplyHeedsItsContextAndUndoingDoesNot(t *testing.T) {
 			}
 			n++
 			if s[0].Op() == Delete && c.Err() != nil {
-				t.Error("undoing is told of the cancellation")
+				t.Error("undoing has a cancelled context")
 			}
 			return m.Do(c, s)
 		})
 		cancel()
 		last := i == len(plan.Stages())-1
 		if last != (err == nil) || !last && (!errors.Is(err, context.Canceled) || len(m.has) != 0) {
-			t.Errorf("cancelled in stage %d: %v, and there is\n%s", i, err, m.has)
+			t.Errorf("cancelled in stage %d: %v, and the state is\n%s", i, err, m.has)
 		}
 	}
 }
 
-// What ApplyAnyway cannot take away stays, and all else goes.
-func TestApplyAnywayGoesPastErrors(t *testing.T) {
+// ApplyAnyway deletes everything that it can.
+func TestApplyAnywayContinuesAfterErrors(t *testing.T) {
 	a := NewState(Namespace{Name: "red"}, Namespace{Name: "blue"}, Namespace{Name: "green"}, Process{"red", "true"})
 	m := newModelKernel(a)
 	refuse := func(ctx context.Context, stage []Step) error {
@@ -229,7 +231,7 @@ func TestApplyAnywayGoesPastErrors(t *testing.T) {
 		t.Errorf("error %q, want %q", got, want)
 	}
 	if len(m.has) != 1 {
-		t.Errorf("left over:\n%s", m.has)
+		t.Errorf("remaining:\n%s", m.has)
 	}
 }
 
@@ -240,13 +242,15 @@ func TestApplyErrorSaysWhatWasUndone(t *testing.T) {
 		err  ApplyError
 		want string
 	}{
-		{ApplyError{Err: refused}, "add red: addr 10.0.0.1/24 dev eth0: file exists; nothing was changed"},
-		{ApplyError{Err: refused, Undone: 1}, "add red: addr 10.0.0.1/24 dev eth0: file exists; the 1 step before was undone"},
-		{ApplyError{Err: refused, Undone: 7}, "add red: addr 10.0.0.1/24 dev eth0: file exists; the 7 steps before were undone"},
-		{ApplyError{Err: refused, Undone: 7, Undo: errors.Join(syscall.EPERM, syscall.EBUSY)}, "add red: addr 10.0.0.1/24 dev eth0: file exists; undoing what was done before met errors too: operation not permitted; device or resource busy"},
+		{ApplyError{Err: refused}, "nothing was changed"},
+		{ApplyError{Err: refused, Undone: 1}, "the 1 step before was undone"},
+		{ApplyError{Err: refused, Undone: 7}, "the 7 steps before were undone"},
+		{ApplyError{Err: refused, Undone: 7, Undo: errors.Join(syscall.EPERM, syscall.EBUSY)},
+			"undoing the steps before failed too: operation not permitted; device or resource busy"},
 	} {
-		if got := c.err.Error(); got != c.want {
-			t.Errorf("got  %s\nwant %s", got, c.want)
+		want := "add red: addr 10.0.0.1/24 dev eth0: file exists; " + c.want
+		if got := c.err.Error(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 }

@@ -11,23 +11,23 @@ import (
 	"strconv"
 )
 
-// A modelKernel is a kernel without one: it keeps objects, refuses what needs
-// something absent and the removal of what others stand on, and takes the
-// secondary addresses of a subnet away with the primary one, as Linux does.
+// A modelKernel is a model of the kernel: it stores objects, refuses to create an object whose
+// needs are missing, refuses to delete an object that others depend on, and deletes the
+// secondary addresses of a subnet with the primary one, as Linux does.
 type modelKernel struct {
 	has    State
 	age    map[Key]int
 	clock  int
-	whole  State // all objects of the experiment: what is in here is not "somebody else's"
+	all    State // all objects of the test; needs for others are assumed to be met
 	stages int
 }
 
 func newModelKernel(has State, others ...State) *modelKernel {
-	m := &modelKernel{has: State{}, age: map[Key]int{}, whole: State{}}
+	m := &modelKernel{has: State{}, age: map[Key]int{}, all: State{}}
 	for _, s := range append(others, has) {
 		for _, o := range s {
 			for _, k := range o.provides() {
-				m.whole[k] = o
+				m.all[k] = o
 			}
 		}
 	}
@@ -58,12 +58,12 @@ func (m *modelKernel) step(s Step) error {
 	case s.Op() == Create && there:
 		return fs.ErrExist
 	case s.Op() != Create && !there && k.Kind == OfAddress:
-		return nil // gone with its primary
+		return nil // deleted with its primary address
 	case s.Op() != Create && !there:
 		return fs.ErrNotExist
 	case s.Op() != Create && have != s.Have:
-		return fmt.Errorf("is not %v but %v", s.Have, have)
-	case s.Op() == Change && !s.Have.becomes(s.Want):
+		return fmt.Errorf("is %[2]v, not %[1]v", s.Have, have)
+	case s.Op() == Change && !s.Have.canBecome(s.Want):
 		return errors.New("cannot change in place")
 	}
 	if s.Want == nil {
@@ -74,17 +74,17 @@ func (m *modelKernel) step(s Step) error {
 
 func (m *modelKernel) put(o Object) error {
 	delete(m.has, o.Key())
-	f := newFooting(m.has)
+	d := newDependencies(m.has)
 	for _, k := range o.provides() {
-		if owner, taken := f.owners[k]; taken {
+		if owner, exists := d.providers[k]; exists {
 			return fmt.Errorf("%v has the name: %w", m.has[owner], fs.ErrExist)
 		}
 	}
 	m.has[o.Key()] = o
-	f = newFooting(m.has)
-	for _, need := range f.of(o) {
-		_, there := f.owners[need]
-		if _, ours := m.whole[need]; ours && !there {
+	d = newDependencies(m.has)
+	for _, need := range d.of(o) {
+		_, there := d.providers[need]
+		if _, ours := m.all[need]; ours && !there {
 			return fmt.Errorf("needs %v: %w", need, fs.ErrNotExist)
 		}
 	}
@@ -94,21 +94,21 @@ func (m *modelKernel) put(o Object) error {
 }
 
 func (m *modelKernel) remove(o Object) error {
-	f := newFooting(m.has)
+	d := newDependencies(m.has)
 	for k, other := range m.has {
-		for _, need := range f.of(other) {
-			if f.owners[need] != o.Key() || k == o.Key() {
+		for _, need := range d.of(other) {
+			if d.providers[need] != o.Key() || k == o.Key() {
 				continue
 			}
 			if k.Kind == OfAddress && o.Key().Kind == OfAddress {
-				continue // siblings
+				continue // addresses of one subnet
 			}
-			return fmt.Errorf("%v stands on it", other)
+			return fmt.Errorf("%v depends on it", other)
 		}
 	}
 	delete(m.has, o.Key())
 	if a, ok := o.(Address); ok {
-		for _, k := range f.siblings(a) {
+		for _, k := range d.sameSubnet(a) {
 			if m.age[k] > m.age[o.Key()] {
 				delete(m.has, k)
 			}
@@ -117,28 +117,28 @@ func (m *modelKernel) remove(o Object) error {
 	return nil
 }
 
-// A world makes up states that a kernel could be in. All of one world draw from
-// the same few names, so that two states have much in common.
+// A world makes random states that are possible in a kernel. All use the same few names, so
+// that two states have much in common.
 type world struct {
 	r *rand.Rand
 	s State
 }
 
-var worldSpaces = []string{"", "a", "b", "c"}
+var worldNamespaces = []string{"", "a", "b", "c"}
 
 func randomState(r *rand.Rand) State {
 	w := &world{r, State{}}
-	for _, ns := range worldSpaces[1:] {
+	for _, ns := range worldNamespaces[1:] {
 		if w.chance(80) {
 			w.add(Namespace{Name: ns})
 			w.add(Up{ns, "lo"})
 		}
 	}
 	w.bridges()
-	w.cables()
+	w.veths()
 	w.devices()
 	for range 8 {
-		w.furnish()
+		w.configure()
 	}
 	return w.s
 }
@@ -147,31 +147,31 @@ func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
 
 func pick[T any](w *world, list ...T) T { return list[w.r.IntN(len(list))] }
 
-// add puts an object in if its names are free and its needs are met.
+// add adds an object if its keys are free and its needs exist.
 func (w *world) add(o Object) {
 	o = o.normal()
-	f := newFooting(w.s)
+	d := newDependencies(w.s)
 	for _, k := range o.provides() {
-		if _, taken := f.owners[k]; taken {
+		if _, exists := d.providers[k]; exists {
 			return
 		}
 	}
-	for _, k := range f.of(o) {
+	for _, k := range d.of(o) {
 		if k.Kind == OfPort || k == (Key{OfNamespace, "", ""}) {
 			continue
 		}
-		if _, there := f.owners[k]; !there {
+		if _, there := d.providers[k]; !there {
 			return
 		}
 	}
-	if r, ok := o.(Route); ok && !w.reachable(f, r) || !w.mastered(f, o) {
+	if r, ok := o.(Route); ok && !w.reachable(d, r) || !w.bridgesOnly(d, o) {
 		return
 	}
 	w.s[o.Key()] = o
 }
 
-// mastered tells whether the link's masters are bridges, which nothing else can be.
-func (w *world) mastered(f footing, o Object) bool {
+// bridgesOnly reports whether the masters of the links are bridges.
+func (w *world) bridgesOnly(d dependencies, o Object) bool {
 	var links []Link
 	switch x := o.(type) {
 	case linked:
@@ -180,16 +180,16 @@ func (w *world) mastered(f footing, o Object) bool {
 		links = []Link{{NS: x.NS, Master: x.Master}}
 	}
 	for _, l := range links {
-		if _, ok := f.links[Key{OfLink, l.NS, l.Master}].(Bridge); l.Master != "" && !ok {
+		if _, ok := d.links[Key{OfLink, l.NS, l.Master}].(Bridge); l.Master != "" && !ok {
 			return false
 		}
 	}
 	return true
 }
 
-func (w *world) reachable(f footing, r Route) bool {
+func (w *world) reachable(d dependencies, r Route) bool {
 	for _, h := range r.NextHops() {
-		if len(f.footOf(r, h)) == 0 {
+		if len(d.hopAddresses(r, h)) == 0 {
 			return false
 		}
 	}
@@ -208,9 +208,10 @@ func (w *world) bridges() {
 	}
 }
 
-func (w *world) cables() {
+func (w *world) veths() {
 	for i := range 6 {
-		near, far := w.link(pick(w, worldSpaces...), "v"+strconv.Itoa(i)), w.link(pick(w, worldSpaces...), pick(w, "eth0", "eth1", "br1"))
+		near := w.link(pick(w, worldNamespaces...), "v"+strconv.Itoa(i))
+		far := w.link(pick(w, worldNamespaces...), pick(w, "eth0", "eth1", "br1"))
 		if w.chance(60) {
 			near.Master = pick(w, "br0", "br1")
 			near.Isolated = w.chance(20)
@@ -221,7 +222,7 @@ func (w *world) cables() {
 
 func (w *world) devices() {
 	for i, parent := range []string{"eth0", "eth1", "v0", "d0"} {
-		ns := pick(w, worldSpaces...)
+		ns := pick(w, worldNamespaces...)
 		l := w.link(ns, "d"+strconv.Itoa(i))
 		switch w.r.IntN(5) {
 		case 0:
@@ -229,7 +230,7 @@ func (w *world) devices() {
 		case 1:
 			w.add(VLAN{l, parent, uint16(10 + i)})
 		case 2:
-			w.add(Macvlan{l, pick(w, worldSpaces...), parent, ""})
+			w.add(Macvlan{l, pick(w, worldNamespaces...), parent, ""})
 		case 3:
 			w.add(Ipvlan{l, ns, parent, "l3"})
 		case 4:
@@ -238,28 +239,29 @@ func (w *world) devices() {
 	}
 }
 
-// furnish adds what stands on the links.
-func (w *world) furnish() {
+// configure adds objects on the links and in the namespaces.
+func (w *world) configure() {
 	for _, o := range w.s.Objects() {
 		k := o.Key()
 		for _, p := range o.provides() {
 			if k.Kind == OfLink && w.chance(40) {
-				w.furnishLink(p.NS, p.Name)
+				w.configureLink(p.NS, p.Name)
 			}
 		}
 		if k.Kind == OfNamespace && w.chance(40) {
-			w.furnishSpace(k.NS)
+			w.configureNamespace(k.NS)
 		}
 	}
-	w.furnishSpace("")
+	w.configureNamespace("")
 }
 
-func (w *world) furnishLink(ns, name string) {
+func (w *world) configureLink(ns, name string) {
 	switch w.r.IntN(10) {
 	case 0, 1:
 		w.add(Up{ns, name})
 	case 2:
-		w.add(Address{ns, name, netip.MustParsePrefix(pick(w, "10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24", "10.1.0.1/16", "fd00::1/64", "fd00::2/64"))})
+		addr := pick(w, "10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24", "10.1.0.1/16", "fd00::1/64", "fd00::2/64")
+		w.add(Address{ns, name, netip.MustParsePrefix(addr)})
 	case 3:
 		w.add(Neigh{ns, name, netip.MustParseAddr(pick(w, "10.0.0.9", "fd00::9")), MAC{2, byte(w.r.IntN(2))}})
 	case 4:
@@ -277,22 +279,24 @@ func (w *world) furnishLink(ns, name string) {
 		w.add(Qdisc{ns, name, Impairment{Loss: float64(w.r.IntN(3))}})
 	case 8:
 		w.add(NoOffload{ns, name})
-		w.add(Quiet{ns, name})
+		w.add(AddrGenNone{ns, name})
 	case 9:
 		w.add(Fastpath{ns, name, w.chance(50)})
 	}
 }
 
-func (w *world) furnishSpace(ns string) {
+func (w *world) configureNamespace(ns string) {
 	switch w.r.IntN(9) {
 	case 0:
 		w.add(Sysctl{ns, "net.ipv4.ip_forward", pick(w, "0", "1")})
 	case 1:
 		w.add(Masquerade{NS: ns, Source: netip.MustParsePrefix(pick(w, "10.0.0.0/24", "fd00::/64"))})
 	case 2:
-		w.add(Forward{NS: ns, Proto: "tcp", First: uint16(80 + w.r.IntN(3)), To: netip.MustParseAddr(pick(w, "10.0.0.2", "fd00::2"))})
+		port, to := uint16(80+w.r.IntN(3)), pick(w, "10.0.0.2", "fd00::2")
+		w.add(Forward{NS: ns, Proto: "tcp", First: port, To: netip.MustParseAddr(to)})
 	case 3:
-		w.add(SourceNAT{NS: ns, Source: netip.MustParsePrefix("10.0.0.0/24"), To: netip.MustParseAddr(pick(w, "192.0.2.1", "192.0.2.2"))})
+		to := netip.MustParseAddr(pick(w, "192.0.2.1", "192.0.2.2"))
+		w.add(SourceNAT{NS: ns, Source: netip.MustParsePrefix("10.0.0.0/24"), To: to})
 	case 4:
 		w.add(Isolation{ns, pick(w, "br0", "br1"), pick(w, "br0", "br1")})
 	case 5:
@@ -302,7 +306,8 @@ func (w *world) furnishSpace(ns string) {
 	case 6:
 		w.add(Process{ns, pick(w, "sleep 1", "sleep 2")})
 	case 7:
-		w.add(Route{NS: ns, Dst: netip.MustParsePrefix(pick(w, "10.7.0.0/16", "fd07::/64")), Type: pick(w, "blackhole", "unreachable")})
+		dst := netip.MustParsePrefix(pick(w, "10.7.0.0/16", "fd07::/64"))
+		w.add(Route{NS: ns, Dst: dst, Type: pick(w, "blackhole", "unreachable")})
 	case 8:
 		w.add(Port{ns, "uplink", pick(w, "br0", "br1")})
 	}

@@ -9,31 +9,31 @@ import (
 	"unicode/utf8"
 )
 
-// An Object is one thing that is, or should be, in the kernel: a namespace, a
-// link, an address … Objects are values without indexes, descriptors, pids or
-// clocks: == tells whether two are the same, whoever made them, the file or the
-// kernel. Links and namespaces are addressed by name; the namespace "" is the
-// machine's.
+// An Object is one thing that exists, or should exist, in the kernel: a namespace,
+// a link, an address … Objects have no indexes, descriptors, pids or times. So ==
+// compares an object of the file with an object read from the kernel. Names
+// identify links and namespaces; the namespace "" is the machine's.
 //
-// Where a newcomer puts another kind: a type in one of the object*.go files
-// with these methods, its place in the order at [Kind], its commands in
-// commands.go, and its two directions in the kernel half.
+// To add a kind: add a type with these methods in an object*.go file, its place in
+// the order at [Kind], its commands in commands_object.go, and its reading and
+// writing in the kernel*.go and snapshot*.go files.
 type Object interface {
-	// Key is what the object is, whatever its properties: two objects of one key
-	// cannot be there at once.
+	// Key identifies the object. Two objects with the same key cannot exist at
+	// the same time.
 	Key() Key
-	// String says the object in ip(8)'s words, behind the namespace it is in:
+	// String returns the namespace and the object in ip(8)'s words:
 	// "red: addr 192.168.15.2/24 dev eth0".
 	String() string
 
-	// needs are the keys of what it stands on: they have to be there before it,
-	// and as long as it is. What belongs to nobody's state is taken to be there.
+	// needs returns the keys of the objects that this one depends on. They must
+	// exist before it and as long as it does. Keys that no state has are assumed
+	// to exist.
 	needs() []Key
-	// provides are the keys that others may need of it, its own the first.
+	// provides returns the keys that other objects may need, its own first.
 	provides() []Key
-	// becomes tells whether the kernel can make it next in place.
-	becomes(next Object) bool
-	// normal is the object in the one spelling that the kernel would report.
+	// canBecome reports whether the kernel can change the object to next in place.
+	canBecome(next Object) bool
+	// normal returns the object in the form in which the kernel reports it.
 	normal() Object
 }
 
@@ -41,8 +41,7 @@ type Object interface {
 // together; see [Plan.Stages].
 type Kind string
 
-// The kinds, in the order in which they are created; they are deleted the other
-// way round.
+// The kinds, in the order of creation. Deletion is in reverse order.
 const (
 	OfNamespace  Kind = "netns"
 	OfLink       Kind = "link"
@@ -51,8 +50,8 @@ const (
 	OfQdisc      Kind = "qdisc"
 	OfOffload    Kind = "offload"
 	OfSysctl     Kind = "sysctl"
-	OfNAT       Kind = "rule"
-	OfQuiet      Kind = "quiet"
+	OfNAT        Kind = "nat"
+	OfAddrGen    Kind = "addrgenmode"
 	OfUp         Kind = "up"
 	OfAddress    Kind = "addr"
 	OfNeigh      Kind = "neigh"
@@ -61,28 +60,28 @@ const (
 	OfProcess    Kind = "process"
 )
 
-// A Key tells objects apart.
+// A Key identifies an object.
 type Key struct {
 	Kind Kind
 	NS   string // the namespace, "" for the machine's
-	Name string // unique among those of the kind in the namespace
+	Name string // unique within the kind and the namespace
 }
 
 // A Namespace is a network namespace.
 type Namespace struct {
-	// Name is what the lab calls it, and for one of the lab's own its name in
-	// /run/netns.
+	// Name is the name in the lab. For a namespace that the lab creates, it is
+	// also the name in /run/netns.
 	Name string
-	// From is where one is taken from that somebody else made: a name, a path, or
-	// a process id in digits. It is never deleted. "" is one of the lab's own.
+	// From says where an adopted namespace is: a name, a path, or a process id in
+	// digits. vnet never deletes it. "" means that the lab creates the namespace.
 	From string
 }
 
 // Key implements [Object].
 func (n Namespace) Key() Key { return Key{OfNamespace, n.Name, ""} }
 
-// ref is its name in /run/netns; "" if it was taken in by its path or by the id of a
-// process, and so may have none.
+// ref returns the name in /run/netns. It is "" for a namespace adopted by path or
+// process id, which may have no name.
 func (n Namespace) ref() string {
 	switch {
 	case n.From == "":
@@ -103,19 +102,19 @@ func (n Namespace) hasPid() bool {
 // String is "netns red".
 func (n Namespace) String() string {
 	if n.From != "" {
-		return fmt.Sprintf("netns %s taken from %s", n.Name, n.From)
+		return fmt.Sprintf("netns %s adopted from %s", n.Name, n.From)
 	}
 	return "netns " + n.Name
 }
 
-func (n Namespace) needs() []Key        { return nil }
-func (n Namespace) provides() []Key     { return []Key{n.Key()} }
-func (n Namespace) becomes(Object) bool { return false }
-func (n Namespace) normal() Object      { return n }
+func (n Namespace) needs() []Key          { return nil }
+func (n Namespace) provides() []Key       { return []Key{n.Key()} }
+func (n Namespace) canBecome(Object) bool { return false }
+func (n Namespace) normal() Object        { return n }
 
-// An Up raises a link; lo, too, which is down in a new namespace. Links that
-// have none are down. Bridges are raised after all others: packets that new
-// ports send would be flooded to all earlier ones.
+// An Up sets a link up, also lo, which is down in a new namespace. Links without
+// an Up are down. Bridges are set up after all other links: otherwise packets from
+// new ports would be flooded to all earlier ports.
 type Up struct {
 	NS   string
 	Link string
@@ -128,18 +127,17 @@ func (u Up) Key() Key { return Key{OfUp, u.NS, u.Link} }
 func (u Up) String() string { return in(u.NS) + "link " + u.Link + " up" }
 
 func (u Up) needs() []Key {
-	// The port of a bridge that is not the lab's own is a link of nobody's state.
 	return []Key{{OfNamespace, u.NS, ""}, {OfLink, u.NS, u.Link}}
 }
-func (u Up) provides() []Key     { return []Key{u.Key()} }
-func (u Up) becomes(Object) bool { return false }
-func (u Up) normal() Object      { return u }
+func (u Up) provides() []Key       { return []Key{u.Key()} }
+func (u Up) canBecome(Object) bool { return false }
+func (u Up) normal() Object        { return u }
 
-// An Address is an address of a link.
+// An Address is an IP address of a link.
 type Address struct {
 	NS     string
 	Link   string
-	Prefix netip.Prefix // the address itself, and the length of its subnet's prefix
+	Prefix netip.Prefix // the address and the prefix length of its subnet
 }
 
 // Key implements [Object].
@@ -149,14 +147,14 @@ func (a Address) Key() Key { return Key{OfAddress, a.NS, a.Prefix.String() + " d
 func (a Address) String() string { return in(a.NS) + "addr " + a.Key().Name }
 
 func (a Address) needs() []Key {
-	// An IPv6 address does not outlive the link's going down.
+	// The kernel removes IPv6 addresses when the link goes down.
 	return []Key{{OfLink, a.NS, a.Link}, {OfUp, a.NS, a.Link}}
 }
-func (a Address) provides() []Key     { return []Key{a.Key()} }
-func (a Address) becomes(Object) bool { return false }
-func (a Address) normal() Object      { return a }
+func (a Address) provides() []Key       { return []Key{a.Key()} }
+func (a Address) canBecome(Object) bool { return false }
+func (a Address) normal() Object        { return a }
 
-// A Neigh is a neighbour (ARP, ND) that never expires.
+// A Neigh is a permanent neighbour entry (ARP, NDP).
 type Neigh struct {
 	NS   string
 	Link string
@@ -172,13 +170,13 @@ func (n Neigh) String() string {
 	return in(n.NS) + "neigh " + n.Key().Name + " lladdr " + n.MAC.String()
 }
 
-func (n Neigh) needs() []Key        { return []Key{{OfLink, n.NS, n.Link}, {OfUp, n.NS, n.Link}} }
-func (n Neigh) provides() []Key     { return []Key{n.Key()} }
-func (n Neigh) becomes(Object) bool { return true }
-func (n Neigh) normal() Object      { return n }
+func (n Neigh) needs() []Key          { return []Key{{OfLink, n.NS, n.Link}, {OfUp, n.NS, n.Link}} }
+func (n Neigh) provides() []Key       { return []Key{n.Key()} }
+func (n Neigh) canBecome(Object) bool { return true }
+func (n Neigh) normal() Object        { return n }
 
-// A Sysctl is a network setting of a namespace. What the setting was before is
-// remembered in the kernel, and comes back when the lab no longer has it.
+// A Sysctl is a network setting of a namespace. A record in the kernel saves the
+// former value. vnet restores it when the lab no longer has the setting.
 type Sysctl struct {
 	NS    string
 	Name  string // net.ipv4.ip_forward; with slashes where a link's name has a dot
@@ -199,7 +197,7 @@ func (s Sysctl) needs() []Key {
 	return keys
 }
 
-// link is the link whose setting it is, "" if it is not that of one.
+// link returns the link of a per-link setting, "" for any other setting.
 func (s Sysctl) link() string {
 	parts := s.path()
 	if len(parts) < 5 || parts[2] != "conf" && parts[2] != "neigh" || parts[3] == "all" || parts[3] == "default" {
@@ -208,8 +206,8 @@ func (s Sysctl) link() string {
 	return parts[3]
 }
 
-// path is the name's parts. A name is either all dots, where those of a link's
-// name are slashes, or all slashes; the first of them tells which; see sysctl(8).
+// path splits the name. The first separator in a name decides: with dots, a slash
+// stands for a dot in a link's name; with slashes, a dot is a dot. See sysctl(8).
 func (s Sysctl) path() []string {
 	if i := strings.IndexAny(s.Name, "./"); i >= 0 && s.Name[i] == '/' {
 		return strings.Split(s.Name, "/")
@@ -220,8 +218,8 @@ func (s Sysctl) path() []string {
 	}
 	return parts
 }
-func (s Sysctl) provides() []Key     { return []Key{s.Key()} }
-func (s Sysctl) becomes(Object) bool { return true }
+func (s Sysctl) provides() []Key       { return []Key{s.Key()} }
+func (s Sysctl) canBecome(Object) bool { return true }
 func (s Sysctl) normal() Object {
 	parts := s.path()
 	for i, p := range parts {
@@ -231,12 +229,12 @@ func (s Sysctl) normal() Object {
 	return s
 }
 
-// A File stands in for one of /etc inside a namespace, for programs that are
-// started there by vnet or ip: /etc/netns/NS/NAME; see ip-netns(8).
+// A File is /etc/netns/NS/NAME. Programs that vnet or ip starts in the namespace
+// see it as /etc/NAME; see ip-netns(8).
 type File struct {
 	NS      string // not ""
 	Name    string // hosts, resolv.conf
-	Content string // all of it, with the last line's end
+	Content string // complete, with the final newline
 }
 
 // Key implements [Object].
@@ -247,13 +245,13 @@ func (f File) String() string {
 	return in(f.NS) + "file /etc/" + f.Name + " (" + strconv.Itoa(strings.Count(f.Content, "\n")) + " lines)"
 }
 
-func (f File) needs() []Key        { return []Key{{OfNamespace, f.NS, ""}} }
-func (f File) provides() []Key     { return []Key{f.Key()} }
-func (f File) becomes(Object) bool { return true }
-func (f File) normal() Object      { return f }
+func (f File) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
+func (f File) provides() []Key       { return []Key{f.Key()} }
+func (f File) canBecome(Object) bool { return true }
+func (f File) normal() Object        { return f }
 
-// A Process is a shell command that runs in a namespace from up until down. One
-// that has done its work is there, too; one that failed is not.
+// A Process is a shell command that runs in a namespace from up until down. It
+// still exists after it ended with success, but not after it failed.
 type Process struct {
 	NS      string
 	Command string // what sh -c runs
@@ -265,12 +263,12 @@ func (p Process) Key() Key { return Key{OfProcess, p.NS, p.Command} }
 // String is "red: run python3 -m http.server 80".
 func (p Process) String() string { return in(p.NS) + "run " + onOneLine(p.Command) }
 
-func (p Process) needs() []Key        { return []Key{{OfNamespace, p.NS, ""}} }
-func (p Process) provides() []Key     { return []Key{p.Key()} }
-func (p Process) becomes(Object) bool { return false }
-func (p Process) normal() Object      { return p }
+func (p Process) needs() []Key          { return []Key{{OfNamespace, p.NS, ""}} }
+func (p Process) provides() []Key       { return []Key{p.Key()} }
+func (p Process) canBecome(Object) bool { return false }
+func (p Process) normal() Object        { return p }
 
-// in says which namespace something is in: nothing for the machine's.
+// in returns the namespace as a prefix of a text, "" for the machine's.
 func in(ns string) string {
 	if ns == "" {
 		return ""
@@ -278,15 +276,15 @@ func in(ns string) string {
 	return ns + ": "
 }
 
-// printable tells whether all of a text, and there is some, can be shown as it is:
-// others may have written it.
+// printable reports whether a text is not empty and has only printable characters.
+// The text may come from somebody else.
 func printable(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// Shown is a text with escapes, as Go writes them, for what cannot be shown as it is; ends
-// of lines and tabs are left. Names of links may have such in them: the kernel minds
-// only white space, and who rules in a host gives its links the names he likes.
+// Shown returns a text with Go escapes for characters that are not printable, except
+// newlines and tabs. A link's name may have such characters: the kernel forbids only white
+// space, '/' and ':', and root in a host chooses the names of its links.
 func Shown(s string) string {
 	hidden := func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\t' }
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
@@ -306,7 +304,7 @@ func Shown(s string) string {
 	return b.String()
 }
 
-// onOneLine is a text as it is, or between quotation marks if it cannot be shown so.
+// onOneLine returns a printable text unchanged, any other text as a quoted Go string.
 func onOneLine(s string) string {
 	if printable(s) {
 		return s

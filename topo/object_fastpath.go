@@ -1,11 +1,11 @@
 package topo
 
-// A Fastpath is one of the links of a router between which established connections of TCP
-// and UDP pass by routing and rules: a device of its flowtable. One alone does nothing.
+// A Fastpath is a device of a router's flowtable. Established TCP and UDP connections between
+// two such devices skip routing and rules. A single device has no effect.
 type Fastpath struct {
 	NS   string // the router's
 	Link string
-	Port bool // it is a port of a switch that is one of the links
+	Port bool // the link is a port of a bridge that is itself in the flowtable
 }
 
 // Key implements [Object].
@@ -19,7 +19,7 @@ func (f Fastpath) String() string {
 	return in(f.NS) + f.Key().Name
 }
 
-func (f Fastpath) needs() []Key        { return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}} }
-func (f Fastpath) provides() []Key     { return []Key{f.Key()} }
-func (f Fastpath) becomes(Object) bool { return true }
-func (f Fastpath) normal() Object      { return f }
+func (f Fastpath) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}} }
+func (f Fastpath) provides() []Key       { return []Key{f.Key()} }
+func (f Fastpath) canBecome(Object) bool { return true }
+func (f Fastpath) normal() Object        { return f }

@@ -9,30 +9,29 @@ import (
 	"time"
 )
 
-// A Link is what every network device has: a part of Bridge, Veth and the others.
-// Whether it is up is an object of its own, [Up].
+// A Link has the properties that all kinds of network devices share. Bridge, Veth
+// and the others contain it. Whether it is up is a separate object, [Up].
 type Link struct {
 	NS   string
 	Name string // at most 15 bytes
-	// AltName is a second, longer name; "" is none.
+	// AltName is an alternative name (ip-link(8)'s altname), up to 127 bytes; "" means none.
 	AltName string
-	// MAC is required but for ipvlan, which has its parent's; one given by
-	// the kernel would differ from time to time, and other programs might
-	// change it.
+	// MAC is required, except for ipvlan, which has its parent's. An address that
+	// the kernel chose would differ each time, and other programs might change it.
 	MAC MAC
 	MTU int // bytes; 0 means 1500
-	// Master is the bridge of the same namespace that it is a port of; "" is none.
+	// Master is the bridge whose port the link is, in the same namespace; "" means none.
 	Master string
-	// Isolated keeps a port from reaching the bridge's other isolated ports.
+	// Isolated stops traffic between this port and the bridge's other isolated ports.
 	Isolated bool
-	// Hairpin lets a port have back what it sent itself.
+	// Hairpin lets the bridge send packets back to the port they came from.
 	Hairpin bool
 }
 
 // Key implements [Object].
 func (l Link) Key() Key { return Key{OfLink, l.NS, l.Name} }
 
-// words are the properties in ip-link(8)'s words.
+// words returns the properties in ip-link(8)'s words.
 func (l Link) words() string {
 	var b strings.Builder
 	b.WriteString("link " + l.Name)
@@ -62,21 +61,21 @@ func (l Link) needs() []Key {
 	return keys
 }
 
-// linked is an object that is a link, or two.
+// linked is an object with one link, or two (a veth pair).
 type linked interface{ links() []Link }
 
 func (l Link) links() []Link { return []Link{l} }
 
 func (l Link) provides() []Key { return []Key{l.Key()} }
 
-// leastMTU6 is what a link must carry for IPv6; with less, the kernel drops
-// the link's addresses of it. RFC 8200, section 5.
+// leastMTU6 is the smallest MTU for IPv6 (RFC 8200, section 5). The kernel removes
+// the IPv6 addresses of a link with a smaller one.
 const leastMTU6 = 1280
 
-// carries6 tells whether IPv6 can be spoken on the link.
+// carries6 reports whether the MTU allows IPv6.
 func (l Link) carries6() bool { return l.MTU == 0 || l.MTU >= leastMTU6 }
 
-// inPlace tells whether what is common to all links can change in place.
+// inPlace reports whether the properties in Link can change in place.
 func (l Link) inPlace(next Link) bool {
 	return l.Key() == next.Key() && l.carries6() == next.carries6()
 }
@@ -91,12 +90,12 @@ func (l Link) normalLink() Link {
 	return l
 }
 
-// A Bridge is a switch.
+// A Bridge is a bridge device; see ip-link(8).
 type Bridge struct {
 	Link
 	STP bool // run the spanning tree protocol
-	// VLANFiltering keeps VLANs apart. Ports, and the bridge itself, are then in
-	// no VLAN but those of a [BridgeVLAN].
+	// VLANFiltering separates VLANs. Ports and the bridge itself are then only in
+	// the VLANs of their [BridgeVLAN] objects.
 	VLANFiltering bool
 }
 
@@ -112,21 +111,22 @@ func (b Bridge) String() string {
 	return s
 }
 
-// A linkOption is an option of a kind of link, by the name that ip-link(8) has for it.
+// A linkOption is an option of a kind of link; name is ip-link(8)'s.
 type linkOption struct {
 	name  string
 	value uint64
 }
 
-// optionsSince are the options in which b differs from what was; from a bridge
-// just born, if that is the zero Bridge. A kernel without VLAN filtering refuses
-// even to be told that there is none.
+// optionsSince returns the options in which b differs from was; the zero Bridge stands
+// for a new one. Equal options are left out, because a kernel without VLAN filtering
+// refuses even to turn it off.
 func (b Bridge) optionsSince(was Bridge) (options []linkOption) {
 	if b.STP != was.STP {
 		options = append(options, linkOption{"stp_state", bit(b.STP)})
 	}
-	if b.VLANFiltering != was.VLANFiltering { // ports are in no VLAN unless they are put there
-		options = append(options, linkOption{"vlan_filtering", bit(b.VLANFiltering)}, linkOption{"vlan_default_pvid", bit(!b.VLANFiltering)})
+	if b.VLANFiltering != was.VLANFiltering { // ports are in no VLAN by default
+		options = append(options, linkOption{"vlan_filtering", bit(b.VLANFiltering)},
+			linkOption{"vlan_default_pvid", bit(!b.VLANFiltering)})
 	}
 	return options
 }
@@ -138,7 +138,7 @@ func bit(b bool) uint64 {
 	return 0
 }
 
-func (b Bridge) becomes(next Object) bool {
+func (b Bridge) canBecome(next Object) bool {
 	n, ok := next.(Bridge)
 	return ok && b.inPlace(n.Link)
 }
@@ -148,15 +148,15 @@ func (b Bridge) normal() Object {
 	return b
 }
 
-// A Veth is a cable: two links, each the other's peer. Which end is first does
-// not matter; [State.Add] puts the lesser namespace and name first.
+// A Veth is a veth pair: two links, each the other's peer. The order of the ends does
+// not matter; [State.Add] sorts them by namespace and name.
 type Veth struct {
 	Ends [2]Link
 }
 
 func (v Veth) links() []Link { return v.Ends[:] }
 
-// Key implements [Object]; it is that of the first end.
+// Key implements [Object]. It is the key of the first end.
 func (v Veth) Key() Key { return v.sorted().Ends[0].Key() }
 
 // String is "link red-eth0 address 02:… master v-net-0 type veth peer red: link eth0 address 02:…".
@@ -171,7 +171,7 @@ func (v Veth) provides() []Key {
 	return []Key{v.Ends[0].Key(), v.Ends[1].Key()}
 }
 
-func (v Veth) becomes(next Object) bool {
+func (v Veth) canBecome(next Object) bool {
 	n, ok := next.(Veth)
 	return ok && v.Ends[0].inPlace(n.Ends[0]) && v.Ends[1].inPlace(n.Ends[1])
 }
@@ -191,13 +191,13 @@ func (v Veth) sorted() Veth {
 	return v
 }
 
-// A Dummy is a link that leads nowhere: a place for addresses.
+// A Dummy is a dummy device: a link for addresses that drops all packets.
 type Dummy struct{ Link }
 
 // String is "red: link d0 address 02:… type dummy".
 func (d Dummy) String() string { return in(d.NS) + d.words() + " type dummy" }
 
-func (d Dummy) becomes(next Object) bool {
+func (d Dummy) canBecome(next Object) bool {
 	n, ok := next.(Dummy)
 	return ok && d.inPlace(n.Link)
 }
@@ -207,7 +207,7 @@ func (d Dummy) normal() Object {
 	return d
 }
 
-// A VLAN is one VLAN (802.1Q) of another link of its namespace.
+// A VLAN is a device for one VLAN (802.1Q) of another link in its namespace.
 type VLAN struct {
 	Link
 	Parent string
@@ -221,7 +221,7 @@ func (v VLAN) String() string {
 
 func (v VLAN) needs() []Key { return append(v.Link.needs(), Key{OfLink, v.NS, v.Parent}) }
 
-func (v VLAN) becomes(next Object) bool {
+func (v VLAN) canBecome(next Object) bool {
 	n, ok := next.(VLAN)
 	return ok && v.inPlace(n.Link) && v.Parent == n.Parent && v.ID == n.ID
 }
@@ -235,13 +235,13 @@ func (v VLAN) normal() Object {
 type VXLAN struct {
 	Link
 	ID     uint32     // network identifier, 0–16777215
-	Local  netip.Addr // where it sends from; invalid leaves that to the routes
+	Local  netip.Addr // source address; invalid means that the routes choose it
 	Remote netip.Addr // the other machine, or a multicast group
-	Parent string     // the link that a multicast group is on; "" leaves that to the routes
+	Parent string     // the link for a multicast group; "" means that the routes choose it
 	Port   uint16     // UDP port; 0 means 4789
 }
 
-const vxlanPort = 4789 // IANA's; the kernel's own default is an older one
+const vxlanPort = 4789 // IANA's; the kernel's default is an older one
 
 // String is "east: link vx0 … type vxlan id 50 local 10.50.0.1 remote 10.50.0.2 dstport 4789".
 func (v VXLAN) String() string { return in(v.NS) + v.words() + v.typeWords() }
@@ -270,7 +270,7 @@ func (v VXLAN) needs() []Key {
 	return append(v.Link.needs(), Key{OfLink, v.NS, v.Parent})
 }
 
-func (v VXLAN) becomes(next Object) bool {
+func (v VXLAN) canBecome(next Object) bool {
 	n, ok := next.(VXLAN)
 	n2 := n
 	n2.Link = v.Link
@@ -282,7 +282,7 @@ func (v VXLAN) normal() Object {
 	return v
 }
 
-// A Macvlan is a further link on another's wire, with a MAC of its own.
+// A Macvlan is a macvlan device: it uses its parent's link layer with its own MAC.
 type Macvlan struct {
 	Link
 	ParentNS string // the parent's namespace, which may be another
@@ -299,7 +299,7 @@ func (m Macvlan) needs() []Key {
 	return append(m.Link.needs(), Key{OfNamespace, m.ParentNS, ""}, Key{OfLink, m.ParentNS, m.Parent})
 }
 
-func (m Macvlan) becomes(next Object) bool {
+func (m Macvlan) canBecome(next Object) bool {
 	n, ok := next.(Macvlan)
 	return ok && m.inPlace(n.Link) && m.ParentNS == n.ParentNS && m.Parent == n.Parent && m.Mode == n.Mode
 }
@@ -309,7 +309,7 @@ func (m Macvlan) normal() Object {
 	return m
 }
 
-// An Ipvlan is a further link on another's wire, with the same MAC.
+// An Ipvlan is an ipvlan device: it uses its parent's link layer and MAC.
 type Ipvlan struct {
 	Link            // without MAC
 	ParentNS string // the parent's namespace, which may be another
@@ -326,7 +326,7 @@ func (i Ipvlan) needs() []Key {
 	return append(i.Link.needs(), Key{OfNamespace, i.ParentNS, ""}, Key{OfLink, i.ParentNS, i.Parent})
 }
 
-func (i Ipvlan) becomes(next Object) bool {
+func (i Ipvlan) canBecome(next Object) bool {
 	n, ok := next.(Ipvlan)
 	return ok && i.inPlace(n.Link) && i.ParentNS == n.ParentNS && i.Parent == n.Parent && i.Mode == n.Mode
 }
@@ -337,8 +337,8 @@ func (i Ipvlan) normal() Object {
 	return i
 }
 
-// A Port makes a link that is not the lab's own a port of one of its bridges:
-// the machine's eth0, an uplink. The link is never deleted.
+// A Port makes a link that the lab did not create a port of a bridge of the lab:
+// an uplink, for example the machine's eth0. vnet never deletes the link.
 type Port struct {
 	NS     string
 	Link   string
@@ -354,18 +354,18 @@ func (p Port) String() string { return in(p.NS) + "link " + p.Link + " master " 
 func (p Port) needs() []Key {
 	return []Key{{OfNamespace, p.NS, ""}, {OfLink, p.NS, p.Master}}
 }
-func (p Port) provides() []Key     { return []Key{p.Key()} }
-func (p Port) becomes(Object) bool { return true }
-func (p Port) normal() Object      { return p }
+func (p Port) provides() []Key       { return []Key{p.Key()} }
+func (p Port) canBecome(Object) bool { return true }
+func (p Port) normal() Object        { return p }
 
-// A BridgeVLAN makes a bridge's port, or the bridge itself, a member of a VLAN,
-// as bridge(8) does with "vlan add".
+// A BridgeVLAN adds a bridge's port, or the bridge itself, to a VLAN, as bridge(8)
+// does with "vlan add".
 type BridgeVLAN struct {
 	NS   string
 	Link string // the port, or the bridge itself
 	ID   uint16 // 1–4094
-	// Untagged takes the tag off what leaves, and PVID gives it to what comes
-	// without; a port has one at most.
+	// Untagged sends packets of the VLAN without a tag. PVID puts received packets
+	// without a tag into the VLAN; a port has at most one.
 	Untagged, PVID bool
 }
 
@@ -389,11 +389,11 @@ func (v BridgeVLAN) String() string {
 func (v BridgeVLAN) needs() []Key {
 	return []Key{{OfLink, v.NS, v.Link}, {OfPort, v.NS, v.Link}}
 }
-func (v BridgeVLAN) provides() []Key     { return []Key{v.Key()} }
-func (v BridgeVLAN) becomes(Object) bool { return true }
-func (v BridgeVLAN) normal() Object      { return v }
+func (v BridgeVLAN) provides() []Key       { return []Key{v.Key()} }
+func (v BridgeVLAN) canBecome(Object) bool { return true }
+func (v BridgeVLAN) normal() Object        { return v }
 
-// A Qdisc makes what a link sends as bad as a real line (netem).
+// A Qdisc is a netem qdisc: it delays, drops or limits the packets that a link sends.
 type Qdisc struct {
 	NS   string
 	Link string
@@ -406,7 +406,7 @@ func (q Qdisc) Key() Key { return Key{OfQdisc, q.NS, q.Link} }
 // String is "red: qdisc dev eth0 netem delay 50ms loss 2% rate 1000000bit".
 func (q Qdisc) String() string { return in(q.NS) + "qdisc dev " + q.Link + " " + q.words() }
 
-// words are tc-netem(8)'s.
+// words returns the properties in tc-netem(8)'s words.
 func (q Qdisc) words() string {
 	s := "netem"
 	if q.Delay != 0 {
@@ -424,17 +424,17 @@ func (q Qdisc) words() string {
 	return s
 }
 
-// milliseconds are a time as tc(8) reads it.
+// milliseconds writes a time as tc(8) reads it.
 func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', -1, 64) + "ms"
 }
 
-func (q Qdisc) needs() []Key        { return []Key{{OfLink, q.NS, q.Link}} }
-func (q Qdisc) provides() []Key     { return []Key{q.Key()} }
-func (q Qdisc) becomes(Object) bool { return true }
+func (q Qdisc) needs() []Key          { return []Key{{OfLink, q.NS, q.Link}} }
+func (q Qdisc) provides() []Key       { return []Key{q.Key()} }
+func (q Qdisc) canBecome(Object) bool { return true }
 
-// normal is what the kernel keeps: whole bytes a second, and of the loss as many
-// digits as 32 bits have.
+// normal rounds to what the kernel stores: whole bytes per second, and the loss as a
+// 32-bit fraction.
 func (q Qdisc) normal() Object {
 	q.Rate = q.Rate / 8 * 8
 	q.Loss = math.Round(q.Loss*1e6) / 1e6

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// A Masquerade gives what leaves a private network the address of the link it
-// leaves by.
+// A Masquerade is a masquerade rule: packets from a private network get the address
+// of the outgoing link as their source.
 type Masquerade struct {
 	NS     string       // the router's
 	Source netip.Prefix // the private network
-	Out    string       // the link it has to leave by; "" means any
+	Out    string       // the outgoing link; "" means any
 }
 
 // Key implements [Object].
@@ -28,23 +28,23 @@ func (m Masquerade) words() string {
 	return s
 }
 
-func (m Masquerade) needs() []Key        { return []Key{{OfNamespace, m.NS, ""}} }
-func (m Masquerade) provides() []Key     { return []Key{m.Key()} }
-func (m Masquerade) becomes(Object) bool { return false }
+func (m Masquerade) needs() []Key          { return []Key{{OfNamespace, m.NS, ""}} }
+func (m Masquerade) provides() []Key       { return []Key{m.Key()} }
+func (m Masquerade) canBecome(Object) bool { return false }
 func (m Masquerade) normal() Object {
 	m.Source = m.Source.Masked()
 	return m
 }
 
-// A SourceNAT gives what leaves a private network a fixed address.
+// A SourceNAT is an SNAT rule: packets from a private network get a fixed source address.
 type SourceNAT struct {
 	NS     string       // the router's
 	Source netip.Prefix // the private network
-	Out    string       // the link it has to leave by; "" means any
-	To     netip.Addr   // the address outside sees, of Source's family
+	Out    string       // the outgoing link; "" means any
+	To     netip.Addr   // the new source address, of Source's family
 }
 
-// Key implements [Object]; it does not hold To.
+// Key implements [Object]. It does not contain To.
 func (s SourceNAT) Key() Key {
 	key := "nat snat -s " + s.Source.String()
 	if s.Out != "" {
@@ -58,35 +58,35 @@ func (s SourceNAT) String() string {
 	return in(s.NS) + s.Key().Name + " --to-source " + s.To.String()
 }
 
-func (s SourceNAT) needs() []Key        { return []Key{{OfNamespace, s.NS, ""}} }
-func (s SourceNAT) provides() []Key     { return []Key{s.Key()} }
-func (s SourceNAT) becomes(Object) bool { return true }
+func (s SourceNAT) needs() []Key          { return []Key{{OfNamespace, s.NS, ""}} }
+func (s SourceNAT) provides() []Key       { return []Key{s.Key()} }
+func (s SourceNAT) canBecome(Object) bool { return true }
 func (s SourceNAT) normal() Object {
 	s.Source = s.Source.Masked()
 	return s
 }
 
-// A Forward hands connections to ports over to another host (DNAT).
+// A Forward is a port forward (DNAT): connections to ports of the router go to a host.
 type Forward struct {
 	NS    string // the router's
 	Proto string // tcp, udp or sctp
-	// Addr is the address connections are made to; invalid means any of the
-	// router's own, of To's family.
+	// Addr is the destination address before the translation; invalid means any
+	// address of the router, of To's family.
 	Addr        netip.Addr
-	In          string     // the link they come in by; "" means any, and the router itself
-	First, Last uint16     // the ports they are made to; Last may be 0 for First alone
-	To          netip.Addr // the host they end at
-	ToPort      uint16     // the port there that First leads to; 0 means First
+	In          string     // the incoming link; "" means any, and the router itself
+	First, Last uint16     // the range of ports; Last 0 means First only
+	To          netip.Addr // the host's address
+	ToPort      uint16     // the host's port for First; 0 means First
 }
 
-// Key implements [Object]; it does not hold where it leads.
+// Key implements [Object]. It does not contain To and ToPort.
 func (f Forward) Key() Key {
 	f = f.normal().(Forward)
 	key := "nat dnat -p " + f.Proto
 	if f.Addr.IsValid() {
 		key += " -d " + f.Addr.String()
 	} else if f.To.Is6() {
-		key += " -6" // both families may publish the same port
+		key += " -6" // both families may forward the same port
 	}
 	if f.In != "" {
 		key += " -i " + f.In
@@ -112,17 +112,16 @@ func dportWords(first, last uint16) string {
 	return fmt.Sprintf("%d:%d", first, last)
 }
 
-func (f Forward) needs() []Key        { return []Key{{OfNamespace, f.NS, ""}} }
-func (f Forward) provides() []Key     { return []Key{f.Key()} }
-func (f Forward) becomes(Object) bool { return true }
+func (f Forward) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
+func (f Forward) provides() []Key       { return []Key{f.Key()} }
+func (f Forward) canBecome(Object) bool { return true }
 func (f Forward) normal() Object {
 	f.Last, f.ToPort = or(f.Last, f.First), or(f.ToPort, f.First)
 	return f
 }
 
-// An Isolation drops what would be forwarded from one link to another; it says
-// nothing of the other direction. Hosts of one bridge are kept apart by
-// Link.Isolated.
+// An Isolation drops packets forwarded from one link to another, in this direction
+// only. To isolate hosts of one bridge, use Link.Isolated.
 type Isolation struct {
 	NS      string // the router's
 	In, Out string // names of links
@@ -134,7 +133,7 @@ func (i Isolation) Key() Key { return Key{OfNAT, i.NS, "isolate " + i.In + " " +
 // String is "isolate v-net-0 v-net-1".
 func (i Isolation) String() string { return in(i.NS) + i.Key().Name }
 
-func (i Isolation) needs() []Key        { return []Key{{OfNamespace, i.NS, ""}} }
-func (i Isolation) provides() []Key     { return []Key{i.Key()} }
-func (i Isolation) becomes(Object) bool { return false }
-func (i Isolation) normal() Object      { return i }
+func (i Isolation) needs() []Key          { return []Key{{OfNamespace, i.NS, ""}} }
+func (i Isolation) provides() []Key       { return []Key{i.Key()} }
+func (i Isolation) canBecome(Object) bool { return false }
+func (i Isolation) normal() Object        { return i }

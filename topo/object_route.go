@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// A Route is an entry of a routing table. Routes that the kernel makes itself,
-// those of the subnets that links are in, are none.
+// A Route is an entry of a routing table. Routes that the kernel creates itself, for
+// the subnets of addresses, are not included.
 type Route struct {
 	NS  string
 	Dst netip.Prefix // masked; 0.0.0.0/0 and ::/0 are the default route
 	// Type is unicast, blackhole, unreachable or prohibit; "" means unicast.
 	Type string
 	// Hops are the next hops as [JoinHops] writes them, each with its device;
-	// "" for the types without.
+	// "" for types without next hops.
 	Hops   string
 	Src    netip.Addr // preferred source; invalid means the kernel's choice
 	Table  uint32     // 0 means main
@@ -58,10 +58,10 @@ func (r Route) place() (s string) {
 // String is "red: route default via 192.168.15.1 dev eth0".
 func (r Route) String() string { return in(r.NS) + "route " + r.words() }
 
-// words are ip-route(8)'s.
+// words returns the route in ip-route(8)'s words.
 func (r Route) words() string { return r.wordsWith("") }
 
-// wordsWith puts more words where ip(8) takes them: before the hops.
+// wordsWith inserts more words before the hops, where ip(8) accepts them.
 func (r Route) wordsWith(more string) string {
 	dst := r.dst()
 	if dst == "default6" {
@@ -84,7 +84,7 @@ func (r Route) wordsWith(more string) string {
 	return s
 }
 
-// NextHops are the hops, one by one.
+// NextHops returns the next hops as a list.
 func (r Route) NextHops() []Hop { return splitHops(r.Hops) }
 
 func (r Route) needs() []Key {
@@ -97,7 +97,7 @@ func (r Route) needs() []Key {
 
 func (r Route) provides() []Key { return []Key{r.Key()} }
 
-func (r Route) becomes(next Object) bool {
+func (r Route) canBecome(next Object) bool {
 	n, ok := next.(Route)
 	return ok && r.Type == n.Type
 }
@@ -108,7 +108,7 @@ func (r Route) normal() Object {
 	return r
 }
 
-// plain is normal, but for the hops.
+// plain is normal without the hops.
 func (r Route) plain() Route {
 	r.Dst = r.Dst.Masked()
 	if r.Type == unicast {
@@ -124,8 +124,8 @@ func (r Route) plain() Route {
 }
 
 // JoinHops writes next hops in ip-route(8)'s words: "via 10.0.0.1 dev eth0" for
-// one, "nexthop via … dev … weight 1 nexthop …" for several. Text is comparable,
-// and the order of hops counts in it.
+// one, "nexthop via … dev … weight 1 nexthop …" for several. The text is comparable
+// with ==; the order of hops matters.
 func JoinHops(hops ...Hop) string {
 	var b strings.Builder
 	for _, h := range hops {
@@ -148,7 +148,7 @@ func JoinHops(hops ...Hop) string {
 	return strings.TrimSuffix(b.String(), " ")
 }
 
-// splitHops reads what JoinHops wrote.
+// splitHops parses the text of JoinHops.
 func splitHops(s string) (hops []Hop) {
 	words := strings.Fields(s)
 	if len(words) > 0 && words[0] != "nexthop" {

@@ -2,10 +2,9 @@ package topo
 
 import "cmp"
 
-// An order says in which order the objects of some states are made, so that
-// nothing needs what comes later.
+// An order sorts the objects of states for creation: each comes after all that it needs.
 type order struct {
-	links map[Key]Object // by the keys of all their ends
+	links map[Key]Object // by key; a veth pair by both
 }
 
 func newOrder(states ...State) order {
@@ -22,9 +21,9 @@ func newOrder(states ...State) order {
 	return o
 }
 
-// The places in the order. What is on a bridge comes behind the raising of
-// bridges, which comes behind all that hosts send: packets of new ports would
-// be flooded to all earlier ones, and a thousand hosts take four times as long.
+// The places in the order. Bridges are set up after everything that makes hosts send
+// packets, and addresses on bridges come after that. Otherwise packets from new ports are
+// flooded to all earlier ports, and a thousand hosts take four times as long.
 const (
 	placeNamespace = iota
 	placeLink
@@ -33,8 +32,8 @@ const (
 	placeQdisc
 	placeOffload
 	placeSysctl
-	placeRule
-	placeQuiet
+	placeNAT
+	placeAddrGen
 	placeUp
 	placeAddress
 	placeNeigh
@@ -46,7 +45,7 @@ const (
 	placeProcess
 )
 
-// places are those of the kinds, and of what is on a bridge.
+// places has the place of each kind, and its place for objects on a bridge.
 var places = map[Kind][2]int{
 	OfNamespace:  {placeNamespace, placeNamespace},
 	OfLink:       {placeLink, placeLink},
@@ -55,8 +54,8 @@ var places = map[Kind][2]int{
 	OfQdisc:      {placeQdisc, placeQdisc},
 	OfOffload:    {placeOffload, placeOffload},
 	OfSysctl:     {placeSysctl, placeSysctl},
-	OfNAT:       {placeRule, placeRule},
-	OfQuiet:      {placeQuiet, placeQuiet},
+	OfNAT:        {placeNAT, placeNAT},
+	OfAddrGen:    {placeAddrGen, placeAddrGen},
 	OfUp:         {placeUp, placeBridgeUp},
 	OfAddress:    {placeAddress, placeBridgeAddress},
 	OfNeigh:      {placeNeigh, placeBridgeNeigh},
@@ -65,7 +64,7 @@ var places = map[Kind][2]int{
 	OfProcess:    {placeProcess, placeProcess},
 }
 
-// A position is where an object stands in the order.
+// A position is the position of an object in the order.
 type position struct {
 	place, depth, rank int
 	key                Key
@@ -104,10 +103,10 @@ func (o order) placeOn(k Key, link string) int {
 	return places[k.Kind][0]
 }
 
-// mostParents bounds a chain of parents; the kernel has no loops, and not as many.
+// mostParents limits a chain of parents. The kernel allows fewer, and no loops.
 const mostParents = 16
 
-// depth is how many links a link stands on, one on the other.
+// depth returns how many parents a link has, one above the other.
 func (o order) depth(link Object, from int) int {
 	parent, ok := o.links[parentOf(link)]
 	if !ok || from == mostParents {
@@ -116,7 +115,7 @@ func (o order) depth(link Object, from int) int {
 	return o.depth(parent, from+1)
 }
 
-// parentOf is the key of the link that a link stands on; zero if there is none.
+// parentOf returns the key of a link's parent; zero if it has none.
 func parentOf(link Object) Key {
 	switch l := link.(type) {
 	case VLAN:
@@ -142,8 +141,8 @@ func rankOfLink(link Object) int {
 	return 2
 }
 
-// rankOfRoute puts routes to a device before those through a gateway, which may
-// be reached by them.
+// rankOfRoute puts routes to a device before routes through a gateway: they may lead
+// to the gateway.
 func rankOfRoute(r Route) int {
 	for _, h := range r.NextHops() {
 		if h.Via.IsValid() && !h.Onlink {
@@ -153,8 +152,8 @@ func rankOfRoute(r Route) int {
 	return 0
 }
 
-// rankOfSysctl puts what concerns all links before what concerns one: writing
-// the former may change the latter, ip_forward for example.
+// rankOfSysctl puts settings for all links before settings for one link: writing the
+// former (for example ip_forward) may change the latter.
 func rankOfSysctl(s Sysctl) int {
 	if s.link() != "" {
 		return 1
@@ -162,7 +161,7 @@ func rankOfSysctl(s Sysctl) int {
 	return 0
 }
 
-// comparePlaces leaves open what names alone would tell apart.
+// comparePlaces compares everything but the keys.
 func comparePlaces(a, b position) int {
 	return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.depth, b.depth), cmp.Compare(a.rank, b.rank))
 }

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// A Step is one change: of nothing into Want (creating it), of Have into nothing
-// (deleting it), or of Have into Want, which then have the same key.
+// A Step is one change: it creates Want (Have is nil), deletes Have (Want is nil), or
+// changes Have into Want, which have the same key.
 type Step struct {
 	Have, Want Object
 }
 
-// An Op is a step's direction. Its text is the sign that plans are printed with.
+// An Op is what a step does. Its text is the sign in printed plans.
 type Op string
 
-// The directions.
+// The operations.
 const (
 	Create Op = "+"
 	Change Op = "~"
 	Delete Op = "-"
 )
 
-// Op is the direction.
+// Op returns what the step does.
 func (s Step) Op() Op {
 	switch {
 	case s.Have == nil:
@@ -34,7 +34,7 @@ func (s Step) Op() Op {
 	return Change
 }
 
-// Object is what the step is about: what will be, or else what was.
+// Object returns Want, or Have for a deletion.
 func (s Step) Object() Object {
 	if s.Want != nil {
 		return s.Want
@@ -42,22 +42,22 @@ func (s Step) Object() Object {
 	return s.Have
 }
 
-// Reverse undoes the step.
+// Reverse returns the step that undoes s.
 func (s Step) Reverse() Step { return Step{Have: s.Want, Want: s.Have} }
 
-// String is a line without its end: "+ red: addr 192.168.15.2/24 dev eth0". That
-// of a change ends with what it was.
+// String returns a line without a newline: "+ red: addr 192.168.15.2/24 dev eth0". For a
+// change, the line ends with the former values.
 func (s Step) String() string {
 	text := string(s.Op()) + " " + s.Object().String()
 	if s.Op() == Change {
-		text += " (was " + differs(s.Have.String(), s.Want.String()) + ")"
+		text += " (was " + changedWords(s.Have.String(), s.Want.String()) + ")"
 	}
 	return Shown(text)
 }
 
-// differs is what of the old text is not in the new one, from its first word that
-// differs to the last.
-func differs(old, next string) string {
+// changedWords returns the part of the old text that differs from the new one: from the
+// first word that differs to the last.
+func changedWords(old, next string) string {
 	a, b := strings.Fields(old), strings.Fields(next)
 	for len(a) > 1 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
@@ -68,10 +68,10 @@ func differs(old, next string) string {
 	return strings.Join(a, " ")
 }
 
-// A Plan is what to do, in this order. The zero value is nothing.
+// A Plan is a list of steps in the order of execution. The zero value does nothing.
 type Plan []Step
 
-// Reverse undoes the plan, from its end.
+// Reverse returns the plan that undoes p.
 func (p Plan) Reverse() Plan {
 	back := make(Plan, 0, len(p))
 	for _, s := range slices.Backward(p) {
@@ -80,25 +80,25 @@ func (p Plan) Reverse() Plan {
 	return back
 }
 
-// Stages cuts the plan into runs of steps of one direction, and of one kind or of
-// kinds that need nothing of other namespaces, and files. A stage goes to the kernel together,
-// and is whole or not at all.
+// Stages cuts the plan into stages. The steps of a stage have the same Op, and the same
+// kind or kinds that need nothing from other namespaces, and files. The steps are sent to the
+// kernel together, and take effect all or none.
 func (p Plan) Stages() []Plan {
 	return p.runs(func(a, b Step) bool {
 		first, then := a.Object().Key().Kind, b.Object().Key().Kind
 		if a.Op() == Delete {
 			first, then = then, first
 		}
-		return a.Op() == b.Op() && (first == then || onLinks[first] && (onLinks[then] || then == OfFile))
+		return a.Op() == b.Op() && (first == then || configuresLinks[first] && (configuresLinks[then] || then == OfFile))
 	})
 }
 
-// onLinks are the kinds that stand on a namespace's links, and that the namespace's
-// socket makes in one system call. Files, which come behind them, are written meanwhile.
-var onLinks = map[Kind]bool{OfQuiet: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
+// configuresLinks has the kinds that configure links. A namespace's socket sends them in one
+// system call. Files come after them in the order, and are written at the same time.
+var configuresLinks = map[Kind]bool{OfAddrGen: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
 
-// filesIn are the files of a stage, which stand together: at its end, or, where they are taken
-// away, at its beginning.
+// filesIn returns the range of the files in a stage. They are at its end, or at its
+// beginning if it deletes them.
 func filesIn(stage []Step) (from, to int) {
 	if from = slices.IndexFunc(stage, isFile); from < 0 {
 		return len(stage), len(stage)
@@ -110,7 +110,7 @@ func filesIn(stage []Step) (from, to int) {
 
 func isFile(s Step) bool { return s.Object().Key().Kind == OfFile }
 
-// runs cuts the plan where two neighbours do not go together.
+// runs cuts the plan between two steps that do not belong together.
 func (p Plan) runs(together func(a, b Step) bool) []Plan {
 	var runs []Plan
 	for from := 0; from < len(p); {
@@ -124,14 +124,14 @@ func (p Plan) runs(together func(a, b Step) bool) []Plan {
 	return runs
 }
 
-// brief is a plan that takes a lab down, without what goes at the same moment as what
-// it stands on: addresses with their link, settings with their namespace. To take
-// down a thousand links one by one, only to delete them then, would have the kernel
-// wait a thousand times until nobody uses one. Links go with their namespaces if they are
-// in no other one, and none of those is held: where a program of somebody else's is in
-// one, the namespace goes on without its name.
-func (p Plan) brief(held func(ns string) bool) Plan {
-	gone, going := map[Key]bool{}, map[string]bool{}
+// withoutImpliedDeletes returns the plan without the deletions that other deletions imply:
+// addresses are deleted with their link, settings with their namespace. To set a thousand
+// links down before deleting them would take long: the kernel waits each time until nothing
+// uses the link. Links are deleted with their namespaces if all these are deleted and not
+// held. A namespace is held if a foreign process runs in it: it then continues to exist
+// without its name.
+func (p Plan) withoutImpliedDeletes(held func(ns string) bool) Plan {
+	links, namespaces := map[Key]bool{}, map[string]bool{} // the value of namespaces: not held
 	for _, s := range p {
 		if s.Op() != Delete {
 			continue
@@ -139,37 +139,37 @@ func (p Plan) brief(held func(ns string) bool) Plan {
 		switch o := s.Have.(type) {
 		case Namespace:
 			if o.From == "" {
-				going[o.Name] = !held(o.Name)
+				namespaces[o.Name] = !held(o.Name)
 			}
 		case linked:
 			for _, l := range o.links() {
-				gone[l.Key()] = true
+				links[l.Key()] = true
 			}
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(p), func(s Step) bool {
-		return s.Op() == Delete && (goesWith(s.Have, gone, going) || liesIn(s.Have, going))
+		return s.Op() == Delete && (impliedBy(s.Have, links, namespaces) || liesInDeleted(s.Have, namespaces))
 	})
 }
 
-// liesIn tells whether all of a link is in namespaces that go and are not held, and what it
-// stands on.
-func liesIn(o Object, going map[string]bool) bool {
+// liesInDeleted reports whether a link, its peer and its parent are all in namespaces that
+// are deleted and not held.
+func liesInDeleted(o Object, namespaces map[string]bool) bool {
 	link, ok := o.(linked)
 	if !ok {
 		return false
 	}
-	if parent := parentOf(o); parent != (Key{}) && !going[parent.NS] {
+	if parent := parentOf(o); parent != (Key{}) && !namespaces[parent.NS] {
 		return false
 	}
-	return !slices.ContainsFunc(link.links(), func(l Link) bool { return !going[l.NS] })
+	return !slices.ContainsFunc(link.links(), func(l Link) bool { return !namespaces[l.NS] })
 }
 
-// goesWith tells whether an object goes by itself with a link or a namespace.
-func goesWith(o Object, gone map[Key]bool, going map[string]bool) bool {
+// impliedBy reports whether the kernel deletes an object with one of the links or namespaces.
+func impliedBy(o Object, links map[Key]bool, namespaces map[string]bool) bool {
 	var link string
 	switch x := o.(type) {
-	case Quiet:
+	case AddrGenNone:
 		link = x.Link
 	case Up:
 		link = x.Link
@@ -187,11 +187,11 @@ func goesWith(o Object, gone map[Key]bool, going map[string]bool) bool {
 		}
 	}
 	ns := o.Key().NS
-	_, whole := going[ns]
-	return whole || gone[Key{OfLink, ns, link}]
+	_, deleted := namespaces[ns]
+	return deleted || links[Key{OfLink, ns, link}]
 }
 
-// String is a line a step.
+// String returns one line per step.
 func (p Plan) String() string {
 	var b strings.Builder
 	for _, s := range p {
@@ -200,7 +200,7 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// Count tells how many steps create, change and delete.
+// Count returns how many steps create, change and delete.
 func (p Plan) Count() (created, changed, deleted int) {
 	for _, s := range p {
 		switch s.Op() {
@@ -215,7 +215,7 @@ func (p Plan) Count() (created, changed, deleted int) {
 	return created, changed, deleted
 }
 
-// jsonStep is a step for tools.
+// jsonStep is the JSON form of a step.
 type jsonStep struct {
 	Op   string `json:"op"` // create, change, delete
 	Kind Kind   `json:"kind"`
@@ -227,8 +227,9 @@ type jsonStep struct {
 
 var opNames = map[Op]string{Create: "create", Change: "change", Delete: "delete"}
 
-// MarshalJSON gives each step its direction, kind, namespace and text, and its
-// objects with all they have. The text of jsonStep's fields is stable.
+// MarshalJSON writes a list of steps, each with its operation, kind, namespace, text
+// and objects. The names of the fields op, kind, namespace, text, have and want, and
+// their values but for the objects, are stable.
 func (p Plan) MarshalJSON() ([]byte, error) {
 	steps := make([]jsonStep, 0, len(p))
 	for _, s := range p {
@@ -238,7 +239,7 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 	return json.Marshal(steps)
 }
 
-// JSON is the plan for tools: a list of steps, indented.
+// JSON returns the plan as an indented list of steps.
 func (p Plan) JSON() ([]byte, error) {
 	flat, err := json.Marshal(p)
 	if err != nil {
@@ -252,25 +253,25 @@ func (p Plan) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// touches are the namespaces in which a plan may change more than files, and there the links.
+// touches has the namespaces in which a plan may change more than files, and the links there.
 type touches struct {
-	all   bool                       // everything everywhere
-	links map[string]map[string]bool // their names, by namespaces; nil where they may be any
+	all   bool                       // all links of all namespaces
+	links map[string]map[string]bool // names of links by namespace; a nil map means all links
 }
 
-// of tells whether a namespace is touched, and which of its links; nil if they may be any.
+// of reports whether a namespace is touched, and which of its links; nil means all.
 func (t touches) of(ns string) (links map[string]bool, touched bool) {
 	links, touched = t.links[ns]
 	return links, touched || t.all
 }
 
-// touches tells what the plan may change. A link that changes, or goes, may take along what
-// stands on it elsewhere: then that is everything. What is done to a link that was there
-// may do something to others, and so may a setting or a program: then those are all of
-// its namespace.
+// touches returns what the plan may change. If a link is changed or deleted, objects that
+// depend on it may change in any namespace: everything is touched. A step on a link that
+// existed before, a setting or a program may change other links of the namespace: all its
+// links are touched.
 func (p Plan) touches() touches {
 	t := touches{links: map[string]map[string]bool{}}
-	made := map[Key]bool{} // links
+	created := map[Key]bool{} // links
 	var objects []Object
 	for _, s := range p {
 		if s.Have != nil && s.Have.Key().Kind == OfLink {
@@ -282,18 +283,18 @@ func (p Plan) touches() touches {
 			}
 			objects = append(objects, o)
 			for _, k := range append(o.provides(), o.Key()) {
-				t.links[k.NS] = map[string]bool{"lo": true} // which holds what is remembered
-				made[k] = k.Kind == OfLink
+				t.links[k.NS] = map[string]bool{"lo": true} // lo has the records
+				created[k] = k.Kind == OfLink
 			}
 		}
 	}
 	for _, o := range objects {
-		t.add(o, made)
+		t.add(o, created)
 	}
 	return t
 }
 
-func (t touches) add(o Object, made map[Key]bool) {
+func (t touches) add(o Object, created map[Key]bool) {
 	kind, ns := o.Key().Kind, o.Key().NS
 	for _, k := range append(o.provides(), o.needs()...) {
 		names := t.links[k.NS]
@@ -301,7 +302,7 @@ func (t touches) add(o Object, made map[Key]bool) {
 			continue
 		}
 		names[k.Name] = true
-		if kind != OfLink && kind != OfRoute && k.Name != "lo" && !made[k] {
+		if kind != OfLink && kind != OfRoute && k.Name != "lo" && !created[k] {
 			t.links[k.NS] = nil
 		}
 	}

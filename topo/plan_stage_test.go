@@ -9,17 +9,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestBrief: what goes with its link or its namespace is not taken away before, and
-// all else is.
-func TestBrief(t *testing.T) {
-	cable := Veth{Ends: [2]Link{{Name: "red"}, {NS: "red", Name: "eth0"}}}
-	have := NewState(Namespace{Name: "red"}, Namespace{Name: "box", From: "box"}, Bridge{Link: Link{Name: "sw"}}, cable,
+// TestWithoutImpliedDeletes: what the kernel deletes with a link or a namespace has no step of
+// its own; everything else has.
+func TestWithoutImpliedDeletes(t *testing.T) {
+	veth := Veth{Ends: [2]Link{{Name: "red"}, {NS: "red", Name: "eth0"}}}
+	have := NewState(Namespace{Name: "red"}, Namespace{Name: "box", From: "box"}, Bridge{Link: Link{Name: "sw"}}, veth,
 		Up{"", "sw"}, Up{"", "red"}, Up{"red", "eth0"}, Up{"red", "lo"}, Address{"red", "eth0", prefix("10.0.0.2/24")},
 		Sysctl{"red", forwarding4, "1"}, Sysctl{"box", forwarding4, "1"}, Sysctl{"", forwarding4, "1"},
 		Address{"box", "eth9", prefix("10.0.0.9/24")}, Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"},
 		Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", "10.0.0.2 red\n"})
 	var got []string
-	for _, s := range Diff(have, nil).brief(func(string) bool { return false }) {
+	for _, s := range Diff(have, nil).withoutImpliedDeletes(func(string) bool { return false }) {
 		got = append(got, s.String())
 	}
 	want := []string{}
@@ -46,38 +46,42 @@ func TestBrief(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if len(want) != 9 {
-		t.Errorf("%d steps are left, want 9: two namespaces, two links, an address, two settings, a route, a file", len(want))
+		t.Errorf("%d steps remain, want 9: two namespaces, two links, an address, two settings, a route, a file", len(want))
 	}
 }
 
-// TestBriefOfLinks: a link goes with its namespaces unless one of them stays, or is held.
-func TestBriefOfLinks(t *testing.T) {
-	cable := func(from, to string) Veth {
+// TestWithoutImpliedDeletesOfLinks: a link is deleted with its namespaces, unless one of them is
+// kept or held.
+func TestWithoutImpliedDeletesOfLinks(t *testing.T) {
+	veth := func(from, to string) Veth {
 		return Veth{Ends: [2]Link{{NS: from, Name: "to" + to}, {NS: to, Name: "to" + from}}}
 	}
-	have := NewState(Namespace{Name: "a"}, Namespace{Name: "b"}, Namespace{Name: "held"}, Namespace{Name: "box", From: "box"},
-		Dummy{Link{Name: "nic"}}, cable("a", "b"), cable("a", "box"), cable("", "a"), cable("b", "held"), Dummy{Link{NS: "a", Name: "d"}},
+	have := NewState(
+		Namespace{Name: "a"}, Namespace{Name: "b"}, Namespace{Name: "held"}, Namespace{Name: "box", From: "box"},
+		veth("a", "b"), veth("a", "box"), veth("", "a"), veth("b", "held"),
+		Dummy{Link{Name: "nic"}}, Dummy{Link{NS: "a", Name: "d"}},
 		Macvlan{Link{NS: "a", Name: "m"}, "", "nic", "bridge"}, VLAN{Link{NS: "a", Name: "v"}, "d", 7})
-	var left []Object
-	for _, s := range Diff(have, nil).brief(func(ns string) bool { return ns == "held" }) {
-		left = append(left, s.Have)
+	var remaining []Object
+	for _, s := range Diff(have, nil).withoutImpliedDeletes(func(ns string) bool { return ns == "held" }) {
+		remaining = append(remaining, s.Have)
 	}
-	for _, o := range []Object{cable("a", "b"), Dummy{Link{NS: "a", Name: "d"}}, VLAN{Link{NS: "a", Name: "v"}, "d", 7}} {
-		if slices.Contains(left, o.normal()) {
-			t.Errorf("%v is deleted by itself", o)
+	for _, o := range []Object{veth("a", "b"), Dummy{Link{NS: "a", Name: "d"}}, VLAN{Link{NS: "a", Name: "v"}, "d", 7}} {
+		if slices.Contains(remaining, o.normal()) {
+			t.Errorf("%v has a step of its own", o)
 		}
 	}
-	if len(left) != len(have)-3 {
-		t.Errorf("%d steps are left of %d, want all but three: %v", len(left), len(have), left)
+	if len(remaining) != len(have)-3 {
+		t.Errorf("%d steps remain of %d, want all but three: %v", len(remaining), len(have), remaining)
 	}
 }
 
-// TestStages: what stands on the links of namespaces is one stage, with the files that are
-// written meanwhile; those are its end, or its beginning where they are taken away.
+// TestStages: one stage configures the links of namespaces and writes files. The files are at its
+// end, or at its beginning when they are deleted.
 func TestStages(t *testing.T) {
 	want := NewState(Namespace{Name: "red"}, Up{"red", "lo"}, Address{"red", "lo", prefix("10.0.0.2/24")},
 		Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", ""})
-	waves := append(Diff(nil, want), Step{Want: Up{"blue", "lo"}}, Step{Want: File{"blue", "hosts", ""}}, Step{Want: File{"grey", "hosts", ""}})
+	waves := append(Diff(nil, want), Step{Want: Up{"blue", "lo"}},
+		Step{Want: File{"blue", "hosts", ""}}, Step{Want: File{"grey", "hosts", ""}})
 	for _, tt := range []struct {
 		plan Plan
 		want []int
@@ -96,21 +100,21 @@ func TestStages(t *testing.T) {
 	}
 }
 
-// TestTouches: where something besides files was done has to be looked at again; after a
-// link went or changed, everywhere.
+// TestTouches: a plan touches the namespaces in which it changes more than files; if it deletes or
+// changes a link, it touches all.
 func TestTouches(t *testing.T) {
 	file, up := File{NS: "a", Name: "hosts", Content: "x"}, Up{"b", "eth0"}
-	cable := Veth{Ends: [2]Link{{NS: "", Name: "v"}, {NS: "c", Name: "eth0"}}}
+	veth := Veth{Ends: [2]Link{{NS: "", Name: "v"}, {NS: "c", Name: "eth0"}}}
 	for _, tt := range []struct {
 		plan    Plan
-		touched string // of "" as -, a, b, c
+		touched string // of the namespaces "" (written -), a, b, c
 	}{
 		{Plan{{Want: file}, {Have: file, Want: File{NS: "a", Name: "hosts", Content: "y"}}}, ""},
 		{Plan{{Want: file}, {Want: up}}, "b"},
 		{Plan{{Have: up}}, "b"},
-		{Plan{{Want: cable}}, "-c"},
+		{Plan{{Want: veth}}, "-c"},
 		{Plan{{Want: Namespace{Name: "a"}}}, "a"},
-		{Plan{{Have: cable}}, "-abc"},
+		{Plan{{Have: veth}}, "-abc"},
 	} {
 		touches, got := tt.plan.touches(), ""
 		for _, ns := range []string{"", "a", "b", "c"} {
@@ -124,25 +128,25 @@ func TestTouches(t *testing.T) {
 	}
 }
 
-// TestTouchedLinks: of a namespace, those links are touched that a plan names or needs, and lo,
-// which remembers; any of them by what a setting or a program does.
+// TestTouchedLinks: a plan touches the links that it names or needs, and lo, which has the records.
+// A setting or a program touches all links of its namespace.
 func TestTouchedLinks(t *testing.T) {
-	cable := Veth{Ends: [2]Link{{Name: "v", Master: "sw"}, {NS: "c", Name: "eth0"}}}
+	veth := Veth{Ends: [2]Link{{Name: "v", Master: "sw"}, {NS: "c", Name: "eth0"}}}
 	over := Macvlan{Link: Link{NS: "c", Name: "m"}, Parent: "d0"}
 	for _, tt := range []struct {
 		plan Plan
 		want string
 	}{
-		{Plan{{Want: cable}}, "lo sw v"},
-		{Plan{{Want: cable}, {Want: Up{"", "v"}}, {Want: Quiet{"", "v"}}, {Want: Up{"", "lo"}}}, "lo sw v"},
-		{Plan{{Want: cable}, {Want: Up{"", "sw"}}}, "any"},
+		{Plan{{Want: veth}}, "lo sw v"},
+		{Plan{{Want: veth}, {Want: Up{"", "v"}}, {Want: AddrGenNone{"", "v"}}, {Want: Up{"", "lo"}}}, "lo sw v"},
+		{Plan{{Want: veth}, {Want: Up{"", "sw"}}}, "any"},
 		{Plan{{Want: over}, {Want: Dummy{Link{Name: "d1"}}}}, "d0 d1 lo"},
 		{Plan{{Want: Dummy{Link{Name: "d1"}}}, {Want: over}}, "d0 d1 lo"},
 		{Plan{{Want: Port{Link: "eth0", Master: "sw"}}}, "any"},
 		{Plan{{Have: Up{"", "v"}}}, "any"},
 		{Plan{{Want: Address{"", "v", prefix("10.0.0.1/24")}}}, "any"},
-		{Plan{{Want: Sysctl{"", "net.ipv4.ip_forward", "1"}}, {Want: cable}}, "any"},
-		{Plan{{Want: cable}, {Want: Process{"", "sleep 1"}}}, "any"},
+		{Plan{{Want: Sysctl{"", "net.ipv4.ip_forward", "1"}}, {Want: veth}}, "any"},
+		{Plan{{Want: veth}, {Want: Process{"", "sleep 1"}}}, "any"},
 	} {
 		links, _ := tt.plan.touches().of("")
 		got := strings.Join(slices.Sorted(maps.Keys(links)), " ")

@@ -14,91 +14,91 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// Snapshot reads what the lab has in the kernel: what carries its mark. want, which
-// may be nil, tells which settings are looked at that the lab did not have to
-// change: they count as there if they are as wanted.
+// Snapshot reads the lab's state from the kernel: the objects with its mark. A setting in
+// want that the lab did not need to change is in the snapshot if it has the wanted value.
+// want may be nil.
 func (k *Kernel) Snapshot(want State) (State, error) {
 	return k.snapshot(want, touches{all: true}, true)
 }
 
-// snapshot reads anew what is said to be touched; the rest is as it was when it was read
-// last, for the same want, but for the files that were written since. Programs are looked
-// for if that is said.
+// snapshot reads what is touched. For the rest it uses the last snapshot, which must have been
+// for the same want, and the files written since. It looks for processes only if programs is true.
 func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, error) {
-	wanted := wishesOf(want)
+	wanted := wantedValuesOf(want)
 	var all []nsfs.Process
 	var allErr error
-	var beside sync.WaitGroup
+	var wg sync.WaitGroup
 	if programs {
-		beside.Go(func() { all, allErr = nsfs.Processes() })
+		wg.Go(func() { all, allErr = nsfs.Processes() })
 	}
-	look := func(s *space, entered error) error {
-		v := &spaceView{space: s, wanted: wanted[s.name], filed: s.files != nil && !touched.all}
-		if links, _ := touched.of(s.name); links != nil && s.view != nil && moreTouched*len(links) < len(s.view.links) {
-			v.links, v.touched = s.view.links, links
+	read := func(s *netnsHandle, entered error) error {
+		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !touched.all}
+		links, _ := touched.of(s.name)
+		if links != nil && s.snapshot != nil && singleReadCost*len(links) < len(s.snapshot.links) {
+			v.links, v.touched = s.snapshot.links, links
 		}
-		return k.look(v, entered)
+		return k.readNetns(v, entered)
 	}
-	due := func(s *space) bool {
+	needsRead := func(s *netnsHandle) bool {
 		_, is := touched.of(s.name)
-		return is || s.view == nil
+		return is || s.snapshot == nil
 	}
-	err := k.discover(look, due)
-	beside.Wait()
+	err := k.discover(read, needsRead)
+	wg.Wait()
 	if err := errors.Join(err, allErr); err != nil {
 		return nil, err
 	}
-	r := &reading{lab: k.lab}
-	for _, s := range k.spaces {
-		clear(s.view.ours)
-		r.views = append(r.views, s.view)
+	r := &stateBuilder{lab: k.lab}
+	for _, s := range k.handles {
+		clear(s.snapshot.inLab)
+		r.snapshots = append(r.snapshots, s.snapshot)
 	}
 	r.links()
-	r.all()
-	k.unready = r.unready
+	r.namespaces()
+	k.withoutCarrier = r.withoutCarrier
 	if programs {
-		if err := k.find(want, all); err != nil {
+		if err := k.findPrograms(want, all); err != nil {
 			return nil, err
 		}
 	}
-	r.running(k.programs)
+	r.processes(k.programs)
 	if !k.ipv6 {
-		r.nothingOf6(want)
+		r.assumeAddrGenNone(want)
 	}
 	return r.state(), nil
 }
 
-// running puts in programs.
-func (r *reading) running(programs []process) {
+// processes adds the programs that run.
+func (r *stateBuilder) processes(programs []process) {
 	for _, p := range programs {
-		for _, v := range r.views {
-			if v.space.id == p.ns {
-				r.put(Process{NS: v.space.name, Command: p.command})
+		for _, v := range r.snapshots {
+			if v.handle.id == p.ns {
+				r.put(Process{NS: v.handle.name, Command: p.command})
 			}
 		}
 	}
 }
 
-// A reading makes a state of views.
-type reading struct {
-	lab     string
-	views   []*spaceView
-	found   []found
-	unready []waiting
+// A stateBuilder makes a state from the snapshots of namespaces.
+type stateBuilder struct {
+	lab            string
+	snapshots      []*netnsSnapshot
+	found          []foundObject
+	withoutCarrier []carrierWait
 }
 
-// A found object is one that is there, by its key.
-type found struct {
+// A foundObject is an object read from the kernel, with its key.
+type foundObject struct {
 	key    Key
 	object Object
 }
 
-func (r *reading) put(o Object) {
+func (r *stateBuilder) put(o Object) {
 	o = o.normal()
-	r.found = append(r.found, found{o.Key(), o})
+	r.found = append(r.found, foundObject{o.Key(), o})
 }
 
-func (r *reading) state() State {
+func (r *stateBuilder) state() State {
 	s := make(State, len(r.found))
 	for _, f := range r.found {
 		s[f.key] = f.object
@@ -106,13 +106,13 @@ func (r *reading) state() State {
 	return s
 }
 
-// all puts in all views, several at once.
-func (r *reading) all() {
-	var turns turns
-	parts := make([][]found, workers)
+// namespaces adds the objects of all namespaces, in parallel.
+func (r *stateBuilder) namespaces() {
+	var turns workQueue
+	parts := make([][]foundObject, workers)
 	inParallel(workers, workers, func(w int) {
-		part := reading{lab: r.lab}
-		turns.take(len(r.views), func(i int) { part.view(r.views[i]) })
+		part := stateBuilder{lab: r.lab}
+		turns.run(len(r.snapshots), func(i int) { part.namespace(r.snapshots[i]) })
 		parts[w] = part.found
 	})
 	for _, part := range parts {
@@ -120,97 +120,97 @@ func (r *reading) all() {
 	}
 }
 
-// waiting is a link that is up and has no carrier yet, although it could.
-type waiting struct {
-	space *space
-	index uint32
+// A carrierWait is a link that is up and whose carrier is not there yet, although its peer is up.
+type carrierWait struct {
+	handle *netnsHandle
+	index  uint32
 }
 
-// view puts in what stands on the links.
-func (r *reading) view(v *spaceView) {
-	ns := v.space.name
+// namespace adds the objects of a namespace other than its links.
+func (r *stateBuilder) namespace(v *netnsSnapshot) {
+	ns := v.handle.name
 	switch {
-	case v.space.own:
+	case v.handle.own:
 		r.put(Namespace{Name: ns})
 	case ns != "":
-		r.put(Namespace{Name: ns, From: v.space.from})
+		r.put(Namespace{Name: ns, From: v.handle.from})
 	}
 	for _, l := range v.links {
-		if l.Up() && (v.ours[l.Index] || v.space.own && l.Name == "lo") {
+		if l.Up() && (v.inLab[l.Index] || v.handle.own && l.Name == "lo") {
 			r.put(Up{ns, l.Name})
 		}
 		r.port(v, l)
 	}
-	six := map[uint32]bool{}
+	hasIPv6 := map[uint32]bool{} // an address of the lab
 	for _, a := range v.addrs {
-		if v.ours[a.Link] && given(a) {
+		if v.inLab[a.Link] && isConfigured(a) {
 			r.put(Address{ns, v.names[a.Link], a.Prefix})
-			six[a.Link] = six[a.Link] || a.Is6()
+			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
 		}
 	}
 	for _, l := range v.links {
-		if v.ours[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == addrGenNone && !six[l.Index] {
-			r.quiet(v, l.Name)
+		if v.inLab[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == addrGenNone && !hasIPv6[l.Index] {
+			r.addrGenNone(v, l.Name)
 		}
 	}
 	for _, n := range v.neighs {
-		if v.ours[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(MAC{}) {
+		if v.inLab[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(MAC{}) {
 			r.put(Neigh{ns, v.names[n.Link], n.Addr, MAC([]byte(n.LLAddr))})
 		}
 	}
 	for _, n := range v.netems {
-		if v.ours[n.Link] {
+		if v.inLab[n.Link] {
 			r.put(Qdisc{ns, v.names[n.Link], Impairment{n.Delay, n.Jitter, n.Loss, n.Rate}})
 		}
 	}
-	for _, name := range v.plain {
+	for _, name := range v.noOffload {
 		r.put(NoOffload{ns, name})
 	}
 	for _, m := range v.vlans {
-		if v.ours[m.Link] {
+		if v.inLab[m.Link] {
 			r.put(BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
 		}
 	}
 	for _, route := range v.routes {
 		r.route(v, route)
 	}
-	v.space.bare = true
+	v.handle.emptyTable = true
 	for _, rule := range v.rules {
 		if o := objectOf(ns, rule.Rule); o != nil {
-			v.space.bare = false
+			v.handle.emptyTable = false
 			r.put(o)
 		}
 	}
 	for name, value := range v.values {
 		r.put(Sysctl{ns, name, value})
 	}
-	r.leftover(v)
-	for name, text := range v.space.files {
+	r.staleRecords(v)
+	for name, text := range v.handle.files {
 		r.put(File{ns, name, text})
 	}
 }
 
-// quiet puts in that a link is, unless that is a setting's.
-func (r *reading) quiet(v *spaceView, link string) {
+// addrGenNone adds an AddrGenNone, unless the lab has an IPv6 setting for the link.
+func (r *stateBuilder) addrGenNone(v *netnsSnapshot, link string) {
 	for name := range v.wanted.settings {
-		if of, _, ok := settingOf6(name); ok && of == link {
+		if of, _, ok := ipv6SysctlOf(name); ok && of == link {
 			return
 		}
 	}
-	r.put(Quiet{v.space.name, link})
+	r.put(AddrGenNone{v.handle.name, link})
 }
 
-// nothingOf6 is what there is of IPv6 where the kernel speaks none of it: all is quiet.
-func (r *reading) nothingOf6(want State) {
+// assumeAddrGenNone adds every wanted AddrGenNone, for a kernel without IPv6.
+func (r *stateBuilder) assumeAddrGenNone(want State) {
 	for _, o := range want {
-		if q, ok := o.(Quiet); ok {
+		if q, ok := o.(AddrGenNone); ok {
 			r.put(q)
 		}
 	}
 }
 
-// leftover finds the lab's records whose subject is gone without us.
-func (r *reading) leftover(v *spaceView) {
+// leftovers finds records of the lab for things that somebody else deleted.
+func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 	routes := map[string]bool{}
 	for _, in := range v.routes {
 		routes[routeRecord(r.lab, v.route(in))] = true
@@ -227,46 +227,47 @@ func (r *reading) leftover(v *spaceView) {
 			case word == "route":
 				there = routes[name]
 			case word == "ra":
-				there = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == recordText.Replace(value) })
+				there = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == recordUnescaper.Replace(value) })
 			case strings.HasPrefix(word, "net."):
-				_, there = v.values[recordText.Replace(word)]
+				_, there = v.values[recordUnescaper.Replace(word)]
 			}
 			if ours && !there {
-				v.space.leftover = append(v.space.leftover, leftover{l.Name, name})
+				v.handle.staleRecords = append(v.handle.staleRecords, staleRecord{l.Name, name})
 			}
 		}
 	}
 }
 
-// given tells whether somebody gave the link the address: the kernel makes
-// link-local ones itself, and routers advertise others.
-func given(a rtnl.Addr) bool {
+// isConfigured reports whether a program added the address. The kernel creates link-local
+// addresses itself, and others from router advertisements.
+func isConfigured(a rtnl.Addr) bool {
 	if a.Flags&unix.IFA_F_PERMANENT == 0 || a.Anycast {
 		return false
 	}
 	return !a.Prefix.Addr().Is6() || !a.Prefix.Addr().IsLinkLocalUnicast() || a.Flags&unix.IFA_F_NODAD != 0
 }
 
-func (r *reading) port(v *spaceView, l rtnl.Link) {
+func (r *stateBuilder) port(v *netnsSnapshot, l rtnl.Link) {
 	if _, was := findRecord(l.AltNames, portRecord(r.lab)); was != "" && l.Master != 0 {
-		r.put(Port{v.space.name, l.Name, v.names[l.Master]})
+		r.put(Port{v.handle.name, l.Name, v.names[l.Master]})
 	}
 }
 
-func (r *reading) route(v *spaceView, in rtnl.Route) {
+func (r *stateBuilder) route(v *netnsSnapshot, in rtnl.Route) {
 	if in.Protocol != RouteProtocol {
 		return
 	}
 	out := v.route(in)
-	if !v.space.own && !slices.Contains(v.lo().AltNames, routeRecord(r.lab, out)) {
+	if !v.handle.own && !slices.Contains(v.lo().AltNames, routeRecord(r.lab, out)) {
 		return
 	}
 	r.put(out)
 }
 
-// route is a route as an object.
-func (v *spaceView) route(in rtnl.Route) Route {
-	out := Route{NS: v.space.name, Dst: in.Dst, Src: in.PrefSrc, Table: in.Table, Metric: in.Metric, MTU: int(in.Metrics.Values[unix.RTAX_MTU])}
+// route converts a route to an object.
+func (v *netnsSnapshot) route(in rtnl.Route) Route {
+	out := Route{NS: v.handle.name, Dst: in.Dst, Src: in.PrefSrc, Table: in.Table, Metric: in.Metric}
+	out.MTU = int(in.Metrics.Values[unix.RTAX_MTU])
 	for name, number := range routeNumbers {
 		if number == in.Type {
 			out.Type = name
@@ -282,9 +283,10 @@ func (v *spaceView) route(in rtnl.Route) Route {
 	return out.normal().(Route)
 }
 
-func (v *spaceView) hops(in []rtnl.Hop) (hops []Hop) {
+func (v *netnsSnapshot) hops(in []rtnl.Hop) (hops []Hop) {
 	for _, h := range in {
-		hops = append(hops, Hop{Via: h.Gateway, Device: v.names[h.Link], Weight: h.Weight, Onlink: h.Flags&unix.RTNH_F_ONLINK != 0})
+		onlink := h.Flags&unix.RTNH_F_ONLINK != 0
+		hops = append(hops, Hop{Via: h.Gateway, Device: v.names[h.Link], Weight: h.Weight, Onlink: onlink})
 	}
 	return hops
 }

@@ -12,43 +12,42 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// unknownNS stands for a namespace that is none of the lab's: somebody moved a
-// link there.
+// unknownNS stands for a namespace that is not the lab's: somebody moved a link there.
 const unknownNS = "?"
 
-// An end is a link in a view.
-type end struct {
-	view *spaceView
-	link *rtnl.Link
+// A linkEntry is a link in the snapshot of a namespace.
+type linkEntry struct {
+	snapshot *netnsSnapshot
+	link     *rtnl.Link
 }
 
-// ends finds links by their own index and that of what they say they belong to.
-type endTable map[[2]uint32][]end
+// A vethTable has veth ends by their own index and their peer's (IFLA_LINK).
+type vethTable map[[2]uint32][]linkEntry
 
-// links puts in the lab's links: those with its mark, and their peers.
-func (r *reading) links() {
-	table := endTable{}
-	for _, v := range r.views {
+// links adds the lab's links: those with its mark, and their peers.
+func (r *stateBuilder) links() {
+	table := vethTable{}
+	for _, v := range r.snapshots {
 		for i := range v.links {
 			l := &v.links[i]
 			if l.Kind.Name == "veth" {
 				at := [2]uint32{l.Index, l.Parent}
-				table[at] = append(table[at], end{v, l})
+				table[at] = append(table[at], linkEntry{v, l})
 			}
 		}
 	}
-	for _, v := range r.views {
+	for _, v := range r.snapshots {
 		for i := range v.links {
-			if l := &v.links[i]; l.Alias == Mark(r.lab) && l.Name != "lo" && !v.ours[l.Index] {
-				r.link(end{v, l}, table)
+			if l := &v.links[i]; l.Alias == Mark(r.lab) && l.Name != "lo" && !v.inLab[l.Index] {
+				r.link(linkEntry{v, l}, table)
 			}
 		}
 	}
 }
 
-func (r *reading) link(e end, table endTable) {
-	e.view.ours[e.link.Index] = true
-	l := e.common()
+func (r *stateBuilder) link(e linkEntry, table vethTable) {
+	e.snapshot.inLab[e.link.Index] = true
+	l := e.commonConfig()
 	o := e.link.Kind.Options
 	switch e.link.Kind.Name {
 	case "bridge":
@@ -58,9 +57,10 @@ func (r *reading) link(e end, table endTable) {
 	case "dummy":
 		r.put(Dummy{l})
 	case "vlan":
-		r.put(VLAN{l, e.view.names[e.link.Parent], uint16(optionNumber(o, "id"))})
+		r.put(VLAN{l, e.snapshot.names[e.link.Parent], uint16(optionNumber(o, "id"))})
 	case "vxlan":
-		v := VXLAN{Link: l, ID: uint32(optionNumber(o, "id")), Port: uint16(optionNumber(o, "dstport")), Parent: e.view.names[uint32(optionNumber(o, "link"))]}
+		v := VXLAN{Link: l, ID: uint32(optionNumber(o, "id")), Port: uint16(optionNumber(o, "dstport"))}
+		v.Parent = e.snapshot.names[uint32(optionNumber(o, "link"))]
 		v.Local, v.Remote = optionAddr(o, "local"), optionAddr(o, "remote")
 		r.put(v)
 	case "macvlan":
@@ -72,9 +72,9 @@ func (r *reading) link(e end, table endTable) {
 	}
 }
 
-// common is what all links have.
-func (e end) common() Link {
-	l := Link{NS: e.view.space.name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.view.names[e.link.Master]}
+// commonConfig returns the properties that all kinds of links have.
+func (e linkEntry) commonConfig() Link {
+	l := Link{NS: e.snapshot.handle.name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.snapshot.names[e.link.Master]}
 	if len(e.link.Address) == len(MAC{}) {
 		l.MAC = MAC([]byte(e.link.Address))
 	}
@@ -110,80 +110,79 @@ func modeName(modes map[string]uint64, mode uint64) string {
 	return ""
 }
 
-func (r *reading) veth(near end, table endTable) {
+func (r *stateBuilder) veth(near linkEntry, table vethTable) {
 	far, ok := r.peer(near, table)
 	if !ok {
-		// Its name is not known either; but of several such cables, each is one.
-		nameless := near.view.space.name + ":" + near.link.Name
-		r.put(Veth{Ends: [2]Link{near.common(), {NS: unknownNS, Name: nameless}}})
+		// The peer's name is unknown; this one distinguishes several such pairs.
+		peerName := near.snapshot.handle.name + ":" + near.link.Name
+		r.put(Veth{Ends: [2]Link{near.commonConfig(), {NS: unknownNS, Name: peerName}}})
 		return
 	}
-	far.view.ours[far.link.Index] = true
-	r.put(Veth{Ends: [2]Link{near.common(), far.common()}})
+	far.snapshot.inLab[far.link.Index] = true
+	r.put(Veth{Ends: [2]Link{near.commonConfig(), far.commonConfig()}})
 	if near.link.Up() && far.link.Up() {
-		r.waitFor(near)
-		r.waitFor(far)
+		r.noteCarrier(near)
+		r.noteCarrier(far)
 	}
 }
 
-func (r *reading) waitFor(e end) {
+func (r *stateBuilder) noteCarrier(e linkEntry) {
 	if e.link.Flags&unix.IFF_LOWER_UP == 0 {
-		r.unready = append(r.unready, waiting{e.view.space, e.link.Index})
+		r.withoutCarrier = append(r.withoutCarrier, carrierWait{e.snapshot.handle, e.link.Index})
 	}
 }
 
-// peer finds the other end of a cable. Indexes alone may be those of another
-// cable's end, in another namespace.
-func (r *reading) peer(near end, table endTable) (end, bool) {
+// peer finds the other end of a veth pair. The indexes alone are not enough: links of
+// other namespaces may have the same ones.
+func (r *stateBuilder) peer(near linkEntry, table vethTable) (linkEntry, bool) {
 	for _, far := range table[[2]uint32{near.link.Parent, near.link.Index}] {
-		// Each end says where the other one is. To look a namespace up by its number
-		// takes the kernel longer the more numbers there are: the machine has one for
-		// each host, a host one for the machine.
+		// Each end has the nsid of the other's namespace. Looking up an nsid takes the
+		// kernel longer the more nsids a namespace has: the machine has one for each
+		// host, a host has one for the machine. So ask in the host.
 		asked, other := near, far
-		if near.view.space.name == "" {
+		if near.snapshot.handle.name == "" {
 			asked, other = far, near
 		}
-		if asked.sees(other) {
+		if asked.pointsTo(other) {
 			return far, true
 		}
 	}
-	return end{}, false
+	return linkEntry{}, false
 }
 
-// sees tells whether the namespace that a link says its peer or parent is in is
-// that of the other one.
-func (e end) sees(other end) bool {
+// pointsTo reports whether the link's IFLA_LINK_NETNSID is the namespace of other.
+func (e linkEntry) pointsTo(other linkEntry) bool {
 	if e.link.ParentNSID == nil {
-		return e.view == other.view
+		return e.snapshot == other.snapshot
 	}
-	id, err := e.view.space.nsid(other.view.space)
+	id, err := e.snapshot.handle.nsid(other.snapshot.handle)
 	return err == nil && id == *e.link.ParentNSID
 }
 
-// nsid is the number that another namespace has in this one.
-func (s *space) nsid(other *space) (int32, error) {
-	if id, ok := s.nsids[other]; ok {
+// nsid returns the id that another namespace has in this one (ip-netns(8)'s nsid).
+func (h *netnsHandle) nsid(other *netnsHandle) (int32, error) {
+	if id, ok := h.nsids[other]; ok {
 		return id, nil
 	}
 	var id int32
 	err := other.withFile(func(ns *os.File) (err error) {
-		id, err = s.conn.NSID(ns)
+		id, err = h.conn.NSID(ns)
 		return err
 	})
 	if err == nil && id >= 0 {
-		s.nsids[other] = id
+		h.nsids[other] = id
 	}
 	return id, err
 }
 
-// parent is the link that a macvlan or ipvlan stands on.
-func (r *reading) parent(e end) (ns, name string) {
+// parent returns the parent of a macvlan or ipvlan device.
+func (r *stateBuilder) parent(e linkEntry) (ns, name string) {
 	if e.link.ParentNSID == nil {
-		return e.view.space.name, e.view.names[e.link.Parent]
+		return e.snapshot.handle.name, e.snapshot.names[e.link.Parent]
 	}
-	for _, v := range r.views {
-		if id, err := e.view.space.nsid(v.space); err == nil && id == *e.link.ParentNSID {
-			return v.space.name, v.names[e.link.Parent]
+	for _, v := range r.snapshots {
+		if id, err := e.snapshot.handle.nsid(v.handle); err == nil && id == *e.link.ParentNSID {
+			return v.handle.name, v.names[e.link.Parent]
 		}
 	}
 	return unknownNS, ""

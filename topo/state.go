@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// A State is what is, or what should be: objects by their keys. The zero value
-// can be read and is nothing at all.
+// A State is a set of objects by key: what exists, or what should exist. The zero
+// value is an empty state that can be read.
 type State map[Key]Object
 
-// NewState makes a state of the objects. Of two with the same key the last one
-// counts.
+// NewState returns a state with the objects. If two have the same key, it keeps
+// the last one.
 func NewState(objects ...Object) State {
 	s := make(State, len(objects))
 	for _, o := range objects {
@@ -21,8 +21,8 @@ func NewState(objects ...Object) State {
 	return s
 }
 
-// Add puts an object in. One that contradicts what is there, having its key but
-// not its properties, is an error; an equal one is none.
+// Add adds an object. It returns an error if the state has a different object with
+// the same key.
 func (s State) Add(o Object) error {
 	o = o.normal()
 	if have, ok := s[o.Key()]; ok && have != o {
@@ -37,24 +37,24 @@ func (s State) put(o Object) {
 	s[o.Key()] = o
 }
 
-// Equal tells whether both are the same.
+// Equal reports whether both states have the same objects.
 func (s State) Equal(other State) bool { return maps.Equal(s, other) }
 
-// Objects lists the objects in the order in which they would be made, if not in waves of hosts.
+// Objects lists the objects in the order of creation, without waves.
 func (s State) Objects() []Object {
-	makes := make(Plan, 0, len(s))
+	creates := make(Plan, 0, len(s))
 	for _, o := range s {
-		makes = append(makes, Step{Want: o})
+		creates = append(creates, Step{Want: o})
 	}
-	sortSteps(makes, s)
+	sortSteps(creates, s)
 	objects := make([]Object, 0, len(s))
-	for _, step := range makes {
+	for _, step := range creates {
 		objects = append(objects, step.Want)
 	}
 	return objects
 }
 
-// String is a line an object.
+// String returns one line per object.
 func (s State) String() string {
 	var b strings.Builder
 	for _, o := range s.Objects() {
@@ -63,7 +63,7 @@ func (s State) String() string {
 	return b.String()
 }
 
-// compareKeys orders keys as a person would: eth2 before eth10.
+// compareKeys orders keys by namespace, name and kind, with eth2 before eth10.
 func compareKeys(a, b Key) int {
 	if c := compareNames(a.NS, b.NS); c != 0 {
 		return c
@@ -71,7 +71,7 @@ func compareKeys(a, b Key) int {
 	return cmp.Or(compareNames(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 }
 
-// compareNames takes runs of digits for the numbers they are.
+// compareNames compares runs of digits as numbers.
 func compareNames(a, b string) int {
 	for a != "" && b != "" {
 		if isDigit(a[0]) && isDigit(b[0]) {

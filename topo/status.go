@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// A Status is a lab as it is: its hosts and links, what went over them, and what is
-// not as it should be.
+// A Status is the present state of a lab: its hosts and links, their counters, and the
+// drift.
 type Status struct {
 	Lab   string       `json:"lab"`
 	At    time.Time    `json:"time"`
 	Hosts []HostStatus `json:"hosts"` // the machine first, if the lab has anything there
-	Rules []RuleStatus `json:"rules"`
-	// Drift is what up would do; empty for a lab that is as its file says, and where
-	// no file says anything.
+	Rules []NATStatus  `json:"rules"`
+	// Drift is the plan of an up now. It is empty if the lab is as its file says, or if
+	// there is no file.
 	Drift Plan `json:"drift"`
 }
 
-// A HostStatus is what a host has of the lab.
+// A HostStatus has the lab's links in a host.
 type HostStatus struct {
 	Name  string       `json:"name"`
 	Links []LinkStatus `json:"links"`
@@ -31,40 +31,40 @@ type HostStatus struct {
 
 // A LinkStatus is a link of the lab.
 type LinkStatus struct {
-	Name  string         `json:"name"`
-	Kind  string         `json:"kind"`             // bridge, veth …
-	On    string         `json:"master,omitempty"` // the switch that it is a port of
-	State string         `json:"state"`            // up, down, no carrier
-	Addrs []netip.Prefix `json:"addresses"`
-	// What the link received and sent, and what it did not.
+	Name   string         `json:"name"`
+	Kind   string         `json:"kind"`             // bridge, veth …
+	Master string         `json:"master,omitempty"` // the bridge whose port it is
+	State  string         `json:"state"`            // up, down, no carrier
+	Addrs  []netip.Prefix `json:"addresses"`
+	// The link's counters.
 	Received Traffic `json:"received"`
 	Sent     Traffic `json:"sent"`
 }
 
-// Traffic is what went by since a link was made.
+// Traffic has the counters of one direction since the link was created.
 type Traffic struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 	Lost    uint64 `json:"lost"` // dropped, or received with errors
 }
 
-// A RuleStatus is a rule and what it has seen: the connections that NAT began, or
-// the packets that were kept from a network. What others put into the lab's table is
-// among them, in nft's words.
-type RuleStatus struct {
+// A NATStatus is a NAT or isolation rule with its counters: of the first packets of
+// translated connections, or of dropped packets. Foreign rules in the lab's table are
+// included, in nft's words.
+type NATStatus struct {
 	Host    string `json:"host"`
 	Text    string `json:"rule"`
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Same tells whether both say the same but for the time.
+// Same reports whether both are equal except for the time.
 func (s Status) Same(other Status) bool {
 	s.At = other.At
 	return reflect.DeepEqual(s, other)
 }
 
-// WriteJSON writes an object.
+// WriteJSON writes the status as a JSON object.
 func (s Status) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -72,8 +72,8 @@ func (s Status) WriteJSON(w io.Writer) error {
 	return e.Encode(s)
 }
 
-// WriteText writes tables for people. before is the status of a moment ago, from
-// which rates follow, or nil.
+// WriteText writes tables for people. before is an earlier status, from which it
+// computes rates, or nil.
 func (s Status) WriteText(w io.Writer, before *Status) error {
 	var b strings.Builder
 	s.writeLinks(&b, before)
@@ -82,19 +82,19 @@ func (s Status) WriteText(w io.Writer, before *Status) error {
 	return err
 }
 
-// writeLinks leaves out the ports of the lab's own switches: they are the far ends
-// of what the hosts have.
+// writeLinks leaves out the ports of the lab's bridges: they are the peers of the
+// hosts' links.
 func (s Status) writeLinks(b *strings.Builder, before *Status) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "HOST\tLINK\tSTATE\tADDRESSES\tRECEIVED\tSENT\n")
 	for _, h := range s.Hosts {
 		for _, l := range h.Links {
-			if l.On != "" && l.Kind == "veth" && len(l.Addrs) == 0 {
+			if l.Master != "" && l.Kind == "veth" && len(l.Addrs) == 0 {
 				continue
 			}
-			was, took := before.link(h.Name, l.Name), s.since(before)
+			was, elapsed := before.link(h.Name, l.Name), s.since(before)
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", h.Name, Shown(l.Name), l.State, spaced(l.Addrs),
-				l.Received.text(was.Received, took), l.Sent.text(was.Sent, took))
+				l.Received.text(was.Received, elapsed), l.Sent.text(was.Sent, elapsed))
 		}
 	}
 	t.Flush()
@@ -117,7 +117,7 @@ func (s Status) writeRules(b *strings.Builder, before *Status) {
 	t.Flush()
 }
 
-// drift says line by line what is not as it should be.
+// drift returns one line per step of the drift.
 func (s Status) drift() string {
 	var b strings.Builder
 	for _, step := range s.Drift {
@@ -127,7 +127,8 @@ func (s Status) drift() string {
 		case Delete:
 			b.WriteString("extra    " + step.Have.String())
 		case Change:
-			b.WriteString("differs  " + step.Want.String() + " (is " + differs(step.Have.String(), step.Want.String()) + ")")
+			have, want := step.Have.String(), step.Want.String()
+			b.WriteString("differs  " + want + " (is " + changedWords(have, want) + ")")
 		}
 		b.WriteByte('\n')
 	}
@@ -157,7 +158,7 @@ func (s *Status) link(host, name string) LinkStatus {
 	return LinkStatus{}
 }
 
-func (s *Status) rule(r RuleStatus) (packets uint64) {
+func (s *Status) rule(r NATStatus) (packets uint64) {
 	if s != nil {
 		for _, was := range s.Rules {
 			if was.Host == r.Host && was.Text == r.Text {
@@ -168,12 +169,12 @@ func (s *Status) rule(r RuleStatus) (packets uint64) {
 	return 0
 }
 
-// text is "12 packets, 1.2 kB", and the rate since a moment ago.
-func (t Traffic) text(was Traffic, took time.Duration) string {
+// text is "1.2 kB (12)": bytes and packets, then the rate since was, and lost packets.
+func (t Traffic) text(was Traffic, elapsed time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s (%d)", inBytes(float64(t.Bytes)), t.Packets)
-	if took > 0 && t.Bytes > was.Bytes {
-		b.WriteString(" " + inBytes(float64(t.Bytes-was.Bytes)/took.Seconds()) + "/s")
+	if elapsed > 0 && t.Bytes > was.Bytes {
+		b.WriteString(" " + inBytes(float64(t.Bytes-was.Bytes)/elapsed.Seconds()) + "/s")
 	}
 	if t.Lost > 0 {
 		fmt.Fprintf(&b, " lost %d", t.Lost)
@@ -181,7 +182,7 @@ func (t Traffic) text(was Traffic, took time.Duration) string {
 	return b.String()
 }
 
-// inBytes is "999 B", "1.2 kB", "34 MB".
+// inBytes writes a number of bytes: "999 B", "1.2 kB", "34 MB".
 func inBytes(n float64) string {
 	for _, unit := range []string{"B", "kB", "MB", "GB"} {
 		switch {

@@ -19,30 +19,31 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// An Observer looks at a lab and changes nothing. It waits for nobody: what somebody
-// is just at work on is seen as it is.
+// An Observer reads a lab and changes nothing. It does not wait for the lab's lock: it may
+// see a lab while another process changes it.
 type Observer struct {
 	kernel  *Kernel
 	names   *nsfs.Watcher
 	watches map[nsfs.ID]*rtnl.Watcher
-	changed chan struct{}
+	changes chan struct{}
 }
 
-// Observe begins to look at a lab of the machine whose namespace the process is
-// in. Whoever calls it calls Close.
+// Observe returns an Observer of a lab on the machine, whose namespace is the process's.
+// The caller must call Close.
 func Observe(lab string) (*Observer, error) {
-	k := &Kernel{lab: lab, log: slog.New(slog.DiscardHandler), etc: nsfs.EtcDir, ipv6: speaksIPv6(), spaces: map[string]*space{}}
+	k := &Kernel{lab: lab, log: slog.New(slog.DiscardHandler), etc: nsfs.EtcDir, ipv6: hasIPv6()}
+	k.handles = map[string]*netnsHandle{}
 	ns, err := nsfs.Current()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := k.enter("", ns, false); err != nil {
+	if _, err := k.openHandle("", ns, false); err != nil {
 		return nil, err
 	}
-	return &Observer{kernel: k, changed: make(chan struct{}, 1)}, nil
+	return &Observer{kernel: k, changes: make(chan struct{}, 1)}, nil
 }
 
-// Close ends the look, and what waits for changes.
+// Close closes the observer and ends its goroutines.
 func (o *Observer) Close() {
 	if o.names != nil {
 		o.names.Close()
@@ -53,27 +54,27 @@ func (o *Observer) Close() {
 	o.kernel.Close()
 }
 
-// Status reads the lab. want is what it should be; nil if nobody knows.
+// Status reads the lab. The drift is the difference from want; nil means no drift.
 func (o *Observer) Status(want State) (Status, error) {
 	have, err := o.kernel.Snapshot(want)
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Lab: o.kernel.lab, At: time.Now(), Hosts: []HostStatus{}, Rules: []RuleStatus{}, Drift: Plan{}}
+	s := Status{Lab: o.kernel.lab, At: time.Now(), Hosts: []HostStatus{}, Rules: []NATStatus{}, Drift: Plan{}}
 	if want != nil {
 		s.Drift = Diff(have, want)
 	}
-	ours := map[Key]bool{}
+	inLab := map[Key]bool{}
 	for _, object := range have {
 		for _, key := range append(object.provides(), object.Key()) {
-			if key.Kind == OfPort { // a link of the machine's in a switch of the lab's
+			if key.Kind == OfPort { // an uplink: a link of the machine in a bridge of the lab
 				key.Kind = OfLink
 			}
-			ours[key] = true
+			inLab[key] = true
 		}
 	}
 	for _, name := range o.hosts() {
-		if err := s.addHost(o.kernel.spaces[name], RuleTable(o.kernel.lab), ours); err != nil {
+		if err := s.addHost(o.kernel.handles[name], TableName(o.kernel.lab), inLab); err != nil {
 			return s, err
 		}
 	}
@@ -84,18 +85,18 @@ func (o *Observer) Status(want State) (Status, error) {
 	return s, nil
 }
 
-// hosts are the names of the lab's namespaces, the machine's first.
+// hosts returns the names of the lab's namespaces, the machine's first.
 func (o *Observer) hosts() (names []string) {
-	for name := range o.kernel.spaces {
+	for name := range o.kernel.handles {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, compareNames)
 	return names
 }
 
-func (s *Status) addHost(at *space, table string, ours map[Key]bool) error {
+func (s *Status) addHost(at *netnsHandle, table string, inLab map[Key]bool) error {
 	host := or(at.name, Machine)
-	links, err := at.links(ours)
+	links, err := at.links(inLab)
 	if err != nil {
 		return err
 	}
@@ -108,22 +109,22 @@ func (s *Status) addHost(at *space, table string, ours map[Key]bool) error {
 	}
 	rules, err := conn.Read(table)
 	for _, r := range rules {
-		text := r.String() // of what others put into the table
+		text := r.String() // for a foreign rule
 		if o := objectOf("", r.Rule); o != nil {
 			text = o.String()
 		}
-		s.Rules = append(s.Rules, RuleStatus{host, text, r.Packets, r.Bytes})
+		s.Rules = append(s.Rules, NATStatus{host, text, r.Packets, r.Bytes})
 	}
 	return err
 }
 
-// links are those of the lab, as they are now.
-func (s *space) links(ours map[Key]bool) ([]LinkStatus, error) {
-	all, err := s.conn.Links(rtnl.LinkFilter{})
+// links returns the lab's links in the namespace.
+func (h *netnsHandle) links(inLab map[Key]bool) ([]LinkStatus, error) {
+	all, err := h.conn.Links(rtnl.LinkFilter{})
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := s.conn.Addrs(rtnl.AddrFilter{})
+	addrs, err := h.conn.Addrs(rtnl.AddrFilter{})
 	if err != nil {
 		return nil, err
 	}
@@ -131,17 +132,18 @@ func (s *space) links(ours map[Key]bool) ([]LinkStatus, error) {
 	for _, l := range all {
 		names[l.Index] = l.Name
 	}
-	of := map[uint32][]netip.Prefix{}
+	addrsOf := map[uint32][]netip.Prefix{}
 	for _, a := range addrs {
-		if given(a) {
-			of[a.Link] = append(of[a.Link], a.Prefix)
+		if isConfigured(a) {
+			addrsOf[a.Link] = append(addrsOf[a.Link], a.Prefix)
 		}
 	}
 	list := []LinkStatus{}
 	for _, l := range all {
-		if ours[Key{OfLink, s.name, l.Name}] {
+		if inLab[Key{OfLink, h.name, l.Name}] {
 			list = append(list, LinkStatus{
-				Name: l.Name, Kind: l.Kind.Name, On: names[l.Master], State: stateOf(l), Addrs: append([]netip.Prefix{}, of[l.Index]...),
+				Name: l.Name, Kind: l.Kind.Name, Master: names[l.Master], State: stateOf(l),
+				Addrs:    append([]netip.Prefix{}, addrsOf[l.Index]...),
 				Received: Traffic{l.Stats.RxPackets, l.Stats.RxBytes, l.Stats.RxErrors + l.Stats.RxDropped},
 				Sent:     Traffic{l.Stats.TxPackets, l.Stats.TxBytes, l.Stats.TxErrors + l.Stats.TxDropped},
 			})
@@ -161,35 +163,35 @@ func stateOf(l rtnl.Link) string {
 	return "up"
 }
 
-// watchedGroups are what makes a lab another one. Neighbours come and go by
-// themselves.
+// watchedGroups are the groups whose messages report a change of a lab. Neighbours are not
+// among them: the kernel adds and deletes them itself.
 var watchedGroups = []rtnl.Group{rtnl.GroupLink, rtnl.GroupAddr4, rtnl.GroupAddr6, rtnl.GroupRoute4, rtnl.GroupRoute6}
 
-// Changed waits until something may be other than the last Status said, as the
-// kernel tells. It never asks.
+// Changed waits until the kernel reports a change, so that the last Status may be out of
+// date. It does not poll. It needs a call of Watch.
 func (o *Observer) Changed(ctx context.Context) error {
 	select {
-	case <-o.changed:
+	case <-o.changes:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Watch begins to listen for changes in all the lab's namespaces, and for new ones.
-// What changed meanwhile is told at once. It is called after each Status, which may
-// have found more namespaces.
+// Watch subscribes to changes in all the lab's namespaces, and to new namespaces. Call it
+// after each Status, which may have found more namespaces. The next Changed returns at once
+// if there are new ones: they may have changed before the subscription.
 func (o *Observer) Watch() (err error) {
 	if o.names == nil {
 		if o.names, err = nsfs.Watch(); err != nil {
 			return err
 		}
 		o.watches = map[nsfs.ID]*rtnl.Watcher{}
-		go o.relay(func() error { _, err := o.names.Next(); return err })
+		go o.forwardEvents(func() error { _, err := o.names.Next(); return err })
 	}
-	there := map[nsfs.ID]bool{}
-	for _, s := range o.kernel.spaces {
-		there[s.id] = true
+	found := map[nsfs.ID]bool{}
+	for _, s := range o.kernel.handles {
+		found[s.id] = true
 		if o.watches[s.id] != nil {
 			continue
 		}
@@ -198,11 +200,11 @@ func (o *Observer) Watch() (err error) {
 			return err
 		}
 		o.watches[s.id] = w
-		o.tell() // it was read before it was watched
-		go o.relay(func() error { _, err := w.Next(context.Background()); return err })
+		o.notify() // it may have changed after it was read
+		go o.forwardEvents(func() error { _, err := w.Next(context.Background()); return err })
 	}
 	for id, w := range o.watches {
-		if !there[id] {
+		if !found[id] {
 			err = errors.Join(err, w.Close())
 			delete(o.watches, id)
 		}
@@ -210,21 +212,21 @@ func (o *Observer) Watch() (err error) {
 	return err
 }
 
-// relay tells of each event, until there are no more.
-func (o *Observer) relay(next func() error) {
+// forwardEvents notifies of each event until next fails.
+func (o *Observer) forwardEvents(next func() error) {
 	for next() == nil {
-		o.tell()
+		o.notify()
 	}
 }
 
-func (o *Observer) tell() {
+func (o *Observer) notify() {
 	select {
-	case o.changed <- struct{}{}:
-	default: // that something has changed is known already
+	case o.changes <- struct{}{}:
+	default: // a notification is pending already
 	}
 }
 
-// Hosts are the names of the lab's hosts that are there.
+// Hosts returns the names of the lab's hosts that exist.
 func (o *Observer) Hosts() ([]string, error) {
 	if err := o.kernel.discover(nil, nil); err != nil {
 		return nil, err
@@ -232,16 +234,16 @@ func (o *Observer) Hosts() ([]string, error) {
 	return o.hosts()[1:], nil // the first is the machine
 }
 
-// Host opens the namespace of a host of the lab. name is its name in [nsfs.Dir], ""
-// for one that has none there.
+// Host opens the namespace of a host of the lab. name is its name in [nsfs.Dir], "" if it
+// has none.
 func (o *Observer) Host(host string) (ns *os.File, name string, err error) {
 	if err := o.kernel.discover(nil, nil); err != nil {
 		return nil, "", err
 	}
-	s, err := o.kernel.space(host)
+	s, err := o.kernel.handle(host)
 	if err != nil {
 		return nil, "", err
 	}
-	ns, err = s.file()
+	ns, err = s.openFile()
 	return ns, s.ref, err
 }

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// soon bounds what should take a moment.
+// soon is a time limit for what should take a moment.
 const soon = 10 * time.Second
 
-// TestStatus: a lab that is up has all its links and no drift; what somebody
-// changes by hand is drift, and comes as a change.
+// TestStatus: a lab that is up has all its links and no drift; changes by hand are drift, and
+// Changed reports them.
 func TestStatus(t *testing.T) {
 	needIP(t)
-	_, p := broughtUp(t, publishedLab)
+	_, p := upWithProber(t, publishedLab)
 	lab, want := compiled(t, publishedLab)
 	o, err := Observe(lab)
 	if err != nil {
@@ -36,23 +36,25 @@ func TestStatus(t *testing.T) {
 		}
 		return s
 	}
-	// settled is the status once nothing is left to be told of.
-	settled := func() Status {
+	// latest is the status after all pending changes.
+	latest := func() Status {
 		s := status()
 		for {
 			select {
-			case <-o.changed:
+			case <-o.changes:
 				s = status()
 			default:
 				return s
 			}
 		}
 	}
-	before := settled()
-	if len(before.Drift) > 0 || len(before.Hosts) != 2 || before.Hosts[0].Name != Machine || before.Hosts[1].Links[0].State != "up" {
+	before := latest()
+	hosts := before.Hosts
+	if len(before.Drift) > 0 || len(hosts) != 2 || hosts[0].Name != Machine || hosts[1].Links[0].State != "up" {
 		t.Errorf("%+v", before)
 	}
-	p.verify(context.Background(), mustParse(t, "lab.yaml", []byte(publishedLab)), Facts(mustParse(t, "lab.yaml", []byte(publishedLab))))
+	topology := mustParse(t, "lab.yaml", []byte(publishedLab))
+	p.verify(context.Background(), topology, Facts(topology))
 
 	ip(t, "-n red addr del 10.0.5.2/24 dev eth0")
 	ip(t, "link set sw down")
@@ -62,7 +64,7 @@ func TestStatus(t *testing.T) {
 	if err := o.Changed(ctx); err != nil {
 		t.Fatal(err)
 	}
-	after := settled()
+	after := latest()
 	var out bytes.Buffer
 	if err := after.WriteText(&out, &before); err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func TestStatus(t *testing.T) {
 		"nat dnat -p tcp --dport 8080 --to-destination 10.0.5.2:80",
 	} {
 		if !strings.Contains(out.String(), line) {
-			t.Errorf("not there: %s", line)
+			t.Errorf("missing: %s", line)
 		}
 	}
 	t.Log(out.String())
@@ -81,11 +83,11 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestTraffic: how much went over a link, and how fast.
+// TestTraffic: counters and rates as text.
 func TestTraffic(t *testing.T) {
 	for _, c := range []struct {
 		now, was Traffic
-		took     time.Duration
+		elapsed  time.Duration
 		want     string
 	}{
 		{Traffic{}, Traffic{}, 0, "0 B (0)"},
@@ -96,7 +98,7 @@ func TestTraffic(t *testing.T) {
 		{Traffic{Packets: 9, Bytes: 3000, Lost: 2}, Traffic{Bytes: 1000}, 2 * time.Second, "3.0 kB (9) 1.0 kB/s lost 2"},
 		{Traffic{Bytes: 3000}, Traffic{Bytes: 3000}, time.Second, "3.0 kB (0)"},
 	} {
-		if got := c.now.text(c.was, c.took); got != c.want {
+		if got := c.now.text(c.was, c.elapsed); got != c.want {
 			t.Errorf("%+v: %s, not %s", c.now, got, c.want)
 		}
 	}

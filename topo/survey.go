@@ -16,38 +16,37 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// Survey reads the running machine whoever made what it has: the namespaces that
-// have names, and in them and in the machine's own the links that are not of
-// hardware, with all that stands on them. Of NAT it knows vnet's own tables, and
-// the rules of others that say the same; the second result names what it saw and does
-// not understand.
+// Survey reads the running machine, including what vnet did not create. It reads the
+// machine's namespace and those with names: their virtual links, and addresses, routes
+// and neighbours on these. It reads NAT rules from vnet's tables, and from foreign tables if
+// vnet could write the same rules. The second result lists what it cannot represent.
 func Survey() (State, []string, error) {
-	k := &Kernel{log: slog.New(slog.DiscardHandler), ipv6: speaksIPv6(), spaces: map[string]*space{}}
+	k := &Kernel{log: slog.New(slog.DiscardHandler), ipv6: hasIPv6(), handles: map[string]*netnsHandle{}}
 	defer k.Close()
 	if err := k.enterAll(); err != nil {
 		return nil, nil, err
 	}
-	r := &reading{}
-	for _, s := range k.spaces {
-		v := &spaceView{space: s}
+	r := &stateBuilder{}
+	for _, s := range k.handles {
+		v := &netnsSnapshot{handle: s}
 		if err := k.survey(v); err != nil {
 			return nil, nil, err
 		}
-		r.views = append(r.views, v)
+		r.snapshots = append(r.snapshots, v)
 	}
 	unknown := r.allLinks()
-	for _, v := range r.views {
-		r.view(v)
+	for _, v := range r.snapshots {
+		r.namespace(v)
 		for _, route := range v.routes {
-			if v.overOurs(route) {
+			if v.overLabLinks(route) {
 				r.put(v.route(route))
 			}
 		}
-		others, err := v.tables(r)
+		more, err := v.tables(r)
 		if err != nil {
 			return nil, nil, err
 		}
-		unknown = append(unknown, others...)
+		unknown = append(unknown, more...)
 	}
 	have := r.state()
 	for _, o := range have {
@@ -60,13 +59,13 @@ func Survey() (State, []string, error) {
 	return have, unknown, nil
 }
 
-// enterAll enters the machine's namespace and those with names.
+// enterAll opens handles for the machine's namespace and those with names.
 func (k *Kernel) enterAll() error {
 	here, err := nsfs.Current()
 	if err != nil {
 		return err
 	}
-	s, err := k.enter("", here, false)
+	s, err := k.openHandle("", here, false)
 	if err != nil {
 		return err
 	}
@@ -86,7 +85,7 @@ func (k *Kernel) enterAll() error {
 		if err != nil {
 			return err
 		}
-		if _, err := k.enter(e.Name, ns, true); err != nil {
+		if _, err := k.openHandle(e.Name, ns, true); err != nil {
 			return err
 		}
 		seen[e.ID] = true
@@ -94,13 +93,13 @@ func (k *Kernel) enterAll() error {
 	return nil
 }
 
-// survey reads all there is.
-func (k *Kernel) survey(v *spaceView) (err error) {
-	c := v.space.conn
+// survey reads a namespace completely.
+func (k *Kernel) survey(v *netnsSnapshot) (err error) {
+	c := v.handle.conn
 	if v.links, err = k.linksOf(c); err != nil {
 		return err
 	}
-	v.meetLinks()
+	v.indexLinks()
 	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
 		return err
 	}
@@ -111,7 +110,7 @@ func (k *Kernel) survey(v *spaceView) (err error) {
 		return err
 	}
 	v.values = map[string]string{}
-	return v.space.insideOf(func() error {
+	return v.handle.runInside(func() error {
 		for _, name := range []string{forwarding4, forwarding6} {
 			if value, err := nsfs.Sysctl(sysctlKey(name)); err == nil && value == "1" {
 				v.values[name] = value
@@ -121,58 +120,57 @@ func (k *Kernel) survey(v *spaceView) (err error) {
 	})
 }
 
-// allLinks puts in all links that are not of hardware, and names those of a kind
-// that labs do not have.
-func (r *reading) allLinks() (others []string) {
-	table := endTable{}
-	for _, v := range r.views {
+// allLinks adds all virtual links, and returns those of a kind that labs do not have.
+func (r *stateBuilder) allLinks() (unknown []string) {
+	table := vethTable{}
+	for _, v := range r.snapshots {
 		for i := range v.links {
 			if l := &v.links[i]; l.Kind.Name == "veth" {
 				at := [2]uint32{l.Index, l.Parent}
-				table[at] = append(table[at], end{v, l})
+				table[at] = append(table[at], linkEntry{v, l})
 			}
 		}
 	}
-	for _, v := range r.views {
+	for _, v := range r.snapshots {
 		for i := range v.links {
 			l := &v.links[i]
 			switch {
 			case slices.Contains(labKinds, l.Kind.Name):
-				if !v.ours[l.Index] {
-					r.link(end{v, l}, table)
+				if !v.inLab[l.Index] {
+					r.link(linkEntry{v, l}, table)
 				}
-			case l.Kind.Name != "" && !strings.HasSuffix(l.Name, "0"): // the kernel itself makes tunl0, sit0 …
-				others = append(others, in(v.space.name)+"link "+l.Name+" type "+l.Kind.Name)
+			case l.Kind.Name != "" && !strings.HasSuffix(l.Name, "0"): // the kernel itself creates tunl0, sit0 …
+				unknown = append(unknown, in(v.handle.name)+"link "+l.Name+" type "+l.Kind.Name)
 			}
 		}
 	}
-	return others
+	return unknown
 }
 
-// labKinds are the kinds of links that labs have.
+// labKinds are the kinds of links that a lab can have.
 var labKinds = []string{"bridge", "veth", KindDummy, KindVLAN, KindVXLAN, KindMACVLAN, KindIPVLAN}
 
-// overOurs tells whether somebody made a route that leads over links of the state, or
-// over none.
-func (v *spaceView) overOurs(in rtnl.Route) bool {
+// overLabLinks reports whether a program added the route, and all its links are in the
+// state or it has none.
+func (v *netnsSnapshot) overLabLinks(in rtnl.Route) bool {
 	switch {
 	case in.Protocol == unix.RTPROT_KERNEL, in.Protocol == unix.RTPROT_RA, in.Protocol == unix.RTPROT_REDIRECT:
 		return false
 	case in.Type != unix.RTN_UNICAST:
-		return v.space.name != "" // the machine's own are not a lab's
+		return v.handle.name != "" // the machine's own are not a lab's
 	}
 	for _, h := range in.Hops {
-		if !v.ours[h.Link] {
+		if !v.inLab[h.Link] {
 			return false
 		}
 	}
-	return len(in.Hops) > 0 || v.ours[in.Link]
+	return len(in.Hops) > 0 || v.inLab[in.Link]
 }
 
-// tables puts in the rules of vnet's own tables and of others that say the same, and
-// names the chains that have more to say.
-func (v *spaceView) tables(r *reading) (others []string, err error) {
-	conn, err := v.space.nft()
+// tables adds the NAT rules of vnet's tables and of foreign tables. It returns the rules and
+// chains that vnet cannot represent.
+func (v *netnsSnapshot) tables(r *stateBuilder) (unknown []string, err error) {
+	conn, err := v.handle.nft()
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil
 	}
@@ -188,22 +186,22 @@ func (v *spaceView) tables(r *reading) (others []string, err error) {
 		rules, err := conn.Read(name)
 		known[name] = err == nil && len(rules) > 0
 		for _, rule := range rules {
-			others = append(others, r.rule(v.space.name, rule.Rule)...)
+			unknown = append(unknown, r.rule(v.handle.name, rule.Rule)...)
 		}
 	}
-	rules, chains, err := v.space.plain(func(table string) bool { return known[table] })
+	rules, chains, err := v.handle.readForeignTables(func(table string) bool { return known[table] })
 	for _, rule := range rules {
-		others = append(others, r.rule(v.space.name, rule)...)
+		unknown = append(unknown, r.rule(v.handle.name, rule)...)
 	}
 	for _, c := range chains {
-		others = append(others, in(v.space.name)+"nftables "+c.String())
+		unknown = append(unknown, in(v.handle.name)+"nftables "+c.String())
 	}
-	return others, err
+	return unknown, err
 }
 
-// rule puts in a rule, or names one that no lab has: an element that is somebody's own,
-// or masquerading whatever leaves by a link.
-func (r *reading) rule(ns string, rule nft.Rule) (other []string) {
+// rule adds a NAT rule, or returns one that no lab has: a foreign set element, or
+// masquerade for all sources.
+func (r *stateBuilder) rule(ns string, rule nft.Rule) (unknown []string) {
 	o := objectOf(ns, rule)
 	if m, ok := rule.(nft.Masquerade); o == nil || ok && !m.Source.IsValid() {
 		return []string{in(ns) + rule.String()}

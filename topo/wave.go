@@ -1,28 +1,28 @@
 package topo
 
-// waveHosts is how many namespaces are made at most before what is in them is.
+// waveHosts is the highest number of namespaces in a wave.
 const waveHosts = 1024
 
-// inWaves has many namespaces of a new lab made in waves, each with its links and all that is
-// on them, instead of all namespaces, then all links. makes is in order, and stays so in
-// each wave.
+// inWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
+// namespaces, then their links, then what is on the links. Each wave keeps the order of
+// creates.
 //
-//	h0 … h1023     namespaces, cables, addresses, routes, files
+//	h0 … h1023     namespaces, veth pairs, addresses, routes, files
 //	h1024 … h2047  the same
 //	…
-//	the last wave  what else is in the machine, and in hosts with a switch; programs
+//	the last wave  the rest of the machine, and of hosts with a bridge; programs
 //
-// What the kernel works on is then still in the caches of the processor; and in each message
-// about a port of the machine's, it goes through the namespaces of one wave instead of
-// all; see [Kernel.fallingIDs]. A lab of which something is there is changed without: its
-// switches are up, and no port may come into one before the machine's rules are in.
-func inWaves(makes Plan, want State, size int) Plan {
-	births := makes.births()
-	if births <= size {
-		return makes
+// The kernel's data about a wave is then still in the processor's caches. And for each
+// message about a port of the machine, the kernel goes through the namespaces of one wave
+// instead of all; see [Kernel.descendingNSIDs]. A lab that exists already is changed without
+// waves: its bridges are up, and a port may enter one only after the machine's rules are set.
+func inWaves(creates Plan, want State, size int) Plan {
+	namespaces := creates.newNamespaces()
+	if namespaces <= size {
+		return creates
 	}
-	w := waves{newOrder(want), map[string]int{}, map[string]int{}, (births-1)/size + 1}
-	for _, s := range makes {
+	w := waves{newOrder(want), map[string]int{}, map[string]int{}, (namespaces-1)/size + 1}
+	for _, s := range creates {
 		if s.makesNamespace() {
 			w.of[s.Want.Key().NS] = len(w.of) / size
 		}
@@ -31,26 +31,26 @@ func inWaves(makes Plan, want State, size int) Plan {
 		at, parent := w.link(link), parentOf(link)
 		_, bridge := link.(Bridge)
 		if bridge || w.links[parent] != nil && parent.NS != k.NS {
-			at = w.last // what is raised behind all that is elsewhere
+			at = w.last // set up after everything in other namespaces
 		}
 		for _, l := range link.(linked).links() {
-			w.full[l.NS] = max(w.full[l.NS], at)
+			w.complete[l.NS] = max(w.complete[l.NS], at)
 		}
 	}
 	parts := make([]Plan, w.last+1)
-	for _, s := range makes {
+	for _, s := range creates {
 		at := w.wave(s.Want)
 		parts[at] = append(parts[at], s)
 	}
-	makes = makes[:0]
+	creates = creates[:0]
 	for _, part := range parts {
-		makes = append(makes, part...)
+		creates = append(creates, part...)
 	}
-	return makes
+	return creates
 }
 
-// births is how many namespaces the plan makes.
-func (p Plan) births() (n int) {
+// newNamespaces returns how many namespaces the plan creates.
+func (p Plan) newNamespaces() (n int) {
 	for _, s := range p {
 		if s.makesNamespace() {
 			n++
@@ -64,12 +64,12 @@ func (s Step) makesNamespace() bool {
 	return is && s.Have == nil
 }
 
-// waves say in which one objects are made.
+// waves finds the wave of each object.
 type waves struct {
 	order
-	of   map[string]int // in which a namespace is; 0 for those that are there
-	full map[string]int // in which all links of a namespace are there
-	last int
+	of       map[string]int // the wave that creates a namespace; 0 for existing ones
+	complete map[string]int // the wave after which a namespace has all its links
+	last     int
 }
 
 func (w waves) wave(o Object) int {
@@ -81,19 +81,19 @@ func (w waves) wave(o Object) int {
 		return w.link(o)
 	case OfProcess:
 		return w.last
-	case OfNAT, OfSysctl: // all of a namespace at once; those of all links change each link's
-		return max(w.of[k.NS], w.full[k.NS])
+	case OfNAT, OfSysctl: // one wave for all of a namespace: a setting for all links changes those of each link
+		return max(w.of[k.NS], w.complete[k.NS])
 	}
 	for _, need := range o.needs() {
-		// Through a port nothing but its switch is reached, and that comes up last.
-		if cable, ok := w.links[need].(Veth); ok && cable.isPort(need) {
-			return w.link(cable)
+		// A port leads only to its bridge, which is set up last.
+		if veth, ok := w.links[need].(Veth); ok && veth.isPort(need) {
+			return w.link(veth)
 		}
 	}
-	return max(w.of[k.NS], w.full[k.NS])
+	return max(w.of[k.NS], w.complete[k.NS])
 }
 
-// link is the wave in which all is there that a link is in and stands on.
+// link returns the first wave in which a link's namespaces and parents exist.
 func (w waves) link(link Object) (at int) {
 	for range mostParents {
 		parent := parentOf(link)
@@ -108,7 +108,7 @@ func (w waves) link(link Object) (at int) {
 	return at
 }
 
-// isPort tells whether the end of that key is in a switch.
+// isPort reports whether the end with this key is a bridge port.
 func (v Veth) isPort(end Key) bool {
 	return v.Ends[0].Key() == end && v.Ends[0].Master != "" || v.Ends[1].Key() == end && v.Ends[1].Master != ""
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// TestWaves: a lab comes up in waves, and the kernel finds the namespaces of a later one
-// before those of the ones before it.
+// TestWaves: a lab comes up in waves, and the namespaces of each wave have lower ids than those of
+// the wave before, so the kernel finds them first.
 func TestWaves(t *testing.T) {
 	const hosts, size = 10, 4
-	lab, want := compiled(t, starOf(hosts))
+	lab, want := compiled(t, starLab(hosts))
 	k := openKernel(t, lab)
-	k.wave = size
+	k.waveSize = size
 	plan, err := k.Up(t.Context(), want, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -29,9 +29,9 @@ func TestWaves(t *testing.T) {
 	for _, stage := range plan.Stages() {
 		kinds = append(kinds, stage[0].Object().Key().Kind)
 	}
-	wave := []Kind{OfNamespace, OfLink, OfQuiet}
+	wave := []Kind{OfNamespace, OfLink, OfAddrGen}
 	if want := slices.Concat(wave, wave, wave); !slices.Equal(kinds[:len(want)], want) {
-		t.Errorf("stages of %v, want them to begin with %v", kinds, want)
+		t.Errorf("kinds of stages are %v, want first %v", kinds, want)
 	}
 	lowest := int32(math.MaxInt32)
 	for w := range (hosts + size - 1) / size {
@@ -39,16 +39,16 @@ func TestWaves(t *testing.T) {
 		for h := w * size; h < min(hosts, (w+1)*size); h++ {
 			id := idOf(t, k, fmt.Sprintf("h%d", h+1))
 			if lowest = min(lowest, id); id < 0 || id >= before {
-				t.Errorf("h%d, of wave %d, has id %d; the wave before has %d", h+1, w, id, before)
+				t.Errorf("h%d, of wave %d, has id %d; the lowest id of the wave before is %d", h+1, w, id, before)
 			}
 		}
 	}
 }
 
-// idOf is the id that a host's namespace has in the machine's.
+// idOf returns the id of a host's namespace in the machine's.
 func idOf(t *testing.T, k *Kernel, host string) int32 {
 	t.Helper()
-	s, err := k.space(host)
+	s, err := k.handle(host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,9 +59,9 @@ func idOf(t *testing.T, k *Kernel, host string) int32 {
 	return id
 }
 
-// TestWavesOfAll: what there is comes up in waves of one host, too, whatever it is in and stands
-// on, more hosts do not, and all goes again.
-func TestWavesOfAll(t *testing.T) {
+// TestWavesOfAll: a lab with all kinds of dependencies comes up in waves of one to five hosts. Then
+// the plan is empty, and down removes everything.
+func TestWavesOfAllKinds(t *testing.T) {
 	const text = `name: all
 networks:
   a: {subnets: [10.1.0.0/16, "fd00:1::/64"], nat: true}
@@ -82,15 +82,15 @@ links:
 `
 	lab, want := compiled(t, text)
 	for size := 1; size < 6; size++ {
-		k := openAlone(t, lab)
-		before := machine(t)
-		k.wave = size
+		k := openWithoutCleanup(t, lab)
+		before := machineState(t)
+		k.waveSize = size
 		_, err := k.Up(t.Context(), want, nil)
 		if err != nil {
 			t.Errorf("waves of %d: %v", size, err)
 		}
 		if plan, err := k.Plan(want); err != nil || len(plan) > 0 {
-			t.Errorf("there is more to do: %v\n%s", err, plan)
+			t.Errorf("the plan is not empty: %v\n%s", err, plan)
 		}
 		if _, err := k.Down(t.Context(), nil); err != nil {
 			t.Error(err)
@@ -98,15 +98,15 @@ links:
 		if err := k.Close(); err != nil {
 			t.Error(err)
 		}
-		if diff := cmp.Diff(before, machine(t)); diff != "" {
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
 			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
 		}
 	}
 }
 
-// TestFallingIDs: the many namespaces of a new lab are numbered downwards from above all that
-// have a number, and a few are not.
-func TestFallingIDs(t *testing.T) {
+// TestDescendingNSIDs: the namespaces of a new lab with several waves get descending ids, above all
+// ids in use. With one wave, they get none.
+func TestDescendingNSIDs(t *testing.T) {
 	k := openKernel(t, "star")
 	other, err := nsfs.New()
 	if err != nil {
@@ -116,13 +116,14 @@ func TestFallingIDs(t *testing.T) {
 	if err := k.machine().conn.Do(rtnl.SetNSID(other, 5000)); err != nil {
 		t.Fatal(err)
 	}
-	_, want := compiled(t, starOf(4))
+	_, want := compiled(t, starLab(4))
 	plan := diff(nil, want, 2)
-	if k.wave = 4; k.fallingIDs(plan) != nil {
-		t.Error("the hosts of one wave are numbered")
+	if k.waveSize = 4; k.descendingNSIDs(plan) != nil {
+		t.Error("the hosts of one wave have ids")
 	}
-	k.wave = 3
-	if diff := cmp.Diff(map[string]int32{"h1": 5004, "h2": 5003, "h3": 5002, "h4": 5001}, k.fallingIDs(plan)); diff != "" {
+	k.waveSize = 3
+	want4 := map[string]int32{"h1": 5004, "h2": 5003, "h3": 5002, "h4": 5001}
+	if diff := cmp.Diff(want4, k.descendingNSIDs(plan)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

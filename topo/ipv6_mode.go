@@ -1,0 +1,227 @@
+package topo
+
+import "maps"
+
+// An ipv6Mode is how the kernel uses IPv6 on a link of the lab.
+type ipv6Mode uint8
+
+const (
+	// The lab gives the link no address: the kernel solicits routers, as without vnet.
+	ipv6Default ipv6Mode = iota
+	// The lab gives the link an IPv6 address: no router solicitations.
+	ipv6Static
+	// The lab gives the link IPv4 addresses only: no link-local address; see [AddrGenNone].
+	ipv6NoLinkLocal
+	// The MTU is too small for IPv6, or the link is a port and vnet writes no setting.
+	ipv6Unused
+	// The link is a veth end in a bridge: disable_ipv6=1, because packets that arrive there
+	// belong to the bridge. The kernel then goes through fewer routes and group members for
+	// each further port: ten thousand ports take two thirds of the time.
+	ipv6Disabled
+	// A sysctl of the lab sets disable_ipv6.
+	ipv6UserSet
+)
+
+// settings returns the settings below net.ipv6.conf.LINK that vnet writes when it creates the
+// link; see ip-sysctl.rst. They turn off duplicate address detection: the lab knows its
+// addresses. With detection, the link-local address is unusable for one or two seconds, and
+// neighbour discovery for hosts behind the link fails until then. In mode ipv6NoLinkLocal,
+// [AddrGenNone] does this.
+func (m ipv6Mode) settings() []string {
+	switch m {
+	case ipv6Default, ipv6UserSet:
+		return []string{"accept_dad=0"}
+	case ipv6Static:
+		return []string{"accept_dad=0", "router_solicitations=0"}
+	case ipv6Disabled:
+		return []string{"disable_ipv6=1"}
+	}
+	return nil
+}
+
+// ipv6ModeKey returns the key of the link in a map of IPv6 modes: of kind OfPort for a bridge port.
+func (l Link) ipv6ModeKey() Key {
+	k := l.Key()
+	if l.Master != "" {
+		k.Kind = OfPort
+	}
+	return k
+}
+
+// ipv6Uses are bits: what a state configures on a link.
+type ipv6Uses uint8
+
+const (
+	usesIPv4Address ipv6Uses = 1 << iota
+	usesIPv6Address
+	usesIPv6Otherwise // a neighbour, route, setting or tunnel of IPv6
+	setsDisableIPv6   // the setting disable_ipv6
+)
+
+// ipv6UsesOf returns the uses of links, by the keys of the links. It looks at the given
+// namespaces; nil means all.
+func (s State) ipv6UsesOf(namespaces map[string]bool) map[Key]ipv6Uses {
+	uses := map[Key]ipv6Uses{}
+	for k, o := range s {
+		if namespaces != nil && !namespaces[k.NS] {
+			continue
+		}
+		switch x := o.(type) {
+		case Address:
+			bit := usesIPv4Address
+			if x.Prefix.Addr().Is6() {
+				bit = usesIPv6Address
+			}
+			uses[Key{OfLink, x.NS, x.Link}] |= bit
+		case Neigh:
+			if x.Addr.Is6() {
+				uses[Key{OfLink, x.NS, x.Link}] |= usesIPv6Otherwise
+			}
+		case Route:
+			for _, hop := range x.NextHops() {
+				if x.Dst.Addr().Is6() || hop.Via.Is6() {
+					uses[Key{OfLink, x.NS, hop.Device}] |= usesIPv6Otherwise
+				}
+			}
+		case Sysctl:
+			if link, name, ok := ipv6SysctlOf(x.Name); ok {
+				uses[Key{OfLink, x.NS, link}] |= usesIPv6Otherwise
+				if name == "disable_ipv6" {
+					uses[Key{OfLink, x.NS, link}] |= setsDisableIPv6
+				}
+			}
+		case VXLAN:
+			if x.Remote.Is6() || x.Local.Is6() {
+				uses[Key{OfLink, x.NS, x.Parent}] |= usesIPv6Otherwise
+			}
+		}
+	}
+	return uses
+}
+
+// eachIPv6Mode calls fn with each link that the lab creates, and its mode. It looks at the
+// given namespaces; nil means all.
+func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, ipv6Mode)) {
+	uses := s.ipv6UsesOf(namespaces)
+	for k, o := range s {
+		made, ok := o.(linked)
+		if !ok || namespaces != nil && !namespaces[k.NS] {
+			continue
+		}
+		_, veth := o.(Veth)
+		for _, l := range made.links() {
+			fn(l, l.ipv6Mode(uses[l.Key()], veth))
+		}
+	}
+}
+
+// ipv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
+// link-local address if the lab configures anything else of IPv6 on it.
+func (l Link) ipv6Mode(uses ipv6Uses, veth bool) ipv6Mode {
+	switch {
+	case !l.carries6():
+		return ipv6Unused
+	case l.Master != "" && veth && uses&(usesIPv6Address|usesIPv6Otherwise) == 0:
+		return ipv6Disabled
+	case l.Master != "":
+		return ipv6Unused
+	case uses&setsDisableIPv6 != 0:
+		return ipv6UserSet
+	case uses&usesIPv6Address != 0:
+		return ipv6Static
+	case uses&usesIPv4Address != 0 && uses&usesIPv6Otherwise == 0:
+		return ipv6NoLinkLocal
+	}
+	return ipv6Default
+}
+
+// ipv6ModesIn returns the modes of the links in the given namespaces, by ipv6ModeKey: a link
+// that becomes a port may have two entries in a merged map.
+func (s State) ipv6ModesIn(namespaces map[string]bool) map[Key]ipv6Mode {
+	modes := map[Key]ipv6Mode{}
+	s.eachIPv6Mode(namespaces, func(l Link, m ipv6Mode) { modes[l.ipv6ModeKey()] = m })
+	return modes
+}
+
+// A stepLink is a link of a step, and the IPv6 settings to write for it.
+type stepLink struct {
+	step     int // index in the stage
+	link     Key
+	settings []string
+	optional bool // no error where /proc/sys is read-only
+}
+
+// fromDefault as a value means: copy the setting of net.ipv6.conf.default.
+const fromDefault = "default"
+
+// ipv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
+// that enter or leave a bridge.
+func (s Step) ipv6Settings(modes map[Key]ipv6Mode) (links []stepLink) {
+	made, ok := s.Want.(linked)
+	if !ok {
+		return nil
+	}
+	for i, l := range made.links() {
+		m := modes[l.ipv6ModeKey()]
+		sl := stepLink{link: l.Key(), settings: m.settings(), optional: m == ipv6Disabled}
+		switch was, veth := s.Have.(Veth); {
+		case s.Have == nil:
+		case !veth || (was.Ends[i].Master == "") == (l.Master == ""):
+			continue
+		case l.Master == "" && m != ipv6UserSet && m != ipv6Unused:
+			sl.settings, sl.optional = append(sl.settings, "disable_ipv6="+fromDefault), true
+		case m != ipv6Disabled:
+			continue
+		}
+		if len(sl.settings) > 0 {
+			links = append(links, sl)
+		}
+	}
+	return links
+}
+
+// linkLocalSettings returns the settings for a link whose AddrGenNone is deleted. When
+// addr_gen_mode changes, the kernel creates the link-local address at once.
+func linkLocalSettings() []string { return append(ipv6Default.settings(), "addr_gen_mode=0") }
+
+// ipv6SysctlOf splits net.ipv6.conf.LINK.NAME; ok is false for any other setting.
+func ipv6SysctlOf(setting string) (link, name string, ok bool) {
+	path := Sysctl{Name: setting}.path()
+	if len(path) != 5 || path[1] != "ipv6" || path[2] != "conf" {
+		return "", "", false
+	}
+	return path[3], path[4], true
+}
+
+// ipv6Modes returns the modes of all links in the namespaces in which the plan creates, changes
+// or deletes links: those of want, and those of have for links that want does not have.
+func (p Plan) ipv6Modes(have, want State) map[Key]ipv6Mode {
+	namespaces := map[string]bool{}
+	for _, step := range p {
+		if links, ok := step.Object().(linked); ok {
+			for _, l := range links.links() {
+				namespaces[l.NS] = true
+			}
+		}
+	}
+	if len(namespaces) == 0 {
+		return nil
+	}
+	modes := have.ipv6ModesIn(namespaces)
+	maps.Copy(modes, want.ipv6ModesIn(namespaces))
+	return modes
+}
+
+// applied returns have as the plan changes it.
+func (p Plan) applied(have State) State {
+	want := NewState()
+	maps.Copy(want, have)
+	for _, step := range p {
+		if step.Want == nil {
+			delete(want, step.Have.Key())
+		} else {
+			want.put(step.Want)
+		}
+	}
+	return want
+}

@@ -1,0 +1,35 @@
+package topo
+
+// An AddrGenNone keeps a link without IPv6 packets of the kernel's own (ip-link(8)'s
+// addrgenmode none). The link gets no link-local address. The kernel then sends neither
+// duplicate address detection nor, every few seconds, router solicitations. A bridge floods
+// each such packet to all its ports: those of a thousand hosts fill the queues, and no other
+// packet gets through.
+type AddrGenNone struct {
+	NS   string
+	Link string
+}
+
+// Key implements [Object].
+func (a AddrGenNone) Key() Key { return Key{OfAddrGen, a.NS, a.Link} }
+
+// String is "red: link eth0 addrgenmode none".
+func (a AddrGenNone) String() string { return in(a.NS) + "link " + a.Link + " addrgenmode none" }
+
+func (a AddrGenNone) needs() []Key          { return []Key{{OfLink, a.NS, a.Link}} }
+func (a AddrGenNone) provides() []Key       { return []Key{a.Key()} }
+func (a AddrGenNone) canBecome(Object) bool { return true }
+func (a AddrGenNone) normal() Object        { return a }
+
+// addAddrGenNone adds an AddrGenNone for each link in mode ipv6NoLinkLocal.
+func (s State) addAddrGenNone() {
+	var found []AddrGenNone
+	s.eachIPv6Mode(nil, func(l Link, m ipv6Mode) {
+		if m == ipv6NoLinkLocal {
+			found = append(found, AddrGenNone{l.NS, l.Name})
+		}
+	})
+	for _, a := range found {
+		s.put(a)
+	}
+}
