@@ -15,7 +15,7 @@ import (
 // addrObject is vnet addr.
 func addrObject() object {
 	return object{
-		name: "address", short: true, usage: "addresses of links, IPv4 and IPv6", help: addrHelp,
+		name: "address", short: true, usage: "IPv4 and IPv6 addresses of links", help: addrHelp,
 		verbs: words.AddrVerbs(), run: (*session).addr,
 	}
 }
@@ -41,7 +41,7 @@ FLAG      := permanent | dynamic | primary | secondary | tentative | deprecated 
    vnet addr flush dev v-net-0
 `
 
-// addr carries out vnet addr.
+// addr runs vnet addr.
 func (s *session) addr(args []string) error {
 	w := words.Of(args)
 	switch verb := w.AddrVerb(); verb {
@@ -57,7 +57,7 @@ func (s *session) addr(args []string) error {
 	return w.Err
 }
 
-// addrRequests make the requests of the verbs.
+// addrRequests makes the request for each verb.
 var addrRequests = map[string]func(rtnl.Addr) rtnl.Request{
 	"add": rtnl.AddAddr, "change": rtnl.ChangeAddr, "replace": rtnl.ReplaceAddr, "delete": rtnl.DeleteAddr,
 }
@@ -80,8 +80,7 @@ func (s *session) addrChange(verb string, w *words.Words) error {
 	return s.do(addrRequests[verb](c.Addr).For(fmt.Sprintf("address %v dev %s", c.Addr, c.Dev)))
 }
 
-// selectAddrs reads all links, and chooses those of a selection with the chosen
-// ones of their addresses.
+// selectAddrs reads all links and returns the selected links with their selected addresses.
 func (s *session) selectAddrs(sel words.AddrSelection) (all []rtnl.Link, chosen []show.LinkAddrs, err error) {
 	all, links, err := s.selectLinks(sel.LinkSelection)
 	if err != nil {
@@ -103,17 +102,17 @@ func (s *session) selectAddrs(sel words.AddrSelection) (all []rtnl.Link, chosen 
 	}
 	for _, l := range links {
 		if sel.Family == unix.AF_INET6 {
-			l = l.OfInet6()
+			l = l.AsInet6()
 		}
-		one := show.LinkAddrs{Link: l, NoHead: sel.Family == 0 && sel.Label != ""}
+		one := show.LinkAddrs{Link: l, NoLink: sel.Family == 0 && sel.Label != ""}
 		for _, a := range byLink[l.Index] {
-			if sel.FitsAddr(a, l.Name) {
+			if sel.MatchesAddr(a, l.Name) {
 				one.Addrs = append(one.Addrs, a)
 			}
 		}
-		// A link without any address is shown unless a family was asked for.
+		// A link without addresses is shown, too, unless an address family is selected.
 		bare := len(byLink[l.Index]) == 0 && (sel.Family == 0 || sel.Family == unix.AF_PACKET)
-		if len(one.Addrs) > 0 || bare || !sel.Limits() {
+		if len(one.Addrs) > 0 || bare || !sel.LimitsAddrs() {
 			chosen = append(chosen, one)
 		}
 	}
@@ -140,11 +139,11 @@ func (s *session) addrShow(w *words.Words) error {
 	return show.Addrs(s.out, chosen, style)
 }
 
-// addrFlush deletes the addresses of a selection. Deleting an IPv4 address may
-// take its secondary ones along, so one that is gone already is no failure.
+// addrFlush deletes the selected addresses. Deleting a primary IPv4 address can also delete its secondary addresses,
+// so an address that no longer exists is not an error.
 func (s *session) addrFlush(w *words.Words) error {
 	if !w.More() {
-		return exit(exitFailed, words.Errorf("flush what? vnet addr flush dev LINK, or another selection"))
+		return exit(exitFailed, words.Errorf("what to flush? Use vnet addr flush dev LINK, or another selection"))
 	}
 	sel := w.AddrSelection(s.Family)
 	if w.Err != nil {

@@ -12,9 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestBadInput: each mistake of testdata/bad gives one clear line that names the
-// thing and the reason, and perhaps a hint; the exit code is not zero, nothing is
-// printed as if it were data, and nothing changes.
+// TestBadInput runs the wrong commands of testdata/bad. Each prints one line with the object and the reason, and
+// sometimes a hint. The exit code is not zero, standard output is empty, and nothing changes.
 func TestBadInput(t *testing.T) {
 	const file = "testdata/bad/words.txt"
 	text, err := os.ReadFile(file)
@@ -22,13 +21,14 @@ func TestBadInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorld(t)
-	for _, line := range []string{"netns add red", "link add br0 type bridge", "addr add 10.0.0.1/24 dev br0", "link set br0 addrgenmode none", "link set br0 up"} {
+	for _, line := range []string{"netns add red", "link add br0 type bridge", "addr add 10.0.0.1/24 dev br0",
+		"link set br0 addrgenmode none", "link set br0 up"} {
 		w.must(append([]string{"vnet"}, strings.Fields(line)...)...)
 	}
-	before := w.untouched()
+	before := w.objectState()
 	look := func(line string) {
-		if after := w.untouched(); after != before {
-			t.Errorf("%sleaves something (-before +after):\n%s", line, cmp.Diff(before, after))
+		if after := w.objectState(); after != before {
+			t.Errorf("%schanges something (-before +after):\n%s", line, cmp.Diff(before, after))
 			before = after
 		}
 	}
@@ -43,7 +43,7 @@ func TestBadInput(t *testing.T) {
 			got.WriteString(line)
 		}
 	}
-	look("one of them ")
+	look("one of the commands ")
 	if *update {
 		if err := os.WriteFile(file, []byte(got.String()), 0o666); err != nil {
 			t.Fatal(err)
@@ -55,12 +55,12 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// untouched is what a mistake must not touch.
-func (w *world) untouched() string {
+// objectState prints the objects that a failed command must not change.
+func (w *world) objectState() string {
 	return w.must("sh", "-c", `printf 'netns\nlink\naddr\nroute show table all\nneigh\nnat\n' | vnet -j -batch -`)
 }
 
-// fails runs a command that has to fail, and returns how it did.
+// fails runs a command that must fail, and returns its exit code and error text.
 func (w *world) fails(command string) string {
 	w.t.Helper()
 	r := w.run(append([]string{"vnet"}, fields(command)...)...)
@@ -70,8 +70,9 @@ func (w *world) fails(command string) string {
 		w.t.Errorf("vnet %s: exit 0", command)
 	case r.Stdout != "":
 		w.t.Errorf("vnet %s prints %q", command, r.Stdout)
-	case !strings.HasPrefix(r.Stderr, "vnet: error: ") || len(lines) > 3 || len(lines) == 3 && !strings.HasPrefix(lines[1], "vnet: hint: "):
-		w.t.Errorf("vnet %s says, not in one line and a hint:\n%s", command, r.Stderr)
+	case !strings.HasPrefix(r.Stderr, "vnet: error: ") || len(lines) > 3 || len(lines) == 3 &&
+		!strings.HasPrefix(lines[1], "vnet: hint: "):
+		w.t.Errorf("vnet %s does not print one line and a hint:\n%s", command, r.Stderr)
 	case r.Status == exitKernel:
 		return "exit 2\n"
 	}
@@ -90,7 +91,7 @@ func fields(line string) (words []string) {
 	return words
 }
 
-// TestBadMachine: what the machine does not allow is named, with the place.
+// TestBadMachine checks that an error names the file that the machine does not allow.
 func TestBadMachine(t *testing.T) {
 	for _, tt := range []struct {
 		name, prepare, command, want string
@@ -125,7 +126,8 @@ func TestBadMachine(t *testing.T) {
 			w := newWorld(t)
 			w.must("sh", "-c", tt.prepare)
 			before := w.must("vnet", "-j", "link")
-			if got := w.fails(tt.command); !strings.HasPrefix(got, fmt.Sprintf("exit %d\nvnet: error: ", tt.status)) || !strings.Contains(got, tt.want) {
+			if got := w.fails(tt.command); !strings.HasPrefix(got, fmt.Sprintf("exit %d\nvnet: error: ", tt.status)) ||
+				!strings.Contains(got, tt.want) {
 				t.Errorf("vnet %s: %swant exit %d and %q", tt.command, got, tt.status, tt.want)
 			}
 			if after := w.must("vnet", "-j", "link"); after != before {
@@ -135,33 +137,35 @@ func TestBadMachine(t *testing.T) {
 	}
 }
 
-// TestNoRights: who may not do it is told what would help; nothing is done.
+// TestNoRights checks that commands without privileges print a hint and change nothing.
 func TestNoRights(t *testing.T) {
 	if _, err := exec.LookPath("setpriv"); err != nil {
-		t.Skip("no setpriv on this machine to give rights up with")
+		t.Skip("no setpriv on this machine")
 	}
 	w := newWorld(t)
 	w.must("vnet", "netns", "add", "red")
-	before := w.untouched()
-	const hint = "vnet: hint: this needs CAP_NET_ADMIN: run it as root, or in a network of your own: vnet sandbox COMMAND\n"
+	before := w.objectState()
+	const hint = "vnet: hint: this needs CAP_NET_ADMIN: run it as root, or in an isolated network: vnet sandbox COMMAND\n"
 	for _, command := range []string{
 		"link add x type bridge", "link set lo up", "addr add 10.0.0.1/24 dev lo", "route add blackhole 10.0.0.0/8",
-		"neigh add 10.0.0.2 lladdr 0:0:0:0:0:2 dev lo", "nat add masquerade -s 10.0.0.0/24", "netns add blue", "-n red link set lo up",
+		"neigh add 10.0.0.2 lladdr 0:0:0:0:0:2 dev lo", "nat add masquerade -s 10.0.0.0/24", "netns add blue",
+		"-n red link set lo up",
 		"up " + exampleFile(t, "cable.yaml"),
 	} {
 		args := append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all", "vnet"}, strings.Fields(command)...)
 		r := w.run(args...)
 		lines := strings.SplitAfter(r.Stderr, "\n")
-		if r.Status == 0 || !strings.HasPrefix(r.Stderr, "vnet: error: ") || len(lines) != 3 || !strings.HasPrefix(lines[1], hint) {
+		if r.Status == 0 || !strings.HasPrefix(r.Stderr, "vnet: error: ") || len(lines) != 3 ||
+			!strings.HasPrefix(lines[1], hint) {
 			t.Errorf("vnet %s: exit %d\n%s", command, r.Status, r.Stderr)
 		}
 	}
-	if after := w.untouched(); after != before {
+	if after := w.objectState(); after != before {
 		t.Errorf("-before +after:\n%s", cmp.Diff(before, after))
 	}
 }
 
-// exampleFile is the path of one of examples/.
+// exampleFile returns the path of a file in examples/.
 func exampleFile(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", "..", "examples", name))

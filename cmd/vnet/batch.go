@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
-// batch runs each line of a file as a command line of its own, in one process
-// and through one socket. It stops at the first that fails, unless -force.
+// batch runs each line of a file as a command, all in one process and through one socket. It stops at the first
+// error, unless -force is set.
 func (s *session) batch(file string) error {
 	in := s.in
 	if file != "-" {
@@ -25,7 +25,7 @@ func (s *session) batch(file string) error {
 	options, failed := s.Options, false
 	lines := bufio.NewReader(in)
 	for at := 1; ; {
-		line, taken, err := words.BatchLine(lines)
+		line, n, err := words.BatchLine(lines)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return exit(exitFailed, fmt.Errorf("%s:%d: %w", file, at, err))
 		}
@@ -43,7 +43,7 @@ func (s *session) batch(file string) error {
 		if err != nil {
 			break
 		}
-		at += taken
+		at += n
 	}
 	if failed {
 		return exit(exitFailed, errReported)

@@ -9,49 +9,47 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// between are the steps that the cheat sheet leaves to its reader, by the line of
-// the table they follow; NAME stands for the tool. Some lines are shown with one end
-// of a cable; this is what happens at the other.
+// between are commands that are not in the cheat sheet, by the line after which they run. NAME stands for the tool.
+// Some lines of the cheat sheet are only for one end of a veth pair; these are for the other end.
 var between = map[string][]string{
 	"make a namespace": {"NAME netns add blue", "NAME netns add out"},
-	"plug it in":       {"NAME link set veth-blue netns blue"},
-	"address it":       {"NAME -n blue addr add 192.168.15.2/24 dev veth-blue"},
-	"raise it": {
+	"move one end":     {"NAME link set veth-blue netns blue"},
+	"add an address":   {"NAME -n blue addr add 192.168.15.2/24 dev veth-blue"},
+	"set it up": {
 		"NAME -n blue link set veth-blue up",
-		"talk ping red 192.168.15.2", "talk ping blue 192.168.15.1", // line 9: they reach each other
+		"talk ping red 192.168.15.2", "talk ping blue 192.168.15.1", // line 9: both hosts reach each other
 	},
-	"a switch": {
-		// And the outside: a network beyond the machine.
+	"a bridge": {
+		// The network outside: a host behind the machine's eth0.
 		"NAME link add eth0 type veth peer name eth0 netns out", "NAME link set eth0 up", "NAME -n out link set eth0 up",
 		"NAME addr add 192.168.1.10/24 dev eth0", "NAME -n out addr add 192.168.1.20/24 dev eth0",
 	},
-	"raise the switch": {
+	"set the bridge up": {
 		"NAME link add veth-red type veth peer name veth-red-br", "NAME link set veth-red netns red",
 		"NAME link add veth-blue type veth peer name veth-blue-br", "NAME link set veth-blue netns blue",
 	},
-	"one end on the switch": {
+	"add a port to it": {
 		"NAME link set veth-blue-br master v-net-0", "NAME link set veth-red-br up", "NAME link set veth-blue-br up",
 		"NAME -n red addr add 192.168.15.1/24 dev veth-red", "NAME -n red link set veth-red up",
 		"NAME -n blue addr add 192.168.15.2/24 dev veth-blue", "NAME -n blue link set veth-blue up",
 		"talk ping red 192.168.15.2",
 	},
-	"the machine joins": {"talk ping - 192.168.15.1", "talk ping blue 192.168.15.5"},
-	"outside answers": {
+	"an address on it": {"talk ping - 192.168.15.1", "talk ping blue 192.168.15.5"},
+	"masquerade": {
 		"sysctl -qw net.ipv4.ip_forward=1",
-		"talk ping red 192.168.1.20", "talk tcp red 192.168.1.20:80 out 192.168.1.20:80", "talk udp red 192.168.1.20:53 out 192.168.1.20:53",
+		"talk ping red 192.168.1.20", "talk tcp red 192.168.1.20:80 out 192.168.1.20:80",
+		"talk udp red 192.168.1.20:53 out 192.168.1.20:53",
 	},
 	"forward a port": {"talk tcp out 192.168.1.10:80 red 192.168.15.1:80"},
-	// Way one of line 18: eth0 in the switch; the outside is on the private network.
-	// Pings only: where a machine filters what its switches pass on, the iptables
-	// rule masquerades even what stays inside, and vnet's does not.
-	"expose the network": {
+	// eth0 is a port of the bridge, so the outside is on the private network. Only pings: with br_netfilter, the
+	// iptables rule masquerades packets inside the network, too; vnet's rule does not.
+	"add an uplink": {
 		"NAME -n out addr add 192.168.15.100/24 dev eth0", "talk ping out 192.168.15.1", "talk ping out 192.168.15.2",
 	},
 }
 
-// TestCheatsheet runs the table of `vnet help cheatsheet` twice: by hand in one
-// world, with vnet in another. What is sent arrives alike, and both are left with
-// the same links, addresses, routes and neighbours.
+// TestCheatsheet runs the table of `vnet help cheatsheet` twice: by hand in one world, with vnet in another. The same
+// packets arrive, and at the end both worlds have the same links, addresses, routes and neighbours.
 func TestCheatsheet(t *testing.T) {
 	for _, tool := range []string{"ip", "iptables", "sysctl"} {
 		needTool(t, tool)
@@ -63,38 +61,37 @@ func TestCheatsheet(t *testing.T) {
 			w.both(t, strings.ReplaceAll(l, "NAME", "ip"), strings.ReplaceAll(l, "NAME", "vnet"))
 		}
 	}
-	w.sameLasting(t, "at the end")
+	w.samePermanent(t, "at the end")
 }
 
-// lasting is the state without what comes and goes by itself: the neighbours that
-// packets found. It makes no difference between MACs either: a switch takes the
-// least of its ports', and theirs are random.
-func (w *world) lasting() string {
-	look := strings.Replace(lookAround, `\nneigh\n`, `\nneigh show nud permanent\n`, 1)
+// permanentState returns the state without neighbours that packets add. All MAC addresses are masked: the ports'
+// addresses are random, and a bridge has the least of them.
+func (w *world) permanentState() string {
+	look := strings.Replace(stateScript, `\nneigh\n`, `\nneigh show nud permanent\n`, 1)
 	return numbered.ReplaceAllString(w.look(look), "mac")
 }
 
 var numbered = regexp.MustCompile(`\bmac[0-9]+\b`)
 
-// both does a step by hand in one world and with vnet in the other.
+// both runs a step by hand in one world and with vnet in the other.
 func (w *twins) both(t *testing.T, byHand, vnet string) {
 	t.Helper()
 	tool := strings.Fields(byHand)
 	if slices.Contains(tool, "route") && !slices.Contains(tool, "add") || slices.Contains(tool, "arp") {
-		w.vnet.must(strings.Fields(vnet)...) // net-tools only print, and in another way
+		w.vnet.must(strings.Fields(vnet)...) // net-tools print in another format
 		return
 	}
-	if diff := cmp.Diff(settle(w.ip.must(tool...)), settle(w.vnet.must(strings.Fields(vnet)...))); diff != "" {
-		t.Errorf("%s: prints otherwise (-by hand +vnet):\n%s", vnet, diff)
+	if diff := cmp.Diff(maskRandom(w.ip.must(tool...)), maskRandom(w.vnet.must(strings.Fields(vnet)...))); diff != "" {
+		t.Errorf("%s: different output (-by hand +vnet):\n%s", vnet, diff)
 	}
-	if w.due() {
-		w.sameLasting(t, vnet)
+	if w.compareNow() {
+		w.samePermanent(t, vnet)
 	}
 }
 
-func (w *twins) sameLasting(t *testing.T, at string) {
+func (w *twins) samePermanent(t *testing.T, at string) {
 	t.Helper()
-	if diff := soon(func() string { return cmp.Diff(w.ip.lasting(), w.vnet.lasting()) }); diff != "" {
-		t.Fatalf("%s: leaves another state (-by hand +vnet):\n%s", at, diff)
+	if diff := soon(func() string { return cmp.Diff(w.ip.permanentState(), w.vnet.permanentState()) }); diff != "" {
+		t.Fatalf("%s: different state (-by hand +vnet):\n%s", at, diff)
 	}
 }

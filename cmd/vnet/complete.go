@@ -13,19 +13,19 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// completeFlag, behind a command line, asks what could stand in the place of its
-// last word. It is the one that urfave/cli has for it.
+// completeFlag is the last argument when a shell asks for completions of the word before it. urfave/cli uses the
+// same flag.
 const completeFlag = "--generate-bash-completion"
 
 //go:embed completion
 var completions embed.FS
 
-// shells are those that a completion can be printed for.
+// shells lists the shells that have a completion script.
 var shells = []string{"bash", "fish", "zsh"}
 
 func completionObject() object {
 	return object{
-		name: "completion", usage: "a shell's completion, that knows namespaces, links, labs and hosts", verbs: shells,
+		name: "completion", usage: "print a shell's completion for namespaces, links, labs and hosts", verbs: shells,
 		help: `
     completion { bash | zsh | fish }
 
@@ -41,7 +41,7 @@ In fish:
 	}
 }
 
-// completion prints the script that makes a shell ask vnet what could follow.
+// completion prints the script that makes a shell ask vnet for completions.
 func (s *session) completion(args []string) error {
 	if len(args) == 1 && args[0] == "help" {
 		return s.objectHelp(completionObject())
@@ -56,8 +56,8 @@ func (s *session) completion(args []string) error {
 	return err
 }
 
-// complete prints what could stand in the place of the last word, a line each. What
-// cannot be found out is left out: a completion never complains.
+// complete prints the candidates for the last word, one per line. It reports no errors: a candidate that cannot be
+// read is missing from the list.
 func (s *session) complete(args []string) error {
 	if len(args) == 0 {
 		args = []string{""}
@@ -71,7 +71,7 @@ func (s *session) complete(args []string) error {
 	return nil
 }
 
-// candidates are what could stand behind the words before.
+// candidates returns the words that can follow the words before.
 func (s *session) candidates(before []string, word string) []string {
 	if n := len(before); n > 0 {
 		if values, ok := optionValues(before); ok {
@@ -87,7 +87,7 @@ func (s *session) candidates(before []string, word string) []string {
 	}
 	s.Options = opts
 	if len(rest) > 0 {
-		return s.behindObject(rest, word)
+		return s.afterObject(rest, word)
 	}
 	if strings.HasPrefix(word, "-") {
 		return optionNames()
@@ -99,8 +99,8 @@ func (s *session) candidates(before []string, word string) []string {
 	return names
 }
 
-// optionValues are those of the option that the words end with, if they end with
-// one that takes a value, and consist of nothing but options.
+// optionValues returns the values of the last option. ok is false unless all words are options and the last one
+// still needs a value.
 func optionValues(before []string) (values []string, ok bool) {
 	if _, _, err := words.ParseOptions(before); err == nil {
 		return nil, false
@@ -125,8 +125,8 @@ func optionNames() (names []string) {
 	return names
 }
 
-// behindObject are candidates behind an object and more words.
-func (s *session) behindObject(rest []string, word string) []string {
+// afterObject returns the candidates after an object and the words in rest.
+func (s *session) afterObject(rest []string, word string) []string {
 	if rest[0] == "help" {
 		names := []string{"cheatsheet"}
 		for _, o := range objects() {
@@ -146,13 +146,13 @@ func (s *session) behindObject(rest []string, word string) []string {
 		case len(rest) == 1:
 			return o.verbs
 		}
-		return s.behindVerb(o.name, rest[1:])
+		return s.afterVerb(o.name, rest[1:])
 	}
 	return nil
 }
 
-// behindVerb are candidates among ip's words.
-func (s *session) behindVerb(object string, rest []string) []string {
+// afterVerb returns the candidates for a command in ip(8)'s syntax.
+func (s *session) afterVerb(object string, rest []string) []string {
 	last := rest[len(rest)-1]
 	switch {
 	case object == "netns" && len(rest) == 1 || last == "netns":
@@ -167,21 +167,25 @@ func (s *session) behindVerb(object string, rest []string) []string {
 	return completionWords[object]
 }
 
-// linkKinds can be made.
-var linkKinds = []string{"bond", "bridge", "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan", "vrf", "vxlan"}
+// linkKinds are the kinds that vnet link add can create.
+var linkKinds = []string{"bond", "bridge", "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan",
+	"vrf", "vxlan"}
 
-// completionWords are what the commands of an object are mostly made of.
+// completionWords are the most common keywords of each object.
 var completionWords = map[string][]string{
-	"link":      {"address", "alias", "altname", "dev", "down", "group", "link", "master", "mtu", "name", "netns", "nomaster", "peer", "type", "up"},
-	"address":   {"broadcast", "dev", "label", "metric", "nodad", "peer", "preferred_lft", "scope", "to", "up", "valid_lft"},
-	"route":     {"advmss", "blackhole", "default", "dev", "from", "metric", "mtu", "nexthop", "nhid", "onlink", "prohibit", "proto", "root", "scope", "src", "table", "unreachable", "via", "vrf", "weight"},
+	"link": {"address", "alias", "altname", "dev", "down", "group", "link", "master", "mtu", "name", "netns",
+		"nomaster", "peer", "type", "up"},
+	"address": {"broadcast", "dev", "label", "metric", "nodad", "peer", "preferred_lft", "scope", "to", "up",
+		"valid_lft"},
+	"route": {"advmss", "blackhole", "default", "dev", "from", "metric", "mtu", "nexthop", "nhid", "onlink",
+		"prohibit", "proto", "root", "scope", "src", "table", "unreachable", "via", "vrf", "weight"},
 	"neighbor":  {"dev", "lladdr", "nud", "proxy", "router", "to"},
 	"neighbour": {"dev", "lladdr", "nud", "proxy", "router", "to"},
-	"nat":       {"masquerade", "dnat", "snat", "-s", "-o", "-p", "-d", "-i", "--dport", "--to-destination", "--to-source"},
+	"nat": {"masquerade", "dnat", "snat", "-s", "-o", "-p", "-d", "-i", "--dport", "--to-destination",
+		"--to-source"},
 }
 
-// candidates are the options of a lab command, or the labs that are up: the shell
-// adds files.
+// candidates returns the options of a lab command, or the labs that are up. The shell adds the files.
 func (c *labCommand) candidates(word string) []string {
 	var names []string
 	for _, f := range c.flags {
@@ -194,8 +198,7 @@ func (c *labCommand) candidates(word string) []string {
 	return labs
 }
 
-// hostsToComplete are the hosts of all labs, by their own names and with their
-// lab's, and the machine.
+// hostsToComplete returns the machine and the hosts of all labs, each as HOST and as LAB/HOST.
 func hostsToComplete(behind []string) []string {
 	if len(behind) > 0 {
 		return nil

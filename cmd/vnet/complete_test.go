@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// completionCases are command lines, of which the last word is completed, and what
-// it must become; what begins with ! must not be offered.
+// completionCases are command lines and candidates for their last word. A candidate with ! must not be offered.
 var completionCases = []struct{ line, want string }{
 	{"vnet ", "netns link address route neighbour nat up verify completion help"},
 	{"vnet ne", "netns neighbor neighbour !link"},
@@ -36,7 +35,7 @@ var completionCases = []struct{ line, want string }{
 	{"vnet completion ", "bash fish zsh"},
 }
 
-// prepareCompletion makes what there is to complete.
+// prepareCompletion makes the objects that the cases complete.
 func prepareCompletion(t *testing.T) {
 	t.Helper()
 	file := t.TempDir() + "/vnet.yaml"
@@ -57,7 +56,7 @@ func prepareCompletion(t *testing.T) {
 	t.Cleanup(func() { must(t, "down completelab") })
 }
 
-// must runs vnet, which has to succeed.
+// must runs vnet and fails the test if vnet fails.
 func must(t *testing.T, line string) string {
 	t.Helper()
 	out, err := exec.Command("vnet", strings.Fields(line)...).CombinedOutput()
@@ -67,8 +66,7 @@ func must(t *testing.T, line string) string {
 	return string(out)
 }
 
-// TestCompletion completes in the shells themselves, by the scripts that vnet
-// completion prints.
+// TestCompletion completes command lines in real shells with the scripts that vnet completion prints.
 func TestCompletion(t *testing.T) {
 	prepareCompletion(t)
 	for _, shell := range shells {
@@ -89,7 +87,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// drivers ask a shell what it would offer for the line in $LINE.
+// drivers are scripts that print a shell's candidates for the line in $LINE.
 var drivers = map[string]string{
 	"bash": `source <(vnet completion bash)
 		read -ra COMP_WORDS <<<"$LINE"
@@ -117,16 +115,17 @@ func completeIn(t *testing.T, shell, line string) (offered []string) {
 		t.Fatalf("%s, %q: %v", shell, line, err)
 	}
 	for _, l := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-		word, _, _ := strings.Cut(l, "\t") // fish explains behind it
+		word, _, _ := strings.Cut(l, "\t") // fish appends a description
 		offered = append(offered, word)
 	}
 	return offered
 }
 
-// A completion is silent and done, whatever stands before it.
+// TestCompletionNeverComplains checks that completion reports no errors, whatever the words before are.
 func TestCompletionNeverComplains(t *testing.T) {
 	for _, line := range [][]string{
-		{}, {""}, {"", ""}, {"-n"}, {"-n", "nowhere", "link", "set", ""}, {"-frobnicate", ""}, {"frobnicate", ""}, {"link", "", ""},
+		{}, {""}, {"", ""}, {"-n"}, {"-n", "nowhere", "link", "set", ""}, {"-frobnicate", ""}, {"frobnicate", ""},
+		{"link", "", ""},
 		{"help", "x", ""}, {"-batch", ""}, {"--", ""}, {"exec", "a", "b", ""}, {"verify", "--junit", ""},
 	} {
 		cmd := exec.Command("vnet", append(line, completeFlag)...)

@@ -16,28 +16,29 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// demoLab is the world of vnet demo.
+// demoLab is the lab file of vnet demo.
 //
 //go:embed demo.yaml
 var demoLab []byte
 
 func demoObject() object {
-	return object{name: "demo", usage: "see it all work, without root and without harm", lab: &labCommand{run: (*session).demo, flags: []cli.Flag{boolean("keep", "open a shell in it")}}, help: `
+	return object{name: "demo", usage: "show all features in a sandbox, without root",
+		lab: &labCommand{run: (*session).demo, flags: []cli.Flag{boolean("keep", "open a shell in the lab")}}, help: `
 vnet demo [--keep]
 
-Makes a small world in a sandbox of its own: red and blue on a switch, the machine on it
-too, and an outside beyond the machine. Shows each step with the commands of ip, nft
-and sysctl that do the same; proves with real packets that all can reach whom they
-should, through NAT and forwarded ports as well; and takes it all away. It needs no
-root, and the machine's own network is not touched. --keep opens a shell in that
-world before it is taken away.
+Makes a small lab in a sandbox: the hosts red and blue on a bridge, the machine on the
+same bridge, and a host named outside behind the machine. Shows each step with the
+commands of ip, nft and sysctl that do the same. Proves with real packets which hosts
+reach each other, also through NAT and forwarded ports. Then removes the lab. It needs
+no root and does not touch the machine's own network. --keep opens a shell in the lab
+before the lab is removed.
 
    vnet demo
    vnet demo --keep
 `}
 }
 
-// demo carries out vnet demo, in a sandbox.
+// demo runs vnet demo, in a sandbox.
 func (s *session) demo(l labLine) error {
 	code := nsfs.Sandbox(func() int {
 		err := s.demoInside(l.Bool("keep"))
@@ -53,7 +54,7 @@ func (s *session) demo(l labLine) error {
 	return exitWith(code)
 }
 
-// exitWith ends a command with an exit code, everything being said.
+// exitWith returns the error for an exit code when everything is already printed.
 func exitWith(code int) error {
 	if code == exitOK {
 		return nil
@@ -61,7 +62,7 @@ func exitWith(code int) error {
 	return exit(code, errReported)
 }
 
-// demoInside is the demo in its sandbox, whose own namespace plays the machine.
+// demoInside runs the demo in its sandbox. The sandbox's namespace is the lab's machine.
 func (s *session) demoInside(keep bool) error {
 	ctx, stop := interruptible()
 	defer stop()
@@ -87,7 +88,8 @@ func (s *session) demoInside(keep bool) error {
 	if _, err := k.Up(ctx, want, s.demoSteps); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "\nIt took %s. Now the proof, with real packets:\n\n", time.Since(begun).Round(time.Millisecond))
+	fmt.Fprintf(s.out, "\nThis took %s. Now the facts are proved with real packets:\n\n",
+		time.Since(begun).Round(time.Millisecond))
 	report := topo.Verify(ctx, lab, topo.Facts(lab))
 	err = report.WriteText(s.out, s.colors())
 	if keep {
@@ -95,7 +97,7 @@ func (s *session) demoInside(keep bool) error {
 	}
 	gone, downErr := k.Down(context.WithoutCancel(ctx), nil)
 	if downErr == nil {
-		fmt.Fprintf(s.out, "\nTaken away again: %s. The machine's own network was never touched.\n", count(len(gone), "step"))
+		fmt.Fprintf(s.out, "\nThe lab is removed: %s. The machine's own network was not touched.\n", count(len(gone), "step"))
 	}
 	if !report.OK() {
 		err = errors.Join(err, exit(exitFailed, errReported))
@@ -103,26 +105,28 @@ func (s *session) demoInside(keep bool) error {
 	return errors.Join(err, downErr)
 }
 
-// demoSteps prints the commands that each stage stands for.
+// demoSteps prints the commands that do the same as each stage.
 func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 	have := topo.State{}
-	fmt.Fprint(s.out, "A world in a sandbox. What vnet does there, in the words of ip, nft and sysctl, without\nthe marks by which vnet finds it again:\n")
-	said := ""
+	fmt.Fprint(s.out,
+		"A lab in a sandbox. These commands of ip, nft and sysctl do the same as vnet, without\nthe marks by which vnet "+
+			"finds its objects again:\n")
+	last := ""
 	return func(ctx context.Context, stage []topo.Step) error {
-		for _, part := range titled(stage) {
+		for _, part := range splitByTitle(stage) {
 			script, err := topo.Plan(part).Commands("demo", have, topo.NFTScript)
 			if err != nil {
 				return err
 			}
-			if title := demoTitles[part[0].Object().Key().Kind]; title != "" && title != said {
+			if title := demoTitles[part[0].Object().Key().Kind]; title != "" && title != last {
 				fmt.Fprintf(s.out, "\n%s\n", s.bold(title))
-				said = title
+				last = title
 			}
 			for _, line := range demoView(script) {
 				fmt.Fprintf(s.out, "    %s\n", line)
 			}
 			for _, step := range part {
-				if have[step.Object().Key()] = step.Want; step.Want == nil { // what failed is undone
+				if have[step.Object().Key()] = step.Want; step.Want == nil { // a delete, also when up undoes a failed stage
 					delete(have, step.Object().Key())
 				}
 			}
@@ -131,8 +135,8 @@ func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 	}
 }
 
-// titled cuts a stage where another title begins.
-func titled(stage []topo.Step) (parts [][]topo.Step) {
+// splitByTitle splits a stage before each step that has a new title.
+func splitByTitle(stage []topo.Step) (parts [][]topo.Step) {
 	title := ""
 	for i, step := range stage {
 		next := demoTitles[step.Object().Key().Kind]
@@ -145,9 +149,10 @@ func titled(stage []topo.Step) (parts [][]topo.Step) {
 	return parts
 }
 
-// demoShell lets the user look around.
+// demoShell opens a shell in the lab.
 func (s *session) demoShell(lab topo.Topology) error {
-	fmt.Fprintf(s.out, "\nA shell on the machine of lab %s. Try: vnet netns; vnet -n red route; vnet exec red ip addr; exit\n", lab.Name)
+	fmt.Fprintf(s.out,
+		"\nA shell on the machine of lab %s. Try: vnet netns; vnet -n red route; vnet exec red ip addr; exit\n", lab.Name)
 	if err := s.out.Flush(); err != nil {
 		return err
 	}
@@ -155,7 +160,7 @@ func (s *session) demoShell(lab topo.Topology) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var ended *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &ended) {
-		return err // how the shell ended is nobody's business
+		return err // the shell's own exit code does not matter
 	}
 	return nil
 }

@@ -8,23 +8,24 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// demoTitles say what the stages of the demo are about; what has none goes on with the one before.
+// demoTitles are the titles of the demo's stages. A kind without a title belongs to the stage before.
 var demoTitles = map[topo.Kind]string{
 	topo.OfNamespace: "Namespaces: each is a host of its own",
-	topo.OfLink:      "A switch, and cables from it into the namespaces",
+	topo.OfLink:      "A bridge, and veth pairs from the bridge into the namespaces",
 	topo.OfSysctl:    "The machine forwards packets",
-	topo.OfNAT:      "NAT: a forwarded port, and one address for all who go out",
-	topo.OfUp:        "Up, with addresses and the way out",
-	topo.OfFile:      "Names, for programs that vnet exec starts",
+	topo.OfNAT:       "NAT: a forwarded port, and one source address for all hosts",
+	topo.OfUp:        "Up, with addresses and default routes",
+	topo.OfFile:      "Host names, for programs that vnet exec starts",
 }
 
-// demoView is what a script of commands comes down to: without marks, addresses of
-// Ethernet, what is so anyway, and the contents of files; of nftables, what is looked
-// up where.
+// demoView shortens a script of commands for the demo. It leaves out marks, MAC addresses, default values and the
+// contents of files. Of nftables it keeps the NAT elements and the rules that look them up.
 func demoView(script string) []string {
 	v := demoViewer{
-		noise:  regexp.MustCompile(` (address [0-9a-f:]{17}|mtu 1500|alias vnet:\S+|proto 118|nodad|stp_state 0|vlan_filtering 0|hairpin (on|off)|isolated off)`),
-		naught: regexp.MustCompile(`^(#.*|set -e|mkdir .*|(ip netns exec \S+ )?sysctl -eqw .*|ip .*altname vnet:.*|ip (-n \S+ )?link set dev \S+( type bridge_slave)?|)$`),
+		noise: regexp.MustCompile(` (address [0-9a-f:]{17}|mtu 1500|` +
+			`alias vnet:\S+|proto 118|nodad|stp_state 0|vlan_filtering 0|hairpin (on|off)|isolated off)`),
+		hidden: regexp.MustCompile(`^(#.*|set -e|mkdir .*|(ip netns exec \S+ )?sysctl -eqw .*|` +
+			`ip .*altname vnet:.*|ip (-n \S+ )?link set dev \S+( type bridge_slave)?|)$`),
 	}
 	for line := range strings.Lines(script) {
 		v.read(strings.TrimSpace(line))
@@ -34,10 +35,10 @@ func demoView(script string) []string {
 
 type demoViewer struct {
 	lines []string
-	here  string // the command that reads what follows, up to a dot
-	set   string // the set or map of nftables that the lines are in
+	here  string // the command that reads the here-document, which ends with a dot
+	set   string // the nftables set or map that contains the lines
 
-	noise, naught *regexp.Regexp // what is left out of a command, and which commands are left out
+	noise, hidden *regexp.Regexp // the parts of a command and the whole commands that are left out
 }
 
 func (v *demoViewer) read(line string) {
@@ -60,22 +61,22 @@ func (v *demoViewer) read(line string) {
 	}
 }
 
-// show adds a line, but none twice.
+// show adds a line, unless it is there already.
 func (v *demoViewer) show(line string) {
 	if !slices.Contains(v.lines, line) {
 		v.lines = append(v.lines, line)
 	}
 }
 
-// command shows what is left of a command, if there is anything.
+// command shows a command without the parts that are left out.
 func (v *demoViewer) command(line string) {
 	line = v.noise.ReplaceAllString(line, "")
-	if !v.naught.MatchString(line) {
+	if !v.hidden.MatchString(line) {
 		v.show(strings.ReplaceAll(line, "sysctl -qw", "sysctl -w"))
 	}
 }
 
-// rule shows a line of nft's words, if it tells what is looked up.
+// rule shows a line of nft's input if it is a NAT element or a rule that looks one up.
 func (v *demoViewer) rule(line string) {
 	if name, ok := strings.CutSuffix(line, " {"); ok {
 		v.set = name
@@ -84,11 +85,12 @@ func (v *demoViewer) rule(line string) {
 		}
 		return
 	}
-	told := strings.Contains(v.set, "dnat") || strings.Contains(v.set, "masquerade")
-	if elements, ok := strings.CutPrefix(line, "elements = "); ok && told {
+	isNAT := strings.Contains(v.set, "dnat") || strings.Contains(v.set, "masquerade")
+	if elements, ok := strings.CutPrefix(line, "elements = "); ok && isNAT {
 		v.show("    " + v.set + " " + elements)
 	}
-	if strings.Contains(line, "map @") && v.set == "chain prerouting" || strings.HasSuffix(line, " masquerade") && strings.Contains(line, "@masq") {
+	if strings.Contains(line, "map @") && v.set == "chain prerouting" || strings.HasSuffix(line, " masquerade") &&
+		strings.Contains(line, "@masq") {
 		v.show("    " + strings.TrimPrefix(line, "meta nfproto "))
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestExamples takes each example through its whole life at the command line, in a
-// machine of its own: what is said, and that nothing is left behind.
+// TestExamples runs all lab commands on each example, each in its own world. It checks the output, and that down
+// leaves nothing behind.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -25,23 +25,23 @@ func TestExamples(t *testing.T) {
 			}
 			w := newWorld(t)
 			if filepath.Base(file) == "container.yaml" {
-				w.must("vnet", "netns", "add", "box") // what the example takes in
+				w.must("vnet", "netns", "add", "box") // the example's adopted namespace
 			}
 			w.must("vnet", "link", "set", "lo", "up") // as on every machine
 			before := w.machine()
-			w.live(file)
+			w.runLab(file)
 			if diff := cmp.Diff(before, w.machine()); diff != "" {
-				t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+				t.Errorf("the machine has changed (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
-// live is the life of a lab.
-func (w *world) live(file string) {
+// runLab runs all lab commands on a lab.
+func (w *world) runLab(file string) {
 	w.t.Helper()
 	w.must("vnet", "check", file)
-	w.says("to be made", w.must("vnet", "plan", file))
+	w.contains("to be made", w.must("vnet", "plan", file))
 	up := w.run("vnet", "up", file)
 	if strings.Contains(up.Stderr, "this kernel") {
 		w.t.Skip(strings.TrimSpace(up.Stderr))
@@ -49,7 +49,7 @@ func (w *world) live(file string) {
 	if up.Status != 0 {
 		w.t.Fatalf("up: exit %d: %s", up.Status, up.Stderr)
 	}
-	w.says("nothing to do", w.must("vnet", "up", file))
+	w.contains("nothing to do", w.must("vnet", "up", file))
 	if v := w.run("vnet", "verify", file); v.Status != 0 {
 		w.t.Errorf("verify: exit %d: %s%s", v.Status, v.Stdout, v.Stderr)
 	}
@@ -59,24 +59,24 @@ func (w *world) live(file string) {
 		w.must("vnet", "graph", "--format", format, file)
 	}
 	w.must("vnet", "down", file)
-	w.says("", w.must("vnet", "ls"))
+	w.contains("", w.must("vnet", "ls"))
 	if again := w.run("vnet", "up", file); again.Status != 0 {
 		w.t.Fatalf("up directly after down: exit %d: %s", again.Status, again.Stderr)
 	}
-	w.must("vnet", "down", w.lab()) // its file is not needed
+	w.must("vnet", "down", w.lab()) // by name, without the file
 }
 
-// lab is the name of the one lab there is.
+// lab returns the name of the only lab.
 func (w *world) lab() string {
 	w.t.Helper()
-	words := strings.Fields(w.must("vnet", "ls")) // LAB HOSTS LINKS RULES, and a line a lab
+	words := strings.Fields(w.must("vnet", "ls")) // LAB HOSTS LINKS RULES, then one line for each lab
 	if len(words) != 8 {
-		w.t.Fatalf("not one lab: %q", words)
+		w.t.Fatalf("want one lab: %q", words)
 	}
 	return words[4]
 }
 
-// checkExport: what export writes is a lab file.
+// checkExport checks that export writes a valid lab file.
 func (w *world) checkExport() {
 	w.t.Helper()
 	file := filepath.Join(w.t.TempDir(), "exported.yaml")
@@ -86,28 +86,30 @@ func (w *world) checkExport() {
 	w.must("vnet", "check", file)
 }
 
-// says checks what a command says.
-func (w *world) says(want, got string) {
+// contains checks that the output contains want.
+func (w *world) contains(want, got string) {
 	w.t.Helper()
 	if !strings.Contains(got, want) {
-		w.t.Errorf("nothing of %q in:\n%s", want, got)
+		w.t.Errorf("no %q in:\n%s", want, got)
 	}
 }
 
-// machine is what the real tools say of the machine, what ages aside.
+// machine returns the machine's state as ip, nft and sysctl print it, without values that change with time.
 func (w *world) machine() string {
 	w.t.Helper()
 	var b strings.Builder
 	for _, command := range []string{
 		"ip -j -d link", "ip -j addr", "ip -j route show table all", "ip -j -6 route show table all",
-		"ip -j neigh show nud permanent", "ls /run/netns", "nft -j list ruleset", "sysctl -a --pattern ^net\\.(ipv4|ipv6)\\.(conf|ip_|ping)",
+		"ip -j neigh show nud permanent", "ls /run/netns", "nft -j list ruleset",
+		"sysctl -a --pattern ^net\\.(ipv4|ipv6)\\.(conf|ip_|ping)",
 	} {
-		b.WriteString("## " + command + "\n" + strings.ReplaceAll(w.run(strings.Fields(command)...).Stdout, "},{", "},\n{") + "\n")
+		b.WriteString("## " + command + "\n" + strings.ReplaceAll(w.run(strings.Fields(command)...).Stdout, "},{", "},\n{") +
+			"\n")
 	}
 	return b.String()
 }
 
-// TestInterrupted: Ctrl-C while a lab comes up undoes what was done.
+// TestInterrupted checks that Ctrl-C during up undoes all changes.
 func TestInterrupted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a thousand hosts take a while: -short")
@@ -116,22 +118,24 @@ func TestInterrupted(t *testing.T) {
 	before := w.machine()
 	after := 300 * time.Millisecond
 	for range 12 {
-		r := w.run("timeout", "--preserve-status", "-s", "INT", fmt.Sprint(after.Seconds()), "vnet", "up", "../../examples/thousand.yaml")
+		r := w.run("timeout", "--preserve-status", "-s", "INT", fmt.Sprint(after.Seconds()), "vnet", "up",
+			"../../examples/thousand.yaml")
 		switch {
 		case r.Status == 0: // too late
 			w.must("vnet", "down", "--all")
 			after /= 2
 			continue
-		case strings.Contains(r.Stderr, "nothing was changed"), r.Stderr == "": // too early; perhaps before anybody listened
+		// too early, perhaps before the signal handler was installed
+		case strings.Contains(r.Stderr, "nothing was changed"), r.Stderr == "":
 			after += after / 2
 			continue
 		}
 		t.Logf("after %s: exit %d: %s", after, r.Status, r.Stderr)
-		w.says("undone", r.Stderr)
+		w.contains("undone", r.Stderr)
 		if diff := cmp.Diff(before, w.machine()); diff != "" {
-			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+			t.Errorf("the machine has changed (-before +after):\n%s", diff)
 		}
-		w.says("", w.must("vnet", "ls"))
+		w.contains("", w.must("vnet", "ls"))
 		return
 	}
 	t.Error("never interrupted")

@@ -9,36 +9,36 @@ import (
 )
 
 const (
-	// enough is how much memory a process may hold, in bytes, whose garbage lies.
-	enough = 36 << 20
-	// mostLate is after how many collections it lies no more.
-	mostLate = 8
+	// lateMemoryLimit is the memory limit in bytes while collection is delayed.
+	lateMemoryLimit = 36 << 20
+	// lateCollections is the number of collections after which Go's defaults apply again.
+	lateCollections = 8
 )
 
-// collectLate lets garbage lie until the process holds enough, or five times of what it
-// needs. What needs more than enough, or goes on for long, has it collected again and again,
-// and from then on as usual, also for the lines of a batch that follow. So it is if the user
-// says how.
-var collectLate = sync.OnceFunc(letLie)
+// collectLate delays garbage collection in short runs: until the process holds 36 MiB (lateMemoryLimit) or five
+// times its live heap. A process that needs more, or runs long, collects several times; after lateCollections of
+// them Go's defaults apply, also for the following lines of a batch. If the user sets GOGC or GOMEMLIMIT, nothing is
+// changed.
+var collectLate = sync.OnceFunc(setLateCollection)
 
-func letLie() {
+func setLateCollection() {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(enough)
-	afterCollections(mostLate, func() {
+	debug.SetMemoryLimit(lateMemoryLimit)
+	afterCollections(lateCollections, func() {
 		debug.SetGCPercent(100)
 		debug.SetMemoryLimit(math.MaxInt64)
 	})
 }
 
-// afterCollections calls fn once garbage was collected so many times.
+// afterCollections calls fn after n garbage collections.
 func afterCollections(n int, fn func()) {
 	if n == 0 {
 		fn()
 		return
 	}
-	garbage := new(*byte) // a pointer, so that it is collected by itself
+	garbage := new(*byte) // a pointer, so that it is not allocated together with other small objects
 	runtime.SetFinalizer(garbage, func(**byte) { afterCollections(n-1, fn) })
 }

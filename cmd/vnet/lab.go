@@ -17,17 +17,16 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// labFile is what lab commands read if no file is named.
+// labFile is the file that lab commands read by default.
 const labFile = "vnet.yaml"
 
 // Exit codes of lab commands, besides those of main.go.
 const (
 	exitMistakes = 2 // a lab file has mistakes
-	exitDrift    = 3 // a lab is not as its file says
+	exitDrift    = 3 // a lab differs from its file
 )
 
-// readLab reads and checks a lab file. Its mistakes are told here, each with its
-// line.
+// readLab reads and checks a lab file. It prints the mistakes.
 func (s *session) readLab(file string) (topo.Topology, error) {
 	text, err := s.readFile(file)
 	if err != nil {
@@ -38,10 +37,10 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	return lab, lab.Fit()
+	return lab, lab.FillFromMachine()
 }
 
-// compile is readLab, and the state that the file means.
+// compile reads a lab file and compiles it.
 func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 	lab, err := s.readLab(file)
 	if err != nil {
@@ -51,7 +50,7 @@ func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 	return lab, want, err
 }
 
-// stateOf is the state that a lab means.
+// stateOf compiles a lab and prints its mistakes.
 func (s *session) stateOf(lab topo.Topology) (topo.State, error) {
 	want, err := topo.Compile(lab)
 	return want, s.mistakes(err)
@@ -72,7 +71,7 @@ func (s *session) readFile(file string) ([]byte, error) {
 	return text, err
 }
 
-// mistakes tells the mistakes of a lab file.
+// mistakes prints the mistakes of a lab file, if err contains any.
 func (s *session) mistakes(err error) error {
 	var list topo.Mistakes
 	if !errors.As(err, &list) {
@@ -84,10 +83,9 @@ func (s *session) mistakes(err error) error {
 	return exit(exitMistakes, errReported)
 }
 
-// interruptible is a context that ends with Ctrl-C, or with the terminal unless nohup(1)
-// is before the command. One that comes a second later, or more, ends the program: whoever
-// is impatient. Those at once belong to the first: timeout(1) sends it to the program and
-// to its group.
+// interruptible returns a context that is cancelled by Ctrl-C, SIGTERM, or SIGHUP unless nohup(1) ignores it. A
+// second signal ends the program if it comes a second or more after the first. Earlier ones count as the first:
+// timeout(1) sends its signal to the program and to its process group.
 func interruptible() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) {
@@ -98,7 +96,7 @@ func interruptible() (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// withKernel runs fn with the kernel half of a lab.
+// withKernel opens the kernel for a lab and runs fn.
 func (s *session) withKernel(lab string, fn func(context.Context, *topo.Kernel) error) error {
 	ctx, stop := interruptible()
 	defer stop()
@@ -110,25 +108,25 @@ func (s *session) withKernel(lab string, fn func(context.Context, *topo.Kernel) 
 	return fn(ctx, k)
 }
 
-// warnings is a log that notes what there is to warn of.
+// warnings is a log handler that prints warnings as notes.
 type warnings struct{ s *session }
 
-// Enabled passes over what is no warning.
+// Enabled accepts warnings and errors.
 func (warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
-// WithAttrs leaves attributes out: a note is a sentence.
+// WithAttrs drops attributes: a note is only a sentence.
 func (w warnings) WithAttrs([]slog.Attr) slog.Handler { return w }
 
-// WithGroup leaves groups out.
+// WithGroup drops groups.
 func (w warnings) WithGroup(string) slog.Handler { return w }
 
-// Handle notes a warning.
+// Handle prints a warning as a note.
 func (w warnings) Handle(_ context.Context, r slog.Record) error {
 	w.s.note("%s", r.Message)
 	return nil
 }
 
-// count is "1 host", "2 hosts".
+// count formats a number with a noun: "1 host", "2 hosts".
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

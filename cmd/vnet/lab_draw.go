@@ -14,13 +14,14 @@ import (
 )
 
 func graphObject() object {
-	return object{name: "graph", usage: "draw a lab", lab: &labCommand{most: 1, run: (*session).graph, flags: []cli.Flag{
-		text("format", "`FORMAT` is ascii if nothing is said, or "+strings.Join(topo.GraphFormats[1:], ", ")),
-	}}, help: `
+	return object{name: "graph", usage: "draw a lab",
+		lab: &labCommand{maxArgs: 1, run: (*session).graph, flags: []cli.Flag{
+			text("format", "`FORMAT` is ascii (the default), or "+strings.Join(topo.GraphFormats[1:], ", ")),
+		}}, help: `
 vnet graph [FILE | LAB] [--format ascii|mermaid|dot|svg]
 
-Draws hosts, switches, cables and addresses: of a file, or of a lab that is up. ascii is
-for the terminal, mermaid for Markdown, dot for Graphviz, svg for the eyes.
+Draws the hosts, networks, links and addresses of a lab file or of a lab that is up.
+ascii is for the terminal, mermaid for Markdown, dot for Graphviz, svg for browsers.
 
    vnet graph lab.yaml
    vnet graph lab.yaml --format svg >lab.svg
@@ -28,11 +29,12 @@ for the terminal, mermaid for Markdown, dot for Graphviz, svg for the eyes.
 }
 
 func schemaObject() object {
-	return object{name: "schema", usage: "print the JSON Schema of lab files", lab: &labCommand{run: (*session).schema}, help: `
+	return object{name: "schema", usage: "print the JSON Schema of lab files", lab: &labCommand{run: (*session).schema},
+		help: `
 vnet schema
 
-Prints the JSON Schema by which editors complete and check lab files. Many find it by a
-file's first line:
+Prints the JSON Schema with which editors complete and check lab files. Many editors
+find it by the first line of a file:
 
    # yaml-language-server: $schema=lab.schema.json
 
@@ -41,21 +43,23 @@ file's first line:
 }
 
 func exportObject() object {
-	return object{name: "export", usage: "write the lab file of what there is", lab: &labCommand{most: 1, run: (*session).export, flags: []cli.Flag{
-		text("name", "`NAME` of the lab in the file"),
-	}}, help: `
+	return object{name: "export", usage: "write the lab file of the machine or of a lab",
+		lab: &labCommand{maxArgs: 1, run: (*session).export, flags: []cli.Flag{
+			text("name", "`NAME` of the lab in the file"),
+		}}, help: `
 vnet export [LAB] [--name NAME]
 
-Reads the namespaces, switches, cables, addresses, routes and NAT of the machine, made by
-whatever program, and writes a lab file that makes the same; or, of a lab that is up, the
-file of that one. What a lab file cannot say is listed in it, as comments.
+Reads the namespaces, bridges, veth pairs, addresses, routes and NAT of the machine and
+writes a lab file that makes the same. It does not matter which program made them. With
+LAB, it writes the file of a lab that is up. Comments in the file list what a lab file
+cannot describe.
 
    vnet export >lab.yaml
    vnet export red-blue
 `}
 }
 
-// graph carries out vnet graph.
+// graph runs vnet graph.
 func (s *session) graph(l labLine) error {
 	format := l.String("format")
 	if format == "" {
@@ -64,7 +68,7 @@ func (s *session) graph(l labLine) error {
 	if !slices.Contains(topo.GraphFormats, format) {
 		e := words.Unknown("format", format, topo.GraphFormats)
 		if e.Hint == "" {
-			e.Hint = "there are " + strings.Join(topo.GraphFormats, ", ")
+			e.Hint = "expected one of " + strings.Join(topo.GraphFormats, ", ")
 		}
 		return e
 	}
@@ -80,7 +84,7 @@ func (s *session) graph(l labLine) error {
 	return err
 }
 
-// labToDraw is what a file says, or what a lab that is up looks like.
+// labToDraw reads a lab from a file, or from the kernel if the lab is up.
 func (s *session) labToDraw(fileOrLab string) (topo.Topology, error) {
 	named, err := s.fileOrLab(fileOrLab)
 	if err != nil {
@@ -93,8 +97,7 @@ func (s *session) labToDraw(fileOrLab string) (topo.Topology, error) {
 	return lab, err
 }
 
-// exported is a lab that is up as a file would say it, under some name, and what that
-// cannot say.
+// exported returns a lab that is up as a lab file with the name as, and what a lab file cannot describe.
 func (s *session) exported(name, as string) (lab topo.Topology, rest []string, err error) {
 	err = s.withKernel(name, func(_ context.Context, k *topo.Kernel) error {
 		have, err := k.Snapshot(nil)
@@ -104,13 +107,13 @@ func (s *session) exported(name, as string) (lab topo.Topology, rest []string, e
 	return lab, rest, err
 }
 
-// schema carries out vnet schema.
+// schema runs vnet schema.
 func (s *session) schema(labLine) error {
 	_, err := io.WriteString(s.out, topo.Schema())
 	return err
 }
 
-// export carries out vnet export.
+// export runs vnet export.
 func (s *session) export(l labLine) error {
 	lab, rest, err := s.toExport(l)
 	if err != nil {
@@ -119,11 +122,13 @@ func (s *session) export(l labLine) error {
 	if _, err := s.out.Write(topo.Format(lab)); err != nil || len(rest) == 0 {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "\n# What a lab file cannot say, or would make besides (+):\n#   %s\n", strings.Join(rest, "\n#   "))
+	_, err = fmt.Fprintf(s.out,
+		"\n# Not in this file because a lab file cannot describe it; or extra in this file (+):\n#   %s\n",
+		strings.Join(rest, "\n#   "))
 	return err
 }
 
-// toExport is a lab that is up, or the machine, and what a file cannot say of it.
+// toExport returns the named lab, or the machine, and what a lab file cannot describe.
 func (s *session) toExport(l labLine) (lab topo.Topology, rest []string, err error) {
 	as := l.String("name")
 	if l.NArg() > 0 {

@@ -19,9 +19,9 @@ func execObject() object {
 	return object{name: "exec", usage: "run a command in a host of a lab", run: (*session).exec, help: `
 vnet exec [LAB/]HOST [--] COMMAND ...
 
-Runs a command in a host: with its network, its names in /etc/hosts, its servers in
-/etc/resolv.conf. It exits as the command does. LAB is needed where several labs have
-a host of that name; the host machine is the machine itself.
+Runs a command in a host, with the host's network, /etc/hosts and /etc/resolv.conf. It
+exits with the command's exit code. LAB is needed if several labs have a host of that
+name. The host named machine is the machine itself.
 
    vnet exec red ping -c1 blue
    vnet exec red-blue/red ip addr
@@ -32,11 +32,11 @@ func shellObject() object {
 	return object{name: "shell", usage: "open a shell in a host of a lab", run: (*session).shell, help: `
 vnet shell [LAB/]HOST
 
-Opens $SHELL, or sh, in a host, as vnet exec does.
+Opens $SHELL, or sh, in a host. It is the same as vnet exec HOST $SHELL.
 `}
 }
 
-// exec carries out vnet exec.
+// exec runs vnet exec.
 func (s *session) exec(args []string) error {
 	if len(args) == 1 && asksForHelp(args) {
 		return s.objectHelp(execObject())
@@ -47,7 +47,7 @@ func (s *session) exec(args []string) error {
 	return s.execIn(args[0], withoutDashes(args[1:]))
 }
 
-// withoutDashes are the words of a command, before which -- may stand, as elsewhere.
+// withoutDashes removes an optional -- before a command.
 func withoutDashes(argv []string) []string {
 	if len(argv) > 0 && argv[0] == "--" {
 		return argv[1:]
@@ -55,7 +55,7 @@ func withoutDashes(argv []string) []string {
 	return argv
 }
 
-// shell carries out vnet shell.
+// shell runs vnet shell.
 func (s *session) shell(args []string) error {
 	if asksForHelp(args) {
 		return s.objectHelp(shellObject())
@@ -66,8 +66,8 @@ func (s *session) shell(args []string) error {
 	return s.execIn(args[0], []string{shell()})
 }
 
-// execIn becomes a program in a host. A lab's own host has its name as a namespace;
-// others are found by the marks that their labs left in them.
+// execIn replaces this process with a program in a host. A host is usually a namespace of the same name. Others,
+// such as adopted namespaces, are found by their labs' marks.
 func (s *session) execIn(where string, argv []string) error {
 	if err := s.out.Flush(); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (s *session) execIn(where string, argv []string) error {
 	return nsfs.Do(ns, func() error { return execHere(argv) })
 }
 
-// hasNetns tells whether it is the program that there is not.
+// hasNetns reports whether a namespace exists. If it does, ErrNotExist is about the program.
 func hasNetns(name string) bool {
 	ns, err := nsfs.Open(name)
 	if err == nil {
@@ -105,7 +105,7 @@ func hasNetns(name string) bool {
 	return err == nil
 }
 
-// execHere becomes a program where the thread is.
+// execHere replaces this process with a program in the current namespace.
 func execHere(argv []string) error {
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
@@ -114,21 +114,21 @@ func execHere(argv []string) error {
 	return &fs.PathError{Op: "exec", Path: path, Err: unix.Exec(path, argv, os.Environ())}
 }
 
-// unknownHost says what may have been meant.
+// unknownHost adds a hint to a host error: which labs have the host, or which hosts exist.
 func unknownHost(err error) error {
 	var e *topo.HostError
 	if !errors.As(err, &e) {
 		return err
 	}
-	said := &words.Error{Text: e.Error(), Status: exitFailed, Hint: words.Unknown("", e.Host, e.Known).Hint}
+	wordErr := &words.Error{Text: e.Error(), Status: exitFailed, Hint: words.Unknown("", e.Host, e.Known).Hint}
 	switch {
 	case len(e.Labs) > 0:
-		said.Hint = fmt.Sprintf("say which: vnet exec %s/%s", e.Labs[0], e.Host)
-	case said.Hint != "":
+		wordErr.Hint = fmt.Sprintf("name the lab: vnet exec %s/%s", e.Labs[0], e.Host)
+	case wordErr.Hint != "":
 	case len(e.Known) > 0 && len(e.Known) <= 20:
-		said.Hint = "there are " + strings.Join(e.Known, ", ")
+		wordErr.Hint = "the hosts are " + strings.Join(e.Known, ", ")
 	case len(e.Known) == 0:
-		said.Hint = "vnet ls lists the labs that are up"
+		wordErr.Hint = "vnet ls lists the labs that are up"
 	}
-	return said
+	return wordErr
 }

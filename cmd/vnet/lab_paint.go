@@ -2,16 +2,16 @@ package main
 
 import "os"
 
-// colors says whether a lab command colours: on a terminal, and never if NO_COLOR
-// is set; see no-color.org. The words of ip(8) do so only when asked.
+// colors reports whether a lab command prints colours: on a terminal, unless NO_COLOR is set (no-color.org).
+// The commands of ip(8) print colours only with -color.
 func (s *session) colors() bool {
 	return os.Getenv("NO_COLOR") == "" && (s.Color == "always" || isTerminal(os.Stdout))
 }
 
-// onTerminal says whether somebody sees what goes to standard error.
+// onTerminal reports whether standard error is a terminal.
 func (s *session) onTerminal() bool { return isTerminal(os.Stderr) }
 
-// bold makes text stand out.
+// bold makes text bold if colours are on.
 func (s *session) bold(text string) string {
 	if !s.colors() {
 		return text

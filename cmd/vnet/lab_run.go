@@ -12,23 +12,26 @@ import (
 )
 
 func verifyObject() object {
-	return object{name: "verify", usage: "prove a lab's facts with real packets", lab: &labCommand{most: 1, run: (*session).verify, flags: []cli.Flag{
-		boolean("all-pairs", "let every host ping every other one, instead of what the file expects"),
-		boolean("json", "print JSON"), boolean("tap", "print the Test Anything Protocol"), text("junit", "write a JUnit report to `FILE` too"),
-	}}, help: `
+	return object{name: "verify", usage: "prove a lab's facts with real packets",
+		lab: &labCommand{maxArgs: 1, run: (*session).verify, flags: []cli.Flag{
+			boolean("all-pairs", "ping from every host to every other, instead of the file's expectations"),
+			boolean("json", "print JSON"), boolean("tap", "print the Test Anything Protocol"),
+			text("junit", "also write a JUnit report to `FILE`"),
+		}}, help: `
 vnet verify [FILE] [--all-pairs] [--json | --tap] [--junit FILE]
 
-Proves what the file's expect lists, with ICMP, TCP and UDP from inside the hosts, all
-at once, and says of each fact that does not hold where its packets were lost. Nothing
-has to be installed, or to listen, in the hosts. --all-pairs lets every host ping every
-other one instead, and prints only what fails. Exits with 1 if a fact does not hold.
+Proves the facts of the file's expect list with ICMP, TCP and UDP packets from inside
+the hosts, all at the same time. For each fact that does not hold, it prints where the
+packets were lost. The hosts need no software and no running servers. --all-pairs pings
+from every host to every other instead and prints only failures. Exits with 1 if a fact
+does not hold.
 
    vnet up lab.yaml && vnet verify lab.yaml
    vnet verify lab.yaml --junit report.xml
 `}
 }
 
-// verify carries out vnet verify.
+// verify runs vnet verify.
 func (s *session) verify(l labLine) error {
 	lab, err := s.readLab(l.file())
 	if err != nil {
@@ -39,14 +42,14 @@ func (s *session) verify(l labLine) error {
 		facts = topo.AllPairs(lab)
 	}
 	if len(facts) == 0 && !l.Bool("all-pairs") {
-		s.note("the file expects nothing; --all-pairs lets every host ping every other")
+		s.note("the file has no expectations; --all-pairs pings from every host to every other")
 	}
 	ctx, stop := interruptible()
 	defer stop()
 	return s.showReport(topo.Verify(ctx, lab, facts), l)
 }
 
-// showReport prints a report in the way that is asked for.
+// showReport prints a report in the chosen format.
 func (s *session) showReport(r topo.Report, l labLine) error {
 	var err error
 	switch {

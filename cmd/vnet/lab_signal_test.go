@@ -10,14 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWhatInterrupts: Ctrl-C, kill(1) and the end of the terminal are heeded. A second signal
-// at once, as timeout(1) sends it, is none of its own: it would end the program. The
-// programs are others than this one, for any thread may be the one to hear of a signal,
-// and it may be late.
+// TestWhatInterrupts checks that SIGINT, SIGTERM and SIGHUP cancel the context. A second signal immediately after the
+// first, as from timeout(1), must not end the program. Each signal is tested in a separate process, because a signal
+// can arrive late and in any thread.
 func TestWhatInterrupts(t *testing.T) {
 	if sig, ok := toBeSent(); ok {
 		ctx, stop := interruptible()
-		_ = stop // only with the program: the signal may be late
+		_ = stop // not called: the signal may arrive late
 		for range 2 {
 			if err := unix.Kill(unix.Getpid(), sig); err != nil {
 				t.Fatal(err)
@@ -28,19 +27,19 @@ func TestWhatInterrupts(t *testing.T) {
 	}
 	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
 		if out, err := inAnother(t, sig); err != nil {
-			t.Errorf("%s is not heeded, or twice: %v\n%s", sig, err, out)
+			t.Errorf("%s is ignored, or the second one ends the program: %v\n%s", sig, err, out)
 		}
 	}
 }
 
-// TestNohup: the end of the terminal is not heeded if nohup(1) is before the command.
+// TestNohup checks that SIGHUP is ignored under nohup(1).
 func TestNohup(t *testing.T) {
 	if sig, ok := toBeSent(); ok {
 		signal.Ignore(sig)
 		ctx, stop := interruptible()
 		defer stop()
 		if err := unix.Kill(unix.Getpid(), sig); err != nil || ctx.Err() != nil {
-			t.Error("it is heeded", err)
+			t.Error("SIGHUP cancels the context", err)
 		}
 		return
 	}
@@ -51,15 +50,14 @@ func TestNohup(t *testing.T) {
 
 const signalHint = "VNET_TEST_SIGNAL"
 
-// toBeSent is the signal for the program that inAnother starts.
+// toBeSent returns the signal to send in the process that inAnother starts.
 func toBeSent() (unix.Signal, bool) {
 	n, err := strconv.Atoi(os.Getenv(signalHint))
 	return unix.Signal(n), err == nil
 }
 
-// inAnother runs the test in a program of its own, which sends itself the signal. It heeds it
-// even if these tests run behind nohup(1): only what is ignored is handed on, not what is
-// listened to.
+// inAnother runs the test in another process, which sends the signal to itself. signal.Notify is for tests under
+// nohup(1): a child process inherits ignored signals, but not handled ones.
 func inAnother(t *testing.T, sig unix.Signal) ([]byte, error) {
 	heard := make(chan os.Signal, 1)
 	signal.Notify(heard, sig)

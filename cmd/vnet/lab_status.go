@@ -20,31 +20,32 @@ func lsObject() object {
 	}}, help: `
 vnet ls [--json]
 
-Lists the labs of which there is something on the machine, and what they have. Their
-marks in the kernel say so: no file is asked.
+Lists the labs that have objects on the machine, and counts their hosts, links and NAT
+rules. It finds them by their marks in the kernel and reads no file.
 
    vnet ls
 `}
 }
 
 func statusObject() object {
-	return object{name: "status", usage: "show a lab's hosts, links, counters and drift", lab: &labCommand{most: 1, run: (*session).status, flags: []cli.Flag{
-		boolean("watch", "show it again whenever the kernel tells of a change"), boolean("json", "print JSON"),
-	}}, help: `
+	return object{name: "status", usage: "show a lab's hosts, links, counters and drift",
+		lab: &labCommand{maxArgs: 1, run: (*session).status, flags: []cli.Flag{
+			boolean("watch", "show it again when the kernel reports a change"), boolean("json", "print JSON"),
+		}}, help: `
 vnet status [FILE | LAB] [--watch] [--json]
 
-Shows each host of a lab with its links, their addresses, what they received and sent,
-the rules and how many connections they began. What is not as the file says is told line
-by line, as missing, extra or differing, and then it exits with 3. Of a lab that is only
-named, nobody knows what it should be, unless vnet.yaml describes it. If nothing is said
-and there is no vnet.yaml, all labs are shown.
+Shows each host of a lab with its links, addresses and traffic counters, and the NAT
+rules with their connection counters. Each difference from the file is one line:
+missing, extra or different; then the exit code is 3. If only a lab's name is given,
+drift is shown only if vnet.yaml describes that lab. Without an argument and without
+vnet.yaml, all labs are shown.
 
    vnet status lab.yaml
    vnet status --watch red-blue
 `}
 }
 
-// labLs is a lab in vnet ls.
+// labLs is one line of vnet ls.
 type labLs struct {
 	Lab   string `json:"lab"`
 	Hosts int    `json:"hosts"`
@@ -52,7 +53,7 @@ type labLs struct {
 	Rules int    `json:"rules"`
 }
 
-// ls carries out vnet ls.
+// ls runs vnet ls.
 func (s *session) ls(l labLine) error {
 	names, err := topo.Labs()
 	if err != nil {
@@ -60,7 +61,7 @@ func (s *session) ls(l labLine) error {
 	}
 	list := []labLs{}
 	for _, name := range names {
-		st, err := lookAt(name, nil)
+		st, err := readStatus(name, nil)
 		if err != nil {
 			return err
 		}
@@ -70,7 +71,7 @@ func (s *session) ls(l labLine) error {
 				lab.Hosts++
 			}
 			for _, link := range h.Links {
-				if link.On == "" { // else it is the far end of a host's
+				if link.Master == "" { // else it is the other end of a host's link
 					lab.Links++
 				}
 			}
@@ -90,8 +91,8 @@ func (s *session) ls(l labLine) error {
 	return t.Flush()
 }
 
-// lookAt looks at a lab once.
-func lookAt(lab string, want topo.State) (topo.Status, error) {
+// readStatus reads the status of a lab once.
+func readStatus(lab string, want topo.State) (topo.Status, error) {
 	o, err := topo.Observe(lab)
 	if err != nil {
 		return topo.Status{}, err
@@ -100,13 +101,13 @@ func lookAt(lab string, want topo.State) (topo.Status, error) {
 	return o.Status(want)
 }
 
-// A labToShow is a lab by its name, and what it should be; nil if no file says so.
+// A labToShow is a lab's name and its wanted state, which is nil without a file.
 type labToShow struct {
 	name string
 	want topo.State
 }
 
-// status carries out vnet status.
+// status runs vnet status.
 func (s *session) status(l labLine) error {
 	labs, err := s.labsToShow(l)
 	if err != nil {
@@ -115,13 +116,13 @@ func (s *session) status(l labLine) error {
 	asJSON := l.Bool("json") || s.JSON
 	if l.Bool("watch") {
 		if len(labs) != 1 {
-			return words.Errorf("--watch needs a lab: there are %d", len(labs))
+			return words.Errorf("--watch needs exactly one lab, but there are %d", len(labs))
 		}
 		return s.watchLab(labs[0], asJSON)
 	}
 	drifted := false
 	for i, lab := range labs {
-		st, err := lookAt(lab.name, lab.want)
+		st, err := readStatus(lab.name, lab.want)
 		if err != nil {
 			return err
 		}
@@ -139,7 +140,7 @@ func (s *session) status(l labLine) error {
 	return nil
 }
 
-// labsToShow are the lab that is named, the one that vnet.yaml describes, or all.
+// labsToShow returns the lab given by name or file, the lab of vnet.yaml, or all labs.
 func (s *session) labsToShow(l labLine) ([]labToShow, error) {
 	_, noFile := os.Stat(labFile)
 	if l.NArg() == 0 && noFile != nil {
@@ -166,30 +167,30 @@ func (s *session) labsToShow(l labLine) ([]labToShow, error) {
 	return []labToShow{show}, s.mistakes(err)
 }
 
-// showStatus prints a status, with rates since the one before.
+// showStatus prints a status, with rates since the status before.
 func (s *session) showStatus(st topo.Status, before *topo.Status, lab labToShow, asJSON bool) error {
 	if asJSON {
 		return st.WriteJSON(s.out)
 	}
-	said := "up"
+	summary := "up"
 	switch {
 	case len(st.Hosts) == 0:
-		said = "not up"
+		summary = "not up"
 	case len(st.Drift) > 0:
-		said = count(len(st.Drift), "difference")
+		summary = count(len(st.Drift), "difference")
 	case lab.want != nil:
-		said = "no drift"
+		summary = "no drift"
 	}
-	if _, err := fmt.Fprintf(s.out, "lab %s: %s\n", st.Lab, said); err != nil || len(st.Hosts) == 0 {
+	if _, err := fmt.Fprintf(s.out, "lab %s: %s\n", st.Lab, summary); err != nil || len(st.Hosts) == 0 {
 		return err
 	}
 	return st.WriteText(s.out, before)
 }
 
-// clearScreen goes to the screen's upper left corner and clears it.
+// clearScreen moves the cursor to the upper left corner and clears the screen.
 const clearScreen = "\x1b[H\x1b[2J"
 
-// watchLab shows a lab again and again, until it is interrupted.
+// watchLab shows a lab after each change until it is interrupted.
 func (s *session) watchLab(lab labToShow, asJSON bool) error {
 	ctx, stop := interruptible()
 	defer stop()

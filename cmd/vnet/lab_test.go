@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// labA and labB are two labs that can be up side by side, but for a port that both
-// publish.
+// labA and labB are two labs that can be up at the same time, except for a port that both forward.
 const labA = `networks:
   lan: {subnets: [10.1.0.0/24, "fd00:1::/64"], nat: true}
 hosts:
@@ -18,14 +17,14 @@ hosts:
 
 var labB = strings.NewReplacer("10.1", "10.2", "fd00:1", "fd00:2", "lan", "lan2", "a1", "b1", "a2", "b2").Replace(labA)
 
-// A labStep is a command, how it exits and what it says: a part of it, of either stream.
+// A labStep is a command, its exit code and a part of its output or error text.
 type labStep struct {
 	args   string
 	status int
 	says   string
 }
 
-// TestLabs: how lab commands are used, and misused, with two labs side by side.
+// TestLabs runs lab commands, valid and invalid, with two labs at the same time.
 func TestLabs(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()
@@ -44,15 +43,15 @@ func TestLabs(t *testing.T) {
 	for _, step := range []labStep{
 		{"up " + a, 0, "31 made"},
 		{"up " + a, 0, "nothing to do"},
-		{"up " + b, 0, "lab a forwards it already: tcp dport 8080 dnat ip to 10.1.0.2:80"},
+		{"up " + b, 0, "lab a already forwards this port: tcp dport 8080 dnat ip to 10.1.0.2:80"},
 		{"ls", 0, "a    2      3      4\nb    2      3      4\n"},
-		{"up " + clash, 1, "netns a1: there is a namespace a1 already, which is lab a's"},
+		{"up " + clash, 1, "netns a1: namespace a1 already exists and belongs to lab a"},
 		{"status " + a, 0, "lab a: no drift"},
 		{"status a", 0, "lab a: up"},
 		{"status", 0, "lab b: up"},
 		{"status nosuch", 1, `lab "nosuch" is unknown`},
-		{"status --watch", 255, "--watch needs a lab: there are 2"},
-		{"verify " + a, 0, "note: the file expects nothing; --all-pairs lets every host ping every other"},
+		{"status --watch", 255, "--watch needs exactly one lab, but there are 2"},
+		{"verify " + a, 0, "note: the file has no expectations; --all-pairs pings from every host to every other"},
 		{"verify --all-pairs " + a, 0, "4 facts hold"},
 		{"exec a1 true", 0, ""},
 		{"exec a/a1 false", 1, ""},
@@ -63,7 +62,7 @@ func TestLabs(t *testing.T) {
 		{"plan " + a, 0, "+ a1: link eth0 up"},
 		{"plan --json " + a, 0, `"op": "create"`},
 		{"up " + a, 0, "4 made"},
-		{"down --all a", 255, "one of them is too many"},
+		{"down --all a", 255, "--all cannot be combined with \"a\""},
 	} {
 		w.step(step)
 	}
@@ -72,10 +71,13 @@ func TestLabs(t *testing.T) {
 	}
 	write("b.yaml", "hosts: {x: {colour: red}}")
 	for _, step := range []labStep{
-		{"down " + a, 1, "there is no such file, but lab a is up: its name is enough"},
+		{"down " + a, 1, "there is no such file, but lab a is up; use that name"},
 		{"down a", 0, "31 deleted"},
-		{"down " + b, 2, "a lab that is up is known by its name, too: b"},
-		{"plan --json " + write("mac.yaml", "hosts: {x: {}, y: {}}\nlinks: [{endpoints: [x, y], macs: [02:00:00:00:00:01, 02:00:00:00:00:02]}]"), 0, `"MAC": "02:00:00:00:00:01"`},
+		{"down " + b, 2, "these labs are up and can be given by name: b"},
+		{"plan --json " +
+			write("mac.yaml",
+				"hosts: {x: {}, y: {}}\nlinks: [{endpoints: [x, y], macs: [02:00:00:00:00:01, 02:00:00:00:00:02]}]"), 0,
+			`"MAC": "02:00:00:00:00:01"`},
 		{"down --all", 0, "31 deleted"},
 		{"down --all", 0, "nothing to do"},
 	} {
@@ -94,7 +96,7 @@ func (w *world) step(s labStep) {
 	}
 }
 
-// TestWatch: a status is shown again when something changes, and Ctrl-C ends that.
+// TestWatch checks that status --watch prints the status again after a change, until Ctrl-C.
 func TestWatch(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()

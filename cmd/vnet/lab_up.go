@@ -18,26 +18,29 @@ import (
 )
 
 func checkObject() object {
-	return object{name: "check", usage: "tell all mistakes of a lab file", lab: &labCommand{most: 1, run: (*session).check}, help: `
+	return object{name: "check", usage: "list all mistakes of a lab file",
+		lab: &labCommand{maxArgs: 1, run: (*session).check}, help: `
 vnet check [FILE]
 
-Tells every mistake at once, with its line and what to write instead, and exits
-with 2; or says what the lab is made of. It needs no rights and asks no kernel.
-FILE is vnet.yaml if it is left out, and - is standard input.
+Lists all mistakes with their lines and a correction, and exits with 2. If there are no
+mistakes, it prints how many networks, hosts, links and facts the lab has. It needs no
+privileges and does not use the kernel. FILE defaults to vnet.yaml; - is standard input.
 
    vnet check lab.yaml
 `}
 }
 
 func planObject() object {
-	return object{name: "plan", usage: "show what up or down would do", lab: &labCommand{most: 1, run: (*session).plan, flags: []cli.Flag{
-		boolean("down", "what vnet down would do"), boolean("commands", "as a script of ip, nft and sysctl"), boolean("json", "for programs"),
-	}}, help: `
+	return object{name: "plan", usage: "show what up or down would do",
+		lab: &labCommand{maxArgs: 1, run: (*session).plan, flags: []cli.Flag{
+			boolean("down", "show what vnet down would do"), boolean("commands", "print a script of ip, nft and sysctl"),
+			boolean("json", "print JSON"),
+		}}, help: `
 vnet plan [FILE] [--down] [--commands | --json]
 
-Prints a line for each step from what is to what the file says: + makes, ~ changes,
-- deletes. --down plans to take the lab down instead. --commands prints a script
-that does the same with ip, nft and sysctl, --json the steps for programs.
+Prints one line for each step from the current state to the state in the file: + makes,
+~ changes, - deletes. --down shows the steps of vnet down. --commands prints a script
+of ip, nft and sysctl that does the same. --json prints the steps as JSON.
 
    vnet plan lab.yaml
    vnet plan --commands lab.yaml | sh
@@ -45,12 +48,13 @@ that does the same with ip, nft and sysctl, --json the steps for programs.
 }
 
 func upObject() object {
-	return object{name: "up", usage: "make a lab true, whole or not at all", lab: &labCommand{most: 1, run: (*session).up}, help: `
+	return object{name: "up", usage: "bring a lab up, completely or not at all",
+		lab: &labCommand{maxArgs: 1, run: (*session).up}, help: `
 vnet up [FILE]
 
-Does what vnet plan shows, and waits until the lab can be used. If something fails,
-or Ctrl-C is pressed, all that was done is undone. Again, it has nothing to do; with a
-changed file it changes what differs, and nothing else.
+Runs the steps that vnet plan shows and waits until the lab is ready. If a step fails or
+Ctrl-C is pressed, everything is undone. If the lab is already up, it changes only what
+differs from the file.
 
    vnet up lab.yaml
    vnet verify lab.yaml
@@ -58,19 +62,20 @@ changed file it changes what differs, and nothing else.
 }
 
 func downObject() object {
-	return object{name: "down", usage: "take a lab away", lab: &labCommand{most: 1, run: (*session).down, flags: []cli.Flag{boolean("all", "take every lab away")}}, help: `
+	return object{name: "down", usage: "remove a lab",
+		lab: &labCommand{maxArgs: 1, run: (*session).down, flags: []cli.Flag{boolean("all", "remove every lab")}}, help: `
 vnet down [FILE | LAB]
 vnet down --all
 
-Removes all that carries the lab's mark, whether or not the file is there or has
-changed. What cannot be removed is told at the end. --all takes every lab away.
+Removes everything that has the lab's mark, even if the file has changed or is gone.
+Errors are listed at the end. --all removes every lab.
 
    vnet down lab.yaml
    vnet down red-blue
 `}
 }
 
-// check carries out vnet check.
+// check runs vnet check.
 func (s *session) check(l labLine) error {
 	lab, want, err := s.compile(l.file())
 	if err != nil {
@@ -82,7 +87,7 @@ func (s *session) check(l labLine) error {
 	return err
 }
 
-// plan carries out vnet plan.
+// plan runs vnet plan.
 func (s *session) plan(l labLine) error {
 	lab, want, err := s.compile(l.file())
 	if err != nil {
@@ -97,20 +102,19 @@ func (s *session) plan(l labLine) error {
 			want = nil
 		}
 		p := topo.Diff(have, want)
-		s.tellConflicts(k, p)
+		s.noteConflicts(k, p)
 		return s.showPlan(lab.Name, have, p, l)
 	})
 }
 
-// tellConflicts notes what a plan comes across that is not the lab's. It is only a
-// note: that it cannot be found out is no reason not to go on.
-func (s *session) tellConflicts(k *topo.Kernel, p topo.Plan) {
+// noteConflicts prints a plan's conflicts as notes. A failed check is only a note, too: up can continue.
+func (s *session) noteConflicts(k *topo.Kernel, p topo.Plan) {
 	found, err := k.Conflicts(p)
 	if err != nil {
-		s.note("what there is besides the lab cannot be read: %v", err)
+		s.note("cannot check for conflicts: %v", err)
 	}
 	for i, c := range found {
-		if i == mostConflicts {
+		if i == maxConflicts {
 			s.note("and %d more", len(found)-i)
 			return
 		}
@@ -118,8 +122,8 @@ func (s *session) tellConflicts(k *topo.Kernel, p topo.Plan) {
 	}
 }
 
-// mostConflicts is how many are told one by one.
-const mostConflicts = 10
+// maxConflicts limits the number of conflicts that are listed.
+const maxConflicts = 10
 
 func (s *session) showPlan(lab string, have topo.State, p topo.Plan, l labLine) error {
 	switch {
@@ -139,22 +143,22 @@ func (s *session) showPlan(lab string, have topo.State, p topo.Plan, l labLine) 
 		return err
 	}
 	for _, step := range p {
-		fmt.Fprintln(s.out, s.paintStep(step))
+		fmt.Fprintln(s.out, s.formatStep(step))
 	}
-	return s.conclude(p, "to be made", "to be changed", "to be deleted")
+	return s.printSummary(p, "to be made", "to be changed", "to be deleted")
 }
 
-// paintStep is a step's line, coloured on a terminal.
-func (s *session) paintStep(step topo.Step) string {
+// formatStep formats a step, with colours on a terminal.
+func (s *session) formatStep(step topo.Step) string {
 	if !s.colors() {
 		return step.String()
 	}
-	dye := map[topo.Op]string{topo.Create: "\x1b[32m", topo.Change: "\x1b[33m", topo.Delete: "\x1b[31m"}[step.Op()]
-	return dye + step.String() + "\x1b[0m"
+	color := map[topo.Op]string{topo.Create: "\x1b[32m", topo.Change: "\x1b[33m", topo.Delete: "\x1b[31m"}[step.Op()]
+	return color + step.String() + "\x1b[0m"
 }
 
-// conclude says how much a plan does.
-func (s *session) conclude(p topo.Plan, made, changed, deleted string) error {
+// printSummary prints how many objects a plan makes, changes and deletes.
+func (s *session) printSummary(p topo.Plan, made, changed, deleted string) error {
 	var parts []string
 	n, c, d := p.Count()
 	for _, x := range []struct {
@@ -172,20 +176,20 @@ func (s *session) conclude(p topo.Plan, made, changed, deleted string) error {
 	return err
 }
 
-// up carries out vnet up.
+// up runs vnet up.
 func (s *session) up(l labLine) error {
 	lab, err := s.readLab(l.file())
 	if err != nil {
 		return err
 	}
 	return s.withKernel(lab.Name, func(ctx context.Context, k *topo.Kernel) error {
-		k.LookAhead()
+		k.PrefetchNames()
 		want, err := s.stateOf(lab)
 		if err != nil {
 			return err
 		}
 		done, err := k.Up(ctx, want, func(p topo.Plan, do topo.Do) topo.Do {
-			s.tellConflicts(k, p)
+			s.noteConflicts(k, p)
 			return s.progress(p, do)
 		})
 		if errors.Is(err, context.Canceled) {
@@ -194,17 +198,17 @@ func (s *session) up(l labLine) error {
 		if err != nil {
 			return err
 		}
-		return s.conclude(done, "made", "changed", "deleted")
+		return s.printSummary(done, "made", "changed", "deleted")
 	})
 }
 
-// down carries out vnet down.
+// down runs vnet down.
 func (s *session) down(l labLine) error {
 	var labs []string
 	var err error
 	if l.Bool("all") {
 		if l.NArg() > 0 {
-			return words.Errorf("--all and %q: one of them is too many", l.Args().First())
+			return words.Errorf("--all cannot be combined with %q", l.Args().First())
 		}
 		labs, err = topo.Labs()
 	} else {
@@ -227,24 +231,22 @@ func (s *session) down(l labLine) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return s.conclude(all, "made", "changed", "deleted")
+	return s.printSummary(all, "made", "changed", "deleted")
 }
 
-// A namedLab is a lab that is up and was called by its name, or one that a file
-// describes.
+// A namedLab is a lab that is up and was given by name, or a lab that a file describes.
 type namedLab struct {
 	name string
 	file *topo.Topology // nil if only the name is known
 }
 
-// isFile tells the words that name a lab file and no lab, as long as it is there: a lab
-// may be called lab.yaml, too.
+// isFile reports whether a word with a dot or slash is an existing file. A lab can also have the name lab.yaml.
 func isFile(word string) bool {
 	st, err := os.Stat(word)
 	return strings.ContainsAny(word, "./") && err == nil && !st.IsDir()
 }
 
-// fileOrLab finds a lab: one that is up, or the one that a file describes.
+// fileOrLab finds a lab that is up by name, or reads the lab from a file.
 func (s *session) fileOrLab(word string) (namedLab, error) {
 	if !isFile(word) {
 		if up, err := topo.IsUp(word); err == nil && up {
@@ -255,23 +257,23 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 	if readErr == nil {
 		return namedLab{lab.Name, &lab}, nil
 	}
-	labs, _ := topo.Labs() // for what is said
-	var said *words.Error
-	if errors.As(readErr, &said) && word != labFile {
+	labs, _ := topo.Labs() // for the hints
+	var wordErr *words.Error
+	if errors.As(readErr, &wordErr) && word != labFile {
 		e := words.Unknown("lab", word, labs)
 		e.Status = exitFailed
 		if name := strings.TrimSuffix(filepath.Base(word), filepath.Ext(word)); slices.Contains(labs, name) {
-			e.Hint = "there is no such file, but lab " + name + " is up: its name is enough"
+			e.Hint = "there is no such file, but lab " + name + " is up; use that name"
 		}
 		if e.Hint == "" {
-			e.Hint = "vnet ls lists those there are"
+			e.Hint = "vnet ls lists the labs that are up"
 		}
 		return namedLab{}, e
 	}
 	if len(labs) > 0 {
-		hint := "a lab that is up is known by its name, too: " + strings.Join(labs[:min(len(labs), 10)], ", ")
-		if said != nil {
-			said.Hint = strings.TrimPrefix(said.Hint+"; "+hint, "; ")
+		hint := "these labs are up and can be given by name: " + strings.Join(labs[:min(len(labs), 10)], ", ")
+		if wordErr != nil {
+			wordErr.Hint = strings.TrimPrefix(wordErr.Hint+"; "+hint, "; ")
 		} else {
 			s.hint("%s", hint)
 		}
@@ -279,17 +281,17 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 	return namedLab{lab.Name, &lab}, readErr
 }
 
-// quietFor is how long a change may take before it shows how far it is.
-const quietFor = 500 * time.Millisecond
+// progressDelay is the time after which up and down begin to show progress.
+const progressDelay = 500 * time.Millisecond
 
-// progress shows on a terminal how far a plan is, if it takes long.
+// progress shows the progress of a slow plan on a terminal.
 func (s *session) progress(p topo.Plan, do topo.Do) topo.Do {
 	if !s.onTerminal() {
 		return do
 	}
 	begun, done := time.Now(), 0
 	return func(ctx context.Context, stage []topo.Step) error {
-		if time.Since(begun) > quietFor {
+		if time.Since(begun) > progressDelay {
 			fmt.Fprintf(s.err, "\r\x1b[K%d of %d: %s", done, len(p), clipped(stage[0].String(), 60))
 		}
 		err := do(ctx, stage)

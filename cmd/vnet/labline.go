@@ -11,17 +11,17 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
-// A labCommand is an object that takes options and files, not ip's words.
+// A labCommand is an object that takes options and files instead of ip(8)'s keywords.
 type labCommand struct {
-	flags []cli.Flag
-	most  int // how many words there may be besides the options
-	run   func(*session, labLine) error
+	flags   []cli.Flag
+	maxArgs int // maximum number of arguments besides the options
+	run     func(*session, labLine) error
 }
 
-// A labLine is what stands behind a lab command: options, anywhere, and the rest.
+// A labLine holds the arguments of a lab command: options at any place, and the rest.
 type labLine struct{ *cli.Context }
 
-// file is the lab file that is named, or [labFile].
+// file returns the lab file argument, or [labFile].
 func (l labLine) file() string {
 	if l.NArg() > 0 {
 		return l.Args().First()
@@ -29,10 +29,10 @@ func (l labLine) file() string {
 	return labFile
 }
 
-// read reads the words behind a lab command.
+// read parses the arguments of a lab command.
 func (c *labCommand) read(args []string) (labLine, error) {
 	set := flag.NewFlagSet("", flag.ContinueOnError)
-	set.SetOutput(io.Discard) // mistakes are told as all others are
+	set.SetOutput(io.Discard) // errors are printed by session.report
 	for _, f := range c.flags {
 		if err := f.Apply(set); err != nil {
 			return labLine{}, err
@@ -43,29 +43,29 @@ func (c *labCommand) read(args []string) (labLine, error) {
 		if err := set.Parse(args); err != nil {
 			return labLine{}, c.mistake(set, args[len(args)-set.NArg()-1], err)
 		}
-		if set.NArg() > 0 { // flag stops at a word, but options may stand behind it
+		if set.NArg() > 0 { // package flag stops at the first argument, but options may follow
 			rest = append(rest, set.Arg(0))
 			args = set.Args()[1:]
 		} else {
 			args = nil
 		}
 	}
-	if len(rest) > c.most {
-		return labLine{}, words.Errorf("%q is one word too many", rest[c.most])
+	if len(rest) > c.maxArgs {
+		return labLine{}, words.Errorf("%q is one argument too many", rest[c.maxArgs])
 	}
-	// The context looks for the words in the set.
+	// cli.Context takes the arguments from the set.
 	if err := set.Parse(append([]string{"--"}, rest...)); err != nil {
 		return labLine{}, err
 	}
 	return labLine{cli.NewContext(nil, set, nil)}, nil
 }
 
-// mistake says what is wrong with an option.
+// mistake describes the error in an option.
 func (c *labCommand) mistake(set *flag.FlagSet, word string, err error) error {
 	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
 	if set.Lookup(name) != nil {
 		if !strings.Contains(word, "=") {
-			return words.Errorf("--%s needs a value behind it", name)
+			return words.Errorf("--%s needs a value", name)
 		}
 		return words.Errorf("%s: %v", word, err)
 	}
@@ -75,12 +75,12 @@ func (c *labCommand) mistake(set *flag.FlagSet, word string, err error) error {
 	}
 	e := words.Unknown("option", word, known)
 	if e.Hint == "" && len(known) > 0 {
-		e.Hint = "there are " + strings.Join(known, ", ")
+		e.Hint = "the options are " + strings.Join(known, ", ")
 	}
 	return e
 }
 
-// asksForHelp says whether a lab command is only asked what it does.
+// asksForHelp reports whether the arguments ask for help.
 func asksForHelp(args []string) bool {
 	return slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }) ||
 		len(args) == 1 && args[0] == "help"
@@ -91,5 +91,5 @@ func boolean(name, usage string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
 }
 
-// text is an option with a value, which usage names between backquotes.
+// text is an option with a value. The value's name is between backquotes in usage.
 func text(name, usage string) cli.Flag { return &cli.StringFlag{Name: name, Usage: usage} }

@@ -19,7 +19,7 @@ import (
 // linkObject is vnet link.
 func linkObject() object {
 	return object{
-		name: "link", short: true, usage: "network devices: cables, switches, VLANs …", help: linkHelp,
+		name: "link", short: true, usage: "network devices: veth pairs, bridges, VLANs …", help: linkHelp,
 		verbs: words.LinkVerbs(), run: (*session).link,
 	}
 }
@@ -53,7 +53,7 @@ KIND       := veth [peer [name] NAME [PROPERTIES]]
    vnet link del veth-red
 `
 
-// link carries out vnet link.
+// link runs vnet link.
 func (s *session) link(args []string) error {
 	w := words.Of(args)
 	switch verb := w.LinkVerb(); verb {
@@ -81,8 +81,8 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 		return err
 	}
 	err := s.explain(c, s.do(linkRequest(verb, c)))
-	// ip(8) looks for the link first, and exits otherwise when there is none. Before Linux
-	// 5.19 that also finds a link by a further name of it, which a change does not.
+	// ip(8) looks up the link first and has another exit code if there is none. Before Linux 5.19 the lookup also finds
+	// a link by an alternative name, but a change does not.
 	if c.Dev != "" && c.DevIndex == 0 && verb != "add" && verb != "replace" && errors.Is(err, fs.ErrNotExist) {
 		index, lerr := s.linkIndex(c.Dev)
 		if lerr != nil {
@@ -94,18 +94,19 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 	return err
 }
 
-// explain says more about what the kernel refused without a word, or with one that
-// helps nobody.
+// explain adds a hint to errors of the kernel that have no message, or an unclear one.
 func (s *session) explain(c words.LinkChange, err error) error {
 	var e *rtnl.Error
 	switch {
 	case !errors.As(err, &e):
-	case errors.Is(err, unix.EOPNOTSUPP) && c.Dev == c.Config.Name && len(c.Config.Kind.Options) == 0 && (e.Message == "" || strings.HasPrefix(e.Message, "Unknown device type")):
+	case errors.Is(err, unix.EOPNOTSUPP) && c.Dev == c.Config.Name && len(c.Config.Kind.Options) == 0 &&
+		(e.Message == "" || strings.HasPrefix(e.Message, "Unknown device type")):
 		return &hinted{err, kindHint(c.Type)}
 	case errors.Is(err, unix.EINVAL) && c.Config.Address != "" && c.Dev != "":
 		l, lerr := s.linkNamed(c.Dev)
 		if lerr == nil && len(l.Address) != len(c.Config.Address) {
-			return exit(exitFailed, fmt.Errorf("the link-layer address of %s has %d bytes, not %d", c.Dev, len(l.Address), len(c.Config.Address)))
+			return exit(exitFailed, fmt.Errorf("the link-layer address of %s has %d bytes, not %d", c.Dev, len(l.Address),
+				len(c.Config.Address)))
 		}
 	}
 	return err
@@ -119,10 +120,10 @@ func (s *session) linkNamed(name string) (rtnl.Link, error) {
 	return c.Link(rtnl.LinkID{Name: name})
 }
 
-// kindHint is what helps where the kernel knows no such kind of link.
+// kindHint returns the hint for a kind of link that the kernel does not know.
 func kindHint(kind string) string {
 	if slices.Contains(linkKinds, kind) {
-		return "this kernel has no " + kind + ", or its module cannot be loaded from here"
+		return "this kernel has no " + kind + ", or its module cannot be loaded in this namespace"
 	}
 	return words.Unknown("", kind, linkKinds).Hint
 }
@@ -142,7 +143,7 @@ func linkRequest(verb string, c words.LinkChange) rtnl.Request {
 	return rtnl.SetLink(id, c.Config)
 }
 
-// resolve finds the links and namespaces that a change names.
+// resolve looks up the links and namespaces that a change names.
 func (s *session) resolve(c *words.LinkChange) (err error) {
 	l := &c.Config
 	if c.Rename {
@@ -188,7 +189,7 @@ func (s *session) resolve(c *words.LinkChange) (err error) {
 	return s.resolve(c.Peer)
 }
 
-// netnsOf reads a namespace's name, path, or a process id.
+// netnsOf opens a namespace by name or path, or parses a process id.
 func netnsOf(word string) (ns *os.File, pid uint32, err error) {
 	ns, err = openNetns(word)
 	if err == nil {
@@ -211,14 +212,13 @@ func (s *session) resolveMaster(c *words.LinkChange) error {
 	}
 	index, err := s.linkIndex(c.Master)
 	if err != nil {
-		return exit(exitUsage, err) // ip(8)'s, which tells it from the link itself
+		return exit(exitUsage, err) // ip(8)'s exit code for a missing master
 	}
 	c.Config.Master = &index
 	return nil
 }
 
-// parentNetns finds a link to stand on in another namespace, which needs a number
-// here.
+// parentNetns finds the parent link in another namespace. That namespace needs an id in this one.
 func (s *session) parentNetns(c *words.LinkChange) error {
 	ns, err := nsfs.Open(c.ParentNetns)
 	if err != nil {
@@ -243,7 +243,7 @@ func (s *session) parentNetns(c *words.LinkChange) error {
 		return err
 	}
 	if id == rtnl.NoNSID {
-		return fmt.Errorf("namespace %s has no number here; vnet netns set %[1]s auto gives it one", c.ParentNetns)
+		return fmt.Errorf("namespace %s has no id here; vnet netns set %[1]s auto assigns one", c.ParentNetns)
 	}
 	c.Config.Parent, c.Config.ParentNSID = parent.Index, &id
 	return nil
@@ -284,11 +284,11 @@ func (s *session) linkShow(w *words.Words) error {
 	if err != nil {
 		return err
 	}
-	style.Family = unix.AF_PACKET // whatever was asked for
+	style.Family = unix.AF_PACKET // whatever -family is
 	return show.Links(s.out, chosen, style)
 }
 
-// selectLinks reads all links, and chooses those of a selection.
+// selectLinks reads all links and returns the selected ones.
 func (s *session) selectLinks(sel words.LinkSelection) (all, chosen []rtnl.Link, err error) {
 	c, err := s.rtnl()
 	if err != nil {
@@ -310,23 +310,23 @@ func (s *session) selectLinks(sel words.LinkSelection) (all, chosen []rtnl.Link,
 		return nil, nil, err
 	}
 	for _, l := range all {
-		if (index == 0 || l.Index == index) && sel.Fits(l, master) {
+		if (index == 0 || l.Index == index) && sel.Matches(l, master) {
 			chosen = append(chosen, l)
 		}
 	}
 	return all, chosen, nil
 }
 
-// linkStyle is how to print links, which name each other and namespaces.
+// linkStyle returns the style for links, with the names of other links and of namespaces.
 func (s *session) linkStyle(all []rtnl.Link) (show.LinkStyle, error) {
 	byIndex := make(map[uint32]rtnl.Link, len(all))
-	foreign := false
+	otherNetns := false
 	for _, l := range all {
 		byIndex[l.Index] = l
-		foreign = foreign || l.ParentNSID != nil
+		otherNetns = otherNetns || l.ParentNSID != nil
 	}
 	names := map[int]string{}
-	if foreign {
+	if otherNetns {
 		c, err := s.rtnl()
 		if err != nil {
 			return show.LinkStyle{}, err

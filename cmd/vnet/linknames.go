@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// linkIndex finds a link by a name of it, or by its number as in if7; "" is 0.
-// ip(8) exits with 1 where there is none.
+// linkIndex finds the index of a link by its name, an alternative name, or its index as in if7; "" is 0. As with
+// ip(8), the exit code is 1 if there is none.
 func (s *session) linkIndex(name string) (uint32, error) {
 	if name == "" {
 		return 0, nil
@@ -33,8 +33,7 @@ func (s *session) linkIndex(name string) (uint32, error) {
 	return 0, s.noLink(name)
 }
 
-// noLink is the error for a name that no link has, with the one that is most
-// like it.
+// noLink returns the error for a link that does not exist, with the most similar name as a hint.
 func (s *session) noLink(name string) error {
 	e := &words.Error{Text: fmt.Sprintf("there is no link %q", name), Status: exitFailed}
 	if c, err := s.rtnl(); err == nil {
@@ -48,8 +47,7 @@ func (s *session) noLink(name string) error {
 	return e
 }
 
-// linkNames reads the links and returns what they are called. One that is gone
-// has its number for a name.
+// linkNames reads the links and returns their names by index. A link that no longer exists gets a name like if7.
 func (s *session) linkNames() (func(index uint32) string, error) {
 	c, err := s.rtnl()
 	if err != nil {
@@ -81,5 +79,5 @@ func (s *session) vrfTable(name string) (uint32, error) {
 	if table, ok := l.Kind.Options["table"].(uint64); err == nil && ok && l.Kind.Name == "vrf" {
 		return uint32(table), nil
 	}
-	return 0, &words.Error{Text: fmt.Sprintf("%q is not a VRF", name), Hint: "vnet link show type vrf lists those there are"}
+	return 0, &words.Error{Text: fmt.Sprintf("%q is not a VRF", name), Hint: "vnet link show type vrf lists the VRFs"}
 }

@@ -1,11 +1,9 @@
-// Command vnet makes virtual networks: namespaces, cables, switches, addresses,
-// routes and NAT, with ip(8)'s own words or from a lab file, through netlink and
-// nftables alone.
+// Command vnet makes virtual networks: namespaces, veth pairs, bridges, addresses, routes and NAT. It takes ip(8)'s
+// commands or a lab file, and uses only netlink and nftables.
 //
 //	args ──words──▶ values ──session──▶ rtnl · nft · nsfs · topo ──▶ values ──show──▶ stdout
 //
-// Nothing is decided here: words knows the grammar, show the print, the packages
-// below do the work.
+// This package only connects the others: words parses, show prints, and rtnl, nft, nsfs and topo do the work.
 package main
 
 import (
@@ -21,15 +19,15 @@ import (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// Exit codes. The words of ip(8) exit as ip(8) does; see exitCode.
+// Exit codes. Commands of ip(8) have ip(8)'s exit codes; see exitCode.
 const (
 	exitOK     = 0
-	exitFailed = 1   // something could not be done
+	exitFailed = 1   // failed
 	exitKernel = 2   // the kernel refused
-	exitUsage  = 255 // the command line means nothing
+	exitUsage  = 255 // usage error
 )
 
-// run is the whole program but for the exit.
+// run is the whole program except for os.Exit.
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	s := newSession(in, out, errOut)
 	defer s.close()
@@ -44,10 +42,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	return exitCode(err)
 }
 
-// errReported ends a command that has told what went wrong.
+// errReported ends a command that has already printed its error.
 var errReported = errors.New("already reported")
 
-// report prints what went wrong, a line each, and what to do about it.
+// report prints an error, one line per error, and a hint.
 func (s *session) report(err error) {
 	if errors.Is(err, errReported) {
 		return
@@ -62,12 +60,12 @@ func (s *session) report(err error) {
 	}
 }
 
-// note tells what was done beside what was asked for.
+// note prints a note: a warning, or a change that the user did not ask for.
 func (s *session) note(format string, args ...any) {
 	fmt.Fprintln(s.err, "vnet: note:", topo.Shown(fmt.Sprintf(format, args...)))
 }
 
-// hint tells what may help.
+// hint prints a hint.
 func (s *session) hint(format string, args ...any) {
 	fmt.Fprintln(s.err, "vnet: hint:", topo.Shown(fmt.Sprintf(format, args...)))
 }
@@ -89,8 +87,7 @@ func exit(code int, err error) error {
 	return &codeError{code, err}
 }
 
-// exitCode is ip(8)'s: 255 for a command line it does not understand, 2 for what
-// the kernel refused, 1 for the rest.
+// exitCode returns ip(8)'s exit codes: 255 for a usage error, 2 if the kernel refused a request, 1 otherwise.
 func exitCode(err error) int {
 	var coded *codeError
 	var word *words.Error

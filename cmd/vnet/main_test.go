@@ -11,11 +11,11 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// update writes the golden files anew: go test ./cmd/vnet -update
-var update = flag.Bool("update", false, "write the golden files anew")
+// update rewrites the golden files: go test ./cmd/vnet -update
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain makes the test binary four things: vnet itself and talk, when called
-// by those names; a world (see world_test.go); and, in a sandbox, the tests.
+// TestMain runs the test binary as one of four programs: vnet or talk, if called by that name; a world (see
+// world_test.go); or the tests, in a sandbox.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "vnet":
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		os.Exit(nsfs.Sandbox(serveWorld))
 	}
 	os.Exit(nsfs.Sandbox(func() int {
-		testscript.Main(m, map[string]func(){"vnet": main, "talk": talk}) // puts them on PATH; exits
+		testscript.Main(m, map[string]func(){"vnet": main, "talk": talk}) // puts both on PATH and exits
 		return 1
 	}))
 }

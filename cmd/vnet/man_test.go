@@ -14,7 +14,7 @@ import (
 
 const manual = "../../docs/vnet.8"
 
-// TestManual holds docs/vnet.8 to the tables that help is printed from.
+// TestManual checks that docs/vnet.8 is equal to the help texts.
 func TestManual(t *testing.T) {
 	page := manPage()
 	if *update {
@@ -27,15 +27,17 @@ func TestManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(have), string(page)); diff != "" {
-		t.Errorf("docs/vnet.8 is not what the help says; go test ./cmd/vnet -run Manual -update makes it anew (-have +want):\n%s", diff)
+		t.Errorf("docs/vnet.8 differs from the help; go test ./cmd/vnet -run Manual -update rewrites it (-have +want):\n%s",
+			diff)
 	}
 }
 
-// manPage is the manual in the language of man(7).
+// manPage returns the manual page in man(7) format.
 func manPage() []byte {
 	b := new(bytes.Buffer)
-	b.WriteString(".TH VNET 8\n.SH NAME\nvnet \\- virtual networks, through netlink and nftables alone\n" +
-		".SH SYNOPSIS\n.nf\nvnet [OPTIONS] OBJECT { COMMAND | help }\nvnet [\\-force] \\-batch FILE\n.fi\n.SH OPTIONS\nBefore the object; any beginning of a word will do.\n")
+	b.WriteString(".TH VNET 8\n.SH NAME\nvnet \\- virtual networks, made with netlink and nftables only\n" +
+		".SH SYNOPSIS\n.nf\nvnet [OPTIONS] OBJECT { COMMAND | help }\nvnet [\\-force] \\-batch FILE\n.fi\n.SH " +
+		"OPTIONS\nOptions are before the object and can be abbreviated.\n")
 	for _, o := range words.OptionTable {
 		fmt.Fprintf(b, ".TP\n\\fB\\-%s\\fR %s\n%s\n", roff(o.Name), roff(o.Value), roff(o.Usage))
 	}
@@ -49,11 +51,12 @@ func manPage() []byte {
 			}
 		}
 	}
-	b.WriteString(".SH EXIT STATUS\n" + roff(strings.TrimSpace(exitCodes)) + "\n.SH SEE ALSO\nip(8), nft(8), network_namespaces(7)\n")
+	b.WriteString(".SH EXIT STATUS\n" + roff(strings.TrimSpace(exitCodes)) +
+		"\n.SH SEE ALSO\nip(8), nft(8), network_namespaces(7)\n")
 	return b.Bytes()
 }
 
-// roff keeps text from being read as requests.
+// roff escapes text for roff.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 	lines := strings.Split(text, "\n")

@@ -13,7 +13,7 @@ import (
 // natObject is vnet nat.
 func natObject() object {
 	return object{
-		name: "nat", usage: "masquerade, and ports forwarded to other hosts", help: natHelp,
+		name: "nat", usage: "NAT rules: masquerade, port forwards, SNAT", help: natHelp,
 		verbs: words.NATVerbs(), run: (*session).nat,
 	}
 }
@@ -26,11 +26,11 @@ vnet nat { add | del } dnat [-p tcp|udp|sctp] [-d ADDRESS] [-i DEV] --dport PORT
 vnet nat { add | del } snat -s NETWORK [-o DEV] --to-source ADDRESS
 vnet nat flush
 
-What was added is kept in the nftables table "inet vnet". A rule that is there
-already is no error; one that is not there cannot be deleted. Forwarding is turned
-on where it is off. Without -d a port is forwarded that is addressed to the machine
-itself, from outside, from the machine (127.0.0.1 too) and from the target's own
-network; the target sees who asks. What stays inside is not masqueraded.
+The rules are in the nftables table "inet vnet". Adding a rule that exists is not an
+error; deleting a rule that does not exist is one. If IP forwarding is off, adding a
+rule turns it on. Without -d, a port of the machine itself is forwarded: for packets
+from outside, from the machine (127.0.0.1 too) and from the target's own network. The
+target sees the client's address. Packets inside the network are not masqueraded.
 
    vnet nat add masquerade -s 192.168.15.0/24
    vnet nat add dnat -p tcp --dport 80 --to-destination 192.168.15.2:8080
@@ -39,7 +39,7 @@ network; the target sees who asks. What stays inside is not masqueraded.
    vnet -n router nat show
 `
 
-// nat carries out vnet nat.
+// nat runs vnet nat.
 func (s *session) nat(args []string) error {
 	w := words.Of(args)
 	switch verb := w.NATVerb(); verb {
@@ -61,10 +61,10 @@ func (s *session) nat(args []string) error {
 	return w.Err
 }
 
-// noMore refuses words behind a complete command.
+// noMore returns an error if words follow a complete command.
 func noMore(w *words.Words, verb string) error {
 	if w.More() {
-		w.Fail("nat %s takes no more words, as %q", verb, w.Peek())
+		w.Fail("nat %s takes no arguments, but %q follows", verb, w.Peek())
 	}
 	return w.Err
 }
@@ -86,7 +86,7 @@ func (s *session) natChange(verb string, w *words.Words) error {
 		s.note("%s", c)
 	}
 	for _, chain := range report.Drops {
-		s.hint("%s drops forwarded packets that it has no rule for; it needs one that accepts these", chain)
+		s.hint("%s drops forwarded packets by default; add a rule to it that accepts these", chain)
 	}
 	return natError(err)
 }
@@ -99,7 +99,7 @@ func (s *session) natShow(c *nft.Conn) error {
 	return show.NAT(s.out, rules, s.style())
 }
 
-// natFlush deletes all rules, if there are any.
+// natFlush deletes all rules. An empty table is not an error.
 func natFlush(c *nft.Conn) error {
 	if err := c.DeleteTable(topo.NATTable); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -121,7 +121,7 @@ func (s *session) withNFT(fn func(*nft.Conn) error) error {
 	return natError(fn(c))
 }
 
-// natError gives what the kernel refused the exit code of what it refused ip.
+// natError sets ip(8)'s exit code for a request that the kernel refused.
 func natError(err error) error {
 	var e *nft.Error
 	if errors.As(err, &e) {

@@ -13,7 +13,7 @@ import (
 // neighObject is vnet neigh. ip(8) has both spellings.
 func neighObject(name string) object {
 	return object{
-		name: name, short: true, usage: "neighbours: who is where on a link", help: neighHelp,
+		name: name, short: true, usage: "neighbours: the link-layer addresses of hosts on a link", help: neighHelp,
 		verbs: words.NeighVerbs(), run: (*session).neigh,
 	}
 }
@@ -35,7 +35,7 @@ STATE := permanent | noarp | stale | reachable | none | incomplete | delay | pro
    vnet neigh flush dev v-net-0
 `
 
-// neigh carries out vnet neigh.
+// neigh runs vnet neigh.
 func (s *session) neigh(args []string) error {
 	w := words.Of(args)
 	switch verb := w.NeighVerb(); verb {
@@ -53,12 +53,12 @@ func (s *session) neigh(args []string) error {
 	return w.Err
 }
 
-// neighRequests make the requests of the verbs.
+// neighRequests makes the request for each verb.
 var neighRequests = map[string]func(rtnl.Neigh) rtnl.Request{
 	"add": rtnl.AddNeigh, "change": rtnl.ChangeNeigh, "replace": rtnl.ReplaceNeigh, "delete": rtnl.DeleteNeigh,
 }
 
-// neighOf reads one neighbour and finds its link.
+// neighOf parses one neighbour and looks up its link.
 func (s *session) neighOf(verb string, w *words.Words) (words.NeighChange, error) {
 	c := w.NeighChange(verb, s.Family)
 	if w.Err != nil {
@@ -83,7 +83,7 @@ func (s *session) neighChange(verb string, w *words.Words) error {
 func (s *session) neighGet(w *words.Words) error {
 	c, err := s.neighOf("get", w)
 	if err != nil {
-		return exit(exitFailed, err) // ip(8)'s for get, whatever it is
+		return exit(exitFailed, err) // ip(8)'s exit code for every error of get
 	}
 	conn, err := s.rtnl()
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *session) printNeighs(neighs []rtnl.Neigh, hideDev bool) error {
 	return show.Neighs(s.out, neighs, show.NeighStyle{Style: s.style(), Link: names, HideDev: hideDev})
 }
 
-// selectNeighs reads the neighbours of a selection.
+// selectNeighs reads the selected neighbours.
 func (s *session) selectNeighs(sel words.NeighSelection) ([]rtnl.Neigh, error) {
 	c, err := s.rtnl()
 	if err != nil {
@@ -132,17 +132,17 @@ func (s *session) selectNeighs(sel words.NeighSelection) ([]rtnl.Neigh, error) {
 	}
 	var chosen []rtnl.Neigh
 	for _, n := range all {
-		if (f.Link == 0 || n.Link == f.Link) && !ports[n.Link] && sel.Fits(n) {
+		if (f.Link == 0 || n.Link == f.Link) && !ports[n.Link] && sel.Matches(n) {
 			chosen = append(chosen, n)
 		}
 	}
 	return chosen, nil
 }
 
-// ports are the links that have a master, if that is of interest.
-func (s *session) ports(wanted bool) (map[uint32]bool, error) {
+// ports returns which links have a master; if needed is false, none.
+func (s *session) ports(needed bool) (map[uint32]bool, error) {
 	ports := map[uint32]bool{}
-	if !wanted {
+	if !needed {
 		return ports, nil
 	}
 	c, err := s.rtnl()
@@ -171,11 +171,10 @@ func (s *session) neighShow(w *words.Words) error {
 	return s.printNeighs(chosen, sel.Dev != "")
 }
 
-// neighFlush deletes the neighbours of a selection. One that is gone by then is no
-// failure.
+// neighFlush deletes the selected neighbours. A neighbour that no longer exists is not an error.
 func (s *session) neighFlush(w *words.Words) error {
 	if !w.More() {
-		return exit(exitFailed, words.Errorf("flush what? vnet neigh flush dev LINK, or all"))
+		return exit(exitFailed, words.Errorf("what to flush? Use vnet neigh flush dev LINK, or all"))
 	}
 	sel := w.NeighSelection(s.Family, true)
 	if w.Err != nil {

@@ -32,16 +32,16 @@ vnet [-all] netns exec [NAME] COMMAND ...
 vnet netns monitor
 vnet netns list-id [target-nsid NETNSID] [nsid NETNSID]
 
-A name is that of a file in /run/netns; ip-netns(8) has the same. exec shows the
-namespace's links in /sys, and puts /etc/netns/NAME/resolv.conf and what else is
-there in the place of the files in /etc. It exits as the command does.
+A name is a file in /run/netns, as with ip-netns(8). For exec, /sys shows the
+namespace's links, and the files in /etc/netns/NAME replace the files in /etc. exec
+exits with the command's exit code.
 
    vnet netns add red
    vnet netns exec red ping -c1 10.0.0.1
    vnet -n red link                     the same as: vnet netns exec red vnet link
 `
 
-// netns carries out vnet netns.
+// netns runs vnet netns.
 func (s *session) netns(args []string) error {
 	w := words.Of(args)
 	c := w.Netns(s.All)
@@ -73,13 +73,13 @@ func (s *session) netns(args []string) error {
 	return s.usage(netnsHelp)
 }
 
-// usage prints an object's grammar where ip(8) prints its own, and exits like it.
+// usage prints an object's syntax to standard error and exits with 255, as ip(8) does.
 func (s *session) usage(help string) error {
 	fmt.Fprint(s.err, strings.TrimPrefix(help, "\n"))
 	return exit(exitUsage, errReported)
 }
 
-// noNetns names the namespace that is most like one that is not there.
+// noNetns adds a hint to the error for a namespace that does not exist: the most similar name.
 func noNetns(name string, status int, err error) error {
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -92,7 +92,7 @@ func noNetns(name string, status int, err error) error {
 	text := fmt.Sprintf("there is no network namespace %q", name)
 	hint := words.Unknown("", name, known).Hint
 	if hint == "" {
-		hint = "vnet netns lists those there are; vnet netns add " + name + " makes it"
+		hint = "vnet netns lists the namespaces; vnet netns add " + name + " adds it"
 	}
 	return &words.Error{Text: text, Hint: hint, Status: status}
 }
@@ -106,7 +106,7 @@ func netnsAttach(c words.NetnsCommand) error {
 	return nsfs.Attach(ns, c.Name)
 }
 
-// netnsDelete takes a name away, or all.
+// netnsDelete removes a name, or with -all every name.
 func (s *session) netnsDelete(c words.NetnsCommand) error {
 	if !s.All {
 		return noNetns(c.Name, exitFailed, nsfs.Remove(c.Name))
@@ -120,8 +120,8 @@ func (s *session) netnsDelete(c words.NetnsCommand) error {
 	return err
 }
 
-// netnsIdentify prints the last of a process's names, as ip(8) does, or an empty
-// line.
+// netnsIdentify prints the name of a process's namespace, the last if there are several, as ip(8) does. Without a
+// name it prints an empty line.
 func (s *session) netnsIdentify(c words.NetnsCommand) error {
 	pid := c.PID
 	if pid == 0 {
@@ -152,8 +152,7 @@ func (s *session) netnsPids(c words.NetnsCommand) error {
 	return err
 }
 
-// netnsExec runs a program in a namespace, in the place of this one unless more
-// is to be done.
+// netnsExec runs a program in a namespace. It replaces this process, unless commands of a batch can follow.
 func (s *session) netnsExec(c words.NetnsCommand) error {
 	s.out.Flush()
 	if s.All {
@@ -165,8 +164,7 @@ func (s *session) netnsExec(c words.NetnsCommand) error {
 	return netnsExecError(c.Name, s.runIn(c.Name, c.Argv))
 }
 
-// netnsExecAll runs a program in one namespace after another. How it exits does
-// not matter, as with ip(8).
+// netnsExecAll runs a program in one namespace after another. As with ip(8), the programs' exit codes are ignored.
 func (s *session) netnsExecAll(argv []string) error {
 	entries, err := nsfs.List()
 	if entries == nil && err == nil {
@@ -188,8 +186,8 @@ func (s *session) runIn(name string, argv []string) error {
 	return nsfs.Run(name, cmd)
 }
 
-// netnsExecError gives what went wrong ip(8)'s exit status: that of the program
-// if it ran, 1 if it could not be run, 255 if the namespace could not be entered.
+// netnsExecError sets ip(8)'s exit code: the program's own if it ran, 1 if it could not be run, 255 if the namespace
+// could not be entered.
 func netnsExecError(name string, err error) error {
 	var exited *exec.ExitError
 	var notFound *exec.Error
@@ -205,7 +203,7 @@ func netnsExecError(name string, err error) error {
 	return exit(exitUsage, noNetns(name, exitUsage, err))
 }
 
-// netnsMonitor tells of names as they come and go, until it is killed.
+// netnsMonitor prints names that are added and deleted, until it is killed.
 func (s *session) netnsMonitor() error {
 	w, err := nsfs.Watch()
 	if err != nil {
@@ -218,11 +216,11 @@ func (s *session) netnsMonitor() error {
 			return err
 		}
 		if e.Lost {
-			s.note("more names came and went than the kernel keeps: see vnet netns list")
+			s.note("the kernel dropped events; vnet netns list shows the current names")
 			continue
 		}
 		what := "add"
-		if e.Gone {
+		if e.Removed {
 			what = "delete"
 		}
 		fmt.Fprintln(s.out, what, e.Name)

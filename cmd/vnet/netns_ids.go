@@ -9,7 +9,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// netnsList lists the names with the numbers they have here.
+// netnsList lists the names with their ids in this namespace.
 func (s *session) netnsList() error {
 	entries, err := nsfs.List()
 	if err != nil || entries == nil {
@@ -23,7 +23,7 @@ func (s *session) netnsList() error {
 	for i, e := range entries {
 		list[i].Name = e.Name
 		if e.Stale {
-			s.note("%s is stale: no namespace is behind the name; vnet netns del %[1]s takes it away", e.Name)
+			s.note("%s is stale: the name has no namespace; vnet netns del %[1]s removes it", e.Name)
 		} else if id, ok := nsidOf(c, e.Name); ok {
 			list[i].ID = &id
 		}
@@ -31,8 +31,7 @@ func (s *session) netnsList() error {
 	return show.NetnsList(s.out, list, s.style())
 }
 
-// nsidOf returns the number that a name's namespace has here, if it has one and
-// may be asked.
+// nsidOf returns the id of a named namespace in this one. ok is false if it has none or cannot be opened.
 func nsidOf(c *rtnl.Conn, name string) (id int, ok bool) {
 	ns, err := nsfs.Open(name)
 	if err != nil {
@@ -43,11 +42,11 @@ func nsidOf(c *rtnl.Conn, name string) (id int, ok bool) {
 	return int(n), err == nil && n != rtnl.NoNSID
 }
 
-// netnsSet gives a namespace a number here.
+// netnsSet assigns an id to a namespace.
 func (s *session) netnsSet(c words.NetnsCommand) error {
 	ns, err := nsfs.Open(c.Name)
 	if errors.Is(err, nsfs.ErrNotNamespace) {
-		return exit(exitKernel, err) // ip(8) leaves that to the kernel
+		return exit(exitKernel, err) // in ip(8), the kernel refuses it
 	}
 	if err != nil {
 		return noNetns(c.Name, exitFailed, err)
@@ -56,8 +55,8 @@ func (s *session) netnsSet(c words.NetnsCommand) error {
 	return s.do(rtnl.SetNSID(ns, int32(c.NSID)))
 }
 
-// netnsListID lists the numbers that namespaces have here or, with a target, in
-// another one; all of them, or that of the one with a number here.
+// netnsListID lists the ids that namespaces have here or, with target-nsid, in another namespace. With nsid it lists
+// only the namespace with that id here.
 func (s *session) netnsListID(cmd words.NetnsCommand) error {
 	c, err := s.rtnl()
 	if err != nil {
@@ -70,12 +69,12 @@ func (s *session) netnsListID(cmd words.NetnsCommand) error {
 	there := here
 	if cmd.Target >= 0 {
 		if there, err = c.NSIDsOf(int32(cmd.Target)); err != nil {
-			return exit(exitFailed, err) // ip(8)'s, for no reason it tells
+			return exit(exitFailed, err) // ip(8)'s exit code for this error
 		}
 	}
 	list := nsidList(here, there, cmd)
 	if list == nil {
-		return exit(exitKernel, words.Errorf("no namespace has the number %d here", cmd.NSID))
+		return exit(exitKernel, words.Errorf("no namespace has the id %d here", cmd.NSID))
 	}
 	names, err := namesByNSID(c)
 	if err != nil {
@@ -91,7 +90,7 @@ func (s *session) netnsListID(cmd words.NetnsCommand) error {
 	return show.NSIDs(s.out, list, s.style())
 }
 
-// nsidList chooses what was asked for; nil if what was asked for is not there.
+// nsidList returns the selected ids; nil if the selected id does not exist.
 func nsidList(here, there []rtnl.NSID, cmd words.NetnsCommand) []show.NSID {
 	list := make([]show.NSID, 0, len(there))
 	for _, n := range there {
@@ -109,15 +108,15 @@ func nsidList(here, there []rtnl.NSID, cmd words.NetnsCommand) []show.NSID {
 		return list
 	}
 	for _, n := range here {
-		if int(n.ID) == cmd.NSID { // known here, without a number there
+		if int(n.ID) == cmd.NSID { // it has an id here, but none there
 			return []show.NSID{{ID: rtnl.NoNSID, Current: &cmd.NSID}}
 		}
 	}
 	return nil
 }
 
-// namesByNSID returns the names of the namespaces that have a number here; of
-// two the last, as ip(8) does.
+// namesByNSID returns the names of the namespaces that have an id here. If a namespace has several names, it is the
+// last, as with ip(8).
 func namesByNSID(c *rtnl.Conn) (map[int]string, error) {
 	entries, err := nsfs.List()
 	names := map[int]string{}

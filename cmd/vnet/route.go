@@ -50,7 +50,7 @@ SELECTION := [[to] [root|match|exact] PREFIX] [table TABLE|all|cache] [vrf NAME]
    vnet route get 10.1.2.3
 `
 
-// route carries out vnet route.
+// route runs vnet route.
 func (s *session) route(args []string) error {
 	w := words.Of(args)
 	switch verb := w.RouteVerb(); verb {
@@ -68,7 +68,7 @@ func (s *session) route(args []string) error {
 	return w.Err
 }
 
-// routeRequests make the requests of the verbs.
+// routeRequests makes the request for each verb.
 var routeRequests = map[string]func(rtnl.Route) rtnl.Request{
 	"add": rtnl.AddRoute, "replace": rtnl.ReplaceRoute, "change": rtnl.ChangeRoute,
 	"append": rtnl.AppendRoute, "prepend": rtnl.PrependRoute, "delete": rtnl.DeleteRoute,
@@ -88,7 +88,7 @@ func (s *session) routeChange(verb string, w *words.Words) error {
 	}
 	for i, dev := range change.HopDevs {
 		if r.Hops[i].Link, err = s.linkIndex(dev); err != nil {
-			return exit(exitUsage, err) // ip(8)'s, which tells it from the former
+			return exit(exitUsage, err) // ip(8)'s exit code for a next hop's link
 		}
 	}
 	if change.VRF != "" {
@@ -99,7 +99,7 @@ func (s *session) routeChange(verb string, w *words.Words) error {
 	return s.do(routeRequests[verb](r))
 }
 
-// selection finds the links and the table that a selection names.
+// selection parses a selection and looks up its links and its VRF's table.
 func (s *session) selection(w *words.Words) (words.RouteSelection, error) {
 	sel := w.RouteSelection(s.Family)
 	if w.Err != nil || sel.Help {
@@ -119,12 +119,12 @@ func (s *session) selection(w *words.Words) (words.RouteSelection, error) {
 	return sel, err
 }
 
-// selectRoutes reads the routes of a selection.
+// selectRoutes reads the selected routes.
 func selectRoutes(c *rtnl.Conn, sel words.RouteSelection) ([]rtnl.Route, error) {
 	all, err := c.Routes(sel.Filter)
 	fit := all[:0]
 	for _, r := range all {
-		if sel.Fits(r) {
+		if sel.Matches(r) {
 			fit = append(fit, r)
 		}
 	}
@@ -144,7 +144,7 @@ func (s *session) routeShow(w *words.Words) error {
 		return err
 	}
 	if sel.Filter.Table == unix.RT_TABLE_MAIN {
-		sel.Filter.Table = 0 // there need not be a main table to look into
+		sel.Filter.Table = 0 // the filter would fail if the main table does not exist
 	}
 	routes, err := selectRoutes(c, sel)
 	if err != nil {
@@ -158,13 +158,13 @@ func (s *session) routeShow(w *words.Words) error {
 	return show.Routes(s.out, routes, style)
 }
 
-// routeStyle is how routes are printed, with the links' names.
+// routeStyle returns the style for routes, with the links' names.
 func (s *session) routeStyle() (show.RouteStyle, error) {
 	name, err := s.linkNames()
 	return show.RouteStyle{Style: s.style(), Link: name}, err
 }
 
-// hide leaves out of the print what the selection says of every route.
+// hide leaves out the columns that the selection fixes, as ip(8) does.
 func hide(style *show.RouteStyle, sel words.RouteSelection) {
 	style.HideTOS = sel.TOS != nil
 	style.HideGateway = sel.Via.IsSingleIP()
@@ -179,7 +179,7 @@ func hide(style *show.RouteStyle, sel words.RouteSelection) {
 }
 
 func (s *session) routeGet(w *words.Words) error {
-	q := w.RouteQuestion(s.Family)
+	q := w.RouteGet(s.Family)
 	if w.Err != nil {
 		return w.Err
 	}
@@ -187,7 +187,7 @@ func (s *session) routeGet(w *words.Words) error {
 		return s.usage(routeHelp)
 	}
 	if !q.Dst.IsSingleIP() {
-		s.note("the length of %v is not heeded: one address is asked about", q.Dst)
+		s.note("the prefix length of %v is ignored: route get takes one address", q.Dst)
 	}
 	var err error
 	if q.VRF {
@@ -201,12 +201,12 @@ func (s *session) routeGet(w *words.Words) error {
 	if q.Query.Link, err = s.linkIndex(q.OutDev); err != nil {
 		return err
 	}
-	return s.routeAnswer(q)
+	return s.printRouteGet(q)
 }
 
-// routeAnswer asks and prints; a connected route twice, as ip(8) does, which asks
-// again before it binds.
-func (s *session) routeAnswer(q words.RouteQuestion) error {
+// printRouteGet looks up a route and prints it. With "connected" it prints the route twice, as ip(8) does: ip(8) looks
+// the route up again with the source address of the first answer.
+func (s *session) printRouteGet(q words.RouteGet) error {
 	c, err := s.rtnl()
 	if err != nil {
 		return err
@@ -226,11 +226,10 @@ func (s *session) routeAnswer(q words.RouteQuestion) error {
 	return show.Routes(s.out, answers, style)
 }
 
-// flushTime bounds a flush while others go on adding routes.
+// flushTime limits a flush while other programs add routes.
 const flushTime = 30 * time.Second
 
-// routeFlush deletes all routes of a selection, and looks again until none is
-// left.
+// routeFlush deletes the selected routes and repeats until none is left.
 func (s *session) routeFlush(w *words.Words) error {
 	sel, err := s.selection(w)
 	switch {
@@ -239,7 +238,7 @@ func (s *session) routeFlush(w *words.Words) error {
 	case sel.Help:
 		return s.usage(routeHelp)
 	case !sel.Any:
-		return &words.Error{Text: "what is to be flushed?", Hint: "vnet route flush table all takes them all", Status: exitFailed}
+		return &words.Error{Text: "what to flush?", Hint: "vnet route flush table all deletes all routes", Status: exitFailed}
 	case sel.Filter.Cached && sel.Filter.Family != unix.AF_INET6:
 		return s.flushCache()
 	}
@@ -263,24 +262,25 @@ func (s *session) routeFlush(w *words.Words) error {
 			return err
 		}
 		if time.Since(start) > flushTime {
-			return fmt.Errorf("%d routes are left after %v: somebody adds new ones", len(requests), flushTime)
+			return fmt.Errorf("%d routes are left after %v: another program adds new ones", len(requests), flushTime)
 		}
 	}
 }
 
-// flushRequests leaves out IPv6's last resort, which cannot be deleted.
+// flushRequests makes the delete requests. It leaves out IPv6's built-in unreachable default route, which cannot be
+// deleted.
 func flushRequests(routes []rtnl.Route) []rtnl.Request {
 	var requests []rtnl.Request
 	for _, r := range routes {
-		lastResort := r.Is6() && r.Dst.Bits() == 0 && r.Type == unix.RTN_UNREACHABLE && r.Metric == 1<<32-1
-		if !lastResort {
+		builtIn := r.Is6() && r.Dst.Bits() == 0 && r.Type == unix.RTN_UNREACHABLE && r.Metric == 1<<32-1
+		if !builtIn {
 			requests = append(requests, rtnl.DeleteRoute(r))
 		}
 	}
 	return requests
 }
 
-// flushRound deletes what one look has found, and counts it if asked to.
+// flushRound deletes the routes of one round and prints statistics with -stats.
 func (s *session) flushRound(c *rtnl.Conn, routes []rtnl.Route, requests []rtnl.Request, round int) error {
 	if s.Stats > 1 {
 		style, err := s.routeStyle()
@@ -292,7 +292,7 @@ func (s *session) flushRound(c *rtnl.Conn, routes []rtnl.Route, requests []rtnl.
 			return err
 		}
 	}
-	// One that is gone meanwhile is what was wanted.
+	// Another program may have deleted a route already.
 	if err := c.Do(requests...); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -315,7 +315,7 @@ func (s *session) flushed(rounds int) error {
 	return nil
 }
 
-// flushCache makes the kernel forget what it learnt about IPv4 destinations.
+// flushCache flushes the kernel's cache of IPv4 routes.
 func (s *session) flushCache() error {
 	flush := func() error { return nsfs.SetSysctl("net.ipv4.route.flush", "-1") }
 	ns, err := s.namespace()

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// TestRouteVRF needs a kernel with VRFs, which a virtual machine has, and no ip;
-// beside ip, testdata/same/route_vrf.txt says the same.
+// TestRouteVRF needs a kernel with VRFs, but no ip. testdata/same/route_vrf.txt compares the same commands with ip.
 func TestRouteVRF(t *testing.T) {
 	w := newWorld(t)
 	if r := w.run("vnet", "link", "add", "blue", "type", "vrf", "table", "10"); r.Status != 0 {
@@ -35,8 +34,10 @@ func TestRouteVRF(t *testing.T) {
 		status     int
 	}{
 		{"route show", "", 0},
-		{"route show vrf blue", "unreachable default metric 4278198272 \n10.0.0.0/24 dev v0 proto kernel scope link src 10.0.0.1 \n" +
-			"10.1.0.0/16 via 10.0.0.2 dev v0 \n10.2.0.0/16 \n\tnexthop via 10.0.0.2 dev v0 weight 1 \n\tnexthop via 10.0.0.3 dev v0 weight 1 \n", 0},
+		{"route show vrf blue",
+			"unreachable default metric 4278198272 \n10.0.0.0/24 dev v0 proto kernel scope link src 10.0.0.1 \n" +
+				"10.1.0.0/16 via 10.0.0.2 dev v0 \n10.2.0.0/16 \n\tnexthop via 10.0.0.2 dev v0 weight 1 \n\tnexthop via 10.0.0.3 " +
+				"dev v0 weight 1 \n", 0},
 		{"-6 route show vrf blue fd01::/64", "fd01::/64 via fd00::2 dev v0 metric 1024 pref medium\n", 0},
 		{"-j route show vrf blue 10.1/16", `[{"dst":"10.1.0.0/16","gateway":"10.0.0.2","dev":"v0","flags":[]}]` + "\n", 0},
 		{"route get vrf blue fibmatch 10.1.2.3", "10.1.0.0/16 via 10.0.0.2 dev v0 table 10 \n", 0},
@@ -47,7 +48,8 @@ func TestRouteVRF(t *testing.T) {
 	} {
 		r := w.run(append([]string{"vnet"}, strings.Fields(tt.args)...)...)
 		if r.Stdout != tt.want || r.Status != tt.status {
-			t.Errorf("vnet %s: exit %d\n got %q\nwant %q, exit %d\n%s", tt.args, r.Status, r.Stdout, tt.want, tt.status, r.Stderr)
+			t.Errorf("vnet %s: exit %d\n got %q\nwant %q, exit %d\n%s", tt.args, r.Status, r.Stdout, tt.want, tt.status,
+				r.Stderr)
 		}
 	}
 }

@@ -10,18 +10,18 @@ import (
 	"testing"
 )
 
-// runners are the files that may start programs, and which.
+// runners are the files that may start programs, and the programs.
 var runners = map[string]string{
-	"nsfs/exec.go":           "what vnet exec and vnet netns exec are given",
+	"nsfs/exec.go":           "the program of vnet exec and vnet netns exec",
 	"nsfs/sandbox.go":        "itself, in a sandbox",
-	"topo/kernel_process.go": "what run: of a lab names",
+	"topo/kernel_process.go": "the program of run: in a lab",
 	"cmd/vnet/demo.go":       "the shell of --keep",
-	"cmd/vnet/lab_exec.go":   "what vnet exec is given",
-	"cmd/vnet/netns.go":      "what vnet netns exec is given",
+	"cmd/vnet/lab_exec.go":   "the program of vnet exec",
+	"cmd/vnet/netns.go":      "the program of vnet netns exec",
 }
 
-// TestRunsNoOtherProgram: vnet is all that a machine needs. Nothing in it starts a
-// program that its user did not name.
+// TestRunsNoOtherProgram checks that vnet starts no program that the user did not name, so that a machine needs only
+// vnet.
 func TestRunsNoOtherProgram(t *testing.T) {
 	for _, dir := range []string{"cmd", "nsfs", "rtnl", "nft", "topo"} {
 		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, d fs.DirEntry, err error) error {

@@ -14,20 +14,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSame runs each script of testdata/same through vnet in one world and
-// through the real ip in another. After every line both have to have exited
-// alike, printed alike, and left the same links, addresses, routes and
-// neighbours in every namespace; with -short that is looked at less often, and what
-// only prints is run in one world.
+// TestSame runs each script of testdata/same with vnet in one world and with the real ip in another. After every line,
+// exit code and output must be equal, and both worlds must have the same links, addresses, routes and neighbours in
+// every namespace. With -short the states are compared less often, and commands that only print run in one world.
 //
-// A line is a command without its first word, ip or vnet. Before it may stand:
+// A line is a command without its first word, ip or vnet. A line can begin with:
 //
-//	=     only print: run both tools in both worlds; their output is equal to the byte
-//	since a version of iproute2, from which on ip does the same as vnet with what follows
-//	linux a version, from which on the kernel knows what follows
-//	$     a shell command, to be run in both worlds
-//	need  an ip command that the kernel has to be able to do, or the script is skipped;
-//	      it may go on as a shell's does: && ip …
+//	=     for commands that only print: run both tools in both worlds; their output must be equal byte by byte
+//	since a version of iproute2: skip the line if ip is older
+//	linux a version: skip the line if the kernel is older
+//	$     a shell command that runs in both worlds
+//	need  an ip command: skip the script if it fails; shell syntax such as && ip … is allowed
 //	#     a comment
 func TestSame(t *testing.T) {
 	needTool(t, "ip")
@@ -46,7 +43,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// needTool skips a test that compares with a tool the machine does not have.
+// needTool skips a test if the machine does not have the tool.
 func needTool(t *testing.T, tool string) {
 	t.Helper()
 	if _, err := exec.LookPath(tool); err != nil {
@@ -54,34 +51,33 @@ func needTool(t *testing.T, tool string) {
 	}
 }
 
-// twins are two worlds that have to stay alike.
+// twins are two worlds that must stay equal.
 type twins struct {
-	judge    release
-	ip, vnet *world
-	steps    int
+	ipRelease release
+	ip, vnet  *world
+	steps     int
 }
 
-// lookEvery is after how many steps -short looks at the state of both: a look is six
-// processes and more.
-const lookEvery = 10
+// compareEvery is the number of steps between two comparisons with -short. One comparison runs six or more processes.
+const compareEvery = 10
 
-// due tells whether the state is to be looked at after this step.
-func (w *twins) due() bool {
+// compareNow reports whether the states are compared after this step.
+func (w *twins) compareNow() bool {
 	w.steps++
-	return !testing.Short() || w.steps%lookEvery == 0
+	return !testing.Short() || w.steps%compareEvery == 0
 }
 
 func newTwins(t *testing.T) *twins {
 	t.Helper()
-	return &twins{judge: needJudge(t), ip: newWorld(t), vnet: newWorld(t)}
+	return &twins{ipRelease: needIPRelease(t), ip: newWorld(t), vnet: newWorld(t)}
 }
 
 func sameScript(t *testing.T, script string) {
 	t.Helper()
 	w := newTwins(t)
 	for i, line := range strings.Split(script, "\n") {
-		line, judged := w.judge.since(t, strings.TrimSpace(line))
-		if !judged {
+		line, supported := w.ipRelease.since(t, strings.TrimSpace(line))
+		if !supported {
 			continue
 		}
 		word, rest, _ := strings.Cut(line, " ")
@@ -112,7 +108,7 @@ func sameScript(t *testing.T, script string) {
 			w.step(t, at, strings.Fields(line))
 		}
 		if t.Failed() {
-			return // what follows would fail for the same reason
+			return // the following lines would fail for the same reason
 		}
 	}
 	w.sameState(t, "at the end")
@@ -127,7 +123,7 @@ func mustRelease(t *testing.T) string {
 	return release
 }
 
-// step runs one command by either tool, each in its world.
+// step runs one command with each tool in its world.
 func (w *twins) step(t *testing.T, at string, args []string) {
 	t.Helper()
 	by := w.ip.run(append([]string{"ip"}, args...)...)
@@ -135,45 +131,43 @@ func (w *twins) step(t *testing.T, at string, args []string) {
 	if by.Status != our.Status {
 		t.Errorf("%s: exit status %d, ip's is %d\nvnet: %s\nip: %s", at, our.Status, by.Status, our.Stderr, by.Stderr)
 	}
-	if diff := cmp.Diff(settle(by.Stdout), settle(asOlder(w.judge, our.Stdout))); diff != "" {
-		t.Errorf("%s: prints otherwise (-ip +vnet):\n%s", at, diff)
+	if diff := cmp.Diff(maskRandom(by.Stdout), maskRandom(asOlder(w.ipRelease, our.Stdout))); diff != "" {
+		t.Errorf("%s: different output (-ip +vnet):\n%s", at, diff)
 	}
-	if w.due() && !w.sameState(t, at) {
-		t.Logf("vnet said: %s\nip said: %s", our.Stderr, by.Stderr)
+	if w.compareNow() && !w.sameState(t, at) {
+		t.Logf("vnet: %s\nip: %s", our.Stderr, by.Stderr)
 	}
 }
 
-// sameState holds what both worlds have against each other.
+// sameState compares the states of both worlds.
 func (w *twins) sameState(t *testing.T, at string) bool {
 	t.Helper()
 	diff := soon(func() string { return cmp.Diff(w.ip.state(), w.vnet.state()) })
 	if diff != "" {
-		t.Errorf("%s: leaves another state (-ip +vnet):\n%s", at, diff)
+		t.Errorf("%s: different state (-ip +vnet):\n%s", at, diff)
 	}
 	return diff == ""
 }
 
-// samePrint compares the two tools where nothing differs but the tool. What the
-// clock changes between the two runs is masked, nothing else.
+// samePrint compares the output of both tools in the same world. Only values that change with time are masked.
 func (w *twins) samePrint(t *testing.T, in *world, at, line string) {
 	t.Helper()
 	args := strings.Fields(line)
 	var by, our result
 	diff := soon(func() string {
 		by, our = in.run(append([]string{"ip"}, args...)...), in.run(append([]string{"vnet"}, args...)...)
-		return cmp.Diff(maskClock(by.Stdout), maskClock(asOlder(w.judge, our.Stdout)))
+		return cmp.Diff(maskClock(by.Stdout), maskClock(asOlder(w.ipRelease, our.Stdout)))
 	})
 	if by.Status != our.Status {
 		t.Errorf("%s: exit status %d, ip's is %d\nvnet: %s\nip: %s", at, our.Status, by.Status, our.Stderr, by.Stderr)
 	}
 	if diff != "" {
-		t.Errorf("%s: prints otherwise (-ip +vnet):\n%s", at, diff)
+		t.Errorf("%s: different output (-ip +vnet):\n%s", at, diff)
 	}
 }
 
-// soon looks for a difference again and again until there is none, or it is clear
-// that it stays: the kernel tells of carrier and duplicate addresses on its own
-// time, up to a second later, and an emulated processor takes long to look.
+// soon calls diff until there is no difference, for at most 30 seconds. Carrier changes and duplicate address detection
+// take up to a second in the kernel, and an emulated processor is slow.
 func soon(diff func() string) string { return soonWithin(30*time.Second, diff) }
 
 func soonWithin(patience time.Duration, diff func() string) string {
@@ -185,18 +179,18 @@ func soonWithin(patience time.Duration, diff func() string) string {
 	}
 }
 
-// state is what the real ip sees in every namespace of a world.
-func (w *world) state() string { return w.look(lookAround) }
+// state returns what the real ip prints for every namespace of a world.
+func (w *world) state() string { return w.look(stateScript) }
 
 func (w *world) look(script string) string {
-	return settle(routeLists.ReplaceAllStringFunc(w.must("sh", "-c", script), sortObjects))
+	return maskRandom(routeLists.ReplaceAllStringFunc(w.must("sh", "-c", script), sortObjects))
 }
 
-// routeLists are the lists in ip's pretty JSON, of routes and neighbours.
+// routeLists matches the lists of routes and neighbours in ip's pretty JSON.
 var routeLists = regexp.MustCompile(`(?s)\[ \{\n        "(?:type|dst|unreachable)".*?\n    \} \]\n`)
 
-// lookAround takes one process a namespace: it is done after every line.
-const lookAround = `
+// stateScript runs only one process per namespace, because it runs after every line.
+const stateScript = `
 look() {
 	echo "$@"
 	printf 'link\naddr\nroute show table all\nneigh\nneigh show proxy\n' | ip "$@" -d -j -p -force -batch - 2>&1 || true
@@ -204,8 +198,8 @@ look() {
 look
 for name in $(ls /run/netns 2>/dev/null); do look -n $name; done`
 
-// sortObjects gives ip's pretty JSON an order of its own: the kernel's goes by
-// the address, and link-local ones are made of random MACs.
+// sortObjects sorts a list in ip's pretty JSON. The kernel sorts by address, and link-local addresses come from random
+// MAC addresses.
 func sortObjects(list string) string {
 	list = strings.TrimSuffix(strings.TrimPrefix(linkLocals.ReplaceAllString(list, "fe80::mac"), "[ {"), "\n    } ]\n")
 	objects := strings.Split(list, "\n    },{")
@@ -215,21 +209,22 @@ func sortObjects(list string) string {
 
 var (
 	macs = regexp.MustCompile(`\b[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}\b`)
-	// Link-local addresses are made of MACs.
+	// Link-local addresses come from MAC addresses.
 	linkLocals = regexp.MustCompile(`\bfe80::[0-9a-f:]+\b`)
 	clock      = regexp.MustCompile(`("(?:valid_life_time|preferred_life_time|used|confirmed|updated|expires|fdb_n_learned|[a-z_]+_timer)": ?)[0-9.]+|((?:valid_lft|preferred_lft|expires|used|fdb_n_learned|[a-z_]+_timer) ) *[0-9./]+(sec)?`)
-	// Duplicate address detection and learning go on beside the commands.
-	beside = regexp.MustCompile(`(?m)^ *"tentative": true,?\n|"tentative":true,`)
+	// Duplicate address detection runs at the same time as the commands.
+	concurrent = regexp.MustCompile(`(?m)^ *"tentative": true,?\n|"tentative":true,`)
 )
 
-// settle masks what two equal machines differ in: random MACs, numbered in the
-// order in which they appear, what is made of them, and the clock.
-func settle(s string) string {
+// maskRandom masks values that differ between equal machines: random MAC addresses, which it numbers in their order,
+// addresses made from them, and times.
+func maskRandom(s string) string {
 	seen := map[string]string{}
 	s = macs.ReplaceAllStringFunc(s, func(mac string) string {
 		mac = padZeros(mac)
-		if mac == "00:00:00:00:00:00" || mac == "ff:ff:ff:ff:ff:ff" || mac[1] != '2' && mac[1] != '6' && mac[1] != 'a' && mac[1] != 'e' {
-			return mac // not a random one
+		if mac == "00:00:00:00:00:00" || mac == "ff:ff:ff:ff:ff:ff" || mac[1] != '2' && mac[1] != '6' && mac[1] != 'a' &&
+			mac[1] != 'e' {
+			return mac // not random
 		}
 		if seen[mac] == "" {
 			seen[mac] = fmt.Sprintf("mac%d", len(seen)+1)
@@ -237,13 +232,13 @@ func settle(s string) string {
 		return seen[mac]
 	})
 	s = linkLocals.ReplaceAllString(s, "fe80::mac")
-	s = beside.ReplaceAllString(s, "")
-	// Which of the two depends on when the kernel looked for the far end.
+	s = concurrent.ReplaceAllString(s, "")
+	// The state depends on when the kernel checked the peer.
 	s = strings.ReplaceAll(s, `"LOWERLAYERDOWN"`, `"DOWN"`)
 	return maskClock(s)
 }
 
-// padZeros gives each byte both digits; the ids of bridges are without.
+// padZeros writes each byte with two digits. Bridge ids have no leading zeros.
 func padZeros(mac string) string {
 	parts := strings.Split(mac, ":")
 	for i, p := range parts {

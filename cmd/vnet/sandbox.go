@@ -8,22 +8,24 @@ import (
 )
 
 func sandboxObject() object {
-	return object{name: "sandbox", usage: "run a command in a network of its own, without root", run: (*session).sandbox, help: `
+	return object{name: "sandbox", usage: "run a command in an isolated network, without root", run: (*session).sandbox,
+		help: `
 vnet sandbox [--] [COMMAND ...]
 
-Runs a command, or $SHELL, as root over a network and an empty /run of its own, in
-which there is only lo. What it does there to links, routes and nftables reaches
-nobody else, and is gone when it ends. It needs no root where the machine lets users
-make namespaces: see user_namespaces(7). It exits as the command does.
+Runs a command, or $SHELL, as root in new user, network and mount namespaces. The
+network has only lo, and /run is empty. Changes to links, routes and nftables affect
+nothing outside and are lost when the command ends. It needs no root if the system
+allows unprivileged user namespaces: see user_namespaces(7). It exits with the
+command's exit code.
 
    vnet sandbox
    vnet sandbox sh -c 'vnet up lab.yaml && vnet verify lab.yaml'
 `}
 }
 
-// sandbox carries out vnet sandbox.
+// sandbox runs vnet sandbox.
 func (s *session) sandbox(args []string) error {
-	if len(args) == 1 && asksForHelp(args) { // else it is the command's own
+	if len(args) == 1 && asksForHelp(args) { // otherwise the help option belongs to the command
 		return s.objectHelp(sandboxObject())
 	}
 	if args = withoutDashes(args); len(args) == 0 {
@@ -41,7 +43,7 @@ func (s *session) sandbox(args []string) error {
 	}))
 }
 
-// shell is the user's.
+// shell returns the user's shell.
 func shell() string {
 	if path := os.Getenv("SHELL"); path != "" {
 		return path

@@ -17,18 +17,18 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A session is what the commands of one command line, or of one batch, share:
-// the options, where to read and write, and the socket in the namespace.
+// A session is the state that all commands of one batch share: the options, the input and output, and the socket in
+// the namespace.
 type session struct {
 	words.Options
 	in  io.Reader
 	out *bufio.Writer
 	err io.Writer
 
-	ns   *os.File   // the namespace of -netns; nil is the current one
+	ns   *os.File   // the namespace of -netns; nil means the current one
 	conn *rtnl.Conn // opened when first needed
 
-	opened []*os.File // namespaces that requests name, open until they are sent
+	opened []*os.File // namespaces that requests refer to; they stay open until close
 }
 
 func newSession(in io.Reader, out, errOut io.Writer) *session {
@@ -47,7 +47,7 @@ func (s *session) close() {
 	}
 }
 
-// command carries out a whole command line, options and all.
+// command runs a whole command line, including the options.
 func (s *session) command(args []string) error {
 	if n := len(args); n > 0 && args[n-1] == completeFlag {
 		return s.complete(args[:n-1])
@@ -57,7 +57,7 @@ func (s *session) command(args []string) error {
 		return err
 	}
 	s.Options = opts
-	// Before anything else, as ip(8) does: what follows is about that namespace.
+	// As in ip(8), a missing namespace is the first error.
 	if _, err := s.namespace(); err != nil {
 		return exit(exitUsage, noNetns(s.Netns, exitUsage, err))
 	}
@@ -70,7 +70,7 @@ func (s *session) command(args []string) error {
 	return s.object(rest)
 }
 
-// namespace opens what -netns names.
+// namespace opens the namespace of -netns; nil without -netns.
 func (s *session) namespace() (*os.File, error) {
 	if s.ns != nil || s.Netns == "" {
 		return s.ns, nil
@@ -83,7 +83,7 @@ func (s *session) namespace() (*os.File, error) {
 	return ns, nil
 }
 
-// openNetns opens a namespace by name or, with a slash in it, by path.
+// openNetns opens a namespace by name or by absolute path.
 func openNetns(name string) (*os.File, error) {
 	ns, err := nsfs.Open(name)
 	if errors.Is(err, nsfs.ErrName) && len(name) > 0 && name[0] == '/' {
@@ -102,7 +102,7 @@ func (s *session) rtnl() (*rtnl.Conn, error) {
 		return nil, err
 	}
 	if ns != nil {
-		// As ip -n does; it is cheaper than to go there and come back.
+		// As ip -n does. This is cheaper than entering the namespace and coming back.
 		if err := nsfs.Enter(ns); err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (s *session) rtnl() (*rtnl.Conn, error) {
 	return s.conn, err
 }
 
-// do carries out changes in the namespace that the command works in.
+// do sends requests in the namespace that the command works in.
 func (s *session) do(requests ...rtnl.Request) error {
 	c, err := s.rtnl()
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *session) do(requests ...rtnl.Request) error {
 	return c.Do(requests...)
 }
 
-// style is how the options want things printed.
+// style returns the style that the options select.
 func (s *session) style() show.Style {
 	return show.Style{
 		JSON: s.JSON, Pretty: s.Pretty, Brief: s.Brief, Oneline: s.Oneline,
@@ -129,7 +129,7 @@ func (s *session) style() show.Style {
 	}
 }
 
-// colored says whether to colour: never if NO_COLOR is set, see no-color.org.
+// colored reports whether output has colours: never if NO_COLOR is set (no-color.org).
 func (s *session) colored() bool {
 	if os.Getenv("NO_COLOR") != "" || s.JSON {
 		return false
@@ -137,8 +137,8 @@ func (s *session) colored() bool {
 	return s.Color == "always" || s.Color == "auto" && isTerminal(os.Stdout)
 }
 
-// lightBackground says what a terminal's COLORFGBG, foreground;background, says of
-// its background; ip(8) takes it for dark if it says nothing.
+// lightBackground reports whether COLORFGBG, "foreground;background", has a light background. As in ip(8), the
+// default is dark.
 func lightBackground(colors string) bool {
 	at := strings.LastIndexByte(colors, ';')
 	if at < 0 {
@@ -156,7 +156,7 @@ func isTerminal(f *os.File) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// refused says whether the kernel refused a request.
+// refused reports whether the kernel refused a request.
 func refused(err error) bool {
 	var e *rtnl.Error
 	return errors.As(err, &e)
@@ -171,7 +171,7 @@ type hinted struct {
 // Unwrap returns the error without its hint.
 func (h *hinted) Unwrap() error { return h.error }
 
-// hintOf finds what may help against an error; "" is nothing.
+// hintOf returns the hint for an error; "" if there is none.
 func hintOf(err error) string {
 	var word *words.Error
 	var h *hinted
@@ -182,14 +182,14 @@ func hintOf(err error) string {
 	case errors.As(err, &h):
 		return h.hint
 	case errors.As(err, &rule) && rule.Missing != "":
-		return "a kernel has its options as modules: " + strings.ToLower(strings.ReplaceAll(rule.Missing, "CONFIG_", "")) +
-			"; some systems keep those in a package of their own, such as linux-modules-extra or kmod-nft-nat"
+		return "the kernel option may be a module: " + strings.ToLower(strings.ReplaceAll(rule.Missing, "CONFIG_", "")) +
+			"; some systems have it in a separate package, such as linux-modules-extra or kmod-nft-nat"
 	case strings.Contains(err.Error(), rtnl.NoIPv6):
-		return "it was built without CONFIG_IPV6, or has ipv6.disable=1 on its command line"
+		return "the kernel was built without CONFIG_IPV6, or booted with ipv6.disable=1"
 	case errors.Is(err, unix.EMFILE):
-		return "ulimit -n, as root, lets a shell's programs have more: ulimit -n 65536"
+		return "raise the limit of open files in the shell, as root: ulimit -n 65536"
 	case errors.Is(err, fs.ErrPermission):
-		return "this needs CAP_NET_ADMIN: run it as root, or in a network of your own: vnet sandbox COMMAND"
+		return "this needs CAP_NET_ADMIN: run it as root, or in an isolated network: vnet sandbox COMMAND"
 	}
 	return ""
 }

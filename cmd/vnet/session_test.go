@@ -2,8 +2,7 @@ package main
 
 import "testing"
 
-// TestLightBackground: a terminal that tells nothing of its background has a dark
-// one, and of the sixteen colours seven dark ones, and the dark grey.
+// TestLightBackground checks that 0 to 6 and 8 are dark backgrounds, and that an unknown background is dark.
 func TestLightBackground(t *testing.T) {
 	for colors, want := range map[string]bool{
 		"": false, "15": false, "15;0": false, "15;6": false, "15;8": false, "15;default;0": false,

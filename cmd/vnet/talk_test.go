@@ -14,17 +14,17 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// patience bounds what should take a moment: a VM without hardware help is slow.
+// patience limits each exchange. A VM without hardware virtualization is slow.
 const patience = 10 * time.Second
 
-// talk is a command for scripts: it sends real packets between namespaces, and
-// needs no program that a minimal machine lacks. "-" is the machine.
+// talk is a command for scripts. It sends real packets between namespaces and needs no other program. "-" is the
+// machine's namespace.
 //
-//	talk ping FROM ADDR              an echo comes back
+//	talk ping FROM ADDR              sends an echo request and waits for the reply
 //	talk tcp|udp FROM ADDR:PORT AT ADDR:PORT
-//	                                 what is sent FROM a namespace to the first address arrives
-//	                                 AT the other one and is answered; prints who sent it, as
-//	                                 seen there
+//	                                 sends from namespace FROM to the first address, receives at
+//	                                 the second address in namespace AT, and answers; prints the
+//	                                 source address as AT sees it
 func talk() {
 	if err := talkTo(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "talk:", err)
@@ -48,7 +48,7 @@ func talkTo(args []string) error {
 	return fmt.Errorf("cannot read %q", args)
 }
 
-// within runs fn in a namespace by name. What it opens there may be used outside.
+// within runs fn in a named namespace. Sockets that fn opens can be used outside.
 func within(name string, fn func() error) error {
 	if name == "-" {
 		return fn()
@@ -94,7 +94,7 @@ func tcp(from, to, at, listen string) error {
 	return <-answered
 }
 
-// answer tells one caller who he is.
+// answer sends one client its address.
 func answer(l net.Listener) error {
 	c, err := l.Accept()
 	if err != nil {
@@ -167,7 +167,7 @@ func ping(to netip.Addr) error {
 	}
 	defer c.Close()
 	echo := append([]byte{request, 0, 0, 0}, binary.BigEndian.AppendUint32(nil, uint32(os.Getpid()))...)
-	if to.Is4() { // the kernel does it for IPv6
+	if to.Is4() { // for IPv6, the kernel sets the checksum
 		binary.BigEndian.PutUint16(echo[2:], checksum(echo))
 	}
 	c.SetDeadline(time.Now().Add(patience))
@@ -176,24 +176,24 @@ func ping(to netip.Addr) error {
 	}
 	buf := make([]byte, 512)
 	for {
-		n, who, err := c.ReadFrom(buf)
+		n, from, err := c.ReadFrom(buf)
 		if err != nil {
 			return err
 		}
 		if n >= 8 && buf[0] == reply && bytes.Equal(buf[4:8], echo[4:8]) {
-			return same(who, to)
+			return same(from, to)
 		}
 	}
 }
 
-func same(who net.Addr, to netip.Addr) error {
-	if got := who.String(); got != to.String() {
+func same(from net.Addr, to netip.Addr) error {
+	if got := from.String(); got != to.String() {
 		return errors.New("answered by " + got)
 	}
 	return nil
 }
 
-// checksum is RFC 1071's, over an even number of bytes.
+// checksum returns the Internet checksum (RFC 1071) of an even number of bytes.
 func checksum(b []byte) uint16 {
 	var sum uint32
 	for ; len(b) > 1; b = b[2:] {

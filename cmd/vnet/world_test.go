@@ -11,18 +11,17 @@ import (
 	"testing"
 )
 
-// worldEnv makes the test binary a world.
+// worldEnv is set when the test binary runs as a world.
 const worldEnv = "VNET_TEST_WORLD"
 
-// A world is a machine of its own, as far as networks go: a process in a sandbox
-// that runs commands there.
+// A world is a process in a sandbox that runs commands there. For networks it is a separate machine.
 type world struct {
 	t   *testing.T
 	in  *json.Encoder
 	out *json.Decoder
 }
 
-// result is what a command left behind.
+// result is the output and exit code of a command.
 type result struct {
 	Stdout, Stderr string
 	Status         int
@@ -67,7 +66,7 @@ func (w *world) run(args ...string) result {
 	return r
 }
 
-// must is run for a command that is not the one to be tested.
+// must is run for a command that must succeed.
 func (w *world) must(args ...string) string {
 	w.t.Helper()
 	r := w.run(args...)
@@ -80,7 +79,7 @@ func (w *world) must(args ...string) string {
 	return r.Stdout
 }
 
-// serveWorld runs the commands that come in, until there are no more.
+// serveWorld runs the commands from standard input.
 func serveWorld() int {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	os.Unsetenv(worldEnv)

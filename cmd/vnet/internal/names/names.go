@@ -1,10 +1,9 @@
-// Package names knows the names that iproute2 gives to numbers: routing tables,
-// the protocols that make routes, scopes and others. It holds iproute2's own and
-// reads the files where the machine's owner adds to them.
+// Package names translates iproute2's names of numbers: routing tables, route protocols, scopes and others. It has
+// iproute2's built-in names and reads the files in which administrators add more.
 //
 //	/usr/share/iproute2/rt_tables ─▶ /etc/iproute2/rt_tables ─▶ …/rt_tables.d/*.conf
 //
-// A later file wins. A file that is not there adds nothing.
+// A later file overrides an earlier one. A missing file is ignored.
 package names
 
 import (
@@ -17,38 +16,40 @@ import (
 	"sync"
 )
 
-// dirs are where iproute2 keeps its files, the packaged ones first.
+// dirs are the directories of iproute2's files. Those of packages come first.
 var dirs = []string{"/usr/lib/iproute2", "/usr/share/iproute2", "/etc/iproute2"}
 
-// A Table gives names to numbers.
+// A Table maps numbers to names.
 type Table struct {
-	// max is the greatest number that can be meant.
+	// max is the greatest valid number.
 	max uint64
-	// base is what a number is written in: 0 goes by its prefix, as in C.
+	// base is the base of numbers in text; 0 means by prefix (0x, 0), as in C.
 	base  int
 	names func() map[uint32]string
 }
 
-// The tables, read when first asked.
+// The tables. Each reads its files at the first use.
 var (
-	// RouteTables are routing tables: main, local.
+	// RouteTables names routing tables: main, local.
 	RouteTables = read("rt_tables", 1<<32-1, 0, map[uint32]string{253: "default", 254: "main", 255: "local"})
-	// RouteProtocols say who made a route: kernel, boot, static.
+	// RouteProtocols names the origins of routes: kernel, boot, static.
 	RouteProtocols = read("rt_protos", 255, 0, map[uint32]string{
 		0: "unspec", 1: "redirect", 2: "kernel", 3: "boot", 4: "static", 8: "gated", 9: "ra", 10: "mrt", 11: "zebra",
 		12: "bird", 13: "dnrouted", 14: "xorp", 15: "ntk", 16: "dhcp", 18: "keepalived", 42: "babel",
 		186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
 	})
-	// Scopes are those of addresses and routes: global, link, host.
-	Scopes = read("rt_scopes", 255, 0, map[uint32]string{0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"})
-	// Realms are of routes, for the rules of tc-route(8).
+	// Scopes names the scopes of addresses and routes: global, link, host.
+	Scopes = read("rt_scopes", 255, 0, map[uint32]string{0: "global", 200: "site", 253: "link", 254: "host",
+		255: "nowhere"})
+	// Realms names the realms of routes, which tc-route(8) matches.
 	Realms = read("rt_realms", 255, 0, map[uint32]string{0: "unknown"})
-	// DSFields are values of IPv4's TOS.
+	// DSFields names values of the IPv4 TOS field.
 	DSFields = read("rt_dsfield", 255, 16, map[uint32]string{0: "0"})
-	// Groups are of links.
+	// Groups names groups of links.
 	Groups = read("group", 1<<32-1, 0, map[uint32]string{0: "default"})
-	// AddrProtocols say who made an address.
-	AddrProtocols = read("rt_addrprotos", 255, 0, map[uint32]string{0: "unspec", 1: "kernel_lo", 2: "kernel_ra", 3: "kernel_ll"})
+	// AddrProtocols names the origins of addresses.
+	AddrProtocols = read("rt_addrprotos", 255, 0,
+		map[uint32]string{0: "unspec", 1: "kernel_lo", 2: "kernel_ra", 3: "kernel_ll"})
 )
 
 func read(file string, max uint64, base int, own map[uint32]string) *Table {
@@ -65,7 +66,7 @@ func read(file string, max uint64, base int, own map[uint32]string) *Table {
 	})}
 }
 
-// readFile reads lines of a number and a name; # begins a comment.
+// readFile reads lines with a number and a name; # begins a comment.
 func readFile(path string, into map[uint32]string) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -88,7 +89,7 @@ func (t *Table) Name(n uint32) (name string, ok bool) {
 	return name, ok
 }
 
-// Number reads a name, or a number within the table's bounds.
+// Number parses a name, or a number up to the table's maximum. If several numbers have the name, it is the least.
 func (t *Table) Number(word string) (n uint32, ok bool) {
 	best, found := uint32(0), false
 	for n, name := range t.names() {
@@ -103,7 +104,7 @@ func (t *Table) Number(word string) (n uint32, ok bool) {
 	return uint32(v), err == nil && v <= t.max && !strings.Contains(word, "_")
 }
 
-// trimBase takes 0x off, which strconv wants only where the base is open.
+// trimBase removes 0x, which strconv accepts only with base 0.
 func trimBase(word string, base int) string {
 	if base == 16 {
 		word = strings.TrimPrefix(strings.TrimPrefix(word, "0x"), "0X")

@@ -7,14 +7,15 @@ import (
 	"testing"
 )
 
-// TestFiles: later files win, folders add, and what is no entry is passed over.
+// TestFiles checks that later files override, directories add, and invalid lines are ignored.
 func TestFiles(t *testing.T) {
 	packaged, etc := t.TempDir(), t.TempDir()
 	saved := dirs
 	dirs = []string{packaged, filepath.Join(t.TempDir(), "absent"), etc}
 	t.Cleanup(func() { dirs = saved })
 	for path, text := range map[string]string{
-		filepath.Join(packaged, "rt_x"):          "# a comment\n1\tone\n2 two # behind\n\nthree\n3 x y\n-4 four\n0x10 sixteen\n",
+		filepath.Join(packaged, "rt_x"): "# a comment\n1\tone\n2 two # after\n\nthree\n3 x y\n" +
+			"-4 four\n0x10 sixteen\n",
 		filepath.Join(etc, "rt_x"):               "1 uno\n300 more\n",
 		filepath.Join(etc, "rt_x.d", "10.conf"):  "7 seven\n",
 		filepath.Join(etc, "rt_x.d", "ignored"):  "8 eight\n",
@@ -65,7 +66,7 @@ func TestNumbers(t *testing.T) {
 		{RouteProtocols, "256", 0, false},
 		{Scopes, "link", 253, true},
 		{Scopes, "-1", 0, false},
-		{DSFields, "10", 0x10, true}, // hexadecimal in any case
+		{DSFields, "10", 0x10, true}, // always hexadecimal
 		{DSFields, "0x10", 0x10, true},
 		{DSFields, "100", 0, false},
 		{Groups, "default", 0, true},

@@ -11,12 +11,12 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A LinkAddrs is a link and those of its addresses that are to be printed.
+// A LinkAddrs is a link with the addresses to print.
 type LinkAddrs struct {
 	rtnl.Link
 	Addrs []rtnl.Addr
-	// NoHead leaves the link itself out: its name is not the label asked for.
-	NoHead bool
+	// NoLink leaves out the link itself; only its addresses match the label.
+	NoLink bool
 }
 
 // Addrs prints links with their addresses.
@@ -40,12 +40,11 @@ func Addrs(w io.Writer, links []LinkAddrs, s LinkStyle) error {
 	return nil
 }
 
-// linkAddrs is a link's head, and an indented block, or in brief a word, for each
-// address.
+// linkAddrs returns a link's head and, for each address, an indented block, or a word with -brief.
 func (s LinkStyle) linkAddrs(l LinkAddrs) members {
 	m := s.link(l.Link)
-	if s.Oneline || l.NoHead {
-		m = nil // in JSON, only the addresses are left
+	if s.Oneline || l.NoLink {
+		m = nil // JSON then has only the addresses
 	}
 	addrs := make([]members, len(l.Addrs))
 	var text strings.Builder
@@ -63,7 +62,7 @@ func (s LinkStyle) linkAddrs(l LinkAddrs) members {
 		text.WriteString("\n" + addrs[i].text())
 	}
 	block := text.String()
-	if l.NoHead {
+	if l.NoLink {
 		block = strings.TrimPrefix(block, "\n")
 	}
 	m.put("addr_info", addrs, block)
@@ -79,11 +78,11 @@ func (s LinkStyle) addrBrief(a rtnl.Addr) members {
 	if a.Metric != 0 {
 		m.add("metric", a.Metric, " metric %d")
 	}
-	m.say(" ")
+	m.addText(" ")
 	return m
 }
 
-// addAddr tells the address itself, its peer and its length.
+// addAddr adds the address, its peer and its prefix length.
 func (s LinkStyle) addAddr(m *members, a rtnl.Addr) {
 	color := colorInet
 	if a.Is6() {
@@ -99,7 +98,7 @@ func (s LinkStyle) addAddr(m *members, a rtnl.Addr) {
 	}
 }
 
-// addr is the block of one address.
+// addr returns the block of one address.
 func (s LinkStyle) addr(a rtnl.Addr) members {
 	var m members
 	color := colorInet
@@ -109,7 +108,7 @@ func (s LinkStyle) addr(a rtnl.Addr) members {
 	}
 	m.add("family", family, "    %s ")
 	s.addAddr(&m, a)
-	m.say(" ")
+	m.addText(" ")
 	if a.Metric != 0 {
 		m.add("metric", a.Metric, "metric %d ")
 	}
@@ -131,7 +130,7 @@ func (s LinkStyle) addr(a rtnl.Addr) members {
 	return m
 }
 
-// addrProto names who made an address; a number without a name is hexadecimal.
+// addrProto returns the name of an address's origin, or its number in hexadecimal.
 func (s Style) addrProto(proto uint8) string {
 	if name, ok := names.AddrProtocols.Name(uint32(proto)); ok && !s.Numeric {
 		return name
@@ -139,7 +138,7 @@ func (s Style) addrProto(proto uint8) string {
 	return fmt.Sprintf("%#x", proto)
 }
 
-// addrFlags are in ip(8)'s order. That it is not permanent is told as dynamic.
+// addrFlags are in ip(8)'s order. An address without IFA_F_PERMANENT is dynamic.
 var addrFlags = []struct {
 	flag uint32
 	name string
@@ -147,7 +146,8 @@ var addrFlags = []struct {
 	{unix.IFA_F_SECONDARY, "secondary"}, {unix.IFA_F_NODAD, "nodad"}, {unix.IFA_F_OPTIMISTIC, "optimistic"},
 	{unix.IFA_F_DADFAILED, "dadfailed"}, {unix.IFA_F_HOMEADDRESS, "home"}, {unix.IFA_F_DEPRECATED, "deprecated"},
 	{unix.IFA_F_TENTATIVE, "tentative"}, {unix.IFA_F_PERMANENT, "dynamic"}, {unix.IFA_F_MANAGETEMPADDR, "mngtmpaddr"},
-	{unix.IFA_F_NOPREFIXROUTE, "noprefixroute"}, {unix.IFA_F_MCAUTOJOIN, "autojoin"}, {unix.IFA_F_STABLE_PRIVACY, "stable-privacy"},
+	{unix.IFA_F_NOPREFIXROUTE, "noprefixroute"}, {unix.IFA_F_MCAUTOJOIN, "autojoin"},
+	{unix.IFA_F_STABLE_PRIVACY, "stable-privacy"},
 }
 
 func (s LinkStyle) addAddrFlags(m *members, a rtnl.Addr) {

@@ -11,14 +11,14 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// LinkStyle is how to print links and addresses.
+// LinkStyle selects how to print links and addresses.
 type LinkStyle struct {
 	Style
-	// Link finds another link by its index, for its name and whether it is up.
+	// Link returns the link of an index.
 	Link func(index uint32) (rtnl.Link, bool)
-	// Namespace names the namespace of an id; "" if it has no name.
+	// Namespace returns the name of the namespace with an id; "" if it has none.
 	Namespace func(nsid int32) string
-	// Addrs prints links as ip-address(8) does, which says less about them.
+	// Addrs prints links as ip-address(8) does, with fewer properties.
 	Addrs bool
 }
 
@@ -40,7 +40,7 @@ func (s LinkStyle) link(l rtnl.Link) members {
 	if s.Family == 0 || s.Family == unix.AF_PACKET || s.Details > 0 {
 		s.addLLAddrs(&m, l)
 	}
-	s.addPlace(&m, l)
+	s.addParentNetns(&m, l)
 	if s.Details > 0 {
 		s.addDetails(&m, l)
 	}
@@ -54,7 +54,7 @@ func (s LinkStyle) link(l rtnl.Link) members {
 	return m
 }
 
-// linkBrief is a line of a table.
+// linkBrief returns a link as a line of a table.
 func (s LinkStyle) linkBrief(l rtnl.Link) members {
 	var m members
 	name := l.Name
@@ -84,7 +84,7 @@ func (s LinkStyle) linkBrief(l rtnl.Link) members {
 	return m
 }
 
-// addHead tells the first line.
+// addHead adds the first line.
 func (s LinkStyle) addHead(m *members, l rtnl.Link) {
 	m.add("ifindex", l.Index, "%d: ")
 	text := l.Name
@@ -126,8 +126,7 @@ func (s LinkStyle) addHead(m *members, l rtnl.Link) {
 	}
 }
 
-// parent names what a link stands on: "NONE", if that is out of sight, or "" if
-// there is nothing.
+// parent returns the name of a link's parent: "NONE" if the parent is not in this namespace, "" if there is none.
 func (s LinkStyle) parent(l rtnl.Link) string {
 	switch {
 	case !l.Has(unix.IFLA_LINK):
@@ -200,7 +199,7 @@ func stateColor(state uint8) color {
 	return 0
 }
 
-// nameOf is a number's name, or the number itself.
+// nameOf returns a number's name, or the number itself.
 func (s Style) nameOf(t *names.Table, n uint32) string {
 	if name, ok := t.Name(n); ok && !s.Numeric {
 		return name
@@ -208,7 +207,7 @@ func (s Style) nameOf(t *names.Table, n uint32) string {
 	return fmt.Sprint(n)
 }
 
-// addLLAddrs tells the second line.
+// addLLAddrs adds the second line.
 func (s LinkStyle) addLLAddrs(m *members, l rtnl.Link) {
 	typ := s.linkType(l.Type)
 	m.put("link_type", typ, "\n    link/"+typ+" ")
@@ -219,7 +218,7 @@ func (s LinkStyle) addLLAddrs(m *members, l rtnl.Link) {
 		if l.Flags&unix.IFF_POINTOPOINT != 0 {
 			m.put("link_pointtopoint", true, " peer ")
 		} else {
-			m.say(" brd ")
+			m.addText(" brd ")
 		}
 		m.put("broadcast", llText(l.Broadcast, l.Type), s.paint(colorLL, llText(l.Broadcast, l.Type)))
 	}
@@ -228,9 +227,8 @@ func (s LinkStyle) addLLAddrs(m *members, l rtnl.Link) {
 	}
 }
 
-// addPlace tells which namespace the link's other half is in, and what keeps it
-// down.
-func (s LinkStyle) addPlace(m *members, l rtnl.Link) {
+// addParentNetns adds the namespace of the parent or peer, and the protodown state.
+func (s LinkStyle) addParentNetns(m *members, l rtnl.Link) {
 	if l.ParentNSID != nil {
 		switch name := s.Namespace(*l.ParentNSID); {
 		case *l.ParentNSID < 0:
@@ -246,7 +244,7 @@ func (s LinkStyle) addPlace(m *members, l rtnl.Link) {
 	}
 }
 
-// addDetails tells what only -details wants to know.
+// addDetails adds the properties that only -details prints.
 func (s LinkStyle) addDetails(m *members, l rtnl.Link) {
 	if l.Has(unix.IFLA_PROMISCUITY) {
 		m.add("promiscuity", l.Promiscuity, " promiscuity %d")
@@ -254,7 +252,7 @@ func (s LinkStyle) addDetails(m *members, l rtnl.Link) {
 	if l.Has(unix.IFLA_ALLMULTI) {
 		m.add("allmulti", l.AllMulti, " allmulti %d ")
 	} else { // before Linux 6.0
-		m.say(" ")
+		m.addText(" ")
 	}
 	if l.Has(unix.IFLA_MIN_MTU) {
 		m.add("min_mtu", l.MinMTU, "minmtu %d ")
@@ -318,11 +316,11 @@ func (s LinkStyle) addAltNames(m *members, l rtnl.Link) {
 	}
 	m.put("altnames", l.AltNames, "")
 	for _, name := range l.AltNames {
-		m.say("\n    altname " + name)
+		m.addText("\n    altname " + name)
 	}
 }
 
-// llText writes a link-layer address; on tunnels it is an IP address.
+// llText formats a link-layer address. A tunnel's is an IP address.
 func llText(a rtnl.LLAddr, typ uint16) string {
 	switch typ {
 	case unix.ARPHRD_TUNNEL, unix.ARPHRD_SIT, unix.ARPHRD_IPGRE:
@@ -333,13 +331,13 @@ func llText(a rtnl.LLAddr, typ uint16) string {
 	return a.String()
 }
 
-// linkTypes are iproute2's names for ARPHRD_ numbers of <linux/if_arp.h>; others
-// are printed in brackets.
+// linkTypes are iproute2's names of the ARPHRD_ constants of <linux/if_arp.h>. Other numbers are printed in brackets.
 var linkTypes = map[uint16]string{
 	unix.ARPHRD_ETHER: "ether", unix.ARPHRD_LOOPBACK: "loopback", unix.ARPHRD_NONE: "none", unix.ARPHRD_VOID: "void",
 	unix.ARPHRD_SIT: "sit", unix.ARPHRD_TUNNEL: "ipip", unix.ARPHRD_TUNNEL6: "tunnel6", unix.ARPHRD_IPGRE: "gre",
 	unix.ARPHRD_IP6GRE: "gre6", unix.ARPHRD_INFINIBAND: "infiniband", unix.ARPHRD_PPP: "ppp", unix.ARPHRD_CAN: "can",
-	unix.ARPHRD_IEEE80211: "ieee802.11", unix.ARPHRD_NETLINK: "netlink", unix.ARPHRD_RAWIP: "rawip", unix.ARPHRD_IEEE1394: "ieee1394",
+	unix.ARPHRD_IEEE80211: "ieee802.11", unix.ARPHRD_NETLINK: "netlink", unix.ARPHRD_RAWIP: "rawip",
+	unix.ARPHRD_IEEE1394: "ieee1394",
 }
 
 func (s Style) linkType(typ uint16) string {

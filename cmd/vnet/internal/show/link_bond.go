@@ -8,7 +8,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// bondOption tells an option of a bond, or of a port of one.
+// bondOption adds an option of a bond or of a bond's port.
 func (s LinkStyle) bondOption(m *members, opt rtnl.Option, n uint64, value any) {
 	switch v := value.(type) {
 	case []netip.Addr:
@@ -53,7 +53,7 @@ func addrTexts(addrs []netip.Addr) []string {
 	return texts
 }
 
-// aggregator tells how a bond of 802.3ad gets on with the other side.
+// aggregator returns the state of a bond's 802.3ad aggregator.
 func (s LinkStyle) aggregator(info rtnl.Options) (m members) {
 	for _, opt := range rtnl.KindOptions("ad_info") {
 		switch v := info[opt.Name].(type) {
@@ -66,8 +66,9 @@ func (s LinkStyle) aggregator(info rtnl.Options) (m members) {
 	return m
 }
 
-// portStateBits are the bits of 802.3ad's port states, in its own words.
-var portStateBits = []string{"active", "short_timeout", "aggregating", "in_sync", "collecting", "distributing", "defaulted", "expired"}
+// portStateBits are ip(8)'s names of the bits of an 802.3ad port state.
+var portStateBits = []string{"active", "short_timeout", "aggregating", "in_sync", "collecting", "distributing",
+	"defaulted", "expired"}
 
 func addPortState(m *members, name string, n uint64) {
 	m.add(name, n, name+" %d ")

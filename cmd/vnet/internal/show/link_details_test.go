@@ -8,8 +8,8 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// TestPlace: what a link stands on, where that is, and what keeps it down.
-func TestPlace(t *testing.T) {
+// TestParentNetns checks how a link's parent, the parent's namespace and protodown are printed.
+func TestParentNetns(t *testing.T) {
 	nsid := func(n int32) *int32 { return &n }
 	s := LinkStyle{
 		Link:      func(index uint32) (rtnl.Link, bool) { return rtnl.Link{Name: "v2", Flags: unix.IFF_UP}, index == 2 },
@@ -22,30 +22,33 @@ func TestPlace(t *testing.T) {
 		text, json string
 	}{
 		{"nothing", rtnl.Link{Name: "v0"}, "1: v0: <> ", `{"ifindex":1,"ifname":"v0","flags":[]}`},
-		{"a link", rtnl.Link{Name: "v0", Parent: 2, Seen: on}, "1: v0@v2: <> ", `{"ifindex":1,"link":"v2","ifname":"v0","flags":[]}`},
-		{"a link that is gone", rtnl.Link{Name: "v0", Parent: 9, Seen: on}, "1: v0@if9: <> ", `{"ifindex":1,"link":"if9","ifname":"v0","flags":[]}`},
+		{"a link", rtnl.Link{Name: "v0", Parent: 2, Seen: on}, "1: v0@v2: <> ",
+			`{"ifindex":1,"link":"v2","ifname":"v0","flags":[]}`},
+		{"a deleted link", rtnl.Link{Name: "v0", Parent: 9, Seen: on}, "1: v0@if9: <> ",
+			`{"ifindex":1,"link":"if9","ifname":"v0","flags":[]}`},
 		{"no link", rtnl.Link{Name: "v0", Seen: on}, "1: v0@NONE: <> ", `{"ifindex":1,"link":null,"ifname":"v0","flags":[]}`},
 		{
 			"a link in a namespace with a name", rtnl.Link{Name: "v0", Parent: 2, ParentNSID: nsid(5), Seen: on},
 			"1: v0@if2: <>  link-netns red", `{"ifindex":1,"link_index":2,"ifname":"v0","flags":[],"link_netnsid":5}`,
 		},
 		{
-			"a link in one without", rtnl.Link{Name: "v0", Parent: 2, ParentNSID: nsid(6), Seen: on},
+			"a link in a namespace without a name", rtnl.Link{Name: "v0", Parent: 2, ParentNSID: nsid(6), Seen: on},
 			"1: v0@if2: <>  link-netnsid 6", `{"ifindex":1,"link_index":2,"ifname":"v0","flags":[],"link_netnsid":6}`,
 		},
 		{
-			"a link in one without even a number", rtnl.Link{Name: "v0", Parent: 2, ParentNSID: nsid(-1), Seen: on},
+			"a link in a namespace without an id", rtnl.Link{Name: "v0", Parent: 2, ParentNSID: nsid(-1), Seen: on},
 			"1: v0@if2: <>  link-netnsid unknown", `{"ifindex":1,"link_index":2,"ifname":"v0","flags":[],"link_netnsid":-1}`,
 		},
 		{
 			"a protocol's", rtnl.Link{Name: "v0", ProtoDown: true, Flags: unix.IFF_UP | 1<<31},
-			"1: v0: <NO-CARRIER,UP,80000000>  protodown on ", `{"ifindex":1,"ifname":"v0","flags":["NO-CARRIER","UP","80000000"],"proto_down":true}`,
+			"1: v0: <NO-CARRIER,UP,80000000>  protodown on ",
+			`{"ifindex":1,"ifname":"v0","flags":["NO-CARRIER","UP","80000000"],"proto_down":true}`,
 		},
 	} {
 		var m members
 		tt.link.Index = 1
 		s.addHead(&m, tt.link)
-		s.addPlace(&m, tt.link)
+		s.addParentNetns(&m, tt.link)
 		if got := m.text(); got != tt.text {
 			t.Errorf("on %s: %q, want %q", tt.what, got, tt.text)
 		}
@@ -55,16 +58,18 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// TestDetails: each in ip(8)'s order, and only what the kernel has told.
+// TestDetails checks ip(8)'s order, and that attributes missing in the kernel's message are left out.
 func TestDetails(t *testing.T) {
 	mode := func(m uint8) *uint8 { return &m }
-	limits := rtnl.Limits{TxQueues: 1, RxQueues: 2, GSOMaxSize: 3, GSOMaxSegs: 4, TSOMaxSize: 5, TSOMaxSegs: 6, GROMaxSize: 7, GSOIPv4MaxSize: 8, GROIPv4MaxSize: 9}
+	limits := rtnl.Limits{TxQueues: 1, RxQueues: 2, GSOMaxSize: 3, GSOMaxSegs: 4, TSOMaxSize: 5, TSOMaxSegs: 6,
+		GROMaxSize: 7, GSOIPv4MaxSize: 8, GROIPv4MaxSize: 9}
 	for _, tt := range []struct {
 		link rtnl.Link
 		want string
 	}{
 		{rtnl.Link{}, " "},
-		{rtnl.Link{AllMulti: 1, Promiscuity: 2, Seen: seen(unix.IFLA_PROMISCUITY, unix.IFLA_ALLMULTI)}, " promiscuity 2 allmulti 1 "},
+		{rtnl.Link{AllMulti: 1, Promiscuity: 2, Seen: seen(unix.IFLA_PROMISCUITY, unix.IFLA_ALLMULTI)},
+			" promiscuity 2 allmulti 1 "},
 		{rtnl.Link{MinMTU: 68, MaxMTU: 65535, Seen: seen(unix.IFLA_MIN_MTU, unix.IFLA_MAX_MTU)}, " minmtu 68 maxmtu 65535 "},
 		{rtnl.Link{AddrGenMode: mode(rtnl.AddrGenEUI64)}, " addrgenmode eui64 "},
 		{rtnl.Link{AddrGenMode: mode(rtnl.AddrGenNone)}, " addrgenmode none "},
@@ -72,11 +77,14 @@ func TestDetails(t *testing.T) {
 		{rtnl.Link{AddrGenMode: mode(rtnl.AddrGenRandom)}, " addrgenmode random "},
 		{rtnl.Link{AddrGenMode: mode(9)}, " addrgenmode 0x09 "},
 		{rtnl.Link{ParentBus: "pci", ParentDev: "0000:00:03.0"}, " parentbus pci parentdev 0000:00:03.0 "},
-		{rtnl.Link{Limits: limits}, " "}, // not told
+		{rtnl.Link{Limits: limits}, " "}, // not in the message
 		{
-			rtnl.Link{Limits: limits, Seen: seen(unix.IFLA_NUM_TX_QUEUES, unix.IFLA_NUM_RX_QUEUES, unix.IFLA_GSO_MAX_SIZE, unix.IFLA_GSO_MAX_SEGS,
-				unix.IFLA_TSO_MAX_SIZE, unix.IFLA_TSO_MAX_SEGS, unix.IFLA_GRO_MAX_SIZE, unix.IFLA_GSO_IPV4_MAX_SIZE, unix.IFLA_GRO_IPV4_MAX_SIZE)},
-			" numtxqueues 1 numrxqueues 2 gso_max_size 3 gso_max_segs 4 tso_max_size 5 tso_max_segs 6 gro_max_size 7 gso_ipv4_max_size 8 gro_ipv4_max_size 9 ",
+			rtnl.Link{Limits: limits, Seen: seen(unix.IFLA_NUM_TX_QUEUES, unix.IFLA_NUM_RX_QUEUES, unix.IFLA_GSO_MAX_SIZE,
+				unix.IFLA_GSO_MAX_SEGS,
+				unix.IFLA_TSO_MAX_SIZE, unix.IFLA_TSO_MAX_SEGS, unix.IFLA_GRO_MAX_SIZE, unix.IFLA_GSO_IPV4_MAX_SIZE,
+				unix.IFLA_GRO_IPV4_MAX_SIZE)},
+			" numtxqueues 1 numrxqueues 2 gso_max_size 3 gso_max_segs 4 tso_max_size 5 tso_max_segs 6 gro_max_size 7 " +
+				"gso_ipv4_max_size 8 gro_ipv4_max_size 9 ",
 		},
 	} {
 		var m members
@@ -87,7 +95,7 @@ func TestDetails(t *testing.T) {
 	}
 }
 
-// TestLLText: MACs, and the IP addresses that tunnels have in their place.
+// TestLLText checks MAC addresses, and tunnels' IP addresses.
 func TestLLText(t *testing.T) {
 	for _, tt := range []struct {
 		addr rtnl.LLAddr
@@ -108,7 +116,7 @@ func TestLLText(t *testing.T) {
 	}
 }
 
-// TestOperState: names, their colours, and what has no name yet.
+// TestOperState checks names, colours, and a state without a name.
 func TestOperState(t *testing.T) {
 	for state, want := range map[uint8]struct {
 		name  string
@@ -120,7 +128,7 @@ func TestOperState(t *testing.T) {
 	}
 }
 
-// TestRouteCache: seconds where the kernel counts ticks; what is zero is left out.
+// TestRouteCache checks that ticks are printed as seconds and zeros are left out.
 func TestRouteCache(t *testing.T) {
 	all := rtnl.RouteCache{References: 1, LastUse: 250, Expires: 1234, Error: 101, Used: 3}
 	for _, tt := range []struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// linkInfo tells the kind of a link, and of the port it is, each on a line.
+// linkInfo returns the kind of a link and the kind of port, each on a line.
 func (s LinkStyle) linkInfo(l rtnl.Link) members {
 	var m members
 	if l.Kind.Name != "" {
@@ -28,8 +28,7 @@ func (s LinkStyle) linkInfo(l rtnl.Link) members {
 	return m
 }
 
-// options tells the options of a kind in the table's order, each in its own way,
-// or else as a number under its name.
+// options returns the options of a kind in the order of rtnl's table. By default an option is a number.
 func (s LinkStyle) options(kind string, options rtnl.Options) members {
 	var m members
 	for _, opt := range rtnl.KindOptions(kind) {
@@ -60,17 +59,20 @@ func (s LinkStyle) options(kind string, options rtnl.Options) members {
 	return m
 }
 
-// bridgeJSON are the names that differ in JSON, bridgeText those in the text.
+// bridgeJSON and bridgeText are the names that differ from the option's name in JSON and in text.
 var (
 	bridgeJSON = map[string]string{
-		"group_address": "group_addr", "mcast_last_member_count": "mcast_last_member_cnt", "mcast_startup_query_count": "mcast_startup_query_cnt",
+		"group_address": "group_addr", "mcast_last_member_count": "mcast_last_member_cnt",
+		"mcast_startup_query_count":  "mcast_startup_query_cnt",
 		"mcast_last_member_interval": "mcast_last_member_intvl", "mcast_membership_interval": "mcast_membership_intvl",
 		"mcast_querier_interval": "mcast_querier_intvl", "mcast_query_interval": "mcast_query_intvl",
-		"mcast_query_response_interval": "mcast_query_response_intvl", "mcast_startup_query_interval": "mcast_startup_query_intvl",
+		"mcast_query_response_interval": "mcast_query_response_intvl",
+		"mcast_startup_query_interval":  "mcast_startup_query_intvl",
 	}
 	bridgeText = map[string]string{"root_id": "designated_root"}
-	// boolOpts are the bits of IFLA_BR_MULTI_BOOLOPT.
-	boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping", "mst_enabled", "mdb_offload_fail_notification", "fdb_local_vlan_0"}
+	// boolOpts are the names of the bits of IFLA_BR_MULTI_BOOLOPT.
+	boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping", "mst_enabled", "mdb_offload_fail_notification",
+		"fdb_local_vlan_0"}
 )
 
 func (s LinkStyle) bridgeOption(m *members, opt rtnl.Option, n uint64, value any) {
@@ -113,14 +115,13 @@ func timer(name string, hundredths uint64) string {
 	return fmt.Sprintf("%s %4d.%02d ", name, hundredths/100, hundredths%100)
 }
 
-// bridgeID is a priority and a MAC address.
+// bridgeID formats a bridge id: a priority and a MAC address.
 func bridgeID(id uint64) string {
 	mac := rtnl.LLAddr([]byte{byte(id >> 40), byte(id >> 32), byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)})
 	return fmt.Sprintf("%04x.%s", id>>48, trimZeros(mac.String()))
 }
 
-// trimZeros writes the bytes of a MAC address without leading zeros, as ip(8)
-// does in the ids of bridges.
+// trimZeros removes the leading zeros from the bytes of a MAC address, as ip(8) does in bridge ids.
 func trimZeros(mac string) string {
 	parts := strings.Split(mac, ":")
 	for i, p := range parts {
@@ -143,10 +144,10 @@ func vlanProtocol(n uint64) string {
 
 var portStates = []string{"disabled", "listening", "learning", "forwarding", "blocking"}
 
-// portText are names of a port's options that differ in the text, portJSON those
-// that differ in JSON.
+// portText and portJSON are the names of a port's options that differ in text and in JSON.
 var (
-	portText = map[string]string{"id": "port_id", "no": "port_no", "bridge_id": "designated_bridge", "root_id": "designated_root"}
+	portText = map[string]string{"id": "port_id", "no": "port_no", "bridge_id": "designated_bridge",
+		"root_id": "designated_root"}
 	portJSON = map[string]string{"mcast_router": "multicast_router"}
 )
 
@@ -174,7 +175,7 @@ func (s LinkStyle) portOption(m *members, opt rtnl.Option, n uint64, all rtnl.Op
 	case "mcast_router":
 		m.add(json, n, text+" %d ")
 		if fast, ok := all["fastleave"].(uint64); ok {
-			s.onOff(m, "", "mcast_fast_leave", fast) // once more, by another name
+			s.onOff(m, "", "mcast_fast_leave", fast) // ip(8) prints it again with this name
 		}
 	case "group_fwd_mask":
 		m.add(json, hexOrZero(n), text+" %s ")
@@ -198,7 +199,7 @@ func hexOrZero(n uint64) string {
 	return fmt.Sprintf("%#x", n)
 }
 
-// groupMask names the group addresses that a port forwards all the same.
+// groupMask returns the names of the link-local group addresses that a port forwards.
 func groupMask(mask uint64) string {
 	var found []string
 	for _, bit := range []struct {
@@ -278,20 +279,22 @@ func ipvlanOption(m *members, name string, n uint64) {
 	}
 }
 
-// vxlanSwitches are the switches of a VXLAN: their names in print, and whether
-// they are on unless somebody says otherwise, which the text leaves out.
-var vxlanSwitches = map[string]struct {
+// vxlanFlags maps a VXLAN's on/off options to their names in print and their defaults. The text leaves out an option
+// that has its default.
+var vxlanFlags = map[string]struct {
 	name string
 	on   bool
 }{
-	"external": {"external", false}, "vnifilter": {"vnifilter", false}, "learning": {"learning", true}, "proxy": {"proxy", false},
-	"rsc": {"rsc", false}, "l2miss": {"l2miss", false}, "l3miss": {"l3miss", false}, "udpcsum": {"udp_csum", true},
-	"udp6zerocsumtx": {"udp_zero_csum6_tx", false}, "udp6zerocsumrx": {"udp_zero_csum6_rx", false}, "remcsumtx": {"remcsum_tx", false},
+	"external": {"external", false}, "vnifilter": {"vnifilter", false}, "learning": {"learning", true},
+	"proxy": {"proxy", false},
+	"rsc":   {"rsc", false}, "l2miss": {"l2miss", false}, "l3miss": {"l3miss", false}, "udpcsum": {"udp_csum", true},
+	"udp6zerocsumtx": {"udp_zero_csum6_tx", false}, "udp6zerocsumrx": {"udp_zero_csum6_rx", false},
+	"remcsumtx": {"remcsum_tx", false},
 	"remcsumrx": {"remcsum_rx", false}, "localbypass": {"localbypass", true}, "mcroute": {"mcroute", false},
 }
 
 func (s LinkStyle) vxlanOption(m *members, name string, n uint64, value any) {
-	if sw, ok := vxlanSwitches[name]; ok {
+	if sw, ok := vxlanFlags[name]; ok {
 		text := ""
 		switch on := n != 0; {
 		case on && !sw.on:
@@ -345,7 +348,7 @@ func (s LinkStyle) vxlanOption(m *members, name string, n uint64, value any) {
 	}
 }
 
-// addVXLANAddr tells a VXLAN's far or own address, which JSON calls by family.
+// addVXLANAddr adds a VXLAN's remote or local address. The name in JSON depends on the family.
 func addVXLANAddr(m *members, name string, value any) {
 	addr, ok := value.(netip.Addr)
 	if !ok || addr.IsUnspecified() {

@@ -9,23 +9,26 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A counter is one of a link's: its name in JSON, its column's title in the text.
+// A counter is a link's counter with its name in JSON and its column title in the text.
 type counter struct {
 	json, title string
 	value       uint64
 }
 
-// addStats tells the counters: as objects in JSON, in the text as two tables with
-// common columns, each as wide as its widest number.
+// addStats adds the counters: as objects in JSON, and as two tables in the text. The tables have the same column
+// widths:
+// each column is as wide as its widest number.
 func (s LinkStyle) addStats(m *members, l rtnl.Link) {
 	st := l.Stats
 	rx := []counter{
 		{"bytes", "bytes", st.RxBytes}, {"packets", "packets", st.RxPackets}, {"errors", "errors", st.RxErrors},
-		{"dropped", "dropped", st.RxDropped}, {"over_errors", "missed", st.RxOverErrors}, {"multicast", "mcast", st.Multicast},
+		{"dropped", "dropped", st.RxDropped}, {"over_errors", "missed", st.RxOverErrors},
+		{"multicast", "mcast", st.Multicast},
 	}
 	tx := []counter{
 		{"bytes", "bytes", st.TxBytes}, {"packets", "packets", st.TxPackets}, {"errors", "errors", st.TxErrors},
-		{"dropped", "dropped", st.TxDropped}, {"carrier_errors", "carrier", st.TxCarrierErrors}, {"collisions", "collsns", st.Collisions},
+		{"dropped", "dropped", st.TxDropped}, {"carrier_errors", "carrier", st.TxCarrierErrors},
+		{"collisions", "collsns", st.Collisions},
 	}
 	if st.RxCompressed != 0 {
 		rx = append(rx, counter{"compressed", "compressed", st.RxCompressed})
@@ -38,18 +41,20 @@ func (s LinkStyle) addStats(m *members, l rtnl.Link) {
 		rxErrors, txErrors = errorCounters(l)
 	}
 	widths := s.widths(rx, tx, rxErrors, txErrors)
-	// What is called missed has the missed ones in the text, the overrun in JSON.
+	// As in ip(8), this column has the missed packets in the text and the overruns in JSON.
 	text := append([]counter(nil), rx...)
 	text[4].value = st.RxMissedErrors
 	m.put("stats64", members{
 		{"rx", counters(append(rx, rxErrors...)), ""}, {"tx", counters(append(tx, txErrors...)), ""},
-	}, s.table("RX", widths, text)+s.errorTable("RX", widths, overrun(rxErrors, st))+s.table("TX", widths, tx)+s.errorTable("TX", widths, txErrors))
+	}, s.table("RX", widths, text)+s.errorTable("RX", widths, overrun(rxErrors, st))+s.table("TX", widths,
+		tx)+s.errorTable("TX", widths, txErrors))
 }
 
 func errorCounters(l rtnl.Link) (rx, tx []counter) {
 	st := l.Stats
 	rx = []counter{
-		{"length_errors", "length", st.RxLengthErrors}, {"crc_errors", "crc", st.RxCRCErrors}, {"frame_errors", "frame", st.RxFrameErrors},
+		{"length_errors", "length", st.RxLengthErrors}, {"crc_errors", "crc", st.RxCRCErrors},
+		{"frame_errors", "frame", st.RxFrameErrors},
 		{"fifo_errors", "fifo", st.RxFIFOErrors}, {"missed_errors", "overrun", st.RxMissedErrors},
 	}
 	if st.RxNohandler != 0 {
@@ -65,7 +70,7 @@ func errorCounters(l rtnl.Link) (rx, tx []counter) {
 	return rx, tx
 }
 
-// overrun has the overrun ones in the column of that title.
+// overrun returns the error counters for the text, with the overruns in the column of that title.
 func overrun(rx []counter, st rtnl.Stats) []counter {
 	rx = append([]counter(nil), rx...)
 	if len(rx) > 4 {
@@ -82,10 +87,11 @@ func counters(all []counter) members {
 	return m
 }
 
-// statsColumns are the least widths of the columns, given by their titles.
-var statsColumns = []int{len("*X errors:"), len("packets"), len("errors"), len("dropped"), len("heartbt"), len("overrun"), len("compressed")}
+// statsColumns are the minimum column widths, from the titles.
+var statsColumns = []int{len("*X errors:"), len("packets"), len("errors"), len("dropped"), len("heartbt"),
+	len("overrun"), len("compressed")}
 
-// widths are those of the columns; errors stand one column further right.
+// widths returns the column widths. Error counters are one column further right.
 func (s LinkStyle) widths(rx, tx, rxErrors, txErrors []counter) []int {
 	widths := append([]int(nil), statsColumns...)
 	fit := func(at int, c counter) {
@@ -108,7 +114,7 @@ func (s LinkStyle) widths(rx, tx, rxErrors, txErrors []counter) []int {
 	return widths
 }
 
-// table is a line of titles and one of numbers.
+// table returns a line of titles and a line of numbers.
 func (s LinkStyle) table(name string, widths []int, row []counter) string {
 	var titles, numbers strings.Builder
 	for i := range widths {
@@ -125,7 +131,7 @@ func (s LinkStyle) table(name string, widths []int, row []counter) string {
 	return "\n    " + name + ":" + titles.String() + "\n    " + numbers.String()
 }
 
-// errorTable is the same for the errors; "" if they are not wanted.
+// errorTable is like table, for error counters; "" without any.
 func (s LinkStyle) errorTable(name string, widths []int, row []counter) string {
 	if len(row) == 0 {
 		return ""
@@ -135,10 +141,11 @@ func (s LinkStyle) errorTable(name string, widths []int, row []counter) string {
 		fmt.Fprintf(&titles, " %*s", widths[i+1], c.title)
 		fmt.Fprintf(&numbers, "%*s ", widths[i+1], s.count(c.value))
 	}
-	return fmt.Sprintf("\n    %s errors:%*s%s\n    %*s%s", name, widths[0]-len("RX errors:"), "", titles.String(), widths[0]+1, "", numbers.String())
+	return fmt.Sprintf("\n    %s errors:%*s%s\n    %*s%s", name, widths[0]-len("RX errors:"), "", titles.String(),
+		widths[0]+1, "", numbers.String())
 }
 
-// count writes a number, with a unit if that is wanted: about three digits.
+// count formats a number; with -human or -iec, about three digits and a unit.
 func (s LinkStyle) count(n uint64) string {
 	base := uint64(1000)
 	if s.IEC {

@@ -8,19 +8,20 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// counted is a link with a number of its own in each counter.
+// counted returns a link with a different number in each counter.
 func counted() rtnl.Link {
 	return rtnl.Link{
 		Index: 2, Name: "v0", Seen: seen(unix.IFLA_STATS64, unix.IFLA_CARRIER_CHANGES), CarrierChanges: 31,
 		Stats: rtnl.Stats{
-			RxPackets: 1, TxPackets: 2, RxBytes: 3, TxBytes: 4, RxErrors: 5, TxErrors: 6, RxDropped: 7, TxDropped: 8, Multicast: 9, Collisions: 10,
+			RxPackets: 1, TxPackets: 2, RxBytes: 3, TxBytes: 4, RxErrors: 5, TxErrors: 6, RxDropped: 7, TxDropped: 8,
+			Multicast: 9, Collisions: 10,
 			RxLengthErrors: 11, RxOverErrors: 12, RxCRCErrors: 13, RxFrameErrors: 14, RxFIFOErrors: 15, RxMissedErrors: 16,
 			TxAbortedErrors: 17, TxCarrierErrors: 18, TxFIFOErrors: 19, TxHeartbeatErrors: 20, TxWindowErrors: 21,
 		},
 	}
 }
 
-// TestStats: each counter in its column, as wide as the widest number.
+// TestStats checks the columns, each as wide as its widest number.
 func TestStats(t *testing.T) {
 	wide, compressed := counted(), counted()
 	wide.Stats.TxBytes, wide.Stats.RxPackets = 1234567890123, 12345678
@@ -68,7 +69,7 @@ func TestStats(t *testing.T) {
 	}
 }
 
-// TestStatsJSON: what the text calls missed is the overrun here, and vice versa.
+// TestStatsJSON checks that the missed column of the text is over_errors in JSON, and vice versa.
 func TestStatsJSON(t *testing.T) {
 	for stats, want := range map[int]string{
 		1: `{"stats64":{"rx":{"bytes":3,"packets":1,"errors":5,"dropped":7,"over_errors":12,"multicast":9},` +
@@ -81,12 +82,12 @@ func TestStatsJSON(t *testing.T) {
 		var m members
 		LinkStyle{Style: Style{Stats: stats}}.addStats(&m, counted())
 		if got, err := m.MarshalJSON(); err != nil || string(got) != want {
-			t.Errorf("asked for %d times: %v\n%s, want\n%s", stats, err, got, want)
+			t.Errorf("-stats %d times: %v\n%s, want\n%s", stats, err, got, want)
 		}
 	}
 }
 
-// TestCount: about three digits and a unit, of 1000 or of 1024.
+// TestCount checks numbers with about three digits and a unit of 1000 or 1024.
 func TestCount(t *testing.T) {
 	for _, tt := range []struct {
 		n                uint64

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// A member is one thing that ip(8) tells about an object: a member of its JSON
-// object, if it has a name, and a piece of its text.
+// A member is one property in ip(8)'s output: a member of the JSON object, if it has a name, and a piece of the text.
 type member struct {
 	name  string
 	value any
@@ -40,7 +39,7 @@ func (m members) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// text is all pieces in a row. Those of members that are objects are their own.
+// text joins the texts of all members. A member that is an object adds the texts of its own members.
 func (m members) text() string {
 	var b strings.Builder
 	for _, f := range m {
@@ -52,26 +51,26 @@ func (m members) text() string {
 	return b.String()
 }
 
-// add tells something under a name, with the words around it in the text.
+// add appends a property. format is its text, with a verb for the value.
 func (m *members) add(name string, value any, format string) {
 	*m = append(*m, member{name, value, fmt.Sprintf(format, value)})
 }
 
-// put tells something in JSON one way, and in text another; either may be "".
+// put appends a property with a JSON value and a text; name or text can be "".
 func (m *members) put(name string, value any, text string) {
 	*m = append(*m, member{name, value, text})
 }
 
-// say is text only.
-func (m *members) say(text string) { m.put("", nil, text) }
+// addText appends text without a JSON member.
+func (m *members) addText(text string) { m.put("", nil, text) }
 
-// seconds are hundredths of a second, as ip(8) writes them in JSON.
+// seconds is a time in hundredths of a second. ip(8) prints it as seconds in JSON.
 type seconds uint64
 
-// MarshalJSON keeps both decimals.
+// MarshalJSON prints both decimals.
 func (s seconds) MarshalJSON() ([]byte, error) { return fmt.Appendf(nil, "%.2f", float64(s)/100), nil }
 
-// A color is what ip(8) paints a kind of thing in: a number of ECMA-48's.
+// A color is ip(8)'s colour for a kind of value: a number of ECMA-48.
 type color int
 
 const (
@@ -83,8 +82,8 @@ const (
 	colorDown  color = 31
 )
 
-// paint colours a piece of text, if that is wanted. On a dark background it is
-// bold, and a dark blue would not be legible.
+// paint colours text if colours are on. On a dark background the text is bold, and blue is bright: dark blue is not
+// legible.
 func (s Style) paint(c color, text string) string {
 	switch {
 	case !s.Color || c == 0:
@@ -97,8 +96,7 @@ func (s Style) paint(c color, text string) string {
 	return fmt.Sprintf("\x1b[1;%dm%s\x1b[0m", c, text)
 }
 
-// list prints objects: JSON, or the text of each, whose lines ip(8)'s -oneline
-// joins with backslashes.
+// list prints objects as JSON or text. With -oneline, backslashes replace the line breaks of an object.
 func (s Style) list(w io.Writer, all []members) error {
 	if s.JSON {
 		return JSON(w, all, s.Pretty)

@@ -12,7 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// natJSON is a rule of vnet nat. Fields a rule does not have are left out.
+// natJSON is a rule of vnet nat in JSON. Empty fields are left out.
 type natJSON struct {
 	Kind        string `json:"kind"`
 	Source      string `json:"source,omitempty"`
@@ -25,14 +25,14 @@ type natJSON struct {
 	PortLast    uint16 `json:"dport_last,omitempty"`
 	To          string `json:"to_destination,omitempty"`
 	ToPort      uint16 `json:"to_port,omitempty"`
-	Rule        string `json:"rule,omitempty"` // of the kind other, in nft's words
+	Rule        string `json:"rule,omitempty"` // only for kind other: the rule in nft's syntax
 	Packets     uint64 `json:"packets"`
 	Bytes       uint64 `json:"bytes"`
 }
 
-// NAT prints rules: for people in the words that add them, each with what it has
-// counted. What others put into the table is there, too: it works like the rest.
-func NAT(w io.Writer, rules []nft.Counted, style Style) error {
+// NAT prints rules with their counters. In text, a rule is the arguments of vnet nat add. Rules that other programs
+// added to the table are printed, too.
+func NAT(w io.Writer, rules []nft.CountedRule, style Style) error {
 	list := make([]natJSON, 0, len(rules))
 	for _, r := range rules {
 		if style.showsFamily(r.Rule) {
@@ -49,9 +49,8 @@ func NAT(w io.Writer, rules []nft.Counted, style Style) error {
 	return t.Flush()
 }
 
-// natFields are the fields of a rule. One that vnet nat does not make is of the kind
-// other.
-func natFields(r nft.Counted) natJSON {
+// natFields returns the fields of a rule. A rule that vnet nat cannot make has the kind other.
+func natFields(r nft.CountedRule) natJSON {
 	j := natJSON{Packets: r.Packets, Bytes: r.Bytes}
 	switch r := r.Rule.(type) {
 	case nft.Masquerade:
@@ -80,7 +79,7 @@ func prefixText(p netip.Prefix) string {
 	return p.String()
 }
 
-// words are what follows vnet nat add to make the rule; of others, nft's.
+// words returns the arguments of vnet nat add for a rule. For kind other it is nft's syntax.
 func (j natJSON) words() string {
 	if j.Rule != "" {
 		return j.Rule
@@ -105,7 +104,7 @@ func (j natJSON) words() string {
 	return b.String()
 }
 
-// target is the address, and the ports if they are others.
+// target returns the target address, with the ports if they differ from the forwarded ports.
 func (j natJSON) target() string {
 	if j.ToPort == j.Port {
 		return j.To
@@ -128,7 +127,7 @@ func natPorts(first, last uint16) string {
 	return fmt.Sprintf("%d-%d", first, last)
 }
 
-// showsFamily says whether a rule is of the family that was asked for.
+// showsFamily reports whether a rule has the selected family.
 func (s Style) showsFamily(r nft.Rule) bool {
 	var a netip.Addr
 	switch r := r.(type) {

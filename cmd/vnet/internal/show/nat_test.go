@@ -11,16 +11,17 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// natRules has one of each kind; isolation is no NAT, but somebody put it into the table.
-func natRules() []nft.Counted {
+// natRules has one rule of each kind. The isolation rule is not NAT; another program added it to the table.
+func natRules() []nft.CountedRule {
 	source := netip.MustParsePrefix("192.168.15.0/24")
 	red, red6 := netip.MustParseAddr("192.168.15.2"), netip.MustParseAddr("fd00::2")
-	return []nft.Counted{
+	return []nft.CountedRule{
 		{Rule: nft.Masquerade{Source: source}, Packets: 2, Bytes: 120},
 		{Rule: nft.Masquerade{Out: "ppp0"}},
 		{Rule: nft.SourceNAT{Source: source, Out: "eth0", To: netip.MustParseAddr("198.51.100.7")}},
 		{Rule: nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red, ToPort: 80}, Packets: 1, Bytes: 60},
-		{Rule: nft.Forward{Proto: nft.UDP, Addr: netip.MustParseAddr("10.0.0.1"), In: "eth0", Ports: nft.Ports{First: 80, Last: 89}, To: red, ToPort: 8080}},
+		{Rule: nft.Forward{Proto: nft.UDP, Addr: netip.MustParseAddr("10.0.0.1"), In: "eth0",
+			Ports: nft.Ports{First: 80, Last: 89}, To: red, ToPort: 8080}},
 		{Rule: nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red6, ToPort: 8080}},
 		{Rule: nft.Isolate{In: "a", Out: "b"}},
 	}
@@ -32,7 +33,8 @@ func TestNAT(t *testing.T) {
 		style Style
 		want  string
 	}{
-		{"text", Style{}, `masquerade -s 192.168.15.0/24                                                          packets 2 bytes 120
+		{"text", Style{},
+			`masquerade -s 192.168.15.0/24                                                          packets 2 bytes 120
 masquerade -o ppp0                                                                     packets 0 bytes 0
 snat -s 192.168.15.0/24 -o eth0 --to-source 198.51.100.7                               packets 0 bytes 0
 dnat -p tcp --dport 80 --to-destination 192.168.15.2                                   packets 1 bytes 60
@@ -44,12 +46,13 @@ iifname "a" oifname "b" drop                                                    
 dnat -p tcp --dport 80 --to-destination [fd00::2]:8080  packets 0 bytes 0
 iifname "a" oifname "b" drop                            packets 0 bytes 0
 `},
-		{"JSON", Style{JSON: true, Family: unix.AF_INET}, `[{"kind":"masquerade","source":"192.168.15.0/24","packets":2,"bytes":120},` +
-			`{"kind":"masquerade","out":"ppp0","packets":0,"bytes":0},` +
-			`{"kind":"snat","source":"192.168.15.0/24","out":"eth0","to_source":"198.51.100.7","packets":0,"bytes":0},` +
-			`{"kind":"dnat","protocol":"tcp","dport":80,"to_destination":"192.168.15.2","to_port":80,"packets":1,"bytes":60},` +
-			`{"kind":"dnat","protocol":"udp","destination":"10.0.0.1","in":"eth0","dport":80,"dport_last":89,"to_destination":"192.168.15.2","to_port":8080,"packets":0,"bytes":0},` +
-			`{"kind":"other","rule":"iifname \"a\" oifname \"b\" drop","packets":0,"bytes":0}]
+		{"JSON", Style{JSON: true, Family: unix.AF_INET},
+			`[{"kind":"masquerade","source":"192.168.15.0/24","packets":2,"bytes":120},` +
+				`{"kind":"masquerade","out":"ppp0","packets":0,"bytes":0},` +
+				`{"kind":"snat","source":"192.168.15.0/24","out":"eth0","to_source":"198.51.100.7","packets":0,"bytes":0},` +
+				`{"kind":"dnat","protocol":"tcp","dport":80,"to_destination":"192.168.15.2","to_port":80,"packets":1,"bytes":60},` +
+				`{"kind":"dnat","protocol":"udp","destination":"10.0.0.1","in":"eth0","dport":80,"dport_last":89,"to_destination":"192.168.15.2","to_port":8080,"packets":0,"bytes":0},` +
+				`{"kind":"other","rule":"iifname \"a\" oifname \"b\" drop","packets":0,"bytes":0}]
 `},
 	} {
 		var out bytes.Buffer

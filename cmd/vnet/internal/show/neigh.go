@@ -11,12 +11,12 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// NeighStyle is how to print neighbours.
+// NeighStyle selects how to print neighbours.
 type NeighStyle struct {
 	Style
-	// Link names the link of an index.
+	// Link returns the name of a link by its index.
 	Link func(index uint32) string
-	// HideDev leaves out what the selection has told already, as ip(8) does.
+	// HideDev leaves out the link that the selection fixes, as ip(8) does.
 	HideDev bool
 }
 
@@ -42,7 +42,8 @@ var neighStates = []struct {
 	bit  uint16
 	name string
 }{
-	{unix.NUD_INCOMPLETE, "INCOMPLETE"}, {unix.NUD_REACHABLE, "REACHABLE"}, {unix.NUD_STALE, "STALE"}, {unix.NUD_DELAY, "DELAY"},
+	{unix.NUD_INCOMPLETE, "INCOMPLETE"}, {unix.NUD_REACHABLE, "REACHABLE"}, {unix.NUD_STALE, "STALE"},
+	{unix.NUD_DELAY, "DELAY"},
 	{unix.NUD_PROBE, "PROBE"}, {unix.NUD_FAILED, "FAILED"}, {unix.NUD_NOARP, "NOARP"}, {unix.NUD_PERMANENT, "PERMANENT"},
 }
 
@@ -96,10 +97,10 @@ func addNeighFlags(m *members, n rtnl.Neigh) {
 	}
 }
 
-// addNeighCache tells how an entry was used, in seconds ago.
+// addNeighCache adds the times since an entry was used, confirmed and updated, in seconds.
 func addNeighCache(m *members, n rtnl.Neigh) {
 	if n.Proxy() {
-		return // the kernel says nothing of these
+		return // the kernel has no such times for proxy entries
 	}
 	if n.Cache.References != 0 {
 		m.add("refcnt", n.Cache.References, " ref %d")

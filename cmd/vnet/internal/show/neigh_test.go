@@ -11,7 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// TestNeighs: values and what ip(8) prints of them.
+// TestNeighs compares with ip(8)'s output.
 func TestNeighs(t *testing.T) {
 	const mac = rtnl.LLAddr("\x02\x00\x00\x00\x00\x01")
 	four, six := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")
@@ -43,23 +43,27 @@ func TestNeighs(t *testing.T) {
 			text: "10.0.0.2 dev v2 proto 77 \n", json: `[{"dst":"10.0.0.2","dev":"v2","protocol":"77"}]`,
 		},
 		{
-			name: "used", style: NeighStyle{Style: Style{Stats: 1}}, neigh: rtnl.Neigh{Link: 2, Addr: four, LLAddr: mac, State: unix.NUD_REACHABLE, Cache: used, Probes: 4},
-			text: "10.0.0.2 dev v2 lladdr 02:00:00:00:00:01  ref 2 used 1/2/3probes 4 REACHABLE \n",
-			json: `[{"dst":"10.0.0.2","dev":"v2","lladdr":"02:00:00:00:00:01","refcnt":2,"used":1,"confirmed":2,"updated":3,"probes":4,"state":["REACHABLE"]}]`,
+			name: "used", style: NeighStyle{Style: Style{Stats: 1}},
+			neigh: rtnl.Neigh{Link: 2, Addr: four, LLAddr: mac, State: unix.NUD_REACHABLE, Cache: used, Probes: 4},
+			text:  "10.0.0.2 dev v2 lladdr 02:00:00:00:00:01  ref 2 used 1/2/3probes 4 REACHABLE \n",
+			json:  `[{"dst":"10.0.0.2","dev":"v2","lladdr":"02:00:00:00:00:01","refcnt":2,"used":1,"confirmed":2,"updated":3,"probes":4,"state":["REACHABLE"]}]`,
 		},
 		{
-			name: "proxy", style: NeighStyle{Style: Style{Stats: 1}}, neigh: rtnl.Neigh{Link: 2, Addr: six, Flags: unix.NTF_PROXY, Cache: used},
-			text: "fd00::2 dev v2 proxy \n", json: `[{"dst":"fd00::2","dev":"v2","proxy":null}]`,
+			name: "proxy", style: NeighStyle{Style: Style{Stats: 1}},
+			neigh: rtnl.Neigh{Link: 2, Addr: six, Flags: unix.NTF_PROXY, Cache: used},
+			text:  "fd00::2 dev v2 proxy \n", json: `[{"dst":"fd00::2","dev":"v2","proxy":null}]`,
 		},
 		{
-			name: "brief", style: NeighStyle{Style: Style{Brief: true}}, neigh: rtnl.Neigh{Link: 2, Addr: four, LLAddr: mac, State: unix.NUD_STALE, Flags: unix.NTF_ROUTER},
-			text: "10.0.0.2                                v2               02:00:00:00:00:01\n",
-			json: `[{"dst":"10.0.0.2","dev":"v2","lladdr":"02:00:00:00:00:01"}]`,
+			name: "brief", style: NeighStyle{Style: Style{Brief: true}},
+			neigh: rtnl.Neigh{Link: 2, Addr: four, LLAddr: mac, State: unix.NUD_STALE, Flags: unix.NTF_ROUTER},
+			text:  "10.0.0.2                                v2               02:00:00:00:00:01\n",
+			json:  `[{"dst":"10.0.0.2","dev":"v2","lladdr":"02:00:00:00:00:01"}]`,
 		},
 		{
-			name: "colours", style: NeighStyle{Style: Style{Color: true}}, neigh: rtnl.Neigh{Link: 2, Addr: six, LLAddr: mac, State: unix.NUD_DELAY},
-			text: "\x1b[1;94mfd00::2 \x1b[0mdev \x1b[1;36mv2 \x1b[0mlladdr \x1b[1;33m02:00:00:00:00:01 \x1b[0mDELAY \n",
-			json: `[{"dst":"fd00::2","dev":"v2","lladdr":"02:00:00:00:00:01","state":["DELAY"]}]`,
+			name: "colours", style: NeighStyle{Style: Style{Color: true}},
+			neigh: rtnl.Neigh{Link: 2, Addr: six, LLAddr: mac, State: unix.NUD_DELAY},
+			text:  "\x1b[1;94mfd00::2 \x1b[0mdev \x1b[1;36mv2 \x1b[0mlladdr \x1b[1;33m02:00:00:00:00:01 \x1b[0mDELAY \n",
+			json:  `[{"dst":"fd00::2","dev":"v2","lladdr":"02:00:00:00:00:01","state":["DELAY"]}]`,
 		},
 	} {
 		tt.style.Link = func(uint32) string { return "v2" }
@@ -74,14 +78,14 @@ func TestNeighs(t *testing.T) {
 	}
 }
 
-// full is a writer that has no room.
+// full is a writer without space.
 type full struct{}
 
 var errFull = errors.New("no space left on device")
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
-// TestFull: what could not be written is told, by all that print.
+// TestFull checks that all printing functions return write errors.
 func TestFull(t *testing.T) {
 	link := LinkStyle{Link: func(uint32) (rtnl.Link, bool) { return rtnl.Link{}, false }}
 	line := LinkStyle{Style: Style{Oneline: true}, Link: link.Link}
@@ -90,10 +94,11 @@ func TestFull(t *testing.T) {
 		"links":         Links(full{}, []rtnl.Link{{Name: "v0"}}, link),
 		"addresses":     Addrs(full{}, []LinkAddrs{addr}, link),
 		"address lines": Addrs(full{}, []LinkAddrs{addr}, line),
-		"neighbours":    Neighs(full{}, []rtnl.Neigh{{Addr: netip.MustParseAddr("10.0.0.2")}}, NeighStyle{Link: func(uint32) string { return "" }}),
-		"namespaces":    NetnsList(full{}, []Netns{{Name: "red"}}, Style{}),
-		"numbers":       NSIDs(full{}, []NSID{{ID: 1}}, Style{}),
-		"JSON":          NetnsList(full{}, []Netns{{Name: "red"}}, Style{JSON: true}),
+		"neighbours": Neighs(full{}, []rtnl.Neigh{{Addr: netip.MustParseAddr("10.0.0.2")}},
+			NeighStyle{Link: func(uint32) string { return "" }}),
+		"namespaces": NetnsList(full{}, []Netns{{Name: "red"}}, Style{}),
+		"numbers":    NSIDs(full{}, []NSID{{ID: 1}}, Style{}),
+		"JSON":       NetnsList(full{}, []Netns{{Name: "red"}}, Style{JSON: true}),
 	} {
 		if !errors.Is(err, errFull) {
 			t.Errorf("%s: %v", name, err)

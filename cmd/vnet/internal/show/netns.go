@@ -8,12 +8,11 @@ import (
 // Netns is a namespace as ip-netns(8) lists it.
 type Netns struct {
 	Name string `json:"name"`
-	// ID is the number it has in the current namespace; nil is none.
+	// ID is its id in the current namespace; nil is none.
 	ID *int `json:"id,omitempty"`
 }
 
-// NetnsList prints names, with their numbers where they have one. A nil list is
-// none at all: not even an empty list is printed of it.
+// NetnsList prints names with their ids. For a nil list it prints nothing, also in JSON.
 func NetnsList(w io.Writer, list []Netns, s Style) error {
 	if s.JSON {
 		if list == nil {
@@ -33,17 +32,17 @@ func NetnsList(w io.Writer, list []Netns, s Style) error {
 	return nil
 }
 
-// NSID is a number of a namespace.
+// NSID is an id of a namespace.
 type NSID struct {
-	// ID is the number in the namespace that was asked about.
+	// ID is the id in the listed namespace.
 	ID int
-	// Current is the number in the current one; nil if that is the same.
+	// Current is the id in the current namespace; nil if that is the listed namespace.
 	Current *int
-	// Name is what ip-netns(8) calls it; "" is nothing.
+	// Name is its name in /run/netns; "" is none.
 	Name string
 }
 
-// NSIDs prints the numbers that a namespace has for others.
+// NSIDs prints the ids of a namespace for other namespaces.
 func NSIDs(w io.Writer, list []NSID, s Style) error {
 	all := make([]members, len(list))
 	for i, n := range list {
@@ -67,10 +66,10 @@ func NSIDs(w io.Writer, list []NSID, s Style) error {
 	return nil
 }
 
-// addNSID tells a number; one below zero is none.
+// addNSID adds an id. A negative id means unassigned.
 func addNSID(m *members, name string, id int) {
 	if id < 0 {
-		m.say(name + " unassigned ")
+		m.addText(name + " unassigned ")
 		return
 	}
 	m.add(name, id, name+" %d ")

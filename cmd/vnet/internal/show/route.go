@@ -12,12 +12,12 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// RouteStyle is how to print routes.
+// RouteStyle selects how to print routes.
 type RouteStyle struct {
 	Style
-	// Link names the link of an index.
+	// Link returns the name of a link by its index.
 	Link func(index uint32) string
-	// What the selection has told already is left out, as ip(8) does.
+	// These leave out the columns that the selection fixes, as ip(8) does.
 	HideTOS, HideGateway, HideDev, HideTable, HideProtocol, HideScope bool
 	HideSrc, HideMetric, HideRealms, HideInLink                       bool
 }
@@ -39,7 +39,7 @@ func Routes(w io.Writer, routes []rtnl.Route, s RouteStyle) error {
 	return nil
 }
 
-// route tells all about a route, in the order of iproute.c's print_route.
+// route returns a route in the order of print_route in iproute2's iproute.c.
 func (s RouteStyle) route(r rtnl.Route) members {
 	var m members
 	if r.Type != unix.RTN_UNICAST || s.Details > 0 {
@@ -60,7 +60,7 @@ func (s RouteStyle) route(r rtnl.Route) members {
 		src := addrText(r.PrefSrc)
 		m.put("prefsrc", src, "src "+s.paint(addrColor(r.PrefSrc), src+" "))
 	}
-	// The kernel tells an IPv6 route's metric in any case.
+	// The kernel always reports the metric of an IPv6 route.
 	if (r.Metric != 0 || r.Is6()) && !s.HideMetric {
 		m.add("metric", r.Metric, "metric %d ")
 	}
@@ -77,7 +77,7 @@ func (s RouteStyle) route(r rtnl.Route) members {
 	return m
 }
 
-// addPath tells the way: encapsulation, type of service, next hop, link.
+// addPath adds encapsulation, type of service, gateway and link.
 func (s RouteStyle) addPath(m *members, r rtnl.Route) {
 	addEncap(m, r.Encap)
 	if r.TOS != 0 && !s.HideTOS {
@@ -96,7 +96,7 @@ func (s RouteStyle) addLink(m *members, name string, index uint32) {
 	m.put(name, link, name+" "+s.paint(colorName, link+" "))
 }
 
-// addOrigin tells where the route is and who made it.
+// addOrigin adds table, protocol and scope.
 func (s RouteStyle) addOrigin(m *members, r rtnl.Route) {
 	if r.Table != 0 && (r.Table != unix.RT_TABLE_MAIN || s.Details > 0) && !s.HideTable {
 		m.add("table", s.name(names.RouteTables, r.Table), "table %s ")
@@ -112,8 +112,7 @@ func (s RouteStyle) addOrigin(m *members, r rtnl.Route) {
 	}
 }
 
-// addLookup tells what belongs to the answer to a question rather than to the
-// table.
+// addLookup adds what only the answer of route get has.
 func (s RouteStyle) addLookup(m *members, r rtnl.Route) {
 	switch {
 	case r.Mark >= 16:
@@ -133,7 +132,7 @@ func (s RouteStyle) addLookup(m *members, r rtnl.Route) {
 	addCache(m, r.Cache, s.Stats > 0)
 }
 
-// lineBreak is what ip(8) puts between the lines of one object.
+// lineBreak returns the separator between the lines of one object.
 func (s Style) lineBreak() string {
 	if s.Oneline {
 		return "\\"
@@ -141,7 +140,7 @@ func (s Style) lineBreak() string {
 	return "\n"
 }
 
-// name is the name of a number, unless numbers are wanted.
+// name returns the name of a number, or the number itself with -Numeric or without a name.
 func (s Style) name(t *names.Table, n uint32) string {
 	if name, ok := t.Name(n); ok && !s.Numeric {
 		return name
@@ -166,8 +165,7 @@ func routePrefix(p netip.Prefix) string {
 	return addrText(p.Addr()) + "/" + strconv.Itoa(p.Bits())
 }
 
-// addrText is inet_ntop(3)'s text, which writes the IPv4 address in one that is
-// compatible with it (RFC 4291, 2.5.5.1): ::10.0.0.1.
+// addrText formats an address as inet_ntop(3) does: an IPv4-compatible address (RFC 4291, 2.5.5.1) is ::10.0.0.1.
 func addrText(a netip.Addr) string {
 	if b := a.As16(); a.Is6() && !a.Is4In6() && [12]byte(b[:12]) == [12]byte{} && (b[12] != 0 || b[13] != 0) {
 		return "::" + netip.AddrFrom4([4]byte(b[12:])).String()
@@ -175,7 +173,7 @@ func addrText(a netip.Addr) string {
 	return a.WithZone("").String()
 }
 
-// addrColor tells the families apart.
+// addrColor returns the colour of the address's family.
 func addrColor(a netip.Addr) color {
 	if a.Is4() {
 		return colorInet
@@ -183,7 +181,7 @@ func addrColor(a netip.Addr) color {
 	return colorInet6
 }
 
-// prefixColor leaves default routes plain.
+// prefixColor is addrColor, but default routes have no colour.
 func prefixColor(p netip.Prefix) color {
 	if p.Bits() == 0 && p.Addr().IsUnspecified() {
 		return 0
@@ -191,8 +189,8 @@ func prefixColor(p netip.Prefix) color {
 	return addrColor(p.Addr())
 }
 
-// A through is a next hop of another family than the route's.
-type through struct {
+// A viaGateway is a gateway of a different family than the route.
+type viaGateway struct {
 	Family string `json:"family"`
 	Host   string `json:"host"`
 }
@@ -207,9 +205,9 @@ func (s RouteStyle) addGateway(m *members, gateway netip.Addr, is6 bool) {
 	case gateway.Is6() == is6:
 		m.put("gateway", addr, "via "+text)
 	case gateway.Is6():
-		m.put("via", through{"inet6", addr}, "via inet6 "+text)
+		m.put("via", viaGateway{"inet6", addr}, "via inet6 "+text)
 	default:
-		m.put("via", through{"inet", addr}, "via inet "+text)
+		m.put("via", viaGateway{"inet", addr}, "via inet "+text)
 	}
 }
 
@@ -226,7 +224,7 @@ func (s RouteStyle) addRealms(m *members, realms uint32) {
 	m.put("flow", members{{name: "from", value: name}, {name: "to", value: to}}, "realms "+name+"/"+to+" ")
 }
 
-// addHops tells the next hops of a route that has several, a line each.
+// addHops adds the next hops of a multipath route, one line each.
 func (s RouteStyle) addHops(m *members, r rtnl.Route) {
 	if len(r.Hops) == 0 {
 		return

@@ -12,13 +12,13 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// routeTypes are RTN_UNSPEC and what follows in <linux/rtnetlink.h>.
+// routeTypes are the names of the RTN_ constants of <linux/rtnetlink.h>.
 var routeTypes = [...]string{
 	"none", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole",
 	"unreachable", "prohibit", "throw", "nat", "xresolve",
 }
 
-// routeType is the word for a route's type.
+// routeType returns the name of a route's type.
 func (s Style) routeType(typ uint8) string {
 	if int(typ) < len(routeTypes) && !s.Numeric {
 		return routeTypes[typ]
@@ -26,13 +26,13 @@ func (s Style) routeType(typ uint8) string {
 	return strconv.Itoa(int(typ))
 }
 
-// A flagName is the word for a bit.
+// A flagName is the name of a bit.
 type flagName struct {
 	bit  uint32
 	name string
 }
 
-// routeFlags are RTNH_F_ and RTM_F_ of <linux/rtnetlink.h>, in ip(8)'s order.
+// routeFlags are the names of RTNH_F_ and RTM_F_ flags of <linux/rtnetlink.h>, in ip(8)'s order.
 var routeFlags = []flagName{
 	{unix.RTNH_F_DEAD, "dead"}, {unix.RTNH_F_ONLINK, "onlink"}, {unix.RTNH_F_PERVASIVE, "pervasive"},
 	{unix.RTNH_F_OFFLOAD, "offload"}, {unix.RTNH_F_TRAP, "trap"}, {unix.RTM_F_NOTIFY, "notify"},
@@ -51,7 +51,7 @@ func addRouteFlags(m *members, flags uint32) {
 	m.put("flags", set, text)
 }
 
-// cacheFlags are RTCF_ of <linux/in_route.h>, in ip(8)'s order.
+// cacheFlags are the names of RTCF_ flags of <linux/in_route.h>, in ip(8)'s order.
 var cacheFlags = []flagName{
 	{0x80000000, "local"}, {0x40000000, "reject"}, {0x20000000, "mc"}, {0x10000000, "brd"}, {0x08000000, "dst-nat"},
 	{0x00800000, "src-nat"}, {0x00400000, "masq"}, {0x00020000, "dst-direct"}, {0x04000000, "src-direct"},
@@ -59,7 +59,7 @@ var cacheFlags = []flagName{
 	{0x00100000, "proxy"},
 }
 
-// addCacheFlags tells what the kernel made of a destination, on a line of its own.
+// addCacheFlags adds the flags of a cached route on a separate line.
 func addCacheFlags(m *members, flags uint32, lineBreak string) {
 	flags &^= 0xffff
 	set, text := []string{}, ""
@@ -82,7 +82,7 @@ func addCacheFlags(m *members, flags uint32, lineBreak string) {
 	m.put("cache", set, lineBreak+"    cache "+text)
 }
 
-// ticks is how many of the kernel's ticks for users make a second.
+// ticks is the kernel's USER_HZ: ticks per second.
 const ticks = 100
 
 func addCache(m *members, c rtnl.RouteCache, stats bool) {
@@ -105,7 +105,7 @@ func addCache(m *members, c rtnl.RouteCache, stats bool) {
 	}
 }
 
-// routeMetrics are RTAX_ of <linux/rtnetlink.h>.
+// routeMetrics are the names of the RTAX_ metrics of <linux/rtnetlink.h>.
 var routeMetrics = [unix.RTAX_MAX + 1]string{
 	unix.RTAX_MTU: "mtu", unix.RTAX_WINDOW: "window", unix.RTAX_RTT: "rtt", unix.RTAX_RTTVAR: "rttvar",
 	unix.RTAX_SSTHRESH: "ssthresh", unix.RTAX_CWND: "cwnd", unix.RTAX_ADVMSS: "advmss",
@@ -114,7 +114,7 @@ var routeMetrics = [unix.RTAX_MAX + 1]string{
 	unix.RTAX_QUICKACK: "quickack", unix.RTAX_CC_ALGO: "congctl", unix.RTAX_FASTOPEN_NO_COOKIE: "fastopen_no_cookie",
 }
 
-// addRouteMetrics tells what TCP is to assume: a list of one object.
+// addRouteMetrics adds the metrics. In JSON they are a list of one object.
 func addRouteMetrics(m *members, x rtnl.Metrics) {
 	if x == (rtnl.Metrics{}) {
 		return
@@ -157,7 +157,7 @@ func addRouteMetric(all *members, i int, value uint32, congestion string) {
 func addMillis(all *members, name string, ms uint32) {
 	text := fmt.Sprintf("%dms ", ms)
 	if ms >= 1000 {
-		// printf(3)'s %g has six digits.
+		// six digits, as printf(3)'s %g
 		text = strconv.FormatFloat(float64(ms)/1e3, 'g', 6, 64) + "s "
 	}
 	all.put(name, ms, text)
@@ -177,10 +177,10 @@ func addFeatures(all *members, features uint32) {
 	}
 }
 
-// routePrefs are RFC 4191's.
+// routePrefs are the router preferences of RFC 4191.
 var routePrefs = map[uint8]string{0: "medium", 1: "high", 3: "low"}
 
-// addRoutePref has no blank behind it, as the only one.
+// addRoutePref adds the preference, without a blank at the end, as in ip(8).
 func addRoutePref(m *members, pref uint8) {
 	if name, ok := routePrefs[pref]; ok {
 		m.add("pref", name, "pref %s")
@@ -189,10 +189,10 @@ func addRoutePref(m *members, pref uint8) {
 	m.add("pref", pref, "%d")
 }
 
-// encapTypes are LWTUNNEL_ENCAP_ of <linux/lwtunnel.h>.
+// encapTypes are the names of the LWTUNNEL_ENCAP_ constants of <linux/lwtunnel.h>.
 var encapTypes = [...]string{"none", "mpls", "ip", "ila", "ip6", "seg6", "bpf", "seg6local", "rpl", "ioam6", "xfrm"}
 
-// addEncap tells a tunnel: MPLS labels in words, others as the kernel has them.
+// addEncap adds a tunnel: MPLS labels as text, others as the kernel's bytes in hexadecimal.
 func addEncap(m *members, e rtnl.Encap) {
 	if e.Type == 0 {
 		return
@@ -209,7 +209,7 @@ func addEncap(m *members, e rtnl.Encap) {
 	}
 }
 
-// addMPLS reads MPLS_IPTUNNEL_ attributes of <linux/mpls_iptunnel.h>.
+// addMPLS decodes the MPLS_IPTUNNEL_ attributes of <linux/mpls_iptunnel.h>.
 func addMPLS(m *members, data string) {
 	attrs, err := netlink.UnmarshalAttributes([]byte(data))
 	if err != nil {
@@ -225,7 +225,7 @@ func addMPLS(m *members, data string) {
 	}
 }
 
-// mplsLabels are the upper 20 bits of each of a row of numbers; RFC 3032.
+// mplsLabels decodes a label stack: the upper 20 bits of each 32-bit entry; RFC 3032.
 func mplsLabels(b []byte) string {
 	var labels []string
 	for ; len(b) >= 4; b = b[4:] {

@@ -1,8 +1,7 @@
-// Package show prints what was read, as ip(8) prints it: text for people, and
-// JSON with the same fields. It writes to a writer and touches nothing else.
+// Package show prints links, addresses, routes and other objects as ip(8) does: as text, or as JSON with the same
+// fields. It writes only to the given writer.
 //
-// Each kind of object has a file: the fields of its JSON as a struct, in ip(8)'s
-// order, and its text.
+// Each kind of object has a file.
 package show
 
 import (
@@ -11,22 +10,22 @@ import (
 	"io"
 )
 
-// Style is how to print.
+// Style selects how to print.
 type Style struct {
 	JSON, Pretty, Brief, Oneline bool
-	// Details and Stats count how often they were asked for; 0 is not at all.
+	// Details and Stats count how often -details and -stats are given.
 	Details, Stats int
-	// Human prints counters with units, of 1000 or, with IEC, of 1024.
+	// Human prints counters with units of 1000, or with IEC of 1024.
 	Human, IEC bool
-	// Numeric prints numbers where there are names.
+	// Numeric prints numbers instead of names.
 	Numeric bool
-	// Color colours the text as ip(8) does, with Light for a light background.
+	// Color prints ip(8)'s colours; Light is for a light background.
 	Color, Light bool
-	// Family is the address family that was asked for; 0 is all.
+	// Family is the selected address family; 0 is all.
 	Family int
 }
 
-// JSON prints v as ip(8) prints JSON: in one line, or over several if pretty.
+// JSON prints v as ip(8) does: in one line, or on several lines if pretty.
 func JSON(w io.Writer, v any, pretty bool) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -36,17 +35,18 @@ func JSON(w io.Writer, v any, pretty bool) error {
 	}
 	out := buf.Bytes()
 	if pretty {
-		out = layOut(out)
+		out = indentJSON(out)
 	}
 	_, err := w.Write(out)
 	return err
 }
 
-// layOut breaks one line of JSON into the lines that iproute2's json_writer.c
-// would write: members on lines of their own, the elements of lists on one.
-func layOut(line []byte) []byte {
+// indentJSON formats one line of JSON as iproute2's json_writer.c does: each member on its own line, the elements of a
+// list
+// on one line.
+func indentJSON(line []byte) []byte {
 	var out bytes.Buffer
-	var open []byte // the brackets we are in
+	var open []byte // the open brackets
 	newline := func() { out.WriteByte('\n'); out.Write(bytes.Repeat([]byte("    "), len(open))) }
 	for i := 0; i < len(line); i++ {
 		c := line[i]
@@ -87,7 +87,7 @@ func layOut(line []byte) []byte {
 	return out.Bytes()
 }
 
-// stringEnd returns where the string that begins at start is over.
+// stringEnd returns the end of the string that begins at start.
 func stringEnd(line []byte, start int) int {
 	for i := start + 1; ; i++ {
 		switch line[i] {

@@ -13,15 +13,15 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// addrVerbs are in the order in which ip(8) tries them.
+// addrVerbs are in the order in which ip(8) matches abbreviations.
 var addrVerbs = []string{"add", "change", "chg", "replace", "delete", "show", "list", "lst", "flush", "help"}
 
-// AddrVerbs are what can be done with addresses.
+// AddrVerbs returns the commands for addresses.
 func AddrVerbs() []string {
 	return []string{"show", "add", "replace", "change", "del", "flush", "help"}
 }
 
-// AddrVerb takes the first word behind "addr"; "" at the end is show.
+// AddrVerb takes the command after "addr"; the default is show.
 func (w *Words) AddrVerb() string {
 	if !w.More() {
 		return "show"
@@ -43,12 +43,11 @@ func (w *Words) AddrVerb() string {
 	return addrVerbs[at]
 }
 
-// An AddrChange is an address to be added, changed or deleted, on a link that is
-// still a name.
+// An AddrChange is an address to add, change or delete. Dev is the link's name; Addr.Link is not set.
 type AddrChange struct {
 	Addr rtnl.Addr
 	Dev  string
-	// Notes tell what was left out, and why.
+	// Notes are sentences about ignored words.
 	Notes []string
 	Help  bool
 }
@@ -63,7 +62,7 @@ type addrReader struct {
 	valid, preferred *uint32
 }
 
-// AddrChange reads what follows addr add, change, replace or delete.
+// AddrChange parses the words after addr add, change, replace or delete.
 func (w *Words) AddrChange(verb string, family int) AddrChange {
 	r := &addrReader{Words: w, family: family}
 	for r.More() && !r.c.Help {
@@ -75,12 +74,12 @@ func (w *Words) AddrChange(verb string, family int) AddrChange {
 		}
 	}
 	if r.Err == nil && !r.c.Help {
-		r.settle(verb)
+		r.finish(verb)
 	}
 	return r.c
 }
 
-// addrKeywords are in the order in which ip(8) tries them.
+// addrKeywords returns the keywords in the order in which ip(8) matches abbreviations.
 func addrKeywords() []keyword[addrReader] {
 	return []keyword[addrReader]{
 		{"peer", false, func(r *addrReader, k string) { r.peer = r.prefix(k) }},
@@ -123,7 +122,7 @@ func (r *addrReader) readLocal(word string) {
 		return
 	}
 	if r.local.IsValid() {
-		r.Surplus(word, keywordNames(addrKeywords()))
+		r.Unexpected(word, keywordNames(addrKeywords()))
 		return
 	}
 	p, ok := parsePrefix(word, r.family)
@@ -182,15 +181,17 @@ func addrFlag(flag uint32) func(*addrReader, string) {
 	return func(r *addrReader, _ string) { r.c.Addr.Flags |= flag }
 }
 
-// settle is what holds for the whole command.
-func (r *addrReader) settle(verb string) {
+// finish checks the whole command and sets its defaults.
+func (r *addrReader) finish(verb string) {
 	switch {
 	case r.c.Dev == "":
-		r.Err = &Error{Text: `which link? "dev" is missing`, Hint: "vnet addr " + verb + " ADDRESS dev LINK", Status: 1}
+		r.Err = &Error{Text: `the link is missing: "dev" is required`, Hint: "vnet addr " + verb + " ADDRESS dev LINK",
+			Status: 1}
 	case !r.local.IsValid() && !r.peer.IsValid():
-		r.Err = &Error{Text: "which address?", Hint: "vnet addr " + verb + " ADDRESS/LENGTH dev " + r.c.Dev, Status: 2}
+		r.Err = &Error{Text: "the address is missing", Hint: "vnet addr " + verb + " ADDRESS/LENGTH dev " + r.c.Dev,
+			Status: 2}
 	case r.peer.IsValid() && r.local.IsValid() && r.peer.Family != r.local.Family:
-		r.Fail("peer %v is of another family than %v", r.peer.Addr(), r.local.Addr())
+		r.Fail("peer %v and %v are of different address families", r.peer.Addr(), r.local.Addr())
 	}
 	if r.Err != nil {
 		return
@@ -206,15 +207,15 @@ func (r *addrReader) settle(verb string) {
 	} else if verb == "delete" && r.local.Family == unix.AF_INET && !r.local.Length {
 		r.c.Addr.AnyLength = true
 	}
-	r.settleBroadcast(verb)
-	r.settleLifetimes()
+	r.finishBroadcast(verb)
+	r.finishLifetimes()
 	if !r.scoped && verb != "delete" && r.c.Addr.Prefix.Addr().Is4() && r.c.Addr.Prefix.Addr().IsLoopback() {
 		r.c.Addr.Scope = unix.RT_SCOPE_HOST
 	}
-	r.settleFlags()
+	r.finishFlags()
 }
 
-func (r *addrReader) settleBroadcast(verb string) {
+func (r *addrReader) finishBroadcast(verb string) {
 	switch r.brd {
 	case "":
 	case "+", "-":
@@ -222,11 +223,11 @@ func (r *addrReader) settleBroadcast(verb string) {
 			return
 		}
 		if !r.c.Addr.Prefix.Addr().Is4() {
-			r.Err = &Error{Text: "broadcast: only IPv4 addresses have one", Status: 1}
+			r.Err = &Error{Text: "broadcast: only IPv4 addresses have a broadcast address", Status: 1}
 			return
 		}
 		r.c.Addr.Broadcast = rtnl.BroadcastOf(r.c.Addr.Prefix)
-		if r.brd == "-" { // the host's bits are all zero, as it was in 4.2BSD
+		if r.brd == "-" { // the host bits are zero, as in 4.2BSD
 			r.c.Addr.Broadcast = r.c.Addr.Prefix.Masked().Addr()
 		}
 	default:
@@ -238,7 +239,7 @@ func (r *addrReader) settleBroadcast(verb string) {
 	}
 }
 
-func (r *addrReader) settleLifetimes() {
+func (r *addrReader) finishLifetimes() {
 	if r.valid == nil && r.preferred == nil {
 		return
 	}
@@ -259,51 +260,54 @@ func (r *addrReader) settleLifetimes() {
 	r.c.Addr.Valid, r.c.Addr.Preferred = *valid, *preferred
 }
 
-// only6 are the flags that only IPv6 addresses can have.
-var only6 = []struct {
+// ipv6OnlyFlags lists the flags that only IPv6 addresses can have.
+var ipv6OnlyFlags = []struct {
 	flag uint32
 	name string
-}{{unix.IFA_F_HOMEADDRESS, "home"}, {unix.IFA_F_NODAD, "nodad"}, {unix.IFA_F_MANAGETEMPADDR, "mngtmpaddr"}, {unix.IFA_F_OPTIMISTIC, "optimistic"}}
+}{{unix.IFA_F_HOMEADDRESS, "home"}, {unix.IFA_F_NODAD, "nodad"}, {unix.IFA_F_MANAGETEMPADDR, "mngtmpaddr"},
+	{unix.IFA_F_OPTIMISTIC, "optimistic"}}
 
-func (r *addrReader) settleFlags() {
+func (r *addrReader) finishFlags() {
 	if r.c.Addr.Is6() {
 		return
 	}
-	for _, f := range only6 {
+	for _, f := range ipv6OnlyFlags {
 		if r.c.Addr.Flags&f.flag != 0 {
 			r.c.Addr.Flags &^= f.flag
-			r.c.Notes = append(r.c.Notes, fmt.Sprintf("%q is left out: only IPv6 addresses have it", f.name))
+			r.c.Notes = append(r.c.Notes, fmt.Sprintf("%q is ignored: it is only for IPv6 addresses", f.name))
 		}
 	}
 }
 
-// An AddrSelection is which addresses to show or to flush, on which links.
+// An AddrSelection selects addresses to show or to flush, and their links.
 type AddrSelection struct {
 	LinkSelection
 	Family int
-	// To is a prefix that they are in; zero is any.
+	// To is the prefix that contains the addresses; zero is any.
 	To netip.Prefix
-	// Scope is theirs, if HasScope.
+	// Scope is the scope of the addresses, if HasScope.
 	Scope    uint8
 	HasScope bool
-	// Flags are those of the bits in Mask that are set.
+	// Mask has the flags that are compared, Flags their values.
 	Flags, Mask uint32
-	// Label is a pattern as that of a shell; "" is any.
+	// Label is a shell pattern; "" is any.
 	Label string
-	// Proto is who made them, if HasProto.
+	// Proto is the origin of the addresses, if HasProto.
 	Proto    uint8
 	HasProto bool
 }
 
-// addrFlagNames are what addresses are selected by.
+// addrFlagNames are the flags that select addresses.
 var addrFlagNames = map[string]uint32{
-	"secondary": unix.IFA_F_SECONDARY, "temporary": unix.IFA_F_SECONDARY, "nodad": unix.IFA_F_NODAD, "optimistic": unix.IFA_F_OPTIMISTIC,
-	"dadfailed": unix.IFA_F_DADFAILED, "home": unix.IFA_F_HOMEADDRESS, "deprecated": unix.IFA_F_DEPRECATED,
+	"secondary": unix.IFA_F_SECONDARY, "temporary": unix.IFA_F_SECONDARY, "nodad": unix.IFA_F_NODAD,
+	"optimistic": unix.IFA_F_OPTIMISTIC,
+	"dadfailed":  unix.IFA_F_DADFAILED, "home": unix.IFA_F_HOMEADDRESS, "deprecated": unix.IFA_F_DEPRECATED,
 	"tentative": unix.IFA_F_TENTATIVE, "permanent": unix.IFA_F_PERMANENT, "mngtmpaddr": unix.IFA_F_MANAGETEMPADDR,
-	"noprefixroute": unix.IFA_F_NOPREFIXROUTE, "autojoin": unix.IFA_F_MCAUTOJOIN, "stable-privacy": unix.IFA_F_STABLE_PRIVACY,
+	"noprefixroute": unix.IFA_F_NOPREFIXROUTE, "autojoin": unix.IFA_F_MCAUTOJOIN,
+	"stable-privacy": unix.IFA_F_STABLE_PRIVACY,
 }
 
-// AddrSelection reads what follows addr show or flush.
+// AddrSelection parses the words after addr show or flush.
 func (w *Words) AddrSelection(family int) AddrSelection {
 	s := AddrSelection{Family: family}
 	for w.More() && !s.Help {
@@ -349,7 +353,7 @@ func (s *AddrSelection) readProto(w *Words) {
 	s.Proto, s.HasProto = uint8(proto), true
 }
 
-// readFlag reads a flag; with a dash before it is not to be set.
+// readFlag parses a flag. With a dash before it, the flag must not be set.
 func (s *AddrSelection) readFlag(word string) bool {
 	name, unset := strings.CutPrefix(word, "-")
 	switch name {
@@ -370,13 +374,13 @@ func (s *AddrSelection) readFlag(word string) bool {
 	return true
 }
 
-// Limits says whether the selection is about addresses, not only about links.
-func (s AddrSelection) Limits() bool {
+// LimitsAddrs reports whether the selection limits addresses, not only links.
+func (s AddrSelection) LimitsAddrs() bool {
 	return s.Family != 0 || s.To.IsValid() || s.HasScope || s.HasProto || s.Mask != 0 || s.Label != ""
 }
 
-// FitsAddr says whether an address is selected. The name is its link's.
-func (s AddrSelection) FitsAddr(a rtnl.Addr, link string) bool {
+// MatchesAddr reports whether an address is selected. link is the name of its link.
+func (s AddrSelection) MatchesAddr(a rtnl.Addr, link string) bool {
 	label := a.Label
 	if label == "" {
 		label = link
@@ -385,17 +389,17 @@ func (s AddrSelection) FitsAddr(a rtnl.Addr, link string) bool {
 	case s.Family == unix.AF_INET && a.Is6(), s.Family == unix.AF_INET6 && !a.Is6(),
 		s.Family != 0 && s.Family != unix.AF_INET && s.Family != unix.AF_INET6,
 		s.HasScope && a.Scope != s.Scope,
-		s.HasProto && a.Proto != s.Proto && a.Proto != 0, // ip(8) believes those that do not tell
+		s.HasProto && a.Proto != s.Proto && a.Proto != 0, // as in ip(8), an unknown origin matches
 		(a.Flags^s.Flags)&s.Mask != 0,
 		s.To.IsValid() && !s.To.Contains(a.Prefix.Addr()),
-		!s.FitsLabel(label):
+		!s.MatchesLabel(label):
 		return false
 	}
 	return true
 }
 
-// FitsLabel says whether a name or label is as the pattern wants it.
-func (s AddrSelection) FitsLabel(label string) bool {
+// MatchesLabel reports whether a name or label matches the pattern.
+func (s AddrSelection) MatchesLabel(label string) bool {
 	matched, _ := path.Match(s.Label, label)
 	return s.Label == "" || matched
 }

@@ -6,17 +6,15 @@ import (
 	"strings"
 )
 
-// BatchLine reads one command line of a batch as ip(8) does: a backslash at the
-// end of a line joins it with the next, # begins a comment, and words with blanks
-// in them stand in single or double quotes. It returns the words, none for an
-// empty line, and how many lines of the file were taken. io.EOF comes together
-// with the last line.
-func BatchLine(in *bufio.Reader) (line []string, taken int, err error) {
+// BatchLine reads one command line of a batch as ip(8) does: a backslash at the end of a line joins the line with the
+// next, # begins a comment, and single or double quotes enclose words with blanks. It returns the words, none for an
+// empty line, and n, the number of lines read. The last line comes together with io.EOF.
+func BatchLine(in *bufio.Reader) (line []string, n int, err error) {
 	var text strings.Builder
 	for {
 		part, rerr := in.ReadString('\n')
 		if part != "" {
-			taken++
+			n++
 		}
 		part = strings.TrimSuffix(part, "\n")
 		if more, joined := strings.CutSuffix(part, "\\"); joined && rerr == nil {
@@ -28,13 +26,13 @@ func BatchLine(in *bufio.Reader) (line []string, taken int, err error) {
 		if err == nil && rerr != nil {
 			err = rerr
 		}
-		return line, taken, err
+		return line, n, err
 	}
 }
 
-var errQuote = errors.New("a quote is not closed")
+var errQuote = errors.New("the closing quote is missing")
 
-// split breaks a line into words.
+// split splits a line into words.
 func split(line string) (out []string, err error) {
 	for {
 		line = strings.TrimLeft(line, " \t\r")

@@ -10,12 +10,12 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
-// FuzzGrammar reads any line as options and as each object's words: it never
-// panics, always ends, and what goes wrong is told in one line.
+// FuzzGrammar parses any line as options and as each object's words. Parsing must end without a panic, and each error
+// must be one line.
 func FuzzGrammar(f *testing.F) {
 	files, err := filepath.Glob("../../testdata/same/*.txt")
 	if err != nil || len(files) == 0 {
-		f.Fatal("no lines to begin with", err)
+		f.Fatal("no seed lines", err)
 	}
 	for _, file := range append(files, "../../testdata/bad/words.txt") {
 		text, err := os.ReadFile(file)
@@ -32,19 +32,19 @@ func FuzzGrammar(f *testing.F) {
 			return
 		}
 		opts, rest, err := words.ParseOptions(args)
-		told(t, err)
+		oneLine(t, err)
 		if err != nil || len(rest) == 0 {
 			return
 		}
 		for _, read := range readers(opts.Family) {
 			w := words.Of(rest[1:])
 			read(w)
-			told(t, w.Err)
+			oneLine(t, w.Err)
 		}
 	})
 }
 
-// readers read what stands behind each object.
+// readers parse the words after each object.
 func readers(family int) []func(*words.Words) {
 	return []func(*words.Words){
 		func(w *words.Words) { w.LinkChange(w.LinkVerb()) },
@@ -53,7 +53,7 @@ func readers(family int) []func(*words.Words) {
 		func(w *words.Words) { w.AddrChange(w.AddrVerb(), family) },
 		func(w *words.Words) { w.AddrVerb(); w.AddrSelection(family) },
 		func(w *words.Words) { w.RouteChange(w.RouteVerb(), family) },
-		func(w *words.Words) { w.RouteVerb(); w.RouteQuestion(family) },
+		func(w *words.Words) { w.RouteVerb(); w.RouteGet(family) },
 		func(w *words.Words) { w.RouteVerb(); w.RouteSelection(family) },
 		func(w *words.Words) { w.NeighChange(w.NeighVerb(), family) },
 		func(w *words.Words) { w.NeighVerb(); w.NeighSelection(family, false) },
@@ -62,8 +62,8 @@ func readers(family int) []func(*words.Words) {
 	}
 }
 
-// told looks at an error as its reader will.
-func told(t *testing.T, err error) {
+// oneLine checks that an error is one line.
+func oneLine(t *testing.T, err error) {
 	t.Helper()
 	if err != nil && (err.Error() == "" || strings.Contains(strings.TrimSpace(err.Error()), "\n")) {
 		t.Errorf("not one line: %q", err)

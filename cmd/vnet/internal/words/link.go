@@ -11,13 +11,14 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// linkVerbs are in the order in which ip(8) tries them.
-var linkVerbs = []string{"add", "set", "change", "replace", "delete", "show", "lst", "list", "xstats", "afstats", "property", "help"}
+// linkVerbs are in the order in which ip(8) matches abbreviations.
+var linkVerbs = []string{"add", "set", "change", "replace", "delete", "show", "lst", "list", "xstats", "afstats",
+	"property", "help"}
 
-// LinkVerbs are what can be done with links.
+// LinkVerbs returns the commands for links.
 func LinkVerbs() []string { return []string{"show", "add", "set", "delete", "property", "help"} }
 
-// LinkVerb takes the first word behind "link"; "" at the end is show.
+// LinkVerb takes the command after "link"; the default is show.
 func (w *Words) LinkVerb() string {
 	if !w.More() {
 		return "show"
@@ -39,37 +40,34 @@ func (w *Words) LinkVerb() string {
 	return linkVerbs[at]
 }
 
-// A LinkChange is a link to be made, set or deleted. Other links, namespaces and
-// what only the kernel can find are still names.
+// A LinkChange is a link to add, set or delete. Other links and namespaces are names here; the caller looks them up.
 type LinkChange struct {
 	Config rtnl.LinkConfig
-	// Dev is the link that is meant; "" is none. Name is the one it is to have.
+	// Dev is the existing link; "" is none. Name is the new name.
 	Dev, Name string
-	// DevIndex is Dev's index, which has to be found if it is to have another name.
+	// DevIndex is Dev's index. The caller has to set it if Rename is set.
 	DevIndex uint32
 	Rename   bool
-	// Master and Parent are links by name; "" is none. VRF says that Master has to
-	// be one.
+	// Master and Parent are names of links; "" is none. If VRF is set, Master must be a VRF.
 	Master, Parent string
 	VRF            bool
-	// Links are links by name, by the option that is to have their index.
+	// Links maps options of the kind to the name of the link whose index they get.
 	Links map[string]string
-	// NS is a namespace by name, path or process id; ParentNetns the one that
-	// Parent is in.
+	// NS is a namespace: a name, path or process id. ParentNetns is Parent's namespace.
 	NS, ParentNetns string
-	// Group is the group of links that are meant, where no Dev is.
+	// Group is the group of links to change, if Dev is "".
 	Group string
-	// Type is what stands behind "type"; "" is nothing.
+	// Type is the word after "type"; "" if it is not given.
 	Type string
-	// Peer is a veth's other end; nil is none.
+	// Peer is the other end of a veth pair; nil is none.
 	Peer *LinkChange
-	// Index is where a new link is to be counted.
+	// Index is the index of a new link; 0 lets the kernel choose.
 	Index uint32
-	// Help says that help was asked for instead.
+	// Help reports whether the words ask for help.
 	Help bool
 }
 
-// linkReader reads a [LinkChange].
+// linkReader parses a [LinkChange].
 type linkReader struct {
 	*Words
 	*LinkChange
@@ -77,18 +75,18 @@ type linkReader struct {
 	isPeer bool
 }
 
-// LinkChange reads what follows link add, set, replace or delete.
+// LinkChange parses the words after link add, set, replace or delete.
 func (w *Words) LinkChange(verb string) LinkChange {
 	var c LinkChange
 	r := &linkReader{Words: w, LinkChange: &c, add: verb == "add" || verb == "replace"}
 	r.read()
 	if w.Err == nil && !c.Help {
-		r.settle()
+		r.finish()
 	}
 	return c
 }
 
-// read reads the words of a link up to its end, or to what follows its type.
+// read parses the words of a link and its type.
 func (r *linkReader) read() {
 	for r.More() && !r.Help {
 		word := r.Next()
@@ -107,7 +105,7 @@ func (r *linkReader) read() {
 	}
 }
 
-// dev takes a word that is no keyword for the link's name.
+// dev takes a word that is not a keyword as the link's name.
 func (r *linkReader) dev(word string) {
 	if word == "dev" {
 		word = r.Value(word)
@@ -116,7 +114,7 @@ func (r *linkReader) dev(word string) {
 		return
 	}
 	if r.Dev != "" {
-		r.Surplus(word, keywordNames(linkKeywords()))
+		r.Unexpected(word, keywordNames(linkKeywords()))
 		return
 	}
 	if r.Dev = word; word == "" {
@@ -124,19 +122,19 @@ func (r *linkReader) dev(word string) {
 	}
 }
 
-// settle is what holds for the whole command.
-func (r *linkReader) settle() {
+// finish checks the whole command and sets its defaults.
+func (r *linkReader) finish() {
 	switch {
 	case r.add && r.Type == "":
 		if r.Err == nil {
 			r.Err = &Error{
-				Text:   fmt.Sprintf(`link add %s: which type? "type" is missing`, r.Name+r.Dev),
+				Text:   fmt.Sprintf(`link add %s: the type is missing: "type" is required`, r.Name+r.Dev),
 				Hint:   "link add NAME type veth | bridge | vlan | vxlan | macvlan | ipvlan | vrf | dummy",
 				Status: 1,
 			}
 		}
 	case !r.add && r.Dev == "" && r.Config.Group == nil:
-		r.Fail(`which link? "dev" is missing`)
+		r.Fail(`the link is missing: "dev" is required`)
 	}
 	if r.add {
 		if r.Name == "" {
@@ -152,20 +150,19 @@ func (r *linkReader) settle() {
 	}
 }
 
-// checkName refuses a name that no link can have. Behind the word "name", ip(8)
-// refuses it too, all but a colon; otherwise it leaves that to the kernel, which is
-// another status.
+// checkName refuses an invalid link name. The exit status is ip(8)'s: after the keyword "name" ip(8) refuses the name
+// itself, except for a colon. Otherwise the kernel refuses it.
 func (r *linkReader) checkName(name string, named bool) {
 	err := rtnl.CheckLinkName(name)
 	if err == nil || r.Err != nil {
 		return
 	}
 	e := Errorf("%v", err)
-	odd := strings.ContainsAny(name, "/ \t\n\v\f\r\x00")
-	if len(name) >= unix.IFNAMSIZ && !odd {
-		e.Hint = "give it a short name, and the long one as a further name: link property add dev SHORT altname " + name
+	badChars := strings.ContainsAny(name, "/ \t\n\v\f\r\x00")
+	if len(name) >= unix.IFNAMSIZ && !badChars {
+		e.Hint = "use a short name and add the long one as an alternative name: link property add dev SHORT altname " + name
 	}
-	if name != "" && (!named || !odd && strings.Contains(name, ":")) {
+	if name != "" && (!named || !badChars && strings.Contains(name, ":")) {
 		e.Status = 2
 	}
 	r.Err = e
@@ -179,7 +176,7 @@ func (r *linkReader) setName(name string) {
 	r.checkName(name, true)
 }
 
-// linkKeywords are in the order in which ip(8) tries them.
+// linkKeywords returns the keywords in the order in which ip(8) matches abbreviations.
 func linkKeywords() []keyword[linkReader] {
 	return []keyword[linkReader]{
 		{"up", false, func(r *linkReader, _ string) { r.Config.SetUp(true) }},
@@ -245,7 +242,7 @@ func (r *linkReader) lladdr(keyword string) rtnl.LLAddr {
 	return a
 }
 
-// onOff takes the word on or off.
+// onOff parses on or off.
 func (r *linkReader) onOff(keyword string) *uint8 {
 	var value uint8
 	switch word := r.Value(keyword); word {
@@ -298,11 +295,11 @@ func readNS(r *linkReader, k string) {
 	r.NS = r.Value(k)
 }
 
-// readXDP takes a program off; loading one takes an ELF loader, which vnet has not.
+// readXDP detaches an XDP program. vnet cannot attach one: it has no ELF loader.
 func readXDP(flags uint32) func(*linkReader, string) {
 	return func(r *linkReader, k string) {
 		if word := r.Value(k); word != "off" {
-			r.FailHint("vnet loads no XDP programs; bpftool does: bpftool net attach xdp ...", `%q must be "off", not %q`, k, word)
+			r.FailHint("vnet cannot load XDP programs; use bpftool net attach xdp ...", `%q must be "off", not %q`, k, word)
 		}
 		r.Config.XDPOff = &flags
 	}
@@ -326,7 +323,7 @@ func readLinkMode(r *linkReader, k string) {
 	r.Config.LinkMode = &mode
 }
 
-// addrGenModes are by rtnl's numbers.
+// addrGenModes is indexed by rtnl's AddrGen constants.
 var addrGenModes = []string{"eui64", "none", "stable_secret", "random"}
 
 func readAddrGenMode(r *linkReader, k string) {

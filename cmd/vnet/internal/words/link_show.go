@@ -7,26 +7,26 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A LinkSelection is which links to show. Zero fields fit all.
+// A LinkSelection selects links to show. Zero fields match all links.
 type LinkSelection struct {
-	// Dev is one link; "" is all.
+	// Dev is the name of one link; "" is all.
 	Dev string
-	// Up wants those that are up.
+	// Up selects links that are up.
 	Up bool
-	// Group is those of a group.
+	// Group selects the links of a group; nil is all.
 	Group *uint32
-	// Master is the link that they are ports of; VRF says that it has to be one.
+	// Master selects the ports of a link. If VRF is set, that link must be a VRF.
 	Master string
 	VRF    bool
-	// NoMaster wants those that are no ports.
+	// NoMaster selects links without a master.
 	NoMaster bool
-	// Kind is what they are, PortKind what kind of ports: "bridge_slave".
+	// Kind is the kind of link, PortKind the kind of port such as "bridge_slave".
 	Kind, PortKind string
-	// Help says that help was asked for instead.
+	// Help reports whether the words ask for help.
 	Help bool
 }
 
-// LinkSelection reads what follows link show.
+// LinkSelection parses the words after link show.
 func (w *Words) LinkSelection() LinkSelection {
 	var s LinkSelection
 	for w.More() && !s.Help {
@@ -75,16 +75,15 @@ func (s *LinkSelection) dev(w *Words, word string) {
 		return
 	}
 	if s.Dev != "" {
-		w.Surplus(word, []string{"up", "group", "master", "vrf", "nomaster", "type", "dev"})
+		w.Unexpected(word, []string{"up", "group", "master", "vrf", "nomaster", "type", "dev"})
 	}
 	if s.Dev = word; word == "" && w.Err == nil {
 		w.Err = &Error{Text: "a link's name cannot be empty", Status: 1}
 	}
 }
 
-// Fits says whether a link is selected, but for its name. Master is the index of
-// that link.
-func (s LinkSelection) Fits(l rtnl.Link, master uint32) bool {
+// Matches reports whether a link is selected, except for Dev. master is the index of Master; 0 is none.
+func (s LinkSelection) Matches(l rtnl.Link, master uint32) bool {
 	switch {
 	case s.Up && !l.Up(),
 		s.Group != nil && l.Group != *s.Group,
@@ -97,7 +96,7 @@ func (s LinkSelection) Fits(l rtnl.Link, master uint32) bool {
 	return true
 }
 
-// A LinkProperty is what link property does: names to add or to take away.
+// A LinkProperty holds alternative names to add to a link or to delete.
 type LinkProperty struct {
 	Delete   bool
 	Dev      string
@@ -105,16 +104,16 @@ type LinkProperty struct {
 	Help     bool
 }
 
-// altName takes a further name. The kernel would take any; ip(8) could not.
+// altName takes an alternative name. As in ip(8), some characters are not allowed; the kernel allows them.
 func (w *Words) altName(keyword string) string {
 	name := w.Value(keyword)
 	if name == "" || strings.ContainsAny(name, "/ \t\n\v\f\r\x00") {
-		w.Fail("%q is not a further name for a link", name)
+		w.Fail("%q is not a valid alternative name", name)
 	}
 	return name
 }
 
-// LinkProperty reads what follows link property.
+// LinkProperty parses the words after link property.
 func (w *Words) LinkProperty() LinkProperty {
 	var p LinkProperty
 	switch verb := w.Next(); {
@@ -135,13 +134,13 @@ func (w *Words) LinkProperty() LinkProperty {
 			p.AltNames = append(p.AltNames, w.altName(word))
 		default:
 			if p.Dev != "" {
-				w.Fail("%q is not known here: dev NAME altname NAME", word)
+				w.Fail("%q is unknown: expected dev NAME altname NAME", word)
 			}
 			p.Dev = word
 		}
 	}
 	if p.Dev == "" {
-		w.Fail(`which link? "dev" is missing`)
+		w.Fail(`the link is missing: "dev" is required`)
 	}
 	return p
 }

@@ -15,12 +15,13 @@ func ptr[T any](v T) *T { return &v }
 
 func up(up bool) (l rtnl.LinkConfig) { l.SetUp(up); return l }
 
-// kind is a link of a kind with options.
+// kind returns a link of a kind with options.
 func kind(name string, o rtnl.Options) rtnl.Kind { return rtnl.Kind{Name: name, Options: o} }
 
 func TestLinkVerb(t *testing.T) {
 	for words, want := range map[string]string{
-		"": "show", "a": "add", "add": "add", "s": "set", "set": "set", "sh": "show", "show": "show", "ls": "show", "list": "show", "l": "show",
+		"": "show", "a": "add", "add": "add", "s": "set", "set": "set", "sh": "show", "show": "show", "ls": "show",
+		"list": "show", "l": "show",
 		"c": "set", "r": "replace", "d": "delete", "del": "delete", "delete": "delete", "p": "property", "h": "help",
 	} {
 		w := Of(strings.Fields(words))
@@ -34,8 +35,7 @@ func TestLinkVerb(t *testing.T) {
 	}
 }
 
-// TestLinkChange: the spellings that scripts have for the same thing are the same
-// value.
+// TestLinkChange checks that equivalent commands give the same value.
 func TestLinkChange(t *testing.T) {
 	mac := rtnl.LLAddr("\x02\x00\x00\x00\x00\x01")
 	veth := func(c LinkChange, peer LinkChange) LinkChange {
@@ -51,7 +51,7 @@ func TestLinkChange(t *testing.T) {
 		return c
 	}
 	for _, tt := range []struct {
-		lines string // one a line, with the verb
+		lines string // one per line, with the verb
 		want  LinkChange
 	}{
 		{"add v0 type veth peer name v1\nadd dev v0 type veth peer name v1", veth(dev("v0"), named("v1"))},
@@ -64,27 +64,32 @@ func TestLinkChange(t *testing.T) {
 		},
 		{"set v0 up\nset dev v0 up\nset up dev v0\nset up v0", LinkChange{Dev: "v0", Config: up(true)}},
 		{"set v0 down\nset down v0", LinkChange{Dev: "v0", Config: up(false)}},
-		{"set mtu 1400 dev v0\nset v0 mtu 1400\nset dev v0 mtu 0x578", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{MTU: 1400}}},
+		{"set mtu 1400 dev v0\nset v0 mtu 1400\nset dev v0 mtu 0x578",
+			LinkChange{Dev: "v0", Config: rtnl.LinkConfig{MTU: 1400}}},
 		{
 			"set v0 address 02:00:00:00:00:01\nset address 2:0:0:0:0:1 dev v0\nset v0 addr 02:00:00:00:00:01",
 			LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Address: mac}},
 		},
 		{"set v0 netns red\nset netns red dev v0", LinkChange{Dev: "v0", NS: "red"}},
 		{"set v0 netns 1234", LinkChange{Dev: "v0", NS: "1234"}},
-		{"set v0 netns red name eth0 up", LinkChange{Dev: "v0", Name: "eth0", NS: "red", Rename: true, Config: rtnl.LinkConfig{Name: "eth0", Flags: unix.IFF_UP, Change: unix.IFF_UP}}},
+		{"set v0 netns red name eth0 up", LinkChange{Dev: "v0", Name: "eth0", NS: "red", Rename: true,
+			Config: rtnl.LinkConfig{Name: "eth0", Flags: unix.IFF_UP, Change: unix.IFF_UP}}},
 		{"set v0 name v0", LinkChange{Dev: "v0", Name: "v0"}},
 		{"set v0 master br0", LinkChange{Dev: "v0", Master: "br0"}},
 		{"set v0 vrf blue", LinkChange{Dev: "v0", Master: "blue", VRF: true}},
 		{"set v0 nomaster", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Master: ptr(uint32(0))}}},
 		{"set group 7 down", LinkChange{Config: rtnl.LinkConfig{Group: ptr(uint32(7)), Change: unix.IFF_UP}}},
 		{"set v0 alias some-alias", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Alias: ptr("some-alias")}}},
-		{"set v0 txqueuelen 5\nset v0 qlen 5\nset v0 txqlen 5", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{TxQueueLen: ptr(uint32(5))}}},
+		{"set v0 txqueuelen 5\nset v0 qlen 5\nset v0 txqlen 5",
+			LinkChange{Dev: "v0", Config: rtnl.LinkConfig{TxQueueLen: ptr(uint32(5))}}},
 		{"set v0 arp off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Flags: unix.IFF_NOARP, Change: unix.IFF_NOARP}}},
-		{"set v0 promisc on multicast off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Flags: unix.IFF_PROMISC, Change: unix.IFF_PROMISC | unix.IFF_MULTICAST}}},
+		{"set v0 promisc on multicast off", LinkChange{Dev: "v0",
+			Config: rtnl.LinkConfig{Flags: unix.IFF_PROMISC, Change: unix.IFF_PROMISC | unix.IFF_MULTICAST}}},
 		{"set v0 addrgenmode none", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{AddrGenMode: ptr(rtnl.AddrGenNone)}}},
 		{"set v0 carrier off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{Carrier: ptr(uint8(0))}}},
 		{"set v0 xdp off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{XDPOff: ptr(uint32(0))}}},
-		{"set v0 xdpgeneric off", LinkChange{Dev: "v0", Config: rtnl.LinkConfig{XDPOff: ptr(uint32(unix.XDP_FLAGS_SKB_MODE))}}},
+		{"set v0 xdpgeneric off", LinkChange{Dev: "v0",
+			Config: rtnl.LinkConfig{XDPOff: ptr(uint32(unix.XDP_FLAGS_SKB_MODE))}}},
 		{"del v0\ndel dev v0", LinkChange{Dev: "v0"}},
 		{"del v0 type bridge", LinkChange{Dev: "v0", Type: "bridge", Config: rtnl.LinkConfig{Kind: kind("bridge", nil)}}},
 	} {
@@ -102,7 +107,7 @@ func TestLinkChange(t *testing.T) {
 	}
 }
 
-// TestKindOptions: what stands behind "type".
+// TestKindOptions checks the options after "type".
 func TestKindOptions(t *testing.T) {
 	for _, tt := range []struct {
 		words string
@@ -110,25 +115,40 @@ func TestKindOptions(t *testing.T) {
 		links map[string]string
 	}{
 		{"dummy", nil, nil},
-		{"bridge vlan_filtering 1 mcast_snooping 0", rtnl.Options{"vlan_filtering": uint64(1), "mcast_snooping": uint64(0)}, nil},
-		{"bridge vlan_protocol 802.1ad vlan_default_pvid 0", rtnl.Options{"vlan_protocol": uint64(unix.ETH_P_8021AD), "vlan_default_pvid": uint64(0)}, nil},
+		{"bridge vlan_filtering 1 mcast_snooping 0", rtnl.Options{"vlan_filtering": uint64(1), "mcast_snooping": uint64(0)},
+			nil},
+		{"bridge vlan_protocol 802.1ad vlan_default_pvid 0",
+			rtnl.Options{"vlan_protocol": uint64(unix.ETH_P_8021AD), "vlan_default_pvid": uint64(0)}, nil},
 		{"bridge no_linklocal_learn 1 mst_enabled 0", rtnl.Options{"boolopt": uint64(0b101<<32 | 0b001)}, nil},
-		{"bridge group_address 01:80:c2:00:00:05 fdb_flush", rtnl.Options{"group_address": rtnl.LLAddr("\x01\x80\xc2\x00\x00\x05"), "fdb_flush": uint64(1)}, nil},
+		{"bridge group_address 01:80:c2:00:00:05 fdb_flush",
+			rtnl.Options{"group_address": rtnl.LLAddr("\x01\x80\xc2\x00\x00\x05"), "fdb_flush": uint64(1)}, nil},
 		{"vlan id 5", rtnl.Options{"id": uint64(5)}, nil},
-		{"vlan protocol 802.1AD id 7 reorder_hdr off gvrp on", rtnl.Options{"protocol": uint64(unix.ETH_P_8021AD), "id": uint64(7), "flags": uint64(0b11<<32 | 0b10)}, nil},
-		{"vlan id 5 ingress-qos-map 1:2 3:4 egress-qos-map 5:6", rtnl.Options{"id": uint64(5), "ingress-qos-map": []rtnl.QoS{{From: 1, To: 2}, {From: 3, To: 4}}, "egress-qos-map": []rtnl.QoS{{From: 5, To: 6}}}, nil},
-		{"vxlan id 100 local 10.0.0.1 remote 10.0.0.2 dstport 4789", rtnl.Options{"id": uint64(100), "local": ipa("10.0.0.1"), "remote": ipa("10.0.0.2"), "dstport": uint64(4789)}, nil},
-		{"vxlan vni 100 group ff05::1 dev eth0 nolearning ttl inherit tos inherit", rtnl.Options{"id": uint64(100), "remote": ipa("ff05::1"), "learning": uint64(0), "ttl_inherit": uint64(1), "tos": uint64(1)}, map[string]string{"link": "eth0"}},
-		{"vxlan id 1 srcport 1000 2000 df set ageing none ttl auto nolocalbypass", rtnl.Options{"id": uint64(1), "srcport": uint64(1000<<16 | 2000), "df": uint64(1), "ageing": uint64(0), "localbypass": uint64(0)}, nil},
-		{"vxlan external gpe reserved_bits 0xff", rtnl.Options{"external": uint64(1), "gpe": uint64(1), "reserved_bits": uint64(0xff)}, nil},
+		{"vlan protocol 802.1AD id 7 reorder_hdr off gvrp on",
+			rtnl.Options{"protocol": uint64(unix.ETH_P_8021AD), "id": uint64(7), "flags": uint64(0b11<<32 | 0b10)}, nil},
+		{"vlan id 5 ingress-qos-map 1:2 3:4 egress-qos-map 5:6",
+			rtnl.Options{"id": uint64(5), "ingress-qos-map": []rtnl.QoS{{From: 1, To: 2}, {From: 3, To: 4}},
+				"egress-qos-map": []rtnl.QoS{{From: 5, To: 6}}}, nil},
+		{"vxlan id 100 local 10.0.0.1 remote 10.0.0.2 dstport 4789",
+			rtnl.Options{"id": uint64(100), "local": ipa("10.0.0.1"), "remote": ipa("10.0.0.2"), "dstport": uint64(4789)}, nil},
+		{"vxlan vni 100 group ff05::1 dev eth0 nolearning ttl inherit tos inherit",
+			rtnl.Options{"id": uint64(100), "remote": ipa("ff05::1"), "learning": uint64(0), "ttl_inherit": uint64(1),
+				"tos": uint64(1)}, map[string]string{"link": "eth0"}},
+		{"vxlan id 1 srcport 1000 2000 df set ageing none ttl auto nolocalbypass",
+			rtnl.Options{"id": uint64(1), "srcport": uint64(1000<<16 | 2000), "df": uint64(1), "ageing": uint64(0),
+				"localbypass": uint64(0)}, nil},
+		{"vxlan external gpe reserved_bits 0xff",
+			rtnl.Options{"external": uint64(1), "gpe": uint64(1), "reserved_bits": uint64(0xff)}, nil},
 		{"macvlan mode private", rtnl.Options{"mode": uint64(1)}, nil},
 		{"macvtap mode passthru nopromisc", rtnl.Options{"mode": uint64(8), "flags": uint64(1)}, nil},
 		{"ipvlan mode l3s vepa", rtnl.Options{"mode": uint64(2), "flags": uint64(2)}, nil},
 		{"vrf table 100", rtnl.Options{"table": uint64(100)}, nil},
 		{"vrf table main", rtnl.Options{"table": uint64(254)}, nil},
 		{"bond mode active-backup miimon 100", rtnl.Options{"mode": uint64(1), "miimon": uint64(100)}, nil},
-		{"bond mode 4 lacp_rate fast xmit_hash_policy layer3+4", rtnl.Options{"mode": uint64(4), "lacp_rate": uint64(1), "xmit_hash_policy": uint64(1)}, nil},
-		{"bond arp_ip_target 10.0.0.1,10.0.0.2 ns_ip6_target fd00::1", rtnl.Options{"arp_ip_target": []netip.Addr{ipa("10.0.0.1"), ipa("10.0.0.2")}, "ns_ip6_target": []netip.Addr{ipa("fd00::1")}}, nil},
+		{"bond mode 4 lacp_rate fast xmit_hash_policy layer3+4",
+			rtnl.Options{"mode": uint64(4), "lacp_rate": uint64(1), "xmit_hash_policy": uint64(1)}, nil},
+		{"bond arp_ip_target 10.0.0.1,10.0.0.2 ns_ip6_target fd00::1",
+			rtnl.Options{"arp_ip_target": []netip.Addr{ipa("10.0.0.1"), ipa("10.0.0.2")},
+				"ns_ip6_target": []netip.Addr{ipa("fd00::1")}}, nil},
 		{"bond primary eth0", rtnl.Options{}, map[string]string{"primary": "eth0"}},
 		{"bond clear_active_slave num_unsol_na 3", rtnl.Options{"active_slave": uint64(0), "num_grat_arp": uint64(3)}, nil},
 	} {
@@ -147,7 +167,7 @@ func TestKindOptions(t *testing.T) {
 	}
 }
 
-// TestPortOptions: those of a port are of the link, not of its kind.
+// TestPortOptions checks that a port's options are set on the link, not on its kind.
 func TestPortOptions(t *testing.T) {
 	for words, want := range map[string]rtnl.Options{
 		"bridge_slave isolated on hairpin off cost 7":    {"isolated": uint64(1), "hairpin": uint64(0), "cost": uint64(7)},
@@ -169,16 +189,16 @@ func TestPortOptions(t *testing.T) {
 	}
 }
 
-// TestLinkMistakes: which word is wrong, why, what to do, and ip's exit status, of
-// which 0 is the usual 255.
+// TestLinkMistakes checks the error, the hint and ip's exit status; 0 means the usual 255.
 func TestLinkMistakes(t *testing.T) {
 	for _, tt := range []struct {
 		words, want, hint string
 		status            int
 	}{
-		{"add v0", `link add v0: which type? "type" is missing`, "link add NAME type veth | bridge | vlan | vxlan | macvlan | ipvlan | vrf | dummy", 1},
-		{"set", `which link? "dev" is missing`, "", 0},
-		{"set v0 mtu", `"mtu" needs a value behind it`, "", 0},
+		{"add v0", `link add v0: the type is missing: "type" is required`,
+			"link add NAME type veth | bridge | vlan | vxlan | macvlan | ipvlan | vrf | dummy", 1},
+		{"set", `the link is missing: "dev" is required`, "", 0},
+		{"set v0 mtu", `"mtu" needs a value`, "", 0},
 		{"set v0 mtu big", `"mtu": "big" is not a number`, "", 0},
 		{"set v0 mtu 1 mtu 2", `"mtu" is given twice`, "", 0},
 		{"set v0 netns a netns b", `"netns" is given twice`, "", 0},
@@ -188,24 +208,29 @@ func TestLinkMistakes(t *testing.T) {
 		{"set v0 addrgenmode eui46", `addrgenmode "eui46" is unknown`, `did you mean "eui64"?`, 0},
 		{"set v0 mode sleeping", `"mode" must be "default" or "dormant", not "sleeping"`, "", 0},
 		{"set v0 group nobody", `group "nobody" is unknown`, "", 0},
-		{"set v0 xdp obj prog.o", `"xdp" must be "off", not "obj"`, "vnet loads no XDP programs; bpftool does: bpftool net attach xdp ...", 0},
+		{"set v0 xdp obj prog.o", `"xdp" must be "off", not "obj"`,
+			"vnet cannot load XDP programs; use bpftool net attach xdp ...", 0},
 		{"set v0 name a/b", `"a/b" is not a name for a link`, "", 0},
 		{"add a/b type bridge", `"a/b" is not a name for a link`, "", 2},
 		{"add name a:b type bridge", `"a:b" is not a name for a link`, "", 2},
 		{"add sixteen-bytes-xx type bridge", `"sixteen-bytes-xx" has 16 bytes, a link's name has at most 15`,
-			"give it a short name, and the long one as a further name: link property add dev SHORT altname sixteen-bytes-xx", 2},
+			"use a short name and add the long one as an alternative name: link property add dev SHORT altname " +
+				"sixteen-bytes-xx", 2},
 		{"add name sixteen-bytes-xx type bridge", `"sixteen-bytes-xx" has 16 bytes, a link's name has at most 15`,
-			"give it a short name, and the long one as a further name: link property add dev SHORT altname sixteen-bytes-xx", 0},
+			"use a short name and add the long one as an alternative name: link property add dev SHORT altname " +
+				"sixteen-bytes-xx", 0},
 		{"add x type bridge vlan_filterin 1 x", `bridge option "x" is unknown`, "", 1},
 		{"add x type bridge ageing 5 bogus", `bridge option "bogus" is unknown`, "", 1},
 		{"add x type macvlan mode open", `"open" is not a mode of macvlan`, "", 1},
-		{"add x type veth nearby", `a veth has a "peer", not "nearby"`, "", 0},
-		{"add x type vlan id many", `"id": "many" is not a VLAN`, "a VLAN is a number from 0 to 4094", 0},
-		{"add x type vlan id 5 ingress-qos-map 1-2", `"ingress-qos-map": FROM:TO is expected, two numbers, not "1-2"`, "", 0},
+		{"add x type veth nearby", `expected "peer" after veth, not "nearby"`, "", 0},
+		{"add x type vlan id many", `"id": "many" is not a VLAN id`, "a VLAN id is a number from 0 to 4094", 0},
+		{"add x type vlan id 5 ingress-qos-map 1-2", `"ingress-qos-map": expected FROM:TO with two numbers, not "1-2"`, "",
+			0},
 		{"add x type vxlan id 5 df never", `"df" must be "unset", "set" or "inherit"`, "", 0},
 		{"add x type bond mode active-bakup", `mode "active-bakup" is unknown`, `did you mean "active-backup"?`, 0},
-		{"add x type bond arp_ip_target 10.0.0.x", `an IPv4 address is expected, not "10.0.0.x"`, "", 1},
-		{"set x type bridge_slave state blocking", `"state": "blocking" is not a number`, "0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking", 0},
+		{"add x type bond arp_ip_target 10.0.0.x", `expected an IPv4 address, not "10.0.0.x"`, "", 1},
+		{"set x type bridge_slave state blocking", `"state": "blocking" is not a number`,
+			"0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking", 0},
 		{"set x type bridge_slave hairpin yes", `"hairpin" must be "on" or "off", not "yes"`, "", 1},
 	} {
 		w := Of(strings.Fields(tt.words))
@@ -245,10 +270,11 @@ func TestLinkSelection(t *testing.T) {
 	}{
 		{LinkSelection{}, 0, true}, {LinkSelection{Up: true}, 0, true}, {LinkSelection{NoMaster: true}, 0, false},
 		{LinkSelection{}, 3, true}, {LinkSelection{}, 4, false}, {LinkSelection{Group: ptr(uint32(7))}, 0, true},
-		{LinkSelection{Group: ptr(uint32(0))}, 0, false}, {LinkSelection{Kind: "veth"}, 0, true}, {LinkSelection{Kind: "bridge"}, 0, false},
+		{LinkSelection{Group: ptr(uint32(0))}, 0, false}, {LinkSelection{Kind: "veth"}, 0, true},
+		{LinkSelection{Kind: "bridge"}, 0, false},
 		{LinkSelection{PortKind: "bridge_slave"}, 0, true}, {LinkSelection{PortKind: "bond_slave"}, 0, false},
 	} {
-		if got := tt.s.Fits(port, tt.master); got != tt.want {
+		if got := tt.s.Matches(port, tt.master); got != tt.want {
 			t.Errorf("%+v with master %d: %t", tt.s, tt.master, got)
 		}
 	}
@@ -256,19 +282,21 @@ func TestLinkSelection(t *testing.T) {
 
 func TestLinkProperty(t *testing.T) {
 	w := Of(strings.Fields("add dev v0 altname one altname two"))
-	if diff := cmp.Diff(LinkProperty{Dev: "v0", AltNames: []string{"one", "two"}}, w.LinkProperty()); diff != "" || w.Err != nil {
+	if diff := cmp.Diff(LinkProperty{Dev: "v0", AltNames: []string{"one", "two"}}, w.LinkProperty()); diff != "" ||
+		w.Err != nil {
 		t.Error(w.Err, diff)
 	}
 	w = Of(strings.Fields("del v0 altname one"))
-	if diff := cmp.Diff(LinkProperty{Delete: true, Dev: "v0", AltNames: []string{"one"}}, w.LinkProperty()); diff != "" || w.Err != nil {
+	if diff := cmp.Diff(LinkProperty{Delete: true, Dev: "v0", AltNames: []string{"one"}}, w.LinkProperty()); diff != "" ||
+		w.Err != nil {
 		t.Error(w.Err, diff)
 	}
 	for words, want := range map[string]string{
 		"altname":              `property command "altname" is unknown`,
-		"add altname x":        `which link? "dev" is missing`,
-		"add v0 altname a/b":   `"a/b" is not a further name for a link`,
-		"add v0 v1":            `"v1" is not known here: dev NAME altname NAME`,
-		"add dev v0 altname":   `"altname" needs a value behind it`,
+		"add altname x":        `the link is missing: "dev" is required`,
+		"add v0 altname a/b":   `"a/b" is not a valid alternative name`,
+		"add v0 v1":            `"v1" is unknown: expected dev NAME altname NAME`,
+		"add dev v0 altname":   `"altname" needs a value`,
 		"remove v0 altname ab": `property command "remove" is unknown`,
 	} {
 		w := Of(strings.Fields(words))

@@ -12,7 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// readType takes a kind, and all that follows for its options.
+// readType takes a kind and its options, up to the end.
 func readType(r *linkReader, k string) {
 	r.Type = r.Value(k)
 	if r.Err != nil {
@@ -32,14 +32,14 @@ func readType(r *linkReader, k string) {
 	}
 }
 
-// readPeer reads a veth's other end: peer [name] NAME, and what else a link has.
+// readPeer parses the other end of a veth pair: peer [name] NAME and properties.
 func (r *linkReader) readPeer() {
 	r.Config.Kind.Name = "veth"
 	if !r.More() {
 		return
 	}
 	if word := r.Next(); word != "peer" {
-		r.Fail(`a veth has a "peer", not %q`, word)
+		r.Fail(`expected "peer" after veth, not %q`, word)
 		return
 	}
 	var c LinkChange
@@ -55,7 +55,7 @@ func (r *linkReader) readPeer() {
 	r.Peer, r.Help = &c, c.Help
 }
 
-// options reads the options of a kind. A word that begins several means the first.
+// options parses the options of a kind. An abbreviation means the first option that it fits.
 func (r *linkReader) options(kind string) rtnl.Options {
 	o := rtnl.Options{}
 	for r.More() && !r.Help {
@@ -83,10 +83,11 @@ func optionNames(kind string) []string {
 	return all
 }
 
-// boolOpts are the bits of IFLA_BR_MULTI_BOOLOPT, by their words.
-var boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping", "mst_enabled", "mdb_offload_fail_notification", "fdb_local_vlan_0"}
+// boolOpts are the names of the bits of IFLA_BR_MULTI_BOOLOPT.
+var boolOpts = []string{"no_linklocal_learn", "mcast_vlan_snooping", "mst_enabled", "mdb_offload_fail_notification",
+	"fdb_local_vlan_0"}
 
-// option reads one option; false if the kind has none of that name.
+// option parses one option; false if the kind has no option of that name.
 func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
 	switch kind {
 	case "bridge_slave":
@@ -138,7 +139,7 @@ func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
 	return false
 }
 
-// link notes that an option is to have a link's index.
+// link records that an option gets the index of a link.
 func (r *linkReader) link(option, name string) {
 	if r.Links == nil {
 		r.Links = map[string]string{}
@@ -146,7 +147,7 @@ func (r *linkReader) link(option, name string) {
 	r.Links[option] = name
 }
 
-// optionValue reads what follows an option, as its type wants it.
+// optionValue parses the value of an option by its type.
 func (r *linkReader) optionValue(kind string, opt rtnl.Option, word string) any {
 	switch {
 	case opt.Type == rtnl.Flag:
@@ -164,7 +165,7 @@ func (r *linkReader) optionValue(kind string, opt rtnl.Option, word string) any 
 	case kind == "vrf" && opt.Name == "table":
 		table, ok := names.RouteTables.Number(r.Value(word))
 		if !ok {
-			r.Fail(`"table": not a routing table`)
+			r.Fail(`"table": unknown routing table`)
 		}
 		return uint64(table)
 	case kind == "bridge_slave" && opt.Type == rtnl.U8 && opt.Name != "mcast_router" && opt.Name != "state":
@@ -181,7 +182,7 @@ func (r *linkReader) optionValue(kind string, opt rtnl.Option, word string) any 
 	return n
 }
 
-// named reads one of the names, or its number.
+// named parses one of the names, or its number.
 func (r *linkReader) named(keyword string, names []string) uint64 {
 	word := r.Value(keyword)
 	at := slices.Index(names, word)
@@ -194,7 +195,7 @@ func (r *linkReader) named(keyword string, names []string) uint64 {
 	return uint64(max(at, 0))
 }
 
-// addrs reads addresses with commas between them.
+// addrs parses a list of addresses separated by commas.
 func (r *linkReader) addrs(keyword string) (all []netip.Addr) {
 	family := unix.AF_INET
 	if keyword == "ns_ip6_target" {
@@ -210,14 +211,14 @@ func (r *linkReader) addrs(keyword string) (all []netip.Addr) {
 	return all
 }
 
-// qosMap reads pairs of priorities, as long as there are any: 1:2 3:4.
+// qosMap parses pairs of priorities: 1:2 3:4.
 func (r *linkReader) qosMap(keyword string) (all []rtnl.QoS) {
 	for word := r.Value(keyword); r.Err == nil; word = r.Next() {
 		from, to, ok := strings.Cut(word, ":")
 		a, ok1 := Number(from, 1<<32-1)
 		b, ok2 := Number(to, 1<<32-1)
 		if !ok || !ok1 || !ok2 {
-			r.Fail("%q: FROM:TO is expected, two numbers, not %q", keyword, word)
+			r.Fail("%q: expected FROM:TO with two numbers, not %q", keyword, word)
 		}
 		all = append(all, rtnl.QoS{From: uint32(a), To: uint32(b)})
 		if !strings.Contains(r.Peek(), ":") {
@@ -239,7 +240,7 @@ func (r *linkReader) vlanProtocol(word string) uint64 {
 	return 0
 }
 
-// vlanFlags are the bits of IFLA_VLAN_FLAGS, by their words.
+// vlanFlags are the names of the bits of IFLA_VLAN_FLAGS.
 var vlanFlags = []string{"reorder_hdr", "gvrp", "loose_binding", "mvrp", "bridge_binding"}
 
 func (r *linkReader) vlanOption(word string, o rtnl.Options) bool {
@@ -249,9 +250,9 @@ func (r *linkReader) vlanOption(word string, o rtnl.Options) bool {
 		return true
 	case Short(word, "id"):
 		value := r.Value(word)
-		id, ok := Number(value, 1<<16-1) // the kernel knows which of them are VLANs
+		id, ok := Number(value, 1<<16-1) // the kernel checks the range of VLAN ids
 		if !ok {
-			r.FailHint("a VLAN is a number from 0 to 4094", `"id": %q is not a VLAN`, value)
+			r.FailHint("a VLAN id is a number from 0 to 4094", `"id": %q is not a VLAN id`, value)
 		}
 		o["id"] = id
 		return true
@@ -266,7 +267,7 @@ func (r *linkReader) vlanOption(word string, o rtnl.Options) bool {
 	return false
 }
 
-// modes of macvlan and ipvlan, by their words.
+// Modes and flags of macvlan and ipvlan by name.
 var (
 	macvlanModes = map[string]uint64{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8, "source": 16}
 	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
@@ -298,8 +299,8 @@ func (r *linkReader) modeOption(kind, word string, o rtnl.Options) bool {
 	return false
 }
 
-// vxlanSwitches are the words of a VXLAN that need no value, and what they say.
-var vxlanSwitches = map[string]struct {
+// vxlanFlags are the keywords of a VXLAN that take no value, with the option and value that they set.
+var vxlanFlags = map[string]struct {
 	name  string
 	value uint64
 }{
@@ -308,14 +309,16 @@ var vxlanSwitches = map[string]struct {
 	"l3miss": {"l3miss", 1}, "nol3miss": {"l3miss", 0}, "udpcsum": {"udpcsum", 1}, "noudpcsum": {"udpcsum", 0},
 	"udp6zerocsumtx": {"udp6zerocsumtx", 1}, "noudp6zerocsumtx": {"udp6zerocsumtx", 0},
 	"udp6zerocsumrx": {"udp6zerocsumrx", 1}, "noudp6zerocsumrx": {"udp6zerocsumrx", 0},
-	"remcsumtx": {"remcsumtx", 1}, "noremcsumtx": {"remcsumtx", 0}, "remcsumrx": {"remcsumrx", 1}, "noremcsumrx": {"remcsumrx", 0},
-	"gbp": {"gbp", 1}, "gpe": {"gpe", 1}, "external": {"external", 1}, "noexternal": {"external", 0},
-	"vnifilter": {"vnifilter", 1}, "novnifilter": {"vnifilter", 0}, "localbypass": {"localbypass", 1}, "nolocalbypass": {"localbypass", 0},
-	"mcroute": {"mcroute", 1}, "nomcroute": {"mcroute", 0},
+	"remcsumtx": {"remcsumtx", 1}, "noremcsumtx": {"remcsumtx", 0}, "remcsumrx": {"remcsumrx", 1},
+	"noremcsumrx": {"remcsumrx", 0},
+	"gbp":         {"gbp", 1}, "gpe": {"gpe", 1}, "external": {"external", 1}, "noexternal": {"external", 0},
+	"vnifilter": {"vnifilter", 1}, "novnifilter": {"vnifilter", 0}, "localbypass": {"localbypass", 1},
+	"nolocalbypass": {"localbypass", 0},
+	"mcroute":       {"mcroute", 1}, "nomcroute": {"mcroute", 0},
 }
 
 func (r *linkReader) vxlanOption(word string, o rtnl.Options) bool {
-	if sw, ok := vxlanSwitches[word]; ok {
+	if sw, ok := vxlanFlags[word]; ok {
 		o[sw.name] = sw.value
 		return true
 	}
@@ -365,7 +368,7 @@ func (r *linkReader) vxlanOption(word string, o rtnl.Options) bool {
 	return true
 }
 
-// vxlanAddr takes an address; "any" is none in particular.
+// vxlanAddr takes an address; "any" is 0.0.0.0.
 func (r *linkReader) vxlanAddr(keyword string) netip.Addr {
 	word := r.Value(keyword)
 	if word == "any" {
@@ -373,7 +376,7 @@ func (r *linkReader) vxlanAddr(keyword string) netip.Addr {
 	}
 	a, ok := ParseAddr(word, 0)
 	if !ok {
-		r.Fail("%q: %s is expected, not %q", keyword, fmt.Sprint(familyName(0), " address"), word)
+		r.Fail("%q: expected %s address, not %q", keyword, familyName(0), word)
 	}
 	return a
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// NATVerbs are the words that can follow nat.
+// NATVerbs returns the commands for NAT rules.
 func NATVerbs() []string { return []string{"show", "add", "delete", "flush", "help"} }
 
-// natKinds are the words that can follow add and del.
+// natKinds are the kinds of rules after add and del.
 var natKinds = []string{"masquerade", "dnat", "snat"}
 
-// NATVerb takes what is to be done; nothing is show.
+// NATVerb takes the command after "nat"; the default is show.
 func (w *Words) NATVerb() string {
 	if !w.More() || w.TakeShort("show", "list", "lst") {
 		return "show"
@@ -27,20 +27,21 @@ func (w *Words) NATVerb() string {
 			return verb
 		}
 	}
-	w.Err = iptables(Unknown("command of nat", w.Peek(), NATVerbs()), w.Peek())
+	w.Err = iptables(Unknown("nat command", w.Peek(), NATVerbs()), w.Peek())
 	return ""
 }
 
-// iptables adds what helps those who begin as with iptables.
+// iptables adds a hint if the word is an option of iptables(8).
 func iptables(e *Error, word string) *Error {
-	if slices.Contains([]string{"-t", "--table", "-A", "--append", "-I", "--insert", "-D", "--delete", "-L", "--list", "-F", "--flush"}, word) {
-		e.Hint = "without iptables' table and chain: vnet nat add masquerade -s NETWORK, vnet nat del ..., vnet nat, vnet nat flush"
+	if slices.Contains([]string{"-t", "--table", "-A", "--append", "-I", "--insert", "-D", "--delete", "-L", "--list",
+		"-F", "--flush"}, word) {
+		e.Hint = "vnet takes no table and no chain: vnet nat add masquerade -s NETWORK, vnet nat del ..., vnet nat, vnet " +
+			"nat flush"
 	}
 	return e
 }
 
-// NATRules takes a rule in iptables' words. It is two where it leaves the family
-// open.
+// NATRules parses a rule with the options of iptables(8). The result is two rules if the address family is open.
 func (w *Words) NATRules(family int) []nft.Rule {
 	if !w.More() {
 		w.Fail("the kind of rule is missing: masquerade, dnat or snat")
@@ -59,7 +60,7 @@ func (w *Words) NATRules(family int) []nft.Rule {
 	return r.rules(family)
 }
 
-// A natReader collects the options of one rule.
+// A natReader parses the options of one rule.
 type natReader struct {
 	*Words
 	kind     string
@@ -71,10 +72,10 @@ type natReader struct {
 	toPorts  nft.Ports
 }
 
-// A natOption is an option of a rule, in iptables' short and long words.
+// A natOption is an option of a rule with iptables' short and long names.
 type natOption struct {
 	words []string
-	kinds string // of rules that have it
+	kinds string // the kinds of rules that have this option
 	read  func(r *natReader, word string)
 }
 
@@ -83,8 +84,10 @@ var natOptions = []natOption{
 	{[]string{"-o", "--out-interface"}, "masquerade snat", func(r *natReader, word string) { r.out = r.device(word) }},
 	{[]string{"-i", "--in-interface"}, "dnat", func(r *natReader, word string) { r.in = r.device(word) }},
 	{[]string{"-p", "--protocol", "--proto"}, "dnat", (*natReader).readProto},
-	{[]string{"-d", "--destination", "--dst"}, "dnat", func(r *natReader, word string) { r.addr = r.host(word, r.Value(word)) }},
-	{[]string{"--dport", "--destination-port"}, "dnat", func(r *natReader, word string) { r.ports = r.portRange(word, r.Value(word)) }},
+	{[]string{"-d", "--destination", "--dst"}, "dnat",
+		func(r *natReader, word string) { r.addr = r.host(word, r.Value(word)) }},
+	{[]string{"--dport", "--destination-port"}, "dnat",
+		func(r *natReader, word string) { r.ports = r.portRange(word, r.Value(word)) }},
 	{[]string{"--to-destination"}, "dnat", (*natReader).readTarget},
 	{[]string{"--to-source"}, "snat", func(r *natReader, word string) { r.to = r.host(word, r.Value(word)) }},
 }
@@ -113,9 +116,9 @@ func (r *natReader) option(word string) {
 	e := Unknown("option of "+r.kind, word, known)
 	switch word {
 	case "!":
-		e.Hint = "there is no \"all but\"; name what is meant"
+		e.Hint = "negation is not supported; add a rule for each network or port"
 	case "-j", "--jump":
-		e.Hint = "the kind of rule says it already: " + r.kind
+		e.Hint = "the target is already given by the kind of rule: " + r.kind
 	}
 	r.Err = e
 }
@@ -126,18 +129,18 @@ func (r *natReader) device(word string) string {
 	case name == "":
 		r.Fail("%s needs the name of a device", word)
 	case strings.HasSuffix(name, "+"): // iptables' wildcard
-		r.FailHint("add a rule for each device", "%s needs one device, not all that begin with %q", word, strings.TrimSuffix(name, "+"))
+		r.FailHint("add a rule for each device", "%s takes one device, not a pattern like %s+", word,
+			strings.TrimSuffix(name, "+"))
 	}
 	return name
 }
 
-// readSource takes a network. As with iptables, bits beyond its length mean
-// nothing.
+// readSource takes a network. As with iptables, host bits are ignored.
 func (r *natReader) readSource(word string) {
 	value := r.Value(word)
 	p, ok := parsePrefix(value, 0)
 	if !ok || !p.IsValid() {
-		r.Fail("%s needs a network, as 192.168.15.0/24, not %q", word, value)
+		r.Fail("%s needs a network such as 192.168.15.0/24, not %q", word, value)
 		return
 	}
 	r.source = p.Masked()
@@ -159,7 +162,7 @@ func (r *natReader) host(word, value string) netip.Addr {
 	return a
 }
 
-// portRange reads 80, 8000-8100 or, as iptables has it, 8000:8100.
+// portRange parses 80, 8000-8100 or, as in iptables, 8000:8100.
 func (r *natReader) portRange(word, value string) nft.Ports {
 	first, last, several := strings.Cut(strings.Replace(value, ":", "-", 1), "-")
 	if !several {
@@ -168,19 +171,19 @@ func (r *natReader) portRange(word, value string) nft.Ports {
 	from, ok1 := Number(first, 0xffff)
 	to, ok2 := Number(last, 0xffff)
 	if !ok1 || !ok2 || from == 0 || to < from {
-		r.Fail("%s needs a port from 1 to 65535 or a range of them, as 8000-8100, not %q", word, value)
+		r.Fail("%s needs a port from 1 to 65535 or a range such as 8000-8100, not %q", word, value)
 	}
 	return nft.Ports{First: uint16(from), Last: uint16(to)}
 }
 
-// readTarget reads ADDR[:PORT[-PORT]], an IPv6 address with ports in brackets.
+// readTarget parses ADDR[:PORT[-PORT]]. With ports, an IPv6 address is in brackets.
 func (r *natReader) readTarget(word string) {
 	value := r.Value(word)
 	host, ports, hasPorts := value, "", false
 	if inner, rest, ok := strings.Cut(strings.TrimPrefix(value, "["), "]"); ok && value[0] == '[' {
 		host = inner
 		if ports, hasPorts = strings.CutPrefix(rest, ":"); !hasPorts && rest != "" {
-			hasPorts, ports = true, "" // neither the end nor a port
+			hasPorts, ports = true, "" // text after the bracket that is not a port
 		}
 	} else if strings.Count(value, ":") == 1 {
 		host, ports, hasPorts = strings.Cut(value, ":")
@@ -195,7 +198,7 @@ func (r *natReader) readTarget(word string) {
 	}
 }
 
-// rules makes values of what was read.
+// rules returns the rules for the parsed options.
 func (r *natReader) rules(family int) []nft.Rule {
 	switch r.kind {
 	case "masquerade":
@@ -203,9 +206,9 @@ func (r *natReader) rules(family int) []nft.Rule {
 	case "snat":
 		switch {
 		case !r.source.IsValid():
-			r.Fail("snat needs -s: the network that gets another address")
+			r.Fail("snat needs -s: the source network")
 		case !r.to.IsValid():
-			r.Fail("snat needs --to-source: the address it gets")
+			r.Fail("snat needs --to-source: the new source address")
 		}
 		return r.checked(nft.SourceNAT{Source: r.source, Out: r.out, To: r.to})
 	}
@@ -231,18 +234,20 @@ func (r *natReader) forwards() []nft.Rule {
 	case r.ports.First == 0:
 		r.Fail("dnat needs --dport: the port or ports to forward")
 	case !r.to.IsValid():
-		r.Fail("dnat needs --to-destination: where to forward to")
+		r.Fail("dnat needs --to-destination: the target address")
 	}
 	if r.toPorts.First == 0 {
 		r.toPorts = r.ports
 	}
 	if have, want := r.toPorts.Last-r.toPorts.First, r.ports.Last-r.ports.First; have != want {
-		r.FailHint("say as many ports behind the address, or none to keep them", "--dport %s and --to-destination's %s are not as many ports", r.ports, r.toPorts)
+		r.FailHint("give the same number of ports after the address, or none to keep the ports",
+			"--dport %s and --to-destination's %s differ in the number of ports", r.ports, r.toPorts)
 	}
-	return r.checked(nft.Forward{Proto: r.proto, Addr: r.addr, In: r.in, Ports: r.ports, To: r.to, ToPort: r.toPorts.First})
+	return r.checked(nft.Forward{Proto: r.proto, Addr: r.addr, In: r.in, Ports: r.ports, To: r.to,
+		ToPort: r.toPorts.First})
 }
 
-// checked refuses a rule that means nothing.
+// checked returns the rule if it is valid.
 func (r *natReader) checked(rule nft.Rule) []nft.Rule {
 	if r.Err != nil {
 		return nil

@@ -11,15 +11,15 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// neighVerbs are in the order in which ip(8) tries them.
+// neighVerbs are in the order in which ip(8) matches abbreviations.
 var neighVerbs = []string{"add", "change", "chg", "replace", "delete", "get", "show", "lst", "list", "flush", "help"}
 
-// NeighVerbs are what can be done with neighbours.
+// NeighVerbs returns the commands for neighbours.
 func NeighVerbs() []string {
 	return []string{"show", "add", "replace", "change", "del", "get", "flush", "help"}
 }
 
-// NeighVerb takes the first word behind "neigh"; "" at the end is show.
+// NeighVerb takes the command after "neigh"; the default is show.
 func (w *Words) NeighVerb() string {
 	if !w.More() {
 		return "show"
@@ -41,16 +41,14 @@ func (w *Words) NeighVerb() string {
 	return neighVerbs[at]
 }
 
-// A NeighChange is a neighbour to be added, changed, deleted or looked up, on a
-// link that is still a name.
+// A NeighChange is a neighbour to add, change, delete or look up. Dev is the link's name; Neigh.Link is not set.
 type NeighChange struct {
 	Neigh rtnl.Neigh
 	Dev   string
 	Help  bool
 }
 
-// neighStates are ip(8)'s words for NUD_ states; those with short can be
-// abbreviated.
+// neighStates are ip(8)'s names of NUD_ states. Those with short can be abbreviated.
 var neighStates = []struct {
 	name  string
 	short bool
@@ -81,7 +79,7 @@ func (w *Words) failState(word string) {
 	}
 }
 
-// NeighChange reads what follows neigh add, change, replace, delete or get.
+// NeighChange parses the words after neigh add, change, replace, delete or get.
 func (w *Words) NeighChange(verb string, family int) NeighChange {
 	c := NeighChange{Neigh: rtnl.Neigh{State: unix.NUD_PERMANENT}}
 	for w.More() && !c.Help {
@@ -106,7 +104,8 @@ func (w *Words) NeighChange(verb string, family int) NeighChange {
 		if verb == "get" {
 			status = 1
 		}
-		w.Err = &Error{Text: "an address and a link (dev) are needed", Hint: "vnet neigh " + verb + " ADDRESS dev LINK", Status: status}
+		w.Err = &Error{Text: "an address and a link (dev) are required", Hint: "vnet neigh " + verb + " ADDRESS dev LINK",
+			Status: status}
 	}
 	if c.Neigh.Proxy() {
 		c.Neigh.State = 0
@@ -114,10 +113,10 @@ func (w *Words) NeighChange(verb string, family int) NeighChange {
 	return c
 }
 
-// neighWords are what may stand where an address does.
+// neighWords are the keywords that can be at the place of an address.
 var neighWords = []string{"lladdr", "nud", "proxy", "router", "managed", "use", "extern_learn", "dev", "protocol", "to"}
 
-// readProperty reads what an entry has beside its address and link.
+// readProperty parses a property other than address and link; false if word is none.
 func (c *NeighChange) readProperty(w *Words, word string) bool {
 	switch {
 	case Short(word, "lladdr"):
@@ -161,7 +160,7 @@ func (c *NeighChange) readAddr(w *Words, word string, family int) {
 		return
 	}
 	if c.Neigh.Addr.IsValid() {
-		w.Surplus(word, []string{"dev", "lladdr", "nud", "proxy", "router", "use", "extern_learn", "protocol", "to"})
+		w.Unexpected(word, []string{"dev", "lladdr", "nud", "proxy", "router", "use", "extern_learn", "protocol", "to"})
 		return
 	}
 	a, ok := ParseAddr(word, family)
@@ -179,29 +178,29 @@ func (c *NeighChange) readProtocol(w *Words, word string) {
 	c.Neigh.Protocol = uint8(n)
 }
 
-// A NeighSelection is which neighbours to show or to flush.
+// A NeighSelection selects neighbours to show or to flush.
 type NeighSelection struct {
 	Family int
-	// Dev is a link, Master what links are ports of, by name; "" is any.
+	// Dev is the name of the link, Master the name of the link's master; "" is any.
 	Dev, Master string
 	VRF         bool
 	NoMaster    bool
-	// To is a prefix that they are in; zero is any.
+	// To is the prefix that contains the addresses; zero is any.
 	To netip.Prefix
-	// States is a mask of NUD_ states; None wants those without one too.
+	// States is a mask of NUD_ states; None also selects neighbours without a state.
 	States uint16
 	None   bool
-	// Unused wants those that nothing refers to.
+	// Unused selects neighbours without references.
 	Unused bool
-	// Proxy is about whom this machine answers for.
+	// Proxy selects proxy entries: the addresses for which this machine answers.
 	Proxy bool
-	// Protocol is who made them, if HasProtocol.
+	// Protocol is the origin of the entries, if HasProtocol.
 	Protocol    uint8
 	HasProtocol bool
 	Help        bool
 }
 
-// NeighSelection reads what follows neigh show or flush.
+// NeighSelection parses the words after neigh show or flush.
 func (w *Words) NeighSelection(family int, flush bool) NeighSelection {
 	s := NeighSelection{Family: family, States: 0xff &^ unix.NUD_NOARP}
 	if flush {
@@ -286,8 +285,8 @@ func (s *NeighSelection) readTo(w *Words, word string) {
 	}
 }
 
-// Fits says whether a neighbour is selected, but for its link and master.
-func (s NeighSelection) Fits(n rtnl.Neigh) bool {
+// Matches reports whether a neighbour is selected, except for its link and master.
+func (s NeighSelection) Matches(n rtnl.Neigh) bool {
 	switch {
 	case s.Family == unix.AF_INET && n.Addr.Is6(), s.Family == unix.AF_INET6 && n.Addr.Is4(),
 		s.To.IsValid() && !s.To.Contains(n.Addr),

@@ -26,26 +26,31 @@ func TestNeighVerb(t *testing.T) {
 	}
 }
 
-// TestNeighChange: one neighbour, in all the ways to say it.
+// TestNeighChange checks equivalent commands for one neighbour.
 func TestNeighChange(t *testing.T) {
 	const mac, permanent = rtnl.LLAddr("\x02\x00\x00\x00\x00\x01"), unix.NUD_PERMANENT
 	four, six := ipa("10.0.0.2"), ipa("fd00::2")
 	for _, tt := range []struct {
-		lines  string // one a line, with the verb
+		lines  string // one per line, with the verb
 		family int
 		want   rtnl.Neigh
 	}{
 		{
-			"add 10.0.0.2 lladdr 02:00:00:00:00:01 dev v0\nadd to 10.0.0.2 dev v0 lladdr 2:0:0:0:0:1\nadd dev v0 ll 02:00:00:00:00:01 10.0.0.2 nud perm\nadd 10.0.0.2 lladdr 02:00:00:00:00:01 dev v0 nud 0x80", 0,
+			"add 10.0.0.2 lladdr 02:00:00:00:00:01 dev v0\nadd to 10.0.0.2 dev v0 lladdr 2:0:0:0:0:1\nadd dev v0 ll " +
+				"02:00:00:00:00:01 10.0.0.2 nud perm\nadd 10.0.0.2 lladdr 02:00:00:00:00:01 dev v0 nud 0x80", 0,
 			rtnl.Neigh{Addr: four, LLAddr: mac, State: permanent},
 		},
 		{"replace fd00::2 dev v0 lladdr null\nadd fd00::2 dev v0", unix.AF_INET6, rtnl.Neigh{Addr: six, State: permanent}},
 		{"add 10.0.0.2 dev v0 nud none\nadd 10.0.0.2 dev v0 nud 0", 0, rtnl.Neigh{Addr: four}},
-		{"change 10.0.0.2 dev v0 nud reach\nchange 10.0.0.2 dev v0 nud reachable", 0, rtnl.Neigh{Addr: four, State: unix.NUD_REACHABLE}},
+		{"change 10.0.0.2 dev v0 nud reach\nchange 10.0.0.2 dev v0 nud reachable", 0,
+			rtnl.Neigh{Addr: four, State: unix.NUD_REACHABLE}},
 		{"add 10.0.0.2 dev v0 nud stale use", 0, rtnl.Neigh{Addr: four, State: unix.NUD_STALE, Flags: unix.NTF_USE}},
-		{"add fd00::2 dev v0 router extern_learn managed", 0, rtnl.Neigh{Addr: six, State: permanent, Flags: unix.NTF_ROUTER | unix.NTF_EXT_LEARNED, FlagsExt: 1}},
-		{"add proxy fd00::2 dev v0\nadd dev v0 pr fd00::2 nud stale\nadd dev v0 p fd00::2", 0, rtnl.Neigh{Addr: six, Flags: unix.NTF_PROXY}},
-		{"add 10.0.0.2 dev v0 protocol static\nadd 10.0.0.2 dev v0 proto 4", 0, rtnl.Neigh{Addr: four, State: permanent, Protocol: 4}},
+		{"add fd00::2 dev v0 router extern_learn managed", 0,
+			rtnl.Neigh{Addr: six, State: permanent, Flags: unix.NTF_ROUTER | unix.NTF_EXT_LEARNED, FlagsExt: 1}},
+		{"add proxy fd00::2 dev v0\nadd dev v0 pr fd00::2 nud stale\nadd dev v0 p fd00::2", 0,
+			rtnl.Neigh{Addr: six, Flags: unix.NTF_PROXY}},
+		{"add 10.0.0.2 dev v0 protocol static\nadd 10.0.0.2 dev v0 proto 4", 0,
+			rtnl.Neigh{Addr: four, State: permanent, Protocol: 4}},
 		{"get 10.0.0.2 dev v0\nget dev v0 to 10.0.0.2", unix.AF_INET, rtnl.Neigh{Addr: four, State: permanent}},
 		{"get proxy 10.0.0.2 dev v0", 0, rtnl.Neigh{Addr: four, Flags: unix.NTF_PROXY}},
 	} {
@@ -70,16 +75,17 @@ func TestNeighMistakes(t *testing.T) {
 		want, hint string
 		status     int
 	}{
-		{"add 10.0.0.2", 0, "an address and a link (dev) are needed", "vnet neigh add ADDRESS dev LINK", 0},
-		{"delete dev v0", 0, "an address and a link (dev) are needed", "vnet neigh delete ADDRESS dev LINK", 0},
-		{"get 10.0.0.2", 0, "an address and a link (dev) are needed", "vnet neigh get ADDRESS dev LINK", 1},
-		{"add 10.0.0.2 dev", 0, `"dev" needs a value behind it`, "", 0},
-		{"add 10.0.0.2/24 dev v0", 0, `an IP address is expected, not "10.0.0.2/24"`, "", 1},
-		{"add 10.0.0.2 dev v0", unix.AF_INET6, `an IPv6 address is expected, not "10.0.0.2"`, "", 1},
-		{"add fd00::2 dev v0", unix.AF_INET, `an IPv4 address is expected, not "fd00::2"`, "", 1},
+		{"add 10.0.0.2", 0, "an address and a link (dev) are required", "vnet neigh add ADDRESS dev LINK", 0},
+		{"delete dev v0", 0, "an address and a link (dev) are required", "vnet neigh delete ADDRESS dev LINK", 0},
+		{"get 10.0.0.2", 0, "an address and a link (dev) are required", "vnet neigh get ADDRESS dev LINK", 1},
+		{"add 10.0.0.2 dev", 0, `"dev" needs a value`, "", 0},
+		{"add 10.0.0.2/24 dev v0", 0, `expected an IP address, not "10.0.0.2/24"`, "", 1},
+		{"add 10.0.0.2 dev v0", unix.AF_INET6, `expected an IPv6 address, not "10.0.0.2"`, "", 1},
+		{"add fd00::2 dev v0", unix.AF_INET, `expected an IPv4 address, not "fd00::2"`, "", 1},
 		{"add 10.0.0.2 10.0.0.3 dev v0", 0, `word "10.0.0.3" is unknown`, "", 0},
 		{"add 10.0.0.2 dev v0 ruoter", 0, `word "ruoter" is unknown`, `did you mean "router"?`, 0},
-		{"add 10.0.0.2 dev v0 lladdr 02:xx", 0, `"02:xx" is not a link-layer address: "xx" is not a byte in hexadecimal`, "", 1},
+		{"add 10.0.0.2 dev v0 lladdr 02:xx", 0, `"02:xx" is not a link-layer address: "xx" is not a byte in hexadecimal`, "",
+			1},
 		{"add 10.0.0.2 dev v0 nud stael", 0, `state "stael" is unknown`, `did you mean "stale"?`, 0},
 		{"add 10.0.0.2 dev v0 nud 3", 0, `state "3" is unknown`, "", 0}, // two states at once
 		{"add 10.0.0.2 dev v0 nud sta", 0, `state "sta" is unknown`, "", 0},
@@ -95,7 +101,7 @@ func TestNeighMistakes(t *testing.T) {
 	}
 }
 
-// TestNeighSelection: what is asked for, and which of these neighbours that is.
+// TestNeighSelection checks selections and which neighbours they match.
 func TestNeighSelection(t *testing.T) {
 	all := []struct {
 		name  string
@@ -110,7 +116,7 @@ func TestNeighSelection(t *testing.T) {
 		{"answered", rtnl.Neigh{Addr: ipa("10.0.0.4"), Flags: unix.NTF_PROXY}},
 	}
 	for _, tt := range []struct {
-		words, show, flush string // the names of those that fit
+		words, show, flush string // the names of the selected neighbours
 		family             int
 	}{
 		{words: "", show: "fixed stale six failed answered", flush: "stale six new answered"},
@@ -135,7 +141,7 @@ func TestNeighSelection(t *testing.T) {
 			s := w.NeighSelection(tt.family, flush)
 			var got []string
 			for _, n := range all {
-				if s.Fits(n.neigh) {
+				if s.Matches(n.neigh) {
 					got = append(got, n.name)
 				}
 			}
@@ -150,7 +156,7 @@ func TestNeighSelection(t *testing.T) {
 	}
 }
 
-// TestNeighSelectionLinks: what is said of links is left to who knows them.
+// TestNeighSelectionLinks checks that selections keep the names of links.
 func TestNeighSelectionLinks(t *testing.T) {
 	const states = 0xff &^ unix.NUD_NOARP
 	for words, want := range map[string]NeighSelection{
@@ -168,11 +174,11 @@ func TestNeighSelectionLinks(t *testing.T) {
 	}
 	for words, want := range map[string]string{
 		"dev v0 dev v1":  `"dev" is given twice`,
-		"nud":            `"nud" needs a value behind it`,
+		"nud":            `"nud" needs a value`,
 		"nud sleepy":     `state "sleepy" is unknown`,
 		"proto nobody":   `protocol "nobody" is unknown`,
-		"to 10.0.0.0/33": `an IP prefix is expected, not "10.0.0.0/33"`,
-		"everywhere":     `an IP prefix is expected, not "everywhere"`,
+		"to 10.0.0.0/33": `expected an IP prefix, not "10.0.0.0/33"`,
+		"everywhere":     `expected an IP prefix, not "everywhere"`,
 	} {
 		w := Of(strings.Fields(words))
 		w.NeighSelection(0, false)

@@ -6,42 +6,40 @@ import (
 	"strings"
 )
 
-// A NetnsCommand is what follows "netns".
+// A NetnsCommand is the command after "netns".
 type NetnsCommand struct {
 	// Verb is list, list-id, add, attach, set, delete, identify, pids, exec,
 	// monitor or help.
 	Verb string
-	// Name is the namespace's; "" where none is needed.
+	// Name is the namespace's name; "" if the command has none.
 	Name string
-	// PID is the process that attach and identify are about; 0 is this one.
+	// PID is the process for attach and identify; 0 is this one.
 	PID int
-	// NSID is the number that set gives and list-id looks for; -1 is any.
+	// NSID is the id that set assigns and list-id selects; -1 means auto for set and any for list-id.
 	NSID int
-	// Target is the number of the namespace whose numbers list-id lists; -1 is
-	// the current one.
+	// Target is the id of the namespace whose ids list-id lists; -1 is the current one.
 	Target int
-	// Argv is the program that exec runs.
+	// Argv is the program that exec runs, with its arguments.
 	Argv []string
 }
 
-// netnsVerbs are in the order in which ip(8) tries them, which decides what an
-// abbreviation means.
+// netnsVerbs are in the order in which ip(8) matches abbreviations.
 var netnsVerbs = []string{
 	"list", "show", "lst", "list-id", "help", "add", "set", "delete",
 	"identify", "pids", "exec", "monitor", "attach",
 }
 
-// NetnsVerbs are what can be done with namespaces.
+// NetnsVerbs returns the commands for namespaces.
 func NetnsVerbs() []string {
 	return []string{"list", "add", "del", "exec", "identify", "pids", "attach", "set", "monitor", "list-id", "help"}
 }
 
-// Netns reads what follows "netns". With all, exec and delete need no name.
+// Netns parses the words after "netns". With all, exec and delete take no name.
 func (w *Words) Netns(all bool) NetnsCommand {
 	c := NetnsCommand{NSID: -1, Target: -1}
 	c.Verb = w.netnsVerb()
 	if w.More() && !all && !validNetns(w.Peek()) && w.Err == nil {
-		w.Fail("%q is not a name for a network namespace", w.Peek())
+		w.Fail("%q is not a valid name for a network namespace", w.Peek())
 	}
 	if read := netnsReaders[c.Verb]; read != nil && w.Err == nil {
 		read(&c, w, all)
@@ -65,60 +63,60 @@ func (w *Words) netnsVerb() string {
 	return netnsVerbs[at]
 }
 
-// validNetns is ip(8)'s rule; nsfs is stricter where a name is given.
+// validNetns is ip(8)'s rule for names. nsfs is stricter for new names.
 func validNetns(name string) bool {
 	return name != "" && name != "." && name != ".." && len(name) <= 255 && !strings.Contains(name, "/")
 }
 
-// netnsReaders read what follows a verb.
+// netnsReaders parse the words after each verb.
 var netnsReaders = map[string]func(*NetnsCommand, *Words, bool){
 	"list-id":  func(c *NetnsCommand, w *Words, _ bool) { c.readListID(w) },
-	"add":      func(c *NetnsCommand, w *Words, _ bool) { c.Name = w.must("no name for the namespace") },
+	"add":      func(c *NetnsCommand, w *Words, _ bool) { c.Name = w.required("the name of the namespace is missing") },
 	"delete":   (*NetnsCommand).readDelete,
 	"set":      func(c *NetnsCommand, w *Words, _ bool) { c.readSet(w) },
 	"attach":   func(c *NetnsCommand, w *Words, _ bool) { c.readAttach(w) },
 	"identify": func(c *NetnsCommand, w *Words, _ bool) { c.readIdentify(w) },
 	"pids": func(c *NetnsCommand, w *Words, _ bool) {
-		c.Name = w.must("no namespace to look into")
+		c.Name = w.required("the name of the namespace is missing")
 		w.noMore()
 	},
 	"exec": (*NetnsCommand).readExec,
 }
 
-// must takes a word without which the command means nothing; ip(8) exits with 1.
-func (w *Words) must(missing string) string {
+// required takes a required word. As with ip(8), the exit code is 1 if it is missing.
+func (w *Words) required(missing string) string {
 	if !w.More() && w.Err == nil {
 		w.Err = &Error{Text: missing, Hint: "vnet netns help", Status: 1}
 	}
 	return w.Next()
 }
 
-// noMore refuses further words; ip(8) exits with 1.
+// noMore returns an error if a word is left. As with ip(8), the exit code is 1.
 func (w *Words) noMore() {
 	if w.More() {
-		w.Err = &Error{Text: "nothing more is expected, but " + quote(w.Peek()), Status: 1}
+		w.Err = &Error{Text: "unexpected argument " + quote(w.Peek()), Status: 1}
 	}
 }
 
 func (c *NetnsCommand) readDelete(w *Words, all bool) {
 	if !all {
-		c.Name = w.must("no namespace to delete")
+		c.Name = w.required("the name of the namespace is missing")
 	}
 }
 
 func (c *NetnsCommand) readSet(w *Words) {
-	c.Name = w.must("no namespace to give a number to")
-	word := w.must("no number to give")
+	c.Name = w.required("the name of the namespace is missing")
+	word := w.required("the id is missing")
 	if n, ok := Number(word, 1<<31-1); ok {
 		c.NSID = int(n)
 	} else if word != "auto" {
-		w.FailHint("it is auto or a number", "%q is not a number for a namespace", word)
+		w.FailHint("the id is auto or a number", "%q is not a valid id for a namespace", word)
 	}
 }
 
 func (c *NetnsCommand) readAttach(w *Words) {
-	c.Name = w.must("no name for the namespace, and no process")
-	c.PID = w.pid(w.must("no process whose namespace to name"))
+	c.Name = w.required("the name and the process id are missing")
+	c.PID = w.pid(w.required("the process id is missing"))
 }
 
 func (c *NetnsCommand) readIdentify(w *Words) {
@@ -128,7 +126,7 @@ func (c *NetnsCommand) readIdentify(w *Words) {
 	w.noMore()
 }
 
-// pid reads the number of a process.
+// pid parses a process id.
 func (w *Words) pid(word string) int {
 	n, ok := Number(word, 1<<31-1)
 	if (!ok || n == 0) && w.Err == nil {
@@ -152,10 +150,10 @@ func (c *NetnsCommand) readListID(w *Words) {
 
 func (c *NetnsCommand) readExec(w *Words, all bool) {
 	if !all {
-		c.Name = w.must("no namespace to run a program in")
+		c.Name = w.required("the name of the namespace is missing")
 	}
 	if !w.More() && w.Err == nil {
-		w.must("no program to run")
+		w.required("the program is missing")
 	}
 	c.Argv = w.Rest()
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestNetns: each command, and what an abbreviation means.
+// TestNetns checks each command and its abbreviations.
 func TestNetns(t *testing.T) {
 	for _, tt := range []struct {
-		lines string // one a line
+		lines string // one per line
 		all   bool
 		want  NetnsCommand
 	}{
@@ -24,15 +24,18 @@ func TestNetns(t *testing.T) {
 		{"identify\ni", false, NetnsCommand{Verb: "identify"}},
 		{"identify 17", false, NetnsCommand{Verb: "identify", PID: 17}},
 		{"pids red\np red", false, NetnsCommand{Verb: "pids", Name: "red"}},
-		{"exec red ip link del v0\ne red ip link del v0", false, NetnsCommand{Verb: "exec", Name: "red", Argv: []string{"ip", "link", "del", "v0"}}},
-		{"exec red vnet -n blue exec a/b", false, NetnsCommand{Verb: "exec", Name: "red", Argv: []string{"vnet", "-n", "blue", "exec", "a/b"}}},
+		{"exec red ip link del v0\ne red ip link del v0", false,
+			NetnsCommand{Verb: "exec", Name: "red", Argv: []string{"ip", "link", "del", "v0"}}},
+		{"exec red vnet -n blue exec a/b", false,
+			NetnsCommand{Verb: "exec", Name: "red", Argv: []string{"vnet", "-n", "blue", "exec", "a/b"}}},
 		{"exec ../x y", true, NetnsCommand{Verb: "exec", Argv: []string{"../x", "y"}}},
 		{"list-id", false, NetnsCommand{Verb: "list-id"}},
-		{"list-i nsid 4 target-nsid 3\nlist-id target-nsid 3 nsid 4", false, NetnsCommand{Verb: "list-id", NSID: 4, Target: 3}},
+		{"list-i nsid 4 target-nsid 3\nlist-id target-nsid 3 nsid 4", false,
+			NetnsCommand{Verb: "list-id", NSID: 4, Target: 3}},
 		{"monitor\nm", false, NetnsCommand{Verb: "monitor"}},
 		{"help\nh", false, NetnsCommand{Verb: "help"}},
 	} {
-		// No number is -1, and 0 is one; the table has neither.
+		// In the table, 0 stands for -1, which means no id.
 		if tt.want.NSID == 0 {
 			tt.want.NSID = -1
 		}
@@ -54,26 +57,27 @@ func TestNetnsMistakes(t *testing.T) {
 		want   string
 		status int
 	}{
-		{[]string{"ad"}, "no name for the namespace", 1},
-		{[]string{"add", ""}, `"" is not a name for a network namespace`, 0},
-		{[]string{"add", "."}, `"." is not a name for a network namespace`, 0},
-		{[]string{"add", ".."}, `".." is not a name for a network namespace`, 0},
-		{[]string{"add", "a/b"}, `"a/b" is not a name for a network namespace`, 0},
-		{[]string{"add", strings.Repeat("a", 256)}, `"` + strings.Repeat("a", 256) + `" is not a name for a network namespace`, 0},
-		{[]string{"del"}, "no namespace to delete", 1},
-		{[]string{"set", "red"}, "no number to give", 1},
-		{[]string{"set", "red", "some"}, `"some" is not a number for a namespace`, 0},
-		{[]string{"set", "red", "2147483648"}, `"2147483648" is not a number for a namespace`, 0},
-		{[]string{"attach", "red"}, "no process whose namespace to name", 1},
+		{[]string{"ad"}, "the name of the namespace is missing", 1},
+		{[]string{"add", ""}, `"" is not a valid name for a network namespace`, 0},
+		{[]string{"add", "."}, `"." is not a valid name for a network namespace`, 0},
+		{[]string{"add", ".."}, `".." is not a valid name for a network namespace`, 0},
+		{[]string{"add", "a/b"}, `"a/b" is not a valid name for a network namespace`, 0},
+		{[]string{"add", strings.Repeat("a", 256)},
+			`"` + strings.Repeat("a", 256) + `" is not a valid name for a network namespace`, 0},
+		{[]string{"del"}, "the name of the namespace is missing", 1},
+		{[]string{"set", "red"}, "the id is missing", 1},
+		{[]string{"set", "red", "some"}, `"some" is not a valid id for a namespace`, 0},
+		{[]string{"set", "red", "2147483648"}, `"2147483648" is not a valid id for a namespace`, 0},
+		{[]string{"attach", "red"}, "the process id is missing", 1},
 		{[]string{"attach", "red", "0"}, `"0" is not a process id`, 1},
 		{[]string{"identify", "me"}, `"me" is not a process id`, 1},
-		{[]string{"identify", "1", "2"}, `nothing more is expected, but "2"`, 1},
-		{[]string{"pids"}, "no namespace to look into", 1},
-		{[]string{"pids", "red", "blue"}, `nothing more is expected, but "blue"`, 1},
-		{[]string{"exec"}, "no namespace to run a program in", 1},
-		{[]string{"exec", "..", "true"}, `".." is not a name for a network namespace`, 0},
-		{[]string{"exec", "red"}, "no program to run", 1},
-		{[]string{"list-id", "nsid"}, `"nsid" needs a value behind it`, 0},
+		{[]string{"identify", "1", "2"}, `unexpected argument "2"`, 1},
+		{[]string{"pids"}, "the name of the namespace is missing", 1},
+		{[]string{"pids", "red", "blue"}, `unexpected argument "blue"`, 1},
+		{[]string{"exec"}, "the name of the namespace is missing", 1},
+		{[]string{"exec", "..", "true"}, `".." is not a valid name for a network namespace`, 0},
+		{[]string{"exec", "red"}, "the program is missing", 1},
+		{[]string{"list-id", "nsid"}, `"nsid" needs a value`, 0},
 		{[]string{"list-id", "nsdi", "4"}, `word "nsdi" is unknown`, 0},
 		{[]string{"remove", "red"}, `netns command "remove" is unknown`, 0},
 	} {

@@ -6,18 +6,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options is what stands before the object: vnet [options] link show.
+// Options are the options before the object: vnet [options] link show.
 type Options struct {
 	// Netns is the namespace to work in, by name or by path; "" is the current one.
 	Netns string
-	// Family limits addresses, routes and neighbours: unix.AF_INET, AF_INET6,
-	// AF_BRIDGE, AF_MPLS or AF_PACKET (links); 0 is all.
+	// Family selects addresses, routes and neighbours: unix.AF_INET, AF_INET6, AF_BRIDGE, AF_MPLS or AF_PACKET
+	// (links); 0 is all.
 	Family int
-	// Batch is a file of command lines, "-" standard input; "" is none.
+	// Batch is a file with commands; "-" is standard input, "" is none.
 	Batch string
-	// Force goes on after a line of a batch that failed.
+	// Force continues a batch after an error.
 	Force bool
-	// All means every namespace, for netns exec and netns delete.
+	// All selects all namespaces, for netns exec and netns delete.
 	All bool
 
 	JSON, Pretty, Brief, Oneline bool
@@ -34,23 +34,21 @@ type Options struct {
 
 // An Option is one of ip(8)'s global options.
 type Option struct {
-	// Name is the whole word; any beginning of it will do, as long as none that
-	// stands earlier in [OptionTable] has it too.
+	// Name is the whole name. An abbreviation means the first option in [OptionTable] that it fits.
 	Name string
-	// Exact options cannot be abbreviated.
+	// Exact is set if the name cannot be abbreviated.
 	Exact bool
-	// Value names what follows; "" if nothing does.
+	// Value is the name of the option's value in the help; "" if the option has none.
 	Value string
-	// Usage explains it in one line.
+	// Usage is one line of help.
 	Usage string
 	set   func(*Options, string) error
 }
 
-// OptionTable holds the options in the order in which ip(8) tries them, which
-// decides what an abbreviation means: -b is -batch, -br is -brief.
+// OptionTable holds the options in the order in which ip(8) matches abbreviations: -b is -batch, -br is -brief.
 var OptionTable = []Option{
-	{Name: "loops", Value: "COUNT", Usage: "accepted for ip(8)'s sake", set: number},
-	{Name: "family", Value: "FAMILY", Usage: "only inet, inet6, bridge, mpls or link", set: setFamily},
+	{Name: "loops", Value: "COUNT", Usage: "ignored, for compatibility with ip(8)", set: number},
+	{Name: "family", Value: "FAMILY", Usage: "address family: inet, inet6, bridge, mpls or link", set: setFamily},
 	{Name: "4", Exact: true, Usage: "short for -family inet", set: family(unix.AF_INET)},
 	{Name: "6", Exact: true, Usage: "short for -family inet6", set: family(unix.AF_INET6)},
 	{Name: "0", Exact: true, Usage: "short for -family link", set: family(unix.AF_PACKET)},
@@ -58,26 +56,29 @@ var OptionTable = []Option{
 	{Name: "B", Exact: true, Usage: "short for -family bridge", set: family(unix.AF_BRIDGE)},
 	{Name: "human-readable", Usage: "counters with units", set: flag(func(o *Options) { o.Human = true })},
 	{Name: "iec", Usage: "units of 1024 instead of 1000", set: flag(func(o *Options) { o.IEC = true })},
-	{Name: "stats", Usage: "counters too; twice for more", set: flag(func(o *Options) { o.Stats++ })},
+	{Name: "stats", Usage: "show counters; twice for more", set: flag(func(o *Options) { o.Stats++ })},
 	{Name: "statistics", Usage: "the same as -stats", set: flag(func(o *Options) { o.Stats++ })},
-	{Name: "details", Usage: "everything that is known", set: flag(func(o *Options) { o.Details++ })},
+	{Name: "details", Usage: "show all details", set: flag(func(o *Options) { o.Details++ })},
 	{Name: "resolve", Usage: "names for addresses", set: flag(func(o *Options) { o.Resolve = true })},
-	{Name: "oneline", Usage: "one line an object", set: flag(func(o *Options) { o.Oneline = true })},
+	{Name: "oneline", Usage: "one line for each object", set: flag(func(o *Options) { o.Oneline = true })},
 	{Name: "timestamp", Usage: "the time of each event", set: flag(func(o *Options) { o.Timestamp = true })},
-	{Name: "tshort", Usage: "the time of each event, in short", set: flag(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
+	{Name: "tshort", Usage: "the time of each event, short format",
+		set: flag(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
 	{Name: "Version", Usage: "print the version", set: flag(func(o *Options) { o.Version = true })},
-	{Name: "force", Usage: "go on after a line of a batch that failed", set: flag(func(o *Options) { o.Force = true })},
-	{Name: "batch", Value: "FILE", Usage: "run each line of FILE; - is standard input", set: func(o *Options, v string) error { o.Batch = v; return nil }},
+	{Name: "force", Usage: "continue a batch after an error", set: flag(func(o *Options) { o.Force = true })},
+	{Name: "batch", Value: "FILE", Usage: "run each line of FILE; - is standard input",
+		set: func(o *Options, v string) error { o.Batch = v; return nil }},
 	{Name: "brief", Usage: "a short table", set: flag(func(o *Options) { o.Brief = true })},
 	{Name: "json", Usage: "JSON, as ip(8) prints it", set: flag(func(o *Options) { o.JSON = true })},
 	{Name: "pretty", Usage: "JSON over several lines", set: flag(func(o *Options) { o.Pretty = true })},
-	{Name: "rcvbuf", Value: "BYTES", Usage: "accepted for ip(8)'s sake", set: number},
+	{Name: "rcvbuf", Value: "BYTES", Usage: "ignored, for compatibility with ip(8)", set: number},
 	{Name: "color", Usage: "colours: -color=always, auto or never", set: flag(func(o *Options) { o.Color = "always" })},
 	{Name: "help", Usage: "print help", set: flag(func(o *Options) { o.Help = true })},
-	{Name: "netns", Value: "NAME", Usage: "work inside the namespace NAME", set: func(o *Options, v string) error { o.Netns = v; return nil }},
+	{Name: "netns", Value: "NAME", Usage: "work inside the namespace NAME",
+		set: func(o *Options, v string) error { o.Netns = v; return nil }},
 	{Name: "Numeric", Usage: "numbers instead of names", set: flag(func(o *Options) { o.Numeric = true })},
 	{Name: "all", Usage: "every namespace, for netns exec and delete", set: flag(func(o *Options) { o.All = true })},
-	{Name: "echo", Usage: "accepted for ip(8)'s sake", set: flag(func(*Options) {})},
+	{Name: "echo", Usage: "ignored, for compatibility with ip(8)", set: flag(func(*Options) {})},
 }
 
 func flag(set func(*Options)) func(*Options, string) error {
@@ -108,8 +109,8 @@ func setFamily(o *Options, value string) error {
 	return nil
 }
 
-// ParseOptions takes the options off the front of a command line, and returns
-// what is left. One dash or two make no difference; "--" ends them.
+// ParseOptions parses the options at the beginning of a command line and returns the rest. Options begin with one dash
+// or two; "--" ends them.
 func ParseOptions(args []string) (Options, []string, error) {
 	o := Options{Color: "never"}
 	w := Of(args)
@@ -154,7 +155,7 @@ func (o *Options) take(word string, w *Words) error {
 	return Unknown("option", word, names)
 }
 
-// colorMode reads -color=MODE; ip(8) calls "auto" what looks at the terminal.
+// colorMode parses -color=MODE.
 func colorMode(name string) (mode string, ok bool) {
 	for _, m := range []string{"always", "auto", "never"} {
 		for _, short := range []string{"c", "co", "col", "colo", "color"} {

@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestParseOptions: what stands before the object, in any order, with one dash or
-// two, and shortened as far as ip(8) allows.
+// TestParseOptions checks options in any order, with one dash or two, and abbreviated as in ip(8).
 func TestParseOptions(t *testing.T) {
 	plain := func(set func(*Options)) Options { o := Options{Color: "never"}; set(&o); return o }
 	for _, tt := range []struct {
@@ -49,7 +48,7 @@ func TestParseOptions(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"-foo link": `option "-foo" is unknown`, "-n": `"-n" needs a value behind it`, "-f ipx link": `family "ipx" is unknown`,
+		"-foo link": `option "-foo" is unknown`, "-n": `"-n" needs a value`, "-f ipx link": `family "ipx" is unknown`,
 		"-l many link": `"many" is not a number`, "--jsno link": `option "--jsno" is unknown`,
 	} {
 		if _, _, err := ParseOptions(strings.Fields(line)); err == nil || err.Error() != want {
@@ -58,12 +57,12 @@ func TestParseOptions(t *testing.T) {
 	}
 }
 
-// TestOptionTable: an option's first letters mean the one that stands first.
+// TestOptionTable checks that each option is in the table once and complete.
 func TestOptionTable(t *testing.T) {
 	seen := map[string]bool{}
 	for _, o := range OptionTable {
 		if seen[o.Name] || o.Usage == "" || o.set == nil {
-			t.Errorf("%q is there twice, or means nothing", o.Name)
+			t.Errorf("%q is in the table twice, or is incomplete", o.Name)
 		}
 		seen[o.Name] = true
 	}
@@ -72,7 +71,7 @@ func TestOptionTable(t *testing.T) {
 func TestBatchLine(t *testing.T) {
 	type line struct {
 		words string // with | between them
-		taken int
+		n     int
 	}
 	for text, want := range map[string][]line{
 		"link\naddr\n":                 {{"link", 1}, {"addr", 1}, {"", 0}},
@@ -86,12 +85,12 @@ func TestBatchLine(t *testing.T) {
 	} {
 		in := bufio.NewReader(strings.NewReader(text))
 		for i, w := range want {
-			words, taken, err := BatchLine(in)
+			words, n, err := BatchLine(in)
 			if last := i == len(want)-1; errors.Is(err, io.EOF) != last || err != nil && !last {
 				t.Errorf("%q, line %d: %v", text, i, err)
 			}
-			if got := strings.Join(words, "|"); got != w.words || taken != w.taken {
-				t.Errorf("%q, line %d: %q of %d, want %q of %d", text, i, got, taken, w.words, w.taken)
+			if got := strings.Join(words, "|"); got != w.words || n != w.n {
+				t.Errorf("%q, line %d: %q of %d, want %q of %d", text, i, got, n, w.words, w.n)
 			}
 		}
 	}

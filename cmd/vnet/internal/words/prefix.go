@@ -11,18 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Prefix is an address with a length, as ip(8) reads it: shortened (10/8), with
-// a netmask (10.0.0.0/255.0.0.0), or one of the words default, all and any, whose
-// family is open.
+// A Prefix is an address with a prefix length in ip(8)'s syntax: shortened (10/8), with a netmask
+// (10.0.0.0/255.0.0.0), or one of the words default, all and any, whose address family is open.
 type Prefix struct {
 	netip.Prefix
-	// Family is unix.AF_INET or AF_INET6; zero is open, then Prefix is not valid.
+	// Family is unix.AF_INET or AF_INET6. Zero means open; then Prefix is not valid.
 	Family int
-	// Length says that a length was given, by number or by the word default.
+	// Length is set if a length was given, as a number or by the word default.
 	Length bool
 }
 
-// Of makes a prefix of the open family one of that family.
+// Of returns the prefix; if its family is open, the default route of the given family.
 func (p Prefix) Of(family int) netip.Prefix {
 	switch {
 	case p.IsValid():
@@ -33,7 +32,7 @@ func (p Prefix) Of(family int) netip.Prefix {
 	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }
 
-// Prefix takes a prefix of a family; 0 is any.
+// Prefix takes a prefix of a family; family 0 is any.
 func (w *Words) Prefix(family int) Prefix {
 	word := w.Next()
 	p, ok := parsePrefix(word, family)
@@ -43,7 +42,7 @@ func (w *Words) Prefix(family int) Prefix {
 	return p
 }
 
-// Addr takes an address of a family; 0 is any. A length is not allowed.
+// Addr takes an address of a family; family 0 is any. A prefix length is not allowed.
 func (w *Words) Addr(family int) netip.Addr {
 	word := w.Next()
 	a, ok := ParseAddr(word, family)
@@ -55,11 +54,11 @@ func (w *Words) Addr(family int) netip.Addr {
 
 func (w *Words) failAddr(family int, what, word string) {
 	if w.Err == nil {
-		w.Err = &Error{Text: fmt.Sprintf("%s %s is expected, not %q", familyName(family), what, word), Status: 1}
+		w.Err = &Error{Text: fmt.Sprintf("expected %s %s, not %q", familyName(family), what, word), Status: 1}
 	}
 }
 
-// suggest adds to what is wrong that the word may have been meant for a keyword.
+// suggest adds a hint to an error: a keyword that is similar to the word.
 func (w *Words) suggest(word string, known []string) {
 	if e, ok := w.Err.(*Error); ok && e.Hint == "" {
 		e.Hint = Unknown("word", word, known).Hint
@@ -103,8 +102,8 @@ func parsePrefix(word string, family int) (p Prefix, ok bool) {
 	return p, true
 }
 
-// ParseAddr reads an address as ip(8) does: an IPv4 one may be shortened from the
-// right, and its numbers may be octal or hexadecimal, as in C.
+// ParseAddr parses an address as ip(8) does. In an IPv4 address, zeros at the end can be left out, and numbers can be
+// octal or hexadecimal, as in C.
 func ParseAddr(word string, family int) (netip.Addr, bool) {
 	if strings.Contains(word, ":") {
 		a, err := netip.ParseAddr(word)
@@ -125,7 +124,7 @@ func ParseAddr(word string, family int) (netip.Addr, bool) {
 	return netip.AddrFrom4(b), true
 }
 
-// prefixLength reads a number of bits or an IPv4 netmask.
+// prefixLength parses a number of bits or an IPv4 netmask.
 func prefixLength(word string) (int, bool) {
 	if n, ok := Number(word, 128); ok {
 		return int(n), true
@@ -140,11 +139,10 @@ func prefixLength(word string) (int, bool) {
 	return n, mask == ^uint32(0)<<(32-n)
 }
 
-// Number reads a number up to max as C's strtoul does: 0x begins a hexadecimal
-// one, 0 an octal one.
+// Number parses a number up to max as C's strtoul does: 0x means hexadecimal, 0 octal.
 func Number(word string, max uint64) (uint64, bool) {
 	n, err := strconv.ParseUint(word, 0, 64)
-	// Go's own spellings: 1_000, 0b1, 0o7.
+	// Refuse what only Go accepts: 1_000, 0b1, 0o7.
 	if err != nil || n > max || strings.ContainsAny(word, "_oO") || strings.HasPrefix(strings.ToLower(word), "0b") {
 		return 0, false
 	}

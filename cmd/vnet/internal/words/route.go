@@ -10,15 +10,15 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A keyword is a word that says what follows, and how to read that.
+// A keyword is a word of a command and the function that parses the words after it.
 type keyword[R any] struct {
 	name string
-	// short says that any beginning of it will do.
+	// short allows abbreviations.
 	short bool
 	read  func(reader *R, word string)
 }
 
-// find returns the first keyword of a table that the word names; nil is none.
+// find returns the first keyword in a table that the word fits; nil is none.
 func find[R any](table []keyword[R], word string) *keyword[R] {
 	for i, k := range table {
 		if word == k.name || k.short && Short(word, k.name) {
@@ -36,19 +36,18 @@ func keywordNames[R any](table []keyword[R]) []string {
 	return all
 }
 
-// routeVerbs are in the order in which ip(8) tries them, which decides what an
-// abbreviation means.
+// routeVerbs are in the order in which ip(8) matches abbreviations.
 var routeVerbs = []string{
 	"add", "change", "replace", "prepend", "append", "delete",
 	"list", "show", "lst", "get", "flush", "help",
 }
 
-// RouteVerbs are what can be done with routes.
+// RouteVerbs returns the commands for routes.
 func RouteVerbs() []string {
 	return []string{"show", "add", "replace", "append", "prepend", "change", "del", "get", "flush", "help"}
 }
 
-// RouteVerb takes the first word behind "route"; "" at the end is show.
+// RouteVerb takes the command after "route"; the default is show.
 func (w *Words) RouteVerb() string {
 	if !w.More() {
 		return "show"
@@ -69,33 +68,32 @@ func (w *Words) RouteVerb() string {
 	}
 }
 
-// A RouteChange is a route to be added, changed or deleted, with the links and
-// the VRF that only the kernel can find still by name.
+// A RouteChange is a route to add, change or delete. Links and the VRF are names here; the caller looks them up.
 type RouteChange struct {
 	Route rtnl.Route
-	// Dev is the link to send through; "" is none.
+	// Dev is the outgoing link; "" is none.
 	Dev string
-	// HopDevs are the links of Route.Hops, each "" if none.
+	// HopDevs are the links of Route.Hops; each is "" if the hop has none.
 	HopDevs []string
-	// VRF is the one whose table is meant; "" is none.
+	// VRF is the VRF whose table the route is in; "" is none.
 	VRF string
-	// Help says that help was asked for instead.
+	// Help reports whether the words ask for help.
 	Help bool
 }
 
-// routeReader reads a [RouteChange].
+// routeReader parses a [RouteChange].
 type routeReader struct {
 	*Words
 	RouteChange
-	family int // of all addresses; 0 while it is open
+	family int // of all addresses; 0 until the first address
 	dst    Prefix
 	src    Prefix
 
 	hasDst, hasScope, hasTable bool
 }
 
-// RouteChange reads what follows route add, change, replace, append, prepend or
-// delete. The family is that of the options, 0 if they do not say.
+// RouteChange parses the words after route add, change, replace, append, prepend or delete. family is the family of
+// the options; 0 is any.
 func (w *Words) RouteChange(verb string, family int) RouteChange {
 	r := &routeReader{Words: w, family: family}
 	r.Route.Protocol = unix.RTPROT_BOOT
@@ -107,19 +105,19 @@ func (w *Words) RouteChange(verb string, family int) RouteChange {
 		if k := find(routeKeywords, word); k != nil {
 			k.read(r, word)
 		} else {
-			r.to(word)
+			r.readDst(word)
 			r.suggest(word, keywordNames(routeKeywords))
 		}
 	}
 	if !r.hasDst && r.Err == nil {
 		r.Help = true
 	}
-	r.settle(verb == "delete")
+	r.finish(verb == "delete")
 	return r.RouteChange
 }
 
-// settle fills in what was not said, as ip(8) does.
-func (r *routeReader) settle(del bool) {
+// finish sets the defaults of the whole command, as ip(8) does.
+func (r *routeReader) finish(del bool) {
 	if r.family == 0 {
 		r.family = unix.AF_INET
 	}
@@ -128,19 +126,19 @@ func (r *routeReader) settle(del bool) {
 		r.Route.Src = r.src.Of(r.family)
 	}
 	if !r.hasTable {
-		r.Route.Table = r.Route.NaturalTable()
+		r.Route.Table = r.Route.DefaultTable()
 	}
 	if r.hasScope {
 		return
 	}
-	r.Route.Scope = r.Route.NaturalScope()
+	r.Route.Scope = r.Route.DefaultScope()
 	if del && r.family == unix.AF_INET && r.Route.Type <= unix.RTN_UNICAST {
 		r.Route.Scope = unix.RT_SCOPE_NOWHERE
 	}
 }
 
-// to reads a destination: [to] [TYPE] PREFIX.
-func (r *routeReader) to(word string) {
+// readDst parses a destination: [to] [TYPE] PREFIX.
+func (r *routeReader) readDst(word string) {
 	if word == "to" {
 		word = r.Value("to")
 	}
@@ -156,29 +154,29 @@ func (r *routeReader) to(word string) {
 		return
 	}
 	if r.hasDst {
-		r.Fail("%q is unknown, or a second destination", word)
+		r.Fail("%q is unknown, or it is a second destination", word)
 		return
 	}
 	r.dst, r.hasDst = r.prefix(word), true
 }
 
-// prefix reads a prefix of the route's family, which the first one decides.
+// prefix parses a prefix. The first prefix or address sets the route's family.
 func (r *routeReader) prefix(word string) Prefix {
 	p, ok := parsePrefix(word, r.family)
 	if !ok {
 		r.failAddr(r.family, "prefix", word)
 	}
-	r.decide(p.Family)
+	r.setDefaultFamily(p.Family)
 	return p
 }
 
-func (r *routeReader) decide(family int) {
+func (r *routeReader) setDefaultFamily(family int) {
 	if r.family == 0 {
 		r.family = family
 	}
 }
 
-// address takes an address of the route's family, which the first one decides.
+// address takes an address. The first prefix or address sets the route's family.
 func (r *routeReader) address(keyword string) netip.Addr {
 	return r.addressOf(r.Value(keyword), r.family)
 }
@@ -192,15 +190,14 @@ func (r *routeReader) addressOf(word string, family int) netip.Addr {
 	case !ok:
 		r.failAddr(family, "address", word)
 	case a.Is4():
-		r.decide(unix.AF_INET)
+		r.setDefaultFamily(unix.AF_INET)
 	default:
-		r.decide(unix.AF_INET6)
+		r.setDefaultFamily(unix.AF_INET6)
 	}
 	return a
 }
 
-// via takes a gateway: [FAMILY] ADDRESS, where the family may be another than the
-// route's.
+// via takes a gateway: [FAMILY] ADDRESS. The family can differ from the route's.
 func (r *routeReader) via(keyword string) netip.Addr {
 	word := r.Value(keyword)
 	if family, ok := addrFamily(word); ok {
@@ -229,7 +226,7 @@ func (w *Words) number(keyword string, max uint64) uint64 {
 	return n
 }
 
-// named takes a name of a table, or a number.
+// named takes a name from a table, or a number.
 func (w *Words) named(keyword string, t *names.Table) uint32 {
 	word := w.Value(keyword)
 	n, ok := t.Number(word)
@@ -263,8 +260,7 @@ func cutRealms(word string) (from, to string, both bool) {
 	return "", word, false
 }
 
-// routeTypes are RTN_ of <linux/rtnetlink.h> in ip(8)'s order; the ones without
-// short have to be whole.
+// routeTypes are the RTN_ constants of <linux/rtnetlink.h> in ip(8)'s order. Those with short can be abbreviated.
 var routeTypes = []struct {
 	name  string
 	short bool

@@ -10,10 +10,10 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// encap takes a light-weight tunnel: mpls LABEL[/LABEL…] [ttl TTL].
+// encap takes a lightweight tunnel: mpls LABEL[/LABEL…] [ttl TTL].
 func (w *Words) encap(keyword string) rtnl.Encap {
 	if kind := w.Value(keyword); kind != "mpls" {
-		w.FailHint("vnet knows mpls", "encap %q is unknown", kind)
+		w.FailHint("only mpls is supported", "encap %q is unknown", kind)
 		return rtnl.Encap{}
 	}
 	labels := w.mplsLabels(w.Value("mpls"))
@@ -28,7 +28,7 @@ func (w *Words) encap(keyword string) rtnl.Encap {
 	return rtnl.Encap{Type: unix.LWTUNNEL_ENCAP_MPLS, Data: string(data)}
 }
 
-// mplsLabels makes a stack of 20-bit labels, the last one marked; RFC 3032.
+// mplsLabels encodes a stack of 20-bit labels. The last one has the bottom-of-stack bit; RFC 3032.
 func (w *Words) mplsLabels(word string) []byte {
 	parts := strings.Split(word, "/")
 	var stack []byte

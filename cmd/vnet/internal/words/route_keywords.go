@@ -10,8 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// routeKeywords are what a route is described with, in the order in which ip(8)
-// tries them.
+// routeKeywords are the keywords of a route, in the order in which ip(8) matches abbreviations.
 var routeKeywords = []keyword[routeReader]{
 	{"src", false, func(r *routeReader, word string) { r.Route.PrefSrc = r.address(word) }},
 	{"via", false, (*routeReader).readVia},
@@ -65,7 +64,7 @@ var routeKeywords = []keyword[routeReader]{
 	metric("fastopen_no_cookie", true, unix.RTAX_FASTOPEN_NO_COOKIE, 1),
 }
 
-// metric makes the keyword for a plain number, which "lock" may stand before.
+// metric makes the keyword for a number, optionally with "lock" before it.
 func metric(name string, short bool, which int, max uint64) keyword[routeReader] {
 	return keyword[routeReader]{name, short, func(r *routeReader, word string) {
 		r.takeLock(which)
@@ -81,7 +80,7 @@ func (r *routeReader) takeLock(which int) {
 
 func (r *routeReader) readVia(word string) {
 	if r.Route.Gateway.IsValid() {
-		r.FailHint("write nexthop via ADDRESS nexthop via ADDRESS", "a second %q", word)
+		r.FailHint("for several gateways use nexthop via ADDRESS nexthop via ADDRESS", "%q is given twice", word)
 		return
 	}
 	r.Route.Gateway = r.via(word)
@@ -93,14 +92,14 @@ func (r *routeReader) readMetric(word string) {
 	r.Route.Metric = uint32(r.number(word, 1<<32-1))
 }
 
-// readTime takes milliseconds, or a number with a unit. The kernel counts in
-// fractions; a number without a unit is in those.
+// readTime takes a time with a unit. The kernel counts in fractions of a millisecond; a number without a unit is in
+// the kernel's fractions.
 func (r *routeReader) readTime(word string, which int, fractions uint32) {
 	r.takeLock(which)
 	text := r.Value(word)
 	ms, raw, ok := parseTime(text)
 	if !ok {
-		r.Fail("%s %q is not a time: 300ms, 1.5s", word, text)
+		r.Fail("%s %q is not a time such as 300ms or 1.5s", word, text)
 	}
 	if !raw {
 		ms *= fractions
@@ -139,7 +138,7 @@ func (r *routeReader) readFeatures(word string) {
 		r.Next()
 	}
 	if r.Route.Metrics.Values[unix.RTAX_FEATURES] == 0 {
-		r.FailHint("there are ecn and tcp_usec_ts", "%s: %q is no feature", word, r.Peek())
+		r.FailHint("the features are ecn and tcp_usec_ts", "%s: %q is not a feature", word, r.Peek())
 	}
 }
 
@@ -150,29 +149,28 @@ func (r *routeReader) readPref(word string) {
 	if !ok {
 		n, isNumber := Number(value, 255)
 		if !isNumber {
-			r.FailHint("there are low, medium and high", "pref %q is unknown", value)
+			r.FailHint("expected low, medium or high", "pref %q is unknown", value)
 		}
 		pref = uint8(n)
 	}
 	r.Route.Pref = pref
 }
 
-// readTTLPropagate reads what only MPLS routes have: the kernel does not look at
-// it in others.
+// readTTLPropagate parses and ignores ttl-propagate: the kernel uses it only in MPLS routes.
 func (r *routeReader) readTTLPropagate(word string) {
 	if value := r.Value(word); !Short(value, "enabled") && !Short(value, "disabled") {
-		r.FailHint("there are enabled and disabled", "ttl-propagate %q is unknown", value)
+		r.FailHint("expected enabled or disabled", "ttl-propagate %q is unknown", value)
 	}
 }
 
-// hopReader reads one next hop of several.
+// hopReader parses one of several next hops.
 type hopReader struct {
 	*routeReader
 	hop rtnl.Hop
 	dev string
 }
 
-// hopKeywords are in the order in which ip(8) tries them.
+// hopKeywords are in the order in which ip(8) matches abbreviations.
 var hopKeywords = []keyword[hopReader]{
 	{"via", false, func(h *hopReader, word string) { h.hop.Gateway = h.via(word) }},
 	{"dev", false, func(h *hopReader, word string) { h.dev = h.Value(word) }},
@@ -182,12 +180,12 @@ var hopKeywords = []keyword[hopReader]{
 	{"encap", false, func(h *hopReader, word string) { h.hop.Encap = h.encap(word) }},
 }
 
-// readHops takes all that is left: nexthop NH [nexthop NH …].
+// readHops takes all remaining words: nexthop NH [nexthop NH …].
 func (r *routeReader) readHops(string) {
 	for {
 		h := &hopReader{routeReader: r}
 		if !r.More() {
-			r.Fail("%q needs via or dev behind it", "nexthop")
+			r.Fail("%q needs via or dev after it", "nexthop")
 			return
 		}
 		for r.More() {
@@ -204,7 +202,7 @@ func (r *routeReader) readHops(string) {
 		}
 		if word := r.Next(); word != "nexthop" {
 			near := Unknown("word", word, append(keywordNames(hopKeywords), "nexthop"))
-			r.FailHint(near.Hint, "%q is unknown behind %q", word, "nexthop")
+			r.FailHint(near.Hint, "%q is unknown after %q", word, "nexthop")
 			return
 		}
 	}

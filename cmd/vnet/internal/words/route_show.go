@@ -10,32 +10,30 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A RouteSelection chooses routes to be shown or flushed. The links and the VRF
-// are still by name.
+// A RouteSelection selects routes to show or to flush. Links and the VRF are names here; the caller looks them up.
 type RouteSelection struct {
-	// Filter is what the kernel can look for.
+	// Filter is the part of the selection that the kernel applies.
 	Filter rtnl.RouteFilter
-	// Dev is the link that the route goes through, InDev the one that packets
-	// came in through; "" is any.
+	// Dev is the outgoing link, InDev the incoming link; "" is any.
 	Dev, InDev string
-	// InLink is the index of InDev, once it is known.
+	// InLink is the index of InDev. The caller sets it.
 	InLink uint32
-	// VRF is the one whose table is meant; "" is none, or a table was named behind
-	// it. NoLocal leaves out its routes to the machine itself.
+	// VRF is the VRF whose table is selected; "" is none, also if a table is given after it. NoLocal leaves out local
+	// and broadcast routes.
 	VRF     string
 	NoLocal bool
-	// Any says that a word was there at all.
+	// Any is set if there was any word.
 	Any bool
-	// Help says that help was asked for instead.
+	// Help reports whether the words ask for help.
 	Help bool
 
-	// What has to be equal; nil fits all.
+	// Values that must be equal; nil matches all.
 	TOS, Protocol, Scope *uint8
 	Metric, Mark         *uint32
-	// Realms has to be equal in the bits of RealmsMask.
+	// Realms must be equal in the bits of RealmsMask.
 	Realms, RealmsMask uint32
-	// Via is the gateway and Src the preferred source; Root, Match, FromRoot and
-	// FromMatch are ip(8)'s bounds of the destination and the source.
+	// Via is the gateway and Src the preferred source. Root and Match are ip(8)'s limits for the destination, FromRoot
+	// and FromMatch for the source.
 	Via, Src, Root, Match, FromRoot, FromMatch Prefix
 }
 
@@ -45,33 +43,32 @@ type selectionReader struct {
 	family int
 }
 
-// selectionKeywords are in the order in which ip(8) tries them.
+// selectionKeywords are in the order in which ip(8) matches abbreviations.
 var selectionKeywords = []keyword[selectionReader]{
 	{"table", true, (*selectionReader).readTable},
 	{"vrf", true, func(s *selectionReader, word string) { s.VRF, s.NoLocal = s.Value(word), true }},
 	{"cached", true, func(s *selectionReader, _ string) { s.Filter.Cached = true }},
 	{"cloned", true, func(s *selectionReader, _ string) { s.Filter.Cached = true }},
-	{"tos", false, func(s *selectionReader, word string) { s.TOS = s.small(word, names.DSFields) }},
-	{"dsfield", true, func(s *selectionReader, word string) { s.TOS = s.small(word, names.DSFields) }},
-	{"protocol", true, func(s *selectionReader, word string) { s.Protocol = s.orAll(word, names.RouteProtocols) }},
-	{"scope", true, func(s *selectionReader, word string) { s.Scope = s.orAll(word, names.Scopes) }},
+	{"tos", false, func(s *selectionReader, word string) { s.TOS = s.namedPtr(word, names.DSFields) }},
+	{"dsfield", true, func(s *selectionReader, word string) { s.TOS = s.namedPtr(word, names.DSFields) }},
+	{"protocol", true, func(s *selectionReader, word string) { s.Protocol = s.namedOrAll(word, names.RouteProtocols) }},
+	{"scope", true, func(s *selectionReader, word string) { s.Scope = s.namedOrAll(word, names.Scopes) }},
 	{"type", true, (*selectionReader).readType},
 	{"dev", false, func(s *selectionReader, word string) { s.Dev = s.Value(word) }},
 	{"oif", false, func(s *selectionReader, word string) { s.Dev = s.Value(word) }},
 	{"iif", false, func(s *selectionReader, word string) { s.InDev = s.Value(word) }},
-	{"mark", false, func(s *selectionReader, word string) { s.Mark = s.big(word) }},
-	{"metric", true, func(s *selectionReader, word string) { s.Metric = s.big(word) }},
-	{"priority", true, func(s *selectionReader, word string) { s.Metric = s.big(word) }},
-	{"preference", false, func(s *selectionReader, word string) { s.Metric = s.big(word) }},
+	{"mark", false, func(s *selectionReader, word string) { s.Mark = s.numberPtr(word) }},
+	{"metric", true, func(s *selectionReader, word string) { s.Metric = s.numberPtr(word) }},
+	{"priority", true, func(s *selectionReader, word string) { s.Metric = s.numberPtr(word) }},
+	{"preference", false, func(s *selectionReader, word string) { s.Metric = s.numberPtr(word) }},
 	{"via", false, (*selectionReader).readVia},
 	{"src", false, func(s *selectionReader, word string) { s.Src = s.prefix(s.Value(word)) }},
 	{"realms", true, (*selectionReader).readRealms},
 	{"from", true, func(s *selectionReader, _ string) { s.readBounds(&s.FromRoot, &s.FromMatch) }},
 }
 
-// RouteSelection reads what follows route show or route flush. The family is
-// that of the options, 0 if they do not say; then it is IPv4, unless all tables
-// are asked for.
+// RouteSelection parses the words after route show or route flush. family is the family of the options; 0 means IPv4,
+// or all families if all tables are selected.
 func (w *Words) RouteSelection(family int) RouteSelection {
 	s := &selectionReader{Words: w, family: family}
 	s.Filter.Family = uint8(family)
@@ -123,22 +120,22 @@ func (s *selectionReader) readType(word string) {
 	s.Filter.Type = typ
 }
 
-func (s *selectionReader) small(word string, t *names.Table) *uint8 {
+func (s *selectionReader) namedPtr(word string, t *names.Table) *uint8 {
 	n := uint8(s.named(word, t))
 	return &n
 }
 
-func (s *selectionReader) big(word string) *uint32 {
+func (s *selectionReader) numberPtr(word string) *uint32 {
 	n := uint32(s.number(word, 1<<32-1))
 	return &n
 }
 
-// orAll takes a name, a number, or "all" for any.
-func (s *selectionReader) orAll(word string, t *names.Table) *uint8 {
+// namedOrAll takes a name, a number, or "all", which returns nil.
+func (s *selectionReader) namedOrAll(word string, t *names.Table) *uint8 {
 	if s.Take("all") {
 		return nil
 	}
-	return s.small(word, t)
+	return s.namedPtr(word, t)
 }
 
 func (s *selectionReader) readVia(word string) {
@@ -149,7 +146,7 @@ func (s *selectionReader) readVia(word string) {
 	s.Via = s.prefixOf(value, family)
 }
 
-// readRealms takes [FROM/]TO; a side left open fits any.
+// readRealms takes [FROM/]TO; an empty side matches any.
 func (s *selectionReader) readRealms(word string) {
 	text := s.Peek()
 	s.Realms, s.RealmsMask = s.realms(word), 1<<32-1
@@ -188,9 +185,8 @@ func (s *selectionReader) prefixOf(word string, family int) Prefix {
 	return p
 }
 
-// Fits says whether a route is one of those selected. Its table, type and link
-// are the kernel's to look for; see Filter.
-func (s RouteSelection) Fits(r rtnl.Route) bool {
+// Matches reports whether a route is selected. It does not check what the kernel filters: table, type and link.
+func (s RouteSelection) Matches(r rtnl.Route) bool {
 	src := r.Src
 	if !src.IsValid() {
 		src = Prefix{}.Of(familyOf(r))
@@ -204,11 +200,11 @@ func (s RouteSelection) Fits(r rtnl.Route) bool {
 		s.InLink != 0 && r.InLink != s.InLink,
 		s.NoLocal && (r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST),
 		(r.Realms^s.Realms)&s.RealmsMask != 0,
-		!s.Root.holds(r.Dst), !s.Match.within(r.Dst),
-		!s.FromRoot.holds(src), !s.FromMatch.within(src):
+		!s.Root.covers(r.Dst), !s.Match.coveredBy(r.Dst),
+		!s.FromRoot.covers(src), !s.FromMatch.coveredBy(src):
 		return false
 	}
-	return s.Via.isAddr(r.Gateway, r.Is6()) && s.Src.isAddr(r.PrefSrc, r.Is6())
+	return s.Via.matchesAddr(r.Gateway, r.Is6()) && s.Src.matchesAddr(r.PrefSrc, r.Is6())
 }
 
 func familyOf(r rtnl.Route) int {
@@ -218,31 +214,30 @@ func familyOf(r rtnl.Route) int {
 	return unix.AF_INET
 }
 
-// given says that the prefix limits anything: the words all and any do not.
-func (p Prefix) given() bool { return p.Family != 0 || p.Length }
+// limits reports whether the prefix limits the selection. The words all and any do not.
+func (p Prefix) limits() bool { return p.Family != 0 || p.Length }
 
-// ofFamily says whether the prefix can be compared with addresses of the family.
+// ofFamily reports whether the prefix can be compared with addresses of the family.
 func (p Prefix) ofFamily(is6 bool) bool {
 	return p.Family == 0 || (p.Family == unix.AF_INET6) == is6
 }
 
-// holds says whether dst lies within the prefix.
-func (p Prefix) holds(dst netip.Prefix) bool {
-	return !p.given() || p.ofFamily(dst.Addr().Is6()) && dst.Bits() >= p.Bits() &&
+// covers reports whether the prefix contains dst.
+func (p Prefix) covers(dst netip.Prefix) bool {
+	return !p.limits() || p.ofFamily(dst.Addr().Is6()) && dst.Bits() >= p.Bits() &&
 		(!p.IsValid() || p.Masked().Contains(dst.Addr()))
 }
 
-// within says whether the prefix lies within dst.
-func (p Prefix) within(dst netip.Prefix) bool {
-	return !p.given() || p.ofFamily(dst.Addr().Is6()) && dst.Bits() <= max(p.Bits(), 0) &&
+// coveredBy reports whether dst contains the prefix.
+func (p Prefix) coveredBy(dst netip.Prefix) bool {
+	return !p.limits() || p.ofFamily(dst.Addr().Is6()) && dst.Bits() <= max(p.Bits(), 0) &&
 		(dst.Bits() <= 0 || p.IsValid() && dst.Masked().Contains(p.Addr()))
 }
 
-// isAddr says whether an address lies within the prefix; one that is not there
-// counts as zero.
-func (p Prefix) isAddr(a netip.Addr, is6 bool) bool {
+// matchesAddr reports whether the prefix contains an address. An invalid address counts as zero.
+func (p Prefix) matchesAddr(a netip.Addr, is6 bool) bool {
 	switch {
-	case !p.given():
+	case !p.limits():
 		return true
 	case a.IsValid():
 		is6 = a.Is6()

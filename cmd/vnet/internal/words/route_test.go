@@ -53,15 +53,25 @@ func TestRouteChange(t *testing.T) {
 		words string // with the verb
 		want  RouteChange
 	}{
-		{"add default via 10.0.0.1", RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Gateway: ipa("10.0.0.1"), Table: main, Protocol: boot}}},
-		{"add default via fd00::1", RouteChange{Route: rtnl.Route{Dst: pfx("::/0"), Gateway: ipa("fd00::1"), Table: main, Protocol: boot}}},
-		{"add 10/8 dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Table: main, Protocol: boot, Scope: link}, Dev: "v0"}},
-		{"add dev v0 to 10/8 scope global", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Table: main, Protocol: boot}, Dev: "v0"}},
-		{"add via inet6 fe80::1 dev v0 10/8", RouteChange{Route: rtnl.Route{Dst: pfx("::a00:0/104"), Table: main, Protocol: boot}}},
-		{"add 10/8 via inet6 fe80::1 dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1"), Table: main, Protocol: boot}, Dev: "v0"}},
-		{"add unreachable default metric 7 table 100", RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Type: unix.RTN_UNREACHABLE, Metric: 7, Table: 100, Protocol: boot}}},
-		{"add local 10.0.0.1 dev lo", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.1/32"), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Protocol: boot, Scope: unix.RT_SCOPE_HOST}, Dev: "lo"}},
-		{"replace fd00::/64 nhid 5 pref low", RouteChange{Route: rtnl.Route{Dst: pfx("fd00::/64"), NextHop: 5, Pref: 3, Table: main, Protocol: boot}}},
+		{"add default via 10.0.0.1", RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Gateway: ipa("10.0.0.1"),
+			Table: main, Protocol: boot}}},
+		{"add default via fd00::1", RouteChange{Route: rtnl.Route{Dst: pfx("::/0"), Gateway: ipa("fd00::1"), Table: main,
+			Protocol: boot}}},
+		{"add 10/8 dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Table: main, Protocol: boot, Scope: link},
+			Dev: "v0"}},
+		{"add dev v0 to 10/8 scope global", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Table: main,
+			Protocol: boot}, Dev: "v0"}},
+		{"add via inet6 fe80::1 dev v0 10/8", RouteChange{Route: rtnl.Route{Dst: pfx("::a00:0/104"), Table: main,
+			Protocol: boot}}},
+		{"add 10/8 via inet6 fe80::1 dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1"),
+			Table: main, Protocol: boot}, Dev: "v0"}},
+		{"add unreachable default metric 7 table 100",
+			RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Type: unix.RTN_UNREACHABLE, Metric: 7, Table: 100,
+				Protocol: boot}}},
+		{"add local 10.0.0.1 dev lo", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.1/32"), Type: unix.RTN_LOCAL,
+			Table: unix.RT_TABLE_LOCAL, Protocol: boot, Scope: unix.RT_SCOPE_HOST}, Dev: "lo"}},
+		{"replace fd00::/64 nhid 5 pref low", RouteChange{Route: rtnl.Route{Dst: pfx("fd00::/64"), NextHop: 5, Pref: 3,
+			Table: main, Protocol: boot}}},
 		{"add 10/8 vrf blue nexthop via 10.0.0.2 weight 3 nexthop dev v1 onlink", RouteChange{
 			Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Protocol: boot, Hops: []rtnl.Hop{
 				{Gateway: ipa("10.0.0.2"), Weight: 3}, {Flags: unix.RTNH_F_ONLINK},
@@ -69,29 +79,35 @@ func TestRouteChange(t *testing.T) {
 			HopDevs: []string{"", "v1"}, VRF: "blue",
 		}},
 		{"add 10/8 dev v0 mtu lock 1400 rtt 2s rttvar 8 rto_min 20ms features ecn src 10.0.0.1", RouteChange{
-			Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), PrefSrc: ipa("10.0.0.1"), Table: main, Protocol: boot, Scope: link, Metrics: values(map[int]uint32{
-				unix.RTAX_LOCK: 1<<unix.RTAX_MTU | 1<<unix.RTAX_RTO_MIN, unix.RTAX_MTU: 1400,
-				unix.RTAX_RTT: 16000, unix.RTAX_RTTVAR: 8, unix.RTAX_RTO_MIN: 20, unix.RTAX_FEATURES: 1,
-			})},
+			Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), PrefSrc: ipa("10.0.0.1"), Table: main, Protocol: boot, Scope: link,
+				Metrics: values(map[int]uint32{
+					unix.RTAX_LOCK: 1<<unix.RTAX_MTU | 1<<unix.RTAX_RTO_MIN, unix.RTAX_MTU: 1400,
+					unix.RTAX_RTT: 16000, unix.RTAX_RTTVAR: 8, unix.RTAX_RTO_MIN: 20, unix.RTAX_FEATURES: 1,
+				})},
 			Dev: "v0",
 		}},
-		{"add 10/8 dev v0 tos 0x28 pref 3 ttl-propagate enabled", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), TOS: 0x28, Pref: 3, Table: main, Protocol: boot, Scope: link}, Dev: "v0"}},
+		{"add 10/8 dev v0 tos 0x28 pref 3 ttl-propagate enabled",
+			RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), TOS: 0x28, Pref: 3, Table: main, Protocol: boot, Scope: link},
+				Dev: "v0"}},
 		{"add 10/8 dev v0 dsfield 0xb8 preference 7 rto_min 1.0005s features ecn tcp_usec_ts", RouteChange{
-			Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), TOS: 0xb8, Metric: 7, Table: main, Protocol: boot, Scope: link, Metrics: values(map[int]uint32{
-				unix.RTAX_LOCK: 1 << unix.RTAX_RTO_MIN, unix.RTAX_RTO_MIN: 1001, unix.RTAX_FEATURES: unix.RTAX_FEATURE_ECN | unix.RTAX_FEATURE_TCP_USEC_TS,
-			})},
+			Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), TOS: 0xb8, Metric: 7, Table: main, Protocol: boot, Scope: link,
+				Metrics: values(map[int]uint32{
+					unix.RTAX_LOCK: 1 << unix.RTAX_RTO_MIN, unix.RTAX_RTO_MIN: 1001,
+					unix.RTAX_FEATURES: unix.RTAX_FEATURE_ECN | unix.RTAX_FEATURE_TCP_USEC_TS,
+				})},
 			Dev: "v0",
 		}},
 		{"delete default", RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Table: main, Scope: any}}},
 		{"delete fd00::/8", RouteChange{Route: rtnl.Route{Dst: pfx("fd00::/8"), Table: main}}},
-		{"delete blackhole 10/8", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Type: unix.RTN_BLACKHOLE, Table: main}}},
+		{"delete blackhole 10/8", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Type: unix.RTN_BLACKHOLE,
+			Table: main}}},
 	} {
 		t.Run(tt.words, func(t *testing.T) {
 			w := Of(strings.Fields(tt.words))
 			got := w.RouteChange(w.RouteVerb(), 0)
-			if tt.words == "add via inet6 fe80::1 dev v0 10/8" { // the gateway said IPv6 first
+			if tt.words == "add via inet6 fe80::1 dev v0 10/8" { // the gateway comes first and is IPv6
 				if w.Err == nil {
-					t.Error("a destination of another family is taken")
+					t.Error("a destination of another family is accepted")
 				}
 				return
 			}
@@ -105,40 +121,40 @@ func TestRouteChange(t *testing.T) {
 	}
 }
 
-// TestRouteMistakes: each names the word at fault and, where one is near, what
-// may have been meant. The status is ip(8)'s.
+// TestRouteMistakes checks that errors contain the wrong word and, as a hint, a similar keyword. The status is ip(8)'s.
 func TestRouteMistakes(t *testing.T) {
 	for _, tt := range []struct {
 		words, want, hint string
 		status            int
 	}{
-		{"add 10/8 va 10.0.0.1", `"va" is unknown, or a second destination`, `did you mean "via"?`, 0},
-		{"add 10/8 via", `"via" needs a value behind it`, "", 0},
-		{"add 10/8 via x", `an IPv4 address is expected, not "x"`, "", 1},
-		{"add fd00::/8 via 10.0.0.1", `an IPv6 address is expected, not "10.0.0.1"`, "", 1},
-		{"add 10/33 dev v0", `an IP prefix is expected, not "10/33"`, "", 1},
-		{"add 256.0.0.0/8 dev v0", `an IP prefix is expected, not "256.0.0.0/8"`, "", 1},
-		{"add 10/8 via 10.0.0.1 via 10.0.0.2", `a second "via"`, "write nexthop via ADDRESS nexthop via ADDRESS", 0},
+		{"add 10/8 va 10.0.0.1", `"va" is unknown, or it is a second destination`, `did you mean "via"?`, 0},
+		{"add 10/8 via", `"via" needs a value`, "", 0},
+		{"add 10/8 via x", `expected an IPv4 address, not "x"`, "", 1},
+		{"add fd00::/8 via 10.0.0.1", `expected an IPv6 address, not "10.0.0.1"`, "", 1},
+		{"add 10/33 dev v0", `expected an IP prefix, not "10/33"`, "", 1},
+		{"add 256.0.0.0/8 dev v0", `expected an IP prefix, not "256.0.0.0/8"`, "", 1},
+		{"add 10/8 via 10.0.0.1 via 10.0.0.2", `"via" is given twice`,
+			"for several gateways use nexthop via ADDRESS nexthop via ADDRESS", 0},
 		{"add 10/8 metric 1x", `metric "1x" is not a number up to 4294967295`, "", 0},
 		{"add 10/8 proto bott", `proto "bott" is unknown`, `did you mean "boot"?`, 0},
 		{"add 10/8 table mian", `table "mian" is unknown`, `did you mean "main"?`, 0},
 		{"add 10/8 scope lnk", `scope "lnk" is unknown`, `did you mean "link"?`, 0},
-		{"add 10/8 nexthop via 10.0.0.1 wieght 3", `"wieght" is unknown behind "nexthop"`, `did you mean "weight"?`, 0},
+		{"add 10/8 nexthop via 10.0.0.1 wieght 3", `"wieght" is unknown after "nexthop"`, `did you mean "weight"?`, 0},
 		{"add 10/8 nexthop weight 0", `weight "0" is not a number from 1 to 256`, "", 0},
-		{"add 10/8 encap foo 5", `encap "foo" is unknown`, "vnet knows mpls", 0},
-		{"add 10/8 rtt soon", `rtt "soon" is not a time: 300ms, 1.5s`, "", 0},
+		{"add 10/8 encap foo 5", `encap "foo" is unknown`, "only mpls is supported", 0},
+		{"add 10/8 rtt soon", `rtt "soon" is not a time such as 300ms or 1.5s`, "", 0},
 		{"add 10/8 tos rush", `tos "rush" is unknown`, "", 0},
 		{"add 10/8 tos 0x100", `tos "0x100" is unknown`, "", 0},
-		{"add 10/8 pref most", `pref "most" is unknown`, "there are low, medium and high", 0},
-		{"add 10/8 ttl-propagate maybe", `ttl-propagate "maybe" is unknown`, "there are enabled and disabled", 0},
-		{"add 10/8 features quick", `features: "quick" is no feature`, "there are ecn and tcp_usec_ts", 0},
-		{"add 10/8 rtt 5000000s", `rtt "5000000s" is not a time: 300ms, 1.5s`, "", 0},
-		{"add 10/8 rtt -1", `rtt "-1" is not a time: 300ms, 1.5s`, "", 0},
-		{"add 10/8 nexthop", `"nexthop" needs via or dev behind it`, "", 0},
-		{"show tabel main", `an IP prefix is expected, not "tabel"`, `did you mean "table"?`, 1},
+		{"add 10/8 pref most", `pref "most" is unknown`, "expected low, medium or high", 0},
+		{"add 10/8 ttl-propagate maybe", `ttl-propagate "maybe" is unknown`, "expected enabled or disabled", 0},
+		{"add 10/8 features quick", `features: "quick" is not a feature`, "the features are ecn and tcp_usec_ts", 0},
+		{"add 10/8 rtt 5000000s", `rtt "5000000s" is not a time such as 300ms or 1.5s`, "", 0},
+		{"add 10/8 rtt -1", `rtt "-1" is not a time such as 300ms or 1.5s`, "", 0},
+		{"add 10/8 nexthop", `"nexthop" needs via or dev after it`, "", 0},
+		{"show tabel main", `expected an IP prefix, not "tabel"`, `did you mean "table"?`, 1},
 		{"show type blakhole", `type "blakhole" is unknown`, `did you mean "blackhole"?`, 0},
-		{"get", "no destination address", "vnet route get ADDRESS", 1},
-		{"get 10.0.0.1 fibmtch", `an IPv4 address is expected, not "fibmtch"`, `did you mean "fibmatch"?`, 1},
+		{"get", "the destination address is missing", "vnet route get ADDRESS", 1},
+		{"get 10.0.0.1 fibmtch", `expected an IPv4 address, not "fibmtch"`, `did you mean "fibmatch"?`, 1},
 		{"get 10.0.0.1 ipproto quic", `ipproto "quic" is unknown`, "", 0},
 	} {
 		w := Of(strings.Fields(tt.words))
@@ -146,7 +162,7 @@ func TestRouteMistakes(t *testing.T) {
 		case "show":
 			w.RouteSelection(0)
 		case "get":
-			w.RouteQuestion(0)
+			w.RouteGet(0)
 		default:
 			w.RouteChange(verb, 0)
 		}
@@ -154,7 +170,8 @@ func TestRouteMistakes(t *testing.T) {
 		if !errors.As(w.Err, &e) {
 			t.Errorf("route %s: no error", tt.words)
 		} else if e.Text != tt.want || e.Hint != tt.hint || e.Status != tt.status {
-			t.Errorf("route %s:\n got %q, %q, %d\nwant %q, %q, %d", tt.words, e.Text, e.Hint, e.Status, tt.want, tt.hint, tt.status)
+			t.Errorf("route %s:\n got %q, %q, %d\nwant %q, %q, %d", tt.words, e.Text, e.Hint, e.Status, tt.want, tt.hint,
+				tt.status)
 		}
 	}
 }
@@ -199,7 +216,7 @@ func TestRouteSelection(t *testing.T) {
 		}
 		var fit []string
 		for _, name := range []string{"default", "default6", "fd", "ten", "ten1"} {
-			if s.Fits(routes[name]) {
+			if s.Matches(routes[name]) {
 				fit = append(fit, name)
 			}
 		}
@@ -211,9 +228,10 @@ func TestRouteSelection(t *testing.T) {
 
 func TestRouteQuestion(t *testing.T) {
 	uid := uint32(0)
-	w := Of(strings.Fields("fibmatch to 10.1.2.3 from 10.0.0.1 iif v0 oif v1 tos 0x10 mark 7 uid 0 ipproto udp sport 1 dport 53"))
-	got := w.RouteQuestion(0)
-	want := RouteQuestion{
+	w := Of(strings.Fields("fibmatch to 10.1.2.3 from 10.0.0.1 iif v0 oif v1 tos 0x10 mark 7 uid 0 ipproto udp sport 1 " +
+		"dport 53"))
+	got := w.RouteGet(0)
+	want := RouteGet{
 		Query: rtnl.RouteQuery{
 			Dst: ipa("10.1.2.3"), Src: ipa("10.0.0.1"), TOS: 0x10, Mark: 7, UID: &uid,
 			Protocol: unix.IPPROTO_UDP, SrcPort: 1, DstPort: 53, FIBMatch: true,
@@ -240,19 +258,20 @@ func TestPrefix(t *testing.T) {
 		"10.0.0.0/255.0.255.0", "default/0", "1_0/8", "0b1/8", "0o1/8", "08/8", "x", ":", "10.0.0.1/8/8",
 	} {
 		if p, ok := parsePrefix(word, 0); ok {
-			t.Errorf("%q is read as %v", word, p)
+			t.Errorf("%q is parsed as %v", word, p)
 		}
 	}
 }
 
-// FuzzRoute: whatever is typed, the grammar ends with a value or an error, and
-// the value can be encoded or is refused.
+// FuzzRoute checks that parsing any line gives a value or an error, and that a value can be encoded or is refused.
 func FuzzRoute(f *testing.F) {
 	for _, seed := range []string{
 		"add default via 10.0.0.1 dev v0", "add 10/8 nexthop via 10.0.0.2 weight 3 nexthop dev v1 onlink realms 3/4",
 		"add fd00::/64 from fd01::/64 mtu lock 1400 rtt 1.5s congctl lock cubic encap mpls 100/200 ttl 5",
-		"del blackhole default table all", "show root 10/8 match 10.1.2.3 from exact fd00::/8 realms /3 via inet6 ::1 proto all",
-		"get fibmatch 10.0.0.1 from 10.0.0.2 iif v0 uid 0 ipproto tcp sport 1", "flush cache", "list-id nsid 5", "exec red ls",
+		"del blackhole default table all",
+		"show root 10/8 match 10.1.2.3 from exact fd00::/8 realms /3 via inet6 ::1 proto all",
+		"get fibmatch 10.0.0.1 from 10.0.0.2 iif v0 uid 0 ipproto tcp sport 1", "flush cache", "list-id nsid 5",
+		"exec red ls",
 	} {
 		f.Add(seed, byte(0))
 		f.Add(seed, byte(unix.AF_INET6))
@@ -265,22 +284,22 @@ func FuzzRoute(f *testing.F) {
 		switch verb := w.RouteVerb(); verb {
 		case "show", "flush":
 			s := w.RouteSelection(af)
-			s.Fits(rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1")})
-			s.Fits(rtnl.Route{Dst: pfx("fd00::/8"), Src: pfx("::/0")})
+			s.Matches(rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1")})
+			s.Matches(rtnl.Route{Dst: pfx("fd00::/8"), Src: pfx("::/0")})
 		case "get":
-			if q := w.RouteQuestion(af); w.Err == nil && !q.Help && !q.Query.Dst.IsValid() {
+			if q := w.RouteGet(af); w.Err == nil && !q.Help && !q.Query.Dst.IsValid() {
 				t.Errorf("no destination: %+v", q)
 			}
 		default:
-			if c := w.RouteChange(verb, af); w.Err == nil && !c.Help && (!c.Route.Dst.IsValid() || len(c.HopDevs) != len(c.Route.Hops)) {
-				t.Errorf("half a route: %+v", c)
+			if c := w.RouteChange(verb, af); w.Err == nil && !c.Help &&
+				(!c.Route.Dst.IsValid() || len(c.HopDevs) != len(c.Route.Hops)) {
+				t.Errorf("incomplete route: %+v", c)
 			}
 		}
 	})
 }
 
-// TestRouteTableOfVRF: of a table and a VRF, the one that is named last is meant;
-// the VRF's routes to the machine itself stay out in any case.
+// TestRouteTableOfVRF checks that the last of table and VRF is used. With a VRF, local routes are always left out.
 func TestRouteTableOfVRF(t *testing.T) {
 	for words, want := range map[string]RouteSelection{
 		"vrf blue":            {VRF: "blue", NoLocal: true},

@@ -1,10 +1,9 @@
-// Package words is the grammar of vnet: it makes values of the words on a
-// command line, as ip(8) reads them, and touches nothing.
+// Package words parses vnet's command line in ip(8)'s syntax. It returns values and has no side effects.
 //
-//	[]string ──Options──▶ what comes before the object
+//	[]string ──Options──▶ the options before the object
 //	         ──Words────▶ link, addr, route, neigh … commands as values
 //
-// Links stay names here: only the kernel knows which there are.
+// Links are names here; the callers look them up in the kernel.
 package words
 
 import (
@@ -12,14 +11,13 @@ import (
 	"strings"
 )
 
-// Error is a command line that means nothing. Its text says which word is at
-// fault.
+// Error is a usage error. Its text contains the wrong word.
 type Error struct {
-	// Text says what is wrong, in one line.
+	// Text describes the error in one line.
 	Text string
-	// Hint says what to do instead; empty if nobody knows.
+	// Hint is the correction; "" if there is none.
 	Hint string
-	// Status is the exit status that ip(8) has for it; zero is its usual 255.
+	// Status is ip(8)'s exit status for the error; zero means 255.
 	Status int
 }
 
@@ -29,17 +27,16 @@ func (e *Error) Error() string { return e.Text }
 // Errorf makes an Error without a hint.
 func Errorf(format string, args ...any) *Error { return &Error{Text: fmt.Sprintf(format, args...)} }
 
-// Words reads a command line from left to right. The first thing that goes wrong
-// sticks in Err; after that there are no more words.
+// Words reads a command line from left to right. Err holds the first error; after it, there are no more words.
 type Words struct {
 	args []string
 	Err  error
 }
 
-// Of begins to read a command line.
+// Of returns a reader of a command line.
 func Of(args []string) *Words { return &Words{args: args} }
 
-// More says whether a word is left.
+// More reports whether a word is left.
 func (w *Words) More() bool { return w.Err == nil && len(w.args) > 0 }
 
 // Peek returns the next word without taking it; "" at the end.
@@ -66,15 +63,15 @@ func (w *Words) Rest() []string {
 	return rest
 }
 
-// Value takes the word that has to follow a keyword.
+// Value takes the value of a keyword. It is an error if there is none.
 func (w *Words) Value(keyword string) string {
 	if w.Err == nil && len(w.args) == 0 {
-		w.Fail("%q needs a value behind it", keyword)
+		w.Fail("%q needs a value", keyword)
 	}
 	return w.Next()
 }
 
-// Take takes the next word if it is exactly one of those.
+// Take takes the next word if it is one of the options.
 func (w *Words) Take(options ...string) bool {
 	for _, o := range options {
 		if w.More() && w.args[0] == o {
@@ -85,7 +82,7 @@ func (w *Words) Take(options ...string) bool {
 	return false
 }
 
-// TakeShort takes the next word if it abbreviates one of those.
+// TakeShort takes the next word if it abbreviates one of the options.
 func (w *Words) TakeShort(options ...string) bool {
 	for _, o := range options {
 		if w.More() && Short(w.args[0], o) {
@@ -96,33 +93,31 @@ func (w *Words) TakeShort(options ...string) bool {
 	return false
 }
 
-// Fail notes what is wrong, unless something is already.
+// Fail sets Err, unless it is set already.
 func (w *Words) Fail(format string, args ...any) {
 	if w.Err == nil {
 		w.Err = Errorf(format, args...)
 	}
 }
 
-// FailHint is [Words.Fail] with what to do instead.
+// FailHint is [Words.Fail] with a hint.
 func (w *Words) FailHint(hint, format string, args ...any) {
 	if w.Err == nil {
 		w.Err = &Error{Text: fmt.Sprintf(format, args...), Hint: hint}
 	}
 }
 
-// Surplus notes that a word is neither known nor has a place left.
-func (w *Words) Surplus(word string, known []string) {
+// Unexpected sets an error for a word that is not a keyword and cannot be a name here.
+func (w *Words) Unexpected(word string, known []string) {
 	if w.Err == nil {
 		w.Err = Unknown("word", word, known)
 	}
 }
 
-// Short says whether word abbreviates full, as ip(8)'s matches does: it is a
-// beginning of it, and not empty.
+// Short reports whether word is a non-empty prefix of full, as ip(8)'s function matches does.
 func Short(word, full string) bool { return word != "" && strings.HasPrefix(full, word) }
 
-// Unknown is the error for a word that is none of the known ones. The hint is
-// the most alike of them, if one is alike enough.
+// Unknown returns the error for a word that is not known. The hint is the nearest known word, if there is one.
 func Unknown(what, word string, known []string) *Error {
 	e := Errorf("%s %q is unknown", what, word)
 	if near := Nearest(word, known); near != "" {
@@ -131,8 +126,8 @@ func Unknown(what, word string, known []string) *Error {
 	return e
 }
 
-// Nearest returns the known word that is most like word; "" if none is alike: at
-// most one letter in three may be wrong, missing, too many or swapped.
+// Nearest returns the known word that is most similar to word; "" if none is similar. Its distance is
+// at most 1 + len(word)/3.
 func Nearest(word string, known []string) string {
 	best, most := "", 1+len(word)/3
 	for _, k := range known {
@@ -143,8 +138,8 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// distance counts the letters to change, to insert, to leave out or to swap with
-// their neighbours (optimal string alignment) to make b of a.
+// distance returns the optimal string alignment distance of a and b: the number of letters to change, insert, delete
+// or swap.
 func distance(a, b string) int {
 	var before []int
 	last := make([]int, len(b)+1)

@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestNearest: a third of the letters may be wrong, missing, too many or swapped.
+// TestNearest checks the limit of 1 + a third of the letters.
 func TestNearest(t *testing.T) {
 	known := []string{"add", "delete", "flush", "netns", "addrgenmode", "up"}
 	for word, want := range map[string]string{
 		"ad": "add", "dad": "add", "addd": "add", "delet": "delete", "deltee": "delete", "fulsh": "flush", "flash": "flush",
-		"nets": "netns", "adrgenmod": "addrgenmode", "pu": "up", "u": "up", "x": "", "zzz": "", "": "", "flushing": "flush", "xyzzy": "",
+		"nets": "netns", "adrgenmod": "addrgenmode", "pu": "up", "u": "up", "x": "", "zzz": "", "": "", "flushing": "flush",
+		"xyzzy": "",
 	} {
 		if got := Nearest(word, known); got != want {
 			t.Errorf("%s: %q, want %q", word, got, want)
@@ -20,13 +21,14 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestDistance: it is the same both ways, and zero between equals only.
+// TestDistance checks that the distance is symmetric, and zero only for equal words.
 func TestDistance(t *testing.T) {
 	for _, tt := range []struct {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"a", "", 1}, {"link", "link", 0}, {"link", "lnik", 1}, {"link", "lin", 1}, {"link", "links", 1}, {"link", "line", 1},
+		{"", "", 0}, {"a", "", 1}, {"link", "link", 0}, {"link", "lnik", 1}, {"link", "lin", 1}, {"link", "links", 1},
+		{"link", "line", 1},
 		{"ab", "ba", 1}, {"abcd", "badc", 2}, {"kitten", "sitting", 3},
 	} {
 		if there, back := distance(tt.a, tt.b), distance(tt.b, tt.a); there != tt.want || back != tt.want {
@@ -35,26 +37,30 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-// TestErrorSticks: after the first mistake there are no more words.
+// TestErrorSticks checks that there are no more words after the first error.
 func TestErrorSticks(t *testing.T) {
 	w := Of([]string{"one", "two"})
 	w.Fail("first")
 	w.Fail("second")
-	if w.More() || w.Next() != "" || w.Peek() != "" || w.Take("one") || w.TakeShort("one") || w.Value("key") != "" || w.Err.Error() != "first" {
-		t.Errorf("%v goes on: %v", w.args, w.Err)
+	if w.More() || w.Next() != "" || w.Peek() != "" || w.Take("one") || w.TakeShort("one") || w.Value("key") != "" ||
+		w.Err.Error() != "first" {
+		t.Errorf("%v continues: %v", w.args, w.Err)
 	}
 }
 
-// TestParseAddr: addresses as C's and ip(8)'s functions read them.
+// TestParseAddr checks ip(8)'s syntax of addresses.
 func TestParseAddr(t *testing.T) {
 	for _, tt := range []struct {
 		word   string
 		family int
-		want   string // "" is no address
+		want   string // "" means not an address
 	}{
-		{"10.0.0.1", 0, "10.0.0.1"}, {"10.0.0.1", unix.AF_INET, "10.0.0.1"}, {"10.0.0.1", unix.AF_INET6, ""}, {"10", 0, "10.0.0.0"},
-		{"10.1", 0, "10.1.0.0"}, {"0xa.010.0.1", 0, "10.8.0.1"}, {"10.0.0.256", 0, ""}, {"10.0.0.0.1", 0, ""}, {"10..1", 0, ""},
-		{"", 0, ""}, {"x", 0, ""}, {"1_0.0.0.1", 0, ""}, {"0b1.0.0.1", 0, ""}, {"fd00::1", 0, "fd00::1"}, {"fd00::1", unix.AF_INET, ""},
+		{"10.0.0.1", 0, "10.0.0.1"}, {"10.0.0.1", unix.AF_INET, "10.0.0.1"}, {"10.0.0.1", unix.AF_INET6, ""},
+		{"10", 0, "10.0.0.0"},
+		{"10.1", 0, "10.1.0.0"}, {"0xa.010.0.1", 0, "10.8.0.1"}, {"10.0.0.256", 0, ""}, {"10.0.0.0.1", 0, ""},
+		{"10..1", 0, ""},
+		{"", 0, ""}, {"x", 0, ""}, {"1_0.0.0.1", 0, ""}, {"0b1.0.0.1", 0, ""}, {"fd00::1", 0, "fd00::1"},
+		{"fd00::1", unix.AF_INET, ""},
 		{"fe80::1%lo", 0, ""}, {"::ffff:1.2.3.4", 0, "::ffff:1.2.3.4"}, {"fd00::g", 0, ""},
 	} {
 		a, ok := ParseAddr(tt.word, tt.family)
@@ -68,13 +74,17 @@ func TestParsePrefix(t *testing.T) {
 	for _, tt := range []struct {
 		word   string
 		family int
-		want   string // "" is no prefix, "open" one of an open family
+		want   string // "" means not a prefix, "open" an open family
 		length bool
 	}{
-		{"10.0.0.0/8", 0, "10.0.0.0/8", true}, {"10/8", 0, "10.0.0.0/8", true}, {"10.0.0.1", 0, "10.0.0.1/32", false}, {"fd00::1", 0, "fd00::1/128", false},
-		{"10.0.0.0/255.0.0.0", 0, "10.0.0.0/8", true}, {"10.0.0.0/255.0.255.0", 0, "", false}, {"10.0.0.0/33", 0, "", false}, {"fd00::/129", 0, "", false},
-		{"fd00::/64", unix.AF_INET, "", false}, {"10/8", unix.AF_INET6, "", false}, {"10.0.0.0/", 0, "", false}, {"10.0.0.0/x", 0, "", false},
-		{"default", 0, "open", true}, {"all", 0, "open", false}, {"any", unix.AF_INET, "0.0.0.0/0", false}, {"default", unix.AF_INET6, "::/0", true},
+		{"10.0.0.0/8", 0, "10.0.0.0/8", true}, {"10/8", 0, "10.0.0.0/8", true}, {"10.0.0.1", 0, "10.0.0.1/32", false},
+		{"fd00::1", 0, "fd00::1/128", false},
+		{"10.0.0.0/255.0.0.0", 0, "10.0.0.0/8", true}, {"10.0.0.0/255.0.255.0", 0, "", false}, {"10.0.0.0/33", 0, "", false},
+		{"fd00::/129", 0, "", false},
+		{"fd00::/64", unix.AF_INET, "", false}, {"10/8", unix.AF_INET6, "", false}, {"10.0.0.0/", 0, "", false},
+		{"10.0.0.0/x", 0, "", false},
+		{"default", 0, "open", true}, {"all", 0, "open", false}, {"any", unix.AF_INET, "0.0.0.0/0", false},
+		{"default", unix.AF_INET6, "::/0", true},
 	} {
 		p, ok := parsePrefix(tt.word, tt.family)
 		switch {

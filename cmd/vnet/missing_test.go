@@ -12,21 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWithoutNAT: on a kernel without the modules of NAT, all else works, and what
-// needs them names the kernel's option. test/vm/run.sh makes such a machine.
+// TestWithoutNAT checks a kernel without the NAT modules: commands that need NAT name the missing kernel option, all
+// others work. test/vm/run.sh makes such a machine.
 func TestWithoutNAT(t *testing.T) {
 	w := newWorld(t)
 	if r := w.run("vnet", "nat", "add", "masquerade", "-s", "10.0.0.0/24"); !strings.Contains(r.Stderr, "CONFIG_NFT_NAT") {
 		t.Skip("this kernel has NAT")
 	}
-	w.goesAs("testdata/lack/without-nat.txt")
+	w.compareRun("testdata/missing/without-nat.txt")
 	if list := w.must("vnet", "-j", "nat"); strings.TrimSpace(list) != "[]" {
-		t.Errorf("there is NAT: %s", list)
+		t.Errorf("unexpected NAT rules: %s", list)
 	}
 }
 
-// TestWithoutIPv6: on a kernel without IPv6, IPv4 works, and what needs the other
-// says what is lacking. test/vm/run.sh makes such a machine.
+// TestWithoutIPv6 checks a kernel without IPv6: IPv4 works, and commands that need IPv6 report that it is missing.
+// test/vm/run.sh makes such a machine.
 func TestWithoutIPv6(t *testing.T) {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if !errors.Is(err, unix.EAFNOSUPPORT) {
@@ -34,18 +34,17 @@ func TestWithoutIPv6(t *testing.T) {
 		t.Skip("this kernel has IPv6")
 	}
 	w := newWorld(t)
-	w.goesAs("testdata/lack/without-ipv6.txt")
+	w.compareRun("testdata/missing/without-ipv6.txt")
 	if four, six := w.must("vnet", "route"), w.must("vnet", "-6", "route"); four == "" || six != "" {
 		t.Errorf("routes of IPv4:\n%s\nof IPv6:\n%s", four, six)
 	}
 }
 
-// undone is how many steps an error undid, which says nothing here.
+// undone masks the number of undone steps in an error.
 var undone = regexp.MustCompile(`the [0-9]+ steps before`)
 
-// goesAs runs the commands of a file, and compares how each ends and what it
-// complains of with what is written there.
-func (w *world) goesAs(file string) {
+// compareRun runs the commands of a file and compares their exit codes and standard error with the file.
+func (w *world) compareRun(file string) {
 	w.t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

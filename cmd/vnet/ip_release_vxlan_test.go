@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// undoVXLANs makes of VXLANs, as they are printed since 6.15, what was printed
-// before: switches in another order, checksums whether usual or not, the rest in
-// JSON only if it is on.
+// undoVXLANs converts VXLANs as printed since 6.15 to the old output: options in another order, checksum options
+// always, and other options in JSON only if they are on.
 func undoVXLANs(printed string) string {
 	printed = vxlanText.ReplaceAllStringFunc(printed, func(s string) string {
 		m := vxlanText.FindStringSubmatch(s)
@@ -26,7 +25,8 @@ func undoVXLANs(printed string) string {
 		}
 		no := map[bool]string{true: "no"}
 		return "vxlan " + say("external", "vnifilter") + m[1] + say("nolearning", "proxy", "rsc", "l2miss", "l3miss") + m[2] +
-			no[on["noudp_csum"]] + "udpcsum " + no[!on["udp_zero_csum6_tx"]] + "udp6zerocsumtx " + no[!on["udp_zero_csum6_rx"]] + "udp6zerocsumrx " +
+			no[on["noudp_csum"]] + "udpcsum " + no[!on["udp_zero_csum6_tx"]] + "udp6zerocsumtx " +
+			no[!on["udp_zero_csum6_rx"]] + "udp6zerocsumrx " +
 			say("gbp", "gpe") + m[4]
 	})
 	return vxlanJSON.ReplaceAllStringFunc(printed, func(s string) string {
@@ -51,7 +51,8 @@ var (
 	jsonMember = regexp.MustCompile(`"(\w+)": ?(\{[^}]*\}|"[^"]*"|\w+)`)
 
 	oldVXLANOrder = []string{
-		"external", "vnifilter", "id", "group", "group6", "remote", "remote6", "local", "local6", "link", "port_range", "port",
+		"external", "vnifilter", "id", "group", "group6", "remote", "remote6", "local", "local6", "link", "port_range",
+		"port",
 		"learning", "proxy", "rsc", "l2miss", "l3miss", "tos", "ttl", "df", "label", "ageing", "limit",
 		"udp_csum", "udp_zero_csum6_tx", "udp_zero_csum6_rx", "remcsum_tx", "remcsum_rx", "gbp", "gpe",
 	}
