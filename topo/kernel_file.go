@@ -58,7 +58,7 @@ func (k *Kernel) fileStep(step Step) error {
 	}
 	buffer, _ := k.buffers.Get().([]byte)
 	text := append(append(buffer[:0], fileMark(k.lab)...), f.Content...)
-	defer k.buffers.Put(text[:0]) //nolint:staticcheck // a slice's header is small beside its array
+	defer k.buffers.Put(text[:0]) //nolint:staticcheck // allocating a slice header is cheap compared with the array
 	was, exists := step.Have.(File)
 	if exists {
 		if err = overwriteFile(path, text); err != nil && !errors.Is(err, errForeignFile) {
@@ -294,7 +294,7 @@ func (k *Kernel) readFile(path, wanted string) (text string, ok bool, err error)
 	if err != nil {
 		return "", false, err
 	}
-	defer k.buffers.Put(b[:0]) //nolint:staticcheck // a slice's header is small beside its array
+	defer k.buffers.Put(b[:0]) //nolint:staticcheck // allocating a slice header is cheap compared with the array
 	b, ok = bytes.CutPrefix(b, []byte(fileMark(k.lab)))
 	if !ok {
 		return "", false, nil

@@ -48,8 +48,8 @@ func (k *Kernel) stopStage(stage []Step, results []result) {
 	err = errors.Join(err, k.findPrograms(stopping, running))
 	of := map[process][]*stoppingProcess{} // by command and namespace
 	for i, s := range stage {
-		h, spaceErr := k.handle(s.Have.Key().NS)
-		if results[i].err = errors.Join(k.injectedFault(), err, spaceErr); results[i].err == nil {
+		h, handleErr := k.handle(s.Have.Key().NS)
+		if results[i].err = errors.Join(k.injectedFault(), err, handleErr); results[i].err == nil {
 			of[process{command: s.Have.(Process).Command, ns: h.id}] = nil
 		}
 	}
