@@ -15,9 +15,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestEvilNames: no name leads out of the folder, and none is made that bites
-// its user later.
-func TestEvilNames(t *testing.T) {
+// TestInvalidNames: no name leads outside of the directory, and names that cause trouble
+// later are not created.
+func TestInvalidNames(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
 	outside := filepath.Join(filepath.Dir(nsfs.Dir), "outside")
@@ -33,7 +33,8 @@ func TestEvilNames(t *testing.T) {
 		{"/run/outside", `not a name for a network namespace: "/run/outside"`},
 		{"red/", `not a name for a network namespace: "red/"`},
 		{"a\x00b", `not a name for a network namespace: "a\x00b"`},
-		{strings.Repeat("x", 256), `not a name for a network namespace: "` + strings.Repeat("x", 32) + `…" has 256 bytes, of at most 255`},
+		{strings.Repeat("x", 256), `not a name for a network namespace: "` + strings.Repeat("x", 32) +
+			`…" has 256 bytes, a name has at most 255`},
 	} {
 		_, openErr := nsfs.Open(tt.name)
 		for what, err := range map[string]error{
@@ -45,7 +46,7 @@ func TestEvilNames(t *testing.T) {
 			}
 		}
 	}
-	// Others may have made these; so they can be used, but not made.
+	// Other programs may create such names. So this package uses them, but does not create them.
 	for _, name := range []string{"-n", "a b", "tab\t", "line\n", "\x1b[31mred", "bad\xffutf8", " "} {
 		if err := nsfs.Add(name); !errors.Is(err, nsfs.ErrName) {
 			t.Errorf("Add(%q): %v", name, err)
@@ -64,7 +65,7 @@ func TestEvilNames(t *testing.T) {
 	}
 	defer again.Close()
 	if !names(t)["-n"] || identity(t, again) != identity(t, ns) {
-		t.Error("a name with a dash is not listed, or another namespace")
+		t.Error("a name with a dash is not listed, or is another namespace")
 	}
 	if err := nsfs.Remove("-n"); err != nil {
 		t.Error(err)
@@ -75,11 +76,11 @@ func TestEvilNames(t *testing.T) {
 		}
 	}
 	if b, err := os.ReadFile(outside); string(b) != "precious" {
-		t.Errorf("a file outside was touched: %q, %v", b, err)
+		t.Errorf("a file outside was changed: %q, %v", b, err)
 	}
 }
 
-func TestTakenAndAbsent(t *testing.T) {
+func TestExistingAndMissingNames(t *testing.T) {
 	fresh(t)
 	add(t, "red")
 	for _, tt := range []struct {
@@ -89,11 +90,16 @@ func TestTakenAndAbsent(t *testing.T) {
 		want string
 	}{
 		{"a second red", nsfs.Add("red"), fs.ErrExist, "create network namespace file /run/netns/red: file exists"},
-		{"open nothing", second(nsfs.Open("blue")), fs.ErrNotExist, "open network namespace /run/netns/blue: no such file or directory"},
-		{"remove nothing", nsfs.Remove("blue"), fs.ErrNotExist, "remove network namespace file /run/netns/blue: no such file or directory"},
-		{"open no process", second(nsfs.OpenPid(1 << 30)), fs.ErrNotExist, "open network namespace /proc/1073741824/ns/net: no such file or directory"},
-		{"name a plain file", attachFile(t, "/dev/null"), nsfs.ErrNotNamespace, "name network namespace /dev/null: not a network namespace"},
-		{"open another kind", second(nsfs.OpenPath("/proc/self/ns/mnt")), nsfs.ErrNotNamespace, "open network namespace /proc/self/ns/mnt: not a network namespace"},
+		{"open a missing name", second(nsfs.Open("blue")), fs.ErrNotExist,
+			"open network namespace /run/netns/blue: no such file or directory"},
+		{"remove a missing name", nsfs.Remove("blue"), fs.ErrNotExist,
+			"remove network namespace file /run/netns/blue: no such file or directory"},
+		{"open a missing process", second(nsfs.OpenPid(1 << 30)), fs.ErrNotExist,
+			"open network namespace /proc/1073741824/ns/net: no such file or directory"},
+		{"name a plain file", attachFile(t, "/dev/null"), nsfs.ErrNotNamespace,
+			"name network namespace /dev/null: not a network namespace"},
+		{"open a mount namespace", second(nsfs.OpenPath("/proc/self/ns/mnt")), nsfs.ErrNotNamespace,
+			"open network namespace /proc/self/ns/mnt: not a network namespace"},
 	} {
 		if !errors.Is(tt.err, tt.is) || tt.err.Error() != tt.want {
 			t.Errorf("%s: %v\nwant %s", tt.what, tt.err, tt.want)
@@ -121,8 +127,7 @@ func attachFile(t *testing.T, path string) error {
 	return nsfs.Attach(f, "blue")
 }
 
-// TestStale: what a crash or another program left under a name is told apart,
-// and can be removed.
+// TestStale: names without a namespace are listed as stale, and can be removed.
 func TestStale(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
@@ -140,11 +145,12 @@ func TestStale(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := map[string]bool{"red": true, "link": true, "plain!": true, "fifo!": true, "uts!": true, "dangling!": true, "process!": true}
+	want := map[string]bool{"red": true, "link": true, "plain!": true, "fifo!": true, "uts!": true, "dangling!": true,
+		"process!": true}
 	got := names(t)
 	for name := range want {
 		if !got[name] {
-			t.Errorf("%s is not listed so: %v", name, got)
+			t.Errorf("%s is not in the list %v", name, got)
 		}
 	}
 	for _, name := range []string{"plain", "fifo", "uts"} {
@@ -169,11 +175,11 @@ func TestStale(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat("/proc/self/ns/net"); err != nil {
-		t.Errorf("what a link led to was touched: %v", err)
+		t.Errorf("the target of a symbolic link was changed: %v", err)
 	}
 }
 
-// TestMountedTwice: a name goes at once, however many mounts are on it.
+// TestMountedTwice: Remove removes a name with several mounts on it.
 func TestMountedTwice(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
@@ -191,7 +197,7 @@ func TestMountedTwice(t *testing.T) {
 	}
 }
 
-// TestFullDisk: with no room for the name, the error says so and nothing is left.
+// TestFullDisk: if there is no space for the name, there is an error and nothing is left.
 func TestFullDisk(t *testing.T) {
 	fresh(t)
 	run := filepath.Dir(nsfs.Dir)
@@ -199,8 +205,9 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Unmount(run, unix.MNT_DETACH)
-	err := nsfs.Add("red") // the folder takes the last inode
-	if !errors.Is(err, unix.ENOSPC) || err.Error() != "create network namespace file /run/netns/red: no space left on device" {
+	err := nsfs.Add("red") // the directory takes the last inode
+	if !errors.Is(err, unix.ENOSPC) ||
+		err.Error() != "create network namespace file /run/netns/red: no space left on device" {
 		t.Errorf("Add: %v", err)
 	}
 	if got := names(t); len(got) != 0 {
@@ -212,17 +219,17 @@ func TestFullDisk(t *testing.T) {
 	unix.Unmount(nsfs.Dir, unix.MNT_DETACH)
 }
 
-// TestNoPermission runs itself as root of another user namespace, who owns
-// nothing here.
+// TestNoPermission runs itself as root of another user namespace, which has no rights
+// here.
 func TestNoPermission(t *testing.T) {
-	if os.Getenv("NSFS_STRANGER") != "" {
-		stranger(t)
+	if os.Getenv("NSFS_UNPRIVILEGED") != "" {
+		unprivileged(t)
 		return
 	}
 	fresh(t)
 	add(t, "red")
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestNoPermission$", "-test.v")
-	cmd.Env = append(os.Environ(), "NSFS_STRANGER=1")
+	cmd.Env = append(os.Environ(), "NSFS_UNPRIVILEGED=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  unix.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
@@ -237,11 +244,11 @@ func TestNoPermission(t *testing.T) {
 	}
 }
 
-func stranger(t *testing.T) {
+func unprivileged(t *testing.T) {
 	add := nsfs.Add("blue")
 	ns, openErr := nsfs.Open("red")
 	if openErr != nil {
-		t.Fatalf("red cannot be looked at: %v", openErr)
+		t.Fatalf("red cannot be opened: %v", openErr)
 	}
 	defer ns.Close()
 	for what, err := range map[string]error{

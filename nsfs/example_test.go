@@ -8,8 +8,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// A namespace that lives as long as its file is open. What is done inside of Do happens
-// there; a socket stays there, whoever uses it afterwards.
+// A namespace that exists as long as its file is open. The function runs inside it.
 func ExampleDo() {
 	ns, err := nsfs.New()
 	if err != nil {
@@ -30,7 +29,7 @@ func ExampleDo() {
 	// <nil>
 }
 
-// A namespace with a name, which ip-netns(8) knows, too.
+// A namespace with a name. ip-netns(8) also lists it.
 func ExampleAdd() {
 	fmt.Println(nsfs.Add("red"))
 	fmt.Println(nsfs.Names())
@@ -46,8 +45,8 @@ func ExampleAdd() {
 	// remove network namespace file /run/netns/red: no such file or directory
 }
 
-// A program as the first thing in a namespace of its own, without root and without harm:
-// this is how the tests of this package are run.
+// A function runs in its own network namespace. This needs no root, and changes nothing
+// on the machine. The tests of this package run like this.
 func ExampleSandbox() {
 	os.Exit(nsfs.Sandbox(func() int {
 		fmt.Println("root over a network of my own:", os.Geteuid() == 0)

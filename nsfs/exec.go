@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EtcDir holds, per namespace, files that stand in for those of /etc inside;
-// see ip-netns(8).
+// EtcDir has a directory per namespace. Its files replace those of /etc inside the
+// namespace; see ip-netns(8).
 const EtcDir = "/etc/netns"
 
 // Exec replaces the process by a program that runs inside the namespace called
-// name: same pid, and signals reach it. /sys shows that namespace, and each file
-// of /etc/netns/NAME stands in for the one of that name in /etc, if there is one.
-// On success it does not return.
+// name. The process ID stays the same, so signals reach the program. /sys shows
+// that namespace. Each file of /etc/netns/NAME replaces the file of that name in
+// /etc, if it exists. On success Exec does not return.
 func Exec(name string, argv, env []string) error {
 	ns, err := Open(name)
 	if err != nil {
@@ -26,10 +26,10 @@ func Exec(name string, argv, env []string) error {
 	}
 	defer ns.Close()
 	return onThread(func() error {
-		if err := furnishFor(ns, name); err != nil {
+		if err := enterWithMounts(ns, name); err != nil {
 			return err
 		}
-		path, err := exec.LookPath(argv[0]) // inside, as execvp(3) would
+		path, err := exec.LookPath(argv[0]) // inside the namespace, like execvp(3)
 		if err != nil {
 			return err
 		}
@@ -37,8 +37,8 @@ func Exec(name string, argv, env []string) error {
 	})
 }
 
-// Run runs a program as [Exec] does, but beside this process, and waits for it.
-// The error is that of [exec.Cmd.Run].
+// Run runs a program like [Exec], but as a child process, and waits for it. It
+// returns the error of [exec.Cmd.Run].
 func Run(name string, cmd *exec.Cmd) error {
 	ns, err := Open(name)
 	if err != nil {
@@ -46,10 +46,10 @@ func Run(name string, cmd *exec.Cmd) error {
 	}
 	defer ns.Close()
 	return onThread(func() error {
-		if err := furnishFor(ns, name); err != nil {
+		if err := enterWithMounts(ns, name); err != nil {
 			return err
 		}
-		// A child begins where the thread is that starts it.
+		// A child inherits the namespaces of the thread that starts it.
 		if cmd.Path, cmd.Err = exec.LookPath(cmd.Args[0]); cmd.Err != nil {
 			return cmd.Err
 		}
@@ -57,42 +57,42 @@ func Run(name string, cmd *exec.Cmd) error {
 	})
 }
 
-// furnishFor moves the calling thread, which its caller throws away, into the
-// namespace ns called name, with a view of the file system to go with it.
-func furnishFor(ns *os.File, name string) error {
+// enterWithMounts moves the calling thread into the namespace ns, and into a mount
+// namespace for the name. The caller must end the thread.
+func enterWithMounts(ns *os.File, name string) error {
 	if err := enter(ns); err != nil {
 		return err
 	}
-	return privateMounts(name)
+	return unshareMounts(name)
 }
 
-// privateMounts gives the calling thread its own view of the file system for
-// the namespace called name.
-func privateMounts(name string) error {
+// unshareMounts moves the calling thread into a new mount namespace in which /sys
+// and /etc are those of the namespace called name.
+func unshareMounts(name string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("create mount namespace: %w", err)
 	}
-	// Slave: what is mounted inside stays inside, what the machine mounts is seen.
+	// Slave: mounts made inside stay inside; mounts that the machine makes appear here too.
 	if err := unix.Mount("", "/", "none", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return &fs.PathError{Op: "make slave mount", Path: "/", Err: err}
 	}
-	if err := remountSys(name); err != nil {
+	if err := mountSys(name); err != nil {
 		return err
 	}
 	return bindEtc(name)
 }
 
-// remountSys shows the namespace's own links in /sys/class/net. A user namespace
-// may be refused that, if it does not own the network namespace or sees only a
-// part of /sys; then /sys stays as it is, which harms nobody who does not look.
-func remountSys(name string) error {
+// mountSys mounts a sysfs that shows the links of the namespace in /sys/class/net.
+// The kernel refuses this in a user namespace that does not own the network
+// namespace or in which a part of /sys is hidden. Then /sys stays unchanged.
+func mountSys(name string) error {
 	var flags uintptr
 	var st unix.Statfs_t
 	if unix.Statfs("/sys", &st) == nil && st.Flags&unix.ST_RDONLY != 0 {
 		flags = unix.MS_RDONLY
 	}
 	err := unix.Mount(name, "/sys", "sysfs", flags, "")
-	if err == unix.EBUSY { // it shows that very namespace
+	if err == unix.EBUSY { // /sys shows this namespace already
 		return nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrPermission) && err != unix.ENOENT {
@@ -104,7 +104,7 @@ func remountSys(name string) error {
 func bindEtc(name string) error {
 	dir := filepath.Join(EtcDir, name)
 	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) { // as ip-netns(8)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) { // like ip-netns(8)
 		return nil
 	}
 	if err != nil {
@@ -113,7 +113,7 @@ func bindEtc(name string) error {
 	for _, f := range files {
 		from, to := filepath.Join(dir, f.Name()), filepath.Join("/etc", f.Name())
 		err := unix.Mount(from, to, "none", unix.MS_BIND, "")
-		if err != nil && err != unix.ENOENT { // nothing in /etc to stand in for
+		if err != nil && err != unix.ENOENT { // /etc has no such file
 			return &fs.PathError{Op: "bind " + from + " on", Path: to, Err: err}
 		}
 	}

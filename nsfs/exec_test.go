@@ -29,7 +29,7 @@ func output(t *testing.T, name string, args ...string) string {
 	return out.String()
 }
 
-// TestRunInside: the program is in the namespace, and so is all it starts.
+// TestRunInside: the program runs in the namespace, and so do its children.
 func TestRunInside(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
@@ -45,18 +45,18 @@ func TestRunInside(t *testing.T) {
 	}
 }
 
-// TestRunAtHome: the namespace one is in has a /sys already.
-func TestRunAtHome(t *testing.T) {
+// TestRunInCurrent: /sys shows the current namespace already, so it cannot be mounted again.
+func TestRunInCurrent(t *testing.T) {
 	fresh(t)
-	home, err := nsfs.Current()
+	current, err := nsfs.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer home.Close()
-	if err := nsfs.Attach(home, "home"); err != nil {
+	defer current.Close()
+	if err := nsfs.Attach(current, "current"); err != nil {
 		t.Fatal(err)
 	}
-	if got := output(t, "home", "ls", "/sys/class/net"); got != "lo\n" {
+	if got := output(t, "current", "ls", "/sys/class/net"); got != "lo\n" {
 		t.Errorf("/sys/class/net shows %q", got)
 	}
 }
@@ -81,20 +81,22 @@ func TestRunErrors(t *testing.T) {
 		t.Errorf("Exec of no such program: %v", err)
 	}
 	if got := readlink(t, threadNS); got != readlink(t, "/proc/self/ns/net") {
-		t.Error("a failed Exec leaves its thread abroad")
+		t.Error("a failed Exec leaves its thread in the namespace")
 	}
 }
 
-// TestExecReplaces: the program has the process's own number.
+// TestExecReplaces: the program has the process ID of the caller.
 func TestExecReplaces(t *testing.T) {
 	if name := os.Getenv("NSFS_EXEC"); name != "" {
-		t.Fatal(nsfs.Exec(name, []string{"/proc/self/exe", "pid"}, []string{"NSFS_PROGRAM=1", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}))
+		env := []string{"NSFS_PROGRAM=1", "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
+		t.Fatal(nsfs.Exec(name, []string{"/proc/self/exe", "pid"}, env))
 	}
 	fresh(t)
 	add(t, "red")
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestExecReplaces$")
-	// Already in a sandbox: another one would not see the name.
-	cmd.Env = append(os.Environ(), "NSFS_EXEC=red", "GOCOVERDIR="+t.TempDir()) // without, a binary that is covered says so
+	// NSFS_EXEC: no new sandbox, which would not have the name. GOCOVERDIR: without it, a
+	// binary built with coverage prints a warning.
+	cmd.Env = append(os.Environ(), "NSFS_EXEC=red", "GOCOVERDIR="+t.TempDir())
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -104,9 +106,9 @@ func TestExecReplaces(t *testing.T) {
 	}
 }
 
-// TestEtcStandsIn: the files of /etc/netns/red are those of /etc inside, and
-// nowhere else. One that /etc does not have stands in for nothing.
-func TestEtcStandsIn(t *testing.T) {
+// TestEtcFiles: the files of /etc/netns/red replace those of /etc in red only. A file
+// that /etc does not have is ignored.
+func TestEtcFiles(t *testing.T) {
 	fresh(t)
 	add(t, "red")
 	add(t, "blue")
@@ -117,7 +119,7 @@ func TestEtcStandsIn(t *testing.T) {
 	for path, text := range map[string]string{
 		"/etc/resolv.conf": "nameserver 127.0.0.53\n", "/etc/netns/red/resolv.conf": "nameserver 10.0.0.1\n",
 		"/etc/hosts": "127.0.0.1 machine\n", "/etc/netns/red/absent": "text\n",
-		"/etc/netns/blue": "a file where a folder would be\n",
+		"/etc/netns/blue": "a file instead of a directory\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -126,7 +128,8 @@ func TestEtcStandsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := output(t, "red", "cat", "/etc/resolv.conf", "/etc/hosts"); got != "nameserver 10.0.0.1\n127.0.0.1 machine\n" {
+	if got := output(t, "red", "cat", "/etc/resolv.conf",
+		"/etc/hosts"); got != "nameserver 10.0.0.1\n127.0.0.1 machine\n" {
 		t.Errorf("red has %q", got)
 	}
 	if got := output(t, "blue", "cat", "/etc/resolv.conf"); got != "nameserver 127.0.0.53\n" {
@@ -137,8 +140,8 @@ func TestEtcStandsIn(t *testing.T) {
 	}
 }
 
-// TestRunWithoutSysfs: in a user namespace that sees only a part of /sys the
-// kernel refuses to mount it anew. Programs run nevertheless.
+// TestRunWithoutSysfs: in a user namespace in which a part of /sys is hidden, the kernel
+// refuses to mount a new sysfs. Programs run nevertheless.
 func TestRunWithoutSysfs(t *testing.T) {
 	if os.Getenv("NSFS_NOSYS") != "" {
 		fresh(t)
@@ -169,7 +172,7 @@ func TestRunWithoutSysfs(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-// TestPidsAndIdentify find the same processes as ip(8).
+// TestPidsAndIdentify: Pids and Identify find the same processes as ip(8).
 func TestPidsAndIdentify(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
@@ -192,21 +195,20 @@ func TestPidsAndIdentify(t *testing.T) {
 		t.Errorf("Identify = %v, %v", found, err)
 	}
 	if found, err := nsfs.Identify(os.Getpid()); len(found) != 0 || err != nil {
-		t.Errorf("Identify of a process at home = %v, %v", found, err)
+		t.Errorf("Identify of a process in a namespace without name = %v, %v", found, err)
 	}
 	if _, err := nsfs.Identify(1 << 30); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Identify of no process: %v", err)
+		t.Errorf("Identify of a missing process: %v", err)
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
-		return // nobody to ask
+		return // nothing to compare with
 	}
 	if got := strings.TrimSpace(ip(t, "netns pids red")); got != strconv.Itoa(cmd.Process.Pid) {
 		t.Errorf("ip finds %s", got)
 	}
 }
 
-// TestSysctl: settings are each namespace's own, and nothing outside of net can
-// be reached.
+// TestSysctl: each namespace has its own values, and keys outside of net are refused.
 func TestSysctl(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
@@ -226,14 +228,17 @@ func TestSysctl(t *testing.T) {
 		t.Errorf("with slashes: %q, %v", v, err)
 	}
 	if _, err := nsfs.Sysctl("net.ipv4.no_such_thing"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no such setting: %v", err)
+		t.Errorf("no such key: %v", err)
 	}
-	for _, key := range []string{"kernel.hostname", "net/../kernel/hostname", "/etc/passwd", "", "net", "../../etc/passwd", "net/ipv4/../../kernel/hostname"} {
+	for _, key := range []string{
+		"kernel.hostname", "net/../kernel/hostname", "/etc/passwd", "", "net", "../../etc/passwd",
+		"net/ipv4/../../kernel/hostname",
+	} {
 		if _, err := nsfs.Sysctl(key); err == nil {
-			t.Errorf("Sysctl(%q) is read", key)
+			t.Errorf("Sysctl(%q) has no error", key)
 		}
 		if err := nsfs.SetSysctl(key, "x"); err == nil {
-			t.Errorf("SetSysctl(%q) is written", key)
+			t.Errorf("SetSysctl(%q) has no error", key)
 		}
 	}
 }

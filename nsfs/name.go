@@ -13,30 +13,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dir holds the named namespaces. ip-netns(8) uses the same.
+// Dir has one file per named namespace. ip-netns(8) uses the same directory.
 const Dir = "/run/netns"
 
 // maxName is NAME_MAX of <linux/limits.h>, in bytes.
 const maxName = 255
 
-// maxMounts bounds how many mounts on one name are taken off it.
+// maxMounts is how many mounts on one name Remove unmounts at most.
 const maxMounts = 64
 
-// ErrName says that a namespace cannot be called that.
+// ErrName means that a name cannot be the name of a namespace.
 var ErrName = errors.New("not a name for a network namespace")
 
 // Entry is one name in [Dir].
 type Entry struct {
 	Name string
-	// ID tells which namespace it is; zero when Stale.
+	// ID identifies the namespace; zero when Stale.
 	ID ID
-	// Stale means that no namespace is behind the name: it was left over by a
-	// crash or a reboot, or another program put the file there.
+	// Stale means that the file of the name is not a namespace: it is left from a
+	// crash or a reboot, or another program created it.
 	Stale bool
 }
 
-// Add makes a namespace under a name. A name that is taken, be it by a stale
-// file, is fs.ErrExist.
+// Add creates a namespace with a name. If the name exists, even as a stale file,
+// the error is fs.ErrExist.
 func Add(name string) error {
 	ns, err := New()
 	if err != nil {
@@ -46,15 +46,17 @@ func Add(name string) error {
 	return Attach(ns, name)
 }
 
-// Attach gives an open namespace a name, which keeps it alive. A name that is
-// taken is fs.ErrExist. Whatever fails, nothing is left under the name.
-func Attach(ns *os.File, name string) error { return AttachNoted(ns, name, "") }
+// Attach gives an open namespace a name. The name keeps the namespace alive. If the
+// name exists, the error is fs.ErrExist. On any error, Attach leaves no file of
+// that name.
+func Attach(ns *os.File, name string) error { return AttachMarked(ns, name, "") }
 
-// AttachNoted does as [Attach] does, and writes a note into the file that the
-// namespace is mounted on. If its maker, or its remover, dies between two system
-// calls, that file is left, and [Note] tells whose it was.
-func AttachNoted(ns *os.File, name, note string) error {
-	if err := checkNew(name); err != nil {
+// AttachMarked is [Attach] that also writes a mark, of at most 256 bytes, into the
+// file that the namespace is mounted on. The mark says who owns the name. If a
+// program dies while it creates or removes the name, the file may be left; then
+// [StaleMark] returns its mark.
+func AttachMarked(ns *os.File, name, mark string) error {
+	if err := checkNewName(name); err != nil {
 		return err
 	}
 	if !isNetNS(int(ns.Fd())) {
@@ -64,24 +66,24 @@ func AttachNoted(ns *os.File, name, note string) error {
 		return err
 	}
 	path := filepath.Join(Dir, name)
-	if err := makeFile(path, note); err != nil {
+	if err := createFile(path, mark); err != nil {
 		return &fs.PathError{Op: "create network namespace file", Path: path, Err: err}
 	}
-	// Through the descriptor: /proc/self/ns would be the first thread's.
+	// By file descriptor: /proc/self/ns is the namespace of the first thread.
 	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
 	if err := unix.Mount(from, path, "none", unix.MS_BIND, ""); err != nil {
-		_ = unix.Unlink(path) // the first error is the one to tell
+		_ = unix.Unlink(path) // the first error is the one to return
 		return &fs.PathError{Op: "bind network namespace", Path: path, Err: err}
 	}
 	return nil
 }
 
-// makeFile makes a file that nobody sees without its text, where the file system
-// can (O_TMPFILE).
-func makeFile(path, text string) error {
+// createFile creates a file with a text. If the file system supports O_TMPFILE, the
+// file appears only with its text.
+func createFile(path, text string) error {
 	fd, err := unix.Open(filepath.Dir(path), unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o444)
-	hidden := err == nil
-	if !hidden {
+	unnamed := err == nil
+	if !unnamed {
 		fd, err = unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o444)
 	}
 	if err != nil {
@@ -92,32 +94,34 @@ func makeFile(path, text string) error {
 		_, err = unix.Write(fd, []byte(text))
 	}
 	switch {
-	case hidden && err == nil:
-		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
-	case !hidden && err != nil:
-		_ = unix.Unlink(path) // the first error is the one to tell
+	case unnamed && err == nil:
+		from := fmt.Sprintf("/proc/self/fd/%d", fd)
+		err = unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	case !unnamed && err != nil:
+		_ = unix.Unlink(path) // the first error is the one to return
 	}
 	return err
 }
 
-// maxNote is how much of a note is read, in bytes.
-const maxNote = 256
+// maxMark is how many bytes of a mark are read.
+const maxMark = 256
 
-// Note is what [AttachNoted] wrote into the file of a stale name; "" if there is
-// none, or a namespace is mounted on it.
-func Note(name string) string {
+// StaleMark returns the mark that [AttachMarked] wrote into the file of a stale
+// name. It is "" if the file has none, or if a namespace is mounted on it.
+func StaleMark(name string) string {
 	path, err := pathOf(name)
 	if err != nil {
 		return ""
 	}
-	return noteIn(unix.AT_FDCWD, path)
+	return readMark(unix.AT_FDCWD, path)
 }
 
-// Notes are what [AttachNoted] wrote, by the names: those of namespaces, and stale ones.
-// Names without a note are left out. Nobody who rules in a namespace can change its
-// note, unlike what is in it. There are none where nobody may look below the mounts:
-// those that another user namespace made stay where they are.
-func Notes() map[string]string {
+// Marks returns the marks that [AttachMarked] wrote, by name: those of namespaces
+// and those of stale names. Names without a mark are left out. Root inside a
+// namespace cannot change its mark, unlike the objects in it. Marks returns nil if
+// the kernel does not let the caller read the files below the mounts: mounts of
+// another user namespace cannot be removed, not even in a copy.
+func Marks() map[string]string {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, Dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return nil
@@ -127,19 +131,20 @@ func Notes() map[string]string {
 	if err != nil {
 		return nil
 	}
-	notes := make(map[string]string, len(names))
+	marks := make(map[string]string, len(names))
 	for _, name := range names {
-		if note := noteIn(tree, name); note != "" {
-			notes[name] = note
+		if mark := readMark(tree, name); mark != "" {
+			marks[name] = mark
 		}
 	}
-	return notes
+	return marks
 }
 
-// noteIn reads the note of a file, if it is one, and nothing is mounted on it.
-func noteIn(dir int, path string) string {
+// readMark returns the mark in a file; "" if it is not a regular file, or a
+// namespace is mounted on it.
+func readMark(dir int, path string) string {
 	var st unix.Stat_t
-	var text [maxNote]byte
+	var text [maxMark]byte
 	fd, err := unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ""
@@ -155,16 +160,16 @@ func noteIn(dir int, path string) string {
 	return string(text[:n])
 }
 
-// Remove takes a name away. The namespace lives on while something else refers
-// to it; without, the kernel takes it down a moment later, on its own time. An
-// absent name is fs.ErrNotExist; a stale one is removed like any other.
+// Remove removes a name. The namespace stays while something else refers to it;
+// otherwise the kernel destroys it a moment later, asynchronously. If the name does
+// not exist, the error is fs.ErrNotExist. Stale names are removed as well.
 func Remove(name string) error {
 	path, err := pathOf(name)
 	if err != nil {
 		return err
 	}
 	for range maxMounts {
-		// EINVAL: not a mount point, only a left-over file. ENOENT is unlink's to say.
+		// EINVAL: not a mount point, only a stale file. ENOENT: unlink below returns it.
 		err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		if err != nil && err != unix.EINVAL && err != unix.ENOENT {
 			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
@@ -179,8 +184,8 @@ func Remove(name string) error {
 	return nil
 }
 
-// List returns the names in [Dir], in the folder's order, as ip-netns(8) does.
-// No folder means no names.
+// List returns the names in [Dir] in the order of the directory, like ip-netns(8).
+// If the directory does not exist, there are no names.
 func List() ([]Entry, error) {
 	names, err := Names()
 	if err != nil || names == nil {
@@ -193,7 +198,7 @@ func List() ([]Entry, error) {
 	return entries, nil
 }
 
-// Names returns the names in [Dir] without a look at what is behind them.
+// Names returns the names in [Dir]. It does not check whether they are stale.
 func Names() ([]string, error) {
 	dir, err := os.Open(Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -209,7 +214,7 @@ func Names() ([]string, error) {
 func entryOf(name string) Entry {
 	ns, err := OpenPath(filepath.Join(Dir, name))
 	if err != nil {
-		// No permission is no proof of staleness.
+		// A namespace that may not be opened is not stale.
 		return Entry{Name: name, Stale: !errors.Is(err, fs.ErrPermission)}
 	}
 	defer ns.Close()
@@ -217,7 +222,7 @@ func entryOf(name string) Entry {
 	return Entry{Name: name, ID: id, Stale: err != nil}
 }
 
-// pathOf is where a name lives. It refuses what would lie outside of [Dir].
+// pathOf returns the path of a name's file. It refuses names that lead outside of [Dir].
 func pathOf(name string) (string, error) {
 	switch {
 	case name == "":
@@ -225,15 +230,15 @@ func pathOf(name string) (string, error) {
 	case name == "." || name == ".." || strings.ContainsAny(name, "/\x00"):
 		return "", fmt.Errorf("%w: %q", ErrName, name)
 	case len(name) > maxName:
-		return "", fmt.Errorf("%w: %q has %d bytes, of at most %d", ErrName, name[:32]+"…", len(name), maxName)
+		return "", fmt.Errorf("%w: %q has %d bytes, a name has at most %d", ErrName, name[:32]+"…", len(name), maxName)
 	}
 	return filepath.Join(Dir, name), nil
 }
 
-// checkNew refuses, beyond what cannot work, names that bite their user later:
-// taken for options, or broken apart by a shell. Existing ones can be opened
-// and removed all the same.
-func checkNew(name string) error {
+// checkNewName also refuses names that cause trouble later: a program would read
+// them as options, or a shell would split them. If such a name exists, it can be
+// opened and removed.
+func checkNewName(name string) error {
 	if _, err := pathOf(name); err != nil {
 		return err
 	}
@@ -245,17 +250,17 @@ func checkNew(name string) error {
 	}
 	for _, r := range name {
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
-			return fmt.Errorf("%w: %q holds %q", ErrName, name, r)
+			return fmt.Errorf("%w: %q contains %q", ErrName, name, r)
 		}
 	}
 	return nil
 }
 
-// prepareDir makes [Dir] a shared mount point, so that names made in one mount
-// namespace are seen in the others. The lock is the one ip-netns(8) takes: two
-// that do this for the first time at once would mount on top of each other,
-// and every later name would appear twice as often. What is mounted in a shared
-// mount is shared by itself, so there is no need to go through all names each time.
+// prepareDir makes [Dir] a shared mount point, so that names that are created in
+// one mount namespace appear in the others. It takes the same lock as ip-netns(8):
+// two programs that do this for the first time at once would mount on top of each
+// other, and every later name would be mounted twice. Later mounts inside a shared
+// mount are shared, too; so MS_REC is needed only the first time.
 func prepareDir() error {
 	if err := os.MkdirAll(Dir, 0o755); err != nil {
 		return err

@@ -15,20 +15,20 @@ import (
 // namespace file.
 const nsGetNsType = 0xb703
 
-// ErrNotNamespace says that a file is there but no network namespace is behind
-// it: a name left over from a crash or a reboot, or something else's file.
+// ErrNotNamespace means that a file exists but is not a network namespace: the
+// name is left from a crash or a reboot, or the file belongs to another program.
 var ErrNotNamespace = errors.New("not a network namespace")
 
-// ID tells namespaces apart: two files with equal IDs are one namespace. It is
-// the device and inode of the namespace file, as namespaces(7) says, and holds
-// while the namespace lives.
+// ID identifies a namespace: two files with equal IDs are the same namespace. It
+// is the device and inode number of the namespace file; see namespaces(7). It is
+// unique while the namespace exists.
 type ID struct {
 	Dev uint64
 	Ino uint64
 }
 
-// New makes a network namespace without a name. It lives until the file is
-// closed, unless [Attach] names it. Its only link, lo, is down.
+// New creates a network namespace without a name. It exists until the file is
+// closed, unless [Attach] gives it a name. Its only link, lo, is down.
 func New() (*os.File, error) {
 	var ns *os.File
 	err := onThread(func() (err error) {
@@ -38,8 +38,8 @@ func New() (*os.File, error) {
 	return ns, err
 }
 
-// unshare moves the calling thread, which its caller throws away, into a new
-// namespace.
+// unshare moves the calling thread into a new namespace. The caller must end the
+// thread.
 func unshare() (*os.File, error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return nil, fmt.Errorf("create network namespace: %w", err)
@@ -47,12 +47,12 @@ func unshare() (*os.File, error) {
 	return Current()
 }
 
-// Current opens the network namespace of the calling thread: the machine's,
-// outside [Do].
+// Current opens the network namespace of the calling thread. Outside of [Do] that
+// is the namespace of the process.
 func Current() (*os.File, error) { return OpenPath("/proc/thread-self/ns/net") }
 
-// Open opens the namespace that has a name in [Dir]. An absent one is
-// fs.ErrNotExist; a name without a namespace behind it, [ErrNotNamespace].
+// Open opens the namespace that has a name in [Dir]. If the name does not exist,
+// the error is fs.ErrNotExist; if it is stale, [ErrNotNamespace].
 func Open(name string) (*os.File, error) {
 	path, err := pathOf(name)
 	if err != nil {
@@ -61,15 +61,15 @@ func Open(name string) (*os.File, error) {
 	return OpenPath(path)
 }
 
-// OpenPid opens the network namespace of a process's first thread.
+// OpenPid opens the network namespace of the first thread of a process.
 func OpenPid(pid int) (*os.File, error) {
 	return OpenPath(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
 }
 
-// OpenPath opens a namespace by its file: one of /proc/PID/ns, or a bind mount
-// of one. A file that is something else is [ErrNotNamespace].
+// OpenPath opens a namespace by its file: /proc/PID/ns/net or a bind mount of it.
+// For any other file the error is [ErrNotNamespace].
 func OpenPath(path string) (*os.File, error) {
-	// Nonblocking, so that a FIFO under that name cannot hold us up.
+	// Nonblocking, so that opening a FIFO does not wait.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: err}
@@ -78,7 +78,7 @@ func OpenPath(path string) (*os.File, error) {
 		unix.Close(fd)
 		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: ErrNotNamespace}
 	}
-	// Nobody waits for it to become readable: package os need not prepare for that.
+	// Blocking again, so that package os does not add the file to its poller.
 	if err := unix.SetNonblock(fd, false); err != nil {
 		unix.Close(fd)
 		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: err}
@@ -86,8 +86,8 @@ func OpenPath(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// isNetNS asks the file itself. A namespace of another kind would be refused
-// by setns only later, and a plain file with a bare EINVAL.
+// isNetNS reports whether an open file is a network namespace. Without this check
+// setns(2) would fail later, with only EINVAL.
 func isNetNS(fd int) bool {
 	var st unix.Statfs_t
 	if unix.Fstatfs(fd, &st) != nil || st.Type != unix.NSFS_MAGIC {
@@ -97,7 +97,7 @@ func isNetNS(fd int) bool {
 	return err == nil && kind == unix.CLONE_NEWNET
 }
 
-// Identity returns what tells the namespace behind ns from every other.
+// Identity returns the ID of the namespace ns.
 func Identity(ns *os.File) (ID, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(ns.Fd()), &st); err != nil {
@@ -108,8 +108,8 @@ func Identity(ns *os.File) (ID, error) {
 
 func idOf(st *unix.Stat_t) ID { return ID{Dev: uint64(st.Dev), Ino: st.Ino} } //nolint:unconvert // 32 bits on mips
 
-// Stat is [Identity] of the namespace that has a name in [Dir], without opening it.
-// A name with no namespace behind it has an ID that no namespace has.
+// Stat returns the [Identity] of the namespace that has a name in [Dir] without
+// opening it. For a stale name it returns an ID that no namespace has.
 func Stat(name string) (ID, error) {
 	path, err := pathOf(name)
 	if err != nil {
@@ -118,7 +118,7 @@ func Stat(name string) (ID, error) {
 	return statID(path)
 }
 
-// statID is [Identity] by path, without opening the namespace.
+// statID returns the ID of the namespace file at a path without opening it.
 func statID(path string) (ID, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {

@@ -18,13 +18,12 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestMain runs the tests in a sandbox. Some run themselves again, in what they
-// have made of it.
+// TestMain runs the tests in a sandbox. Some tests run themselves again inside it.
 func TestMain(m *testing.M) {
 	if os.Getenv("NSFS_PROGRAM") != "" {
 		os.Exit(program(os.Args[1:]))
 	}
-	for _, again := range []string{"NSFS_STRANGER", "NSFS_EXEC", "NSFS_NOSYS"} {
+	for _, again := range []string{"NSFS_UNPRIVILEGED", "NSFS_EXEC", "NSFS_NOSYS"} {
 		if os.Getenv(again) != "" {
 			os.Exit(m.Run())
 		}
@@ -35,8 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(nsfs.Sandbox(m.Run))
 }
 
-// program is what is run in namespaces: this binary in place of the programs that
-// a minimal machine lacks.
+// program is the program that tests run in namespaces. It is part of this binary,
+// because a minimal machine has no other programs.
 func program(args []string) int {
 	switch args[0] {
 	case "cat":
@@ -57,7 +56,7 @@ func program(args []string) int {
 		for _, e := range entries {
 			fmt.Println(e.Name())
 		}
-	case "where": // a child of the program's
+	case "where": // prints the namespace of a child
 		cmd := exec.Command("/proc/self/exe", "readlink", "/proc/self/ns/net")
 		cmd.Stdout = os.Stdout
 		if err := cmd.Run(); err != nil {
@@ -65,7 +64,7 @@ func program(args []string) int {
 		}
 	case "readlink":
 		fmt.Println(os.Readlink(args[1]))
-	case "enter": // and what it is then for itself, and for one of its goroutines
+	case "enter": // prints the namespace of this goroutine and of another one
 		ns, err := nsfs.Open(args[1])
 		if err == nil {
 			err = nsfs.Enter(ns)
@@ -75,12 +74,12 @@ func program(args []string) int {
 			return 1
 		}
 		fmt.Println(os.Readlink(threadNS))
-		there := make(chan string)
+		other := make(chan string)
 		go func() {
-			at, _ := os.Readlink(threadNS)
-			there <- at
+			ns, _ := os.Readlink(threadNS)
+			other <- ns
 		}()
-		fmt.Println(<-there)
+		fmt.Println(<-other)
 	case "hold":
 		io.Copy(io.Discard, os.Stdin)
 	case "pid":
@@ -92,14 +91,14 @@ func program(args []string) int {
 	return 0
 }
 
-// command is the program with arguments, as [program] knows them.
+// command returns a command that runs [program] with arguments.
 func command(args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), "NSFS_PROGRAM=1")
 	return cmd
 }
 
-// fresh takes away all names, and the folder itself, before and after a test.
+// fresh removes all names and the directory, before and after a test.
 func fresh(t *testing.T) {
 	t.Helper()
 	clear := func() {
@@ -122,7 +121,7 @@ func fresh(t *testing.T) {
 	t.Cleanup(clear)
 }
 
-// add makes a named namespace and opens it.
+// add creates a named namespace and opens it.
 func add(t *testing.T, name string) *os.File {
 	t.Helper()
 	if err := nsfs.Add(name); err != nil {
@@ -136,7 +135,7 @@ func add(t *testing.T, name string) *os.File {
 	return ns
 }
 
-// ip runs the real ip(8), or skips the test where there is none.
+// ip runs ip(8). It skips the test if there is none.
 func ip(t *testing.T, args string) string {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
@@ -158,7 +157,7 @@ func identity(t *testing.T, ns *os.File) nsfs.ID {
 	return id
 }
 
-// names are those in the folder, stale ones with an exclamation mark.
+// names returns the names in the directory. Stale ones end with an exclamation mark.
 func names(t *testing.T) map[string]bool {
 	t.Helper()
 	entries, err := nsfs.List()
@@ -179,7 +178,7 @@ func names(t *testing.T) map[string]bool {
 func TestAddListRemove(t *testing.T) {
 	fresh(t)
 	if entries, err := nsfs.List(); entries != nil || err != nil {
-		t.Errorf("without a folder: %v, %v", entries, err)
+		t.Errorf("without a directory: %v, %v", entries, err)
 	}
 	if err := nsfs.Add("red"); err != nil {
 		t.Fatal(err)
@@ -192,12 +191,12 @@ func TestAddListRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	if entries, err := nsfs.List(); entries == nil || len(entries) != 0 || err != nil {
-		t.Errorf("an empty folder: %v, %v", entries, err)
+		t.Errorf("an empty directory: %v, %v", entries, err)
 	}
 }
 
-// TestOneNamespaceManyWays: however it is opened, it is the same one.
-func TestOneNamespaceManyWays(t *testing.T) {
+// TestOpenFunctions: each way to open a namespace gives the same namespace.
+func TestOpenFunctions(t *testing.T) {
 	fresh(t)
 	ns, err := nsfs.New()
 	if err != nil {
@@ -226,18 +225,18 @@ func TestOneNamespaceManyWays(t *testing.T) {
 			t.Errorf("%s is another namespace", name)
 		}
 	}
-	home, err := nsfs.Current()
+	current, err := nsfs.Current()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer home.Close()
+	defer current.Close()
 	byPid, err := nsfs.OpenPid(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer byPid.Close()
-	if identity(t, home) != identity(t, byPid) || identity(t, home) == want {
-		t.Error("the test's own namespace is taken for another")
+	if identity(t, current) != identity(t, byPid) || identity(t, current) == want {
+		t.Error("the namespace of the test is another one")
 	}
 	if err := nsfs.Do(ns, func() error {
 		inside, err := nsfs.Current()
@@ -254,15 +253,15 @@ func TestOneNamespaceManyWays(t *testing.T) {
 	}
 }
 
-// TestNameIsNotTheNamespace: a handle outlives the name, and a name the handle.
-func TestNameIsNotTheNamespace(t *testing.T) {
+// TestFileWithoutName: an open file stays valid when the name is removed.
+func TestFileWithoutName(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
 	if err := nsfs.Remove("red"); err != nil {
 		t.Fatal(err)
 	}
 	if err := nsfs.Do(ns, func() error { return nil }); err != nil {
-		t.Errorf("the handle died with the name: %v", err)
+		t.Errorf("the open file is not valid after its name is removed: %v", err)
 	}
 	if err := nsfs.Attach(ns, "red"); err != nil {
 		t.Errorf("cannot be named again: %v", err)
@@ -273,11 +272,11 @@ func TestNameIsNotTheNamespace(t *testing.T) {
 	}
 	defer again.Close()
 	if identity(t, again) != identity(t, ns) {
-		t.Error("named again it is another")
+		t.Error("after it is named again, it is another namespace")
 	}
 }
 
-// TestInterop: ip-netns(8) and this package see, use and remove each other's.
+// TestInterop: ip-netns(8) and this package list, use and remove the names of each other.
 func TestInterop(t *testing.T) {
 	fresh(t)
 	ip(t, "netns add theirs")
@@ -293,7 +292,7 @@ func TestInterop(t *testing.T) {
 	if got := strings.Fields(ip(t, "netns list")); len(got) != 2 {
 		t.Errorf("ip lists %v", got)
 	}
-	for name, by := range map[string]func(){"ours": func() { ip(t, "netns del ours") }, "theirs": func() {
+	for name, remove := range map[string]func(){"ours": func() { ip(t, "netns del ours") }, "theirs": func() {
 		if err := nsfs.Remove("theirs"); err != nil {
 			t.Error(err)
 		}
@@ -308,18 +307,18 @@ func TestInterop(t *testing.T) {
 		if ours.String() != inside+" <nil>\n" {
 			t.Errorf("%s is %s to ip and %s to us", name, inside, ours.String())
 		}
-		by()
+		remove()
 	}
 	if got := names(t); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}
-	ip(t, "netns add again") // the folder is still as ip wants it
+	ip(t, "netns add again") // ip can still use the directory
 	if got := mounts(t); len(got) != 2 {
 		t.Errorf("mounts under %s:\n%s", nsfs.Dir, strings.Join(got, "\n"))
 	}
 }
 
-// mounts are the mount points at and under the folder.
+// mounts returns the mount points at and under the directory.
 func mounts(t *testing.T) []string {
 	t.Helper()
 	info, err := os.ReadFile("/proc/self/mountinfo")
@@ -328,7 +327,8 @@ func mounts(t *testing.T) []string {
 	}
 	var found []string
 	for _, line := range strings.Split(string(info), "\n") {
-		if fields := strings.Fields(line); len(fields) > 4 && (fields[4] == nsfs.Dir || strings.HasPrefix(fields[4], nsfs.Dir+"/")) {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && (fields[4] == nsfs.Dir || strings.HasPrefix(fields[4], nsfs.Dir+"/")) {
 			found = append(found, line)
 		}
 	}
@@ -349,7 +349,9 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []nsfs.Event{{Name: "red"}, {Name: "red", Gone: true}, {Name: "blue"}, {Name: "blue", Gone: true}} {
+	for _, want := range []nsfs.Event{
+		{Name: "red"}, {Name: "red", Removed: true}, {Name: "blue"}, {Name: "blue", Removed: true},
+	} {
 		if got, err := w.Next(); got != want || err != nil {
 			t.Fatalf("event %+v, %v; want %+v", got, err, want)
 		}
@@ -361,11 +363,11 @@ func TestWatch(t *testing.T) {
 	}()
 	w.Close()
 	if err := <-done; err == nil {
-		t.Error("closed, and still an event")
+		t.Error("got an event after Close")
 	}
 }
 
-// TestWatchLoses: who does not read for long is told so, and then of what follows.
+// TestWatchLoses: a watcher that does not read reports lost events, and then the next ones.
 func TestWatchLoses(t *testing.T) {
 	fresh(t)
 	limit, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
@@ -391,7 +393,7 @@ func TestWatchLoses(t *testing.T) {
 	for range most/2 + 1 {
 		touch("red")
 	}
-	defer time.AfterFunc(time.Minute, func() { w.Close() }).Stop() // or it waits for ever
+	defer time.AfterFunc(time.Minute, func() { w.Close() }).Stop() // so that it does not wait forever
 	var e nsfs.Event
 	for range most + 2 {
 		if e, err = w.Next(); err != nil || e.Lost {
@@ -403,46 +405,46 @@ func TestWatchLoses(t *testing.T) {
 	}
 	touch("blue")
 	if e, err := w.Next(); e.Name != "blue" || err != nil {
-		t.Errorf("event %+v, %v after the loss", e, err)
+		t.Errorf("event %+v, %v after lost events", e, err)
 	}
 }
 
-// What is left of a name whose maker died in between tells whose it was.
-func TestNote(t *testing.T) {
+// TestMark: the mark of a name can be read with a namespace and after it is stale.
+func TestMark(t *testing.T) {
 	fresh(t)
 	ns, err := nsfs.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	if err := nsfs.AttachNoted(ns, "red", "lab one"); err != nil {
+	if err := nsfs.AttachMarked(ns, "red", "lab one"); err != nil {
 		t.Fatal(err)
 	}
-	if note := nsfs.Note("red"); note != "" {
-		t.Errorf("the note of a living name: %q", note)
+	if mark := nsfs.StaleMark("red"); mark != "" {
+		t.Errorf("StaleMark of a name that is not stale: %q", mark)
 	}
-	add(t, "blue") // which has none
-	if notes := nsfs.Notes(); len(notes) != 1 || notes["red"] != "lab one" {
-		t.Errorf("there are the notes %q", notes)
+	add(t, "blue") // without a mark
+	if marks := nsfs.Marks(); len(marks) != 1 || marks["red"] != "lab one" {
+		t.Errorf("Marks() = %q", marks)
 	}
-	if err := nsfs.AttachNoted(ns, "red", "lab two"); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("a name that is taken: %v", err)
+	if err := nsfs.AttachMarked(ns, "red", "lab two"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a name that exists: %v", err)
 	}
 	if err := unix.Unmount(filepath.Join(nsfs.Dir, "red"), unix.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
-	if note := nsfs.Note("red"); note != "lab one" {
-		t.Errorf("the note of a stale name: %q", note)
+	if mark := nsfs.StaleMark("red"); mark != "lab one" {
+		t.Errorf("StaleMark of a stale name: %q", mark)
 	}
-	if note := nsfs.Notes()["red"]; note != "lab one" {
-		t.Errorf("the note of a stale name among others: %q", note)
+	if mark := nsfs.Marks()["red"]; mark != "lab one" {
+		t.Errorf("Marks()[%q] of a stale name: %q", "red", mark)
 	}
 	if err := nsfs.Remove("red"); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"red", "../red", ""} {
-		if note := nsfs.Note(name); note != "" {
-			t.Errorf("Note(%q) = %q", name, note)
+		if mark := nsfs.StaleMark(name); mark != "" {
+			t.Errorf("StaleMark(%q) = %q", name, mark)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Identify returns the names of the namespace that a process is in; none if it
-// has no name.
+// Identify returns the names of the namespace that a process is in; nil if the
+// namespace has no name.
 func Identify(pid int) ([]string, error) {
 	id, err := statID(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
 	if err != nil {
@@ -27,8 +27,9 @@ func Identify(pid int) ([]string, error) {
 	return names, nil
 }
 
-// Pids returns the processes whose first thread is inside ns, in the order of
-// /proc. Those that may not be looked at are left out, as ip-netns(8) does.
+// Pids returns the IDs of the processes whose first thread is inside ns, in the
+// order of /proc. Like ip-netns(8), it leaves out processes that the caller may not
+// inspect.
 func Pids(ns *os.File) ([]int, error) {
 	id, err := Identity(ns)
 	if err != nil {
@@ -44,16 +45,16 @@ func Pids(ns *os.File) ([]int, error) {
 	return pids, err
 }
 
-// A Process is a process, and the namespace that its first thread is in.
+// A Process is a process and the namespace that its first thread is in.
 type Process struct {
 	Pid int
 	ID  ID
 }
 
-// Processes returns all that there are, in the order of /proc, but for those that may not
-// be looked at.
+// Processes returns all processes that the caller may inspect, in the order of
+// /proc.
 func Processes() ([]Process, error) {
-	own, err := statID("/proc/self/ns/net") // on the device that all are on
+	own, err := statID("/proc/self/ns/net") // all namespaces are on this device
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +73,8 @@ func Processes() ([]Process, error) {
 		if err != nil {
 			continue
 		}
-		// The text of the link says the number, net:[4026531840]. To follow the link has the
-		// kernel make a file of the namespace, which takes ten times as long.
+		// The text of the link contains the inode number: net:[4026531840]. Following the
+		// link takes ten times as long, because the kernel then creates a file.
 		link, _ := os.Readlink("/proc/" + name + "/ns/net")
 		number, _ := strings.CutPrefix(link, "net:[")
 		if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); err == nil {

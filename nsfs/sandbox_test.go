@@ -14,19 +14,21 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// inner is what runs in the sandboxes of TestSandbox.
+// inner runs in the sandboxes of TestSandbox.
 func inner() int {
 	switch os.Getenv("NSFS_INNER") {
-	case "look":
+	case "print":
 		links, _ := os.ReadFile("/proc/self/net/dev")
 		run, _ := os.ReadDir("/run")
 		ns, _ := os.Readlink("/proc/self/ns/net")
-		fmt.Println(os.Geteuid(), strings.Count(string(links), ":"), len(run), ns, nsfs.Add("red"), os.Args[1:], os.Getenv("VNET_SANDBOX") == "")
-	case "bare": // an /etc with no netns in it
-		return nest("below", unix.Mount("tmpfs", "/etc", "tmpfs", 0, ""), os.WriteFile("/etc/hosts", []byte("10.0.0.1 here\n"), 0o644))
-	case "below": // as it is when the last namespace's files have gone
-		return nest("bottom", os.Remove("/etc/netns"))
-	case "bottom":
+		fmt.Println(os.Geteuid(), strings.Count(string(links), ":"), len(run), ns, nsfs.Add("red"), os.Args[1:],
+			os.Getenv("VNET_SANDBOX") == "")
+	case "outer": // an /etc without netns
+		mounted := unix.Mount("tmpfs", "/etc", "tmpfs", 0, "")
+		return nest("middle", mounted, os.WriteFile("/etc/hosts", []byte("10.0.0.1 here\n"), 0o644))
+	case "middle": // /etc/netns is removed again
+		return nest("innermost", os.Remove("/etc/netns"))
+	case "innermost":
 		hosts, err := os.ReadFile("/etc/hosts")
 		entries, derr := os.ReadDir("/etc/netns")
 		fmt.Printf("%s%v %d %v", hosts, err, len(entries), derr)
@@ -38,7 +40,7 @@ func inner() int {
 	return 0
 }
 
-// nest runs inner in a sandbox within the sandbox, once all is prepared for it.
+// nest runs inner in a sandbox inside the sandbox, if the preparation had no error.
 func nest(what string, prepared ...error) int {
 	if err := errors.Join(prepared...); err != nil {
 		fmt.Println(err)
@@ -53,7 +55,7 @@ func nest(what string, prepared ...error) int {
 	return 0
 }
 
-// sandbox runs inner in a sandbox and returns what it prints, and its exit code.
+// sandbox runs inner in a sandbox and returns its output and its exit code.
 func sandbox(t *testing.T, what string, attr *syscall.SysProcAttr) (string, int) {
 	t.Helper()
 	var out strings.Builder
@@ -66,18 +68,17 @@ func sandbox(t *testing.T, what string, attr *syscall.SysProcAttr) (string, int)
 	return out.String(), cmd.ProcessState.ExitCode()
 }
 
-// TestSandbox: inside, one is root over a network with nothing in it and an empty
-// /run; outside, nothing of it is seen.
+// TestSandbox: inside, the user is root over an empty network and an empty /run. Outside,
+// nothing changes.
 func TestSandbox(t *testing.T) {
 	fresh(t)
-	out, code := sandbox(t, "look", nil)
+	out, code := sandbox(t, "print", nil)
 	fields := strings.Fields(out)
 	if code != 0 || len(fields) != 8 {
 		t.Fatalf("exit %d: %s", code, out)
 	}
-	home := readlink(t, threadNS)
-	fields[3] = map[bool]string{true: "home", false: "abroad"}[fields[3] == home]
-	if got := strings.Join(fields, " "); got != "0 1 0 abroad <nil> [an argument] true" {
+	fields[3] = map[bool]string{true: "same", false: "other"}[fields[3] == readlink(t, threadNS)]
+	if got := strings.Join(fields, " "); got != "0 1 0 other <nil> [an argument] true" {
 		t.Errorf("inside: %s", got)
 	}
 	if got := names(t); len(got) != 0 {
@@ -91,33 +92,33 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// TestSandboxNeedsNamespaces: the variable in the environment of somebody who is in no
-// sandbox does not have his /run covered.
+// TestSandboxNeedsNamespaces: the environment variable alone does not count as a sandbox, so
+// nothing is mounted over the /run of the machine.
 func TestSandboxNeedsNamespaces(t *testing.T) {
 	fresh(t)
 	network, mounts := readlink(t, "/proc/self/ns/net"), readlink(t, "/proc/self/ns/mnt")
 	for _, value := range []string{"1", network + " " + mounts, "net:[1] " + mounts, network + " mnt:[1]"} {
 		t.Setenv("VNET_SANDBOX", value)
-		out, code := sandbox(t, "look", nil)
+		out, code := sandbox(t, "print", nil)
 		if fields := strings.Fields(out); code != 0 || len(fields) != 8 || fields[3] == network {
 			t.Errorf("with VNET_SANDBOX=%q: exit %d: %s", value, code, out)
 		}
 	}
 }
 
-// TestSandboxWithin: sandboxes in one another, on a machine without /etc/netns, find
-// the machine's files, and each has an empty /etc/netns of its own.
-func TestSandboxWithin(t *testing.T) {
-	if out, code := sandbox(t, "bare", nil); code != 0 || out != "10.0.0.1 here\n<nil> 0 <nil>" {
+// TestNestedSandboxes: nested sandboxes on a machine without /etc/netns see the machine's
+// files, and each has its own empty /etc/netns.
+func TestNestedSandboxes(t *testing.T) {
+	if out, code := sandbox(t, "outer", nil); code != 0 || out != "10.0.0.1 here\n<nil> 0 <nil>" {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }
 
-// TestSandboxRefused: who may not make user namespaces is told so.
+// TestSandboxRefused: if the user may not create namespaces, there is an error.
 func TestSandboxRefused(t *testing.T) {
-	// In a user namespace that may have no network namespaces below it.
+	// In a user namespace that may not create network namespaces.
 	cmd := exec.Command("unshare", "-Ur", "sh", "-c", "echo 0 >/proc/sys/user/max_net_namespaces; exec /proc/self/fd/3")
-	cmd.Env = append(os.Environ(), "NSFS_INNER=look")
+	cmd.Env = append(os.Environ(), "NSFS_INNER=print")
 	exe, err := os.Open("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +127,7 @@ func TestSandboxRefused(t *testing.T) {
 	cmd.ExtraFiles = []*os.File{exe}
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
-		t.Skipf("no unshare to make a poor user with: %v", err)
+		t.Skipf("no unshare(1) to create a user namespace: %v", err)
 	}
 	if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "sandbox: create namespaces: ") {
 		t.Errorf("exit %d: %s", cmd.ProcessState.ExitCode(), out)

@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errExited is what a caller gets whose function left its goroutine with
-// runtime.Goexit, as testing's FailNow does.
+// errExited is the error if a function ends its goroutine with runtime.Goexit, like
+// FailNow of package testing.
 var errExited = errors.New("function exited its goroutine")
 
-// Do runs fn on a thread inside the network namespace ns, and returns what fn
-// returns. The thread is not used again.
+// Do runs fn on a thread inside the network namespace ns and returns fn's error.
+// The thread ends afterwards.
 func Do(ns *os.File, fn func() error) error {
 	return onThread(func() error {
 		if err := enter(ns); err != nil {
@@ -23,28 +23,29 @@ func Do(ns *os.File, fn func() error) error {
 	})
 }
 
-// A Traveller is a thread on its way through namespaces. To work in a thousand of
-// them, one such thread is a lot cheaper than [Do] for each.
-type Traveller struct{}
+// A Thread is a thread that enters several namespaces, one after another. One
+// thread for a thousand namespaces is much cheaper than [Do] for each.
+type Thread struct{}
 
-// Travel runs fn on a thread that [Traveller.Enter] and [Traveller.New] move from
-// namespace to namespace, and that is not used again. What fn opens, a socket for
-// example, belongs to the namespace that the thread is in. Goroutines that it starts
-// do not come along.
-func Travel(fn func(Traveller) error) error {
-	return onThread(func() error { return fn(Traveller{}) })
+// WithThread runs fn on a thread that [Thread.Enter] and [Thread.New] move from
+// namespace to namespace. The thread ends afterwards. A socket that fn opens belongs
+// to the namespace that the thread is in at that moment. Goroutines that fn starts
+// run outside.
+func WithThread(fn func(Thread) error) error {
+	return onThread(func() error { return fn(Thread{}) })
 }
 
-// Enter goes into the network namespace ns.
-func (Traveller) Enter(ns *os.File) error { return enter(ns) }
+// Enter moves the thread into the network namespace ns.
+func (Thread) Enter(ns *os.File) error { return enter(ns) }
 
-// New makes a network namespace, as the function [New] does, and goes into it.
-func (Traveller) New() (*os.File, error) { return unshare() }
+// New creates a network namespace, like the function [New], and moves the thread
+// into it.
+func (Thread) New() (*os.File, error) { return unshare() }
 
-// Enter moves the calling goroutine into the network namespace ns for good, and its
-// thread with it. It is for programs that have nothing to do elsewhere any more, as
-// ip -n has not: called by the main goroutine, it makes ns the process's own in the eyes
-// of others. Other goroutines stay where they are. With an error, nothing has changed.
+// Enter moves the calling goroutine and its thread into the network namespace ns
+// permanently. It is for programs that work in this namespace only, like ip -n. If
+// the main goroutine calls it, other programs see ns as the namespace of the
+// process. Other goroutines stay where they are. On an error, nothing has changed.
 func Enter(ns *os.File) error {
 	runtime.LockOSThread()
 	if err := enter(ns); err != nil {
@@ -54,7 +55,8 @@ func Enter(ns *os.File) error {
 	return nil
 }
 
-// enter moves the calling thread, which its caller throws away, into ns.
+// enter moves the calling thread into ns. The caller must end the thread, or never
+// leave ns.
 func enter(ns *os.File) error {
 	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 		return &os.PathError{Op: "enter network namespace", Path: ns.Name(), Err: err}
@@ -62,8 +64,8 @@ func enter(ns *os.File) error {
 	return nil
 }
 
-// onThread runs fn on a thread that ends with it: the goroutine returns while
-// it is locked, and the runtime then destroys the thread.
+// onThread runs fn on a thread that ends with it: the goroutine returns while it is
+// locked to the thread, so the runtime ends the thread.
 func onThread(fn func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -74,10 +76,10 @@ func onThread(fn func() error) error {
 			err = fn()
 			return
 		}
-		// The runtime cannot destroy the first thread of a process: it would park
-		// it inside the namespace for good, where /proc/self and /proc/net show
-		// it to everybody. While this goroutine holds that thread, another one
-		// cannot land on it.
+		// The runtime cannot end the first thread of a process. It would keep it
+		// inside the namespace, and /proc/self and /proc/net would show that
+		// namespace to all threads. While this goroutine is locked to the first
+		// thread, the next one runs on another.
 		err = onThread(fn)
 		runtime.UnlockOSThread()
 	}()

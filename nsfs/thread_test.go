@@ -26,88 +26,88 @@ func readlink(t *testing.T, path string) string {
 	return target
 }
 
-// TestNoGoroutineIsAbroad: while threads go in and out of namespaces, none of
-// 2000 goroutines ever finds itself in one.
-func TestNoGoroutineIsAbroad(t *testing.T) {
+// TestGoroutinesStayOutside: while threads enter namespaces, none of 2000 other goroutines
+// runs in one.
+func TestGoroutinesStayOutside(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
-	home := readlink(t, threadNS)
-	var visits sync.WaitGroup
+	outside := readlink(t, threadNS)
+	var threads sync.WaitGroup
 	for i := range 200 {
-		visits.Go(func() {
+		threads.Go(func() {
 			switch i % 3 {
-			case 0: // comes back with an error, from inside
+			case 0: // returns an error from inside
 				if err := nsfs.Do(ns, func() error { return errors.New("no") }); err == nil {
 					t.Error("the error is lost")
 				}
-			case 1: // makes one
+			case 1: // creates a namespace
 				ns, err := nsfs.New()
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				ns.Close()
-			case 2: // does not come back at all
+			case 2: // does not return
 				if err := nsfs.Do(ns, func() error { runtime.Goexit(); return nil }); err == nil {
-					t.Error("a function that never returned has no error")
+					t.Error("no error from a function that did not return")
 				}
 			}
 		})
 	}
-	abroad := make(chan string, 2000)
+	inside := make(chan string, 2000)
 	start := make(chan bool)
 	var others sync.WaitGroup
 	for range 2000 {
 		others.Go(func() {
 			<-start
-			runtime.LockOSThread() // on as many threads as can be
+			runtime.LockOSThread() // so that they use many threads
 			defer runtime.UnlockOSThread()
-			if ns, err := os.Readlink(threadNS); err == nil && ns != home {
-				abroad <- ns
+			if ns, err := os.Readlink(threadNS); err == nil && ns != outside {
+				inside <- ns
 			}
 		})
 	}
 	close(start)
 	others.Wait()
-	visits.Wait()
-	if n := len(abroad); n > 0 {
-		t.Errorf("%d of 2000 goroutines ran in a foreign namespace", n)
+	threads.Wait()
+	if n := len(inside); n > 0 {
+		t.Errorf("%d of 2000 goroutines ran in another namespace", n)
 	}
-	noThreadAbroad(t, home)
+	noThreadInside(t, outside)
 }
 
-// noThreadAbroad waits until the threads that went abroad are gone. They end a
-// moment after the call that needed them.
-func noThreadAbroad(t *testing.T, home string) {
+// noThreadInside waits until all threads that entered a namespace have ended. They end a
+// moment after the call.
+func noThreadInside(t *testing.T, outside string) {
 	t.Helper()
-	var abroad int
+	var inside int
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
 		tasks, err := filepath.Glob("/proc/self/task/*/ns/net")
 		if err != nil {
 			t.Fatal(err)
 		}
-		abroad = 0
+		inside = 0
 		for _, task := range tasks {
-			if ns, err := os.Readlink(task); err == nil && ns != home {
-				abroad++
+			if ns, err := os.Readlink(task); err == nil && ns != outside {
+				inside++
 			}
 		}
-		if abroad == 0 {
+		if inside == 0 {
 			return
 		}
 	}
-	t.Errorf("%d threads stay in a foreign namespace", abroad)
+	t.Errorf("%d threads stay in another namespace", inside)
 }
 
-// TestFirstThreadStaysHome: the first thread cannot be thrown away, so it must
-// never go abroad; /proc/self and /proc/net are its own.
-func TestFirstThreadStaysHome(t *testing.T) {
+// TestFirstThreadStaysOutside: the first thread cannot end, so it must never enter a
+// namespace: /proc/self and /proc/net show that thread.
+func TestFirstThreadStaysOutside(t *testing.T) {
 	fresh(t)
 	ns := add(t, "red")
-	home := readlink(t, "/proc/self/ns/net")
+	outside := readlink(t, "/proc/self/ns/net")
 	for range 300 {
 		if err := nsfs.Do(ns, func() error {
-			if readlink(t, "/proc/self/ns/net") != home {
+			if readlink(t, "/proc/self/ns/net") != outside {
 				t.Error("the first thread is in the namespace")
 			}
 			return nil
@@ -115,40 +115,40 @@ func TestFirstThreadStaysHome(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if readlink(t, "/proc/self/ns/net") != home {
+	if readlink(t, "/proc/self/ns/net") != outside {
 		t.Error("the first thread stayed in the namespace")
 	}
 }
 
-// TestNewIsAlwaysAnother: namespaces made at the same time are not mixed up.
-func TestNewIsAlwaysAnother(t *testing.T) {
-	made := make(chan *os.File, 100)
+// TestConcurrentNew: namespaces that are created at the same time all differ.
+func TestConcurrentNew(t *testing.T) {
+	created := make(chan *os.File, 100)
 	var all sync.WaitGroup
-	for range cap(made) {
+	for range cap(created) {
 		all.Go(func() {
 			ns, err := nsfs.New()
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			made <- ns
+			created <- ns
 		})
 	}
 	all.Wait()
-	close(made)
+	close(created)
 	seen := map[nsfs.ID]bool{}
-	for ns := range made {
+	for ns := range created {
 		seen[identity(t, ns)] = true
 		ns.Close()
 	}
-	if len(seen) != cap(made) {
-		t.Errorf("%d namespaces of %d", len(seen), cap(made))
+	if len(seen) != cap(created) {
+		t.Errorf("%d namespaces of %d", len(seen), cap(created))
 	}
 }
 
-// TestFirstAddsTogether: 64 first adds at once, half of them by ip(8), make one
-// shared mount and one mount a name, not twice as many with each.
-func TestFirstAddsTogether(t *testing.T) {
+// TestConcurrentFirstAdd: 64 first adds at once, half of them by ip(8), create one shared
+// mount and one mount per name. No name is mounted twice.
+func TestConcurrentFirstAdd(t *testing.T) {
 	fresh(t)
 	_, err := exec.LookPath("ip")
 	withIP := err == nil
@@ -174,10 +174,10 @@ func TestFirstAddsTogether(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftOpen: a thousand names later as many files are open as before.
-func TestNothingIsLeftOpen(t *testing.T) {
+// TestNoFileStaysOpen: after 300 names, as many files are open as before.
+func TestNoFileStaysOpen(t *testing.T) {
 	fresh(t)
-	add(t, "first") // what is opened once for good
+	add(t, "first") // files that stay open by design
 	count := func() int {
 		open, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -191,7 +191,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := nsfs.Add("red"); err == nil {
-			t.Fatal("red twice")
+			t.Fatal("red was added twice")
 		}
 		ns, err := nsfs.Open("red")
 		if err != nil {
@@ -209,12 +209,12 @@ func TestNothingIsLeftOpen(t *testing.T) {
 		}
 	}
 	if after := count(); after != before {
-		t.Errorf("%d files are open, %d were", after, before)
+		t.Errorf("%d files are open, %d before", after, before)
 	}
 }
 
-// TestEnter: a program can move for good, and its other goroutines do not come along. It
-// stays where it is if what it names is no namespace.
+// TestEnter: a program enters a namespace permanently; its other goroutines stay outside.
+// If the file is not a namespace, the program stays where it is.
 func TestEnter(t *testing.T) {
 	fresh(t)
 	add(t, "red")
@@ -236,8 +236,8 @@ func TestEnter(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	home := readlink(t, threadNS)
-	if err := nsfs.Enter(file); !errors.Is(err, unix.EINVAL) || readlink(t, threadNS) != home {
+	outside := readlink(t, threadNS)
+	if err := nsfs.Enter(file); !errors.Is(err, unix.EINVAL) || readlink(t, threadNS) != outside {
 		t.Errorf("entered a file: %v", err)
 	}
 }

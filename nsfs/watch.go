@@ -9,24 +9,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Event is a name that came or went in [Dir].
+// Event is a name that was created in or removed from [Dir].
 type Event struct {
 	Name string
-	// Gone says that the name was removed; else it was made. A new name may have
-	// no namespace behind it yet.
-	Gone bool
-	// Lost says that events were dropped, for there were more than the kernel keeps
-	// (fs.inotify.max_queued_events). Name is empty; list again what is there.
+	// Removed means that the name was removed; otherwise it was created. The
+	// namespace of a new name may not be mounted yet.
+	Removed bool
+	// Lost means that the kernel dropped events because its queue was full
+	// (fs.inotify.max_queued_events). Name is empty. Call [Names] or [List] again.
 	Lost bool
 }
 
-// Watcher tells of names as they come and go; see inotify(7).
+// Watcher reports names that are created and removed; see inotify(7).
 type Watcher struct {
 	f    *os.File
-	left []byte
+	rest []byte
 }
 
-// Watch begins to watch [Dir], which it makes if it is not there.
+// Watch starts to watch [Dir]. It creates the directory if needed.
 func Watch() (*Watcher, error) {
 	if err := os.MkdirAll(Dir, 0o755); err != nil {
 		return nil, err
@@ -43,19 +43,19 @@ func Watch() (*Watcher, error) {
 	return &Watcher{f: f}, nil
 }
 
-// Next waits for the next event. After Close it is os.ErrClosed.
+// Next waits for the next event. After Close it returns os.ErrClosed.
 func (w *Watcher) Next() (Event, error) {
 	for {
-		for len(w.left) >= unix.SizeofInotifyEvent {
-			mask := binary.NativeEndian.Uint32(w.left[4:])
-			end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(w.left[12:]))
-			name, _, _ := bytes.Cut(w.left[unix.SizeofInotifyEvent:end], []byte{0})
-			w.left = w.left[end:]
+		for len(w.rest) >= unix.SizeofInotifyEvent {
+			mask := binary.NativeEndian.Uint32(w.rest[4:])
+			end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(w.rest[12:]))
+			name, _, _ := bytes.Cut(w.rest[unix.SizeofInotifyEvent:end], []byte{0})
+			w.rest = w.rest[end:]
 			if mask&unix.IN_Q_OVERFLOW != 0 {
 				return Event{Lost: true}, nil
 			}
 			if mask&(unix.IN_CREATE|unix.IN_DELETE) != 0 {
-				return Event{Name: string(name), Gone: mask&unix.IN_DELETE != 0}, nil
+				return Event{Name: string(name), Removed: mask&unix.IN_DELETE != 0}, nil
 			}
 		}
 		buf := make([]byte, 4096) // the kernel writes whole events
@@ -63,9 +63,9 @@ func (w *Watcher) Next() (Event, error) {
 		if err != nil {
 			return Event{}, err
 		}
-		w.left = buf[:n]
+		w.rest = buf[:n]
 	}
 }
 
-// Close ends the watch, and a Next that waits.
+// Close ends the watch. A waiting Next returns.
 func (w *Watcher) Close() error { return w.f.Close() }

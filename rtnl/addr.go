@@ -18,48 +18,47 @@ const Forever = 0xffffffff
 // ifaProto is IFA_PROTO of <linux/if_addr.h>.
 const ifaProto = 11
 
-var errShortAddr = errors.New("malformed address message")
+var errMalformedAddr = errors.New("malformed address message")
 
 // Addr is an address of a link; struct ifaddrmsg and the IFA_ attributes of
 // <linux/if_addr.h>, see rtnetlink(7).
 type Addr struct {
 	// Link is the index of the link.
 	Link uint32
-	// Prefix is the address itself and the length of its network's prefix. It is
-	// required, and tells the family.
+	// Prefix is the address itself and the prefix length of its network. It is
+	// required, and determines the family.
 	Prefix netip.Prefix
-	// Peer is the address at the other end of a point-to-point link, whose network
-	// the prefix length then is; zero is none.
+	// Peer is the address at the other end of a point-to-point link; zero is none.
+	// With a Peer, the prefix length is that of the peer's network.
 	Peer netip.Addr
-	// Broadcast is the IPv4 address that reaches all; zero is none.
+	// Broadcast is the IPv4 broadcast address; zero is none.
 	Broadcast netip.Addr
-	// Anycast is an IPv6 address that several have; such an address has no
-	// Prefix. It is only reported.
+	// Anycast means that Prefix is an IPv6 anycast address (IFA_ANYCAST). Read-only.
 	Anycast bool
-	// Label is the name that old tools show an IPv4 address under: the link's, or
-	// that and a colon and more; "" is the link's.
+	// Label is the link name that old tools show for an IPv4 address: the name of
+	// the link, or that name, a colon and more; "" is the name of the link.
 	Label string
-	// Scope is RT_SCOPE_UNIVERSE … RT_SCOPE_HOST. The kernel computes those of IPv6.
+	// Scope is RT_SCOPE_UNIVERSE … RT_SCOPE_HOST. The kernel computes that of an
+	// IPv6 address.
 	Scope uint8
 	// Flags are IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT ….
 	Flags uint32
 	// Valid and Preferred are lifetimes in seconds; zero for both is [Forever].
 	Valid, Preferred uint32
-	// Metric is that of the prefix route; zero is the kernel's default.
+	// Metric is the metric of the prefix route; zero is the kernel's default.
 	Metric uint32
-	// Proto says who made the address, IFAPROT_…; zero is unknown.
+	// Proto is the origin of the address, IFAPROT_…; zero is unknown.
 	Proto uint8
-	// AnyLength makes [DeleteAddr] take an IPv4 address whatever its prefix length.
+	// AnyLength makes [DeleteAddr] ignore the prefix length of an IPv4 address.
 	AnyLength bool
-	// Created and Updated are in hundredths of a second since the machine was
-	// started. They are only reported.
+	// Created and Updated are in hundredths of a second since boot. Read-only.
 	Created, Updated uint32
 }
 
-// Is6 says whether the address is an IPv6 one.
+// Is6 reports whether the address is an IPv6 address.
 func (a Addr) Is6() bool { return a.Prefix.Addr().Is6() }
 
-// String is the address as ip-address(8) writes it: 10.0.0.1 peer 10.0.0.2/32.
+// String returns the address as ip-address(8) writes it: 10.0.0.1 peer 10.0.0.2/32.
 func (a Addr) String() string {
 	if a.Peer.IsValid() {
 		return fmt.Sprintf("%v peer %v/%d", a.Prefix.Addr(), a.Peer, a.Prefix.Bits())
@@ -67,8 +66,8 @@ func (a Addr) String() string {
 	return a.Prefix.String()
 }
 
-// BroadcastOf is the address that reaches all in an IPv4 prefix, ip-address(8)'s
-// "brd +"; zero if there is none: in IPv6, and in prefixes longer than 30 bits.
+// BroadcastOf returns the broadcast address of an IPv4 prefix, as "brd +" of
+// ip-address(8). It returns zero for IPv6 and for prefixes longer than 30 bits.
 func BroadcastOf(p netip.Prefix) netip.Addr {
 	if !p.Addr().Is4() || p.Bits() > 30 {
 		return netip.Addr{}
@@ -78,22 +77,23 @@ func BroadcastOf(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// AddAddr gives a link an address. One that is there is fs.ErrExist.
+// AddAddr adds an address to a link. If the address exists, the error is fs.ErrExist.
 func AddAddr(a Addr) Request {
 	return addrRequest("add", a, unix.RTM_NEWADDR, netlink.Create|netlink.Excl)
 }
 
-// ReplaceAddr gives a link an address, or changes the flags and lifetimes of one
-// that is there.
+// ReplaceAddr adds an address to a link, or changes the flags and lifetimes of an
+// existing one.
 func ReplaceAddr(a Addr) Request {
 	return addrRequest("replace", a, unix.RTM_NEWADDR, netlink.Create|netlink.Replace)
 }
 
-// ChangeAddr is [ReplaceAddr] as ip-address(8) asks for it when told to change.
+// ChangeAddr sends the request of "ip address change". It has the effect of
+// [ReplaceAddr].
 func ChangeAddr(a Addr) Request { return addrRequest("change", a, unix.RTM_NEWADDR, netlink.Replace) }
 
-// DeleteAddr takes an address away. In IPv4, a Label, and a Peer or prefix length
-// have to be those it has; none such is fs.ErrNotExist.
+// DeleteAddr deletes an address. For IPv4, the Label (if set), the Peer and the
+// prefix length must match. If no address matches, the error is fs.ErrNotExist.
 func DeleteAddr(a Addr) Request { return addrRequest("delete", a, unix.RTM_DELADDR, 0) }
 
 func addrRequest(op string, a Addr, typ netlink.HeaderType, flags netlink.HeaderFlags) Request {
@@ -104,9 +104,9 @@ func addrRequest(op string, a Addr, typ netlink.HeaderType, flags netlink.Header
 	}
 }
 
-// encodeAddr makes the body of a request. rtnetlink's message is of no use: it takes
-// ::ffff:10.0.0.1 for 10.0.0.1, and drops lifetimes, metric and protocol without a
-// word.
+// encodeAddr returns the body of a request. The message type of package rtnetlink
+// cannot be used: it turns ::ffff:10.0.0.1 into 10.0.0.1, and silently drops
+// lifetimes, metric and protocol.
 func encodeAddr(a Addr) ([]byte, error) {
 	if err := checkAddr(a); err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func encodeAddr(a Addr) ([]byte, error) {
 	if a.Label != "" {
 		ae.String(unix.IFA_LABEL, a.Label)
 	}
-	if a.Flags > math.MaxUint8 { // the header has room for eight of them
+	if a.Flags > math.MaxUint8 { // the header has only eight bits
 		ae.Uint32(unix.IFA_FLAGS, a.Flags)
 	}
 	if a.Valid != 0 || a.Preferred != 0 {
@@ -144,7 +144,7 @@ func encodeAddr(a Addr) ([]byte, error) {
 	return append(binary.NativeEndian.AppendUint32(head, a.Link), attrs...), err
 }
 
-// checkAddr refuses what the kernel would cut, pad or ignore.
+// checkAddr refuses what the kernel would truncate, pad or ignore.
 func checkAddr(a Addr) error {
 	is4 := a.Prefix.Addr().Is4()
 	switch {
@@ -153,27 +153,26 @@ func checkAddr(a Addr) error {
 	case a.Link == 0:
 		return errors.New("no link")
 	case a.Peer.IsValid() && a.Peer.Is4() != is4:
-		return fmt.Errorf("peer %v is of another family", a.Peer)
+		return fmt.Errorf("peer %v is of the other address family", a.Peer)
 	case a.Broadcast.IsValid() && (!is4 || !a.Broadcast.Is4()):
 		return fmt.Errorf("broadcast %v: only IPv4 addresses have one", a.Broadcast)
 	case len(a.Label) >= unix.IFNAMSIZ:
-		return fmt.Errorf("label %q has %d bytes, of at most %d", a.Label, len(a.Label), unix.IFNAMSIZ-1)
+		return fmt.Errorf("label %q has %d bytes, a label has at most %d", a.Label, len(a.Label), unix.IFNAMSIZ-1)
 	case a.Valid < a.Preferred:
-		return fmt.Errorf("the preferred lifetime %d is longer than the valid one, %d", a.Preferred, a.Valid)
+		return fmt.Errorf("preferred lifetime %d is longer than valid lifetime %d", a.Preferred, a.Valid)
 	}
 	return nil
 }
 
-// decodeAddr reads the body of an address message; what it does not know is left
-// out.
+// decodeAddr reads the body of an address message. It ignores unknown attributes.
 func decodeAddr(b []byte) (Addr, error) {
 	if len(b) < unix.SizeofIfAddrmsg {
-		return Addr{}, errShortAddr
+		return Addr{}, errMalformedAddr
 	}
 	a := Addr{Flags: uint32(b[2]), Scope: b[3], Link: binary.NativeEndian.Uint32(b[4:])}
-	ad, err := attributesIn(b[unix.SizeofIfAddrmsg:])
+	ad, err := parseAttributes(b[unix.SizeofIfAddrmsg:])
 	if err != nil {
-		return Addr{}, errShortAddr
+		return Addr{}, errMalformedAddr
 	}
 	var addr, local netip.Addr
 	for ad.Next() {
@@ -189,7 +188,7 @@ func decodeAddr(b []byte) (Addr, error) {
 			a.decodeAttr(ad.Type(), value)
 		}
 	}
-	if !local.IsValid() { // an IPv6 one without a peer
+	if !local.IsValid() { // IPv6 without a peer
 		local, addr = addr, netip.Addr{}
 	}
 	if addr != local {
@@ -197,7 +196,7 @@ func decodeAddr(b []byte) (Addr, error) {
 	}
 	a.Prefix = netip.PrefixFrom(local, int(b[1]))
 	if !a.Prefix.IsValid() || addr.IsValid() && addr.Is4() != local.Is4() {
-		return Addr{}, errShortAddr
+		return Addr{}, errMalformedAddr
 	}
 	return a, nil
 }
@@ -224,18 +223,17 @@ func (a *Addr) decodeAttr(typ uint16, value []byte) {
 	}
 }
 
-// AddrFilter chooses addresses. Zero fields fit all.
+// AddrFilter selects addresses. Zero fields match all.
 type AddrFilter struct {
 	// Family is unix.AF_INET or unix.AF_INET6; zero is both, IPv4 first.
 	Family uint8
-	// Link is a link's index.
+	// Link is the index of a link.
 	Link uint32
-	// NSID reads the addresses of another namespace, by its id in this one; nil is
-	// this one.
+	// NSID is the id of another namespace to read instead; nil is this namespace.
 	NSID *int32
 }
 
-// Addrs lists addresses in the kernel's order.
+// Addrs returns addresses in the kernel's order.
 func (c *Conn) Addrs(f AddrFilter) ([]Addr, error) {
 	head := make([]byte, unix.SizeofIfAddrmsg)
 	head[0] = f.Family
@@ -249,7 +247,8 @@ func (c *Conn) Addrs(f AddrFilter) ([]Addr, error) {
 		return nil, err
 	}
 	var addrs []Addr
-	err = c.list("addresses", unix.RTM_GETADDR, append(head, attrs...), func() { addrs = nil }, func(b []byte) error {
+	body := append(head, attrs...)
+	err = c.list("addresses", unix.RTM_GETADDR, body, func() { addrs = nil }, func(b []byte) error {
 		one, err := decodeAddr(b)
 		addrs = append(addrs, one)
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestAddrsLive: what is added is read back.
+// TestAddrsLive: added addresses are read back.
 func TestAddrsLive(t *testing.T) {
 	c := newLinkConn(t)
 	v := LinkConfig{Name: "v0", Index: 7, Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v1"}}}
@@ -23,9 +23,12 @@ func TestAddrsLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Addr{
-		{Link: 7, Prefix: pfx("10.0.0.1/24"), Broadcast: ipa("10.0.0.255"), Label: "v0:a", Flags: unix.IFA_F_PERMANENT, Valid: Forever, Preferred: Forever},
-		{Link: 7, Prefix: pfx("10.1.0.1/32"), Peer: ipa("10.1.0.2"), Scope: unix.RT_SCOPE_LINK, Label: "v0", Valid: 1000, Preferred: 500},
-		{Link: 7, Prefix: pfx("fd00::1/64"), Flags: unix.IFA_F_NODAD | unix.IFA_F_PERMANENT, Valid: Forever, Preferred: Forever, Metric: 5},
+		{Link: 7, Prefix: pfx("10.0.0.1/24"), Broadcast: ipa("10.0.0.255"), Label: "v0:a", Flags: unix.IFA_F_PERMANENT,
+			Valid: Forever, Preferred: Forever},
+		{Link: 7, Prefix: pfx("10.1.0.1/32"), Peer: ipa("10.1.0.2"), Scope: unix.RT_SCOPE_LINK, Label: "v0", Valid: 1000,
+			Preferred: 500},
+		{Link: 7, Prefix: pfx("fd00::1/64"), Flags: unix.IFA_F_NODAD | unix.IFA_F_PERMANENT, Valid: Forever,
+			Preferred: Forever, Metric: 5},
 	}
 	for _, a := range want {
 		a.Flags &^= unix.IFA_F_PERMANENT
@@ -46,7 +49,7 @@ func TestAddrsLive(t *testing.T) {
 	for i := range got {
 		got[i].Created, got[i].Updated = 0, 0
 		if got[i].Valid != Forever {
-			got[i].Valid, got[i].Preferred = 1000, 500 // they run
+			got[i].Valid, got[i].Preferred = 1000, 500 // the kernel counts down
 		}
 	}
 	found := 0
@@ -70,7 +73,8 @@ func TestAddrsLive(t *testing.T) {
 
 func TestNeighsLive(t *testing.T) {
 	c := newLinkConn(t)
-	br := LinkConfig{Name: "br0", Index: 9, Kind: Kind{Name: "bridge"}} // down: else proxies go when it is found to have no carrier
+	// The bridge is down. If it were up without carrier, the kernel would delete proxy entries.
+	br := LinkConfig{Name: "br0", Index: 9, Kind: Kind{Name: "bridge"}}
 	want := []Neigh{
 		{Link: 9, Addr: ipa("10.0.0.9"), LLAddr: "\x02\x00\x00\x00\x00\x09", State: unix.NUD_PERMANENT},
 		{Link: 9, Addr: ipa("fd00::9"), LLAddr: "\x02\x00\x00\x00\x00\x09", State: unix.NUD_NOARP, Flags: unix.NTF_ROUTER},
@@ -120,8 +124,7 @@ func TestNSIDs(t *testing.T) {
 	}
 }
 
-// TestWatch: the watcher tells what happens, says when it has lost something, and
-// goes on after that.
+// TestWatch: the watcher reports changes, reports lost events, and continues afterwards.
 func TestWatch(t *testing.T) {
 	ns, err := nsfs.New()
 	if err != nil {
@@ -150,7 +153,7 @@ func TestWatch(t *testing.T) {
 	if e, err := w.Next(ctx); err != nil || e.Object.(Addr).Prefix != pfx("10.0.0.1/24") {
 		t.Errorf("second event: %+v, %v", e, err)
 	}
-	// More than the socket holds, with nobody reading.
+	// More events than the receive buffer holds.
 	addrs := make([]Request, 0, 4000)
 	for i := range 4000 {
 		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
@@ -170,7 +173,7 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	if !lost {
-		t.Error("4000 events were kept; none was said to be lost")
+		t.Error("4000 events were kept, and no lost events reported")
 	}
 	if err := c.Do(DeleteLink(LinkID{Index: 9})); err != nil {
 		t.Fatal(err)
@@ -181,7 +184,7 @@ func TestWatch(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := c.Link(LinkID{Index: 9}); e.Lost && errors.Is(err, fs.ErrNotExist) {
-			break // its addresses went first, and were too many again
+			break // the events of its addresses filled the buffer again
 		}
 		if l, ok := e.Object.(Link); ok && e.Deleted && l.Index == 9 {
 			break
@@ -189,11 +192,11 @@ func TestWatch(t *testing.T) {
 	}
 	cancel()
 	if _, err := w.Next(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("after the end: %v", err)
+		t.Errorf("after cancel: %v", err)
 	}
 }
 
-// TestWatchCancelled: a call that was given up leaves the next one as it should be.
+// TestWatchCancelled: a cancelled call does not affect the next one.
 func TestWatchCancelled(t *testing.T) {
 	ns, err := nsfs.New()
 	if err != nil {
@@ -221,7 +224,7 @@ func TestWatchCancelled(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e, err := w.Next(t.Context()); err != nil || e.Object.(Link).MTU != mtu {
-			t.Fatalf("the call behind it, round %d: %+v, %v", i, e, err)
+			t.Fatalf("the next call, round %d: %+v, %v", i, e, err)
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAddrRefusals: what the kernel would cut, pad or ignore never gets there.
+// TestAddrRefusals: addresses that the kernel would truncate, pad or ignore are not sent.
 func TestAddrRefusals(t *testing.T) {
 	v4, v6 := pfx("10.0.0.1/24"), pfx("fd00::1/64")
 	for _, tt := range []struct {
@@ -17,19 +17,26 @@ func TestAddrRefusals(t *testing.T) {
 	}{
 		{Addr{Link: 7}, "add address invalid Prefix dev if7: no address"},
 		{Addr{Prefix: v4}, "add address 10.0.0.1/24 dev if0: no link"},
-		{Addr{Link: 7, Prefix: v4, Peer: ipa("fd00::2")}, "add address 10.0.0.1 peer fd00::2/24 dev if7: peer fd00::2 is of another family"},
-		{Addr{Link: 7, Prefix: v6, Peer: ipa("10.0.0.2")}, "add address fd00::1 peer 10.0.0.2/64 dev if7: peer 10.0.0.2 is of another family"},
-		{Addr{Link: 7, Prefix: v6, Broadcast: ipa("fd00::ff")}, "add address fd00::1/64 dev if7: broadcast fd00::ff: only IPv4 addresses have one"},
-		{Addr{Link: 7, Prefix: v4, Broadcast: ipa("fd00::ff")}, "add address 10.0.0.1/24 dev if7: broadcast fd00::ff: only IPv4 addresses have one"},
-		{Addr{Link: 7, Prefix: v4, Label: "sixteen-bytes-xx"}, `add address 10.0.0.1/24 dev if7: label "sixteen-bytes-xx" has 16 bytes, of at most 15`},
-		{Addr{Link: 7, Prefix: v4, Valid: 1, Preferred: 2}, "add address 10.0.0.1/24 dev if7: the preferred lifetime 2 is longer than the valid one, 1"},
+		{Addr{Link: 7, Prefix: v4, Peer: ipa("fd00::2")},
+			"add address 10.0.0.1 peer fd00::2/24 dev if7: peer fd00::2 is of the other address family"},
+		{Addr{Link: 7, Prefix: v6, Peer: ipa("10.0.0.2")},
+			"add address fd00::1 peer 10.0.0.2/64 dev if7: peer 10.0.0.2 is of the other address family"},
+		{Addr{Link: 7, Prefix: v6, Broadcast: ipa("fd00::ff")},
+			"add address fd00::1/64 dev if7: broadcast fd00::ff: only IPv4 addresses have one"},
+		{Addr{Link: 7, Prefix: v4, Broadcast: ipa("fd00::ff")},
+			"add address 10.0.0.1/24 dev if7: broadcast fd00::ff: only IPv4 addresses have one"},
+		{Addr{Link: 7, Prefix: v4, Label: "sixteen-bytes-xx"},
+			`add address 10.0.0.1/24 dev if7: label "sixteen-bytes-xx" has 16 bytes, a label has at most 15`},
+		{Addr{Link: 7, Prefix: v4, Valid: 1, Preferred: 2},
+			"add address 10.0.0.1/24 dev if7: preferred lifetime 2 is longer than valid lifetime 1"},
 	} {
-		kernel := new(Conn) // without a socket: it is not asked
+		kernel := new(Conn) // without a socket: nothing may be sent
 		if err := kernel.Do(AddAddr(tt.addr)); err == nil || err.Error() != tt.want {
 			t.Errorf("%v\nwant %s", err, tt.want)
 		}
 	}
-	if err := new(Conn).Do(AddNeigh(Neigh{Link: 7})); err == nil || err.Error() != "add neighbour invalid IP dev if7: no address" {
+	if err := new(Conn).Do(AddNeigh(Neigh{Link: 7})); err == nil ||
+		err.Error() != "add neighbour invalid IP dev if7: no address" {
 		t.Errorf("%v", err)
 	}
 }
@@ -40,18 +47,27 @@ func TestLinkRefusals(t *testing.T) {
 		request Request
 		want    string
 	}{
-		{SetLink(LinkID{Name: "v0"}, LinkConfig{Name: "v1"}), "set link v0: a link is renamed by its index"},
+		{SetLink(LinkID{Name: "v0"}, LinkConfig{Name: "v1"}), "set link v0: renaming a link needs its index"},
 		{SetLink(LinkID{Name: long}, LinkConfig{}), "set link " + long + ": a name has at most 127 bytes"},
 		{DeleteLink(LinkID{Name: "a/b"}), `delete link a/b: "a/b" is not a name for a link`},
-		{SetLink(LinkID{Index: 7}, LinkConfig{Alias: ptr(strings.Repeat("x", maxAlias+1))}), "set link if7: an alias has at most 255 bytes"},
-		{AddAltNames(LinkID{Index: 7}, "good", ""), `add alternative names of link if7: "": an alternative name has 1 to 127 bytes`},
-		{AddAltNames(LinkID{Index: 7}, long), `add alternative names of link if7: "` + long + `": an alternative name has 1 to 127 bytes`},
-		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vlan", Options: Options{"id": uint64(1 << 16)}}}), "add link x type vlan: id: 65536 is too large"},
-		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vlan", Options: Options{"id": 5}}}), "add link x type vlan: id: cannot be the int 5"},
-		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vlan", Options: Options{"id": ipa("10.0.0.1")}}}), "add link x type vlan: id: cannot be the netip.Addr 10.0.0.1"},
-		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vxlan", Options: Options{"local": uint64(1)}}}), "add link x type vxlan: local: cannot be the number 1"},
-		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "bridge", Options: Options{"group_address": uint64(1)}}}), "add link x type bridge: group_address: cannot be the number 1"},
-		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "dummy", Options: Options{"mode": uint64(1)}}}), "add link x type dummy: dummy has not all of the options map[mode:1]"},
+		{SetLink(LinkID{Index: 7}, LinkConfig{Alias: ptr(strings.Repeat("x", maxAlias+1))}),
+			"set link if7: an alias has at most 255 bytes"},
+		{AddAltNames(LinkID{Index: 7}, "good", ""),
+			`add alternative names of link if7: "": an alternative name has 1 to 127 bytes`},
+		{AddAltNames(LinkID{Index: 7}, long),
+			`add alternative names of link if7: "` + long + `": an alternative name has 1 to 127 bytes`},
+		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vlan", Options: Options{"id": uint64(1 << 16)}}}),
+			"add link x type vlan: id: 65536 is too large"},
+		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vlan", Options: Options{"id": 5}}}),
+			"add link x type vlan: id: unexpected value 5 of type int"},
+		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vlan", Options: Options{"id": ipa("10.0.0.1")}}}),
+			"add link x type vlan: id: unexpected value 10.0.0.1 of type netip.Addr"},
+		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "vxlan", Options: Options{"local": uint64(1)}}}),
+			"add link x type vxlan: local: unexpected number 1"},
+		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "bridge", Options: Options{"group_address": uint64(1)}}}),
+			"add link x type bridge: group_address: unexpected number 1"},
+		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "dummy", Options: Options{"mode": uint64(1)}}}),
+			"add link x type dummy: kind dummy does not have all options of map[mode:1]"},
 	} {
 		if err := new(Conn).Do(tt.request); err == nil || err.Error() != tt.want {
 			t.Errorf("%v\nwant %s", err, tt.want)
@@ -61,7 +77,8 @@ func TestLinkRefusals(t *testing.T) {
 
 func TestBroadcastOf(t *testing.T) {
 	for prefix, want := range map[string]string{
-		"10.0.0.1/24": "10.0.0.255", "10.1.2.3/8": "10.255.255.255", "10.0.0.1/30": "10.0.0.3", "0.0.0.0/0": "255.255.255.255",
+		"10.0.0.1/24": "10.0.0.255", "10.1.2.3/8": "10.255.255.255", "10.0.0.1/30": "10.0.0.3",
+		"0.0.0.0/0": "255.255.255.255",
 	} {
 		if got := BroadcastOf(pfx(prefix)); got != ipa(want) {
 			t.Errorf("of %s: %v, want %s", prefix, got, want)
@@ -99,7 +116,8 @@ func TestLLAddr(t *testing.T) {
 			t.Errorf("%s is written as %s", text, got)
 		}
 	}
-	for _, text := range []string{"", "02", "02:", "02:0g", "02:000", "+2:00", "02-00-00-00-00-0a", strings.Repeat("00:", maxLLAddr) + "00"} {
+	for _, text := range []string{"", "02", "02:", "02:0g", "02:000", "+2:00", "02-00-00-00-00-0a",
+		strings.Repeat("00:", maxLLAddr) + "00"} {
 		if got, err := ParseLLAddr(text); err == nil {
 			t.Errorf("%q is %q", text, got)
 		}
@@ -111,7 +129,7 @@ func TestLLAddr(t *testing.T) {
 
 // TestAddrKindsLive: lifetimes, flags, scopes and filters.
 func TestAddrKindsLive(t *testing.T) {
-	c := cableWorld(t)
+	c := newVethConn(t)
 	for _, tt := range []struct {
 		ip   string
 		addr Addr
@@ -122,8 +140,10 @@ func TestAddrKindsLive(t *testing.T) {
 		{"10.4.0.1/24 valid_lft 1000 preferred_lft 0", Addr{Prefix: pfx("10.4.0.1/24"), Valid: 1000}},
 		{"10.5.0.1/24 proto 5", Addr{Prefix: pfx("10.5.0.1/24"), Proto: 5}},
 		{"fd01::1/64 nodad home", Addr{Prefix: pfx("fd01::1/64"), Flags: unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS}},
-		{"fd02::1/128 peer fd02::2/128 nodad", Addr{Prefix: pfx("fd02::1/128"), Peer: ipa("fd02::2"), Flags: unix.IFA_F_NODAD}},
-		{"fd03::1/64 valid_lft 1000 preferred_lft 500", Addr{Prefix: pfx("fd03::1/64"), Valid: 1000, Preferred: 500, Flags: unix.IFA_F_NODAD}},
+		{"fd02::1/128 peer fd02::2/128 nodad", Addr{Prefix: pfx("fd02::1/128"), Peer: ipa("fd02::2"),
+			Flags: unix.IFA_F_NODAD}},
+		{"fd03::1/64 valid_lft 1000 preferred_lft 500",
+			Addr{Prefix: pfx("fd03::1/64"), Valid: 1000, Preferred: 500, Flags: unix.IFA_F_NODAD}},
 		{"fe80::77/64 scope link", Addr{Prefix: pfx("fe80::77/64"), Scope: unix.RT_SCOPE_LINK, Flags: unix.IFA_F_NODAD}},
 		{"::ffff:10.9.0.1/128", Addr{Prefix: netip.PrefixFrom(ipa("::ffff:10.9.0.1"), 128), Flags: unix.IFA_F_NODAD}},
 	} {
@@ -133,15 +153,17 @@ func TestAddrKindsLive(t *testing.T) {
 			continue
 		}
 		got := addrAt(t, c, tt.addr)
-		if got.Scope != tt.addr.Scope || got.Flags&tt.addr.Flags != tt.addr.Flags || got.Peer != tt.addr.Peer || got.Metric != tt.addr.Metric {
+		if got.Scope != tt.addr.Scope || got.Flags&tt.addr.Flags != tt.addr.Flags || got.Peer != tt.addr.Peer ||
+			got.Metric != tt.addr.Metric {
 			t.Errorf("%s is %+v", tt.ip, got)
 		}
 		if got.Proto != tt.addr.Proto && got.Proto != 0 { // Linux 5.18
-			t.Errorf("%s is of protocol %d", tt.ip, got.Proto)
+			t.Errorf("%s has protocol %d", tt.ip, got.Proto)
 		}
 		forever := tt.addr.Valid == 0
-		if forever != (got.Valid == Forever) || forever != (got.Flags&unix.IFA_F_PERMANENT != 0) || !forever && (got.Valid > tt.addr.Valid || got.Preferred > tt.addr.Preferred) {
-			t.Errorf("%s lives for %d, %d, flags %#x", tt.ip, got.Valid, got.Preferred, got.Flags)
+		if forever != (got.Valid == Forever) || forever != (got.Flags&unix.IFA_F_PERMANENT != 0) ||
+			!forever && (got.Valid > tt.addr.Valid || got.Preferred > tt.addr.Preferred) {
+			t.Errorf("%s has lifetimes %d, %d, flags %#x", tt.ip, got.Valid, got.Preferred, got.Flags)
 		}
 	}
 	change := Addr{Link: 7, Prefix: pfx("fd01::1/64"), Valid: 2000, Preferred: 1000, Flags: unix.IFA_F_NODAD}
@@ -149,14 +171,14 @@ func TestAddrKindsLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := addrAt(t, c, change); got.Valid > 2000 || got.Preferred > 1000 || got.Flags&unix.IFA_F_HOMEADDRESS != 0 {
-		t.Errorf("replaced, it is %+v", got)
+		t.Errorf("after ReplaceAddr it is %+v", got)
 	}
 	if err := c.Do(DeleteAddr(Addr{Link: 7, Prefix: pfx("10.1.0.1/32"), AnyLength: true})); err != nil {
-		t.Errorf("whatever its length: %v", err)
+		t.Errorf("with AnyLength: %v", err)
 	}
 }
 
-// addrAt is what the kernel has of an address.
+// addrAt returns the address as the kernel reports it.
 func addrAt(t *testing.T, c *Conn, a Addr) Addr {
 	t.Helper()
 	family := uint8(unix.AF_INET)
@@ -169,7 +191,7 @@ func addrAt(t *testing.T, c *Conn, a Addr) Addr {
 	}
 	for _, got := range all {
 		if got.Is6() != a.Is6() || got.Link != a.Link {
-			t.Errorf("%v was not asked for", got)
+			t.Errorf("%v does not match the filter", got)
 		}
 		if got.Prefix == a.Prefix {
 			return got
@@ -179,19 +201,19 @@ func addrAt(t *testing.T, c *Conn, a Addr) Addr {
 	return Addr{}
 }
 
-// TestAddrsElsewhere reads the addresses of another namespace from here.
-func TestAddrsElsewhere(t *testing.T) {
-	c, there := cableWorld(t), newNS(t)
-	tc, err := Dial(there)
+// TestAddrsOfOtherNamespace reads the addresses of another namespace by its id.
+func TestAddrsOfOtherNamespace(t *testing.T) {
+	c, other := newVethConn(t), newNS(t)
+	oc, err := Dial(other)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tc.Close()
+	defer oc.Close()
 	far := LinkConfig{Name: "far", Index: 33, Kind: Kind{Name: "bridge"}}
-	if err := tc.Do(AddLink(far), AddAddr(Addr{Link: 33, Prefix: pfx("10.7.0.1/24")})); err != nil {
+	if err := oc.Do(AddLink(far), AddAddr(Addr{Link: 33, Prefix: pfx("10.7.0.1/24")})); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Do(SetNSID(there, 5)); err != nil {
+	if err := c.Do(SetNSID(other, 5)); err != nil {
 		t.Fatal(err)
 	}
 	addrs, err := c.Addrs(AddrFilter{NSID: ptr(int32(5))})
@@ -200,17 +222,18 @@ func TestAddrsElsewhere(t *testing.T) {
 	}
 }
 
-// TestNeighsFilter: what is asked for is chosen by the kernel.
+// TestNeighsFilter: the kernel applies the filters.
 func TestNeighsFilter(t *testing.T) {
-	c := cableWorld(t)
+	c := newVethConn(t)
 	mac := LLAddr("\x02\x00\x00\x00\x00\x09")
 	err := c.Do(
 		AddLink(LinkConfig{Name: "br0", Index: 9, Flags: unix.IFF_UP, Change: unix.IFF_UP, Kind: Kind{Name: "bridge"}}),
-		AddLink(LinkConfig{Name: "w0", Index: 11, Flags: unix.IFF_UP, Change: unix.IFF_UP, Master: ptr(uint32(9)), Kind: Kind{Name: "veth"}}),
+		AddLink(LinkConfig{Name: "w0", Index: 11, Flags: unix.IFF_UP, Change: unix.IFF_UP, Master: ptr(uint32(9)),
+			Kind: Kind{Name: "veth"}}),
 		AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.1"), LLAddr: mac, Protocol: 77}),
 		AddNeigh(Neigh{Link: 7, Addr: ipa("fd00::1"), LLAddr: mac}),
 		AddNeigh(Neigh{Link: 9, Addr: ipa("10.0.0.2"), LLAddr: mac}),
-		// Others go with the carrier, which the links have not, as the kernel finds out in its own time.
+		// The links have no carrier, so the kernel would delete entries of other states at some time.
 		AddNeigh(Neigh{Link: 11, Addr: ipa("10.0.0.3"), LLAddr: mac, State: unix.NUD_PERMANENT}),
 		AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.4"), Flags: unix.NTF_PROXY, State: unix.NUD_PERMANENT}),
 		AddNeigh(Neigh{Link: 9, Addr: ipa("fd00::4"), Flags: unix.NTF_PROXY, State: unix.NUD_PERMANENT}),
@@ -236,7 +259,7 @@ func TestNeighsFilter(t *testing.T) {
 		n := 0
 		for _, neigh := range neighs {
 			if neigh.Addr.IsMulticast() || neigh.State&unix.NUD_NOARP != 0 {
-				continue // the kernel's own
+				continue // the kernel created it
 			}
 			n++
 			if neigh.Proxy() != tt.filter.Proxy {
@@ -247,7 +270,8 @@ func TestNeighsFilter(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %d", tt.name, neighs, err, tt.want)
 		}
 	}
-	if n, err := c.Neigh(7, ipa("10.0.0.1"), false); err != nil || n.Protocol != 77 || n.LLAddr != mac || n.State != unix.NUD_PERMANENT {
+	if n, err := c.Neigh(7, ipa("10.0.0.1"), false); err != nil || n.Protocol != 77 || n.LLAddr != mac ||
+		n.State != unix.NUD_PERMANENT {
 		t.Errorf("%+v, %v", n, err)
 	}
 	if n, err := c.Neigh(9, ipa("fd00::4"), true); err != nil || !n.Proxy() {

@@ -2,7 +2,7 @@ package rtnl
 
 import "golang.org/x/sys/unix"
 
-// The attributes' names, for errors. From <linux/if_link.h>, <linux/if_addr.h>,
+// Names of attributes for errors, from <linux/if_link.h>, <linux/if_addr.h>,
 // <linux/rtnetlink.h> and <linux/neighbour.h>.
 var (
 	linkAttrs = map[uint16]string{

@@ -13,39 +13,41 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// ErrDumpInterrupted says that a table changed each time while it was read, so
-// that no consistent list could be had; the kernel's NLM_F_DUMP_INTR.
+// ErrDumpInterrupted means that a table changed during each attempt to read it, so
+// that there is no consistent list; NLM_F_DUMP_INTR of the kernel.
 var ErrDumpInterrupted = errors.New("table kept changing while it was read")
 
 const (
-	// dumpTries bounds how often an interrupted dump is begun again.
+	// dumpTries is how often an interrupted dump is tried.
 	dumpTries = 20
-	// What goes into one sendmsg: few enough that the answers to requests that
-	// all fail, each with its request in it, fit the default receive buffer.
+	// Limits for one sendmsg. If all requests fail, the kernel returns each request
+	// in its answer; all answers must fit into the default receive buffer.
 	batchRequests = 256
 	batchBytes    = 64 << 10
 )
 
 // Conn is a socket in one network namespace. It is safe for concurrent use.
 type Conn struct {
-	mu sync.Mutex // one exchange at a time
-	nl exchange
+	mu sync.Mutex // one request and its answer at a time
+	nl transport
 }
 
-// An exchange carries messages: our [socket], or the library's. It numbers what it sends. An
-// answer is read to its end and lent part by part; a list's end, which the library keeps to
-// itself, is part of it, for it may say that the list changed. A refusal is an error.
-type exchange interface {
+// A transport sends and receives messages. It is a [socket] or a [libraryConn].
+// SendMessages sets the sequence numbers. ReceiveAnswer reads an answer to its end and
+// calls fn with each part; the bytes are valid only during the call. If the kernel
+// refuses a request, ReceiveAnswer returns an error. The end of a dump is part of the
+// answer of a socket, because it may have the flag NLM_F_DUMP_INTR.
+type transport interface {
 	SendMessages([]netlink.Message) ([]netlink.Message, error)
-	Answer(fn func([]netlink.Message) error) error
+	ReceiveAnswer(fn func([]netlink.Message) error) error
 	Close() error
 }
 
-// A library exchange has an answer as a whole.
-type library struct{ *netlink.Conn }
+// A libraryConn is a transport over a socket of package netlink. Its answers have one part.
+type libraryConn struct{ *netlink.Conn }
 
-// Answer reads an answer, and calls fn with it.
-func (l library) Answer(fn func([]netlink.Message) error) error {
+// ReceiveAnswer reads an answer and calls fn with it.
+func (l libraryConn) ReceiveAnswer(fn func([]netlink.Message) error) error {
 	answer, err := l.Receive()
 	if err != nil {
 		return err
@@ -53,17 +55,17 @@ func (l library) Answer(fn func([]netlink.Message) error) error {
 	return fn(answer)
 }
 
-// Dial opens a socket in the namespace ns; nil is the calling thread's. The file
-// may be closed afterwards.
+// Dial opens a socket in the namespace ns; nil is the namespace of the calling
+// thread. The file may be closed afterwards.
 func Dial(ns *os.File) (*Conn, error) {
-	var nl exchange
+	var nl transport
 	var err error
 	if ns == nil {
 		nl, err = openSocket()
 	} else {
 		var conn *netlink.Conn
 		conn, err = dial.Conn(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
-		nl = library{conn}
+		nl = libraryConn{conn}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
@@ -71,15 +73,13 @@ func Dial(ns *os.File) (*Conn, error) {
 	return &Conn{nl: nl}, nil
 }
 
-// NewConn makes a Conn of a NETLINK_ROUTE socket that was opened by other means.
-// Tests put a recorder or a counter there; see package nltest of
-// github.com/mdlayher/netlink. Its options ExtendedAcknowledge and
-// GetStrictCheck are to be set.
-func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: library{nl}} }
+// NewConn returns a Conn that uses an open NETLINK_ROUTE socket. Tests use it with a
+// fake kernel; see package nltest of github.com/mdlayher/netlink. The socket must have
+// the options ExtendedAcknowledge and GetStrictCheck.
+func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: libraryConn{nl}} }
 
-// Namespace opens the namespace that the socket is in. It knows those only that were
-// opened for the calling thread's: who named another one has its file. Of the others it
-// says errors.ErrUnsupported.
+// Namespace opens the namespace that the socket is in. It works only for Dial(nil);
+// otherwise the error is errors.ErrUnsupported.
 func (c *Conn) Namespace() (*os.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,34 +94,33 @@ func (c *Conn) Namespace() (*os.File, error) {
 	return os.NewFile(uintptr(ns), "netns"), nil
 }
 
-// Close closes the socket, when what is under way has been answered.
+// Close waits for a running request and closes the socket.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.nl.Close()
 }
 
-// A Request is one change, ready to be sent by [Conn.Do]. The zero value is none.
+// A Request is one change. [Conn.Do] sends it. The zero value is not valid.
 type Request struct {
-	op, object string // what an error says: "add", "link veth-red"
+	op, object string // for errors: "add", "link veth-red"
 	msg        netlink.Message
-	err        error // why it cannot be encoded; Do returns it before it sends anything
+	err        error // the encoding failed; Do returns it before it sends anything
 }
 
-// String says what is asked for, as errors do: "add link veth-red".
+// String returns the operation and the object, as errors show them: "add link veth-red".
 func (r Request) String() string { return r.op + " " + r.object }
 
-// For returns the request with another object in its errors: requests know links
-// by their numbers, people by their names.
+// For returns the request with another object for its errors. Requests contain the
+// index of a link; an error should show the name.
 func (r Request) For(object string) Request {
 	r.object = object
 	return r
 }
 
-// Do carries out the requests in their order. The kernel goes on after one that
-// fails; all failures are returned, each an *[Error] that names its request,
-// joined if there are several. If one of the requests cannot be encoded, nothing
-// is sent.
+// Do sends the requests in order. The kernel continues after a request that fails. Do
+// returns all failures, each an *[Error] with its request, joined with errors.Join if
+// there are several. If one of the requests cannot be encoded, Do sends nothing.
 func (c *Conn) Do(requests ...Request) error {
 	for i, r := range requests {
 		if r.err != nil {
@@ -146,7 +145,7 @@ func (c *Conn) Do(requests ...Request) error {
 	return errors.Join(failures...)
 }
 
-// batchLen is how many of the requests go into one sendmsg.
+// batchLen returns how many of the requests go into one sendmsg.
 func batchLen(requests []Request) int {
 	bytes := 0
 	for i, r := range requests {
@@ -158,10 +157,10 @@ func batchLen(requests []Request) int {
 	return len(requests)
 }
 
-// send puts the requests into one sendmsg and reads the answers. Only the last
-// one is acknowledged; the kernel reports failures in any case, and works in
-// order. It returns the kernel's refusals, and what broke the exchange itself.
-func (c *Conn) send(requests []Request, first int) (refusals []error, broken error) {
+// send sends the requests with one sendmsg and reads the answers. Only the last request
+// asks for an acknowledgement: the kernel handles requests in order and always reports
+// failures. send returns the errors of refused requests, and the error of the socket.
+func (c *Conn) send(requests []Request, first int) (refused []error, socketErr error) {
 	msgs := make([]netlink.Message, len(requests))
 	for i, r := range requests {
 		msgs[i] = r.msg
@@ -179,32 +178,32 @@ func (c *Conn) send(requests []Request, first int) (refusals []error, broken err
 	last := sent[len(sent)-1].Header.Sequence
 	for {
 		done := false
-		err := c.nl.Answer(func(answers []netlink.Message) error {
-			done = done || answered(answers, last)
+		err := c.nl.ReceiveAnswer(func(answers []netlink.Message) error {
+			done = done || acknowledged(answers, last)
 			return nil
 		})
 		var oe *netlink.OpError
 		switch {
 		case errors.As(err, &oe) && oe.Sequence != 0:
-			i, ours := index[oe.Sequence]
-			if !ours {
-				continue // left over from an exchange that was broken off
+			i, known := index[oe.Sequence]
+			if !known {
+				continue // an answer to an earlier request
 			}
 			e := newError(requests[i].op, requests[i].object, msgs[i], err)
 			e.Index = first + i
-			refusals = append(refusals, e)
+			refused = append(refused, e)
 			if oe.Sequence == last {
-				return refusals, nil
+				return refused, nil
 			}
 		case err != nil:
-			return refusals, err
+			return refused, err
 		case done:
-			return refusals, nil
+			return refused, nil
 		}
 	}
 }
 
-func answered(answers []netlink.Message, sequence uint32) bool {
+func acknowledged(answers []netlink.Message, sequence uint32) bool {
 	for _, m := range answers {
 		if m.Header.Sequence == sequence && m.Header.Type == netlink.Error {
 			return true
@@ -213,14 +212,14 @@ func answered(answers []netlink.Message, sequence uint32) bool {
 	return false
 }
 
-// ask puts one question, and calls fn with the messages of its answer, part by part; their
-// bytes are lent.
-func (c *Conn) ask(question netlink.Message, fn func([]netlink.Message) error) error {
-	sent, err := c.nl.SendMessages([]netlink.Message{question})
+// query sends one request and calls fn with the messages of each part of the answer. The bytes
+// are valid only during the call of fn.
+func (c *Conn) query(request netlink.Message, fn func([]netlink.Message) error) error {
+	sent, err := c.nl.SendMessages([]netlink.Message{request})
 	if err != nil {
 		return err
 	}
-	return c.nl.Answer(func(answers []netlink.Message) error {
+	return c.nl.ReceiveAnswer(func(answers []netlink.Message) error {
 		if err := netlink.Validate(sent[0], answers); err != nil {
 			return err
 		}
@@ -228,15 +227,15 @@ func (c *Conn) ask(question netlink.Message, fn func([]netlink.Message) error) e
 	})
 }
 
-// get asks for one object and returns its message's body.
+// get requests one object and returns the body of its message.
 func (c *Conn) get(op, object string, typ netlink.HeaderType, body []byte) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Without an acknowledgement, which would be left in the queue.
+	// Without NLM_F_ACK: the acknowledgement would stay in the receive queue.
 	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request}, Data: body}
 	var answer []byte
 	count := 0
-	err := c.ask(m, func(answers []netlink.Message) error {
+	err := c.query(m, func(answers []netlink.Message) error {
 		for _, a := range answers {
 			count, answer = count+1, bytes.Clone(a.Data)
 		}
@@ -246,37 +245,39 @@ func (c *Conn) get(op, object string, typ netlink.HeaderType, body []byte) ([]by
 		return nil, newError(op, object, m, err)
 	}
 	if count != 1 {
-		return nil, &Error{Op: op, Object: object, Err: fmt.Errorf("%d answers to one question", count)}
+		return nil, &Error{Op: op, Object: object, Err: fmt.Errorf("got %d answers, expected one", count)}
 	}
 	return answer, nil
 }
 
-// list asks for a list, and calls add with the bodies of its messages, which are lent. Of one
-// that changed while the kernel wrote it, and of one that is an error, what was added is to be
-// forgotten.
-func (c *Conn) list(object string, typ netlink.HeaderType, body []byte, forget func(), add func(body []byte) error) error {
+// list requests a dump and calls add with the body of each message, which is valid only during
+// the call. If the table changed during the dump, or the dump failed, list calls reset: the
+// caller must drop what was added.
+func (c *Conn) list(
+	object string, typ netlink.HeaderType, body []byte, reset func(), add func(body []byte) error,
+) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := netlink.Message{Header: netlink.Header{Type: typ, Flags: netlink.Request | netlink.Dump}, Data: body}
 	for range dumpTries {
-		whole, illegible := true, error(nil)
-		err := c.ask(m, func(answers []netlink.Message) error {
+		consistent, decodeErr := true, error(nil)
+		err := c.query(m, func(answers []netlink.Message) error {
 			for _, a := range answers {
-				whole = whole && a.Header.Flags&netlink.DumpInterrupted == 0
-				if whole && illegible == nil && a.Header.Type != netlink.Done {
-					illegible = add(a.Data)
+				consistent = consistent && a.Header.Flags&netlink.DumpInterrupted == 0
+				if consistent && decodeErr == nil && a.Header.Type != netlink.Done {
+					decodeErr = add(a.Data)
 				}
 			}
 			return nil
 		})
-		if err == nil && whole && illegible == nil {
+		if err == nil && consistent && decodeErr == nil {
 			return nil
 		}
-		switch forget(); {
+		switch reset(); {
 		case err != nil:
 			return newError("show", object, m, err)
-		case whole:
-			return &Error{Op: "show", Object: object, Err: illegible}
+		case consistent:
+			return &Error{Op: "show", Object: object, Err: decodeErr}
 		}
 	}
 	return &Error{Op: "show", Object: object, Err: ErrDumpInterrupted}

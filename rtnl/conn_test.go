@@ -16,23 +16,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tape is in the kernel's place: it keeps what is sent, one slice for each
-// sendmsg, and answers as the kernel does: with an acknowledgement to who asks for
-// one, with an error if a request fails, and with an empty list.
-type tape struct {
+// A fakeKernel records the messages, one slice for each sendmsg. It answers like the
+// kernel: with an acknowledgement if requested, with an error if a request fails, and
+// with an empty list.
+type fakeKernel struct {
 	sent [][]netlink.Message
-	// fails says which requests are refused: by their number, from 0.
+	// fails has the errno of each request that fails, by index from 0.
 	fails map[int]unix.Errno
-	// stale is an answer to somebody else's request, which comes first.
+	// stale makes an answer to an earlier request come first.
 	stale    bool
 	requests int
 	answers  []netlink.Message
 }
 
-func (s *tape) Close() error                 { return nil }
-func (s *tape) Send(m netlink.Message) error { return s.SendMessages([]netlink.Message{m}) }
+func (s *fakeKernel) Close() error                 { return nil }
+func (s *fakeKernel) Send(m netlink.Message) error { return s.SendMessages([]netlink.Message{m}) }
 
-func (s *tape) SendMessages(ms []netlink.Message) error {
+func (s *fakeKernel) SendMessages(ms []netlink.Message) error {
 	s.sent = append(s.sent, ms)
 	if s.stale {
 		s.answers = append(s.answers, errorTo(netlink.Header{Sequence: ms[0].Header.Sequence - 1}, unix.EBUSY))
@@ -51,24 +51,24 @@ func (s *tape) SendMessages(ms []netlink.Message) error {
 	return nil
 }
 
-// errorTo is struct nlmsgerr; errno 0 is an acknowledgement.
+// errorTo returns a message with struct nlmsgerr; errno 0 is an acknowledgement.
 func errorTo(h netlink.Header, errno unix.Errno) netlink.Message {
 	answer := netlink.Header{Type: netlink.Error, Sequence: h.Sequence, PID: h.PID}
 	data := binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno)))
 	return netlink.Message{Header: answer, Data: append(data, make([]byte, unix.NLMSG_HDRLEN)...)}
 }
 
-// Receive gives one datagram.
-func (s *tape) Receive() ([]netlink.Message, error) {
+// Receive returns one datagram.
+func (s *fakeKernel) Receive() ([]netlink.Message, error) {
 	if len(s.answers) == 0 {
-		return nil, errors.New("nothing comes any more")
+		return nil, errors.New("no more answers")
 	}
 	m := s.answers[0]
 	s.answers = s.answers[1:]
 	return []netlink.Message{m}, nil
 }
 
-func (s *tape) ReceiveIter() iter.Seq2[netlink.Message, error] {
+func (s *fakeKernel) ReceiveIter() iter.Seq2[netlink.Message, error] {
 	return func(yield func(netlink.Message, error) bool) {
 		ms, err := s.Receive()
 		if err != nil {
@@ -83,8 +83,8 @@ func (s *tape) ReceiveIter() iter.Seq2[netlink.Message, error] {
 	}
 }
 
-// cables are n requests for a cable each.
-func cables(n int) []Request {
+// vethRequests returns n requests that add a veth pair each.
+func vethRequests(n int) []Request {
 	requests := make([]Request, n)
 	for i := range requests {
 		requests[i] = AddLink(LinkConfig{Name: fmt.Sprintf("v%d", i), Kind: Kind{Name: "veth"}})
@@ -92,7 +92,7 @@ func cables(n int) []Request {
 	return requests
 }
 
-// TestSystemCalls counts what goes to the kernel. Time is made of that.
+// TestSystemCalls counts system calls and messages, which determine the run time.
 func TestSystemCalls(t *testing.T) {
 	long := SetLink(LinkID{Index: 1}, LinkConfig{Alias: ptr(strings.Repeat("x", maxAlias))})
 	for _, tt := range []struct {
@@ -101,10 +101,10 @@ func TestSystemCalls(t *testing.T) {
 		sends, messages int
 	}{
 		{"nothing", func(c *Conn) error { return c.Do() }, 0, 0},
-		{"a cable", func(c *Conn) error { return c.Do(cables(1)...) }, 1, 1},
-		{"256 cables", func(c *Conn) error { return c.Do(cables(256)...) }, 1, 256},
-		{"257 cables", func(c *Conn) error { return c.Do(cables(257)...) }, 2, 257},
-		{"a thousand cables", func(c *Conn) error { return c.Do(cables(1000)...) }, 4, 1000},
+		{"a veth pair", func(c *Conn) error { return c.Do(vethRequests(1)...) }, 1, 1},
+		{"256 veth pairs", func(c *Conn) error { return c.Do(vethRequests(256)...) }, 1, 256},
+		{"257 veth pairs", func(c *Conn) error { return c.Do(vethRequests(257)...) }, 2, 257},
+		{"a thousand veth pairs", func(c *Conn) error { return c.Do(vethRequests(1000)...) }, 4, 1000},
 		{"256 long requests", func(c *Conn) error {
 			many := make([]Request, 256)
 			for i := range many {
@@ -121,12 +121,13 @@ func TestSystemCalls(t *testing.T) {
 		{"all VLANs", func(c *Conn) error { _, err := c.PortVLANs(); return err }, 1, 1},
 		{"all netems", func(c *Conn) error { _, err := c.Netems(); return err }, 1, 1},
 	} {
-		kernel := &tape{}
+		kernel := &fakeKernel{}
 		if err := tt.do(NewConn(netlink.NewConn(kernel, 1))); err != nil {
 			t.Errorf("%s: %v", tt.what, err)
 		}
 		if len(kernel.sent) != tt.sends || kernel.requests != tt.messages {
-			t.Errorf("%s: %d messages in %d sendmsg, want %d in %d", tt.what, kernel.requests, len(kernel.sent), tt.messages, tt.sends)
+			t.Errorf("%s: %d messages in %d sendmsg, want %d in %d", tt.what, kernel.requests, len(kernel.sent), tt.messages,
+				tt.sends)
 		}
 		for _, ms := range kernel.sent {
 			acks, bytes := 0, 0
@@ -135,19 +136,19 @@ func TestSystemCalls(t *testing.T) {
 				bytes += int(m.Header.Length)
 			}
 			if acks > 1 || bytes > batchBytes {
-				t.Errorf("%s: %d acknowledgements are asked for with %d bytes", tt.what, acks, bytes)
+				t.Errorf("%s: %d acknowledgements requested, %d bytes", tt.what, acks, bytes)
 			}
 		}
 	}
 }
 
-// TestRefusals: of many requests each that fails is named, in order, whichever
-// sendmsg it was in, and nothing else is.
-func TestRefusals(t *testing.T) {
-	kernel := &tape{stale: true, fails: map[int]unix.Errno{
+// TestFailures: Do returns an error for each request that fails, in order, whichever
+// sendmsg it was in, and no other errors.
+func TestFailures(t *testing.T) {
+	kernel := &fakeKernel{stale: true, fails: map[int]unix.Errno{
 		0: unix.EEXIST, 3: unix.EPERM, 255: unix.EBUSY, 256: unix.ENODEV, 299: unix.EEXIST,
 	}}
-	err := NewConn(netlink.NewConn(kernel, 1)).Do(cables(300)...)
+	err := NewConn(netlink.NewConn(kernel, 1)).Do(vethRequests(300)...)
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		t.Fatalf("%v", err)
@@ -172,20 +173,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestOneRefusal is not joined to anything, and can be asked about.
-func TestOneRefusal(t *testing.T) {
-	kernel := &tape{fails: map[int]unix.Errno{1: unix.EBUSY}}
-	err := NewConn(netlink.NewConn(kernel, 1)).Do(cables(2)...)
+// TestOneFailure: a single failure is not joined, and is an *Error.
+func TestOneFailure(t *testing.T) {
+	kernel := &fakeKernel{fails: map[int]unix.Errno{1: unix.EBUSY}}
+	err := NewConn(netlink.NewConn(kernel, 1)).Do(vethRequests(2)...)
 	var e *Error
-	if !errors.As(err, &e) || e != err || e.Index != 1 || e.Op != "add" || e.Object != "link v1 type veth" || e.Err != unix.EBUSY {
+	if !errors.As(err, &e) || e != err || e.Index != 1 || e.Op != "add" || e.Object != "link v1 type veth" ||
+		e.Err != unix.EBUSY {
 		t.Errorf("%#v", err)
 	}
 }
 
-// TestNothingIsSent if one of the requests makes no sense.
-func TestNothingIsSent(t *testing.T) {
-	kernel := &tape{}
-	requests := append(cables(3), AddLink(LinkConfig{Name: "sixteen-bytes-xx"}))
+// TestEncodeFailure: if one of the requests cannot be encoded, nothing is sent.
+func TestEncodeFailure(t *testing.T) {
+	kernel := &fakeKernel{}
+	requests := append(vethRequests(3), AddLink(LinkConfig{Name: "sixteen-bytes-xx"}))
 	err := NewConn(netlink.NewConn(kernel, 1)).Do(requests...)
 	want := `add link sixteen-bytes-xx: "sixteen-bytes-xx" has 16 bytes, a link's name has at most 15`
 	var e *Error
@@ -197,43 +199,43 @@ func TestNothingIsSent(t *testing.T) {
 	}
 }
 
-// TestBrokenExchange: when the socket itself fails, what was refused so far is
-// said as well.
-func TestBrokenExchange(t *testing.T) {
-	kernel := &tape{fails: map[int]unix.Errno{0: unix.EBUSY}}
-	deaf := &deafTape{tape: kernel}
-	err := NewConn(netlink.NewConn(deaf, 1)).Do(cables(2)...)
-	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "nothing comes any more") {
+// TestSocketError: if the socket fails, the error also contains the failures so far.
+func TestSocketError(t *testing.T) {
+	kernel := &fakeKernel{fails: map[int]unix.Errno{0: unix.EBUSY}}
+	lossy := &lossyKernel{fakeKernel: kernel}
+	err := NewConn(netlink.NewConn(lossy, 1)).Do(vethRequests(2)...)
+	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "no more answers") {
 		t.Errorf("%v", err)
 	}
 }
 
-// A deafTape never hears of the last answer.
-type deafTape struct{ *tape }
+// A lossyKernel drops the last answer.
+type lossyKernel struct{ *fakeKernel }
 
-func (s *deafTape) SendMessages(ms []netlink.Message) error {
-	err := s.tape.SendMessages(ms)
+func (s *lossyKernel) SendMessages(ms []netlink.Message) error {
+	err := s.fakeKernel.SendMessages(ms)
 	s.answers = s.answers[:len(s.answers)-1]
 	return err
 }
 
-// TestAnswersToGet: one question has one answer.
+// TestAnswersToGet: get expects one answer.
 func TestAnswersToGet(t *testing.T) {
-	kernel := &tape{fails: map[int]unix.Errno{0: unix.ENODEV}}
+	kernel := &fakeKernel{fails: map[int]unix.Errno{0: unix.ENODEV}}
 	_, err := NewConn(netlink.NewConn(kernel, 1)).Link(LinkID{Name: "nope"})
 	if !errors.Is(err, fs.ErrNotExist) || err.Error() != "show link nope: no such device" {
 		t.Errorf("%v", err)
 	}
 	if flags := kernel.sent[0][0].Header.Flags; flags != netlink.Request {
-		t.Errorf("flags %v: an acknowledgement would be left in the queue", flags)
+		t.Errorf("flags %v: an acknowledgement would stay in the receive queue", flags)
 	}
 	none := nltest.Dial(func([]netlink.Message) ([]netlink.Message, error) { return nil, io.EOF })
-	if _, err := NewConn(none).Link(LinkID{Name: "nope"}); err == nil || err.Error() != "show link nope: 0 answers to one question" {
+	if _, err := NewConn(none).Link(LinkID{Name: "nope"}); err == nil ||
+		err.Error() != "show link nope: got 0 answers, expected one" {
 		t.Errorf("without an answer: %v", err)
 	}
 }
 
-// TestRequestNames: people know links by their names.
+// TestRequestNames: For replaces the index of a link by its name.
 func TestRequestNames(t *testing.T) {
 	r := SetLink(LinkID{Index: 7}, LinkConfig{MTU: 1400})
 	if got := r.String(); got != "set link if7" {

@@ -14,115 +14,121 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestInterruptedDump: a list that changed while the kernel wrote it is asked for
-// again, as often as is sensible, and never returned.
+// TestInterruptedDump: if the table changes during a dump, list requests it again, up to
+// dumpTries times. It never returns an inconsistent list.
 func TestInterruptedDump(t *testing.T) {
 	for _, tt := range []struct {
-		interrupted, asked int
+		interrupted, tries int
 		err                error
 	}{
 		{0, 1, nil}, {1, 2, nil}, {dumpTries - 1, dumpTries, nil}, {dumpTries, dumpTries, ErrDumpInterrupted},
 	} {
-		asked := 0
+		tries := 0
 		nl := nltest.Dial(func(req []netlink.Message) ([]netlink.Message, error) {
 			if len(req) == 0 {
-				return nil, errors.New("read without a question")
+				return nil, errors.New("read without a request")
 			}
-			asked++
+			tries++
 			m := netlink.Message{
-				Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi, Sequence: req[0].Header.Sequence, PID: req[0].Header.PID},
-				Data:   AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr("10.0.0.1")}).msg.Data,
+				Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi, Sequence: req[0].Header.Sequence,
+					PID: req[0].Header.PID},
+				Data: AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr("10.0.0.1")}).msg.Data,
 			}
 			last := m
-			if asked <= tt.interrupted {
+			if tries <= tt.interrupted {
 				last.Header.Flags |= netlink.DumpInterrupted
 			}
-			return nltest.Multipart([]netlink.Message{m, last, {Header: netlink.Header{Sequence: req[0].Header.Sequence, PID: req[0].Header.PID}}})
+			return nltest.Multipart([]netlink.Message{m, last,
+				{Header: netlink.Header{Sequence: req[0].Header.Sequence, PID: req[0].Header.PID}}})
 		})
 		c := NewConn(nl)
 		neighs, err := c.Neighs(NeighFilter{})
 		c.Close()
-		if !errors.Is(err, tt.err) || asked != tt.asked || err == nil && len(neighs) != 2 || err != nil && neighs != nil {
-			t.Errorf("interrupted %d times: asked %d times, want %d: %v, %v", tt.interrupted, asked, tt.asked, neighs, err)
+		if !errors.Is(err, tt.err) || tries != tt.tries || err == nil && len(neighs) != 2 || err != nil && neighs != nil {
+			t.Errorf("interrupted %d times: tried %d times, want %d: %v, %v", tt.interrupted, tries, tt.tries, neighs, err)
 		}
 	}
 }
 
-// A parted exchange answers with the parts of one list after the other.
-type parted struct {
+// partedAnswers is a transport. Each answer is the next of several lists, part by part.
+type partedAnswers struct {
 	lists [][][]netlink.Message
-	asked int
+	tries int
 }
 
-func (p *parted) SendMessages(m []netlink.Message) ([]netlink.Message, error) { return m, nil }
-func (p *parted) Close() error                                                { return nil }
-func (p *parted) Answer(fn func([]netlink.Message) error) (failed error) {
-	for _, part := range p.lists[p.asked] {
-		failed = cmp.Or(failed, fn(part))
+func (p *partedAnswers) SendMessages(m []netlink.Message) ([]netlink.Message, error) { return m, nil }
+func (p *partedAnswers) Close() error                                                { return nil }
+func (p *partedAnswers) ReceiveAnswer(fn func([]netlink.Message) error) (fnErr error) {
+	for _, part := range p.lists[p.tries] {
+		fnErr = cmp.Or(fnErr, fn(part))
 	}
-	p.asked++
-	return failed
+	p.tries++
+	return fnErr
 }
 
-// TestPartsOfAList: of a list that comes in parts nothing is returned if one says that it
-// changed, be it the end; or if something in it cannot be read, which is no reason to ask again.
+// TestPartsOfAList: if one part of a list, or its end, has NLM_F_DUMP_INTR, list tries again.
+// If a part cannot be decoded, list returns an error and does not try again.
 func TestPartsOfAList(t *testing.T) {
 	neigh := func(addr string, flags netlink.HeaderFlags) []netlink.Message {
 		return []netlink.Message{{Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi | flags},
 			Data: AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr(addr)}).msg.Data}}
 	}
 	end := func(flags netlink.HeaderFlags) []netlink.Message {
-		return []netlink.Message{{Header: netlink.Header{Type: netlink.Done, Flags: netlink.Multi | flags}, Data: make([]byte, 4)}}
+		return []netlink.Message{{Header: netlink.Header{Type: netlink.Done, Flags: netlink.Multi | flags},
+			Data: make([]byte, 4)}}
 	}
-	illegible := []netlink.Message{{Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi}}}
+	malformed := []netlink.Message{{Header: netlink.Header{Type: unix.RTM_NEWNEIGH, Flags: netlink.Multi}}}
 	const changed = netlink.DumpInterrupted
 	for _, tt := range []struct {
 		what         string
 		lists        [][][]netlink.Message
-		asked, found int
+		tries, found int
 	}{
-		{"a whole one", [][][]netlink.Message{{neigh("10.0.0.1", 0), neigh("10.0.0.2", 0), end(0)}}, 1, 2},
-		{"one that changed", [][][]netlink.Message{{neigh("10.0.0.1", 0), neigh("10.0.0.2", changed), end(0)}, {neigh("10.0.0.3", 0), end(0)}}, 2, 1},
-		{"one whose end says so", [][][]netlink.Message{{neigh("10.0.0.1", 0), end(changed)}, {end(0)}}, 2, 0},
-		{"an illegible one", [][][]netlink.Message{{neigh("10.0.0.1", 0), illegible, neigh("10.0.0.2", 0), end(0)}}, 1, -1},
-		{"an illegible one that changed", [][][]netlink.Message{{illegible, end(changed)}, {neigh("10.0.0.3", 0), end(0)}}, 2, 1},
+		{"consistent", [][][]netlink.Message{{neigh("10.0.0.1", 0), neigh("10.0.0.2", 0), end(0)}}, 1, 2},
+		{"changed", [][][]netlink.Message{{neigh("10.0.0.1", 0), neigh("10.0.0.2", changed), end(0)},
+			{neigh("10.0.0.3", 0), end(0)}}, 2, 1},
+		{"changed at the end", [][][]netlink.Message{{neigh("10.0.0.1", 0), end(changed)}, {end(0)}}, 2, 0},
+		{"malformed", [][][]netlink.Message{{neigh("10.0.0.1", 0), malformed, neigh("10.0.0.2", 0), end(0)}}, 1, -1},
+		{"malformed and changed", [][][]netlink.Message{{malformed, end(changed)}, {neigh("10.0.0.3", 0), end(0)}}, 2, 1},
 	} {
-		p := &parted{lists: tt.lists}
+		p := &partedAnswers{lists: tt.lists}
 		neighs, err := (&Conn{nl: p}).Neighs(NeighFilter{})
-		if p.asked != tt.asked || len(neighs) != max(tt.found, 0) || (err == nil) != (tt.found >= 0) {
-			t.Errorf("%s: asked %d times, %v, %v", tt.what, p.asked, neighs, err)
+		if p.tries != tt.tries || len(neighs) != max(tt.found, 0) || (err == nil) != (tt.found >= 0) {
+			t.Errorf("%s: tried %d times, %v, %v", tt.what, p.tries, neighs, err)
 		}
 	}
 }
 
-// Requests cost a known number of allocations: a regression is seen at once, on any
-// machine.
+// TestRequestAllocations limits the number of allocations per request. Unlike the run time,
+// it is the same on each machine.
 func TestRequestAllocations(t *testing.T) {
 	addr := Addr{Link: 7, Prefix: netip.MustParsePrefix("10.0.0.1/24")}
 	route := Route{Dst: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("10.0.0.1"), Link: 7}
 	for _, tt := range []struct {
 		what string
-		most float64
+		max  float64
 		do   func()
 	}{
-		{"a cable", 36, func() {
+		{"a veth pair", 36, func() {
 			AddLink(LinkConfig{Name: "v0", Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v1"}}})
 		}},
 		{"up", 8, func() { SetLink(LinkID{Index: 7}, LinkConfig{Flags: unix.IFF_UP, Change: unix.IFF_UP}) }},
 		{"an address", 20, func() { AddAddr(addr) }},
 		{"a route", 25, func() { AddRoute(route) }},
-		{"a neighbour", 15, func() { AddNeigh(Neigh{Link: 7, Addr: addr.Prefix.Addr(), LLAddr: "\x02\x00\x00\x00\x00\x01"}) }},
+		{"a neighbour", 15, func() {
+			AddNeigh(Neigh{Link: 7, Addr: addr.Prefix.Addr(), LLAddr: "\x02\x00\x00\x00\x00\x01"})
+		}},
 	} {
 		got := testing.AllocsPerRun(100, tt.do)
 		t.Logf("%s: %v allocations", tt.what, got)
-		if got > tt.most {
-			t.Errorf("%s: %v allocations, at most %v", tt.what, got, tt.most)
+		if got > tt.max {
+			t.Errorf("%s: %v allocations, at most %v", tt.what, got, tt.max)
 		}
 	}
 }
 
-// The decoders take whatever comes: the kernel is newer than this. What they make of it is
-// of no interest, but that they end, do not panic, and keep nothing of what is lent to them.
+// FuzzDecode: the decoders accept any bytes, because a newer kernel may send anything. They
+// must return, must not panic, and must not keep references to the bytes.
 func FuzzDecode(f *testing.F) {
 	for _, r := range []Request{
 		AddLink(LinkConfig{Name: "v0", Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v1"}}}),
@@ -133,7 +139,7 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add(r.msg.Data)
 	}
-	if os.Getenv("VNET_EMULATED") == "" { // there the kernel is one of another processor
+	if os.Getenv("VNET_EMULATED") == "" { // in an emulator the kernel has another architecture
 		for _, body := range kernelDumps(f) {
 			f.Add(body)
 		}
@@ -148,36 +154,41 @@ func FuzzDecode(f *testing.F) {
 			func(b []byte) (any, error) { return decodeVLANs(b) },
 			func(b []byte) (any, error) { n, ok, err := decodeNetem(b); return []any{n, ok}, err },
 		} {
-			lent := bytes.Clone(b)
-			got, _ := decode(lent)
-			clear(lent)
+			reused := bytes.Clone(b)
+			got, _ := decode(reused)
+			clear(reused)
 			if want, _ := decode(b); !reflect.DeepEqual(got, want) {
-				t.Errorf("decoder %d keeps what is lent: %+v was %+v", i, got, want)
+				t.Errorf("decoder %d keeps references to the message: %+v was %+v", i, got, want)
 			}
 		}
-		for _, typ := range []netlink.HeaderType{unix.RTM_NEWLINK, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_NEWNEIGH, unix.RTM_NEWNSID} {
+		for _, typ := range []netlink.HeaderType{unix.RTM_NEWLINK, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_NEWNEIGH,
+			unix.RTM_NEWNSID} {
 			decodeEvent(netlink.Message{Header: netlink.Header{Type: typ}, Data: b})
 		}
 	})
 }
 
-// kernelDumps are what this kernel lists: links of several kinds, their addresses,
+// kernelDumps returns messages of this kernel: links of several kinds, their addresses,
 // routes and neighbours.
 func kernelDumps(t testing.TB) (all [][]byte) {
 	t.Helper()
-	c := cableWorld(t)
+	c := newVethConn(t)
 	err := c.Do(
-		AddLink(LinkConfig{Name: "br0", Index: 9, Kind: Kind{Name: "bridge"}}), SetLink(LinkID{Index: 7}, LinkConfig{Master: ptr(uint32(9))}),
-		AddLink(LinkConfig{Name: "x0", Kind: Kind{Name: "vxlan", Options: Options{"id": uint64(5), "dstport": uint64(4789)}}}),
+		AddLink(LinkConfig{Name: "br0", Index: 9, Kind: Kind{Name: "bridge"}}),
+		SetLink(LinkID{Index: 7}, LinkConfig{Master: ptr(uint32(9))}),
+		AddLink(LinkConfig{Name: "x0", Kind: Kind{Name: "vxlan",
+			Options: Options{"id": uint64(5), "dstport": uint64(4789)}}}),
 		AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Broadcast: ipa("10.0.0.255"), Label: "v0:a"}),
 		AddAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64"), Valid: 100, Preferred: 50}),
-		AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9"), LLAddr: "\x02\x00\x00\x00\x00\x09"}), AddAltNames(LinkID{Index: 7}, "another-name"),
-		AddRoute(Route{Dst: pfx("10.9.0.0/16"), Hops: []Hop{{Gateway: ipa("10.0.0.2")}, {Gateway: ipa("10.0.0.3"), Weight: 2}}}),
+		AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9"), LLAddr: "\x02\x00\x00\x00\x00\x09"}),
+		AddAltNames(LinkID{Index: 7}, "another-name"),
+		AddRoute(Route{Dst: pfx("10.9.0.0/16"), Hops: []Hop{{Gateway: ipa("10.0.0.2")},
+			{Gateway: ipa("10.0.0.3"), Weight: 2}}}),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, ask := range []struct {
+	for _, dump := range []struct {
 		typ  netlink.HeaderType
 		body []byte
 	}{
@@ -185,7 +196,7 @@ func kernelDumps(t testing.TB) (all [][]byte) {
 		{unix.RTM_GETROUTE, make([]byte, unix.SizeofRtMsg)}, {unix.RTM_GETNEIGH, make([]byte, unix.SizeofNdMsg)},
 		{unix.RTM_GETQDISC, make([]byte, sizeofTcMsg)}, {unix.RTM_GETNSID, make([]byte, sizeofRtgenmsg)},
 	} {
-		bodies, err := bodiesOf(c, ask.typ, ask.body)
+		bodies, err := dumpBodies(c, dump.typ, dump.body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,8 +205,8 @@ func kernelDumps(t testing.TB) (all [][]byte) {
 	return all
 }
 
-// bodiesOf is a list as the kernel writes it.
-func bodiesOf(c *Conn, typ netlink.HeaderType, body []byte) (bodies [][]byte, err error) {
+// dumpBodies returns the bodies of the messages of a dump.
+func dumpBodies(c *Conn, typ netlink.HeaderType, body []byte) (bodies [][]byte, err error) {
 	err = c.list("all", typ, body, func() { bodies = nil }, func(b []byte) error {
 		bodies = append(bodies, bytes.Clone(b))
 		return nil
@@ -203,11 +214,11 @@ func bodiesOf(c *Conn, typ netlink.HeaderType, body []byte) (bodies [][]byte, er
 	return bodies, err
 }
 
-// TestDecodeAllocations: the decoder copies each attribute once. Who lists a
-// thousand links pays this a thousand times.
+// TestDecodeAllocations limits the number of allocations per object: the decoders copy each
+// attribute once.
 func TestDecodeAllocations(t *testing.T) {
-	c := cableWorld(t)
-	bodies, err := bodiesOf(c, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg))
+	c := newVethConn(t)
+	bodies, err := dumpBodies(c, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +232,7 @@ func TestDecodeAllocations(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		what string
-		most float64
+		max  float64
 		do   func() error
 	}{
 		{"a link", 125, func() error { _, err := decodeLink(bodies[len(bodies)-1]); return err }},
@@ -234,34 +245,34 @@ func TestDecodeAllocations(t *testing.T) {
 			}
 		})
 		t.Logf("%s: %v allocations", tt.what, got)
-		if got > tt.most {
-			t.Errorf("%s: %v allocations, at most %v", tt.what, got, tt.most)
+		if got > tt.max {
+			t.Errorf("%s: %v allocations, at most %v", tt.what, got, tt.max)
 		}
 	}
 }
 
-// TestCutMessages: no decoder takes a message that ends within its header, and
-// none minds where else it is cut.
-func TestCutMessages(t *testing.T) {
+// TestTruncatedMessages: all decoders refuse a message that is shorter than its header, and
+// none panics on a message that is truncated elsewhere.
+func TestTruncatedMessages(t *testing.T) {
 	for _, body := range kernelDumps(t) {
 		for n := range len(body) {
-			cut := body[:n:n]
-			if _, err := decodeLink(cut); n < unix.SizeofIfInfomsg && err == nil {
+			truncated := body[:n:n]
+			if _, err := decodeLink(truncated); n < unix.SizeofIfInfomsg && err == nil {
 				t.Fatalf("a link of %d bytes", n)
 			}
-			if _, err := decodeAddr(cut); n < unix.SizeofIfAddrmsg && err == nil {
+			if _, err := decodeAddr(truncated); n < unix.SizeofIfAddrmsg && err == nil {
 				t.Fatalf("an address of %d bytes", n)
 			}
-			if _, err := decodeRoute(cut); n < unix.SizeofRtMsg && err == nil {
+			if _, err := decodeRoute(truncated); n < unix.SizeofRtMsg && err == nil {
 				t.Fatalf("a route of %d bytes", n)
 			}
-			if _, err := decodeNeigh(cut); n < unix.SizeofNdMsg && err == nil {
+			if _, err := decodeNeigh(truncated); n < unix.SizeofNdMsg && err == nil {
 				t.Fatalf("a neighbour of %d bytes", n)
 			}
-			if _, err := decodeNSID(cut); n < sizeofRtgenmsg && err == nil {
+			if _, err := decodeNSID(truncated); n < sizeofRtgenmsg && err == nil {
 				t.Fatalf("an id of %d bytes", n)
 			}
-			if _, _, err := decodeNetem(cut); n < sizeofTcMsg && err == nil {
+			if _, _, err := decodeNetem(truncated); n < sizeofTcMsg && err == nil {
 				t.Fatalf("a qdisc of %d bytes", n)
 			}
 		}

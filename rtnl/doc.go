@@ -1,5 +1,5 @@
-// Package rtnl speaks rtnetlink(7): links, addresses, routes, neighbours and
-// namespace ids of one network namespace, read and changed over one socket.
+// Package rtnl implements rtnetlink(7): it reads and changes the links, addresses,
+// routes, neighbours and namespace ids of one network namespace over one socket.
 //
 //	AddLink(l) ─┐                              ┌─▶ nil
 //	SetLink(l) ─┼─▶ Request ──▶ Conn.Do ──▶ kernel
@@ -7,19 +7,18 @@
 //
 //	kernel ──▶ Conn.Links, Conn.Addrs, Conn.Routes, … ──▶ values
 //
-// A change is a value, a [Request], that any [Conn] can carry out, alone or with
-// many others in one system call. Reading is a method of Conn. The socket stays in the
-// namespace it was dialled in, whatever becomes of its name, and whichever
-// goroutine uses it.
+// A change is a value, a [Request]. Any [Conn] can send it, alone or together with
+// many others in one system call. Methods of Conn read. The socket stays in the
+// namespace in which it was opened, even if the namespace loses its name, and
+// whichever goroutine uses it.
 //
-// One file holds one kind of object: its type, its encoding and decoding, its
-// requests and its queries. The messages of
-// github.com/jsimonetti/rtnetlink/v2 encode what they know; what they lack is
-// appended beside them.
+// One file contains one kind of object: its type, its encoding and decoding, its
+// requests and its queries. The messages of github.com/jsimonetti/rtnetlink/v2
+// encode a part of the attributes; this package appends the others.
 //
 // # What is not checked
 //
-// The kernel is the judge of what a request means. Only what it would
-// misunderstand in silence (a name too long, an address of the wrong family) is
-// refused before.
+// The kernel decides whether a request is valid. This package refuses only what the
+// kernel would silently misinterpret: for example a name that is too long, or an
+// address of the wrong family.
 package rtnl

@@ -11,28 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Error is a request that was refused, in general by the kernel.
+// Error is the error of a request, usually from the kernel.
 //
-// It answers errors.Is(err, fs.ErrNotExist), fs.ErrExist and fs.ErrPermission
-// for every errno that means it, and errors.Is with the errno itself.
+// errors.Is works with the errno itself, and with fs.ErrNotExist, fs.ErrExist and
+// fs.ErrPermission for every errno that means the same.
 type Error struct {
-	// Op is what was asked for: add, set, replace, delete, show …
+	// Op is the operation: add, set, replace, delete, show …
 	Op string
-	// Object is what it was asked of, as ip(8) would write it: "link veth-red".
+	// Object is the object as ip(8) would write it: "link veth-red".
 	Object string
-	// Index is the request's place among those given to [Conn.Do].
+	// Index is the index of the request among the arguments of [Conn.Do].
 	Index int
-	// Message is the kernel's own explanation (its extended acknowledgement);
-	// empty if it gave none.
+	// Message is the kernel's message (NLMSGERR_ATTR_MSG of the extended
+	// acknowledgement), or [NoIPv6]; empty if there is none.
 	Message string
-	// Attr is the attribute the kernel objects to, by its name in the kernel's
-	// header: "IFLA_MTU"; empty if it did not say.
+	// Attr is the attribute that the kernel refused, as in its header files:
+	// "IFLA_MTU"; empty if unknown.
 	Attr string
-	// Err is the reason: a unix.Errno if the kernel refused.
+	// Err is the cause: a unix.Errno if the kernel refused the request.
 	Err error
 }
 
-// Error says it in one line: add link veth-red: file exists.
+// Error returns one line: add link veth-red: file exists.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
@@ -51,10 +51,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the reason.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is maps the many errnos that rtnetlink has for one meaning.
+// Is maps the errnos of rtnetlink to the errors of package fs.
 func (e *Error) Is(target error) bool {
 	var errno unix.Errno
 	if !errors.As(e.Err, &errno) {
@@ -74,11 +74,11 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// NoIPv6 is the message of an [Error] where nobody in the kernel answers for IPv6:
-// it was built without, or started with ipv6.disable=1.
+// NoIPv6 is the Message of an [Error] if the kernel has no IPv6: it was built without
+// it, or booted with ipv6.disable=1.
 const NoIPv6 = "this kernel has no IPv6"
 
-// newError makes the library's error for the request m ours.
+// newError turns an error of package netlink for the request m into an [Error].
 func newError(op, object string, m netlink.Message, err error) *Error {
 	e := &Error{Op: op, Object: object, Err: err}
 	var oe *netlink.OpError
@@ -90,29 +90,29 @@ func newError(op, object string, m netlink.Message, err error) *Error {
 	if errors.As(err, &errno) {
 		e.Err = errno
 	}
-	if e.Message == "" && lacksIPv6(m, errno) {
+	if e.Message == "" && meansNoIPv6(m, errno) {
 		e.Message = NoIPv6
 	}
 	return e
 }
 
-// lacksIPv6 tells whether a refusal means that nobody in the kernel answers for
-// IPv6: of addresses, routes and neighbours, whose messages begin with the family,
-// or of a link's own settings for it.
-func lacksIPv6(m netlink.Message, errno unix.Errno) bool {
+// meansNoIPv6 reports whether the errno means that the kernel has no IPv6. The request
+// is for an address, route or neighbour, whose message begins with the family, or for
+// the IPv6 settings of a link.
+func meansNoIPv6(m netlink.Message, errno unix.Errno) bool {
 	if m.Header.Type >= unix.RTM_NEWLINK && m.Header.Type < unix.RTM_NEWADDR {
 		return errno == unix.EAFNOSUPPORT
 	}
 	return (errno == unix.EOPNOTSUPP || errno == unix.EAFNOSUPPORT) && len(m.Data) > 0 && m.Data[0] == unix.AF_INET6
 }
 
-// nlaTypeMask takes the flags off an attribute's type; NLA_TYPE_MASK of
+// nlaTypeMask removes the flags from the type of an attribute; NLA_TYPE_MASK of
 // <linux/netlink.h>.
 const nlaTypeMask = 0x3fff
 
-// family returns the length of the fixed header of a kind of request, in bytes,
-// and the names of the attributes behind it; see <linux/rtnetlink.h>.
-func family(typ netlink.HeaderType) (headerLen int, attrNames map[uint16]string) {
+// requestLayout returns the length of the fixed header of a request, in bytes, and the
+// names of the attributes after it; see <linux/rtnetlink.h>.
+func requestLayout(typ netlink.HeaderType) (headerLen int, attrNames map[uint16]string) {
 	switch {
 	case typ >= unix.RTM_NEWLINK && typ <= unix.RTM_SETLINK:
 		return unix.SizeofIfInfomsg, linkAttrs
@@ -126,10 +126,10 @@ func family(typ netlink.HeaderType) (headerLen int, attrNames map[uint16]string)
 	return 0, nil
 }
 
-// attrAt names the outermost attribute at an offset that counts from the start
-// of the netlink header, as NLMSGERR_ATTR_OFFS does; 0 is none.
+// attrAt returns the name of the outermost attribute at an offset. Like
+// NLMSGERR_ATTR_OFFS, the offset is from the start of the netlink header; 0 is none.
 func attrAt(m netlink.Message, offset int) string {
-	headerLen, names := family(m.Header.Type)
+	headerLen, names := requestLayout(m.Header.Type)
 	at := unix.NLMSG_HDRLEN + headerLen
 	if headerLen == 0 || offset < at || len(m.Data) < headerLen {
 		return ""

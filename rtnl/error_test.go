@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestErrorMeans: every errno that rtnetlink has for a meaning.
-func TestErrorMeans(t *testing.T) {
+// TestErrorIs: the errnos of rtnetlink for each error of package fs.
+func TestErrorIs(t *testing.T) {
 	all := []error{fs.ErrNotExist, fs.ErrExist, fs.ErrPermission}
 	for _, tt := range []struct {
 		errno unix.Errno
-		means error
+		is    error
 	}{
 		{unix.ENOENT, fs.ErrNotExist},        // a routing table
 		{unix.ENODEV, fs.ErrNotExist},        // a link
@@ -28,20 +28,20 @@ func TestErrorMeans(t *testing.T) {
 	} {
 		err := error(&Error{Op: "add", Object: "link v0", Err: tt.errno})
 		for _, target := range all {
-			if errors.Is(err, target) != (target == tt.means) {
-				t.Errorf("%v is %v: %v", tt.errno, target, target != tt.means)
+			if errors.Is(err, target) != (target == tt.is) {
+				t.Errorf("%v is %v: %v", tt.errno, target, target != tt.is)
 			}
 		}
 		if !errors.Is(err, tt.errno) {
-			t.Errorf("%v is not itself", tt.errno)
+			t.Errorf("errors.Is of %v and itself is false", tt.errno)
 		}
 	}
 	if errors.Is(&Error{Err: errNoDestination}, fs.ErrNotExist) {
-		t.Error("what was never asked does not exist")
+		t.Error("an encoding error is fs.ErrNotExist")
 	}
 }
 
-// TestErrorText: operation, object, the kernel's words, and where.
+// TestErrorText: operation, object, message of the kernel, and attribute.
 func TestErrorText(t *testing.T) {
 	for _, tt := range []struct {
 		err  Error
@@ -49,8 +49,10 @@ func TestErrorText(t *testing.T) {
 	}{
 		{Error{Op: "add", Object: "link v0", Err: unix.EEXIST}, "add link v0: file exists"},
 		{Error{Op: "show", Err: unix.EINVAL}, "show: invalid argument"},
-		{Error{Op: "set", Object: "link v0", Err: unix.EINVAL, Message: "mtu too small.", Attr: "IFLA_MTU"}, "set link v0: mtu too small (invalid argument), in IFLA_MTU"},
-		{Error{Op: "set", Object: "link v0", Err: unix.EINVAL, Attr: "IFLA_MTU"}, "set link v0: invalid argument, in IFLA_MTU"},
+		{Error{Op: "set", Object: "link v0", Err: unix.EINVAL, Message: "mtu too small.", Attr: "IFLA_MTU"},
+			"set link v0: mtu too small (invalid argument), in IFLA_MTU"},
+		{Error{Op: "set", Object: "link v0", Err: unix.EINVAL, Attr: "IFLA_MTU"},
+			"set link v0: invalid argument, in IFLA_MTU"},
 	} {
 		if got := tt.err.Error(); got != tt.want {
 			t.Errorf("%s\nwant %s", got, tt.want)
@@ -58,42 +60,41 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-// TestAttrAt finds the attribute that the kernel objects to, by its place in the
-// message.
+// TestAttrAt: attrAt finds the attribute at an offset in the message.
 func TestAttrAt(t *testing.T) {
-	set := SetLink(LinkID{Index: 7}, LinkConfig{MTU: 1, Alias: ptr("x"), Kind: Kind{Name: "bridge", Options: Options{"stp_state": uint64(1)}}}).msg
+	set := SetLink(LinkID{Index: 7}, LinkConfig{MTU: 1, Alias: ptr("x"),
+		Kind: Kind{Name: "bridge", Options: Options{"stp_state": uint64(1)}}}).msg
 	for _, tt := range []struct {
 		what    string
 		message netlink.Message
-		attr    string // in which the offset is looked for
-		into    int
+		attr    string // the offset is relative to this attribute
+		offset  int
 		want    string
 	}{
 		{"a number", set, "IFLA_MTU", 0, "IFLA_MTU"},
-		{"inside a nest", set, "IFLA_LINKINFO", 20, "IFLA_LINKINFO"},
+		{"inside a nested attribute", set, "IFLA_LINKINFO", 20, "IFLA_LINKINFO"},
 		{"before the attributes", set, "", unix.NLMSG_HDRLEN, ""},
-		{"nowhere", set, "", 0, ""},
-		{"behind all", set, "", 4000, ""},
+		{"no offset", set, "", 0, ""},
+		{"after the message", set, "", 4000, ""},
 		{"an address", AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24")}).msg, "IFA_LOCAL", 0, "IFA_LOCAL"},
 		{"a route", AddRoute(Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("10.0.0.1")}).msg, "RTA_GATEWAY", 4, "RTA_GATEWAY"},
 		{"a neighbour", AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.1"), LLAddr: "123456"}).msg, "NDA_LLADDR", 0, "NDA_LLADDR"},
-		{"another kind of message", DeleteQdisc(7).msg, "", 30, ""},
-		{"no message", netlink.Message{Header: netlink.Header{Type: unix.RTM_NEWLINK}}, "", 40, ""},
+		{"another type of message", DeleteQdisc(7).msg, "", 30, ""},
+		{"an empty message", netlink.Message{Header: netlink.Header{Type: unix.RTM_NEWLINK}}, "", 40, ""},
 	} {
-		if got := attrAt(tt.message, offsetOf(t, tt.message, tt.attr)+tt.into); got != tt.want {
+		if got := attrAt(tt.message, offsetOf(t, tt.message, tt.attr)+tt.offset); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.what, got, tt.want)
 		}
 	}
 }
 
-// offsetOf is where an attribute begins, from the start of the message; "" is that
-// start.
+// offsetOf returns the offset of an attribute from the start of the message; zero for "".
 func offsetOf(t *testing.T, m netlink.Message, attr string) int {
 	t.Helper()
 	if attr == "" {
 		return 0
 	}
-	head, names := family(m.Header.Type)
+	head, names := requestLayout(m.Header.Type)
 	attrs, err := netlink.UnmarshalAttributes(m.Data[head:])
 	if err != nil {
 		t.Fatal(err)
@@ -118,30 +119,39 @@ func FuzzAttrAt(f *testing.F) {
 	})
 }
 
-// TestErrorsLive: what the kernel says about mistakes, in its own words where it
-// has some.
+// TestErrorsLive: errors of the kernel, with its message if there is one.
 func TestErrorsLive(t *testing.T) {
-	c := cableWorld(t)
+	c := newVethConn(t)
 	v0 := LinkID{Index: 7}
 	for _, tt := range []struct {
 		request Request
 		is      error
 		want    string
 	}{
-		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "no-such"}}), unix.EOPNOTSUPP, "add link x type no-such: Unknown device type (operation not supported)"},
-		{AddLink(LinkConfig{Name: "x", Index: 7, Kind: Kind{Name: "bridge"}}), fs.ErrExist, "add link x type bridge: file exists"},
-		{AddLink(LinkConfig{Name: "x", Parent: 99, Kind: Kind{Name: "macvlan"}}), fs.ErrNotExist, "add link x type macvlan: no such device"},
-		{SetLink(v0, LinkConfig{MTU: 1 << 20}), unix.EINVAL, "set link if7: mtu greater than device maximum (invalid argument)"},
+		{AddLink(LinkConfig{Name: "x", Kind: Kind{Name: "no-such"}}), unix.EOPNOTSUPP,
+			"add link x type no-such: Unknown device type (operation not supported)"},
+		{AddLink(LinkConfig{Name: "x", Index: 7, Kind: Kind{Name: "bridge"}}), fs.ErrExist,
+			"add link x type bridge: file exists"},
+		{AddLink(LinkConfig{Name: "x", Parent: 99, Kind: Kind{Name: "macvlan"}}), fs.ErrNotExist,
+			"add link x type macvlan: no such device"},
+		{SetLink(v0, LinkConfig{MTU: 1 << 20}), unix.EINVAL,
+			"set link if7: mtu greater than device maximum (invalid argument)"},
 		{SetLink(v0, LinkConfig{Master: ptr(uint32(8))}), unix.EOPNOTSUPP, "set link if7: operation not supported"},
-		{SetLink(v0, LinkConfig{Address: "\x01\x00\x00\x00\x00\x01"}), unix.EADDRNOTAVAIL, "set link if7: cannot assign requested address"},
+		{SetLink(v0, LinkConfig{Address: "\x01\x00\x00\x00\x00\x01"}), unix.EADDRNOTAVAIL,
+			"set link if7: cannot assign requested address"},
 		{DeleteLink(LinkID{Name: "lo"}), unix.EOPNOTSUPP, "delete link lo: operation not supported"},
 		{DeleteLinkGroup(77), fs.ErrNotExist, "delete links of group 77: no such device"},
-		{AddAddr(Addr{Link: 99, Prefix: pfx("10.0.0.1/24")}), fs.ErrNotExist, "add address 10.0.0.1/24 dev if99: ipv4: Device not found (no such device)"},
-		{DeleteAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24")}), fs.ErrNotExist, "delete address 10.0.0.1/24 dev if7: ipv4: Address not found (cannot assign requested address)"},
-		{DeleteAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64")}), fs.ErrNotExist, "delete address fd00::1/64 dev if7: ipv6: address not found (cannot assign requested address)"},
+		{AddAddr(Addr{Link: 99, Prefix: pfx("10.0.0.1/24")}), fs.ErrNotExist,
+			"add address 10.0.0.1/24 dev if99: ipv4: Device not found (no such device)"},
+		{DeleteAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24")}), fs.ErrNotExist,
+			"delete address 10.0.0.1/24 dev if7: ipv4: Address not found (cannot assign requested address)"},
+		{DeleteAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64")}), fs.ErrNotExist,
+			"delete address fd00::1/64 dev if7: ipv6: address not found (cannot assign requested address)"},
 		{ChangeNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9")}), fs.ErrNotExist, ""},
-		{DeleteNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9")}), fs.ErrNotExist, "delete neighbour 10.0.0.9 dev if7: no such file or directory"},
-		{AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9"), LLAddr: "\x02"}), unix.EINVAL, "add neighbour 10.0.0.9 dev if7: Invalid link address (invalid argument)"},
+		{DeleteNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9")}), fs.ErrNotExist,
+			"delete neighbour 10.0.0.9 dev if7: no such file or directory"},
+		{AddNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.9"), LLAddr: "\x02"}), unix.EINVAL,
+			"add neighbour 10.0.0.9 dev if7: Invalid link address (invalid argument)"},
 		{DeleteAltNames(v0, "none"), fs.ErrNotExist, ""},
 		{AddAltNames(v0, "v1"), fs.ErrExist, ""},
 		{DeletePortVLAN(PortVLAN{Link: 7, ID: 5}), unix.EOPNOTSUPP, ""},
@@ -150,7 +160,7 @@ func TestErrorsLive(t *testing.T) {
 		if !errors.Is(err, tt.is) {
 			t.Errorf("%v: %v is not %v", tt.request, err, tt.is)
 		}
-		var e *Error // older kernels say less
+		var e *Error // older kernels have fewer messages
 		if errors.As(err, &e) && e.Message != "" && tt.want != "" && e.Error() != tt.want {
 			t.Errorf("error\n\t%v\nwant\n\t%s", err, tt.want)
 		}

@@ -12,8 +12,9 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// A cable between here and a new namespace, whose far end is born there under its name,
-// and what makes it of use: two requests here and three there, in a system call each.
+// A veth pair between this namespace and a new one. The kernel creates the peer in the new
+// namespace with its final name. Three requests there, in one system call, set it up and add
+// an address and a default route.
 func Example() {
 	red, err := nsfs.New()
 	if err != nil {
@@ -64,8 +65,8 @@ func Example() {
 	// <nil> <nil>
 }
 
-// An error names the operation, the object as ip(8) would write it, and the kernel's own
-// words; and it answers the questions that package fs has names for.
+// An error has the operation, the object as ip(8) would write it, and the kernel's message.
+// errors.Is works with the errors of package fs.
 func ExampleError() {
 	c, err := rtnl.Dial(nil)
 	if err != nil {

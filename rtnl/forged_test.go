@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestForgedAnswers: who rules in a namespace may send to every socket in it, and does not
-// get through: an answer is the kernel's.
+// TestForgedAnswers: root in a namespace cannot send messages to the sockets of this package,
+// so each answer is from the kernel.
 func TestForgedAnswers(t *testing.T) {
 	ns := newNS(t)
 	dials := map[string]func() (*Conn, error){
@@ -33,32 +33,33 @@ func TestForgedAnswers(t *testing.T) {
 		}
 		defer c.Close()
 		defer unix.Close(forger)
-		// What would end the list that is asked for next, before it begins.
-		m := netlink.Message{Header: netlink.Header{Length: 20, Type: netlink.Done, Flags: netlink.Multi, Sequence: 1}, Data: make([]byte, 4)}
+		// This message would end the next dump before it begins.
+		m := netlink.Message{Header: netlink.Header{Length: 20, Type: netlink.Done, Flags: netlink.Multi, Sequence: 1},
+			Data: make([]byte, 4)}
 		forged, err := m.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = unix.Sendto(forger, forged, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Pid: portOf(t, c)})
 		if !errors.Is(err, unix.ECONNREFUSED) {
-			t.Errorf("%s: whoever sends to the socket is told %v", name, err)
+			t.Errorf("%s: sending to the socket: %v, want ECONNREFUSED", name, err)
 		}
 		if links, err := c.Links(LinkFilter{}); err != nil || len(links) == 0 {
-			t.Errorf("%s: there are %d links, %v", name, len(links), err)
+			t.Errorf("%s: got %d links, %v", name, len(links), err)
 		}
 	}
 }
 
-// portOf is a socket's number in its namespace, which /proc/net/netlink shows everybody.
+// portOf returns the netlink port ID of a socket, which /proc/net/netlink shows to everybody.
 func portOf(t *testing.T, c *Conn) uint32 {
 	t.Helper()
-	var at unix.Sockaddr
+	var addr unix.Sockaddr
 	var err error
-	name := func(fd uintptr) { at, err = unix.Getsockname(int(fd)) }
+	name := func(fd uintptr) { addr, err = unix.Getsockname(int(fd)) }
 	switch nl := c.nl.(type) {
 	case *socket:
 		name(uintptr(nl.Fd()))
-	case library:
+	case libraryConn:
 		raw, err := nl.SyscallConn()
 		if err != nil {
 			t.Fatal(err)
@@ -70,5 +71,5 @@ func portOf(t *testing.T, c *Conn) uint32 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return at.(*unix.SockaddrNetlink).Pid
+	return addr.(*unix.SockaddrNetlink).Pid
 }

@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestRequests holds requests against the bytes that ip(8) 6.1.0 sends for the same
-// where v0 is link 7, br0 link 9, and p0, a port of br0, link 10. They were got with
+// TestRequests compares requests with the bytes that ip(8) 6.1.0 sends for the same
+// command. v0 is link 7, br0 is link 9, and p0, a port of br0, is link 10. The bytes are
+// from
 //
 //	strace -e trace=sendmsg -e write=3 ip …
 //
-// The order of attributes, whether nesting is marked (NLA_F_NESTED), and the zero
-// byte at the end of a string mean nothing to the kernel, and may differ.
+// The order of attributes, the flag NLA_F_NESTED, and the zero byte at the end of a
+// string may differ: the kernel ignores them.
 func TestRequests(t *testing.T) {
 	up := func(up bool) (l LinkConfig) { l.SetUp(up); return l }
 	flag := func(bits, values uint32) LinkConfig { return LinkConfig{Flags: values, Change: bits} }
@@ -35,12 +36,17 @@ func TestRequests(t *testing.T) {
 		{
 			"link add v2 type veth peer name v3",
 			AddLink(LinkConfig{Name: "v2", Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v3"}}}),
-			"540000001000050604cd046b000000000000000000000000000000000000000007000300763200002c0012000800010076657468200002001c000100000000000000000000000000000000000700030076330000",
+			"540000001000050604cd046b000000000000000000000000000000000000000007000300763200002c00120008000100" +
+				"76657468200002001c000100000000000000000000000000000000000700030076330000",
 		},
 		{
-			"link add v2 address 02:00:00:00:00:02 mtu 1400 txqueuelen 500 type veth peer name v3 address 02:00:00:00:00:03 mtu 1300",
-			AddLink(LinkConfig{Name: "v2", Address: mac2, MTU: 1400, TxQueueLen: number(500), Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v3", Address: mac3, MTU: 1300}}}),
-			"840000001000050604cd046b00000000000000000000000000000000000000000a0001000200000000020000080004007805000008000d00f401000007000300763200004000120008000100766574683400020030000100000000000000000000000000000000000a000100020000000003000008000400140500000700030076330000",
+			"link add v2 address 02:00:00:00:00:02 mtu 1400 txqueuelen 500 type veth peer name v3 address 02:00:00:00:00:03 " +
+				"mtu 1300",
+			AddLink(LinkConfig{Name: "v2", Address: mac2, MTU: 1400, TxQueueLen: number(500),
+				Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v3", Address: mac3, MTU: 1300}}}),
+			"840000001000050604cd046b00000000000000000000000000000000000000000a000100020000000002000008000400" +
+				"7805000008000d00f4010000070003007632000040001200080001007665746834000200300001000000000000000000" +
+				"00000000000000000a000100020000000003000008000400140500000700030076330000",
 		},
 		{
 			"link add br1 type bridge",
@@ -49,23 +55,30 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			"link add br1 type bridge stp_state 1 forward_delay 1500 ageing_time 30000 vlan_filtering 0 mcast_snooping 0",
-			AddLink(LinkConfig{Name: "br1", Kind: kind("bridge", Options{"stp_state": uint64(1), "forward_delay": uint64(1500), "ageing_time": uint64(30000), "vlan_filtering": uint64(0), "mcast_snooping": uint64(0)})}),
-			"640000001000050604cd046b000000000000000000000000000000000000000008000300627231003c0012000a00010062726964676500002c000200080005000100000008000100dc050000080004003075000005000700000000000500170000000000",
+			AddLink(LinkConfig{Name: "br1", Kind: kind("bridge",
+				Options{"stp_state": uint64(1), "forward_delay": uint64(1500), "ageing_time": uint64(30000),
+					"vlan_filtering": uint64(0), "mcast_snooping": uint64(0)})}),
+			"640000001000050604cd046b000000000000000000000000000000000000000008000300627231003c0012000a000100" +
+				"62726964676500002c000200080005000100000008000100dc0500000800040030750000050007000000000005001700" +
+				"00000000",
 		},
 		{
 			"link add mv0 link v0 type macvlan mode bridge",
 			AddLink(LinkConfig{Name: "mv0", Parent: 7, Kind: kind("macvlan", Options{"mode": uint64(4)})}),
-			"4c0000001000050605cd046b00000000000000000000000000000000000000000800050007000000080003006d7630001c0012000b0001006d6163766c616e000c0002000800010004000000",
+			"4c0000001000050605cd046b00000000000000000000000000000000000000000800050007000000080003006d763000" +
+				"1c0012000b0001006d6163766c616e000c0002000800010004000000",
 		},
 		{
 			"link add vl0 link v0 type vlan id 10",
 			AddLink(LinkConfig{Name: "vl0", Parent: 7, Kind: kind("vlan", Options{"id": uint64(10)})}),
-			"480000001000050605cd046b0000000000000000000000000000000000000000080005000700000008000300766c30001800120008000100766c616e0c000200060001000a000000",
+			"480000001000050605cd046b0000000000000000000000000000000000000000080005000700000008000300766c3000" +
+				"1800120008000100766c616e0c000200060001000a000000",
 		},
 		{
 			"link add blue type vrf table 10",
 			AddLink(LinkConfig{Name: "blue", Kind: kind("vrf", Options{"table": uint64(10)})}),
-			"440000001000050606cd046b000000000000000000000000000000000000000009000300626c7565000000001800120007000100767266000c000200080001000a000000",
+			"440000001000050606cd046b000000000000000000000000000000000000000009000300626c75650000000018001200" +
+				"07000100767266000c000200080001000a000000",
 		},
 		{
 			"link add d0 type dummy",
@@ -150,7 +163,8 @@ func TestRequests(t *testing.T) {
 		{
 			"link set br0 type bridge stp_state 1",
 			SetLink(br0, LinkConfig{Kind: kind("bridge", Options{"stp_state": uint64(1)})}),
-			"3c0000001000050008cd046b00000000000000000900000000000000000000001c0012000a00010062726964676500000c0002000800050001000000",
+			"3c0000001000050008cd046b00000000000000000900000000000000000000001c0012000a0001006272696467650000" +
+				"0c0002000800050001000000",
 		},
 		{
 			"link set group 5 down",
@@ -189,18 +203,22 @@ func TestRequests(t *testing.T) {
 		},
 		{
 			"addr add 10.0.0.1/24 dev v0 label v0:1 scope link metric 50 noprefixroute",
-			AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Label: "v0:1", Scope: unix.RT_SCOPE_LINK, Metric: 50, Flags: unix.IFA_F_NOPREFIXROUTE}),
-			"44000000140005060acd046b00000000021800fd07000000080002000a0000010900030076303a310000000008000900320000000800080000020000080001000a000001",
+			AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Label: "v0:1", Scope: unix.RT_SCOPE_LINK, Metric: 50,
+				Flags: unix.IFA_F_NOPREFIXROUTE}),
+			"44000000140005060acd046b00000000021800fd07000000080002000a0000010900030076303a310000000008000900" +
+				"320000000800080000020000080001000a000001",
 		},
 		{
 			"addr add 10.0.0.1/24 dev v0 valid_lft 100 preferred_lft 50",
 			AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Valid: 100, Preferred: 50}),
-			"3c000000140005060acd046b000000000218000007000000080002000a000001080001000a0000011400060032000000640000000000000000000000",
+			"3c000000140005060acd046b000000000218000007000000080002000a000001080001000a0000011400060032000000" +
+				"640000000000000000000000",
 		},
 		{
 			"addr add fd00::1/64 dev v0 nodad",
 			AddAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64"), Flags: unix.IFA_F_NODAD}),
-			"40000000140005060acd046b000000000a4002000700000014000200fd00000000000000000000000000000114000100fd000000000000000000000000000001",
+			"40000000140005060acd046b000000000a4002000700000014000200fd00000000000000000000000000000114000100" +
+				"fd000000000000000000000000000001",
 		},
 		{
 			"addr replace 10.0.0.1/24 dev v0",
@@ -210,7 +228,8 @@ func TestRequests(t *testing.T) {
 		{
 			"addr change fd00::1/64 dev v0 preferred_lft 0",
 			ChangeAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64"), Valid: Forever, Preferred: 0}),
-			"54000000140005010acd046b000000000a4000000700000014000200fd00000000000000000000000000000114000100fd0000000000000000000000000000011400060000000000ffffffff0000000000000000",
+			"54000000140005010acd046b000000000a4000000700000014000200fd00000000000000000000000000000114000100" +
+				"fd0000000000000000000000000000011400060000000000ffffffff0000000000000000",
 		},
 		{
 			"addr del 10.0.0.1/24 dev v0",
@@ -220,7 +239,8 @@ func TestRequests(t *testing.T) {
 		{
 			"addr del fd00::1/64 dev v0",
 			DeleteAddr(Addr{Link: 7, Prefix: pfx("fd00::1/64")}),
-			"40000000150005000bcd046b000000000a4000000700000014000200fd00000000000000000000000000000114000100fd000000000000000000000000000001",
+			"40000000150005000bcd046b000000000a4000000700000014000200fd00000000000000000000000000000114000100" +
+				"fd000000000000000000000000000001",
 		},
 		{
 			"neigh add 10.0.0.9 lladdr 02:00:00:00:00:09 dev v0",
@@ -235,7 +255,8 @@ func TestRequests(t *testing.T) {
 		{
 			"neigh change fd00::9 lladdr 02:00:00:00:00:09 dev v0 nud stale router",
 			ChangeNeigh(Neigh{Link: 7, Addr: ipa("fd00::9"), LLAddr: mac9, State: unix.NUD_STALE, Flags: unix.NTF_ROUTER}),
-			"3c0000001c0005010ccd046b000000000a000000070000000400800014000100fd0000000000000000000000000000090a0002000200000000090000",
+			"3c0000001c0005010ccd046b000000000a000000070000000400800014000100fd000000000000000000000000000009" +
+				"0a0002000200000000090000",
 		},
 		{
 			"neigh del 10.0.0.9 dev v0",
@@ -253,8 +274,8 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestNativeOrder: numbers of headers and attributes are in the machine's order,
-// ports and protocols in the network's.
+// TestNativeOrder: numbers in headers and attributes are in native byte order, ports and
+// protocols in network byte order.
 func TestNativeOrder(t *testing.T) {
 	half := func(n uint16) []byte { return binary.NativeEndian.AppendUint16(nil, n) }
 	word := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
@@ -265,18 +286,22 @@ func TestNativeOrder(t *testing.T) {
 	}{
 		{
 			"a VLAN of 802.1ad",
-			AddLink(LinkConfig{Parent: 7, Kind: Kind{Name: "vlan", Options: Options{"protocol": uint64(0x88a8), "id": uint64(10)}}}),
+			AddLink(LinkConfig{Parent: 7, Kind: Kind{Name: "vlan",
+				Options: Options{"protocol": uint64(0x88a8), "id": uint64(10)}}}),
 			[][]byte{
 				make([]byte, unix.SizeofIfInfomsg), half(8), half(unix.IFLA_LINK), word(7),
-				half(36), half(unix.IFLA_LINKINFO | unix.NLA_F_NESTED), half(9), half(unix.IFLA_INFO_KIND), []byte("vlan\x00\x00\x00\x00"),
-				half(20), half(unix.IFLA_INFO_DATA), half(6), half(unix.IFLA_VLAN_PROTOCOL), {0x88, 0xa8, 0, 0}, half(6), half(unix.IFLA_VLAN_ID), half(10), {0, 0},
+				half(36), half(unix.IFLA_LINKINFO | unix.NLA_F_NESTED), half(9), half(unix.IFLA_INFO_KIND),
+				[]byte("vlan\x00\x00\x00\x00"),
+				half(20), half(unix.IFLA_INFO_DATA), half(6), half(unix.IFLA_VLAN_PROTOCOL), {0x88, 0xa8, 0, 0},
+				half(6), half(unix.IFLA_VLAN_ID), half(10), {0, 0},
 			},
 		},
 		{
 			"an address",
 			AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Metric: 5}),
 			[][]byte{
-				{unix.AF_INET, 24, 0, 0}, word(7), half(8), half(unix.IFA_LOCAL), {10, 0, 0, 1}, half(8), half(unix.IFA_ADDRESS), {10, 0, 0, 1},
+				{unix.AF_INET, 24, 0, 0}, word(7), half(8), half(unix.IFA_LOCAL), {10, 0, 0, 1},
+				half(8), half(unix.IFA_ADDRESS), {10, 0, 0, 1},
 				half(8), half(unix.IFA_RT_PRIORITY), word(5),
 			},
 		},
@@ -292,7 +317,8 @@ func TestNativeOrder(t *testing.T) {
 			"a route of two hops, one of IPv6",
 			AddRoute(Route{Dst: pfx("10.2.0.0/16"), Hops: []Hop{{Link: 7, Weight: 3}, {Gateway: ipa("fe80::1"), Link: 7}}}),
 			[][]byte{
-				{unix.AF_INET, 16, 0, 0, unix.RT_TABLE_MAIN, 0, 0, unix.RTN_UNICAST}, word(0), half(8), half(unix.RTA_DST), {10, 2, 0, 0},
+				{unix.AF_INET, 16, 0, 0, unix.RT_TABLE_MAIN, 0, 0, unix.RTN_UNICAST}, word(0),
+				half(8), half(unix.RTA_DST), {10, 2, 0, 0},
 				half(44), half(unix.RTA_MULTIPATH), half(8), {0, 2}, word(7), half(32), {0, 0}, word(7),
 				half(22), half(unix.RTA_VIA), half(unix.AF_INET6), ipa("fe80::1").AsSlice(), {0, 0},
 			},
@@ -305,7 +331,7 @@ func TestNativeOrder(t *testing.T) {
 	}
 }
 
-// sameMessage compares a message with a whole one as it was captured.
+// sameMessage compares a message with a captured one.
 func sameMessage(t *testing.T, want string, got netlink.Message) {
 	t.Helper()
 	b := native(t, want)
@@ -315,7 +341,7 @@ func sameMessage(t *testing.T, want string, got netlink.Message) {
 	if flags := binary.NativeEndian.Uint16(b[6:]); flags != uint16(got.Header.Flags) {
 		t.Errorf("flags %#x, ip sends %#x", got.Header.Flags, flags)
 	}
-	head, _ := family(got.Header.Type)
+	head, _ := requestLayout(got.Header.Type)
 	b = b[unix.NLMSG_HDRLEN:]
 	if diff := cmp.Diff(b[:head], got.Data[:head]); diff != "" {
 		t.Errorf("header (-ip +ours):\n%s", diff)
@@ -325,14 +351,14 @@ func sameMessage(t *testing.T, want string, got netlink.Message) {
 	}
 }
 
-// An attr is an attribute without what means nothing to the kernel.
+// An attr is an attribute without the parts that the kernel ignores.
 type attr struct {
 	Type  uint16
 	Data  string // in hexadecimal, if it is not Inner
 	Inner []attr
 }
 
-// normalAttrs reads attributes, and those nested in them as far as they look so.
+// normalAttrs decodes attributes. It also decodes values that look like nested attributes.
 func normalAttrs(b []byte) (list []attr) {
 	attrs, err := netlink.UnmarshalAttributes(b)
 	if err != nil {
@@ -352,8 +378,7 @@ func normalAttrs(b []byte) (list []attr) {
 	return list
 }
 
-// trimmed is a string without its zero byte; numbers stay as they are, for all of
-// theirs have one, two, four or eight bytes, and no zero alone is cut off them.
+// trimmed removes the zero byte at the end of a string. It returns other values unchanged.
 func trimmed(b []byte) []byte {
 	if n := len(b); n > 1 && b[n-1] == 0 && !slices.Contains(b[:n-1], 0) && b[0] >= ' ' {
 		return b[:n-1]

@@ -9,66 +9,67 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kind is what a link is, and its settings: ip-link(8)'s "type bridge
-// vlan_filtering 1".
+// Kind is the kind of a link and its options, as "type bridge vlan_filtering 1" of
+// ip-link(8).
 type Kind struct {
-	// Name is the kernel's: bridge, veth, vlan, vxlan, macvlan, macvtap, ipvlan,
+	// Name is the kernel's name: bridge, veth, vlan, vxlan, macvlan, macvtap, ipvlan,
 	// ipvtap, vrf, dummy, ifb …; "" is a link without a kind, such as lo.
 	Name string
-	// Options are the settings; what is not there is left to the kernel.
+	// Options that are not set keep the kernel's value.
 	Options Options
-	// Peer is the other end of a veth that is to be made; nil lets the kernel
-	// choose. It cannot be born up, and its Master and Alias cannot be set at birth:
-	// the kernel ignores or refuses them.
+	// Peer is the peer of a new veth pair; nil lets the kernel choose its properties.
+	// [AddLink] cannot set a peer up, nor set its Master and Alias: the kernel ignores
+	// or refuses them.
 	Peer *LinkConfig
 }
 
-// Options are settings of a kind of link, by ip-link(8)'s names; [KindOptions]
-// lists them. A number, and a switch as 0 or 1, is a uint64; an address is a
-// netip.Addr or an [LLAddr]; see [OptionType].
+// Options are the options of a kind of link by the names of ip-link(8);
+// [KindOptions] lists them. A number is a uint64, and so is a switch (0 or 1). An
+// address is a netip.Addr or an [LLAddr]. See [OptionType].
 type Options map[string]any
 
-// An OptionType is how the kernel writes an option.
+// An OptionType is the encoding of an option in a message.
 type OptionType uint8
 
-// The types of options, and what their values are in [Options].
+// The types of options. The comments give the Go type of the value in [Options].
 const (
 	U8        OptionType = iota + 1 // uint64
 	U16                             // uint64
 	U32                             // uint64
 	U64                             // uint64
-	BE16                            // uint64, in network order on the wire: a port, a protocol
-	BE32                            // uint64, in network order on the wire: a flow label
-	Flag                            // uint64 1: the attribute's presence is its value
-	IPAddr                          // netip.Addr, of the family that the option is for
+	BE16                            // uint64, in network byte order in the message: a port, a protocol
+	BE32                            // uint64, in network byte order in the message: a flow label
+	Flag                            // uint64 1: the attribute is present
+	IPAddr                          // netip.Addr, of the address family of the option
 	LL                              // LLAddr
-	Bits                            // uint64: flags in the low 32 bits, above them a mask of those to change
-	PortRange                       // uint64: first port shifted by 16, and last
-	Index                           // uint64: another link's, zero is none
-	Addrs                           // []netip.Addr, of one family
+	Bits                            // uint64: flags in the low 32 bits, the mask of flags to change in the high 32 bits
+	PortRange                       // uint64: first port << 16 | last port
+	Index                           // uint64: index of another link, zero is none
+	Addrs                           // []netip.Addr, all of one family
 	QoSMap                          // []QoS
-	Nested                          // Options, of the option's own name; never to be set
-	BE64                            // uint64, in network order on the wire: a bridge's priority shifted by 48 and its MAC address
+	Nested                          // Options, listed by KindOptions under the option's name; read-only
+	BE64                            // uint64, in network byte order in the message: bridge priority << 48 | MAC address
 )
 
-// QoS maps one priority to another, inside and outside of a VLAN.
+// QoS maps the VLAN priority of received packets to a packet priority (skb->priority),
+// or the packet priority of sent packets to a VLAN priority.
 type QoS struct{ From, To uint32 }
 
-// An Option is a setting that a kind of link has.
+// An Option describes an option of a kind of link.
 type Option struct {
 	Name string
-	// Attr is the attribute's number inside IFLA_INFO_DATA.
+	// Attr is the number of the attribute inside IFLA_INFO_DATA.
 	Attr uint16
 	Type OptionType
-	// ReadOnly ones are reported and cannot be set.
+	// ReadOnly options are reported but cannot be set.
 	ReadOnly bool
-	// Names are those of the numbers, from 0; nil if they have none.
+	// Names are the names of the values 0, 1, …; nil if the values have no names.
 	Names []string
 }
 
-// KindOptions lists the options of a kind of link, or of the ports of one
-// ("bridge_slave"), in the order in which ip-link(8) prints them; none are known
-// for kinds that are not listed at [Kind].
+// KindOptions returns the options of a kind of link, or of a kind of port
+// ("bridge_slave"), in the order in which ip-link(8) prints them. It returns nil for
+// kinds without known options.
 func KindOptions(kind string) []Option { return kindOptions[kind] }
 
 func (k Kind) encode(ae *netlink.AttributeEncoder) error {
@@ -83,8 +84,8 @@ func (k Kind) encode(ae *netlink.AttributeEncoder) error {
 	return k.Options.encode(ae, k.Name, unix.IFLA_INFO_DATA)
 }
 
-// encode appends the options as the attribute typ, in the table's order, so that
-// equal options are equal bytes.
+// encode appends the options as the attribute typ in the order of the table, so that
+// equal options give equal bytes.
 func (o Options) encode(ae *netlink.AttributeEncoder, kind string, typ uint16) error {
 	if len(o) == 0 {
 		return nil
@@ -104,14 +105,14 @@ func (o Options) encode(ae *netlink.AttributeEncoder, kind string, typ uint16) e
 		inner.Bytes(opt.attrFor(value), b)
 	}
 	if known < len(o) {
-		return fmt.Errorf("%s has not all of the options %v", kind, o)
+		return fmt.Errorf("kind %s does not have all options of %v", kind, o)
 	}
 	b, err := inner.Encode()
 	ae.Bytes(typ, b)
 	return err
 }
 
-// attrFor is the attribute's number: vxlan has another one for IPv6.
+// attrFor returns the number of the attribute: vxlan has other numbers for IPv6.
 func (opt Option) attrFor(value any) uint16 {
 	if addr, ok := value.(netip.Addr); ok && !addr.Is4() {
 		return opt.attr6()
@@ -119,7 +120,7 @@ func (opt Option) attrFor(value any) uint16 {
 	return opt.Attr
 }
 
-// attr6 is the attribute's number for an IPv6 address.
+// attr6 returns the number of the attribute for an IPv6 address.
 func (opt Option) attr6() uint16 {
 	switch {
 	case opt.Type != IPAddr:
@@ -144,7 +145,9 @@ func (opt Option) encode(value any) ([]byte, error) {
 		}
 	case []netip.Addr:
 		if opt.Type == Addrs {
-			return encodeList(len(v), func(ae *netlink.AttributeEncoder, i int) { ae.Bytes(uint16(i), v[i].AsSlice()) })
+			return encodeList(len(v), func(ae *netlink.AttributeEncoder, i int) {
+				ae.Bytes(uint16(i), v[i].AsSlice())
+			})
 		}
 	case []QoS:
 		if opt.Type == QoSMap {
@@ -156,7 +159,7 @@ func (opt Option) encode(value any) ([]byte, error) {
 	case uint64:
 		return opt.encodeNumber(v)
 	}
-	return nil, fmt.Errorf("cannot be the %T %v", value, value)
+	return nil, fmt.Errorf("unexpected value %v of type %T", value, value)
 }
 
 func encodeList(n int, element func(ae *netlink.AttributeEncoder, i int)) ([]byte, error) {
@@ -167,27 +170,29 @@ func encodeList(n int, element func(ae *netlink.AttributeEncoder, i int)) ([]byt
 	return ae.Encode()
 }
 
-// decodeList reads what encodeList made; false if an element is malformed.
+// decodeList decodes the result of encodeList; false if an element is malformed.
 func (opt Option) decodeList(b []byte) (any, bool) {
 	var addrs []netip.Addr
 	var maps []QoS
-	good := true
+	valid := true
 	nested(b, func(typ uint16, value []byte) {
 		if opt.Type == Addrs {
 			addr, ok := netip.AddrFromSlice(value)
-			addrs, good = append(addrs, addr), good && ok
-		} else if good = good && len(value) == 8; good {
+			addrs, valid = append(addrs, addr), valid && ok
+		} else if valid = valid && len(value) == 8; valid {
 			maps = append(maps, QoS{binary.NativeEndian.Uint32(value), binary.NativeEndian.Uint32(value[4:])})
 		}
 	})
 	if opt.Type == Addrs {
-		return addrs, good && addrs != nil
+		return addrs, valid && addrs != nil
 	}
-	return maps, good && maps != nil
+	return maps, valid && maps != nil
 }
 
 // widths are the lengths of numbers, in bytes.
-var widths = map[OptionType]int{U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, Index: 4, BE64: 8}
+var widths = map[OptionType]int{
+	U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, Index: 4, BE64: 8,
+}
 
 func (opt Option) encodeNumber(v uint64) ([]byte, error) {
 	width, ok := widths[opt.Type]
@@ -215,10 +220,10 @@ func (opt Option) encodeNumber(v uint64) ([]byte, error) {
 		b := binary.NativeEndian.AppendUint32(nil, uint32(v))
 		return binary.NativeEndian.AppendUint32(b, uint32(v>>32)), nil
 	}
-	return nil, fmt.Errorf("cannot be the number %d", v)
+	return nil, fmt.Errorf("unexpected number %d", v)
 }
 
-// decode reads one option; false if it is not of the length it should have.
+// decode decodes one option; false if the value has an unexpected length.
 func (opt Option) decode(b []byte) (any, bool) {
 	switch opt.Type {
 	case Flag:
@@ -258,10 +263,10 @@ func (opt Option) decode(b []byte) (any, bool) {
 	return nil, false
 }
 
-// decodeOptions reads the options of a kind; what is not known is left out.
+// decodeOptions decodes the options of a kind. It ignores unknown attributes.
 func decodeOptions(kind string, b []byte) Options {
 	table := kindOptions[kind]
-	ad, err := attributesIn(b)
+	ad, err := parseAttributes(b)
 	if err != nil || table == nil {
 		return nil
 	}

@@ -5,7 +5,7 @@ import "golang.org/x/sys/unix"
 // vethInfoPeer is VETH_INFO_PEER of <linux/veth.h>.
 const vethInfoPeer = 1
 
-// Attributes that x/sys/unix does not have yet, of <linux/if_link.h>.
+// Attributes of <linux/if_link.h> that x/sys/unix does not have yet.
 const (
 	iflaNetnsImmutable = 67
 	vxlanReservedBits  = 33
@@ -14,9 +14,9 @@ const (
 	bondSlaveActorPortPrio = 10
 )
 
-// kindOptions are the options that each kind of link has, and each kind of port,
-// in the order in which ip-link(8) prints them. From <linux/if_link.h>; times of
-// bridges are in hundredths of a second.
+// kindOptions are the options of each kind of link and port, in the order in which
+// ip-link(8) prints them. From <linux/if_link.h>. Times of bridges are in hundredths
+// of a second.
 var kindOptions = map[string][]Option{
 	"bridge": {
 		{Name: "forward_delay", Attr: unix.IFLA_BR_FORWARD_DELAY, Type: U32},
@@ -114,7 +114,7 @@ var kindOptions = map[string][]Option{
 	},
 	"vxlan": {
 		{Name: "id", Attr: unix.IFLA_VXLAN_ID, Type: U32},
-		{Name: "remote", Attr: unix.IFLA_VXLAN_GROUP, Type: IPAddr}, // a group, if it is multicast
+		{Name: "remote", Attr: unix.IFLA_VXLAN_GROUP, Type: IPAddr}, // or the multicast group
 		{Name: "local", Attr: unix.IFLA_VXLAN_LOCAL, Type: IPAddr},
 		{Name: "link", Attr: unix.IFLA_VXLAN_LINK, Type: Index},
 		{Name: "srcport", Attr: unix.IFLA_VXLAN_PORT_RANGE, Type: PortRange},
@@ -145,7 +145,8 @@ var kindOptions = map[string][]Option{
 		{Name: "mcroute", Attr: vxlanMcRoute, Type: U8},
 	},
 	"bond": {
-		{Name: "mode", Attr: unix.IFLA_BOND_MODE, Type: U8, Names: []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}},
+		{Name: "mode", Attr: unix.IFLA_BOND_MODE, Type: U8,
+			Names: []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}},
 		{Name: "active_slave", Attr: unix.IFLA_BOND_ACTIVE_SLAVE, Type: Index},
 		{Name: "miimon", Attr: unix.IFLA_BOND_MIIMON, Type: U32},
 		{Name: "updelay", Attr: unix.IFLA_BOND_UPDELAY, Type: U32},
@@ -156,12 +157,16 @@ var kindOptions = map[string][]Option{
 		{Name: "arp_missed_max", Attr: unix.IFLA_BOND_MISSED_MAX, Type: U8},
 		{Name: "arp_ip_target", Attr: unix.IFLA_BOND_ARP_IP_TARGET, Type: Addrs},
 		{Name: "ns_ip6_target", Attr: unix.IFLA_BOND_NS_IP6_TARGET, Type: Addrs},
-		{Name: "arp_validate", Attr: unix.IFLA_BOND_ARP_VALIDATE, Type: U32, Names: []string{"none", "active", "backup", "all", "filter", "filter_active", "filter_backup"}},
+		{Name: "arp_validate", Attr: unix.IFLA_BOND_ARP_VALIDATE, Type: U32,
+			Names: []string{"none", "active", "backup", "all", "filter", "filter_active", "filter_backup"}},
 		{Name: "arp_all_targets", Attr: unix.IFLA_BOND_ARP_ALL_TARGETS, Type: U32, Names: []string{"any", "all"}},
 		{Name: "primary", Attr: unix.IFLA_BOND_PRIMARY, Type: Index},
-		{Name: "primary_reselect", Attr: unix.IFLA_BOND_PRIMARY_RESELECT, Type: U8, Names: []string{"always", "better", "failure"}},
-		{Name: "fail_over_mac", Attr: unix.IFLA_BOND_FAIL_OVER_MAC, Type: U8, Names: []string{"none", "active", "follow"}},
-		{Name: "xmit_hash_policy", Attr: unix.IFLA_BOND_XMIT_HASH_POLICY, Type: U8, Names: []string{"layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac"}},
+		{Name: "primary_reselect", Attr: unix.IFLA_BOND_PRIMARY_RESELECT, Type: U8,
+			Names: []string{"always", "better", "failure"}},
+		{Name: "fail_over_mac", Attr: unix.IFLA_BOND_FAIL_OVER_MAC, Type: U8,
+			Names: []string{"none", "active", "follow"}},
+		{Name: "xmit_hash_policy", Attr: unix.IFLA_BOND_XMIT_HASH_POLICY, Type: U8,
+			Names: []string{"layer2", "layer3+4", "layer2+3", "encap2+3", "encap3+4", "vlan+srcmac"}},
 		{Name: "resend_igmp", Attr: unix.IFLA_BOND_RESEND_IGMP, Type: U32},
 		{Name: "num_grat_arp", Attr: unix.IFLA_BOND_NUM_PEER_NOTIF, Type: U8},
 		{Name: "all_slaves_active", Attr: unix.IFLA_BOND_ALL_SLAVES_ACTIVE, Type: U8},
@@ -171,7 +176,8 @@ var kindOptions = map[string][]Option{
 		{Name: "lacp_active", Attr: unix.IFLA_BOND_AD_LACP_ACTIVE, Type: U8, Names: offOn},
 		{Name: "lacp_rate", Attr: unix.IFLA_BOND_AD_LACP_RATE, Type: U8, Names: []string{"slow", "fast"}},
 		{Name: "coupled_control", Attr: unix.IFLA_BOND_COUPLED_CONTROL, Type: U8, Names: offOn},
-		{Name: "ad_select", Attr: unix.IFLA_BOND_AD_SELECT, Type: U8, Names: []string{"stable", "bandwidth", "count"}},
+		{Name: "ad_select", Attr: unix.IFLA_BOND_AD_SELECT, Type: U8,
+			Names: []string{"stable", "bandwidth", "count"}},
 		{Name: "ad_info", Attr: unix.IFLA_BOND_AD_INFO, Type: Nested, ReadOnly: true},
 		{Name: "ad_actor_sys_prio", Attr: unix.IFLA_BOND_AD_ACTOR_SYS_PRIO, Type: U16},
 		{Name: "ad_user_port_key", Attr: unix.IFLA_BOND_AD_USER_PORT_KEY, Type: U16},
@@ -186,8 +192,10 @@ var kindOptions = map[string][]Option{
 		{Name: "partner_mac", Attr: unix.IFLA_BOND_AD_INFO_PARTNER_MAC, Type: LL, ReadOnly: true},
 	},
 	"bond_slave": {
-		{Name: "state", Attr: unix.IFLA_BOND_SLAVE_STATE, Type: U8, ReadOnly: true, Names: []string{"ACTIVE", "BACKUP"}},
-		{Name: "mii_status", Attr: unix.IFLA_BOND_SLAVE_MII_STATUS, Type: U8, ReadOnly: true, Names: []string{"UP", "GOING_DOWN", "DOWN", "GOING_BACK"}},
+		{Name: "state", Attr: unix.IFLA_BOND_SLAVE_STATE, Type: U8, ReadOnly: true,
+			Names: []string{"ACTIVE", "BACKUP"}},
+		{Name: "mii_status", Attr: unix.IFLA_BOND_SLAVE_MII_STATUS, Type: U8, ReadOnly: true,
+			Names: []string{"UP", "GOING_DOWN", "DOWN", "GOING_BACK"}},
 		{Name: "link_failure_count", Attr: unix.IFLA_BOND_SLAVE_LINK_FAILURE_COUNT, Type: U32, ReadOnly: true},
 		{Name: "perm_hwaddr", Attr: unix.IFLA_BOND_SLAVE_PERM_HWADDR, Type: LL, ReadOnly: true},
 		{Name: "queue_id", Attr: unix.IFLA_BOND_SLAVE_QUEUE_ID, Type: U16},
@@ -195,7 +203,8 @@ var kindOptions = map[string][]Option{
 		{Name: "actor_port_prio", Attr: bondSlaveActorPortPrio, Type: U16},
 		{Name: "ad_aggregator_id", Attr: unix.IFLA_BOND_SLAVE_AD_AGGREGATOR_ID, Type: U16, ReadOnly: true},
 		{Name: "ad_actor_oper_port_state", Attr: unix.IFLA_BOND_SLAVE_AD_ACTOR_OPER_PORT_STATE, Type: U8, ReadOnly: true},
-		{Name: "ad_partner_oper_port_state", Attr: unix.IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE, Type: U16, ReadOnly: true},
+		{Name: "ad_partner_oper_port_state", Attr: unix.IFLA_BOND_SLAVE_AD_PARTNER_OPER_PORT_STATE,
+			Type: U16, ReadOnly: true},
 	},
 	"macvlan": macvlanOptions,
 	"macvtap": macvlanOptions,

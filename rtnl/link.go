@@ -13,7 +13,7 @@ import (
 // Link is a network device as the kernel reports it; struct ifinfomsg and the
 // IFLA_ attributes of <linux/if_link.h>, see rtnetlink(7).
 type Link struct {
-	// Index is the link's number in its namespace, from 1.
+	// Index is the number of the link in its namespace, from 1.
 	Index uint32
 	// Name has at most 15 bytes; AltNames have up to 127.
 	Name     string
@@ -24,62 +24,66 @@ type Link struct {
 	Type uint16
 	// Flags are IFF_UP, IFF_LOWER_UP … of <linux/if.h>.
 	Flags uint32
-	// MTU, MinMTU and MaxMTU are in bytes; a bound of zero is none.
+	// MTU, MinMTU and MaxMTU are in bytes; a MinMTU or MaxMTU of zero is no limit.
 	MTU, MinMTU, MaxMTU uint32
-	// Address is the link's own, Broadcast reaches all, Permanent is what the
-	// hardware came with.
+	// Address is the address of the link, Broadcast the broadcast address, Permanent
+	// the permanent address of the hardware.
 	Address, Broadcast, Permanent LLAddr
-	// Master is the index of the bridge, VRF … that the link is a port of; zero is
+	// Master is the index of the bridge, VRF … of which the link is a port; zero is
 	// none.
 	Master uint32
-	// Parent is the index of the link below a VLAN, and of a veth's peer; zero is
-	// none. It counts in the namespace ParentNSID, nil being this one.
+	// Parent is the index of the lower link of a VLAN, or of the peer of a veth; zero
+	// is none. It is an index in the namespace with the id ParentNSID; nil is this
+	// namespace.
 	Parent     uint32
 	ParentNSID *int32
-	// Group is zero by default.
+	// Group is the group of the link; the default is zero.
 	Group uint32
-	// OperState is IF_OPER_UP … of <linux/if.h>, after RFC 2863.
+	// OperState is IF_OPER_UP … of <linux/if.h>; see RFC 2863.
 	OperState uint8
 	// LinkMode is IF_LINK_MODE_DEFAULT or DORMANT.
 	LinkMode uint8
-	// Carrier is 1 with carrier.
+	// Carrier is 1 if the link has carrier.
 	Carrier uint8
-	// CarrierChanges counts how often that came or went.
+	// CarrierChanges counts changes of Carrier.
 	CarrierChanges uint32
-	// Qdisc is the queueing discipline's name.
+	// Qdisc is the name of the queueing discipline.
 	Qdisc string
 	// TxQueueLen is in packets.
 	TxQueueLen uint32
-	// Kind is what the link is, and PortKind what kind of port ("bridge_slave"),
-	// with its Port settings.
+	// Kind is the kind of the link. PortKind is the kind of port ("bridge_slave") and
+	// Port has the options of the port; both are zero if the link is not a port.
 	Kind     Kind
 	PortKind string
 	Port     Options
-	// Promiscuity and AllMulti count who asked for it.
+	// Promiscuity and AllMulti count the users of these modes.
 	Promiscuity, AllMulti uint32
-	// AddrGenMode is how an IPv6 link-local address is made, AddrGenEUI64 …; nil if the link has no IPv6.
+	// AddrGenMode is how the kernel generates the IPv6 link-local address,
+	// AddrGenEUI64 …; nil if the link has no IPv6.
 	AddrGenMode *uint8
-	// Limits are numbers of queues and offload sizes.
+	// Limits are the numbers of queues and the offload sizes.
 	Limits Limits
-	// ProtoDown is what a protocol keeps down, for the reasons' bits.
+	// ProtoDown means that a protocol keeps the link down. ProtoDownReason has a bit
+	// for each reason.
 	ProtoDown       bool
 	ProtoDownReason uint32
-	// ParentDev is the device below that is no link, on its bus.
+	// ParentDev is the device of the link on a bus, ParentBus the name of the bus.
 	ParentDev, ParentBus string
-	// NetnsImmutable links stay in the namespace that they were born in.
+	// NetnsImmutable means that the link cannot move to another namespace.
 	NetnsImmutable bool
-	// XDP is set if a program is attached.
+	// XDP means that an XDP program is attached.
 	XDP bool
-	// Stats are the counters since the link was made.
+	// Stats are the counters since the link was created.
 	Stats Stats
 	// Event is IFLA_EVENT_… in a notification.
 	Event uint32
-	// Seen has a bit 1<<IFLA_X for each attribute that the kernel sent.
+	// Seen has the bit IFLA_X%64 of element IFLA_X/64 set for each attribute that the
+	// kernel sent; see [Link.Has].
 	Seen [2]uint64
 }
 
-// How an IPv6 link-local address is made of a link's own; enum in6_addr_gen_mode of
-// <linux/if_link.h>.
+// How the kernel generates the IPv6 link-local address of a link; enum
+// in6_addr_gen_mode of <linux/if_link.h>.
 const (
 	AddrGenEUI64 uint8 = iota
 	AddrGenNone
@@ -87,27 +91,30 @@ const (
 	AddrGenRandom
 )
 
-// Has says whether the kernel sent an attribute, IFLA_GRO_MAX_SIZE say: older
-// kernels know fewer.
+// Has reports whether the kernel sent an attribute, for example IFLA_GRO_MAX_SIZE.
+// Older kernels have fewer attributes.
 func (l Link) Has(attr uint16) bool {
 	return int(attr) < 64*len(l.Seen) && l.Seen[attr/64]&(1<<(attr%64)) != 0
 }
 
-// OfInet6 is the link as the kernel tells of it to who asks for AF_INET6, as
-// ip-address(8) does: that part of it that IPv6 knows.
-func (l Link) OfInet6() Link {
-	known := Link{
+// AsInet6 returns the part of the link that the kernel reports in an AF_INET6 dump,
+// which "ip -6 address" requests.
+func (l Link) AsInet6() Link {
+	part := Link{
 		Index: l.Index, Name: l.Name, Type: l.Type, Flags: l.Flags, MTU: l.MTU, Address: l.Address,
 		Parent: l.Parent, OperState: l.OperState,
 	}
-	known.Seen[0] = l.Seen[0] & (1<<unix.IFLA_IFNAME | 1<<unix.IFLA_MTU | 1<<unix.IFLA_ADDRESS | 1<<unix.IFLA_LINK | 1<<unix.IFLA_OPERSTATE)
-	return known
+	const attrs = 1<<unix.IFLA_IFNAME | 1<<unix.IFLA_MTU | 1<<unix.IFLA_ADDRESS | 1<<unix.IFLA_LINK |
+		1<<unix.IFLA_OPERSTATE
+	part.Seen[0] = l.Seen[0] & attrs
+	return part
 }
 
-// Up says whether the link was set up.
+// Up reports whether the link is set up (IFF_UP).
 func (l Link) Up() bool { return l.Flags&unix.IFF_UP != 0 }
 
-// Limits are a link's queues, and how large packets may be before they are cut up.
+// Limits are the numbers of queues of a link, and the largest sizes of packets before
+// segmentation (GSO, TSO) and after merging (GRO).
 type Limits struct {
 	TxQueues, RxQueues             uint32
 	GSOMaxSize, GSOMaxSegs         uint32
@@ -129,43 +136,47 @@ type Stats struct {
 	RxCompressed, TxCompressed, RxNohandler, RxOtherHost uint64
 }
 
-// LinkConfig is what a link should be: for [AddLink] all of it, for [SetLink] what
-// is to change. Zero values and nil leave a property to the kernel, or as it is.
+// LinkConfig has the properties that [AddLink] gives a new link, or that [SetLink]
+// changes. Zero values and nil mean the kernel's default in AddLink, and no change in
+// SetLink.
 type LinkConfig struct {
-	// Name has 1 to 15 bytes. Without, AddLink lets the kernel find one: bridge0;
-	// SetLink gives the link this name.
+	// Name has 1 to 15 bytes. If it is empty in AddLink, the kernel chooses a name,
+	// such as bridge0. SetLink renames the link.
 	Name string
-	// Index chooses the number that a new link gets; zero lets the kernel choose.
+	// Index is the index of a new link; zero lets the kernel choose.
 	Index uint32
-	// Flags are the values of those flags whose bits are set in Change: IFF_UP …
+	// Flags are the values of the flags (IFF_UP …) whose bits are set in Change.
 	Flags, Change uint32
 	MTU           uint32 // bytes
 	Address       LLAddr
 	Broadcast     LLAddr
-	// Master makes the link a port; 0 takes it out.
+	// Master is the index of the bridge, VRF … of which the link becomes a port; 0
+	// removes the link from its master.
 	Master *uint32
-	// Parent is the index of the link to stand on. With ParentNSID, it counts in
-	// that namespace.
+	// Parent is the index of the lower link, in the namespace with the id ParentNSID;
+	// nil is this namespace.
 	Parent     uint32
 	ParentNSID *int32
-	// Group, Alias ("" removes it) and TxQueueLen (packets).
+	// Group, Alias ("" removes it) and TxQueueLen (in packets) are as in [Link].
 	Group      *uint32
 	Alias      *string
 	TxQueueLen *uint32
-	// NS is the namespace that the link is born in, or moved to; nil is here.
+	// NS is the namespace in which AddLink creates the link, or to which SetLink moves
+	// it; nil is this namespace.
 	NS *os.File
-	// NSPid says the same by a process; zero is none.
+	// NSPid gives that namespace by a process in it; zero is none.
 	NSPid uint32
-	// Kind and its options. SetLink needs the name of the kind too.
+	// Kind is the kind and its options. To change options, SetLink needs the name of
+	// the kind too.
 	Kind Kind
-	// PortKind and Port are settings as a port: "bridge_slave".
+	// PortKind is the kind of port ("bridge_slave") and Port its options.
 	PortKind string
 	Port     Options
-	// Limits that are not zero; SetLink cannot change the numbers of queues.
+	// Limits are set if not zero. SetLink cannot change the numbers of queues.
 	Limits Limits
 
-	// XDPOff takes an XDP program off: XDP_FLAGS_SKB_MODE … of <linux/if_link.h>,
-	// zero for whichever mode it is in. Nil leaves it.
+	// XDPOff detaches the XDP program of a mode, XDP_FLAGS_SKB_MODE … of
+	// <linux/if_link.h>; zero is the current mode. Nil detaches nothing.
 	XDPOff *uint32
 
 	LinkMode    *uint8
@@ -174,7 +185,7 @@ type LinkConfig struct {
 	AddrGenMode *uint8
 }
 
-// SetUp makes the link go up (or down) with the request.
+// SetUp makes the request set the link up or down.
 func (l *LinkConfig) SetUp(up bool) {
 	l.Change |= unix.IFF_UP
 	l.Flags &^= unix.IFF_UP
@@ -183,7 +194,7 @@ func (l *LinkConfig) SetUp(up bool) {
 	}
 }
 
-// String is the link as ip-link(8) would make it, for errors.
+// String returns the link as in an "ip link add" command, for errors.
 func (l LinkConfig) String() string {
 	var b strings.Builder
 	b.WriteString("link " + l.Name)
@@ -196,15 +207,15 @@ func (l LinkConfig) String() string {
 	return b.String()
 }
 
-// A LinkID names a link: by Index, or if that is zero by Name, which may be an
-// alternative one (before Linux 5.19 only to read the link). Names cost the kernel
-// no more than numbers.
+// A LinkID identifies a link: by Index or, if Index is zero, by Name. Name may be an
+// alternative name; before Linux 5.19 only to read the link. A lookup by name is as
+// fast as one by index.
 type LinkID struct {
 	Index uint32
 	Name  string
 }
 
-// String is the name, or the number.
+// String returns the name, or if7 for index 7.
 func (id LinkID) String() string {
 	if id.Name != "" {
 		return id.Name
@@ -212,30 +223,30 @@ func (id LinkID) String() string {
 	return fmt.Sprintf("if%d", id.Index)
 }
 
-// AddLink makes a link. A name that is taken is fs.ErrExist; a kind that the
-// kernel does not know is EOPNOTSUPP.
+// AddLink creates a link. If the name exists, the error is fs.ErrExist; if the kernel
+// does not have the kind, EOPNOTSUPP.
 func AddLink(l LinkConfig) Request {
 	body, err := l.encode()
 	return linkRequest("add", l.String(), unix.RTM_NEWLINK, netlink.Create|netlink.Excl, body, err)
 }
 
-// SetLink changes what is set in l. An absent link is fs.ErrNotExist. A new name
-// can only be given to a link that is named by its index.
+// SetLink changes the properties that are set in l. If the link does not exist, the
+// error is fs.ErrNotExist. To rename a link, id must have its Index.
 func SetLink(id LinkID, l LinkConfig) Request {
 	body, err := l.encodeFor(id)
 	return linkRequest("set", "link "+id.String(), unix.RTM_NEWLINK, 0, body, err)
 }
 
-// DeleteLink removes a link; a veth's peer goes with it, and what stands on it.
-// An absent link is fs.ErrNotExist.
+// DeleteLink deletes a link. The kernel also deletes the peer of a veth and the links
+// above, such as VLANs. If the link does not exist, the error is fs.ErrNotExist.
 func DeleteLink(id LinkID) Request {
 	body, err := LinkConfig{}.encodeFor(id)
 	return linkRequest("delete", "link "+id.String(), unix.RTM_DELLINK, 0, body, err)
 }
 
-// DeleteLinkGroup removes all links of a group at once. That is how to remove
-// many: one at a time, each waits for what the kernel calls a grace period, some
-// 20 ms. No link in it is fs.ErrNotExist.
+// DeleteLinkGroup deletes all links of a group at once. This is much faster than
+// deleting many links one by one: each deletion waits for an RCU grace period of some
+// 20 ms. If the group has no link, the error is fs.ErrNotExist.
 func DeleteLinkGroup(group uint32) Request {
 	body, err := LinkConfig{Group: &group}.encode()
 	return linkRequest("delete", fmt.Sprintf("links of group %d", group), unix.RTM_DELLINK, 0, body, err)
@@ -248,38 +259,43 @@ func SetLinkGroup(group uint32, l LinkConfig) Request {
 	return linkRequest("set", fmt.Sprintf("links of group %d", group), unix.RTM_NEWLINK, 0, body, err)
 }
 
-// AddAltNames gives a link further names, of at most 127 bytes each.
+// AddAltNames gives a link alternative names, of at most 127 bytes each.
 func AddAltNames(id LinkID, names ...string) Request {
 	body, err := encodeAltNames(id, names)
-	return linkRequest("add", "alternative names of link "+id.String(), unix.RTM_NEWLINKPROP, netlink.Create|netlink.Excl|netlink.Append, body, err)
+	const flags = netlink.Create | netlink.Excl | netlink.Append
+	return linkRequest("add", "alternative names of link "+id.String(), unix.RTM_NEWLINKPROP, flags, body, err)
 }
 
-// DeleteAltNames takes further names away.
+// DeleteAltNames removes alternative names of a link.
 func DeleteAltNames(id LinkID, names ...string) Request {
 	body, err := encodeAltNames(id, names)
 	return linkRequest("delete", "alternative names of link "+id.String(), unix.RTM_DELLINKPROP, 0, body, err)
 }
 
-func linkRequest(op, object string, typ netlink.HeaderType, flags netlink.HeaderFlags, body []byte, err error) Request {
-	return Request{op: op, object: object, err: err, msg: netlink.Message{Header: netlink.Header{Type: typ, Flags: flags}, Data: body}}
+func linkRequest(
+	op, object string, typ netlink.HeaderType, flags netlink.HeaderFlags, body []byte, err error,
+) Request {
+	return Request{
+		op: op, object: object, err: err,
+		msg: netlink.Message{Header: netlink.Header{Type: typ, Flags: flags}, Data: body},
+	}
 }
 
-// LinkFilter chooses links. Zero fields fit all.
+// LinkFilter selects links. Zero fields match all.
 type LinkFilter struct {
-	// Kind is the kind's name: "bridge".
+	// Kind is the name of a kind: "bridge".
 	Kind string
-	// Master is the index of what the links are ports of.
+	// Master is the index of the bridge, VRF … of which the links are ports.
 	Master uint32
-	// NSID reads the links of another namespace, by its id in this one; nil is
-	// this one.
+	// NSID is the id of another namespace to read instead; nil is this namespace.
 	NSID *int32
-	// NoStats leaves out the counters that are not decoded, those of IPv6 and of
-	// virtual functions, which is quicker; Stats come in any case. Old kernels, 5.10
-	// among them, leave out AddrGenMode with them.
+	// NoStats makes the kernel omit the counters of IPv6 and of virtual functions,
+	// which this package does not decode. That is faster. Stats are always filled.
+	// Old kernels, such as 5.10, then also omit AddrGenMode.
 	NoStats bool
 }
 
-// Links lists links in the order of their indexes.
+// Links returns links ordered by index.
 func (c *Conn) Links(f LinkFilter) ([]Link, error) {
 	body, err := f.encode()
 	if err != nil {
@@ -288,7 +304,8 @@ func (c *Conn) Links(f LinkFilter) ([]Link, error) {
 	var links []Link
 	err = c.list("links", unix.RTM_GETLINK, body, func() { links = nil }, func(b []byte) error {
 		one, err := decodeLink(b)
-		if len(links) == cap(links) { // links are large: of a thousand, append by itself would copy five times as many
+		if len(links) == cap(links) {
+			// Links are large. The growth of append would copy five thousand for a thousand links.
 			links = slices.Grow(links, max(2, len(links)))
 		}
 		links = append(links, one)
@@ -297,7 +314,7 @@ func (c *Conn) Links(f LinkFilter) ([]Link, error) {
 	return links, err
 }
 
-// Link returns one link. An absent one is fs.ErrNotExist.
+// Link returns one link. If it does not exist, the error is fs.ErrNotExist.
 func (c *Conn) Link(id LinkID) (Link, error) {
 	object := "link " + id.String()
 	body, err := LinkConfig{}.encodeFor(id)

@@ -7,22 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errShortLink = errors.New("malformed link message")
+var errMalformedLink = errors.New("malformed link message")
 
-// decodeLink reads the body of a link message. Attributes that it does not know,
-// and values of an unknown length, are left out: a newer kernel may have more.
+// decodeLink decodes the body of a link message. It ignores unknown attributes and
+// values of an unknown length: a newer kernel may send more.
 func decodeLink(b []byte) (Link, error) {
 	if len(b) < unix.SizeofIfInfomsg {
-		return Link{}, errShortLink
+		return Link{}, errMalformedLink
 	}
 	l := Link{
 		Type:  binary.NativeEndian.Uint16(b[2:]),
 		Index: binary.NativeEndian.Uint32(b[4:]),
 		Flags: binary.NativeEndian.Uint32(b[8:]),
 	}
-	ad, err := attributesIn(b[unix.SizeofIfInfomsg:])
+	ad, err := parseAttributes(b[unix.SizeofIfInfomsg:])
 	if err != nil {
-		return Link{}, errShortLink
+		return Link{}, errMalformedLink
 	}
 	for ad.Next() {
 		if typ := ad.Type(); typ < 128 {
@@ -34,11 +34,11 @@ func decodeLink(b []byte) (Link, error) {
 }
 
 func (l *Link) decodeAttr(typ uint16, value []byte) {
-	if p := l.numberFor(typ); p != nil {
+	if p := l.uint32Field(typ); p != nil {
 		*p = number(value)
 		return
 	}
-	if p := l.textFor(typ); p != nil {
+	if p := l.stringField(typ); p != nil {
 		*p = text(value)
 		return
 	}
@@ -89,8 +89,9 @@ func (l *Link) decodeAttr(typ uint16, value []byte) {
 	}
 }
 
-// numberFor is the field of an attribute that is a number.
-func (l *Link) numberFor(typ uint16) *uint32 {
+// uint32Field returns the field for an attribute that is a number; nil if there is
+// none.
+func (l *Link) uint32Field(typ uint16) *uint32 {
 	switch typ {
 	case unix.IFLA_MTU:
 		return &l.MTU
@@ -115,10 +116,10 @@ func (l *Link) numberFor(typ uint16) *uint32 {
 	case unix.IFLA_EVENT:
 		return &l.Event
 	}
-	return l.Limits.numberFor(typ)
+	return l.Limits.uint32Field(typ)
 }
 
-func (m *Limits) numberFor(typ uint16) *uint32 {
+func (m *Limits) uint32Field(typ uint16) *uint32 {
 	switch typ {
 	case unix.IFLA_NUM_TX_QUEUES:
 		return &m.TxQueues
@@ -142,8 +143,9 @@ func (m *Limits) numberFor(typ uint16) *uint32 {
 	return nil
 }
 
-// textFor is the field of an attribute that is text.
-func (l *Link) textFor(typ uint16) *string {
+// stringField returns the field for an attribute that is a string; nil if there is
+// none.
+func (l *Link) stringField(typ uint16) *string {
 	switch typ {
 	case unix.IFLA_IFNAME:
 		return &l.Name
@@ -193,7 +195,7 @@ func (l *Link) decodeFamily(family uint16, b []byte) {
 	})
 }
 
-// decode reads the counters in the header's order; older kernels have fewer.
+// decode reads the counters in the order of the struct; older kernels have fewer.
 func (s *Stats) decode(b []byte) {
 	for _, p := range []*uint64{
 		&s.RxPackets, &s.TxPackets, &s.RxBytes, &s.TxBytes, &s.RxErrors, &s.TxErrors, &s.RxDropped, &s.TxDropped,
@@ -208,9 +210,9 @@ func (s *Stats) decode(b []byte) {
 	}
 }
 
-// nested calls fn for each attribute in b; malformed ones end it.
+// nested calls fn for each attribute in b. If b is malformed, it does nothing.
 func nested(b []byte, fn func(typ uint16, value []byte)) {
-	ad, err := attributesIn(b)
+	ad, err := parseAttributes(b)
 	if err != nil {
 		return
 	}
@@ -219,7 +221,7 @@ func nested(b []byte, fn func(typ uint16, value []byte)) {
 	}
 }
 
-// text reads a string that may end with a zero byte.
+// text returns a string without the zero byte at its end, if there is one.
 func text(b []byte) string {
 	for i, c := range b {
 		if c == 0 {

@@ -17,12 +17,12 @@ const (
 	rtextFilterSkipStats = 1 << 3
 )
 
-// portSuffix makes a kind of port of the kind of what it is a port of, as
-// ip-link(8) does. On the wire is the latter.
+// portSuffix turns the kind of a master into the kind of its ports, like ip-link(8):
+// bridge_slave. Messages contain the kind of the master.
 const portSuffix = "_slave"
 
-// errRename: IFLA_IFNAME is either the name to look for or the one to give.
-var errRename = errors.New("a link is renamed by its index")
+// errRename: IFLA_IFNAME is either the name of the link to change or its new name.
+var errRename = errors.New("renaming a link needs its index")
 
 // maxAlias is IFALIASZ-1 of <linux/if.h>, and maxAltName ALTIFNAMSIZ-1, in bytes.
 const (
@@ -30,9 +30,9 @@ const (
 	maxAltName = 127
 )
 
-// CheckLinkName says what is wrong with a link's name: the kernel would cut one
-// that is too long, and refuse others with a bare EINVAL; see dev_valid_name in
-// net/core/dev.c. nil is nothing.
+// CheckLinkName returns an error if a name is not valid for a link. The kernel would
+// truncate a name that is too long, and refuse other invalid names with EINVAL only;
+// see dev_valid_name in net/core/dev.c.
 func CheckLinkName(name string) error {
 	switch {
 	case name == "":
@@ -45,8 +45,8 @@ func CheckLinkName(name string) error {
 	return nil
 }
 
-// encode makes the body of a request: what rtnetlink's message knows, and behind
-// it what that drops without a word: alias, group, queue length and the rest.
+// encode returns the body of a request: the message of package rtnetlink, and after it
+// the attributes that this message silently drops: alias, group, queue length and more.
 func (l LinkConfig) encode() ([]byte, error) {
 	if l.Name != "" {
 		if err := CheckLinkName(l.Name); err != nil {
@@ -156,9 +156,9 @@ func encode8(ae *netlink.AttributeEncoder, attr uint16, value *uint8) {
 	}
 }
 
-// encodeFor makes the body of a request about a link that is there. The kernel
-// looks for it by index; without, by IFLA_IFNAME; else by IFLA_ALT_IFNAME, which
-// finds either sort of name.
+// encodeFor returns the body of a request for an existing link. The kernel finds the
+// link by index, else by IFLA_IFNAME, else by IFLA_ALT_IFNAME. The last one finds both
+// kinds of names.
 func (l LinkConfig) encodeFor(id LinkID) ([]byte, error) {
 	l.Index = id.Index
 	body, err := l.encode()

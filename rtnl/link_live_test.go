@@ -10,7 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// newConn is a socket in a namespace of its own that ends with the test.
+// newLinkConn returns a socket in a new namespace. Both are closed at the end of the test.
 func newLinkConn(t testing.TB) *Conn {
 	t.Helper()
 	ns, err := nsfs.New()
@@ -28,9 +28,9 @@ func newLinkConn(t testing.TB) *Conn {
 
 func ptr[T any](v T) *T { return &v }
 
-// TestCableAcrossNamespaces makes a cable the way a lab does: one request, both
-// ends where they belong, under their names and numbers.
-func TestCableAcrossNamespaces(t *testing.T) {
+// TestVethAcrossNamespaces creates a veth pair as topo does: with one request, both ends in
+// their namespaces with their names and indexes.
+func TestVethAcrossNamespaces(t *testing.T) {
 	c := newLinkConn(t)
 	far, err := nsfs.New()
 	if err != nil {
@@ -43,21 +43,26 @@ func TestCableAcrossNamespaces(t *testing.T) {
 	}
 	defer fc.Close()
 	near := LinkConfig{
-		Name: "veth-red-br", Index: 11, MTU: 1400, Address: "\x02\x00\x00\x00\x00\x01", Master: ptr(uint32(10)), Group: ptr(uint32(7)),
-		Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "eth0", Index: 2, MTU: 1400, Address: "\x02\x00\x00\x00\x00\x02", NS: far}},
+		Name: "veth-red-br", Index: 11, MTU: 1400, Address: "\x02\x00\x00\x00\x00\x01", Master: ptr(uint32(10)),
+		Group: ptr(uint32(7)),
+		Kind: Kind{Name: "veth", Peer: &LinkConfig{
+			Name: "eth0", Index: 2, MTU: 1400, Address: "\x02\x00\x00\x00\x00\x02", NS: far,
+		}},
 	}
 	near.SetUp(true)
-	bridge := LinkConfig{Name: "v-net-0", Index: 10, Kind: Kind{Name: "bridge", Options: Options{"stp_state": uint64(0), "ageing_time": uint64(1000)}}}
-	if err := c.Do(AddLink(bridge), AddLink(near), SetLink(LinkID{Index: 11}, LinkConfig{Alias: ptr("vnet:demo")})); err != nil {
+	bridge := LinkConfig{Name: "v-net-0", Index: 10,
+		Kind: Kind{Name: "bridge", Options: Options{"stp_state": uint64(0), "ageing_time": uint64(1000)}}}
+	if err := c.Do(AddLink(bridge), AddLink(near),
+		SetLink(LinkID{Index: 11}, LinkConfig{Alias: ptr("vnet:demo")})); err != nil {
 		t.Fatal(err)
 	}
 	got, err := c.Link(LinkID{Name: "veth-red-br"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Index != 11 || got.MTU != 1400 || got.Address.String() != "02:00:00:00:00:01" || got.Master != 10 || got.Group != 7 ||
-		!got.Up() || got.Kind.Name != "veth" || got.Parent != 2 || got.ParentNSID == nil || got.PortKind != "bridge_slave" ||
-		got.Port["learning"] != uint64(1) || got.Alias != "vnet:demo" {
+	if got.Index != 11 || got.MTU != 1400 || got.Address.String() != "02:00:00:00:00:01" || got.Master != 10 ||
+		got.Group != 7 || !got.Up() || got.Kind.Name != "veth" || got.Parent != 2 || got.ParentNSID == nil ||
+		got.PortKind != "bridge_slave" || got.Port["learning"] != uint64(1) || got.Alias != "vnet:demo" {
 		t.Errorf("near end: %+v", got)
 	}
 	br, err := c.Link(LinkID{Index: 10})
@@ -99,7 +104,7 @@ func TestAltNames(t *testing.T) {
 	}
 }
 
-// TestLinkErrors: each refusal names its request, and answers errors.Is.
+// TestLinkErrors: each error names its request, and works with errors.Is.
 func TestLinkErrors(t *testing.T) {
 	c := newLinkConn(t)
 	err := c.Do(
@@ -116,10 +121,10 @@ func TestLinkErrors(t *testing.T) {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 	if !errors.Is(err, fs.ErrExist) || !errors.Is(err, fs.ErrNotExist) {
-		t.Error("errors.Is does not hold")
+		t.Error("errors.Is is false")
 	}
 	if l, err := c.Link(LinkID{Name: "v1"}); err != nil || !l.Up() {
-		t.Errorf("the kernel did not go on after a refusal: %+v, %v", l, err)
+		t.Errorf("the kernel did not continue after an error: %+v, %v", l, err)
 	}
 }
 

@@ -6,15 +6,16 @@ import (
 	"strings"
 )
 
-// LLAddr is a link-layer address, ip(8)'s LLADDR: the bytes of a MAC address, or
-// as many as the link's type has. The zero value is none. It compares with ==.
+// LLAddr is a link-layer address, LLADDR of ip(8): the bytes of a MAC address, or as
+// many bytes as the type of the link has. The zero value is none. It is comparable
+// with ==.
 type LLAddr string
 
 // maxLLAddr is MAX_ADDR_LEN of <linux/netdevice.h>, in bytes.
 const maxLLAddr = 32
 
-// ParseLLAddr reads bytes in hexadecimal between colons: 02:00:00:00:00:0a. One
-// digit will do for small ones.
+// ParseLLAddr parses hexadecimal bytes separated by colons: 02:00:00:00:00:0a. Each
+// byte has one or two digits.
 func ParseLLAddr(s string) (LLAddr, error) {
 	parts := strings.Split(s, ":")
 	if len(parts) < 2 || len(parts) > maxLLAddr {
@@ -34,7 +35,7 @@ func ParseLLAddr(s string) (LLAddr, error) {
 	return LLAddr(b.String()), nil
 }
 
-// String writes the address as ParseLLAddr reads it; "" is none.
+// String returns the address in the form that ParseLLAddr parses; "" is none.
 func (a LLAddr) String() string {
 	if a == "" {
 		return ""

@@ -7,6 +7,5 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestMain runs the tests in a sandbox: none of them reaches the machine's own
-// network.
+// TestMain runs the tests in a sandbox: they do not change the network of the machine.
 func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }

@@ -10,43 +10,45 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errShortNeigh = errors.New("malformed neighbour message")
+var errMalformedNeigh = errors.New("malformed neighbour message")
 
-// Neigh says which link-layer address a neighbour on a link has; struct ndmsg and
-// the NDA_ attributes of <linux/neighbour.h>, see rtnetlink(7).
+// Neigh is a neighbour entry: the link-layer address of a neighbour on a link; struct
+// ndmsg and the NDA_ attributes of <linux/neighbour.h>, see rtnetlink(7).
 type Neigh struct {
 	// Link is the index of the link.
 	Link uint32
-	// Addr is the neighbour's address. It is required, and tells the family.
+	// Addr is the address of the neighbour. It is required, and determines the family.
 	Addr netip.Addr
-	// LLAddr is where it is; "" is not known.
+	// LLAddr is the link-layer address; "" is unknown.
 	LLAddr LLAddr
 	// State is one of NUD_PERMANENT, NUD_REACHABLE …; in [AddNeigh] zero is
 	// NUD_PERMANENT.
 	State uint16
 	// Flags are NTF_ROUTER, NTF_PROXY, NTF_EXT_LEARNED …; FlagsExt are NTF_EXT_….
 	Flags, FlagsExt uint32
-	// Type is RTN_UNICAST, RTN_MULTICAST …. It is only reported.
+	// Type is RTN_UNICAST, RTN_MULTICAST …. Read-only.
 	Type uint8
-	// Protocol says who made the entry, as for routes; zero is unknown.
+	// Protocol is the origin of the entry, as for routes; zero is unknown.
 	Protocol uint8
-	// Master is the index of what the link is a port of, where the kernel says so.
+	// Master is the index of the bridge, VRF … of which the link is a port, if the
+	// kernel reports it. Read-only.
 	Master uint32
-	// Cache is how the entry was used. It is only reported.
+	// Cache has the times of use. Read-only.
 	Cache NeighCache
-	// Probes is how often the neighbour was asked. It is only reported.
+	// Probes is the number of probes sent to the neighbour. Read-only.
 	Probes uint32
 }
 
-// NeighCache is struct nda_cacheinfo; times are in hundredths of a second ago.
+// NeighCache is struct nda_cacheinfo. The times are hundredths of a second before now.
 type NeighCache struct {
 	Confirmed, Used, Updated, References uint32
 }
 
-// Proxy says whether this machine answers for the neighbour.
+// Proxy reports whether the entry is a proxy entry: this machine answers for the
+// neighbour.
 func (n Neigh) Proxy() bool { return n.Flags&unix.NTF_PROXY != 0 }
 
-// String is the entry as ip-neighbour(8) writes it.
+// String returns the entry as ip-neighbour(8) writes it.
 func (n Neigh) String() string {
 	if n.Proxy() {
 		return "proxy " + n.Addr.String()
@@ -54,28 +56,28 @@ func (n Neigh) String() string {
 	return n.Addr.String()
 }
 
-// AddNeigh makes an entry. One that is there is fs.ErrExist.
+// AddNeigh adds an entry. If it exists, the error is fs.ErrExist.
 func AddNeigh(n Neigh) Request {
-	return neighRequest("add", n.settled(), unix.RTM_NEWNEIGH, netlink.Create|netlink.Excl)
+	return neighRequest("add", n.withDefaultState(), unix.RTM_NEWNEIGH, netlink.Create|netlink.Excl)
 }
 
-// ReplaceNeigh makes an entry, in place of the one that may be there.
+// ReplaceNeigh adds an entry or replaces the existing one.
 func ReplaceNeigh(n Neigh) Request {
-	return neighRequest("replace", n.settled(), unix.RTM_NEWNEIGH, netlink.Create|netlink.Replace)
+	return neighRequest("replace", n.withDefaultState(), unix.RTM_NEWNEIGH, netlink.Create|netlink.Replace)
 }
 
-// ChangeNeigh changes an entry that must be there: otherwise it is
-// fs.ErrNotExist.
+// ChangeNeigh changes an entry. If it does not exist, the error is fs.ErrNotExist.
 func ChangeNeigh(n Neigh) Request {
-	return neighRequest("change", n.settled(), unix.RTM_NEWNEIGH, netlink.Replace)
+	return neighRequest("change", n.withDefaultState(), unix.RTM_NEWNEIGH, netlink.Replace)
 }
 
-// DeleteNeigh removes an entry; of n only Link, Addr and NTF_PROXY count. None is
-// fs.ErrNotExist.
+// DeleteNeigh deletes the entry with the same Link, Addr and NTF_PROXY flag as n. If
+// there is none, the error is fs.ErrNotExist.
 func DeleteNeigh(n Neigh) Request { return neighRequest("delete", n, unix.RTM_DELNEIGH, 0) }
 
-// settled has the state that is meant if none is named. A proxy has none.
-func (n Neigh) settled() Neigh {
+// withDefaultState returns n with the state NUD_PERMANENT if it has none. A proxy entry
+// has no state.
+func (n Neigh) withDefaultState() Neigh {
 	if n.State == 0 && !n.Proxy() {
 		n.State = unix.NUD_PERMANENT
 	}
@@ -90,8 +92,9 @@ func neighRequest(op string, n Neigh, typ netlink.HeaderType, flags netlink.Head
 	}
 }
 
-// encodeNeigh makes the body of a request. rtnetlink's message is of no use: it
-// turns IPv4 addresses into 0.0.0.0, and always sends a link-layer address.
+// encodeNeigh returns the body of a request. The message type of package rtnetlink
+// cannot be used: it turns IPv4 addresses into 0.0.0.0, and always sends a link-layer
+// address.
 func encodeNeigh(n Neigh) ([]byte, error) {
 	if !n.Addr.IsValid() {
 		return nil, errors.New("no address")
@@ -129,19 +132,18 @@ func neighHeader(n Neigh) []byte {
 	return b
 }
 
-// decodeNeigh reads the body of a neighbour message; what it does not know is
-// left out.
+// decodeNeigh decodes the body of a neighbour message. It ignores unknown attributes.
 func decodeNeigh(b []byte) (Neigh, error) {
 	if len(b) < unix.SizeofNdMsg {
-		return Neigh{}, errShortNeigh
+		return Neigh{}, errMalformedNeigh
 	}
 	n := Neigh{
 		Link: binary.NativeEndian.Uint32(b[4:]), State: binary.NativeEndian.Uint16(b[8:]),
 		Flags: uint32(b[10]), Type: b[11],
 	}
-	ad, err := attributesIn(b[unix.SizeofNdMsg:])
+	ad, err := parseAttributes(b[unix.SizeofNdMsg:])
 	if err != nil {
-		return Neigh{}, errShortNeigh
+		return Neigh{}, errMalformedNeigh
 	}
 	for ad.Next() {
 		switch value := ad.Bytes(); ad.Type() {
@@ -169,17 +171,18 @@ func decodeNeigh(b []byte) (Neigh, error) {
 	return n, nil
 }
 
-// NeighFilter chooses neighbours. Zero fields fit all.
+// NeighFilter selects neighbours. Zero fields match all.
 type NeighFilter struct {
 	// Family is unix.AF_INET or unix.AF_INET6; zero is both.
 	Family uint8
-	// Link is a link's index, Master that of what links are ports of.
+	// Link is the index of the link, Master that of the bridge, VRF … of which the
+	// link is a port.
 	Link, Master uint32
-	// Proxy lists whom this machine answers for, instead of neighbours.
+	// Proxy selects proxy entries instead of neighbours.
 	Proxy bool
 }
 
-// Neighs lists neighbours in the kernel's order.
+// Neighs returns neighbours in the kernel's order.
 func (c *Conn) Neighs(f NeighFilter) ([]Neigh, error) {
 	head := make([]byte, unix.SizeofNdMsg)
 	head[0] = f.Family
@@ -200,7 +203,7 @@ func (c *Conn) Neighs(f NeighFilter) ([]Neigh, error) {
 	var neighs []Neigh
 	err = c.list("neighbours", unix.RTM_GETNEIGH, append(head, attrs...), func() { neighs = nil }, func(b []byte) error {
 		one, err := decodeNeigh(b)
-		// Bridges answer with their forwarding entries too, which have no address.
+		// Bridges also return FDB entries, which have no address.
 		if one.Addr.IsValid() {
 			neighs = append(neighs, one)
 		}
@@ -209,7 +212,8 @@ func (c *Conn) Neighs(f NeighFilter) ([]Neigh, error) {
 	return neighs, err
 }
 
-// Neigh returns one entry, a proxy's if Flags say so. None is fs.ErrNotExist.
+// Neigh returns one entry, or a proxy entry if proxy is set. If it does not exist, the
+// error is fs.ErrNotExist.
 func (c *Conn) Neigh(link uint32, addr netip.Addr, proxy bool) (Neigh, error) {
 	want := Neigh{Link: link, Addr: addr}
 	if proxy {

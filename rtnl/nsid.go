@@ -19,25 +19,25 @@ const (
 	netnsaCurrentNSID = 5
 )
 
-// NoNSID is what stands for a namespace that has no id here;
-// NETNSA_NSID_NOT_ASSIGNED. In [SetNSID] it lets the kernel choose.
+// NoNSID means that a namespace has no id; NETNSA_NSID_NOT_ASSIGNED. In [SetNSID] it
+// lets the kernel choose.
 const NoNSID = -1
 
-// sizeofRtgenmsg is that of struct rtgenmsg, with its padding.
+// sizeofRtgenmsg is the size of struct rtgenmsg with padding.
 const sizeofRtgenmsg = 4
 
-var errShortNSID = errors.New("malformed namespace id message")
+var errMalformedNSID = errors.New("malformed namespace id message")
 
-// NSID is a namespace's id as seen from another.
+// NSID is the id that one namespace has in another.
 type NSID struct {
 	ID int32
-	// Current is the id of the namespace that asks, in the one it asks about;
-	// [NoNSID] if none.
+	// Current is used in the result of [Conn.NSIDsOf]: the id of the same namespace
+	// in the socket's namespace; [NoNSID] if it has none.
 	Current int32
 }
 
-// SetNSID gives a namespace an id here, which stays as long as both live. One that
-// has an id is fs.ErrExist.
+// SetNSID gives a namespace an id in the socket's namespace. The id stays while both
+// namespaces exist. If the namespace has an id, the error is fs.ErrExist.
 func SetNSID(ns *os.File, id int32) Request {
 	ae := netlink.NewAttributeEncoder()
 	ae.Int32(netnsaNSID, id)
@@ -45,11 +45,14 @@ func SetNSID(ns *os.File, id int32) Request {
 	attrs, err := ae.Encode()
 	return Request{
 		op: "set", object: fmt.Sprintf("id %d of namespace %s", id, ns.Name()), err: err,
-		msg: netlink.Message{Header: netlink.Header{Type: unix.RTM_NEWNSID}, Data: append(make([]byte, sizeofRtgenmsg), attrs...)},
+		msg: netlink.Message{
+			Header: netlink.Header{Type: unix.RTM_NEWNSID},
+			Data:   append(make([]byte, sizeofRtgenmsg), attrs...),
+		},
 	}
 }
 
-// NSID returns the id that a namespace has here; [NoNSID] if none.
+// NSID returns the id of a namespace in the socket's namespace; [NoNSID] if it has none.
 func (c *Conn) NSID(ns *os.File) (int32, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Uint32(netnsaFD, uint32(ns.Fd()))
@@ -69,11 +72,12 @@ func (c *Conn) NSID(ns *os.File) (int32, error) {
 	return id.ID, nil
 }
 
-// NSIDs lists the ids that namespaces have here. An id is free again when its
-// namespace is gone for good, some time after the last that refers to it is.
+// NSIDs returns the ids of namespaces in the socket's namespace. The kernel frees the
+// id of a namespace when it destroys the namespace, some time after the last reference
+// to it is gone.
 func (c *Conn) NSIDs() ([]NSID, error) { return c.nsids(nil) }
 
-// NSIDsOf lists the ids that namespaces have in the one with an id here.
+// NSIDsOf returns the ids of namespaces in the namespace with the id target.
 func (c *Conn) NSIDsOf(target int32) ([]NSID, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Int32(netnsaTargetNSID, target)
@@ -86,7 +90,8 @@ func (c *Conn) NSIDsOf(target int32) ([]NSID, error) {
 
 func (c *Conn) nsids(attrs []byte) ([]NSID, error) {
 	var ids []NSID
-	err := c.list("namespace ids", unix.RTM_GETNSID, append(make([]byte, sizeofRtgenmsg), attrs...), func() { ids = nil }, func(b []byte) error {
+	body := append(make([]byte, sizeofRtgenmsg), attrs...)
+	err := c.list("namespace ids", unix.RTM_GETNSID, body, func() { ids = nil }, func(b []byte) error {
 		one, err := decodeNSID(b)
 		ids = append(ids, one)
 		return err
@@ -96,7 +101,7 @@ func (c *Conn) nsids(attrs []byte) ([]NSID, error) {
 
 func decodeNSID(b []byte) (NSID, error) {
 	if len(b) < sizeofRtgenmsg {
-		return NSID{}, errShortNSID
+		return NSID{}, errMalformedNSID
 	}
 	id := NSID{ID: NoNSID, Current: NoNSID}
 	nested(b[sizeofRtgenmsg:], func(typ uint16, value []byte) {

@@ -10,19 +10,19 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// txChecksums is the feature, by ethtool(8)'s name, of links such as veth that leave
-// the checksums of what they send for somebody behind them to fill in.
+// txChecksums is the name of a feature in ethtool(8): the link does not compute the
+// checksums of the packets that it sends. A veth leaves that to a later device.
 const txChecksums = "tx-checksum-ip-generic"
 
-// An Offload speaks with the kernel about what links leave to their hardware; see
-// ethtool-netlink.rst of the kernel. It is of one namespace; close it.
+// An Offload is a socket that reads and changes the offloads of the links of one
+// namespace; see ethtool-netlink.rst of the kernel. The caller must close it.
 type Offload struct {
 	nl     *netlink.Conn
 	family netlink.HeaderType
 }
 
-// DialOffload opens one in the namespace ns; nil is the calling thread's. A kernel
-// without ethtool's netlink (CONFIG_ETHTOOL_NETLINK) answers with fs.ErrNotExist.
+// DialOffload opens an Offload in the namespace ns; nil is the namespace of the calling
+// thread. If the kernel has no CONFIG_ETHTOOL_NETLINK, the error is fs.ErrNotExist.
 func DialOffload(ns *os.File) (*Offload, error) {
 	nl, err := dial.Conn(unix.NETLINK_GENERIC, ns, netlink.Config{})
 	if err != nil {
@@ -31,7 +31,7 @@ func DialOffload(ns *os.File) (*Offload, error) {
 	o := &Offload{nl: nl, family: unix.GENL_ID_CTRL}
 	ae := netlink.NewAttributeEncoder()
 	ae.String(unix.CTRL_ATTR_FAMILY_NAME, unix.ETHTOOL_GENL_NAME)
-	answers, err := o.ask("show", "ethtool", unix.CTRL_CMD_GETFAMILY, 0, ae)
+	answers, err := o.execute("show", "ethtool", unix.CTRL_CMD_GETFAMILY, 0, ae)
 	if err == nil {
 		err = eachAttr(answers, func(ad *netlink.AttributeDecoder) {
 			if ad.Type() == unix.CTRL_ATTR_FAMILY_ID {
@@ -46,12 +46,13 @@ func DialOffload(ns *os.File) (*Offload, error) {
 	return o, nil
 }
 
-// Close gives the socket up.
+// Close closes the socket.
 func (o *Offload) Close() error { return o.nl.Close() }
 
-// Checksums tells whether a link leaves the checksums of what it sends to others.
+// Checksums reports whether checksum offload of a link is on: the link does not compute
+// the checksums of the packets that it sends.
 func (o *Offload) Checksums(link string) (on bool, err error) {
-	answers, err := o.ask("show", "offload of link "+link, unix.ETHTOOL_MSG_FEATURES_GET, 0, forLink(link, 0))
+	answers, err := o.execute("show", "offload of link "+link, unix.ETHTOOL_MSG_FEATURES_GET, 0, forLink(link, 0))
 	if err != nil {
 		return false, err
 	}
@@ -63,10 +64,12 @@ func (o *Offload) Checksums(link string) (on bool, err error) {
 	return on, err
 }
 
-// SetChecksums lets a link leave checksums to others, or makes it fill them in itself,
-// as raw sockets and virtual machines behind it need.
+// SetChecksums sets checksum offload of a link on or off. If off, the link computes the
+// checksums of the packets that it sends; raw sockets and virtual machines that receive
+// them may need that.
 func (o *Offload) SetChecksums(link string, on bool) error {
-	// Either an answer or an acknowledgement: a second datagram would stay in the queue.
+	// The request has NLM_F_ACK, so it asks for no reply: a second datagram would stay in
+	// the receive queue.
 	ae := forLink(link, unix.ETHTOOL_FLAG_OMIT_REPLY)
 	ae.Nested(unix.ETHTOOL_A_FEATURES_WANTED, func(ae *netlink.AttributeEncoder) error {
 		ae.Nested(unix.ETHTOOL_A_BITSET_BITS, func(ae *netlink.AttributeEncoder) error {
@@ -79,7 +82,7 @@ func (o *Offload) SetChecksums(link string, on bool) error {
 		})
 		return nil
 	})
-	_, err := o.ask("set", "offload of link "+link, unix.ETHTOOL_MSG_FEATURES_SET, netlink.Acknowledge, ae)
+	_, err := o.execute("set", "offload of link "+link, unix.ETHTOOL_MSG_FEATURES_SET, netlink.Acknowledge, ae)
 	return err
 }
 
@@ -93,8 +96,10 @@ func forLink(name string, flags uint32) *netlink.AttributeEncoder {
 	return ae
 }
 
-// ask sends a generic netlink command, and returns its answers.
-func (o *Offload) ask(op, object string, command byte, flags netlink.HeaderFlags, ae *netlink.AttributeEncoder) ([]netlink.Message, error) {
+// execute sends a generic netlink command and returns the answers.
+func (o *Offload) execute(
+	op, object string, command byte, flags netlink.HeaderFlags, ae *netlink.AttributeEncoder,
+) ([]netlink.Message, error) {
 	attrs, err := ae.Encode()
 	if err != nil {
 		return nil, err
@@ -110,7 +115,7 @@ func (o *Offload) ask(op, object string, command byte, flags netlink.HeaderFlags
 	return answers, nil
 }
 
-// eachAttr calls fn for the attributes behind struct genlmsghdr.
+// eachAttr calls fn for the attributes after struct genlmsghdr.
 func eachAttr(answers []netlink.Message, fn func(*netlink.AttributeDecoder)) error {
 	for _, m := range answers {
 		if len(m.Data) < 4 {
@@ -130,7 +135,7 @@ func eachAttr(answers []netlink.Message, fn func(*netlink.AttributeDecoder)) err
 	return nil
 }
 
-// bits looks for the feature among those that are on, by their names.
+// bits sets on if txChecksums is in a bitset of active features.
 func bits(ad *netlink.AttributeDecoder, on *bool) error {
 	for ad.Next() {
 		if ad.Type() == unix.ETHTOOL_A_BITSET_BITS {

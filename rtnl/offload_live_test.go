@@ -8,7 +8,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// A veth leaves checksums to others, and stops when it is told.
+// TestOffload: checksum offload of a veth is on by default, and can be set off and on.
 func TestOffload(t *testing.T) {
 	ns, err := nsfs.New()
 	if err != nil {
@@ -25,7 +25,7 @@ func TestOffload(t *testing.T) {
 	}
 	o, err := DialOffload(ns)
 	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("this kernel has no netlink of ethtool")
+		t.Skip("this kernel has no CONFIG_ETHTOOL_NETLINK")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -45,10 +45,10 @@ func TestOffload(t *testing.T) {
 			}
 		}
 	}
-	if _, err := o.Checksums("nobody"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a link that is not there: %v", err)
+	if _, err := o.Checksums("missing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a link that does not exist: %v", err)
 	}
-	if err := o.SetChecksums("nobody", false); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a link that is not there: %v", err)
+	if err := o.SetChecksums("missing", false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a link that does not exist: %v", err)
 	}
 }

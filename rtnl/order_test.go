@@ -11,11 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// layouts tells how the structures of messages are put together: digits are the
-// sizes of numbers in the machine's order, + stands for attributes from there on,
-// * for structures of the same kind until the end, and a point for bytes: a string,
-// or what is in the order of the network. So is what is not listed. An attribute is
-// listed by the numbers of those that it is in.
+// layouts describes the structures in messages. A digit is the size of a number in native
+// byte order. + stands for attributes up to the end, * for a list of structures up to the
+// end, and . for bytes: a string, or numbers in network byte order. Attributes that are not
+// listed are bytes. The key of an attribute is the path of attribute numbers to it.
 var layouts = map[string]string{
 	"link":        "112444+",                                 // struct ifinfomsg of <linux/rtnetlink.h>
 	"link/4":      "4",                                       // IFLA_MTU
@@ -23,7 +22,7 @@ var layouts = map[string]string{
 	"link/10":     "4",                                       // IFLA_MASTER
 	"link/13":     "4",                                       // IFLA_TXQLEN
 	"link/18":     "+",                                       // IFLA_LINKINFO
-	"link/18/2":   "+",                                       // IFLA_INFO_DATA, whose attributes are listed by their size
+	"link/18/2":   "+",                                       // IFLA_INFO_DATA: see bySize
 	"link/18/2/1": "112444+",                                 // VETH_INFO_PEER
 	"link/26":     "+",                                       // IFLA_AF_SPEC
 	"link/26/0":   "22",                                      // IFLA_BRIDGE_FLAGS
@@ -40,7 +39,7 @@ var layouts = map[string]string{
 	"route/3":     "4",                                       // RTA_IIF
 	"route/4":     "4",                                       // RTA_OIF
 	"route/6":     "4",                                       // RTA_PRIORITY
-	"route/8":     "+",                                       // RTA_METRICS, listed by their size
+	"route/8":     "+",                                       // RTA_METRICS: see bySize
 	"route/8/16":  ".",                                       // RTAX_CC_ALGO
 	"route/9":     "*2114+",                                  // RTA_MULTIPATH: struct rtnexthop
 	"route/11":    "4",                                       // RTA_FLOW
@@ -56,17 +55,17 @@ var layouts = map[string]string{
 	"qdisc/2/8":   "8", "qdisc/2/10": "8", "qdisc/2/11": "8", // TCA_NETEM_RATE64, _LATENCY64, _JITTER64
 }
 
-// bySize are attributes in which all others are numbers that have the size of one.
+// bySize are attributes whose nested attributes are numbers if they have the size of one.
 var bySize = []string{"link/18/2", "route/8"}
 
-// inside are attributes that have in them the attributes of others.
+// inside maps attributes to the object whose attributes they contain.
 var inside = map[string]string{"link/18/2/1": "link", "route/9": "route"}
 
-// littleEndian tells in which order this machine has its numbers.
+// littleEndian reports whether this machine is little-endian.
 func littleEndian() bool { return binary.NativeEndian.Uint16([]byte{1, 0}) == 1 }
 
-// native is a message as it was captured on a little-endian machine, in the order
-// of this one.
+// native converts a message that was captured on a little-endian machine to native byte
+// order.
 func native(t *testing.T, captured string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(captured)
@@ -76,15 +75,15 @@ func native(t *testing.T, captured string) []byte {
 	if littleEndian() {
 		return b
 	}
-	// Four types of messages for each kind of object, from RTM_NEWLINK on.
+	// Each kind of object has four message types, from RTM_NEWLINK on.
 	kinds := map[uint16]string{0: "link", 1: "addr", 2: "route", 3: "neigh", 5: "qdisc", 23: "link"}
 	kind := kinds[(binary.LittleEndian.Uint16(b[4:])-unix.RTM_BASE)/4]
-	turn(b[:unix.NLMSG_HDRLEN], "42244", "")
-	turn(b[unix.NLMSG_HDRLEN:], layouts[kind], kind)
+	swapFields(b[:unix.NLMSG_HDRLEN], "42244", "")
+	swapFields(b[unix.NLMSG_HDRLEN:], layouts[kind], kind)
 	return b
 }
 
-// nativeBody is native for the hexadecimal of a message without its header.
+// nativeBody is like native for a message without its header. The result is hexadecimal.
 func nativeBody(t *testing.T, kind, captured string) string {
 	t.Helper()
 	b, err := hex.DecodeString(captured)
@@ -92,24 +91,24 @@ func nativeBody(t *testing.T, kind, captured string) string {
 		t.Fatal(err)
 	}
 	if !littleEndian() {
-		turn(b, layouts[kind], kind)
+		swapFields(b, layouts[kind], kind)
 	}
 	return hex.EncodeToString(b)
 }
 
-// turn reverses the numbers of a structure. What it has no bytes for is not there.
-func turn(b []byte, layout, kind string) {
+// swapFields reverses the byte order of the numbers in a structure. It stops at the end of b.
+func swapFields(b []byte, layout, kind string) {
 	for i, field := range layout {
 		switch field {
 		case '*':
 			for len(b) > 0 {
 				n := binary.LittleEndian.Uint16(b)
-				turn(b[:n], layout[i+1:], kind)
+				swapFields(b[:n], layout[i+1:], kind)
 				b = b[n:]
 			}
 			return
 		case '+':
-			turnAttributes(b, kind)
+			swapAttributes(b, kind)
 			return
 		case '.':
 			return
@@ -123,11 +122,11 @@ func turn(b []byte, layout, kind string) {
 	}
 }
 
-func turnAttributes(b []byte, kind string) {
+func swapAttributes(b []byte, kind string) {
 	for len(b) >= unix.SizeofNlAttr {
 		n := binary.LittleEndian.Uint16(b)
 		typ := binary.LittleEndian.Uint16(b[2:]) & nlaTypeMask
-		turn(b, "22", "")
+		swapFields(b, "22", "")
 		path := fmt.Sprintf("%s/%d", kind, typ)
 		data := b[unix.SizeofNlAttr:n]
 		layout := layouts[path]
@@ -137,7 +136,7 @@ func turnAttributes(b []byte, kind string) {
 		if same, ok := inside[path]; ok {
 			path = same
 		}
-		turn(data, layout, path)
+		swapFields(data, layout, path)
 		b = b[min(len(b), int(n+3)&^3):]
 	}
 }

@@ -11,23 +11,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errShortQdisc = errors.New("malformed queueing discipline message")
+var errMalformedQdisc = errors.New("malformed queueing discipline message")
 
-// Netem makes what a link sends as bad as a real line, as tc-netem(8) does: the
-// root queueing discipline of the link; struct tcmsg of <linux/rtnetlink.h> and
-// the TCA_NETEM_ attributes of <linux/pkt_sched.h>.
+// Netem is a netem queueing discipline at the root of a link. It delays and drops the
+// packets that the link sends, and limits their rate; see tc-netem(8), struct tcmsg of
+// <linux/rtnetlink.h> and the TCA_NETEM_ attributes of <linux/pkt_sched.h>.
 type Netem struct {
 	// Link is the index of the link.
 	Link uint32
-	// Delay is added to every packet, and varies by Jitter either way.
+	// Delay is the delay of every packet. It varies randomly by plus or minus Jitter.
 	Delay, Jitter time.Duration
-	// Loss is how much of the packets is lost, in percent, 0–100. The kernel keeps
-	// it in 32 bits.
+	// Loss is the share of lost packets in percent, 0–100. The kernel stores it in 32
+	// bits.
 	Loss float64
-	// Rate is in bits a second, of which the kernel keeps whole bytes; zero is no
+	// Rate is in bits per second, rounded down to whole bytes per second; zero is no
 	// limit.
 	Rate uint64
-	// Limit is how many packets wait at most; zero is netem's own, 1000.
+	// Limit is the largest number of packets in the queue; zero is the default of
+	// netem, 1000.
 	Limit uint32
 }
 
@@ -44,27 +45,28 @@ const (
 	netemJitter64  = 11 // TCA_NETEM_JITTER64
 )
 
-// sizeofTcMsg is the size of struct tcmsg of <linux/rtnetlink.h>, and tcRoot its
-// parent TC_H_ROOT.
+// sizeofTcMsg is the size of struct tcmsg of <linux/rtnetlink.h>; tcRoot is TC_H_ROOT.
 const (
 	sizeofTcMsg = 20
 	tcRoot      = math.MaxUint32
 )
 
-// ReplaceNetem puts netem in the place of what a link's root queueing discipline
-// is. A kernel without it answers with fs.ErrNotExist.
+// ReplaceNetem replaces the root queueing discipline of a link by netem. If the kernel
+// has no netem, the error is fs.ErrNotExist.
 func ReplaceNetem(n Netem) Request {
 	body, err := encodeNetem(n)
 	return qdiscRequest("replace", n.Link, unix.RTM_NEWQDISC, netlink.Create|netlink.Replace, body, err)
 }
 
-// DeleteQdisc gives a link its default queueing discipline back. If it has that
-// already, that is fs.ErrNotExist.
+// DeleteQdisc restores the default queueing discipline of a link. If the link has the
+// default already, the error is fs.ErrNotExist.
 func DeleteQdisc(link uint32) Request {
 	return qdiscRequest("delete", link, unix.RTM_DELQDISC, 0, tcHeader(link), nil)
 }
 
-func qdiscRequest(op string, link uint32, typ netlink.HeaderType, flags netlink.HeaderFlags, body []byte, err error) Request {
+func qdiscRequest(
+	op string, link uint32, typ netlink.HeaderType, flags netlink.HeaderFlags, body []byte, err error,
+) Request {
 	return Request{
 		op: op, object: fmt.Sprintf("qdisc dev %s root", LinkID{Index: link}), err: err,
 		msg: netlink.Message{Header: netlink.Header{Type: typ, Flags: flags}, Data: body},
@@ -80,10 +82,10 @@ func tcHeader(link uint32) []byte {
 
 func encodeNetem(n Netem) ([]byte, error) {
 	if n.Loss < 0 || n.Loss > 100 || math.IsNaN(n.Loss) {
-		return nil, fmt.Errorf("a loss of %v%%", n.Loss)
+		return nil, fmt.Errorf("loss %v%% is not between 0%% and 100%%", n.Loss)
 	}
 	if n.Delay < 0 || n.Jitter < 0 {
-		return nil, fmt.Errorf("a delay of %v and a jitter of %v", n.Delay, n.Jitter)
+		return nil, fmt.Errorf("negative delay %v or jitter %v", n.Delay, n.Jitter)
 	}
 	ae := netlink.NewAttributeEncoder()
 	ae.Uint64(netemLatency64, uint64(n.Delay))
@@ -92,8 +94,8 @@ func encodeNetem(n Netem) ([]byte, error) {
 		bytes := n.Rate / 8
 		rate := make([]byte, sizeofNetemRate)
 		binary.NativeEndian.PutUint32(rate, uint32(bytes))
-		// Not "bytes > math.MaxUint32": on s390x the compiler of Go 1.26 takes that
-		// to be false of whatever was shifted.
+		// Not "bytes > math.MaxUint32": on s390x the compiler of Go 1.26 evaluates this
+		// to false for every shifted value.
 		large := bytes>>32 != 0
 		if large {
 			binary.NativeEndian.PutUint32(rate, math.MaxUint32)
@@ -122,7 +124,7 @@ func encodeNetem(n Netem) ([]byte, error) {
 	return append(tcHeader(n.Link), attrs...), err
 }
 
-// Netems lists the netem disciplines at the root of links.
+// Netems returns the netem queueing disciplines at the root of links.
 func (c *Conn) Netems() ([]Netem, error) {
 	var netems []Netem
 	err := c.list("qdiscs", unix.RTM_GETQDISC, make([]byte, sizeofTcMsg), func() { netems = nil }, func(b []byte) error {
@@ -135,16 +137,17 @@ func (c *Conn) Netems() ([]Netem, error) {
 	return netems, err
 }
 
-// decodeNetem tells whether a discipline is a link's root, and netem.
+// decodeNetem decodes a queueing discipline; ok is false if it is not netem, or not at
+// the root of a link.
 func decodeNetem(b []byte) (n Netem, ok bool, err error) {
 	if len(b) < sizeofTcMsg {
-		return n, false, errShortQdisc
+		return n, false, errMalformedQdisc
 	}
 	n.Link = binary.NativeEndian.Uint32(b[4:])
 	ok = binary.NativeEndian.Uint32(b[12:]) == tcRoot
-	ad, err := attributesIn(b[sizeofTcMsg:])
+	ad, err := parseAttributes(b[sizeofTcMsg:])
 	if err != nil {
-		return n, false, errShortQdisc
+		return n, false, errMalformedQdisc
 	}
 	var options []byte
 	for ad.Next() {
@@ -163,13 +166,13 @@ func decodeNetem(b []byte) (n Netem, ok bool, err error) {
 
 func (n *Netem) decodeOptions(b []byte) error {
 	if len(b) < sizeofNetem {
-		return errShortQdisc
+		return errMalformedQdisc
 	}
 	n.Limit = binary.NativeEndian.Uint32(b[4:])
 	n.Loss = float64(binary.NativeEndian.Uint32(b[8:])) / math.MaxUint32 * 100
-	ad, err := attributesIn(b[sizeofNetem:])
+	ad, err := parseAttributes(b[sizeofNetem:])
 	if err != nil {
-		return errShortQdisc
+		return errMalformedQdisc
 	}
 	for ad.Next() {
 		switch value := ad.Bytes(); {

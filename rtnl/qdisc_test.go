@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestQdiscRequests holds each request against the bytes of the messages' bodies;
-// the comment is the command of tc(8), whose own differ in that it counts in ticks
-// of 64 ns where these are in nanoseconds (TCA_NETEM_LATENCY64).
+// TestQdiscRequests compares each request with the bytes of its body. The tc(8) commands
+// are equivalent, but their messages differ: tc counts in ticks of 64 ns, this package in
+// nanoseconds (TCA_NETEM_LATENCY64).
 func TestQdiscRequests(t *testing.T) {
 	const root = "0000000007000000" + "00000000ffffffff00000000" // v0 is link 7
 	for _, tt := range []struct {
@@ -49,7 +49,8 @@ func TestQdiscRequests(t *testing.T) {
 	}
 }
 
-// What is encoded is read back, as exactly as the kernel keeps it.
+// TestNetemRoundTrip: the decoded value equals the encoded one, with the precision that the
+// kernel stores.
 func TestNetemRoundTrip(t *testing.T) {
 	for _, want := range []Netem{
 		{Link: 1, Limit: 1000},
@@ -77,12 +78,12 @@ func TestNetemRoundTrip(t *testing.T) {
 func TestNetemRefuses(t *testing.T) {
 	for _, n := range []Netem{{Loss: -1}, {Loss: 100.1}, {Loss: math.NaN()}, {Delay: -1}, {Jitter: -1}} {
 		if ReplaceNetem(n).err == nil {
-			t.Errorf("%+v is taken", n)
+			t.Errorf("%+v is accepted", n)
 		}
 	}
 }
 
-// Another discipline, and one that is not at the root, are none of ours.
+// TestNetemOthers: queueing disciplines that are not netem, or not at the root, are ignored.
 func TestNetemOthers(t *testing.T) {
 	body, err := encodeNetem(Netem{Link: 7})
 	if err != nil {
@@ -116,8 +117,8 @@ func FuzzDecodeNetem(f *testing.F) {
 	})
 }
 
-// TestPortVLANRequests holds each request against the bytes of bridge(8)'s; only
-// the nesting is marked here, as it is for all attributes today.
+// TestPortVLANRequests compares each request with the bytes of bridge(8). The only
+// difference is the flag NLA_F_NESTED.
 func TestPortVLANRequests(t *testing.T) {
 	const port = "07000000070000000000000000000000" // v0 is link 7
 	for _, tt := range []struct {
@@ -125,8 +126,10 @@ func TestPortVLANRequests(t *testing.T) {
 		request Request
 		want    string
 	}{
-		{"vlan add dev v0 vid 10 pvid untagged", AddPortVLAN(PortVLAN{Link: 7, ID: 10, PVID: true, Untagged: true}), port + "0c001a80" + "0800020006000a00"},
-		{"vlan add dev v0 vid 20 self", AddPortVLAN(PortVLAN{Link: 7, ID: 20, Self: true}), port + "14001a80" + "0600000002000000" + "0800020000001400"},
+		{"vlan add dev v0 vid 10 pvid untagged", AddPortVLAN(PortVLAN{Link: 7, ID: 10, PVID: true, Untagged: true}),
+			port + "0c001a80" + "0800020006000a00"},
+		{"vlan add dev v0 vid 20 self", AddPortVLAN(PortVLAN{Link: 7, ID: 20, Self: true}),
+			port + "14001a80" + "0600000002000000" + "0800020000001400"},
 		{"vlan del dev v0 vid 10", DeletePortVLAN(PortVLAN{Link: 7, ID: 10}), port + "0c001a80" + "0800020000000a00"},
 	} {
 		t.Run(tt.bridge, func(t *testing.T) {
@@ -155,7 +158,7 @@ func TestPortVLANRoundTrip(t *testing.T) {
 	}
 	for _, b := range [][]byte{nil, make([]byte, unix.SizeofIfInfomsg-1)} {
 		if _, err := decodeVLANs(b); err == nil {
-			t.Errorf("%x is taken", b)
+			t.Errorf("%x is accepted", b)
 		}
 	}
 }

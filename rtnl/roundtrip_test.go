@@ -12,121 +12,123 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The tests of this file are law 10 for values that nobody thought of: what is
-// encoded decodes to the same. They are the same ones each time.
+// The tests of this file check law 10 with random values: the decoded value equals the
+// encoded one. The random values are the same in each run.
 
-// chance makes values; each field is left out as often as not.
-type chance struct{ *rand.Rand }
+// A generator makes random values. Each optional field is zero with probability 1/2.
+type generator struct{ *rand.Rand }
 
-func newChance() chance { return chance{rand.New(rand.NewPCG(10, 1))} }
+func newGenerator() generator { return generator{rand.New(rand.NewPCG(10, 1))} }
 
-func (c chance) coin() bool { return c.IntN(2) == 0 }
+func (g generator) coin() bool { return g.IntN(2) == 0 }
 
-func (c chance) bytes(n int) []byte {
+func (g generator) bytes(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = byte(c.Uint32())
+		b[i] = byte(g.Uint32())
 	}
 	return b
 }
 
-func (c chance) text(most int) string {
-	b := make([]byte, 1+c.IntN(most))
+func (g generator) text(max int) string {
+	b := make([]byte, 1+g.IntN(max))
 	for i := range b {
-		b[i] = "abcdefghijklmnopqrstuvwxyz-_@0123456789"[c.IntN(39)]
+		b[i] = "abcdefghijklmnopqrstuvwxyz-_@0123456789"[g.IntN(39)]
 	}
 	return string(b)
 }
 
-func (c chance) addr(is6 bool) netip.Addr {
-	a := netip.AddrFrom4([4]byte(c.bytes(4)))
+func (g generator) addr(is6 bool) netip.Addr {
+	a := netip.AddrFrom4([4]byte(g.bytes(4)))
 	switch {
 	case !is6:
 		return a
-	case c.IntN(8) == 0:
+	case g.IntN(8) == 0:
 		return netip.AddrFrom16(a.As16()) // ::ffff:1.2.3.4 is not 1.2.3.4
 	}
-	return netip.AddrFrom16([16]byte(c.bytes(16)))
+	return netip.AddrFrom16([16]byte(g.bytes(16)))
 }
 
-func (c chance) prefix(is6 bool) netip.Prefix {
-	a := c.addr(is6)
-	return netip.PrefixFrom(a, c.IntN(a.BitLen()+1))
+func (g generator) prefix(is6 bool) netip.Prefix {
+	a := g.addr(is6)
+	return netip.PrefixFrom(a, g.IntN(a.BitLen()+1))
 }
 
-// maybe is a value, or as often the zero value.
-func maybe[T any](c chance, value T) (none T) {
-	if c.coin() {
+// maybe returns value or the zero value, each with probability 1/2.
+func maybe[T any](g generator, value T) (none T) {
+	if g.coin() {
 		return value
 	}
 	return none
 }
 
-// option makes a value that an option can have.
-func (c chance) option(o Option) any {
+// option returns a random value for an option.
+func (g generator) option(o Option) any {
 	switch o.Type {
 	case Flag:
 		return uint64(1)
 	case IPAddr:
-		return c.addr(c.coin())
+		return g.addr(g.coin())
 	case LL:
-		return LLAddr(c.bytes(6))
+		return LLAddr(g.bytes(6))
 	case Addrs:
-		is6 := c.coin()
-		return []netip.Addr{c.addr(is6), c.addr(is6)}
+		is6 := g.coin()
+		return []netip.Addr{g.addr(is6), g.addr(is6)}
 	case QoSMap:
-		return []QoS{{c.Uint32(), c.Uint32()}, {c.Uint32(), c.Uint32()}}
+		return []QoS{{g.Uint32(), g.Uint32()}, {g.Uint32(), g.Uint32()}}
 	}
-	return c.Uint64() >> (64 - 8*widths[o.Type])
+	return g.Uint64() >> (64 - 8*widths[o.Type])
 }
 
-// options makes some of those that a kind has; nil is none.
-func (c chance) options(kind string) (some Options) {
+// options returns some of the options of a kind; nil if none.
+func (g generator) options(kind string) (some Options) {
 	for _, o := range KindOptions(kind) {
-		if o.Type != Nested && c.coin() {
+		if o.Type != Nested && g.coin() {
 			if some == nil {
 				some = Options{}
 			}
-			some[o.Name] = c.option(o)
+			some[o.Name] = g.option(o)
 		}
 	}
 	return some
 }
 
-func (c chance) link() LinkConfig {
+func (g generator) link() LinkConfig {
 	kinds := slices.Sorted(maps.Keys(kindOptions))
-	kind := append(kinds, "dummy", "")[c.IntN(len(kinds)+2)]
+	kind := append(kinds, "dummy", "")[g.IntN(len(kinds)+2)]
 	l := LinkConfig{
-		Name: c.text(15), Index: c.Uint32(), Flags: c.Uint32(), Change: c.Uint32(), MTU: maybe(c, c.Uint32()),
-		Address: maybe(c, LLAddr(c.bytes(6))), Broadcast: maybe(c, LLAddr(c.bytes(6))), Master: maybe(c, ptr(c.Uint32())),
-		Parent: maybe(c, c.Uint32()), ParentNSID: maybe(c, ptr(c.Int32())), Group: maybe(c, ptr(c.Uint32())),
-		Alias: maybe(c, ptr(c.text(maxAlias))), TxQueueLen: maybe(c, ptr(c.Uint32())),
-		Kind: Kind{Name: kind, Options: c.options(kind)},
+		Name: g.text(15), Index: g.Uint32(), Flags: g.Uint32(), Change: g.Uint32(), MTU: maybe(g, g.Uint32()),
+		Address: maybe(g, LLAddr(g.bytes(6))), Broadcast: maybe(g, LLAddr(g.bytes(6))), Master: maybe(g, ptr(g.Uint32())),
+		Parent: maybe(g, g.Uint32()), ParentNSID: maybe(g, ptr(g.Int32())), Group: maybe(g, ptr(g.Uint32())),
+		Alias: maybe(g, ptr(g.text(maxAlias))), TxQueueLen: maybe(g, ptr(g.Uint32())),
+		Kind: Kind{Name: kind, Options: g.options(kind)},
 		Limits: Limits{
-			TxQueues: maybe(c, c.Uint32()), RxQueues: maybe(c, c.Uint32()), GSOMaxSize: maybe(c, c.Uint32()), GSOMaxSegs: maybe(c, c.Uint32()),
-			GROMaxSize: maybe(c, c.Uint32()), GSOIPv4MaxSize: maybe(c, c.Uint32()), GROIPv4MaxSize: maybe(c, c.Uint32()),
+			TxQueues: maybe(g, g.Uint32()), RxQueues: maybe(g, g.Uint32()), GSOMaxSize: maybe(g,
+				g.Uint32()), GSOMaxSegs: maybe(g, g.Uint32()),
+			GROMaxSize: maybe(g, g.Uint32()), GSOIPv4MaxSize: maybe(g, g.Uint32()), GROIPv4MaxSize: maybe(g, g.Uint32()),
 		},
-		LinkMode: maybe(c, ptr(uint8(c.IntN(256)))), Carrier: maybe(c, ptr(uint8(c.IntN(256)))),
-		ProtoDown: maybe(c, ptr(uint8(c.IntN(2)))), AddrGenMode: maybe(c, ptr(uint8(c.IntN(256)))),
+		LinkMode: maybe(g, ptr(uint8(g.IntN(256)))), Carrier: maybe(g, ptr(uint8(g.IntN(256)))),
+		ProtoDown: maybe(g, ptr(uint8(g.IntN(2)))), AddrGenMode: maybe(g, ptr(uint8(g.IntN(256)))),
 	}
-	if c.coin() {
+	if g.coin() {
 		l.PortKind = "bridge_slave"
-		l.Port = c.options(l.PortKind)
+		l.Port = g.options(l.PortKind)
 	}
 	return l
 }
 
-// asReported is the link that the kernel would report if it took all of l.
+// asReported returns the link that the kernel would report after it applied all of l.
 func (l LinkConfig) asReported() Link {
 	return Link{
 		Index: l.Index, Name: l.Name, Flags: l.Flags, MTU: l.MTU, Address: l.Address, Broadcast: l.Broadcast,
 		Master: value(l.Master), Parent: l.Parent, ParentNSID: l.ParentNSID, Group: value(l.Group), Alias: value(l.Alias),
 		TxQueueLen: value(l.TxQueueLen), Kind: l.Kind, PortKind: l.PortKind, Port: l.Port, Limits: l.Limits,
-		LinkMode: value(l.LinkMode), Carrier: value(l.Carrier), ProtoDown: value(l.ProtoDown) != 0, AddrGenMode: l.AddrGenMode,
+		LinkMode: value(l.LinkMode), Carrier: value(l.Carrier), ProtoDown: value(l.ProtoDown) != 0,
+		AddrGenMode: l.AddrGenMode,
 	}
 }
 
-// value is what p points to; zero if it is nil.
+// value returns *p; zero if p is nil.
 func value[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
@@ -135,9 +137,9 @@ func value[T any](p *T) (v T) {
 }
 
 func TestLinkDecodesWhatItEncodes(t *testing.T) {
-	c := newChance()
+	g := newGenerator()
 	for range 2000 {
-		config := c.link()
+		config := g.link()
 		body, err := config.encode()
 		if err != nil {
 			t.Fatalf("%+v: %v", config, err)
@@ -156,33 +158,33 @@ func TestLinkDecodesWhatItEncodes(t *testing.T) {
 	}
 }
 
-// TestEqualLinksAreEqualBytes: options have no order, their bytes have.
+// TestEqualLinksAreEqualBytes: the map of options has no order, but the encoding has.
 func TestEqualLinksAreEqualBytes(t *testing.T) {
-	c := newChance()
+	g := newGenerator()
 	for range 200 {
-		config := c.link()
+		config := g.link()
 		first, _ := config.encode()
 		config.Kind.Options = maps.Clone(config.Kind.Options)
 		if again, _ := config.encode(); string(first) != string(again) {
-			t.Fatalf("%+v is encoded in two ways", config)
+			t.Fatalf("%+v has two encodings", config)
 		}
 	}
 }
 
 func TestAddrDecodesWhatItEncodes(t *testing.T) {
-	c := newChance()
+	g := newGenerator()
 	for range 2000 {
-		is6 := c.coin()
+		is6 := g.coin()
 		want := Addr{
-			Link: 1 + c.Uint32N(1<<31), Prefix: c.prefix(is6), Peer: maybe(c, c.addr(is6)), Label: maybe(c, c.text(15)),
-			Scope: uint8(c.IntN(256)), Flags: maybe(c, c.Uint32()), Metric: maybe(c, c.Uint32()), Proto: uint8(c.IntN(256)),
+			Link: 1 + g.Uint32N(1<<31), Prefix: g.prefix(is6), Peer: maybe(g, g.addr(is6)), Label: maybe(g, g.text(15)),
+			Scope: uint8(g.IntN(256)), Flags: maybe(g, g.Uint32()), Metric: maybe(g, g.Uint32()), Proto: uint8(g.IntN(256)),
 		}
 		if !is6 {
-			want.Broadcast = maybe(c, c.addr(false))
+			want.Broadcast = maybe(g, g.addr(false))
 		}
-		if c.coin() {
-			want.Preferred = c.Uint32()
-			want.Valid = want.Preferred + c.Uint32N(Forever-want.Preferred+1)
+		if g.coin() {
+			want.Preferred = g.Uint32()
+			want.Valid = want.Preferred + g.Uint32N(Forever-want.Preferred+1)
 		}
 		body, err := encodeAddr(want)
 		if err != nil {
@@ -195,11 +197,12 @@ func TestAddrDecodesWhatItEncodes(t *testing.T) {
 }
 
 func TestNeighDecodesWhatItEncodes(t *testing.T) {
-	c := newChance()
+	g := newGenerator()
 	for range 2000 {
 		want := Neigh{
-			Link: c.Uint32(), Addr: c.addr(c.coin()), LLAddr: maybe(c, LLAddr(c.bytes(1+c.IntN(maxLLAddr)))), State: uint16(c.Uint32()),
-			Flags: uint32(c.IntN(256)), FlagsExt: maybe(c, c.Uint32()), Type: uint8(c.IntN(256)), Protocol: uint8(c.IntN(256)),
+			Link: g.Uint32(), Addr: g.addr(g.coin()), LLAddr: maybe(g, LLAddr(g.bytes(1+g.IntN(maxLLAddr)))),
+			State: uint16(g.Uint32()), Flags: uint32(g.IntN(256)), FlagsExt: maybe(g, g.Uint32()),
+			Type: uint8(g.IntN(256)), Protocol: uint8(g.IntN(256)),
 		}
 		body, err := encodeNeigh(want)
 		if err != nil {
@@ -211,54 +214,59 @@ func TestNeighDecodesWhatItEncodes(t *testing.T) {
 	}
 }
 
-func (c chance) hop(is6 bool) Hop {
-	h := Hop{Gateway: maybe(c, c.addr(is6)), Link: c.Uint32(), Weight: 1 + c.IntN(256), Flags: uint8(c.IntN(256)), Realms: maybe(c, c.Uint32())}
-	if c.coin() {
-		h.Gateway = c.addr(!is6)
+func (g generator) hop(is6 bool) Hop {
+	h := Hop{
+		Gateway: maybe(g, g.addr(is6)), Link: g.Uint32(), Weight: 1 + g.IntN(256), Flags: uint8(g.IntN(256)),
+		Realms: maybe(g, g.Uint32()),
 	}
-	h.Encap = maybe(c, c.encap())
+	if g.coin() {
+		h.Gateway = g.addr(!is6)
+	}
+	h.Encap = maybe(g, g.encap())
 	return h
 }
 
-// encap is one whole attribute, of a number that is no tunnel's.
-func (c chance) encap() Encap {
+// encap returns a tunnel with one attribute, which no tunnel uses.
+func (g generator) encap() Encap {
 	attr := binary.NativeEndian.AppendUint16(nil, 8)
 	attr = binary.NativeEndian.AppendUint16(attr, 77)
-	return Encap{Type: uint16(1 + c.IntN(1<<16-1)), Data: string(append(attr, c.bytes(4)...))}
+	return Encap{Type: uint16(1 + g.IntN(1<<16-1)), Data: string(append(attr, g.bytes(4)...))}
 }
 
-func (c chance) metrics() (m Metrics) {
+func (g generator) metrics() (m Metrics) {
 	for i := range m.Values {
 		if i != 0 && i != unix.RTAX_CC_ALGO {
-			m.Values[i] = maybe(c, c.Uint32())
+			m.Values[i] = maybe(g, g.Uint32())
 		}
 	}
-	m.Congestion = maybe(c, c.text(15))
+	m.Congestion = maybe(g, g.text(15))
 	return m
 }
 
-func (c chance) route() Route {
-	is6 := c.coin()
+func (g generator) route() Route {
+	is6 := g.coin()
 	r := Route{
-		Dst: c.prefix(is6).Masked(), Type: uint8(c.IntN(256)), Table: 1 + c.Uint32N(1<<31), Protocol: uint8(c.IntN(256)), Scope: uint8(c.IntN(256)),
-		TOS: uint8(c.IntN(256)), Metric: maybe(c, c.Uint32()), Link: maybe(c, c.Uint32()), PrefSrc: maybe(c, c.addr(is6)), Metrics: maybe(c, c.metrics()),
-		Pref: maybe(c, uint8(c.IntN(4))), Realms: maybe(c, c.Uint32()), Expires: maybe(c, c.Uint32()), NextHop: maybe(c, c.Uint32()),
-		Flags: maybe(c, uint32(unix.RTNH_F_ONLINK)) | maybe(c, uint32(unix.RTNH_F_PERVASIVE)), Encap: maybe(c, c.encap()),
-		Gateway: maybe(c, c.addr(is6)), Src: maybe(c, c.prefix(is6)),
+		Dst: g.prefix(is6).Masked(), Type: uint8(g.IntN(256)), Table: 1 + g.Uint32N(1<<31),
+		Protocol: uint8(g.IntN(256)), Scope: uint8(g.IntN(256)), TOS: uint8(g.IntN(256)),
+		Metric: maybe(g, g.Uint32()), Link: maybe(g, g.Uint32()), PrefSrc: maybe(g, g.addr(is6)),
+		Metrics: maybe(g, g.metrics()), Pref: maybe(g, uint8(g.IntN(4))), Realms: maybe(g, g.Uint32()),
+		Expires: maybe(g, g.Uint32()), NextHop: maybe(g, g.Uint32()),
+		Flags: maybe(g, uint32(unix.RTNH_F_ONLINK)) | maybe(g, uint32(unix.RTNH_F_PERVASIVE)), Encap: maybe(g, g.encap()),
+		Gateway: maybe(g, g.addr(is6)), Src: maybe(g, g.prefix(is6)),
 	}
-	if c.coin() {
-		r.Table = 1 + c.Uint32N(255)
+	if g.coin() {
+		r.Table = 1 + g.Uint32N(255)
 	}
-	for range maybe(c, c.IntN(20)) {
-		r.Hops = append(r.Hops, c.hop(is6))
+	for range maybe(g, g.IntN(20)) {
+		r.Hops = append(r.Hops, g.hop(is6))
 	}
 	return r
 }
 
 func TestAnyRouteDecodesWhatItEncodes(t *testing.T) {
-	c := newChance()
+	g := newGenerator()
 	for range 2000 {
-		want := c.route()
+		want := g.route()
 		body, err := encodeRoute(want)
 		if err != nil {
 			t.Fatalf("%+v: %v", want, err)

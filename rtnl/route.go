@@ -17,99 +17,103 @@ import (
 //	Route{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("10.0.0.1")}
 //	Route{Dst: netip.MustParsePrefix("10.1.0.0/16"), Link: 7, Scope: unix.RT_SCOPE_LINK}
 //
-// What the kernel reports is a Route that, added again, makes the same route.
+// A Route that the kernel reports can be added again and gives the same route.
 type Route struct {
-	// Dst is where to; 0.0.0.0/0 and ::/0 are default routes. It is required, and
-	// tells the address family.
+	// Dst is the destination; 0.0.0.0/0 and ::/0 are default routes. It is required,
+	// and determines the address family.
 	Dst netip.Prefix
-	// Src narrows an IPv6 route to packets from there (ip's "from"); zero is all.
+	// Src limits an IPv6 route to packets from these addresses ("from" of ip-route(8));
+	// zero is all.
 	Src netip.Prefix
-	// Type is RTN_UNICAST, RTN_BLACKHOLE …; zero is unicast, in [DeleteRoute] any.
+	// Type is RTN_UNICAST, RTN_BLACKHOLE …; zero is unicast, and any in [DeleteRoute].
 	Type uint8
-	// Table is where the route is; zero is RT_TABLE_MAIN.
+	// Table is the routing table; zero is RT_TABLE_MAIN.
 	Table uint32
-	// Protocol says who made the route: RTPROT_KERNEL, RTPROT_BOOT …; zero is
-	// RTPROT_UNSPEC, in [DeleteRoute] any.
+	// Protocol is the origin of the route: RTPROT_KERNEL, RTPROT_BOOT …; zero is
+	// RTPROT_UNSPEC, and any in [DeleteRoute].
 	Protocol uint8
-	// Scope is how far the destination is, in IPv4; IPv6 knows only the zero
-	// value, RT_SCOPE_UNIVERSE. [Route.NaturalScope] is the one to have; in
-	// [DeleteRoute] RT_SCOPE_NOWHERE is any.
+	// Scope is the distance of the destination in IPv4; IPv6 has only the zero value,
+	// RT_SCOPE_UNIVERSE. See [Route.DefaultScope]. RT_SCOPE_NOWHERE is any in
+	// [DeleteRoute].
 	Scope uint8
-	// TOS narrows an IPv4 route to packets of that type of service; zero is all.
+	// TOS limits an IPv4 route to packets of that type of service; zero is all.
 	TOS uint8
-	// Metric ranks routes to one destination, lower first. Zero is best in IPv4,
-	// the kernel's default (1024) in IPv6, and any in [DeleteRoute].
+	// Metric is the priority among routes to the same destination; the lowest wins.
+	// Zero is the lowest in IPv4, the kernel's default (1024) in IPv6, and any in
+	// [DeleteRoute].
 	Metric uint32
 	// Flags are RTNH_F_ONLINK, RTNH_F_DEAD, RTM_F_CLONED …. Only RTNH_F_ONLINK
 	// and RTNH_F_PERVASIVE can be set.
 	Flags uint32
 
-	// Gateway is the next hop. It may be of the other family than Dst.
+	// Gateway is the address of the next hop. It may be of the other address family
+	// than Dst.
 	Gateway netip.Addr
-	// Link is the index of the link to send through; zero lets the kernel find
-	// the one that reaches Gateway.
+	// Link is the index of the output link; zero lets the kernel find the link that
+	// reaches Gateway.
 	Link uint32
-	// Hops are the next hops of a route that has several, instead of Gateway and
-	// Link.
+	// Hops are the next hops of a multipath route. They replace Gateway and Link.
 	Hops []Hop
-	// NextHop is the id of a next hop object to use instead; see ip-nexthop(8).
+	// NextHop is the id of a nexthop object; see ip-nexthop(8). It replaces Gateway,
+	// Link and Hops. Zero is none.
 	NextHop uint32
-	// Encap is the tunnel to put packets in; zero is none.
+	// Encap is the lightweight tunnel that encapsulates packets; zero is none.
 	Encap Encap
 
-	// PrefSrc is the address that packets of this machine get; zero lets the
-	// kernel choose.
+	// PrefSrc is the preferred source address of packets that this machine sends;
+	// zero lets the kernel choose.
 	PrefSrc netip.Addr
-	// Metrics are what TCP and others should assume about the path.
+	// Metrics are the properties of the path for TCP and others, such as its MTU.
 	Metrics Metrics
-	// Pref is an IPv6 router's preference: 0 medium, 1 high, 3 low; RFC 4191.
+	// Pref is the preference of an IPv6 router: 0 medium, 1 high, 3 low; RFC 4191.
 	Pref uint8
-	// Realms are the source realm, shifted by 16, and the destination realm of an
-	// IPv4 route; zero is none.
+	// Realms are the realms of an IPv4 route: source << 16 | destination; zero is
+	// none.
 	Realms uint32
 	// Expires is in seconds; zero is never. IPv6 only.
 	Expires uint32
 
-	// What only the answer to [Conn.RouteGet] tells.
+	// Only [Conn.RouteGet] returns the following fields.
 
 	Mark uint32
-	// InLink is the index of the link that the packet came in through.
+	// InLink is the index of the input link of the packet.
 	InLink uint32
-	// UID is the user's who sends; nil is unknown.
+	// UID is the user ID of the sender; nil is unknown.
 	UID *uint32
-	// Cache is what the kernel remembers about the destination.
+	// Cache is the kernel's cached information about the destination.
 	Cache RouteCache
 }
 
-// Hop is one of several next hops of a route; struct rtnexthop.
+// Hop is one next hop of a multipath route; struct rtnexthop.
 type Hop struct {
-	// Gateway is the next hop; zero is the link itself. It may be of the other
-	// family than the destination.
+	// Gateway is the address of the next hop; zero if the destination is on the link.
+	// It may be of the other address family than the destination.
 	Gateway netip.Addr
-	// Link is the index of the link to send through; zero lets the kernel find
-	// the one that reaches Gateway.
+	// Link is the index of the output link; zero lets the kernel find the link that
+	// reaches Gateway.
 	Link uint32
-	// Weight is this hop's share, 1 to 256; zero is 1.
+	// Weight is the share of this hop, 1 to 256; zero is 1.
 	Weight int
 	// Flags are RTNH_F_ONLINK, RTNH_F_DEAD, RTNH_F_LINKDOWN ….
 	Flags uint8
-	// Realms are as those of [Route].
+	// Realms are as in [Route].
 	Realms uint32
-	// Encap is the tunnel to put packets in; zero is none.
+	// Encap is the lightweight tunnel that encapsulates packets; zero is none.
 	Encap Encap
 }
 
-// Encap is a light-weight tunnel, undecoded.
+// Encap is a lightweight tunnel. Its attributes are not decoded.
 type Encap struct {
 	// Type is LWTUNNEL_ENCAP_MPLS … of <linux/lwtunnel.h>; zero is none.
 	Type uint16
-	// Data are the attributes inside RTA_ENCAP, as the kernel has them.
+	// Data are the attributes inside RTA_ENCAP, as in the message.
 	Data string
 }
 
-// Metrics are by their number, RTAX_MTU … of <linux/rtnetlink.h>; zero is unset.
-// That at RTAX_LOCK has a bit 1<<RTAX_X for each that must not change.
+// Metrics are the metrics of a route.
 type Metrics struct {
+	// Values are indexed by RTAX_MTU … of <linux/rtnetlink.h>; zero is unset. The
+	// value at RTAX_LOCK has a bit 1<<RTAX_X for each locked metric.
 	Values [unix.RTAX_MAX + 1]uint32
 	// Congestion is TCP's congestion control algorithm, RTAX_CC_ALGO; "" is unset.
 	Congestion string
@@ -127,12 +131,12 @@ type RouteCache struct {
 	TS, TSAge  uint32
 }
 
-// Is6 says whether the route is an IPv6 one.
+// Is6 reports whether the route is an IPv6 route.
 func (r Route) Is6() bool { return r.Dst.Addr().Is6() }
 
-// NaturalScope is the scope that ip-route(8) gives a route when none is named:
-// the machine itself, the link, or beyond a gateway.
-func (r Route) NaturalScope() uint8 {
+// DefaultScope returns the scope that ip-route(8) uses if the user gives none: host,
+// link or universe.
+func (r Route) DefaultScope() uint8 {
 	if r.Is6() {
 		return unix.RT_SCOPE_UNIVERSE
 	}
@@ -149,8 +153,8 @@ func (r Route) NaturalScope() uint8 {
 	return unix.RT_SCOPE_UNIVERSE
 }
 
-// NaturalTable is the table that ip-route(8) puts a route in when none is named.
-func (r Route) NaturalTable() uint32 {
+// DefaultTable returns the table that ip-route(8) uses if the user gives none.
+func (r Route) DefaultTable() uint32 {
 	switch r.Type {
 	case unix.RTN_LOCAL, unix.RTN_BROADCAST, unix.RTN_NAT, unix.RTN_ANYCAST:
 		return unix.RT_TABLE_LOCAL
@@ -158,13 +162,13 @@ func (r Route) NaturalTable() uint32 {
 	return unix.RT_TABLE_MAIN
 }
 
-// String is the route's destination and next hop as ip-route(8) writes them, for
+// String returns the destination and the next hop as ip-route(8) writes them, for
 // errors: default via 10.0.0.1 metric 5.
 func (r Route) String() string {
 	var b strings.Builder
 	switch {
 	case !r.Dst.IsValid():
-		b.WriteString("to nowhere")
+		b.WriteString("without destination")
 	case r.Dst.Bits() == 0:
 		b.WriteString("default")
 	case r.Dst.IsSingleIP():
@@ -193,30 +197,29 @@ func (r Route) String() string {
 	return b.String()
 }
 
-// AddRoute makes a route. One to the same destination in the same table with the
-// same metric (in IPv4 also the same TOS) is fs.ErrExist.
+// AddRoute adds a route. If the table has a route with the same destination and metric
+// (in IPv4 also the same TOS), the error is fs.ErrExist.
 func AddRoute(r Route) Request {
 	return newRoute("add", r, netlink.Create|netlink.Excl)
 }
 
-// ReplaceRoute makes a route in place of the first one to the same destination
-// with the same metric, or beside the others if there is none.
+// ReplaceRoute replaces the first route with the same destination and metric. If there
+// is none, it adds the route.
 func ReplaceRoute(r Route) Request {
 	return newRoute("replace", r, netlink.Create|netlink.Replace)
 }
 
-// ChangeRoute is [ReplaceRoute] of a route that must be there: otherwise it is
+// ChangeRoute is [ReplaceRoute] for an existing route. If there is none, the error is
 // fs.ErrNotExist.
 func ChangeRoute(r Route) Request { return newRoute("change", r, netlink.Replace) }
 
-// AppendRoute makes a route behind those to the same destination with the same
-// metric. An IPv6 one becomes a further hop of theirs.
+// AppendRoute adds a route after those with the same destination and metric. In IPv6 it
+// becomes another next hop of the existing route.
 func AppendRoute(r Route) Request {
 	return newRoute("append", r, netlink.Create|netlink.Append)
 }
 
-// PrependRoute makes a route before those to the same destination with the same
-// metric.
+// PrependRoute adds a route before those with the same destination and metric.
 func PrependRoute(r Route) Request { return newRoute("prepend", r, netlink.Create) }
 
 func newRoute(op string, r Route, flags netlink.HeaderFlags) Request {
@@ -226,9 +229,9 @@ func newRoute(op string, r Route, flags netlink.HeaderFlags) Request {
 	return routeRequest(op, r, unix.RTM_NEWROUTE, flags)
 }
 
-// DeleteRoute removes the first route that is as r: zero fields, and a Scope of
-// RT_SCOPE_NOWHERE, fit any, but Dst, Table and TOS have to be equal. None is
-// fs.ErrNotExist.
+// DeleteRoute deletes the first route that matches r. Dst, Table and TOS must be equal;
+// other fields match any route if they are zero, or RT_SCOPE_NOWHERE for Scope. If no
+// route matches, the error is fs.ErrNotExist.
 func DeleteRoute(r Route) Request { return routeRequest("delete", r, unix.RTM_DELROUTE, 0) }
 
 func routeRequest(op string, r Route, typ netlink.HeaderType, flags netlink.HeaderFlags) Request {
@@ -239,27 +242,26 @@ func routeRequest(op string, r Route, typ netlink.HeaderType, flags netlink.Head
 	}
 }
 
-// RouteFilter chooses routes. Zero fields fit all, but for Table.
+// RouteFilter selects routes. Zero fields match all, except for Table.
 type RouteFilter struct {
 	// Family is unix.AF_INET or unix.AF_INET6; zero is both, IPv4 first.
 	Family uint8
-	// Table is the one to read; zero is RT_TABLE_MAIN.
+	// Table is the table to read; zero is RT_TABLE_MAIN.
 	Table uint32
-	// AllTables reads them all, whatever Table is.
+	// AllTables reads all tables and ignores Table.
 	AllTables bool
 	Protocol  uint8
 	Type      uint8
-	// Link is the index of the link that the route, or one of its hops, goes
-	// through.
+	// Link is the index of the output link of the route or of one of its hops.
 	Link uint32
-	// Cached reads what the kernel has learnt about destinations, the exceptions
-	// to its routes, instead of the routes.
+	// Cached reads the route cache instead of the routes: exceptions that the kernel
+	// learnt for single destinations.
 	Cached bool
 }
 
-// Routes lists routes in the kernel's order. A table that is not there is
-// fs.ErrNotExist; the main one, which comes with the first route, only if it is
-// asked for by its number.
+// Routes returns routes in the kernel's order. If the table does not exist, the error is
+// fs.ErrNotExist. The kernel creates the main table with its first route; before that,
+// Routes returns no routes if Table is zero, and fs.ErrNotExist if it is RT_TABLE_MAIN.
 func (c *Conn) Routes(f RouteFilter) ([]Route, error) {
 	families := []uint8{unix.AF_INET, unix.AF_INET6}
 	if f.Family != 0 {
@@ -272,9 +274,10 @@ func (c *Conn) Routes(f RouteFilter) ([]Route, error) {
 	var routes []Route
 	for _, family := range families {
 		before := len(routes)
-		err := c.list("routes", unix.RTM_GETROUTE, f.encode(family), func() { routes = routes[:before] }, func(b []byte) error {
+		reset := func() { routes = routes[:before] }
+		err := c.list("routes", unix.RTM_GETROUTE, f.encode(family), reset, func(b []byte) error {
 			if len(b) > 0 && b[0] != family {
-				return nil // a kernel without IPv6 answers with all that it has
+				return nil // a kernel without IPv6 returns all its routes
 			}
 			one, err := decodeRoute(b)
 			routes = append(routes, one)
@@ -290,17 +293,16 @@ func (c *Conn) Routes(f RouteFilter) ([]Route, error) {
 	return routes, nil
 }
 
-// RouteQuery asks which way a packet would go. Zero fields are not said.
+// RouteQuery describes a packet for [Conn.RouteGet]. Zero fields are unknown.
 type RouteQuery struct {
-	// Dst is where to; it is required.
+	// Dst is the destination address. It is required.
 	Dst netip.Addr
-	// Src is where from. Of a foreign address, InLink has to be said too.
+	// Src is the source address. If it is not an address of this machine, InLink is
+	// required.
 	Src netip.Addr
-	// InLink is the index of the link that the packet comes in through; zero asks
-	// for one of this machine's own.
+	// InLink is the index of the input link; zero if this machine sends the packet.
 	InLink uint32
-	// Link is the index of the link it has to go out through; a VRF stands for
-	// all of its own.
+	// Link is the index of the required output link; a VRF stands for all its ports.
 	Link     uint32
 	TOS      uint8
 	Mark     uint32
@@ -308,16 +310,16 @@ type RouteQuery struct {
 	Protocol uint8 // IPPROTO_TCP …
 	SrcPort  uint16
 	DstPort  uint16
-	// FlowLabel is IPv6's.
+	// FlowLabel is the IPv6 flow label.
 	FlowLabel uint32
-	// FIBMatch asks for the table's entry that fits, not for what becomes of it.
+	// FIBMatch requests the matching entry of the table instead of the resolved route.
 	FIBMatch bool
-	// Notify tells those who watch routes about the answer.
+	// Notify makes the kernel also send the answer to the watchers of routes.
 	Notify bool
 }
 
-// RouteGet returns the route that a packet would take. No route is an *[Error]
-// with ENETUNREACH, EHOSTUNREACH, or the errno that the route's type stands for.
+// RouteGet returns the route that a packet would take. If there is none, the error is an
+// *[Error] with ENETUNREACH, EHOSTUNREACH, or the errno of the type of the route.
 func (c *Conn) RouteGet(q RouteQuery) (Route, error) {
 	object := "route to " + q.Dst.String()
 	body, err := q.encode()

@@ -11,21 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attributes that x/sys does not have; <linux/rtnetlink.h>.
+// Attributes of <linux/rtnetlink.h> that x/sys does not have.
 const (
 	rtaNextHop   = 30 // RTA_NH_ID
 	rtaFlowLabel = 31 // RTA_FLOWLABEL
 )
 
 var (
-	errNoDestination = errors.New("no destination")
-	errShortRoute    = errors.New("malformed route message")
-	errRouteFamily   = errors.New("neither an IPv4 nor an IPv6 route")
+	errNoDestination  = errors.New("no destination")
+	errMalformedRoute = errors.New("malformed route message")
+	errRouteFamily    = errors.New("neither an IPv4 nor an IPv6 route")
 )
 
-// encodeRoute makes the body of a request: what rtnetlink's message knows, and
-// behind it what that lacks (more metrics, hops with flags and realms, a gateway
-// of the other family) or would mistake: it takes ::ffff:1.2.3.4 for 1.2.3.4.
+// encodeRoute returns the body of a request: the message of package rtnetlink, and after
+// it the attributes that this message does not support: more metrics, hops with flags and
+// realms, and a gateway of the other family. It also adds all addresses, because the
+// message turns ::ffff:1.2.3.4 into 1.2.3.4.
 func encodeRoute(r Route) ([]byte, error) {
 	if err := checkRoute(r); err != nil {
 		return nil, err
@@ -77,16 +78,16 @@ func encodeRoute(r Route) ([]byte, error) {
 	return append(body, rest...), err
 }
 
-// checkRoute refuses what the kernel would misunderstand: it takes an address's
-// family from the message, and cuts or pads without a word.
+// checkRoute refuses what the kernel would misinterpret: it uses the address family of
+// the message for all addresses, and silently truncates or pads them.
 func checkRoute(r Route) error {
 	switch {
 	case !r.Dst.IsValid():
 		return errNoDestination
 	case r.Src.IsValid() && r.Src.Addr().Is4() != r.Dst.Addr().Is4():
-		return fmt.Errorf("source %v is of another family than the destination", r.Src)
+		return fmt.Errorf("source %v is not of the address family of the destination", r.Src)
 	case r.PrefSrc.IsValid() && r.PrefSrc.Is4() != r.Dst.Addr().Is4():
-		return fmt.Errorf("preferred source %v is of another family than the destination", r.PrefSrc)
+		return fmt.Errorf("preferred source %v is not of the address family of the destination", r.PrefSrc)
 	}
 	for _, h := range r.Hops {
 		if h.Weight < 0 || h.Weight > 256 {
@@ -103,7 +104,7 @@ func familyOf(a netip.Addr) uint8 {
 	return unix.AF_INET6
 }
 
-// encodeGateway writes a next hop; one of the other family than the route's is
+// encodeGateway appends a gateway. One of the other address family than the route is a
 // struct rtvia.
 func encodeGateway(ae *netlink.AttributeEncoder, is6 bool, gateway netip.Addr) {
 	switch {
@@ -116,7 +117,7 @@ func encodeGateway(ae *netlink.AttributeEncoder, is6 bool, gateway netip.Addr) {
 	}
 }
 
-// encodePath writes what a route and a hop of several have in common.
+// encodePath appends the attributes that both a route and a hop have.
 func encodePath(ae *netlink.AttributeEncoder, realms uint32, encap Encap) {
 	if realms != 0 {
 		ae.Uint32(unix.RTA_FLOW, realms)
@@ -157,7 +158,7 @@ func encodeHops(is6 bool, hops []Hop) ([]byte, error) {
 	return b, nil
 }
 
-// encode makes the request for the routes of one family.
+// encode returns the body of the request for the routes of one family.
 func (f RouteFilter) encode(family uint8) []byte {
 	b := make([]byte, unix.SizeofRtMsg)
 	b[0], b[5], b[7] = family, f.Protocol, f.Type
@@ -171,11 +172,11 @@ func (f RouteFilter) encode(family uint8) []byte {
 	if f.Link != 0 {
 		ae.Uint32(unix.RTA_OIF, f.Link)
 	}
-	attrs, _ := ae.Encode() // numbers always fit
+	attrs, _ := ae.Encode() // cannot fail with numbers only
 	return append(b, attrs...)
 }
 
-// encode makes the request for one route.
+// encode returns the body of the request for one route.
 func (q RouteQuery) encode() ([]byte, error) {
 	if !q.Dst.IsValid() {
 		return nil, errNoDestination
@@ -184,7 +185,7 @@ func (q RouteQuery) encode() ([]byte, error) {
 	b[0], b[1], b[3] = familyOf(q.Dst), uint8(q.Dst.BitLen()), q.TOS
 	var flags uint32
 	if q.Dst.Is4() {
-		flags |= unix.RTM_F_LOOKUP_TABLE // IPv6 says the table in any case, and refuses the flag
+		flags |= unix.RTM_F_LOOKUP_TABLE // IPv6 always returns the table, and refuses this flag
 	}
 	if q.FIBMatch {
 		flags |= unix.RTM_F_FIB_MATCH
@@ -197,7 +198,7 @@ func (q RouteQuery) encode() ([]byte, error) {
 	ae.Bytes(unix.RTA_DST, q.Dst.AsSlice())
 	if q.Src.IsValid() {
 		if q.Src.Is4() != q.Dst.Is4() {
-			return nil, fmt.Errorf("source %v is of another family than the destination", q.Src)
+			return nil, fmt.Errorf("source %v is not of the address family of the destination", q.Src)
 		}
 		b[2] = uint8(q.Src.BitLen())
 		ae.Bytes(unix.RTA_SRC, q.Src.AsSlice())
@@ -207,7 +208,7 @@ func (q RouteQuery) encode() ([]byte, error) {
 	return append(b, attrs...), err
 }
 
-// encodeFlow writes what else is known of the packet.
+// encodeFlow appends the other properties of the packet.
 func (q RouteQuery) encodeFlow(ae *netlink.AttributeEncoder) {
 	if q.UID != nil {
 		ae.Uint32(unix.RTA_UID, *q.UID)

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decodeRoute reads the body of a route message. Attributes that it does not
-// know, and numbers of an unknown length, are left out.
+// decodeRoute decodes the body of a route message. It ignores unknown attributes and
+// numbers of an unknown length.
 func decodeRoute(b []byte) (Route, error) {
 	if len(b) < unix.SizeofRtMsg {
-		return Route{}, errShortRoute
+		return Route{}, errMalformedRoute
 	}
 	is6 := b[0] == unix.AF_INET6
 	if !is6 && b[0] != unix.AF_INET {
@@ -22,9 +22,9 @@ func decodeRoute(b []byte) (Route, error) {
 		TOS: b[3], Table: uint32(b[4]), Protocol: b[5], Scope: b[6], Type: b[7],
 		Flags: binary.NativeEndian.Uint32(b[8:]),
 	}
-	ad, err := attributesIn(b[unix.SizeofRtMsg:])
+	ad, err := parseAttributes(b[unix.SizeofRtMsg:])
 	if err != nil {
-		return Route{}, errShortRoute
+		return Route{}, errMalformedRoute
 	}
 	dst := anyAddr(is6)
 	var src netip.Addr
@@ -45,7 +45,7 @@ func decodeRoute(b []byte) (Route, error) {
 		r.Src = netip.PrefixFrom(src, int(b[2]))
 	}
 	if !r.Dst.IsValid() || b[2] > 0 && !r.Src.IsValid() {
-		return Route{}, errShortRoute
+		return Route{}, errMalformedRoute
 	}
 	return r, nil
 }
@@ -93,7 +93,7 @@ func (r *Route) decodeAttr(is6 bool, typ uint16, value []byte) error {
 	return nil
 }
 
-// number reads an unsigned number of whatever length the kernel gave it.
+// number decodes an unsigned number of 1, 2 or 4 bytes; zero for other lengths.
 func number(b []byte) uint32 {
 	switch len(b) {
 	case 1:
@@ -113,8 +113,8 @@ func anyAddr(is6 bool) netip.Addr {
 	return netip.IPv4Unspecified()
 }
 
-// routeAddr reads an address of the route's family. The kernel may leave out
-// zeros at the end.
+// routeAddr decodes an address of the route's family. The kernel may omit zeros at the
+// end.
 func routeAddr(is6 bool, b []byte) netip.Addr {
 	var full [16]byte
 	copy(full[:], b)
@@ -124,7 +124,7 @@ func routeAddr(is6 bool, b []byte) netip.Addr {
 	return netip.AddrFrom4([4]byte(full[:]))
 }
 
-// viaAddr reads struct rtvia.
+// viaAddr decodes struct rtvia.
 func viaAddr(b []byte) netip.Addr {
 	if len(b) < 2 {
 		return netip.Addr{}
@@ -149,13 +149,13 @@ func (r *Route) decodeCache(b []byte) {
 	}
 }
 
-// userHZ is how many of the kernel's ticks for users make a second; see time(7).
+// userHZ is USER_HZ, the number of ticks per second in messages; see time(7).
 const userHZ = 100
 
 func (m *Metrics) decode(b []byte) error {
-	ad, err := attributesIn(b)
+	ad, err := parseAttributes(b)
 	if err != nil {
-		return errShortRoute
+		return errMalformedRoute
 	}
 	for ad.Next() {
 		switch typ := ad.Type(); {
@@ -168,15 +168,15 @@ func (m *Metrics) decode(b []byte) error {
 	return nil
 }
 
-// decodeHops reads a row of struct rtnexthop, each with its attributes behind it.
+// decodeHops decodes a list of struct rtnexthop, each followed by its attributes.
 func (r *Route) decodeHops(is6 bool, b []byte) error {
 	for len(b) > 0 {
 		if len(b) < unix.SizeofRtNexthop {
-			return errShortRoute
+			return errMalformedRoute
 		}
 		length := int(binary.NativeEndian.Uint16(b))
 		if length < unix.SizeofRtNexthop || length > len(b) {
-			return errShortRoute
+			return errMalformedRoute
 		}
 		h := Hop{Flags: b[2], Weight: int(b[3]) + 1, Link: binary.NativeEndian.Uint32(b[4:])}
 		if err := h.decode(is6, b[unix.SizeofRtNexthop:length]); err != nil {
@@ -189,9 +189,9 @@ func (r *Route) decodeHops(is6 bool, b []byte) error {
 }
 
 func (h *Hop) decode(is6 bool, b []byte) error {
-	ad, err := attributesIn(b)
+	ad, err := parseAttributes(b)
 	if err != nil {
-		return errShortRoute
+		return errMalformedRoute
 	}
 	for ad.Next() {
 		switch value := ad.Bytes(); ad.Type() {

@@ -16,9 +16,10 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// routeWorld is a namespace with a link v0 that has 10.0.0.1/24 and fd00::1/64,
-// made by the real ip. It returns a socket inside, v0's index, and ip itself.
-func routeWorld(t *testing.T) (*Conn, uint32, func(args string) string) {
+// newRouteConn creates a namespace with a link v0 that has 10.0.0.1/24 and fd00::1/64. It
+// uses ip(8) for that. It returns a socket inside, the index of v0, and a function that runs
+// ip inside.
+func newRouteConn(t *testing.T) (*Conn, uint32, func(args string) string) {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("no ip on this machine to compare with")
@@ -53,9 +54,9 @@ func routeWorld(t *testing.T) (*Conn, uint32, func(args string) string) {
 	return c, 7, ip
 }
 
-// TestRouteAsIPPrints makes routes and lets ip(8) say what they are.
+// TestRouteAsIPPrints adds routes and compares the output of ip(8).
 func TestRouteAsIPPrints(t *testing.T) {
-	c, v0, ip := routeWorld(t)
+	c, v0, ip := newRouteConn(t)
 	mtu := Metrics{}
 	mtu.Values[unix.RTAX_MTU], mtu.Values[unix.RTAX_LOCK] = 1400, 1<<unix.RTAX_MTU
 	mtu.Values[unix.RTAX_ADVMSS] = 1300
@@ -64,15 +65,25 @@ func TestRouteAsIPPrints(t *testing.T) {
 		want  string
 	}{
 		{Route{Dst: pfx("0.0.0.0/0"), Gateway: ipa("10.0.0.2"), Protocol: 3}, "default via 10.0.0.2 dev v0"},
-		{Route{Dst: pfx("10.1.0.0/16"), Link: v0, Scope: unix.RT_SCOPE_LINK, Protocol: 4, Metric: 7, PrefSrc: ipa("10.0.0.1")}, "10.1.0.0/16 dev v0 proto static scope link src 10.0.0.1 metric 7"},
-		{Route{Dst: pfx("10.2.0.0/16"), Gateway: ipa("fe80::1"), Link: v0, Protocol: 3}, "10.2.0.0/16 via inet6 fe80::1 dev v0"},
+		{Route{Dst: pfx("10.1.0.0/16"), Link: v0, Scope: unix.RT_SCOPE_LINK, Protocol: 4, Metric: 7,
+			PrefSrc: ipa("10.0.0.1")}, "10.1.0.0/16 dev v0 proto static scope link src 10.0.0.1 metric 7"},
+		{Route{Dst: pfx("10.2.0.0/16"), Gateway: ipa("fe80::1"), Link: v0, Protocol: 3},
+			"10.2.0.0/16 via inet6 fe80::1 dev v0"},
 		{Route{Dst: pfx("10.3.0.0/16"), Type: unix.RTN_BLACKHOLE, Protocol: 3}, "blackhole 10.3.0.0/16"},
-		{Route{Dst: pfx("10.4.0.0/16"), Gateway: ipa("192.0.2.1"), Link: v0, Flags: unix.RTNH_F_ONLINK, Metrics: mtu, Protocol: 3}, "10.4.0.0/16 via 192.0.2.1 dev v0 onlink mtu lock 1400 advmss 1300"},
-		{Route{Dst: pfx("10.5.0.0/16"), Gateway: ipa("10.0.0.2"), Table: 100000, Protocol: 3}, "10.5.0.0/16 via 10.0.0.2 dev v0 table 100000"},
-		{Route{Dst: pfx("10.6.0.0/16"), Protocol: 3, Hops: []Hop{{Gateway: ipa("10.0.0.2"), Weight: 3}, {Link: v0}}}, "10.6.0.0/16 nexthop via 10.0.0.2 dev v0 weight 3 nexthop dev v0 weight 1"},
-		{Route{Dst: pfx("::/0"), Gateway: ipa("fd00::2"), Protocol: 3, Pref: 1}, "default via fd00::2 dev v0 metric 1024 pref high"},
-		{Route{Dst: pfx("fd01::/64"), Type: unix.RTN_UNREACHABLE, Metric: 9, Protocol: 3}, "unreachable fd01::/64 dev lo metric 9 pref medium"},
-		{Route{Dst: pfx("fd02::/64"), Protocol: 3, Hops: []Hop{{Gateway: ipa("fd00::2")}, {Gateway: ipa("fd00::3"), Weight: 2}}}, "fd02::/64 metric 1024 pref medium nexthop via fd00::2 dev v0 weight 1 nexthop via fd00::3 dev v0 weight 2"},
+		{Route{Dst: pfx("10.4.0.0/16"), Gateway: ipa("192.0.2.1"), Link: v0, Flags: unix.RTNH_F_ONLINK, Metrics: mtu,
+			Protocol: 3}, "10.4.0.0/16 via 192.0.2.1 dev v0 onlink mtu lock 1400 advmss 1300"},
+		{Route{Dst: pfx("10.5.0.0/16"), Gateway: ipa("10.0.0.2"), Table: 100000, Protocol: 3},
+			"10.5.0.0/16 via 10.0.0.2 dev v0 table 100000"},
+		{Route{Dst: pfx("10.6.0.0/16"), Protocol: 3, Hops: []Hop{{Gateway: ipa("10.0.0.2"), Weight: 3}, {Link: v0}}},
+			"10.6.0.0/16 nexthop via 10.0.0.2 dev v0 weight 3 nexthop dev v0 weight 1"},
+		{Route{Dst: pfx("::/0"), Gateway: ipa("fd00::2"), Protocol: 3, Pref: 1},
+			"default via fd00::2 dev v0 metric 1024 pref high"},
+		{Route{Dst: pfx("fd01::/64"), Type: unix.RTN_UNREACHABLE, Metric: 9, Protocol: 3},
+			"unreachable fd01::/64 dev lo metric 9 pref medium"},
+		{Route{Dst: pfx("fd02::/64"), Protocol: 3, Hops: []Hop{
+			{Gateway: ipa("fd00::2")}, {Gateway: ipa("fd00::3"), Weight: 2},
+		}},
+			"fd02::/64 metric 1024 pref medium nexthop via fd00::2 dev v0 weight 1 nexthop via fd00::3 dev v0 weight 2"},
 	} {
 		if err := c.Do(AddRoute(tt.route)); err != nil {
 			t.Error(err)
@@ -93,8 +104,8 @@ func TestRouteAsIPPrints(t *testing.T) {
 	sameRoutesTwice(t, c, ip)
 }
 
-// sameRoutesTwice is the round trip through the kernel: all that was read is
-// deleted, which empties the table, and added again as it was read.
+// sameRoutesTwice is a round trip through the kernel: it reads all routes, deletes them,
+// which empties the table, and adds them again as read.
 func sameRoutesTwice(t *testing.T, c *Conn, ip func(string) string) {
 	t.Helper()
 	read := func() []Route {
@@ -108,7 +119,7 @@ func sameRoutesTwice(t *testing.T, c *Conn, ip func(string) string) {
 	print := func() string { return ip("-4 route") + ip("-6 route") }
 	before, printed := read(), print()
 	var del, add []Request
-	direct := 0 // those first that the gateways of others are reached by
+	direct := 0 // routes without gateway come first: the gateways must be reachable
 	for _, r := range before {
 		del, add = append(del, DeleteRoute(r)), append(add, AppendRoute(r))
 		if !r.Gateway.IsValid() && len(r.Hops) == 0 {
@@ -132,7 +143,7 @@ func sameRoutesTwice(t *testing.T, c *Conn, ip func(string) string) {
 	}
 	for _, r := range before {
 		if diff := cmp.Diff(r, after[key(r)], cmpRoute, cmpAddr); diff != "" {
-			t.Errorf("%v came back otherwise (-before +after):\n%s", r, diff)
+			t.Errorf("%v changed (-before +after):\n%s", r, diff)
 		}
 	}
 	if len(after) != len(before) {
@@ -141,14 +152,14 @@ func sameRoutesTwice(t *testing.T, c *Conn, ip func(string) string) {
 }
 
 func TestRouteDelete(t *testing.T) {
-	c, v0, ip := routeWorld(t)
+	c, v0, ip := newRouteConn(t)
 	dst := pfx("10.1.0.0/16")
 	link := Route{Dst: dst, Link: v0, Scope: unix.RT_SCOPE_LINK, Protocol: 4}
 	for _, tt := range []struct {
-		by   Route
-		gone bool
+		by      Route
+		deleted bool
 	}{
-		{Route{Dst: dst}, false}, // of scope universe
+		{Route{Dst: dst}, false}, // Scope is RT_SCOPE_UNIVERSE
 		{Route{Dst: dst, Scope: unix.RT_SCOPE_NOWHERE}, true},
 		{Route{Dst: dst, Scope: unix.RT_SCOPE_LINK}, true},
 		{Route{Dst: dst, Scope: unix.RT_SCOPE_NOWHERE, Protocol: 3}, false},
@@ -161,22 +172,22 @@ func TestRouteDelete(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := c.Do(DeleteRoute(tt.by))
-		if tt.gone && err != nil || !tt.gone && !errors.Is(err, fs.ErrNotExist) {
+		if tt.deleted && err != nil || !tt.deleted && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("delete by %+v: %v", tt.by, err)
 		}
-		if gone := ip("route show "+dst.String()) == ""; gone != tt.gone {
-			t.Errorf("deleted by %+v: %v", tt.by, gone)
+		if deleted := ip("route show "+dst.String()) == ""; deleted != tt.deleted {
+			t.Errorf("deleted by %+v: %v, want %v", tt.by, deleted, tt.deleted)
 		}
 	}
 }
 
 func TestRouteChangeAndReplace(t *testing.T) {
-	c, _, ip := routeWorld(t)
+	c, _, ip := newRouteConn(t)
 	via := func(gateway string) Route {
 		return Route{Dst: pfx("10.1.0.0/16"), Gateway: ipa(gateway), Protocol: 3}
 	}
 	if err := c.Do(ChangeRoute(via("10.0.0.2"))); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("change of no route: %v, want fs.ErrNotExist", err)
+		t.Errorf("change of a missing route: %v, want fs.ErrNotExist", err)
 	}
 	err := c.Do(
 		ReplaceRoute(via("10.0.0.2")), ChangeRoute(via("10.0.0.3")), ReplaceRoute(via("10.0.0.4")),
@@ -192,7 +203,7 @@ func TestRouteChangeAndReplace(t *testing.T) {
 }
 
 func TestRouteGet(t *testing.T) {
-	c, v0, ip := routeWorld(t)
+	c, v0, ip := newRouteConn(t)
 	ip("route add 10.9.0.0/16 via 10.0.0.2 mtu 1300")
 	ip("route add unreachable 10.8.0.0/16")
 	ip("-6 route add fd09::/64 via fd00::2")
@@ -200,12 +211,15 @@ func TestRouteGet(t *testing.T) {
 		query RouteQuery
 		want  Route
 	}{
-		{RouteQuery{Dst: ipa("10.9.1.1")}, Route{Dst: pfx("10.9.1.1/32"), Gateway: ipa("10.0.0.2"), PrefSrc: ipa("10.0.0.1")}},
+		{RouteQuery{Dst: ipa("10.9.1.1")}, Route{Dst: pfx("10.9.1.1/32"), Gateway: ipa("10.0.0.2"),
+			PrefSrc: ipa("10.0.0.1")}},
 		{RouteQuery{Dst: ipa("10.9.1.1"), FIBMatch: true}, Route{Dst: pfx("10.9.0.0/16"), Gateway: ipa("10.0.0.2")}},
 		{RouteQuery{Dst: ipa("10.0.0.9")}, Route{Dst: pfx("10.0.0.9/32"), PrefSrc: ipa("10.0.0.1")}},
-		{RouteQuery{Dst: ipa("fd09::7")}, Route{Dst: pfx("fd09::7/128"), Src: pfx("::/128"), Gateway: ipa("fd00::2"), PrefSrc: ipa("fd00::1")}},
+		{RouteQuery{Dst: ipa("fd09::7")}, Route{Dst: pfx("fd09::7/128"), Src: pfx("::/128"), Gateway: ipa("fd00::2"),
+			PrefSrc: ipa("fd00::1")}},
 		{RouteQuery{Dst: ipa("fd09::7"), FIBMatch: true}, Route{Dst: pfx("fd09::/64"), Gateway: ipa("fd00::2")}},
-		{RouteQuery{Dst: ipa("10.9.1.1"), Src: ipa("10.0.0.1"), Link: v0}, Route{Dst: pfx("10.9.1.1/32"), Src: pfx("10.0.0.1/32"), Gateway: ipa("10.0.0.2")}},
+		{RouteQuery{Dst: ipa("10.9.1.1"), Src: ipa("10.0.0.1"), Link: v0},
+			Route{Dst: pfx("10.9.1.1/32"), Src: pfx("10.0.0.1/32"), Gateway: ipa("10.0.0.2")}},
 	} {
 		r, err := c.RouteGet(tt.query)
 		if err != nil {
@@ -217,7 +231,8 @@ func TestRouteGet(t *testing.T) {
 			t.Errorf("%+v (-want +got), link %d:\n%s", tt.query, r.Link, diff)
 		}
 	}
-	for dst, want := range map[string]error{"10.8.0.1": unix.EHOSTUNREACH, "192.0.2.1": unix.ENETUNREACH, "fd77::1": unix.ENETUNREACH} {
+	for dst, want := range map[string]error{"10.8.0.1": unix.EHOSTUNREACH, "192.0.2.1": unix.ENETUNREACH,
+		"fd77::1": unix.ENETUNREACH} {
 		if _, err := c.RouteGet(RouteQuery{Dst: ipa(dst)}); !errors.Is(err, want) {
 			t.Errorf("route to %s: %v, want %v", dst, err, want)
 		}
@@ -225,7 +240,7 @@ func TestRouteGet(t *testing.T) {
 }
 
 func TestRoutesFilter(t *testing.T) {
-	c, v0, ip := routeWorld(t)
+	c, v0, ip := newRouteConn(t)
 	ip("route add 10.1.0.0/16 via 10.0.0.2 proto static")
 	ip("route add 10.1.0.0/16 via 10.0.0.3 table 77")
 	ip("route add blackhole 10.2.0.0/16 proto static")
@@ -238,7 +253,7 @@ func TestRoutesFilter(t *testing.T) {
 		{"static ones", RouteFilter{Protocol: 4}, 2},
 		{"static ones of all tables", RouteFilter{Protocol: 4, AllTables: true}, 3},
 		{"table 77", RouteFilter{Table: 77}, 2},
-		{"IPv6's table 77", RouteFilter{Table: 77, Family: unix.AF_INET6}, 1},
+		{"table 77 of IPv6", RouteFilter{Table: 77, Family: unix.AF_INET6}, 1},
 		{"blackholes", RouteFilter{Type: unix.RTN_BLACKHOLE}, 1},
 		{"through v0, static", RouteFilter{Link: v0, Protocol: 4}, 1},
 		{"cached", RouteFilter{Cached: true}, 0},
@@ -249,7 +264,7 @@ func TestRoutesFilter(t *testing.T) {
 		}
 	}
 	if _, err := c.Routes(RouteFilter{Table: 1234}); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("table that is not there: %v, want fs.ErrNotExist", err)
+		t.Errorf("table that does not exist: %v, want fs.ErrNotExist", err)
 	}
 	ns, err := nsfs.New()
 	if err != nil {
@@ -266,27 +281,30 @@ func TestRoutesFilter(t *testing.T) {
 	}
 }
 
-// TestRouteErrors: each says what was asked, of what, and why not, in the
-// kernel's words.
+// TestRouteErrors: each error has the operation, the object, and the kernel's message.
 func TestRouteErrors(t *testing.T) {
-	c, v0, _ := routeWorld(t)
+	c, v0, _ := newRouteConn(t)
 	for _, tt := range []struct {
 		request Request
 		is      error
 		want    string
 	}{
-		{AddRoute(Route{Dst: pfx("10.1.0.0/16"), Gateway: ipa("192.0.2.1")}), unix.ENETUNREACH, "add route 10.1.0.0/16 via 192.0.2.1: Nexthop has invalid gateway (network is unreachable)"},
-		{AddRoute(Route{Dst: pfx("10.0.0.1/8"), Link: v0}), unix.EINVAL, "add route 10.0.0.1/8: Invalid prefix for given prefix length (invalid argument)"},
+		{AddRoute(Route{Dst: pfx("10.1.0.0/16"), Gateway: ipa("192.0.2.1")}), unix.ENETUNREACH,
+			"add route 10.1.0.0/16 via 192.0.2.1: Nexthop has invalid gateway (network is unreachable)"},
+		{AddRoute(Route{Dst: pfx("10.0.0.1/8"), Link: v0}), unix.EINVAL,
+			"add route 10.0.0.1/8: Invalid prefix for given prefix length (invalid argument)"},
 		{AddRoute(Route{Dst: pfx("10.1.0.0/16"), Link: 4711}), fs.ErrNotExist, "add route 10.1.0.0/16: no such device"},
-		{AddRoute(Route{Dst: pfx("10.1.0.0/16"), NextHop: 99}), unix.EINVAL, "add route 10.1.0.0/16: Nexthop id does not exist (invalid argument)"},
-		{DeleteRoute(Route{Dst: pfx("10.1.0.0/16"), Table: 9}), fs.ErrNotExist, "delete route 10.1.0.0/16 table 9: FIB table does not exist (no such process)"},
+		{AddRoute(Route{Dst: pfx("10.1.0.0/16"), NextHop: 99}), unix.EINVAL,
+			"add route 10.1.0.0/16: Nexthop id does not exist (invalid argument)"},
+		{DeleteRoute(Route{Dst: pfx("10.1.0.0/16"), Table: 9}), fs.ErrNotExist,
+			"delete route 10.1.0.0/16 table 9: FIB table does not exist (no such process)"},
 		{DeleteRoute(Route{Dst: pfx("fd01::/16")}), fs.ErrNotExist, "delete route fd01::/16: no such process"},
 	} {
 		err := c.Do(tt.request)
 		if !errors.Is(err, tt.is) {
 			t.Errorf("%v: %v is not %v", tt.request, err, tt.is)
 		}
-		// Older kernels say less.
+		// Older kernels have fewer messages.
 		if err != nil && err.Error() != tt.want && os.Getenv("CI") == "" {
 			t.Errorf("error\n\t%v\nwant\n\t%s", err, tt.want)
 		}

@@ -13,19 +13,18 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// A socket carries questions, whose answers are there as soon as they are sent: the
-// kernel works while it is told. That of the library can also wait and be called off,
-// for which it starts a goroutine in each call, twice a message, and it copies each
-// message twice; among a thousand namespaces that takes longer than the kernel does. Who
-// watches needs that one.
+// A socket is a transport for requests that the kernel answers during the send call. A
+// socket of package netlink can also wait and be cancelled. For that it starts a goroutine
+// in each call, two per message, and it copies each message twice; with a thousand
+// namespaces that takes longer than the work of the kernel. A [Watcher] needs that socket.
 type socket struct {
 	*dial.Socket
-	sequence uint32            // of the message sent last
-	first    uint32            // of those that were sent together with it
-	messages []netlink.Message // of the last datagram; their memory is used again
+	sequence uint32            // of the last message sent
+	first    uint32            // of the first message in the last call of SendMessages
+	messages []netlink.Message // of the last datagram; their memory is reused
 }
 
-// openSocket opens one in the calling thread's namespace.
+// openSocket opens a socket in the calling thread's namespace.
 func openSocket() (*socket, error) {
 	s, err := dial.Open(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -40,8 +39,8 @@ func openSocket() (*socket, error) {
 	return &socket{Socket: s}, nil
 }
 
-// SendMessages numbers messages and sends them, in one system call. It returns them as
-// they were sent.
+// SendMessages sets the sequence numbers of messages and sends them in one system call.
+// It returns them as sent.
 func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, error) {
 	var all []byte
 	s.first = s.sequence + 1
@@ -53,52 +52,53 @@ func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, er
 		all = binary.NativeEndian.AppendUint16(all, uint16(h.Type))
 		all = binary.NativeEndian.AppendUint16(all, uint16(h.Flags))
 		all = binary.NativeEndian.AppendUint32(all, h.Sequence)
-		all = binary.NativeEndian.AppendUint32(all, h.PID) // zero: the kernel knows
+		all = binary.NativeEndian.AppendUint32(all, h.PID) // zero: the kernel uses the port of the socket
 		all = append(all, messages[i].Data...)
 		all = append(all, make([]byte, aligned(len(all))-len(all))...)
 	}
 	return messages, s.Send(all)
 }
 
-// Answer reads an answer, which may be a list in many datagrams, and calls fn with the
-// messages of each, whose bytes are lent. What fn has against it comes after the last; a
-// refusal is a *[netlink.OpError]. What is left over of an answer to earlier messages, where
-// something broke the exchange, is passed over.
-func (s *socket) Answer(fn func([]netlink.Message) error) error {
-	var failed error
-	err := s.Hear(func(datagram []byte) (more bool, err error) {
-		if s.messages, err = messagesOf(s.messages[:0], datagram); err != nil {
+// ReceiveAnswer reads an answer, which may be a dump of many datagrams, and calls fn with
+// the messages of each; the bytes are valid only during the call. If fn fails, ReceiveAnswer
+// still reads the answer to its end and then returns that error. If the kernel refused the
+// request, the error is a *[netlink.OpError]. Answers to earlier requests are skipped: an
+// earlier call may have failed before it read all of them.
+func (s *socket) ReceiveAnswer(fn func([]netlink.Message) error) error {
+	var fnErr error
+	err := s.Receive(func(datagram []byte) (more bool, err error) {
+		if s.messages, err = parseMessages(s.messages[:0], datagram); err != nil {
 			return false, err
 		}
-		of := slices.DeleteFunc(s.messages, func(m netlink.Message) bool { return !s.answers(m) })
-		if len(of) == 0 {
+		answers := slices.DeleteFunc(s.messages, func(m netlink.Message) bool { return !s.isAnswer(m) })
+		if len(answers) == 0 {
 			return true, nil
 		}
-		for _, m := range of {
-			if err := refusal(m); err != nil {
+		for _, m := range answers {
+			if err := errorIn(m); err != nil {
 				return false, err
 			}
 		}
-		if failed == nil {
-			failed = fn(of)
+		if fnErr == nil {
+			fnErr = fn(answers)
 		}
-		last := of[len(of)-1].Header
+		last := answers[len(answers)-1].Header
 		return last.Flags&netlink.Multi != 0 && last.Type != netlink.Done, nil
 	})
-	return cmp.Or(err, failed)
+	return cmp.Or(err, fnErr)
 }
 
-// answers tells whether a message answers one of those that were sent last. Numbers begin
-// again at zero some day.
-func (s *socket) answers(m netlink.Message) bool {
+// isAnswer reports whether a message answers one of the messages of the last
+// SendMessages. It also works after the sequence numbers wrap around.
+func (s *socket) isAnswer(m netlink.Message) bool {
 	return m.Header.Sequence-s.first <= s.sequence-s.first
 }
 
-// aligned is where the next message, or attribute, begins.
+// aligned returns n rounded up to the alignment of messages and attributes.
 func aligned(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }
 
-// messagesOf takes a datagram apart, and appends what is in it.
-func messagesOf(messages []netlink.Message, b []byte) ([]netlink.Message, error) {
+// parseMessages appends the messages of a datagram to messages.
+func parseMessages(messages []netlink.Message, b []byte) ([]netlink.Message, error) {
 	b = append(b, make([]byte, aligned(len(b))-len(b))...)
 	for len(b) >= unix.NLMSG_HDRLEN {
 		n := aligned(int(binary.NativeEndian.Uint32(b)))
@@ -114,9 +114,9 @@ func messagesOf(messages []netlink.Message, b []byte) ([]netlink.Message, error)
 	return messages, nil
 }
 
-// refusal is the error that a message is: struct nlmsgerr, which begins with the error's
-// number, or the end of a list, which may begin with one.
-func refusal(m netlink.Message) error {
+// errorIn returns the error that a message contains: struct nlmsgerr begins with an errno,
+// and the end of a dump may begin with one.
+func errorIn(m netlink.Message) error {
 	if m.Header.Type != netlink.Error && m.Header.Type != netlink.Done || len(m.Data) < 4 {
 		return nil
 	}
@@ -126,7 +126,7 @@ func refusal(m netlink.Message) error {
 	}
 	e := &netlink.OpError{Op: "receive", Err: unix.Errno(errno), Sequence: m.Header.Sequence}
 	details := m.Data[4:]
-	if m.Header.Type == netlink.Error { // behind the refused request
+	if m.Header.Type == netlink.Error { // after the refused request
 		if len(details) < unix.NLMSG_HDRLEN {
 			return e
 		}

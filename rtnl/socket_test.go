@@ -10,16 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSocketIsTheLibrarys: what our socket reads is what the library's reads, for a
-// list that does not fit into one datagram too.
-func TestSocketIsTheLibrarys(t *testing.T) {
+// TestSocketLikeLibrary: our socket reads the same as that of package netlink, also for a
+// dump of several datagrams.
+func TestSocketLikeLibrary(t *testing.T) {
 	var add []Request
 	for i := range 200 {
-		add = append(add, AddLink(LinkConfig{Name: "d" + string(rune('a'+i/26)) + string(rune('a'+i%26)), Index: uint32(1000 + i), Kind: Kind{Name: "bridge"}}))
+		add = append(add, AddLink(LinkConfig{Name: "d" + string(rune('a'+i/26)) + string(rune('a'+i%26)),
+			Index: uint32(1000 + i), Kind: Kind{Name: "bridge"}}))
 	}
 	var ours, theirs *Conn
-	err := nsfs.Travel(func(on nsfs.Traveller) error {
-		ns, err := on.New()
+	err := nsfs.WithThread(func(thread nsfs.Thread) error {
+		ns, err := thread.New()
 		if err != nil {
 			return err
 		}
@@ -59,8 +60,8 @@ func TestSocketIsTheLibrarys(t *testing.T) {
 	}
 }
 
-// TestClosedSocket: a socket that was closed says so, and does not use the number
-// that may be another file's by now.
+// TestClosedSocket: a closed socket returns EBADF. It does not use the old file descriptor,
+// which may belong to another file by now.
 func TestClosedSocket(t *testing.T) {
 	c, err := Dial(nil)
 	if err != nil {
@@ -70,13 +71,13 @@ func TestClosedSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := c.Links(LinkFilter{}); !errors.Is(err, unix.EBADF) {
-		t.Errorf("a question to a closed socket: %v", err)
+		t.Errorf("a request on a closed socket: %v", err)
 	}
 }
 
-// TestBrokenOff: what is left of an exchange that was broken off, at whatever place, is no
-// part of the next answer.
-func TestBrokenOff(t *testing.T) {
+// TestUnreadAnswers: answers that an earlier call did not read are not part of the next
+// answer.
+func TestUnreadAnswers(t *testing.T) {
 	var c *Conn
 	err := nsfs.Do(newNS(t), func() (err error) {
 		c, err = Dial(nil)
@@ -91,41 +92,45 @@ func TestBrokenOff(t *testing.T) {
 		t.Fatal(want, err)
 	}
 	s := c.nl.(*socket)
-	list := netlink.Message{Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump}, Data: make([]byte, unix.SizeofIfAddrmsg)}
+	list := netlink.Message{Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump},
+		Data: make([]byte, unix.SizeofIfAddrmsg)}
 	refused := SetLink(LinkID{Index: 1 << 30}, LinkConfig{MTU: 1400}).msg
 	refused.Header.Flags |= netlink.Request
-	for what, heard := range map[string]int{"nothing": 0, "a list": 1} {
+	for what, datagrams := range map[string]int{"nothing": 0, "a list": 1} {
 		if _, err := s.SendMessages([]netlink.Message{refused, list}); err != nil {
 			t.Fatal(err)
 		}
-		for range heard {
-			if err := s.Hear(func([]byte) (bool, error) { return false, nil }); err != nil {
+		for range datagrams {
+			if err := s.Receive(func([]byte) (bool, error) { return false, nil }); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if got, err := c.Links(LinkFilter{}); err != nil || len(got) != len(want) {
-			t.Errorf("after %s was heard: %d links, %v", what, len(got), err)
+			t.Errorf("after %s was received: %d links, %v", what, len(got), err)
 		}
 		if l, err := c.Link(LinkID{Index: 1}); err != nil || l.Name != "lo" {
-			t.Errorf("after %s was heard: %v, %v", what, l.Name, err)
+			t.Errorf("after %s was received: %v, %v", what, l.Name, err)
 		}
 	}
 }
 
-// TestBrokenDatagrams: what the kernel would not send is an error, not a panic.
+// TestBrokenDatagrams: malformed datagrams give an error, not a panic.
 func TestBrokenDatagrams(t *testing.T) {
-	for _, b := range [][]byte{append(make([]byte, 15), 1), {8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}} {
-		if m, err := messagesOf(nil, b); err == nil {
+	for _, b := range [][]byte{append(make([]byte, 15), 1), {8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		{64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}} {
+		if m, err := parseMessages(nil, b); err == nil {
 			t.Errorf("%v is %v", b, m)
 		}
 	}
 }
 
-// FuzzMessages: whatever comes is an answer, a refusal or an error. Attributes are those
-// that the library finds.
+// FuzzMessages: parseMessages and errorIn accept any bytes. parseAttributes finds the same
+// attributes as package netlink.
 func FuzzMessages(f *testing.F) {
-	refused := netlink.Message{Header: netlink.Header{Length: 56, Type: netlink.Error, Flags: netlink.AcknowledgeTLVs, Sequence: 7},
-		Data: append([]byte{0xef, 0xff, 0xff, 0xff, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, []byte{6, 0, 1, 0, 'n', 'o', 0, 0, 8, 0, 2, 0, 4, 0, 0, 0, 4, 0, 3, 0}...)}
+	refused := netlink.Message{Header: netlink.Header{Length: 56, Type: netlink.Error, Flags: netlink.AcknowledgeTLVs,
+		Sequence: 7},
+		Data: append([]byte{0xef, 0xff, 0xff, 0xff, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+			[]byte{6, 0, 1, 0, 'n', 'o', 0, 0, 8, 0, 2, 0, 4, 0, 0, 0, 4, 0, 3, 0}...)}
 	whole, err := refused.MarshalBinary()
 	if err != nil {
 		f.Fatal(err)
@@ -136,15 +141,15 @@ func FuzzMessages(f *testing.F) {
 	copy(overlong[20:], []byte{0xff, 0xff, 0xff, 0x80}) // the length of the refused request
 	f.Add(overlong)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		messages, _ := messagesOf(nil, b)
+		messages, _ := parseMessages(nil, b)
 		for _, m := range messages {
-			if err := refusal(m); err != nil && m.Header.Type != netlink.Error && m.Header.Type != netlink.Done {
+			if err := errorIn(m); err != nil && m.Header.Type != netlink.Error && m.Header.Type != netlink.Done {
 				t.Errorf("%v is %v", m, err)
 			}
 		}
-		ours, err := attributesIn(b)
+		ours, err := parseAttributes(b)
 		if err != nil {
-			return // the library passes over some that the kernel never sends
+			return // package netlink skips some malformed ones that the kernel never sends
 		}
 		theirs, err := netlink.NewAttributeDecoder(b)
 		if err != nil {
@@ -156,7 +161,7 @@ func FuzzMessages(f *testing.F) {
 			}
 		}
 		if theirs.Next() {
-			t.Errorf("the library has attribute %d besides", theirs.Type())
+			t.Errorf("package netlink also finds attribute %d", theirs.Type())
 		}
 	})
 }

@@ -9,19 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errShortVLAN = errors.New("malformed bridge port message")
+var errMalformedVLAN = errors.New("malformed bridge port message")
 
 // PortVLAN makes a port of a bridge, or the bridge itself, a member of a VLAN, as
 // bridge(8) does with "vlan add"; struct bridge_vlan_info of <linux/if_bridge.h>.
 type PortVLAN struct {
 	// Link is the index of the port, or of the bridge.
 	Link uint32
-	// Self tells the bridge itself from a port.
+	// Self means that Link is a bridge, not a port. It is not reported.
 	Self bool
 	// ID is 1–4094.
 	ID uint16
-	// Untagged takes the tag off what leaves; PVID gives it to what comes without,
-	// in place of the VLAN that did so before.
+	// Untagged means that packets of the VLAN leave the port without a tag. PVID means
+	// that packets without a tag belong to this VLAN; a port has one PVID, so this
+	// replaces the former one.
 	Untagged, PVID bool
 }
 
@@ -38,10 +39,10 @@ const (
 	sizeofVLANInfo    = 4
 )
 
-// AddPortVLAN makes a link a member, or changes how it is one.
+// AddPortVLAN makes a link a member of a VLAN, or changes its membership.
 func AddPortVLAN(v PortVLAN) Request { return vlanRequest("add", v, unix.RTM_SETLINK) }
 
-// DeletePortVLAN ends a membership.
+// DeletePortVLAN removes a link from a VLAN.
 func DeletePortVLAN(v PortVLAN) Request { return vlanRequest("delete", v, unix.RTM_DELLINK) }
 
 func vlanRequest(op string, v PortVLAN, typ netlink.HeaderType) Request {
@@ -82,7 +83,7 @@ func bridgeHeader(link uint32) []byte {
 	return b
 }
 
-// PortVLANs lists the memberships of all ports and bridges. Self is not told.
+// PortVLANs returns the memberships of all ports and bridges. Self is not set.
 func (c *Conn) PortVLANs() ([]PortVLAN, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Uint32(unix.IFLA_EXT_MASK, rtextFilterBRVLAN)
@@ -91,7 +92,8 @@ func (c *Conn) PortVLANs() ([]PortVLAN, error) {
 		return nil, err
 	}
 	var vlans []PortVLAN
-	err = c.list("VLANs of bridge ports", unix.RTM_GETLINK, append(bridgeHeader(0), attrs...), func() { vlans = nil }, func(b []byte) error {
+	body := append(bridgeHeader(0), attrs...)
+	err = c.list("VLANs of bridge ports", unix.RTM_GETLINK, body, func() { vlans = nil }, func(b []byte) error {
 		some, err := decodeVLANs(b)
 		vlans = append(vlans, some...)
 		return err
@@ -101,20 +103,20 @@ func (c *Conn) PortVLANs() ([]PortVLAN, error) {
 
 func decodeVLANs(b []byte) (vlans []PortVLAN, err error) {
 	if len(b) < unix.SizeofIfInfomsg {
-		return nil, errShortVLAN
+		return nil, errMalformedVLAN
 	}
 	link := binary.NativeEndian.Uint32(b[4:])
-	ad, err := attributesIn(b[unix.SizeofIfInfomsg:])
+	ad, err := parseAttributes(b[unix.SizeofIfInfomsg:])
 	if err != nil {
-		return nil, errShortVLAN
+		return nil, errMalformedVLAN
 	}
 	for ad.Next() {
 		if ad.Type() != unix.IFLA_AF_SPEC {
 			continue
 		}
-		spec, err := attributesIn(ad.Bytes())
+		spec, err := parseAttributes(ad.Bytes())
 		if err != nil {
-			return nil, errShortVLAN
+			return nil, errMalformedVLAN
 		}
 		for spec.Next() {
 			info := spec.Bytes()

@@ -17,7 +17,7 @@ import (
 // <linux/rtnetlink.h>.
 type Group uint32
 
-// The groups that tell of links, addresses, routes, neighbours and namespace ids.
+// The groups for links, addresses, routes, neighbours and namespace ids.
 const (
 	GroupLink   Group = unix.RTNLGRP_LINK
 	GroupAddr4  Group = unix.RTNLGRP_IPV4_IFADDR
@@ -30,25 +30,25 @@ const (
 
 // An Event is one change in a namespace.
 type Event struct {
-	// Deleted says that Object is no more; otherwise it is new, or has changed.
+	// Deleted means that Object was deleted; otherwise it is new or has changed.
 	Deleted bool
-	// Object is a [Link], [Addr], [Route], [Neigh] or [NSID], as it is now or was
-	// last.
+	// Object is a [Link], [Addr], [Route], [Neigh] or [NSID] in its new state, or its
+	// last state if deleted.
 	Object any
-	// Lost says that events were dropped, for there were more than the socket
-	// holds. Object is nil; read again what you want to know.
+	// Lost means that the kernel dropped events because the receive buffer was full.
+	// Object is nil. Read the state again.
 	Lost bool
 }
 
-// A Watcher is told of what changes in one namespace.
+// A Watcher reports changes in one namespace.
 type Watcher struct {
 	nl      *netlink.Conn
 	pending []netlink.Message
 }
 
-// Watch begins to listen in the namespace ns; nil is the calling thread's.
-// Events from now on are kept until [Watcher.Next] takes them: to miss nothing,
-// watch first and read then.
+// Watch starts to watch groups in the namespace ns; nil is the namespace of the calling
+// thread. Events are kept until [Watcher.Next] returns them. To miss nothing, first call
+// Watch and then read the state.
 func Watch(ns *os.File, groups ...Group) (*Watcher, error) {
 	nl, err := dial.Conn(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
 	if err != nil {
@@ -66,17 +66,16 @@ func Watch(ns *os.File, groups ...Group) (*Watcher, error) {
 // Close ends the watch.
 func (w *Watcher) Close() error { return w.nl.Close() }
 
-// Next waits for the next event, as long as ctx lasts. Messages of other kinds
-// are passed over.
+// Next waits for the next event until ctx is done. It skips messages of other types.
 func (w *Watcher) Next(ctx context.Context) (Event, error) {
-	woken := make(chan struct{})
+	cancelled := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		w.nl.SetReadDeadline(time.Unix(1, 0))
-		close(woken)
+		close(cancelled)
 	})
 	defer func() {
-		if !stop() { // it runs, or did: its deadline is not for the next call
-			<-woken
+		if !stop() { // the function has started: undo its deadline for the next call
+			<-cancelled
 			w.nl.SetReadDeadline(time.Time{})
 		}
 	}()
@@ -104,15 +103,16 @@ func (w *Watcher) Next(ctx context.Context) (Event, error) {
 	}
 }
 
-// drain throws away what is queued: as long as there is anything, the kernel drops
-// what comes, and without telling again. Who reads afterwards misses nothing.
+// drain discards all queued messages. Until the queue is empty, the kernel drops new
+// messages without another ENOBUFS. A caller that reads the state afterwards misses
+// nothing.
 func (w *Watcher) drain() error {
 	raw, err := w.nl.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
-	var buf [1]byte // of a datagram, the rest is dropped
-	// Not Read: it heeds the deadline of a call that was cancelled.
+	var buf [1]byte // the rest of a datagram is dropped
+	// Not Read: it would fail with the deadline of a cancelled call.
 	return raw.Control(func(fd uintptr) {
 		for {
 			_, _, err := unix.Recvfrom(int(fd), buf[:], unix.MSG_DONTWAIT|unix.MSG_TRUNC)
@@ -123,7 +123,7 @@ func (w *Watcher) drain() error {
 	})
 }
 
-// decodeEvent reads a notification; false if it is none that we know.
+// decodeEvent decodes a notification; false if its type is unknown.
 func decodeEvent(m netlink.Message) (Event, bool) {
 	var e Event
 	var err error

@@ -1,8 +1,9 @@
 //go:build linux
 
-// Package dial opens netlink sockets that hear nobody but the kernel. Who rules in a
-// namespace may send to every socket there as if he were it, and so end or garble what is
-// read; one that is connected to the kernel takes nothing from others.
+// Package dial opens netlink sockets that accept messages from the kernel only. Root in a
+// namespace can send messages to every socket there. Without this protection such a message
+// could look like an answer of the kernel. A socket that is connected to the kernel receives
+// nothing from other senders.
 package dial
 
 import (
@@ -13,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Conn opens one of the library's in the namespace ns; nil is the one that config names, or
-// else the calling thread's. The file may be closed afterwards.
+// Conn opens a socket of package netlink in the namespace ns. If ns is nil, it is the
+// namespace that config names, or else the calling thread's. The file may be closed afterwards.
 func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error) {
 	if ns != nil {
 		config.NetNS = int(ns.Fd())
@@ -25,8 +26,8 @@ func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error)
 	}
 	raw, err := nl.SyscallConn()
 	if err == nil {
-		refused := raw.Control(func(fd uintptr) { err = kernelOnly(int(fd)) })
-		err = errors.Join(refused, err)
+		controlErr := raw.Control(func(fd uintptr) { err = kernelOnly(int(fd)) })
+		err = errors.Join(controlErr, err)
 	}
 	if err != nil {
 		nl.Close()
@@ -35,8 +36,8 @@ func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error)
 	return nl, nil
 }
 
-// kernelOnly connects a socket to the kernel, and throws away what came before. Groups
-// are none of this.
+// kernelOnly connects a socket to the kernel and discards the messages that came before.
+// Messages of multicast groups still arrive.
 func kernelOnly(fd int) error {
 	if err := connect(fd); err != nil {
 		return err

@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Socket carries questions to the kernel and its answers, in as few system calls as
-// that takes. It is for one goroutine at a time.
+// A Socket sends requests to the kernel and receives the answers with few system calls.
+// Only one goroutine at a time may use it.
 //
-//	Send ─▶ kernel ─▶ Hear: a list's datagram, and behind it the list's end,
-//	                  which are read together
+//	Send ─▶ kernel ─▶ Receive: reads the datagram of a dump and its end (NLMSG_DONE)
+//	                  in one system call
 type Socket struct {
-	fd   int
-	left [][]byte // datagrams that were read and not yet heard
+	fd      int
+	pending [][]byte // datagrams that were read and not yet given to a caller
 }
 
 // Open opens a socket of a netlink family, such as NETLINK_ROUTE, in the calling thread's
-// namespace. Its caller closes it.
+// namespace. The caller must close it.
 func Open(family int) (*Socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, family)
 	if err != nil {
@@ -36,17 +36,17 @@ func Open(family int) (*Socket, error) {
 	return s, nil
 }
 
-// Fd is the socket's number as an open file; -1 once it is closed.
+// Fd returns the file descriptor; -1 if the socket is closed.
 func (s *Socket) Fd() int { return s.fd }
 
-// Close closes the socket. What is asked later fails.
+// Close closes the socket. Later calls fail.
 func (s *Socket) Close() error {
 	fd := s.fd
 	s.fd = -1
 	return os.NewSyscallError("close", unix.Close(fd))
 }
 
-// Send sends messages, whose lengths and numbers are in them.
+// Send sends messages, with their headers, in one system call.
 func (s *Socket) Send(messages []byte) error {
 	for {
 		_, err := unix.Write(s.fd, messages)
@@ -56,27 +56,27 @@ func (s *Socket) Send(messages []byte) error {
 	}
 }
 
-// Hear calls fn with each datagram that the kernel sends, until it wants no more or fails. It
-// waits for them. The bytes are lent to fn: the next datagram comes where they are.
-func (s *Socket) Hear(fn func(datagram []byte) (more bool, err error)) error {
-	for len(s.left) > 0 {
-		next := s.left[0]
-		s.left = s.left[1:]
+// Receive waits for datagrams of the kernel and calls fn with each, until fn returns false or
+// an error. The bytes are valid only during the call of fn.
+func (s *Socket) Receive(fn func(datagram []byte) (more bool, err error)) error {
+	for len(s.pending) > 0 {
+		next := s.pending[0]
+		s.pending = s.pending[1:]
 		if more, err := fn(next); err != nil || !more {
 			return err
 		}
 	}
-	n := takeCatch()
-	defer n.putBack()
+	b := getBuffers()
+	defer b.release()
 	for {
-		heard, err := n.read(s.fd)
+		datagrams, err := b.read(s.fd)
 		if err != nil {
 			return err
 		}
-		for i, datagram := range heard {
+		for i, datagram := range datagrams {
 			if more, err := fn(datagram); err != nil || !more {
-				for _, d := range heard[i+1:] {
-					s.left = append(s.left, bytes.Clone(d))
+				for _, d := range datagrams[i+1:] {
+					s.pending = append(s.pending, bytes.Clone(d))
 				}
 				return err
 			}
@@ -85,83 +85,85 @@ func (s *Socket) Hear(fn func(datagram []byte) (more bool, err error)) error {
 }
 
 const (
-	// atOnce is how many datagrams are read together.
-	atOnce = 2
-	// mostBytes is how large a datagram may be. Those of a list have 32 KiB at most
+	// maxDatagrams is how many datagrams one system call reads.
+	maxDatagrams = 2
+	// maxDatagramSize is in bytes. The datagrams of a dump have at most 32 KiB
 	// (netlink_recvmsg in the kernel's af_netlink.c), unless one object is larger: a
-	// link of 256 virtual functions takes some 80.
-	mostBytes = 128 << 10
+	// link with 256 virtual functions needs some 80 KiB.
+	maxDatagramSize = 128 << 10
 )
 
-// A catch is what datagrams are caught with: struct mmsghdr of recvmmsg(2), for each.
-type catch struct {
-	heads [atOnce]struct {
+// buffers are the receive buffers of one recvmmsg(2) call: a struct mmsghdr and memory for
+// each datagram.
+type buffers struct {
+	headers [maxDatagrams]struct {
 		unix.Msghdr
 		size uint32
 	}
-	parts   [atOnce]unix.Iovec
-	senders [atOnce]unix.RawSockaddrNetlink
-	bytes   [atOnce][]byte
-	heard   [atOnce][]byte
+	iovecs    [maxDatagrams]unix.Iovec
+	senders   [maxDatagrams]unix.RawSockaddrNetlink
+	bytes     [maxDatagrams][]byte
+	datagrams [maxDatagrams][]byte
 }
 
-// catches are those that nobody uses just now. Package sync's pool would give them up to each
-// collection of garbage, and they are dear to make: memory for them has to be cleared.
-var catches = make(chan *catch, 4)
+// freeBuffers are buffers that are not in use. sync.Pool would drop them at each garbage
+// collection, and new ones are expensive: their memory has to be cleared.
+var freeBuffers = make(chan *buffers, 4)
 
-func takeCatch() *catch {
+func getBuffers() *buffers {
 	select {
-	case n := <-catches:
-		return n
+	case b := <-freeBuffers:
+		return b
 	default:
-		n := &catch{}
-		for i := range n.heads {
-			n.bytes[i] = make([]byte, mostBytes)
+		b := &buffers{}
+		for i := range b.headers {
+			b.bytes[i] = make([]byte, maxDatagramSize)
 		}
-		return n
+		return b
 	}
 }
 
-func (n *catch) putBack() {
+func (b *buffers) release() {
 	select {
-	case catches <- n:
+	case freeBuffers <- b:
 	default:
 	}
 }
 
-// read waits for a datagram and returns what there is, until it reads again. What came from
-// others before the socket was connected is none.
-func (n *catch) read(fd int) (heard [][]byte, err error) {
-	for i := range n.heads {
-		n.parts[i].Base = &n.bytes[i][0]
-		n.parts[i].SetLen(mostBytes)
-		n.senders[i] = unix.RawSockaddrNetlink{}
-		h := &n.heads[i]
-		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&n.senders[i])), unix.SizeofSockaddrNetlink
-		h.Iov = &n.parts[i]
+// read waits for a datagram and returns all that have arrived, up to maxDatagrams. They are
+// valid until the next read. It drops datagrams of other senders, which may have arrived
+// before the socket was connected to the kernel.
+func (b *buffers) read(fd int) (datagrams [][]byte, err error) {
+	for i := range b.headers {
+		b.iovecs[i].Base = &b.bytes[i][0]
+		b.iovecs[i].SetLen(maxDatagramSize)
+		b.senders[i] = unix.RawSockaddrNetlink{}
+		h := &b.headers[i]
+		h.Name, h.Namelen = (*byte)(unsafe.Pointer(&b.senders[i])), unix.SizeofSockaddrNetlink
+		h.Iov = &b.iovecs[i]
 		h.SetIovlen(1)
 	}
-	count, err := recvmmsg(fd, unsafe.Pointer(&n.heads), atOnce)
+	count, err := recvmmsg(fd, unsafe.Pointer(&b.headers), maxDatagrams)
 	if err != nil {
 		return nil, err
 	}
-	heard = n.heard[:0]
+	datagrams = b.datagrams[:0]
 	for i := range count {
 		switch {
-		case n.senders[i].Pid != 0:
-		case n.heads[i].Flags&unix.MSG_TRUNC != 0:
-			return nil, fmt.Errorf("recvmmsg: an answer of more than %d bytes", mostBytes)
+		case b.senders[i].Pid != 0:
+		case b.headers[i].Flags&unix.MSG_TRUNC != 0:
+			return nil, fmt.Errorf("recvmmsg: an answer of more than %d bytes", maxDatagramSize)
 		default:
-			heard = append(heard, n.bytes[i][:n.heads[i].size])
+			datagrams = append(datagrams, b.bytes[i][:b.headers[i].size])
 		}
 	}
-	return heard, nil
+	return datagrams, nil
 }
 
-// recvmmsg waits for one message and reads so many, if there are.
-func recvmmsg(fd int, heads unsafe.Pointer, most uintptr) (int, error) {
+// recvmmsg waits for one message and reads up to count messages.
+func recvmmsg(fd int, headers unsafe.Pointer, count uintptr) (int, error) {
 	for {
-		n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(heads), most, unix.MSG_WAITFORONE, 0, 0)
+		n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(headers), count, unix.MSG_WAITFORONE, 0, 0)
 		switch err {
 		case 0:
 			return int(n), nil

@@ -7,14 +7,14 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestTravel: one thread goes into a namespace, makes another one, and comes back
-// into the first; who sent it stays where he was.
-func TestTravel(t *testing.T) {
+// TestWithThread: one thread enters a namespace, creates another one, and enters the first
+// again. The calling goroutine stays outside.
+func TestWithThread(t *testing.T) {
 	fresh(t)
 	red := add(t, "red")
-	home := readlink(t, threadNS)
-	err := nsfs.Travel(func(on nsfs.Traveller) error {
-		where := func(want *os.File) {
+	outside := readlink(t, threadNS)
+	err := nsfs.WithThread(func(thread nsfs.Thread) error {
+		check := func(want *os.File) {
 			t.Helper()
 			id, err := nsfs.Identity(want)
 			if err != nil {
@@ -29,32 +29,32 @@ func TestTravel(t *testing.T) {
 				t.Errorf("in %v, %v; want %v", got, err, id)
 			}
 		}
-		if err := on.Enter(red); err != nil {
+		if err := thread.Enter(red); err != nil {
 			return err
 		}
-		where(red)
-		made, err := on.New()
+		check(red)
+		created, err := thread.New()
 		if err != nil {
 			return err
 		}
-		defer made.Close()
-		where(made)
-		if err := on.Enter(red); err != nil {
+		defer created.Close()
+		check(created)
+		if err := thread.Enter(red); err != nil {
 			return err
 		}
-		where(red)
+		check(red)
 		return nil
 	})
 	if err != nil {
 		t.Error(err)
 	}
-	if here := readlink(t, threadNS); here != home {
-		t.Error("the caller travelled, too")
+	if here := readlink(t, threadNS); here != outside {
+		t.Error("the caller is in another namespace")
 	}
-	noThreadAbroad(t, home)
+	noThreadInside(t, outside)
 }
 
-// TestStat: a name's identity is that of what is behind it.
+// TestStat: Stat returns the identity of the namespace with the name.
 func TestStat(t *testing.T) {
 	fresh(t)
 	red := add(t, "red")
@@ -66,7 +66,7 @@ func TestStat(t *testing.T) {
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}
 	if _, err := nsfs.Stat("blue"); !os.IsNotExist(err) {
-		t.Errorf("an absent name: %v", err)
+		t.Errorf("a missing name: %v", err)
 	}
 	if names, err := nsfs.Names(); err != nil || len(names) != 1 || names[0] != "red" {
 		t.Errorf("Names() = %v, %v", names, err)
