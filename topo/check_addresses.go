@@ -8,17 +8,16 @@ import (
 	"strings"
 )
 
-// addresses checks what can only be seen of all devices together: names,
-// addresses and MACs that two have, subnets that overlap where one host has
-// both.
+// addresses checks all devices together: duplicate names, addresses and MACs,
+// and overlapping subnets on one host.
 func (k *checker) addresses() {
-	k.clashes()
+	k.duplicateDevices()
 	for n := range k.t.Networks {
-		k.twice(k.layout.on[n], "network "+k.t.Networks[n].Name)
+		k.duplicates(k.layout.on[n], "network "+k.t.Networks[n].Name)
 	}
 	for i := range k.layout.ifaces {
 		if c := k.layout.ifaces[i].cable; c != nil && k.layout.ifaces[i].end == 0 {
-			k.twice([]int{i, i + 1}, "the link "+c.Ends[0].Host+" – "+c.Ends[1].Host)
+			k.duplicates([]int{i, i + 1}, "the link "+c.Ends[0].Host+" – "+c.Ends[1].Host)
 		}
 	}
 	for host, list := range k.layout.of {
@@ -26,74 +25,77 @@ func (k *checker) addresses() {
 	}
 }
 
-// twice notes the addresses and MACs that two devices of one link have.
-func (k *checker) twice(list []int, where string) {
+// duplicates reports addresses and MACs that two devices of one network or link have.
+func (k *checker) duplicates(list []int, where string) {
 	addrs := make(map[netip.Addr]string, len(list))
 	macs := make(map[MAC]string, len(list))
 	for _, n := range list {
 		i := &k.layout.ifaces[n]
 		for _, p := range i.addrs {
-			if other, taken := addrs[p.Addr()]; taken {
-				k.badf(i.at, p.Addr().String(), "an address belongs to one host", "address %s of %s is taken by %s on %s", p.Addr(), called(i.host), called(other), where)
+			if other, used := addrs[p.Addr()]; used {
+				k.mistakef(i.at, p.Addr().String(), "an address belongs to one host",
+					"address %s of %s is already used by %s on %s", p.Addr(), displayName(i.host), displayName(other), where)
 			}
 			addrs[p.Addr()] = i.host
 		}
 		mac := k.layout.macOf(i)
-		if other, taken := macs[mac]; taken {
-			k.badf(i.at, mac.String(), "a MAC address belongs to one device", "MAC address %s of %s is taken by %s on %s", mac, called(i.host), called(other), where)
+		if other, used := macs[mac]; used {
+			k.mistakef(i.at, mac.String(), "a MAC address belongs to one device",
+				"MAC address %s of %s is already used by %s on %s", mac, displayName(i.host), displayName(other), where)
 		}
 		macs[mac] = i.host
 	}
 }
 
-// overlaps notes the subnets of different devices of one host that overlap: it
-// could not tell which way to send.
+// overlaps reports overlapping subnets of different devices of one host: the
+// host could not decide which device to send to.
 func (k *checker) overlaps(host string, list []int) {
-	type had struct {
+	type subnet struct {
 		p    netip.Prefix // masked
-		addr netip.Prefix // as it was written
+		addr netip.Prefix // as in the file
 		i    *iface
 	}
-	var all []had
+	var all []subnet
 	for _, n := range list {
 		for _, p := range k.layout.ifaces[n].addrs {
-			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() { // of which each link has its own
-				all = append(all, had{p.Masked(), p, &k.layout.ifaces[n]})
+			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() { // every link has the link-local subnet
+				all = append(all, subnet{p.Masked(), p, &k.layout.ifaces[n]})
 			}
 		}
 	}
-	// Wider ones first, so that what overlaps stands behind what holds it.
+	// Larger subnets first, so that a subnet comes after those that contain it.
 	sort.SliceStable(all, func(i, j int) bool {
 		a, b := all[i].p, all[j].p
 		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits())) < 0
 	})
-	var wide []had // those that hold the address at hand
-	for _, h := range all {
-		for len(wide) > 0 && !wide[len(wide)-1].p.Contains(h.p.Addr()) {
-			wide = wide[:len(wide)-1]
+	var outer []subnet // those that contain the current one
+	for _, s := range all {
+		for len(outer) > 0 && !outer[len(outer)-1].p.Contains(s.p.Addr()) {
+			outer = outer[:len(outer)-1]
 		}
-		if len(wide) > 0 && wide[len(wide)-1].i != h.i {
-			k.overlap(host, wide[len(wide)-1].i, wide[len(wide)-1].addr, h.i, h.addr)
+		if len(outer) > 0 && outer[len(outer)-1].i != s.i {
+			k.overlapMistake(host, outer[len(outer)-1].i, outer[len(outer)-1].addr, s.i, s.addr)
 		}
-		wide = append(wide, h)
+		outer = append(outer, s)
 	}
 }
 
-func (k *checker) overlap(host string, a *iface, p netip.Prefix, b *iface, q netip.Prefix) {
+func (k *checker) overlapMistake(host string, a *iface, p netip.Prefix, b *iface, q netip.Prefix) {
 	if b.at.line < a.at.line || b.at.line == a.at.line && b.at.col < a.at.col {
-		a, p, b, q = b, q, a, p // blame the later one
+		a, p, b, q = b, q, a, p // report the later one
 	}
 	if a.net >= 0 && a.net == b.net {
-		return // on one network twice: said already
+		return // twice on one network: another check reports that
 	}
-	do, text := "choose subnets that do not", q.String()
-	if b.isSwitch() {
+	hint, text := "choose subnets that do not overlap", q.String()
+	if b.isBridge() {
 		text = q.Masked().String()
 	}
-	if b.isSwitch() || a.isSwitch() {
-		do += `, or gateway: none for one of the networks`
+	if b.isBridge() || a.isBridge() {
+		hint += `, or gateway: none for one of the networks`
 	}
-	k.badf(b.at, text, do, "subnets %s (%s) and %s (%s) overlap, and %s is in both", p.Masked(), k.linkName(a), q.Masked(), k.linkName(b), called(host))
+	k.mistakef(b.at, text, hint, "subnets %s (%s) and %s (%s) overlap, and %s is in both",
+		p.Masked(), k.linkName(a), q.Masked(), k.linkName(b), displayName(host))
 }
 
 func (k *checker) linkName(i *iface) string {
@@ -106,56 +108,61 @@ func (k *checker) linkName(i *iface) string {
 	return i.dev
 }
 
-// published checks that every published port has somebody to publish it, and
-// no two the same.
-func (k *checker) published() {
+// portForwards checks that every port forward has a gateway and a target, and
+// that no port is forwarded twice.
+func (k *checker) portForwards() {
 	for i := range k.t.Hosts {
-		k.nobody(&k.t.Hosts[i])
+		k.unreachableForwards(&k.t.Hosts[i])
 	}
-	all := k.layout.publications()
+	all := k.layout.portForwards()
 	sort.SliceStable(all, func(i, j int) bool {
 		a, b := all[i], all[j]
-		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.p.Proto, b.p.Proto), cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.p.First, b.p.First)) < 0
+		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.spec.Proto, b.spec.Proto),
+			cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.spec.First, b.spec.First)) < 0
 	})
 	for i, a := range all {
 		for _, b := range all[i+1:] {
-			if b.gateway != a.gateway || b.p.Proto != a.p.Proto || b.to.BitLen() != a.to.BitLen() || b.p.First > a.p.Last {
+			if b.gateway != a.gateway || b.spec.Proto != a.spec.Proto ||
+				b.to.BitLen() != a.to.BitLen() || b.spec.First > a.spec.Last {
 				break
 			}
-			if a.p != b.p && listenMeets(a.p.Listen, b.p.Listen) {
-				k.publishedTwice(a, b)
+			if a.spec != b.spec && listenOverlaps(a.spec.Listen, b.spec.Listen) {
+				k.duplicateForward(a, b)
 			}
 		}
 	}
 }
 
-// called names a host in a sentence.
-func called(host string) string {
+// displayName returns the name of a host for a sentence.
+func displayName(host string) string {
 	if host == Machine {
 		return "the machine"
 	}
 	return host
 }
 
-// listenMeets tells whether a packet can be for both addresses, the invalid
-// one being any.
-func listenMeets(a, b netip.Addr) bool {
+// listenOverlaps reports whether one packet can match both listen addresses.
+// An invalid address matches any.
+func listenOverlaps(a, b netip.Addr) bool {
 	return a == b || !a.IsValid() || !b.IsValid() || a.IsUnspecified() || b.IsUnspecified()
 }
 
-func (k *checker) publishedTwice(a, b publication) {
-	if b.p.at.line < a.p.at.line {
+func (k *checker) duplicateForward(a, b resolvedForward) {
+	if b.spec.at.line < a.spec.at.line {
 		a, b = b, a
 	}
-	k.badf(b.p.at, b.p.String(), "publish another port, or listen at different addresses", "port %d/%s of %s is published twice: for %s and for %s", max(a.p.First, b.p.First), b.p.Proto, called(a.gateway), a.host, b.host)
+	k.mistakef(b.spec.at, b.spec.String(), "use another port, or listen on different addresses",
+		"port %d/%s of %s is forwarded twice: to %s and to %s", max(a.spec.First, b.spec.First), b.spec.Proto,
+		displayName(a.gateway), or(a.host, a.to.String()), or(b.host, b.to.String()))
 }
 
-// nobody notes the published ports of h that take effect nowhere.
-func (k *checker) nobody(h *Host) {
+// unreachableForwards reports the port forwards of h that have no gateway or no target.
+func (k *checker) unreachableForwards(h *Host) {
 	for n := range h.Ports {
 		p := &h.Ports[n]
-		if h.Name != Machine && !k.unsure && len(k.layout.publicationsOf(h, p)) == 0 {
-			k.badf(p.at, p.String(), "put the host on a network with a gateway and subnets of that family", "port %s of %s: nobody is there to publish it", p, h.Name)
+		if h.Name != Machine && !k.incomplete && len(k.layout.forwardsToHost(h, p)) == 0 {
+			k.mistakef(p.at, p.String(), "connect the host to a network with a gateway and a subnet of that address family",
+				"port %s of %s: no gateway can forward it", p, h.Name)
 		}
 	}
 	for n := range h.Forwards {
@@ -163,13 +170,14 @@ func (k *checker) nobody(h *Host) {
 		if p.Host != "" && !k.knownHost(p.at, p.Host, "to forward a port to") {
 			continue
 		}
-		if !k.unsure && len(k.layout.forwardsOf(h, p)) == 0 {
-			k.badf(p.at, p.String(), fmt.Sprintf("%s and the one it listens at must be of one family", or(p.Host, p.To.String())), "port %s of router %s leads to no address", p, h.Name)
+		if !k.incomplete && len(k.layout.forwardsOfRouter(h, p)) == 0 {
+			hint := fmt.Sprintf("%s and the address to listen on must have the same address family", or(p.Host, p.To.String()))
+			k.mistakef(p.at, p.String(), hint, "port %s of router %s has no target address", p, h.Name)
 		}
 	}
 }
 
-// expectations checks that facts speak of who and what there is.
+// expectations checks the hosts and names in facts.
 func (k *checker) expectations() {
 	known := make(map[string]bool)
 	for i := range k.t.Expect {
@@ -177,7 +185,7 @@ func (k *checker) expectations() {
 		ok := known[x.From] || k.knownHost(x.at, x.From, "in a fact")
 		known[x.From] = ok
 		if x.Probe == ProbeDNS && !isDomain(x.To) {
-			k.badf(x.at, x.To, domainForm, "%q is no name to be found", x.To)
+			k.mistakef(x.at, x.To, domainForm, "%q is not a domain name", x.To)
 		}
 		if x.To != "" && x.Probe != ProbeDNS {
 			toOK := known[x.To] || k.knownHost(x.at, x.To, "in a fact")
@@ -190,10 +198,11 @@ func (k *checker) expectations() {
 	}
 }
 
-// reachable checks that both sides of a fact have addresses of one family.
+// reachable checks that both sides of a fact have addresses of the same family.
 func (k *checker) reachable(x *Expectation) {
-	if k.unsure || x.From == Machine || x.To == Machine || k.takenIn(x.From) || x.To != "" && k.takenIn(x.To) {
-		return // they may have addresses of their own
+	if k.incomplete || x.From == Machine || x.To == Machine ||
+		k.isAdopted(x.From) || x.To != "" && k.isAdopted(x.To) {
+		return // it may have addresses that are not in the file
 	}
 	from, to := k.layout.familiesOf(x.From), [2]bool{x.Addr.Is4(), x.Addr.Is6()}
 	if x.To != "" {
@@ -204,5 +213,6 @@ func (k *checker) reachable(x *Expectation) {
 			return
 		}
 	}
-	k.badf(x.at, "", "give both of them addresses of one family", "%s and %s have no addresses to reach each other by", x.From, or(x.To, x.Addr.String()))
+	k.mistakef(x.at, "", "give both an address of the same family",
+		"%s and %s have no addresses of the same family", x.From, or(x.To, x.Addr.String()))
 }

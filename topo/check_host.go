@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// host checks what one host says of itself.
+// host checks the keys of one host.
 func (k *checker) host(h *Host) {
 	if h.Name == Machine {
 		k.machine(h)
@@ -16,7 +16,7 @@ func (k *checker) host(h *Host) {
 	for i := range h.Networks {
 		a := &h.Networks[i]
 		if on[a.Network] {
-			k.badf(a.at, a.Network, "one port on a network is enough", "%s is on network %s twice", h.Name, a.Network)
+			k.mistakef(a.at, a.Network, "list a network once", "%s is on network %s twice", h.Name, a.Network)
 		}
 		on[a.Network] = true
 		k.attachment(h, a)
@@ -30,22 +30,22 @@ func (k *checker) host(h *Host) {
 	}
 	for _, c := range h.Run {
 		if strings.TrimSpace(c) == "" {
-			k.badf(h.at, "run", "write a shell command", "%s: run has an empty command", h.Name)
+			k.mistakef(h.at, "run", "write a shell command", "%s: run has an empty command", h.Name)
 		}
 	}
 	for _, d := range h.DNS.Search {
 		if d != "." && !isDomain(d) {
-			k.badf(h.at, d, domainForm, "dns: %q is no domain", d)
+			k.mistakef(h.at, d, domainForm, "dns: %q is not a domain name", d)
 		}
 	}
 	for _, p := range h.NAT {
 		if p != p.Masked() {
-			k.badf(h.at, p.String(), "write "+p.Masked().String(), "nat %s: the address goes beyond its prefix length", p)
+			k.mistakef(h.at, p.String(), "write "+p.Masked().String(), "nat %s has bits set after the prefix length", p)
 		}
 	}
 }
 
-// machine checks what the machine, of all hosts, cannot have.
+// machine checks for keys that the machine cannot have.
 func (k *checker) machine(h *Host) {
 	for _, v := range []struct {
 		key string
@@ -56,7 +56,7 @@ func (k *checker) machine(h *Host) {
 		{"dns", len(h.DNS.Servers)+len(h.DNS.Search) > 0},
 	} {
 		if v.has {
-			k.badf(h.at, v.key, "leave it out; a host may have it", "the machine cannot have %s", v.key)
+			k.mistakef(h.at, v.key, "remove it; only other hosts can have it", "the machine cannot have %s", v.key)
 		}
 	}
 }
@@ -68,34 +68,40 @@ func (k *checker) attachment(h *Host, a *Attachment) {
 	}
 	net := &k.t.Networks[n]
 	for _, addr := range a.Addresses {
-		k.ownAddress(a.at, addr, net)
+		k.requestedAddress(a.at, addr, net)
 	}
 	k.mtu(a.at, a.MTU, net.Subnets)
-	if most := or(net.MTU, defaultMTU); a.MTU > most {
-		k.badf(a.at, fmt.Sprint(a.MTU), fmt.Sprintf("raise the mtu of network %s too", net.Name), "mtu %d of %s is above the %d of network %s: the switch would drop its packets", a.MTU, h.Name, most, net.Name)
+	if limit := or(net.MTU, defaultMTU); a.MTU > limit {
+		k.mistakef(a.at, fmt.Sprint(a.MTU), fmt.Sprintf("increase the mtu of network %s too", net.Name),
+			"mtu %d of %s is larger than the %d of network %s: the bridge would drop packets", a.MTU, h.Name, limit, net.Name)
 	}
 	if (a.VLAN != 0 || len(a.VLANs) > 0) && !net.VLANFiltering {
-		k.badf(a.at, "vlan", fmt.Sprintf("write vlan_filtering: true at network %s", net.Name), "%s has VLANs on network %s, which does not tell them apart", h.Name, net.Name)
+		k.mistakef(a.at, "vlan", fmt.Sprintf("write vlan_filtering: true for network %s", net.Name),
+			"%s has VLANs on network %s, which has no VLAN filtering", h.Name, net.Name)
 	}
 	if a.VLAN != 0 && slices.Contains(a.VLANs, a.VLAN) {
-		k.badf(a.at, fmt.Sprint(a.VLAN), "leave it out of vlans", "VLAN %d of %s is both tagged and untagged", a.VLAN, h.Name)
+		k.mistakef(a.at, fmt.Sprint(a.VLAN), "remove it from vlans",
+			"VLAN %d of %s is both tagged and untagged", a.VLAN, h.Name)
 	}
 	k.impairment(a.at, a.Impair)
 }
 
-// ownAddress checks an address that a host asks for.
-func (k *checker) ownAddress(at pos, a netip.Addr, net *Network) {
+// requestedAddress checks an address that the file gives a host.
+func (k *checker) requestedAddress(at pos, a netip.Addr, net *Network) {
 	s := prefixOf(a, net.Subnets)
 	switch {
-	case !s.IsValid() && k.unsure:
+	case !s.IsValid() && k.incomplete:
 	case !s.IsValid() && len(net.Subnets) == 0:
-		k.badf(at, a.String(), "give the network subnets", "address %s: network %s has no subnets", a, net.Name)
+		k.mistakef(at, a.String(), "add subnets to the network", "address %s: network %s has no subnets", a, net.Name)
 	case !s.IsValid():
-		k.badf(at, a.String(), "its subnets are "+joined(net.Subnets), "address %s is in no subnet of network %s", a, net.Name)
+		k.mistakef(at, a.String(), "its subnets are "+joined(net.Subnets),
+			"address %s is in no subnet of network %s", a, net.Name)
 	case hostBits(s) > 1 && a == s.Addr():
-		k.badf(at, a.String(), "the first for a host is "+firstAddr(s).String(), "address %s is that of the subnet %s itself", a, s)
+		k.mistakef(at, a.String(), "the first address for a host is "+firstAddr(s).String(),
+			"address %s is the network address of %s", a, s)
 	case hostBits(s) > 1 && a.Is4() && a.Compare(lastAddr(s)) > 0:
-		k.badf(at, a.String(), "the last for a host is "+lastAddr(s).String(), "address %s is the broadcast address of %s", a, s)
+		k.mistakef(at, a.String(), "the last address for a host is "+lastAddr(s).String(),
+			"address %s is the broadcast address of %s", a, s)
 	}
 }
 
@@ -107,7 +113,7 @@ func joined(list []netip.Prefix) string {
 	return strings.Join(words, ", ")
 }
 
-// routes checks the host's routes, and that none is there twice.
+// routes checks the routes of a host, and that there are no duplicates.
 func (k *checker) routes(h *Host) {
 	seen := map[Key]bool{}
 	for i := range h.Routes {
@@ -115,16 +121,17 @@ func (k *checker) routes(h *Host) {
 		k.route(h, r)
 		key := Route{Dst: r.Dst, Type: r.Type, Table: r.Table, Metric: r.Metric}.Key()
 		if seen[key] {
-			k.badf(r.at, r.Dst.String(), "write one with several nexthops, or different metrics", "%s has two routes to %s", h.Name, r.Dst)
+			k.mistakef(r.at, r.Dst.String(), "write one route with several nexthops, or different metrics",
+				"%s has two routes to %s", h.Name, r.Dst)
 		}
 		seen[key] = true
 	}
 }
 
-// route checks that each next hop can be reached and that somebody is there.
+// route checks that each next hop is on a link of h and that a host has its address.
 func (k *checker) route(h *Host, r *StaticRoute) {
 	if r.Type != "unicast" && !slices.Contains(routeTypes, r.Type) {
-		k.badf(r.at, r.Type, didYouMean(r.Type, routeTypes), "unknown type of route %q", r.Type)
+		k.mistakef(r.at, r.Type, didYouMean(r.Type, routeTypes), "unknown route type %q", r.Type)
 	}
 	for _, hop := range r.Hops {
 		if hop.Device != "" && !k.hasDevice(r.at, h, hop.Device, "route "+r.Dst.String()) {
@@ -136,33 +143,37 @@ func (k *checker) route(h *Host, r *StaticRoute) {
 	}
 }
 
-// hasDevice tells whether h has the device; a host that is taken in may have
-// others than the lab's.
+// hasDevice reports whether h has the device. An adopted namespace may have
+// devices that are not in the file.
 func (k *checker) hasDevice(at pos, h *Host, dev, role string) bool {
 	names := k.deviceNames(h.Name)
-	if dev == "lo" || k.unsure || k.takenIn(h.Name) || slices.Contains(names, dev) {
+	if dev == "lo" || k.incomplete || k.isAdopted(h.Name) || slices.Contains(names, dev) {
 		return true
 	}
-	k.badf(at, dev, didYouMean(dev, names), "%s: %s has no device %q", role, h.Name, dev)
+	k.mistakef(at, dev, didYouMean(dev, names), "%s: %s has no device %q", role, h.Name, dev)
 	return false
 }
 
 func (k *checker) hop(h *Host, r *StaticRoute, hop Hop) {
 	if hop.Via.IsLinkLocalUnicast() {
 		if hop.Device == "" {
-			k.badf(r.at, hop.Via.String(), "write dev, too", "route %s: the link-local address %s is on every link", r.Dst, hop.Via)
+			k.mistakef(r.at, hop.Via.String(), "add dev",
+				"route %s: the link-local address %s needs a device", r.Dst, hop.Via)
 		}
 		return
 	}
-	i := k.facing(h.Name, hop.Device, hop.Via)
+	i := k.deviceFor(h.Name, hop.Device, hop.Via)
 	switch {
-	case k.unsure || i == nil && k.takenIn(h.Name):
+	case k.incomplete || i == nil && k.isAdopted(h.Name):
 	case i == nil:
-		k.badf(r.at, hop.Via.String(), "name an address that is, or write onlink", "route %s leads through nowhere: %s is in no subnet of %s%s", r.Dst, hop.Via, called(h.Name), onDevice(hop.Device))
-	case holds(i, hop.Via):
-		k.badf(r.at, hop.Via.String(), "", "route %s: %s is an address of %s itself", r.Dst, hop.Via, called(h.Name))
-	case !k.somebodyHas(i, hop.Via):
-		k.badf(r.at, hop.Via.String(), k.whoElse(i, hop.Via), "route %s: nobody has the gateway's address %s", r.Dst, hop.Via)
+		k.mistakef(r.at, hop.Via.String(), "use a next hop in one of the subnets, or write onlink",
+			"route %s: next hop %s is in no subnet of %s%s", r.Dst, hop.Via, displayName(h.Name), onDevice(hop.Device))
+	case hasAddress(i, hop.Via):
+		k.mistakef(r.at, hop.Via.String(), "",
+			"route %s: next hop %s is an address of %s itself", r.Dst, hop.Via, displayName(h.Name))
+	case !k.hasOwner(i, hop.Via):
+		k.mistakef(r.at, hop.Via.String(), k.addressesOnLink(i, hop.Via),
+			"route %s: no host has the address of the next hop %s", r.Dst, hop.Via)
 	}
 }
 
@@ -173,14 +184,13 @@ func onDevice(dev string) string {
 	return " on " + dev
 }
 
-// facing returns the device of the host whose subnet holds a.
-func (k *checker) facing(host, dev string, a netip.Addr) *iface {
-	return k.layout.facing(host, dev, a)
+func (k *checker) deviceFor(host, dev string, a netip.Addr) *iface {
+	return k.layout.deviceFor(host, dev, a)
 }
 
-// facing returns the device of the host, dev if that is given, whose subnet
-// holds a; nil if none does.
-func (l *layout) facing(host, dev string, a netip.Addr) *iface {
+// deviceFor returns the device of the host whose subnet contains a, nil if
+// there is none. If dev is not "", only that device counts.
+func (l *layout) deviceFor(host, dev string, a netip.Addr) *iface {
 	var best *iface
 	bits := -1
 	for _, n := range l.of[host] {
@@ -197,47 +207,48 @@ func (l *layout) facing(host, dev string, a netip.Addr) *iface {
 	return best
 }
 
-func holds(i *iface, a netip.Addr) bool {
+func hasAddress(i *iface, a netip.Addr) bool {
 	return slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
-// somebodyHas tells whether the address is had on i's link by another, or may
-// be by somebody outside the lab.
-func (k *checker) somebodyHas(i *iface, a netip.Addr) bool {
+// hasOwner reports whether another host on i's link has the address, or
+// something outside the lab may have it.
+func (k *checker) hasOwner(i *iface, a netip.Addr) bool {
 	switch {
 	case i.cable != nil:
 		other := i.cable.Ends[1-i.end]
-		return slices.ContainsFunc(other.Addresses, func(p netip.Prefix) bool { return p.Addr() == a }) || len(other.Addresses) == 0
-	case i.made != nil || i.net < 0 || k.t.Networks[i.net].Uplink != "":
+		return len(other.Addresses) == 0 ||
+			slices.ContainsFunc(other.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+	case i.device != nil || i.net < 0 || k.t.Networks[i.net].Uplink != "":
 		return true
 	}
 	for _, n := range k.layout.on[i.net] {
 		other := &k.layout.ifaces[n]
-		if other.made != nil || k.onAnyDevice(other.host, a) {
+		if other.device != nil || k.hostHas(other.host, a) {
 			return true
 		}
 	}
 	return false
 }
 
-// onAnyDevice tells whether the host has the address: on its port, or on a
-// VLAN that its port carries.
-func (k *checker) onAnyDevice(host string, a netip.Addr) bool {
+// hostHas reports whether any device of the host has the address, for example a
+// VLAN device on top of the one that is on the link.
+func (k *checker) hostHas(host string, a netip.Addr) bool {
 	for _, n := range k.layout.of[host] {
-		if holds(&k.layout.ifaces[n], a) {
+		if hasAddress(&k.layout.ifaces[n], a) {
 			return true
 		}
 	}
 	return false
 }
 
-// whoElse names who has an address of a's family on i's link.
-func (k *checker) whoElse(i *iface, a netip.Addr) string {
+// addressesOnLink lists up to four addresses of a's family that other hosts have on i's link.
+func (k *checker) addressesOnLink(i *iface, a netip.Addr) string {
 	var have []string
 	add := func(host string, addrs []netip.Prefix) {
 		for _, p := range addrs {
 			if p.Addr().Is4() == a.Is4() && len(have) < 4 && host != i.host {
-				have = append(have, called(host)+" has "+p.Addr().String())
+				have = append(have, displayName(host)+" has "+p.Addr().String())
 			}
 		}
 	}
@@ -256,8 +267,8 @@ func (k *checker) neighbour(h *Host, nb *StaticNeigh) {
 		k.hasDevice(nb.at, h, nb.Device, "neighbour "+nb.Addr.String())
 		return
 	}
-	if k.facing(h.Name, "", nb.Addr) == nil && !k.unsure {
-		k.badf(nb.at, nb.Addr.String(), "write dev", "neighbour %s is in no subnet of %s", nb.Addr, h.Name)
+	if k.deviceFor(h.Name, "", nb.Addr) == nil && !k.incomplete {
+		k.mistakef(nb.at, nb.Addr.String(), "write dev", "neighbour %s is in no subnet of %s", nb.Addr, h.Name)
 	}
 }
 
@@ -265,12 +276,15 @@ func (k *checker) sysctl(h *Host, s Setting) {
 	key := strings.ReplaceAll(s.Key, "/", ".")
 	switch {
 	case !strings.HasPrefix(key, "net."):
-		k.badf(s.at, s.Key, "only net.… belongs to a network namespace", "sysctl %s is the whole machine's", s.Key)
-	case strings.Contains(s.Key, "..") || strings.Contains(s.Key, " ") || !printable(s.Key) || strings.HasSuffix(key, "."):
-		k.badf(s.at, s.Key, "", "%q cannot be a sysctl's name", s.Key)
+		k.mistakef(s.at, s.Key, "only sysctls that begin with net. belong to a network namespace",
+			"sysctl %s applies to the whole machine", s.Key)
+	case strings.Contains(s.Key, "..") || strings.Contains(s.Key, " ") ||
+		!printable(s.Key) || strings.HasSuffix(key, "."):
+		k.mistakef(s.at, s.Key, "", "%q is not a valid sysctl name", s.Key)
 	case s.Value == "":
-		k.badf(s.at, s.Key, "", "sysctl %s of %s has no value", s.Key, h.Name)
+		k.mistakef(s.at, s.Key, "", "sysctl %s of %s has no value", s.Key, h.Name)
 	case !printable(strings.ReplaceAll(s.Value, "\t", " ")):
-		k.badf(s.at, s.Key, "write one line", "the value of sysctl %s of %s holds what cannot be shown", s.Key, h.Name)
+		k.mistakef(s.at, s.Key, "write one line",
+			"the value of sysctl %s of %s contains a line break or control character", s.Key, h.Name)
 	}
 }

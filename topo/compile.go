@@ -8,17 +8,19 @@ import (
 	"strings"
 )
 
-// Compile works out the state that a topology means: every device with its
-// name, MAC and MTU, every address, route, sysctl and rule. It gives the same
-// state for the same topology, always and everywhere. What is wrong with t is
-// its error, of type [Mistakes].
+// Compile returns the state that a topology describes: every device with its
+// name, MAC and MTU, every address, route, sysctl and NAT rule. The same
+// topology always gives the same state. The error is of type [Mistakes].
 func Compile(t Topology) (State, error) {
 	if err := Check(t); err != nil {
 		return nil, err
 	}
 	l, _ := newLayout(&t)
-	c := &compiler{critic: critic{src: t.source}, t: &t, l: l, state: make(State, 10*len(l.ifaces)), forwarded: map[target]bool{}}
-	for _, p := range l.publications() {
+	c := &compiler{
+		mistakeList: mistakeList{src: t.source}, t: &t, l: l,
+		state: make(State, 10*len(l.ifaces)), forwarded: map[target]bool{},
+	}
+	for _, p := range l.portForwards() {
 		c.forwarded[target{p.gateway, p.to}] = true
 	}
 	for i := range t.Hosts {
@@ -43,20 +45,21 @@ func Compile(t Topology) (State, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	c.state.hush()
+	c.state.addAddrGenNone()
 	return c.state, nil
 }
 
-// A compiler puts the objects of a topology together. That they contradict one
-// another is a mistake that Check did not foresee.
+// A compiler makes the objects of a topology. Two different objects with one
+// key are a mistake that Check did not find.
 type compiler struct {
-	critic
+	mistakeList
 	t     *Topology
 	l     *layout
 	state State
-	// forwarded are the addresses that ports are forwarded to. Asked for by the very
-	// host that has the address, the packets go back over the switch's port that they
-	// came by: where the switch itself does NAT (br_netfilter), it must not mind.
+	// forwarded are the addresses to which ports are forwarded. If the host with
+	// such an address connects to its own forwarded port, the packets leave the
+	// bridge by the port on which they arrived. With br_netfilter, where NAT runs
+	// in the bridge, this port needs hairpin mode.
 	forwarded map[target]bool
 }
 
@@ -68,11 +71,11 @@ type target struct {
 
 func (c *compiler) put(o Object) {
 	if err := c.state.Add(o); err != nil {
-		c.bad(pos{1, 1}, "", err.Error(), "")
+		c.mistake(pos{1, 1}, "", err.Error(), "")
 	}
 }
 
-// nsOf is the name of a host's namespace in a State.
+// nsOf returns the name of a host's namespace in a State.
 func nsOf(host string) string {
 	if host == Machine {
 		return ""
@@ -92,8 +95,7 @@ func (c *compiler) namespace(h *Host) {
 	}
 }
 
-// iface makes the objects of one device: the link, that it is up, its
-// addresses, and how bad it is.
+// iface makes the objects of one device: link, up, addresses and qdisc.
 func (c *compiler) iface(n int) {
 	i := &c.l.ifaces[n]
 	ns := nsOf(i.host)
@@ -103,7 +105,7 @@ func (c *compiler) iface(n int) {
 	case i.cable != nil && i.end == 0:
 		c.cable(i, &c.l.ifaces[n+1])
 	case i.cable != nil:
-	case i.made != nil:
+	case i.device != nil:
 		c.device(i)
 	default:
 		net := &c.t.Networks[i.net]
@@ -115,34 +117,33 @@ func (c *compiler) iface(n int) {
 	}
 }
 
-// link is what the device has in common with all.
+// link returns the attributes that all kinds of devices have.
 func (c *compiler) link(i *iface) Link {
 	return Link{NS: nsOf(i.host), Name: i.dev, MAC: c.l.macOf(i), MTU: c.l.mtuOf(i)}
 }
 
-// port makes a host's port on a network: a cable whose far end is in the
-// switch.
+// port connects a host to a network: a veth pair whose peer is in the bridge.
 func (c *compiler) port(i *iface) {
 	net := &c.t.Networks[i.net]
-	holder := c.t.holder(i.net)
+	bridgeHost := c.t.bridgeHost(i.net)
 	name, full := portName(c.t.Name, i.host, i.dev)
-	far := Link{
-		NS: nsOf(holder), Name: name, MTU: or(net.MTU, defaultMTU), Master: net.Name,
-		MAC:      derivedMAC(c.t.Name, holder, name, "port"),
+	peer := Link{
+		NS: nsOf(bridgeHost), Name: name, MTU: or(net.MTU, defaultMTU), Master: net.Name,
+		MAC:      derivedMAC(c.t.Name, bridgeHost, name, "port"),
 		Isolated: net.IsolateHosts && i.host != c.t.gatewayOf(i.net),
 	}
 	for _, p := range i.addrs {
-		far.Hairpin = far.Hairpin || c.forwarded[target{holder, p.Addr()}]
+		peer.Hairpin = peer.Hairpin || c.forwarded[target{bridgeHost, p.Addr()}]
 	}
 	if full != name {
-		far.AltName = full
+		peer.AltName = full
 	}
-	// A cable's ends may differ in MTU, but the shorter packets of the host are
-	// no reason for the switch to carry less.
-	c.put(Veth{Ends: [2]Link{c.link(i), far}})
-	c.put(Up{NS: far.NS, Link: far.Name})
-	c.impair(i.att.Impair, c.link(i).Key(), far.Key())
-	c.offload(i.att.NoOffload, c.link(i).Key(), far.Key())
+	// The two ends may have different MTUs. The peer keeps the network's MTU: a
+	// smaller MTU of one host must not reduce that of the bridge.
+	c.put(Veth{Ends: [2]Link{c.link(i), peer}})
+	c.put(Up{NS: peer.NS, Link: peer.Name})
+	c.impair(i.att.Impair, c.link(i).Key(), peer.Key())
+	c.offload(i.att.NoOffload, c.link(i).Key(), peer.Key())
 }
 
 func (c *compiler) cable(a, b *iface) {
@@ -168,9 +169,9 @@ func (c *compiler) impair(i Impairment, links ...Key) {
 	}
 }
 
-// device makes a further device of a host.
+// device makes an entry of the devices of a host.
 func (c *compiler) device(i *iface) {
-	v, link := i.made, c.link(i)
+	v, link := i.device, c.link(i)
 	link.Master = v.Network
 	parent, parentNS := v.Parent, link.NS
 	if owner, dev, ok := strings.Cut(v.Parent, ":"); ok {
@@ -191,18 +192,18 @@ func (c *compiler) device(i *iface) {
 	}
 }
 
-// defaultVLAN is the one of ports that say none, as on any switch.
+// defaultVLAN is the VLAN of ports without VLANs in the file: the bridge's default PVID.
 const defaultVLAN = 1
 
-// vlans says which VLANs each port of a filtering switch is in. The switch
-// itself and its ports without VLANs are in the default one; what leads out of
-// the switch has them all.
+// vlans sets the VLANs of each port of a bridge with VLAN filtering. The bridge
+// itself and ports without VLANs are in the default VLAN. The uplink and other
+// devices in the bridge are in all VLANs.
 func (c *compiler) vlans(n int) {
 	net := &c.t.Networks[n]
 	if !net.VLANFiltering {
 		return
 	}
-	ns := nsOf(c.t.holder(n))
+	ns := nsOf(c.t.bridgeHost(n))
 	var tagged []uint16
 	for _, k := range c.l.on[n] {
 		if a := c.l.ifaces[k].att; a != nil {
@@ -221,19 +222,19 @@ func (c *compiler) vlans(n int) {
 			if untagged == 0 && len(i.att.VLANs) == 0 {
 				untagged = defaultVLAN
 			}
-			c.inVLANs(ns, name, untagged, i.att.VLANs)
-		case i.made != nil:
-			c.inVLANs(ns, i.dev, defaultVLAN, tagged)
+			c.addVLANs(ns, name, untagged, i.att.VLANs)
+		case i.device != nil:
+			c.addVLANs(ns, i.dev, defaultVLAN, tagged)
 		default:
-			c.inVLANs(ns, i.dev, defaultVLAN, nil)
+			c.addVLANs(ns, i.dev, defaultVLAN, nil)
 		}
 	}
 	if net.Uplink != "" {
-		c.inVLANs(ns, net.Uplink, defaultVLAN, tagged)
+		c.addVLANs(ns, net.Uplink, defaultVLAN, tagged)
 	}
 }
 
-func (c *compiler) inVLANs(ns, port string, untagged uint16, tagged []uint16) {
+func (c *compiler) addVLANs(ns, port string, untagged uint16, tagged []uint16) {
 	for _, id := range tagged {
 		c.put(BridgeVLAN{NS: ns, Link: port, ID: id})
 	}
@@ -248,8 +249,8 @@ func (c *compiler) uplink(net *Network) {
 	}
 }
 
-// nat makes the masquerades and forwarded ports, each in the namespace of the
-// gateway that does it.
+// nat makes the masquerade, SNAT and port forward objects, each in the namespace
+// of its gateway.
 func (c *compiler) nat() {
 	for n := range c.t.Networks {
 		net := &c.t.Networks[n]
@@ -265,13 +266,16 @@ func (c *compiler) nat() {
 			c.masquerade(c.t.Hosts[i].Name, p, nil)
 		}
 	}
-	for _, p := range c.l.publications() {
-		f := Forward{NS: nsOf(p.gateway), Proto: p.p.Proto, Addr: p.p.Listen, First: p.p.First, Last: p.p.Last, To: p.to, ToPort: p.p.ToFirst}
+	for _, p := range c.l.portForwards() {
+		f := Forward{
+			NS: nsOf(p.gateway), Proto: p.spec.Proto, Addr: p.spec.Listen,
+			First: p.spec.First, Last: p.spec.Last, To: p.to, ToPort: p.spec.ToFirst,
+		}
 		if f.Addr.IsUnspecified() {
 			f.Addr = netip.Addr{}
 		}
 		c.put(f)
-		c.fromLoopback(f)
+		c.allowLoopback(f)
 	}
 }
 
@@ -285,24 +289,24 @@ func (c *compiler) masquerade(host string, source netip.Prefix, to []netip.Addr)
 	c.put(Masquerade{NS: nsOf(host), Source: source})
 }
 
-// fromLoopback lets a forwarded port be reached at 127.0.0.1, too, where
-// its address is not another.
-func (c *compiler) fromLoopback(f Forward) {
+// allowLoopback sets route_localnet for a port forward that accepts packets to
+// 127.0.0.1.
+func (c *compiler) allowLoopback(f Forward) {
 	if !f.To.Is4() || f.Addr.IsValid() && !f.Addr.IsLoopback() {
 		return
 	}
 	host := or(f.NS, Machine)
-	if i := c.l.facing(host, "", f.To); i != nil {
+	if i := c.l.deviceFor(host, "", f.To); i != nil {
 		c.put(Sysctl{NS: f.NS, Name: setting("ipv4", i.dev, "route_localnet"), Value: "1"})
 	}
 }
 
-// setting is the name of a link's sysctl.
+// setting returns the name of a sysctl of a link.
 func setting(family, link, key string) string {
 	return fmt.Sprintf("net.%s.conf.%s.%s", family, strings.ReplaceAll(link, ".", "/"), key)
 }
 
-// isolation keeps networks apart in every router that has both.
+// isolation isolates networks on every router that is on both.
 func (c *compiler) isolation() {
 	for n := range c.t.Networks {
 		for _, other := range c.t.Networks[n].IsolateFrom {
@@ -319,28 +323,28 @@ func (c *compiler) isolation() {
 func (l *layout) routersOf(a, b int) map[string][2]string {
 	devices := map[string]string{}
 	for _, k := range l.on[a] {
-		if i := &l.ifaces[k]; i.made == nil && len(i.addrs) > 0 {
+		if i := &l.ifaces[k]; i.device == nil && len(i.addrs) > 0 {
 			devices[i.host] = i.dev
 		}
 	}
 	both := map[string][2]string{}
 	for _, k := range l.on[b] {
 		i := &l.ifaces[k]
-		if dev, ok := devices[i.host]; ok && i.made == nil && len(i.addrs) > 0 {
+		if dev, ok := devices[i.host]; ok && i.device == nil && len(i.addrs) > 0 {
 			both[i.host] = [2]string{dev, i.dev}
 		}
 	}
 	return both
 }
 
-// files makes what programs inside a host find in /etc: every host's names,
-// and the name servers.
+// files makes the files that programs in a host see in /etc: hosts and
+// resolv.conf.
 func (c *compiler) files() {
 	hosts := c.hostsFile()
 	for i := range c.t.Hosts {
 		h := &c.t.Hosts[i]
 		if h.Name == Machine || h.Namespace != "" {
-			continue // they have an /etc of their own
+			continue // they keep their own /etc
 		}
 		c.put(File{NS: h.Name, Name: "hosts", Content: hosts})
 		if text := h.DNS.file(); text != "" {
@@ -349,8 +353,9 @@ func (c *compiler) files() {
 	}
 }
 
-// hostsFile is the same for all hosts, so that a thousand share one text, and
-// in the order of names, so that the file's order is no part of the state.
+// hostsFile returns the content of /etc/hosts. It is the same for all hosts, so
+// that they share one string. It is sorted by name, so that it does not depend
+// on the order of the lab file.
 func (c *compiler) hostsFile() string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
@@ -383,8 +388,8 @@ func (d DNS) file() string {
 	return b.String()
 }
 
-// settings makes the sysctls: forwarding where it is needed, then what the
-// file says, which wins.
+// settings makes the sysctls: forwarding where needed, then those of the file,
+// which replace them.
 func (c *compiler) settings() {
 	for i := range c.t.Hosts {
 		if h := &c.t.Hosts[i]; h.Name != Machine && c.l.forwards(h) {
@@ -406,7 +411,7 @@ const (
 	forwarding6 = "net.ipv6.conf.all.forwarding"
 )
 
-// forward turns forwarding on, for each family that the host has.
+// forward turns on forwarding for each address family that the host has.
 func (c *compiler) forward(ns string) {
 	has := c.l.familiesOf(or(ns, Machine))
 	if has[0] {
@@ -417,9 +422,9 @@ func (c *compiler) forward(ns string) {
 	}
 }
 
-// machineForwards tells whether the machine has somewhere to forward to: a
-// second network or link of the lab, or the outside, if NAT, routed or a
-// published port says so.
+// machineForwards reports whether the machine forwards packets: because of its
+// router key, a second network or link of the lab, NAT, routed or a published
+// port.
 func (c *compiler) machineForwards() bool {
 	if h, ok := c.l.hosts[Machine]; ok && c.l.forwards(&c.t.Hosts[h]) {
 		return true
@@ -439,5 +444,5 @@ func (c *compiler) machineForwards() bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.l.publications(), func(p publication) bool { return p.gateway == Machine })
+	return slices.ContainsFunc(c.l.portForwards(), func(p resolvedForward) bool { return p.gateway == Machine })
 }

@@ -2,8 +2,8 @@ package topo
 
 import "slices"
 
-// fastpaths makes the fast paths of whoever forwards for a network that has them: its
-// links to such networks, its cables, and the machine's way out.
+// fastpaths makes the fast paths of each router of a network with fastpath: on its devices on
+// such networks, on its ends of links, and on the machine's egress links.
 func (c *compiler) fastpaths() {
 	for host, ifaces := range c.l.of {
 		if !c.hasFastpaths(host) {
@@ -13,21 +13,21 @@ func (c *compiler) fastpaths() {
 			if i := &c.l.ifaces[n]; i.cable != nil && len(i.addrs) > 0 || c.isFast(i) {
 				c.put(Fastpath{NS: nsOf(host), Link: i.dev})
 			}
-			if i := &c.l.ifaces[n]; c.isFast(i) && i.isSwitch() {
+			if i := &c.l.ifaces[n]; c.isFast(i) && i.isBridge() {
 				c.fastPorts(host, i.net)
 			}
 		}
 		if host != Machine {
 			continue
 		}
-		for _, link := range c.t.WayOut {
+		for _, link := range c.t.EgressLinks {
 			c.put(Fastpath{Link: link})
 		}
 	}
 }
 
-// fastPorts are the ports of a switch that the host holds: hosts', links of its own, and
-// the uplink.
+// fastPorts adds the ports of a bridge in the namespace of host: bridge ends of veth pairs,
+// other devices, and the uplink.
 func (c *compiler) fastPorts(host string, net int) {
 	put := func(link string) { c.put(Fastpath{NS: nsOf(host), Link: link, Port: true}) }
 	for _, n := range c.l.on[net] {
@@ -35,7 +35,7 @@ func (c *compiler) fastPorts(host string, net int) {
 		case i.att != nil:
 			name, _ := portName(c.t.Name, i.host, i.dev)
 			put(name)
-		case i.made != nil:
+		case i.device != nil:
 			put(i.dev)
 		}
 	}
@@ -52,7 +52,7 @@ func (c *compiler) hasFastpaths(host string) bool {
 	return forwards && slices.ContainsFunc(c.l.of[host], func(n int) bool { return c.isFast(&c.l.ifaces[n]) })
 }
 
-// isFast tells whether it is a router's link to a network with fast paths.
+// isFast reports whether i is a device with addresses on a network with fastpath.
 func (c *compiler) isFast(i *iface) bool {
-	return i.made == nil && i.cable == nil && len(i.addrs) > 0 && c.t.Networks[i.net].Fastpath
+	return i.device == nil && i.cable == nil && len(i.addrs) > 0 && c.t.Networks[i.net].Fastpath
 }

@@ -7,49 +7,52 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// maxRecord is how long a record may be, in bytes: ALTIFNAMSIZ of <linux/if.h>.
+// maxRecord is the maximum length of a record in bytes: ALTIFNAMSIZ-1 of <linux/if.h>.
 const maxRecord = 127
 
-// limits notes what the kernel has no room for.
+// limits reports what exceeds limits of the kernel.
 func (c *compiler) limits() {
 	fast := map[string]int{}
 	for _, o := range c.state {
 		switch o := o.(type) {
 		case Namespace:
 			if o.From != "" {
-				c.recorded(o, takenRecord(c.t.Name, o))
-				c.recorded(o, takesRecord(c.t.Name, math.MaxUint32, o.Name))
+				c.checkRecord(o, adoptedRecord(c.t.Name, o))
+				c.checkRecord(o, adoptedIDRecord(c.t.Name, math.MaxUint32, o.Name))
 			}
 		case Route:
 			if !c.owns(o.NS) {
-				c.recorded(o, routeRecord(c.t.Name, o))
+				c.checkRecord(o, routeRecord(c.t.Name, o))
 			}
 		case Sysctl:
 			if !c.owns(o.NS) {
-				c.recorded(o, sysctlRecord(c.t.Name, o.Name))
+				c.checkRecord(o, sysctlRecord(c.t.Name, o.Name))
 			}
 		case Fastpath:
 			if fast[o.NS]++; fast[o.NS] == nft.MaxFastpaths+1 {
-				c.bad(c.t.at(o.NS), "fastpath", fmt.Sprintf("%s would have fast paths on more than %d links", called(or(o.NS, Machine)), nft.MaxFastpaths), "the kernel can list no more")
+				message := fmt.Sprintf("%s would have fast paths on more than %d links",
+					displayName(or(o.NS, Machine)), nft.MaxFastpaths)
+				c.mistake(c.t.at(o.NS), "fastpath", message, "this is the kernel's limit")
 			}
 		}
 	}
 }
 
-// recorded notes an object that is remembered in more letters than there is room for.
-func (c *compiler) recorded(o Object, record string) {
+// checkRecord reports a record of an object that is too long for an alternative name.
+func (c *compiler) checkRecord(o Object, record string) {
 	if len(record) > maxRecord {
-		c.bad(c.t.at(o.Key().NS), "", fmt.Sprintf("%s cannot be remembered: %s has %d bytes, and a link's further name %d at most", o, record, len(record), maxRecord),
-			"a shorter name of the lab or the host helps")
+		message := fmt.Sprintf("%s: the record %s has %d bytes, but an alternative name of a link has at most %d",
+			o, record, len(record), maxRecord)
+		c.mistake(c.t.at(o.Key().NS), "", message, "use a shorter name for the lab or the host")
 	}
 }
 
-// owns tells whether a namespace is one that the lab makes.
+// owns reports whether the lab makes the namespace.
 func (c *compiler) owns(ns string) bool {
 	return ns != "" && c.state[Key{OfNamespace, ns, ""}] == Object(Namespace{Name: ns})
 }
 
-// at is where a namespace's host stands in the file.
+// at returns the position of a namespace's host in the file.
 func (t *Topology) at(ns string) pos {
 	for i := range t.Hosts {
 		if h := &t.Hosts[i]; nsOf(h.Name) == ns {

@@ -7,20 +7,23 @@ import (
 	"testing"
 )
 
-// TestLimits: what the kernel has no room for is said when the file is checked.
+// TestLimits: labs that exceed limits of the kernel are mistakes.
 func TestLimits(t *testing.T) {
 	lab, host := "lab-"+strings.Repeat("x", 44), "host-"+strings.Repeat("y", 58)
 	var many strings.Builder
-	for i := range 800 { // each is a switch and a port
+	for i := range 800 { // each is a bridge and a port
 		fmt.Fprintf(&many, "  n%d: {subnets: [10.%d.%d.0/24], fastpath: true}\n", i, i/200, i%200)
 	}
 	for name, tt := range map[string]struct{ text, want string }{
-		"a host that is taken in": {
+		"an adopted namespace": {
 			"name: " + lab + "\nhosts:\n  red: {}\n  " + host + ": {namespace: outside}\n",
-			"lab.yaml:4:3: netns " + host + " taken from outside cannot be remembered: vnet:" + lab + ":netns=" + host + "@outside has 131 bytes, and a link's further name 127 at most; a shorter name",
+			"lab.yaml:4:3: netns " + host + " adopted from outside: the record vnet:" + lab + ":netns=" + host +
+				"@outside has 131 bytes, but an alternative name of a link has at most 127; use a shorter name",
 		},
-		"a route of the machine's": {
-			"name: " + lab + "\nnetworks: {n: {subnets: ['fd00::/64']}}\nhosts:\n  machine: {networks: [n], routes: ['fd00:1111:2222:3333:4444:5555:6666:0/112 via fd00::2 metric 4294967294 table 4294967294']}\n  red: {networks: [n]}\n",
+		"a route of the machine": {
+			"name: " + lab + "\nnetworks: {n: {subnets: ['fd00::/64']}}\nhosts:\n  machine: {networks: [n], routes: " +
+				"['fd00:1111:2222:3333:4444:5555:6666:0/112 via fd00::2 metric 4294967294 table 4294967294']}\n" +
+				"  red: {networks: [n]}\n",
 			"lab.yaml:4:3: route fd00:1111:2222:3333:4444:5555:6666:0/112 ",
 		},
 		"too many fast paths": {

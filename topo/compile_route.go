@@ -2,15 +2,15 @@ package topo
 
 import "net/netip"
 
-// hostRoutes makes a host's routes and neighbours: what its file says, and the
-// default routes over the first of its networks that has a gateway.
+// hostRoutes makes the routes and neighbours of a host: those of the file, and
+// default routes via the gateway of the first network that has one.
 func (c *compiler) hostRoutes(h *Host) {
 	ns := nsOf(h.Name)
 	for i := range h.Routes {
 		c.put(c.route(h, &h.Routes[i]))
 	}
 	for _, v4 := range []bool{true, false} {
-		w, ok := c.l.wayOut(h.Name, v4)
+		w, ok := c.l.defaultGateway(h.Name, v4)
 		if !ok || h.Name == Machine || hasDefault(h, v4) {
 			continue
 		}
@@ -19,20 +19,20 @@ func (c *compiler) hostRoutes(h *Host) {
 	}
 	for _, nb := range h.Neighbours {
 		dev := nb.Device
-		if i := c.l.facing(h.Name, "", nb.Addr); dev == "" && i != nil {
+		if i := c.l.deviceFor(h.Name, "", nb.Addr); dev == "" && i != nil {
 			dev = i.dev
 		}
 		c.put(Neigh{NS: ns, Link: dev, Addr: nb.Addr, MAC: nb.MAC})
 	}
 }
 
-// route works out through which devices a static route leads.
+// route adds the devices of the next hops to a static route.
 func (c *compiler) route(h *Host, r *StaticRoute) Route {
 	out := Route{NS: nsOf(h.Name), Dst: r.Dst, Type: r.Type, Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU}
 	hops := make([]Hop, len(r.Hops))
 	for i, hop := range r.Hops {
 		if hop.Device == "" {
-			if dev := c.l.facing(h.Name, "", hop.Via); dev != nil {
+			if dev := c.l.deviceFor(h.Name, "", hop.Via); dev != nil {
 				hop.Device = dev.dev
 			}
 		}
@@ -42,7 +42,7 @@ func (c *compiler) route(h *Host, r *StaticRoute) Route {
 	return out
 }
 
-// hasDefault tells whether the host's own routes have a default one.
+// hasDefault reports whether the file has a default route for the host.
 func hasDefault(h *Host, v4 bool) bool {
 	for _, r := range h.Routes {
 		if r.Dst == defaultRoute(v4) && (r.Table == 0 || r.Table == mainTable) {

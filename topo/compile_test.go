@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestCompile compiles labs and compares the whole state, a line an object.
-// Each is a file of testdata/compile.
+// TestCompile compiles the labs of testdata/compile and compares the whole
+// state, one object per line.
 func TestCompile(t *testing.T) {
 	eachCase(t, "compile/*.txtar", func(c *goldenCase) {
 		lab := mustParse(c.t, "lab.yaml", c.in("lab.yaml"))
@@ -23,9 +23,9 @@ func TestCompile(t *testing.T) {
 	})
 }
 
-// The same topology gives the same state; every example compiles, and what it
-// needs is there.
-func TestCompileIsWhole(t *testing.T) {
+// Every example compiles, twice to the same state, and each object that another
+// one needs comes before it.
+func TestCompileIsComplete(t *testing.T) {
 	for name, text := range labs(t) {
 		t.Run(name, func(t *testing.T) {
 			lab := mustParse(t, name, text)
@@ -35,7 +35,7 @@ func TestCompileIsWhole(t *testing.T) {
 			}
 			b, err := Compile(mustParse(t, name, text))
 			if err != nil || !a.Equal(b) {
-				t.Fatalf("compiled again it is another state (%v)", err)
+				t.Fatalf("the second compilation gives another state (%v)", err)
 			}
 			provided := map[Key]bool{}
 			for _, o := range a.Objects() {
@@ -43,9 +43,9 @@ func TestCompileIsWhole(t *testing.T) {
 					provided[k] = true
 				}
 				for _, k := range o.needs() {
-					// The machine, its devices and lo are there without the lab.
+					// The machine, its devices and lo exist without the lab.
 					if !provided[k] && k.NS != "" && k.Name != "lo" && k.Kind != OfPort {
-						t.Errorf("%s needs %v, which is not there before", o, k)
+						t.Errorf("%s needs %v, which does not come before it", o, k)
 					}
 				}
 			}
@@ -53,7 +53,7 @@ func TestCompileIsWhole(t *testing.T) {
 	}
 }
 
-// All MACs are set, and none is there twice in a lab.
+// All MACs are set and unique in a lab.
 func TestCompileSetsMACs(t *testing.T) {
 	for name, text := range labs(t) {
 		state, err := Compile(mustParse(t, name, text))
@@ -82,8 +82,7 @@ func TestCompileSetsMACs(t *testing.T) {
 	}
 }
 
-// What is wrong with a topology made by hand is found before anything is
-// compiled.
+// Compile checks a topology made by hand first.
 func TestCompileChecks(t *testing.T) {
 	state, err := Compile(Topology{Name: "x", Hosts: []Host{{Name: "red", Networks: []Attachment{{Network: "nowhere"}}}}})
 	if state != nil || err == nil || !strings.Contains(err.Error(), `unknown network "nowhere"`) {

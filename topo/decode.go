@@ -16,42 +16,42 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A decoder reads a YAML document into the file types and notes every mistake
-// on the way instead of stopping at the first.
+// A decoder reads a YAML document into the file types. It does not stop at the
+// first mistake, but collects all of them.
 type decoder struct {
-	critic
-	key   string // the key being read, for messages
-	depth int    // how deep in the document, against aliases that contain themselves
-	left  int    // how many values may still be read, against aliases that multiply
+	mistakeList
+	key       string // the current key, for messages
+	depth     int    // current depth; limited, because an alias can contain itself
+	nodesLeft int    // remaining number of values; limited, because nested aliases multiply
 
-	stopped  bool                // one of the two was met
-	mentions map[*yaml.Node]bool // what mentions the number of a repetition
+	stopped   bool                // one of the two limits was exceeded
+	hasNumber map[*yaml.Node]bool // nodes that contain "(n"
 }
 
 const (
-	deepest = 64
-	most    = 1 << 20
+	maxDepth = 64
+	maxNodes = 1 << 20
 )
 
-// A reader is a file type with a way of its own to be written.
+// A reader is a file type that decodes itself.
 type reader interface {
 	read(d *decoder, n *yaml.Node)
 }
 
-// document returns the one document of text, or nil.
+// document returns the document of text, nil if there is none.
 func (d *decoder) document(text []byte) *yaml.Node {
 	var doc, next yaml.Node
 	in := yaml.NewDecoder(bytes.NewReader(text))
 	switch err := in.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		d.bad(pos{1, 1}, "", "the file is empty", `begin with "networks:" and "hosts:"`)
+		d.mistake(pos{1, 1}, "", "the file is empty", `begin with "networks:" and "hosts:"`)
 		return nil
 	case err != nil:
 		d.syntax(err)
 		return nil
 	}
 	if err := in.Decode(&next); err == nil {
-		d.bad(pos{next.Line, 1}, "", "a second document begins here", "a file holds one lab")
+		d.mistake(pos{next.Line, 1}, "", "a second document begins here", "a file contains one lab")
 	}
 	if len(doc.Content) == 0 {
 		return nil
@@ -59,9 +59,9 @@ func (d *decoder) document(text []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// syntax notes what the YAML parser says. It tells the line in its text, and
-// not always: none for the first line, one too few where its grammar, not its
-// scanner, is at a loss.
+// syntax adds an error of the YAML parser as a mistake. The line number is part
+// of the parser's text. It is missing for the first line, and one too low for
+// an error of the grammar (not of the scanner).
 func (d *decoder) syntax(err error) {
 	at, what := pos{1, 1}, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := regexp.MustCompile(`line (\d+): ?`).FindStringSubmatch(what); m != nil {
@@ -74,18 +74,18 @@ func (d *decoder) syntax(err error) {
 	at.line = min(at.line, len(d.src.lines))
 	if m := regexp.MustCompile(`unknown anchor '(.*)' referenced`).FindStringSubmatch(what); m != nil {
 		at = d.src.first("*" + m[1])
-		d.bad(at, "*"+m[1], "there is no anchor &"+m[1], "")
+		d.mistake(at, "*"+m[1], "there is no anchor &"+m[1], "")
 		return
 	}
 	if missing, ok := strings.CutPrefix(what, "did not find expected "); ok {
-		what = missing + " is missing here, or in a line above"
+		what = missing + " is missing here or in a line above"
 	}
-	d.bad(at, "", "this is not YAML: "+what, "look at the indentation, and quote texts that hold : # { or [")
+	d.mistake(at, "", "this is not YAML: "+what, "check the indentation, and quote text that contains : # { or [")
 }
 
 // value reads n into what p points to.
 func (d *decoder) value(n *yaml.Node, p any) {
-	n = d.enter(n)
+	n = d.resolve(n)
 	if n == nil {
 		return
 	}
@@ -96,50 +96,50 @@ func (d *decoder) value(n *yaml.Node, p any) {
 	case *string:
 		*p, _ = d.text(n)
 	case *bool:
-		scalar(d, n, p, "true or false is wanted", parseBool)
+		scalar(d, n, p, "expected true or false", parseBool)
 	case *int:
-		scalar(d, n, p, "a whole number is wanted", strconv.Atoi)
+		scalar(d, n, p, "expected an integer", strconv.Atoi)
 	case *mtuChoice:
-		scalar(d, n, p, "a whole number, or auto, is wanted", parseMTU)
+		scalar(d, n, p, "expected an integer or auto", parseMTU)
 	case *offloadChoice:
-		scalar(d, n, p, "on or off is wanted", parseOffload)
+		scalar(d, n, p, "expected on or off", parseOffload)
 	case *netip.Addr:
-		scalar(d, n, p, "an address such as 192.168.15.1 or fd00::1 is wanted", parseAddr)
+		scalar(d, n, p, "expected an address such as 192.168.15.1 or fd00::1", parseAddr)
 	case *netip.Prefix:
-		scalar(d, n, p, "an address with its prefix length such as 192.168.15.0/24 or fd00::/64 is wanted", parsePrefix)
+		scalar(d, n, p, "expected an address with a prefix length such as 192.168.15.0/24 or fd00::/64", parsePrefix)
 	case *MAC:
-		scalar(d, n, p, "an Ethernet address such as 02:00:5e:10:00:01 is wanted", ParseMAC)
+		scalar(d, n, p, "expected an Ethernet address such as 02:00:5e:10:00:01", ParseMAC)
 	case *time.Duration:
-		scalar(d, n, p, "a time such as 50ms or 1.5s is wanted", parseDuration)
+		scalar(d, n, p, "expected a time such as 50ms or 1.5s", parseDuration)
 	case *percent:
-		scalar(d, n, p, "a share such as 1% or 0.5% is wanted", parsePercent)
+		scalar(d, n, p, "expected a percentage such as 1% or 0.5%", parsePercent)
 	case *bitrate:
-		scalar(d, n, p, "a rate such as 10mbit, 1gbit or 512kbit is wanted", parseRate)
+		scalar(d, n, p, "expected a rate such as 10mbit, 1gbit or 512kbit", parseRate)
 	default:
 		d.compound(n, reflect.ValueOf(p).Elem())
 	}
 }
 
-// enter resolves aliases and guards against documents without end; it returns
-// nil where reading must stop.
-func (d *decoder) enter(n *yaml.Node) *yaml.Node {
+// resolve follows aliases and counts values and depth. It returns nil if the
+// document is too large.
+func (d *decoder) resolve(n *yaml.Node) *yaml.Node {
 	for hops := 0; n.Kind == yaml.AliasNode; hops++ {
-		if n = n.Alias; n == nil || hops > deepest {
+		if n = n.Alias; n == nil || hops > maxDepth {
 			return nil
 		}
 	}
-	if d.left--; d.left < 0 || d.depth >= deepest {
-		d.endless(n)
+	if d.nodesLeft--; d.nodesLeft < 0 || d.depth >= maxDepth {
+		d.tooLarge(n)
 		return nil
 	}
 	d.depth++
 	return n
 }
 
-// endless notes, once, that reading had to stop.
-func (d *decoder) endless(n *yaml.Node) {
+// tooLarge adds a mistake, only once, and stops the decoder.
+func (d *decoder) tooLarge(n *yaml.Node) {
 	if !d.stopped {
-		d.bad(place(n), "", "the file unfolds without end", "write the entries out instead of nesting aliases")
+		d.mistake(posOf(n), "", "the file expands to too many values", "use fewer nested aliases or smaller repeats")
 	}
 	d.stopped = true
 }
@@ -154,11 +154,11 @@ func (d *decoder) compound(n *yaml.Node, v reflect.Value) {
 			return
 		}
 		if n.Kind != yaml.SequenceNode {
-			do := "begin each entry with a dash"
+			hint := "begin each entry with a dash"
 			if n.Kind == yaml.ScalarNode {
-				do = "put it in brackets: [" + n.Value + "]"
+				hint = "put it in brackets: [" + n.Value + "]"
 			}
-			d.bad(place(n), n.Value, d.key+": a list is wanted", do)
+			d.mistake(posOf(n), n.Value, d.key+": expected a list", hint)
 			return
 		}
 		for _, item := range n.Content {
@@ -170,22 +170,24 @@ func (d *decoder) compound(n *yaml.Node, v reflect.Value) {
 	}
 }
 
-// structure reads a mapping whose keys are v's fields.
+// structure reads a mapping into the struct v. The keys are its fields.
 func (d *decoder) structure(n *yaml.Node, v reflect.Value) {
 	if f := v.FieldByName("At"); f.IsValid() {
-		f.Set(reflect.ValueOf(place(n)))
+		f.Set(reflect.ValueOf(posOf(n)))
 	}
 	if isNull(n) {
-		return // "red:" alone is a host with nothing particular
+		return // "red:" alone is a host without keys
 	}
 	if n.Kind != yaml.MappingNode {
-		d.bad(place(n), n.Value, fmt.Sprintf("%s: keys are wanted, not %s", d.key, shown(n)), "there are "+strings.Join(keysOf(v.Type()), ", "))
+		d.mistake(posOf(n), n.Value, fmt.Sprintf("%s: expected a mapping, not %s", d.key, shapeOf(n)),
+			"known keys: "+strings.Join(keysOf(v.Type()), ", "))
 		return
 	}
 	for _, kv := range d.pairs(n) {
 		f := fieldOf(v, kv.key.Value)
 		if !f.IsValid() {
-			d.bad(place(kv.key), kv.key.Value, fmt.Sprintf("unknown key %q", kv.key.Value), didYouMean(kv.key.Value, keysOf(v.Type())))
+			d.mistake(posOf(kv.key), kv.key.Value, fmt.Sprintf("unknown key %q", kv.key.Value),
+				didYouMean(kv.key.Value, keysOf(v.Type())))
 			continue
 		}
 		outer := d.key
@@ -195,8 +197,8 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value) {
 	}
 }
 
-// fieldOf returns the field of the struct v that the key stands for, those of
-// embedded structs included.
+// fieldOf returns the field of the struct v with this key. The result is
+// invalid if there is none.
 func fieldOf(v reflect.Value, key string) reflect.Value {
 	for i := range v.NumField() {
 		if tag := v.Type().Field(i).Tag.Get("yaml"); tag == key && tag != "-" {
@@ -206,7 +208,7 @@ func fieldOf(v reflect.Value, key string) reflect.Value {
 	return reflect.Value{}
 }
 
-// keysOf lists the keys of a struct type in the order of its fields.
+// keysOf returns the keys of a struct type in the order of its fields.
 func keysOf(t reflect.Type) []string {
 	var keys []string
 	for i := range t.NumField() {
@@ -219,15 +221,15 @@ func keysOf(t reflect.Type) []string {
 
 type pair struct{ key, value *yaml.Node }
 
-// pairs returns the entries of a mapping in their order, merge keys (<<)
-// worked in; a repeated key is a mistake.
+// pairs returns the entries of a mapping in their order, including those that
+// merge keys (<<) add. A repeated key is a mistake.
 func (d *decoder) pairs(n *yaml.Node) []pair {
 	var own, merged []pair
 	first := make(map[string]int, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if k.Kind != yaml.ScalarNode {
-			d.bad(place(k), "", "a key must be a single word", "")
+			d.mistake(posOf(k), "", "a key must be a single word", "")
 			continue
 		}
 		if k.Tag == "!!merge" {
@@ -235,7 +237,8 @@ func (d *decoder) pairs(n *yaml.Node) []pair {
 			continue
 		}
 		if line, twice := first[k.Value]; twice {
-			d.bad(place(k), k.Value, fmt.Sprintf("key %q is here twice", k.Value), fmt.Sprintf("it stands in line %d already", line))
+			d.mistake(posOf(k), k.Value, fmt.Sprintf("repeated key %q", k.Value),
+				fmt.Sprintf("it is already in line %d", line))
 			continue
 		}
 		first[k.Value] = k.Line
@@ -250,9 +253,9 @@ func (d *decoder) pairs(n *yaml.Node) []pair {
 	return own
 }
 
-// merge returns the entries that a merge key's value brings in.
+// merge returns the entries that the value of a merge key adds.
 func (d *decoder) merge(v *yaml.Node) []pair {
-	v = d.enter(v)
+	v = d.resolve(v)
 	if v == nil {
 		return nil
 	}
@@ -267,26 +270,26 @@ func (d *decoder) merge(v *yaml.Node) []pair {
 		}
 		return all
 	}
-	d.bad(place(v), v.Value, "<< merges mappings", "")
+	d.mistake(posOf(v), v.Value, "<< can merge only mappings", "")
 	return nil
 }
 
-// text returns a single value as it is written.
+// text returns the text of a single value.
 func (d *decoder) text(n *yaml.Node) (string, bool) {
 	switch {
 	case isNull(n):
-		d.bad(place(n), "", d.key+": the value is missing", "")
+		d.mistake(posOf(n), "", d.key+": the value is missing", "")
 	case n.Kind != yaml.ScalarNode:
-		d.bad(place(n), "", fmt.Sprintf("%s: a single value is wanted, not %s", d.key, shown(n)), "")
+		d.mistake(posOf(n), "", fmt.Sprintf("%s: expected a single value, not %s", d.key, shapeOf(n)), "")
 	default:
 		return n.Value, true
 	}
 	return "", false
 }
 
-// scalar reads a single value with parse; want says what is wanted where
-// parse's error is not a slip of its own.
-func scalar[T any](d *decoder, n *yaml.Node, p *T, want string, parse func(string) (T, error)) {
+// scalar reads a single value with parse. expected is the message if parse
+// returns an error that is not a valueError.
+func scalar[T any](d *decoder, n *yaml.Node, p *T, expected string, parse func(string) (T, error)) {
 	s, ok := d.text(n)
 	if !ok {
 		return
@@ -296,25 +299,26 @@ func scalar[T any](d *decoder, n *yaml.Node, p *T, want string, parse func(strin
 		*p = v
 		return
 	}
-	if sl := (slip{}); errors.As(err, &sl) {
-		d.bad(place(n), sl.text, sl.what, sl.do)
+	if e := (valueError{}); errors.As(err, &e) {
+		d.mistake(posOf(n), e.text, e.message, e.hint)
 		return
 	}
-	d.bad(place(n), s, fmt.Sprintf("%s: %q: %s", d.key, s, want), "")
+	d.mistake(posOf(n), s, fmt.Sprintf("%s: %q: %s", d.key, s, expected), "")
 }
 
-// A slip is a mistake inside one value: which words, what is wrong, what to do.
-type slip struct{ text, what, do string }
+// A valueError is a mistake in a value: the wrong text, what is wrong, and what to write instead.
+type valueError struct{ text, message, hint string }
 
-// Error says what is wrong; the decoder adds where.
-func (s slip) Error() string { return s.what }
+// Error returns the message without a place. The decoder adds the place.
+func (s valueError) Error() string { return s.message }
 
 func (t *table[T]) read(d *decoder, n *yaml.Node) {
 	if isNull(n) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		d.bad(place(n), n.Value, fmt.Sprintf("%s: names and what each is are wanted, not %s", d.key, shown(n)), "write \"name:\" and indent what belongs to it")
+		d.mistake(posOf(n), n.Value, fmt.Sprintf("%s: expected a mapping of names, not %s", d.key, shapeOf(n)),
+			"write \"name:\" and indent its keys below")
 		return
 	}
 	pairs := d.pairs(n)
@@ -322,7 +326,7 @@ func (t *table[T]) read(d *decoder, n *yaml.Node) {
 	outer := d.key
 	for _, kv := range pairs {
 		d.key = kv.key.Value
-		*t = append(*t, entry[T]{Key: kv.key.Value, at: place(kv.key)})
+		*t = append(*t, entry[T]{Key: kv.key.Value, at: posOf(kv.key)})
 		d.value(kv.value, &(*t)[len(*t)-1].Value)
 	}
 	d.key = outer
@@ -338,24 +342,24 @@ func (m *many[T]) read(d *decoder, n *yaml.Node) {
 	}
 	*m = slices.Grow(*m, len(items))
 	for _, item := range items {
-		before := d.made
+		before := d.count
 		*m = append(*m, *new(T))
 		d.value(item, &(*m)[len(*m)-1])
-		if d.made > before {
-			*m = (*m)[:len(*m)-1] // what could not be read is not there
+		if d.count > before {
+			*m = (*m)[:len(*m)-1] // drop an invalid value
 		}
 	}
 }
 
-func place(n *yaml.Node) pos { return pos{n.Line, n.Column} }
+func posOf(n *yaml.Node) pos { return pos{n.Line, n.Column} }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// shown names a value's shape for a message.
-func shown(n *yaml.Node) string {
+// shapeOf describes a value in a message.
+func shapeOf(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.MappingNode:
-		return "keys"
+		return "a mapping"
 	case n.Kind == yaml.SequenceNode:
 		return "a list"
 	case isNull(n):

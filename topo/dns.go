@@ -17,7 +17,7 @@ const (
 	dnsIN      = 1
 )
 
-// dnsQuestion asks for the addresses of one family of a name.
+// dnsQuestion returns a query for the addresses of a name; kind is dnsA or dnsAAAA.
 func dnsQuestion(id uint16, name string, kind uint16) []byte {
 	b := make([]byte, dnsHeader, dnsHeader+len(name)+6)
 	binary.BigEndian.PutUint16(b, id)
@@ -31,8 +31,8 @@ func dnsQuestion(id uint16, name string, kind uint16) []byte {
 	return binary.BigEndian.AppendUint16(b, dnsIN)
 }
 
-// dnsAddrs are the addresses in an answer; ok is whether it is one, to the question
-// of that number.
+// dnsAddrs returns the addresses in the message b. ok reports whether b is a valid answer to
+// the query with this id.
 func dnsAddrs(b []byte, id, kind uint16) (found []netip.Addr, ok bool) {
 	if len(b) < dnsHeader || binary.BigEndian.Uint16(b) != id || binary.BigEndian.Uint16(b[2:])&dnsReply == 0 {
 		return nil, false
@@ -47,7 +47,7 @@ func dnsAddrs(b []byte, id, kind uint16) (found []netip.Addr, ok bool) {
 	}
 	for range answers {
 		if b, ok = dnsSkipName(b); !ok || len(b) < 10 {
-			return found, len(found) > 0 // the rest did not fit
+			return found, len(found) > 0 // the message was truncated
 		}
 		size := 10 + int(binary.BigEndian.Uint16(b[8:]))
 		if len(b) < size {
@@ -61,7 +61,7 @@ func dnsAddrs(b []byte, id, kind uint16) (found []netip.Addr, ok bool) {
 	return found, true
 }
 
-// dnsSkipName is what follows a name: labels up to an empty one or to a pointer.
+// dnsSkipName returns the rest of b after a name. A name ends with an empty label or a pointer.
 func dnsSkipName(b []byte) ([]byte, bool) {
 	for len(b) > 0 {
 		switch n := int(b[0]); {

@@ -1,9 +1,10 @@
-// Package topo keeps labs: networks described by what they should be.
+// Package topo brings up labs: networks that a file describes.
 //
-// A lab is a file. It names switches, hosts and cables, and the facts that
-// must hold between them; this package finds the difference to what is, shows
-// it, makes it true whole or not at all, proves it with packets, and takes it
-// away without a trace.
+// The lab file names networks (bridges), hosts (network namespaces) and links
+// (veth pairs), and lists facts that must hold between them. This package
+// computes the difference between the file and the kernel, shows it, applies it
+// completely or not at all, proves the facts with packets, and removes the lab
+// without leaving anything behind.
 //
 //	lab.yaml ──Parse──▶ Topology ──Compile──▶ State ──┐
 //	                                                  ├──Diff──▶ Plan ──┬─ String     dry run, progress
@@ -12,21 +13,20 @@
 //	   │                                                                ├─ Reverse    rollback
 //	   └───────────────────── Kernel.Do ◀──── Apply ◀───────────────────┘
 //
-// There is one value for what should be and what is, [State], and one function
-// from two of them to what to do. Up is the difference from what is to the
-// lab, down the difference from what is to nothing, status asks whether there
-// is one. No second way exists for any of them, and no file remembers what was
-// done: what a lab made is marked with its name in the kernel.
+// [State] is the type of both the wanted state and the kernel's state, and
+// [Diff] turns two of them into a plan. Up applies the difference from the
+// kernel's state to the lab. Down applies the difference from the kernel's
+// state to nothing. Status reports whether there is a difference. There is no
+// state file: vnet marks each object in the kernel with the name of its lab.
 //
 // # From file to state
 //
-// [Parse] reads the file strictly. All that is wrong comes at once as
-// [Mistakes], each with its place, the offending text and what to write
-// instead. What it returns is a [Topology]: the author's intent, with defaults
-// and repetitions written out. [Compile] works out what was left to it (names
-// of devices, addresses, MACs, default routes, the switches' ports, NAT) and
-// always works it out the same way: the same file gives the same state on any
-// machine, on any day.
+// [Parse] reads the file strictly. It reports all mistakes at once as
+// [Mistakes], each with its line and column, the wrong text and what to write
+// instead. Its result is a [Topology]: the content of the file, with defaults
+// and repetitions expanded. [Compile] adds what the file leaves out: device
+// names, addresses, MACs, default routes, bridge ports and NAT. It is
+// deterministic: the same file gives the same state on every machine.
 //
 //	          machine's namespace                      host red
 //	┌──────────────────────────────────────┐  ┌───────────────────────┐
@@ -37,16 +37,16 @@
 //	│  forward :8080 → 192.168.15.2:80     │  │                       │
 //	└──────────────────────────────────────┘  └───────────────────────┘
 //
-// # What is pure
+// # Code without the kernel
 //
-// Parse, Compile, Diff, Plan, Export and the graphs are functions of their
-// arguments. They run and are tested on any system, and never panic whatever
-// the file says. The kernel is met in the files whose build tag is linux.
+// Parse, Compile, Diff, Plan, Export and the graphs depend only on their
+// arguments. They run and are tested on any system, and do not panic on any
+// file. Only files with the build tag linux use the kernel.
 //
 // # What is not checked
 //
-// Parse cannot know the machine: whether a parent device exists, a port is in
-// use, or the kernel knows macvlan is found when a plan is made, before
-// anything is touched. It does not check shell commands of run, nor whether
-// servers named in dns answer.
+// Parse does not look at the machine. Whether a parent device exists, a port
+// is in use or the kernel supports macvlan is checked when a plan is made,
+// before anything is changed. The shell commands of run are not checked, nor
+// whether the servers named in dns answer.
 package topo

@@ -8,25 +8,25 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// expand works defaults and repeat into the document, so that what is read
-// afterwards is written out in full. Copies keep the places of what they copy.
+// expand applies defaults and repeat to the document. Copies keep the
+// positions of their originals.
 func (d *decoder) expand(root *yaml.Node) {
-	root = unalias(root)
+	root = resolveAlias(root)
 	if root == nil || root.Kind != yaml.MappingNode {
 		return
 	}
-	defaults := unalias(child(root, "defaults"))
+	defaults := resolveAlias(child(root, "defaults"))
 	for _, section := range []string{"networks", "hosts", "links"} {
 		slot := slotOf(root, section)
-		if slot == nil || unalias(*slot) == nil {
+		if slot == nil || resolveAlias(*slot) == nil {
 			continue
 		}
-		entries := *unalias(*slot) // a copy: an anchor may show it elsewhere too
+		entries := *resolveAlias(*slot) // a copy, because an alias can refer to the same node
 		switch entries.Kind {
 		case yaml.MappingNode:
-			entries.Content = d.expandTable(entries.Content, unalias(child(defaults, section)))
+			entries.Content = d.expandTable(entries.Content, resolveAlias(child(defaults, section)))
 		case yaml.SequenceNode:
-			entries.Content = d.expandList(entries.Content, unalias(child(defaults, section)))
+			entries.Content = d.expandList(entries.Content, resolveAlias(child(defaults, section)))
 		}
 		*slot = &entries
 	}
@@ -41,7 +41,7 @@ func (d *decoder) expandTable(content []*yaml.Node, defaults *yaml.Node) []*yaml
 			continue
 		}
 		value = withDefaults(value, defaults)
-		times, value := d.repeated(value)
+		times, value := d.takeRepeat(value)
 		if times == nil {
 			out = append(out, key, value)
 			continue
@@ -51,8 +51,8 @@ func (d *decoder) expandTable(content []*yaml.Node, defaults *yaml.Node) []*yaml
 			named.Value += "(n)"
 			key = &named
 		}
-		for n := times.first; n <= times.last && d.left > 0; n++ {
-			out = append(out, d.numbered(key, n, 0), d.numbered(value, n, 0))
+		for n := times.first; n <= times.last && d.nodesLeft > 0; n++ {
+			out = append(out, d.withNumber(key, n, 0), d.withNumber(value, n, 0))
 		}
 	}
 	return out
@@ -62,21 +62,21 @@ func (d *decoder) expandList(content []*yaml.Node, defaults *yaml.Node) []*yaml.
 	out := make([]*yaml.Node, 0, len(content))
 	for _, value := range content {
 		value = withDefaults(value, defaults)
-		times, value := d.repeated(value)
+		times, value := d.takeRepeat(value)
 		if times == nil {
 			out = append(out, value)
 			continue
 		}
-		for n := times.first; n <= times.last && d.left > 0; n++ {
-			out = append(out, d.numbered(value, n, 0))
+		for n := times.first; n <= times.last && d.nodesLeft > 0; n++ {
+			out = append(out, d.withNumber(value, n, 0))
 		}
 	}
 	return out
 }
 
-// withDefaults returns the entry with the keys of defaults that it lacks.
+// withDefaults returns the entry, with the keys of defaults that it does not have.
 func withDefaults(entry, defaults *yaml.Node) *yaml.Node {
-	e := unalias(entry)
+	e := resolveAlias(entry)
 	if e == nil || defaults == nil || defaults.Kind != yaml.MappingNode {
 		return entry
 	}
@@ -96,18 +96,18 @@ func withDefaults(entry, defaults *yaml.Node) *yaml.Node {
 	return &full
 }
 
-// repeated reads the entry's repeat and returns the entry without it; nil if
-// it has none.
-func (d *decoder) repeated(entry *yaml.Node) (*repeat, *yaml.Node) {
-	e := unalias(entry)
+// takeRepeat reads the key repeat of the entry and returns the entry without
+// it. The repeat is nil if the entry has none.
+func (d *decoder) takeRepeat(entry *yaml.Node) (*repeat, *yaml.Node) {
+	e := resolveAlias(entry)
 	node := child(e, "repeat")
 	if node == nil {
 		return nil, entry
 	}
-	before, r := d.made, repeat{1, 1}
+	before, r := d.count, repeat{1, 1}
 	d.key = "repeat"
 	d.value(node, &r)
-	if d.made > before {
+	if d.count > before {
 		r = repeat{1, 1}
 	}
 	rest := *e
@@ -120,52 +120,52 @@ func (d *decoder) repeated(entry *yaml.Node) (*repeat, *yaml.Node) {
 	return &r, &rest
 }
 
-// numbered returns n with the number in place of "(n)": a copy, but for what
-// does not mention it.
-func (d *decoder) numbered(n *yaml.Node, number, depth int) *yaml.Node {
-	if !d.mentionsNumber(n) {
+// withNumber returns n with the number in place of "(n)". It copies only nodes
+// that contain "(n".
+func (d *decoder) withNumber(n *yaml.Node, number, depth int) *yaml.Node {
+	if !d.containsNumber(n) {
 		return n
 	}
-	nothing := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
-	if n = unalias(n); n == nil {
-		return nothing
+	null := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}
+	if n = resolveAlias(n); n == nil {
+		return null
 	}
-	if d.left--; d.left < 0 || depth > deepest {
-		d.endless(n)
-		return nothing
+	if d.nodesLeft--; d.nodesLeft < 0 || depth > maxDepth {
+		d.tooLarge(n)
+		return null
 	}
 	c := *n
 	if n.Kind == yaml.ScalarNode {
-		c.Value = number1(n.Value, number)
+		c.Value = replaceNumber(n.Value, number)
 		return &c
 	}
 	c.Content = make([]*yaml.Node, len(n.Content))
 	for i := range n.Content {
-		c.Content[i] = d.numbered(n.Content[i], number, depth+1)
+		c.Content[i] = d.withNumber(n.Content[i], number, depth+1)
 	}
 	return &c
 }
 
-// mentionsNumber tells whether "(n" stands in n or in what belongs to it.
-func (d *decoder) mentionsNumber(n *yaml.Node) bool {
-	if n = unalias(n); n == nil {
+// containsNumber reports whether n or a node below it contains "(n".
+func (d *decoder) containsNumber(n *yaml.Node) bool {
+	if n = resolveAlias(n); n == nil {
 		return false
 	}
-	does, known := d.mentions[n]
+	does, known := d.hasNumber[n]
 	if known {
 		return does
 	}
-	if d.mentions == nil {
-		d.mentions = map[*yaml.Node]bool{}
+	if d.hasNumber == nil {
+		d.hasNumber = map[*yaml.Node]bool{}
 	}
-	d.mentions[n] = false // what contains itself ends here
-	does = strings.Contains(n.Value, "(n") || slices.ContainsFunc(n.Content, d.mentionsNumber)
-	d.mentions[n] = does
+	d.hasNumber[n] = false // ends the recursion if n contains itself
+	does = strings.Contains(n.Value, "(n") || slices.ContainsFunc(n.Content, d.containsNumber)
+	d.hasNumber[n] = does
 	return does
 }
 
-// number1 replaces each "(n)", "(n+K)" and "(n-K)" of s.
-func number1(s string, n int) string {
+// replaceNumber replaces each "(n)", "(n+K)" and "(n-K)" in s.
+func replaceNumber(s string, n int) string {
 	if !strings.Contains(s, "(n") {
 		return s
 	}
@@ -188,7 +188,7 @@ func number1(s string, n int) string {
 	}
 }
 
-// child returns the value of a mapping's key, nil if there is none.
+// child returns the value of a key of a mapping, nil if there is none.
 func child(n *yaml.Node, key string) *yaml.Node {
 	if slot := slotOf(n, key); slot != nil {
 		return *slot
@@ -208,10 +208,10 @@ func slotOf(n *yaml.Node, key string) **yaml.Node {
 	return nil
 }
 
-// unalias follows an alias to what it stands for.
-func unalias(n *yaml.Node) *yaml.Node {
+// resolveAlias returns the node that an alias refers to.
+func resolveAlias(n *yaml.Node) *yaml.Node {
 	for hops := 0; n != nil && n.Kind == yaml.AliasNode; hops++ {
-		if hops > deepest {
+		if hops > maxDepth {
 			return nil
 		}
 		n = n.Alias

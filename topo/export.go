@@ -6,39 +6,39 @@ import (
 	"strings"
 )
 
-// Export says in a Topology what a State is: the way back from Compile, for a
+// Export converts a State to a Topology: the reverse of Compile. Use it for a
 // network that was made by hand, or a lab whose file is lost. [Format] writes
-// it as a lab file. The second result lists what compiling the topology would
-// not give back, or give besides ("-" and "+" as in a plan): what a lab file
-// cannot express, such as another name of a switch's port.
+// the topology as a lab file. The second result lists the differences between s
+// and the compiled topology, with "-" and "+" as in a plan: what a lab file
+// cannot express, such as another name of a bridge port.
 func Export(name string, s State) (Topology, []string) {
-	e := &exporter{name: name, state: s, objects: s.Objects(), plain: map[Key]bool{}}
+	e := &exporter{name: name, state: s, objects: s.Objects(), noGateway: map[Key]bool{}}
 	t := e.topology()
-	// A network whose hosts have no default route cannot say who its gateway is.
+	// If the hosts of a network have no default route, the network has no gateway.
 	for again := true; again; {
 		again = false
-		for _, n := range withoutDefault(&t, s) {
+		for _, n := range withoutDefaultRoute(&t, s) {
 			k := e.netKeys[n]
-			again = again || !e.plain[k]
-			e.plain[k] = true
+			again = again || !e.noGateway[k]
+			e.noGateway[k] = true
 		}
 		if again {
 			t = e.topology()
 		}
 	}
-	return t, e.rest(&t)
+	return t, e.differences(&t)
 }
 
-// An exporter fills a topology from the objects of a state.
+// An exporter makes a topology from the objects of a state.
 type exporter struct {
-	name    string
-	state   State
-	objects []Object
-	plain   map[Key]bool // bridges that are to have no gateway, by their keys
+	name      string
+	state     State
+	objects   []Object
+	noGateway map[Key]bool // bridges of networks without a gateway, by key
 
 	t       Topology
-	netKeys []Key
-	nets    map[Key]int    // networks by their bridges' keys
+	netKeys []Key          // for each network, the key of its bridge
+	nets    map[Key]int    // networks by the key of their bridge
 	hosts   map[string]int // by namespace
 	addrs   map[Key][]netip.Prefix
 	vlans   map[Key][]BridgeVLAN
@@ -73,12 +73,12 @@ func (e *exporter) topology() Topology {
 	}
 	e.exportNAT()
 	e.exportRoutes()
-	e.plainNames()
+	e.dropDefaultNames()
 	return e.t
 }
 
-// host returns the host of a namespace, making it if need be. The pointer is
-// good until the next is made.
+// host returns the host of a namespace and adds it if needed. The pointer is
+// valid until the next host is added.
 func (e *exporter) host(ns string) *Host {
 	i, ok := e.hosts[ns]
 	if !ok {
@@ -91,25 +91,25 @@ func (e *exporter) host(ns string) *Host {
 
 func (e *exporter) bridge(b Bridge) {
 	if slices.ContainsFunc(e.t.Networks, func(n Network) bool { return n.Name == b.Name }) {
-		return // a name stands for one network; rest will tell
+		return // network names are unique; differences lists it
 	}
 	e.nets[b.Key()] = len(e.t.Networks)
 	e.netKeys = append(e.netKeys, b.Key())
 	e.t.Networks = append(e.t.Networks, Network{
-		Name: b.Name, In: b.NS, MTU: unless(b.MTU, defaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
-		MAC: unless(b.MAC, derivedMAC(e.name, or(b.NS, Machine), b.Name)),
+		Name: b.Name, In: b.NS, MTU: omitDefault(b.MTU, defaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
+		MAC: omitDefault(b.MAC, derivedMAC(e.name, or(b.NS, Machine), b.Name)),
 	})
 }
 
-// unless returns v, or nothing where it is what would be without saying so.
-func unless[T comparable](v, implied T) T {
-	if v == implied {
+// omitDefault returns v, or the zero value if v is the default.
+func omitDefault[T comparable](v, defaultValue T) T {
+	if v == defaultValue {
 		return *new(T)
 	}
 	return v
 }
 
-// link makes a port, a cable or a device of an object that is one.
+// link adds an attachment, an uplink, a link or a device if o is one.
 func (e *exporter) link(o Object) {
 	switch o := o.(type) {
 	case Veth:
@@ -131,11 +131,14 @@ func (e *exporter) link(o Object) {
 	case VLAN:
 		e.device(o.Link, Device{Kind: KindVLAN, Parent: o.Parent, ID: uint32(o.ID)})
 	case VXLAN:
-		e.device(o.Link, Device{Kind: KindVXLAN, Parent: o.Parent, ID: o.ID, Local: o.Local, Remote: o.Remote, Port: unless(o.Port, vxlanPort)})
+		port := omitDefault(o.Port, vxlanPort)
+		e.device(o.Link, Device{Kind: KindVXLAN, Parent: o.Parent, ID: o.ID, Local: o.Local, Remote: o.Remote, Port: port})
 	case Macvlan:
-		e.device(o.Link, Device{Kind: KindMACVLAN, Parent: parentName(o.NS, o.ParentNS, o.Parent), Mode: unless(o.Mode, "bridge")})
+		parent, mode := parentName(o.NS, o.ParentNS, o.Parent), omitDefault(o.Mode, "bridge")
+		e.device(o.Link, Device{Kind: KindMACVLAN, Parent: parent, Mode: mode})
 	case Ipvlan:
-		e.device(o.Link, Device{Kind: KindIPVLAN, Parent: parentName(o.NS, o.ParentNS, o.Parent), Mode: unless(o.Mode, "l2")})
+		parent, mode := parentName(o.NS, o.ParentNS, o.Parent), omitDefault(o.Mode, "l2")
+		e.device(o.Link, Device{Kind: KindIPVLAN, Parent: parent, Mode: mode})
 	}
 }
 
@@ -148,24 +151,24 @@ func parentName(ns, parentNS, parent string) string {
 
 func (e *exporter) device(l Link, v Device) {
 	v.Name, v.MTU, v.Network, v.Addresses = l.Name, l.MTU, l.Master, e.addrs[l.Key()]
-	v.MAC = unless(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name))
+	v.MAC = omitDefault(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name))
 	h := e.host(l.NS)
 	h.Devices = append(h.Devices, v)
 }
 
 func (e *exporter) cable(a, b Link) {
-	c := Cable{MTU: unless(a.MTU, defaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
+	c := Cable{MTU: omitDefault(a.MTU, defaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
 	for i, l := range []Link{a, b} {
 		e.host(l.NS)
 		c.Ends[i] = End{
 			Host: or(l.NS, Machine), Device: l.Name, Addresses: e.addrs[l.Key()],
-			MAC: unless(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
+			MAC: omitDefault(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
 		}
 	}
 	e.t.Cables = append(e.t.Cables, c)
 }
 
-// impairment is that of both ends, or none.
+// impairment returns the impairment of a link if both ends have the same, else none.
 func (e *exporter) impairment(a, b Link) Impairment {
 	q, _ := e.state[Key{OfQdisc, a.NS, a.Name}].(Qdisc)
 	r, _ := e.state[Key{OfQdisc, b.NS, b.Name}].(Qdisc)
@@ -175,39 +178,40 @@ func (e *exporter) impairment(a, b Link) Impairment {
 	return q.Impairment
 }
 
-// noOffload is that of both ends.
+// noOffload reports whether offload is off on both ends.
 func (e *exporter) noOffload(a, b Link) bool {
 	_, near := e.state[NoOffload{a.NS, a.Name}.Key()]
 	_, far := e.state[NoOffload{b.NS, b.Name}.Key()]
 	return near && far
 }
 
-// attachment makes the host's port whose far end is in a switch.
-func (e *exporter) attachment(l, far Link) {
-	n, ok := e.nets[Key{OfLink, far.NS, far.Master}]
+// attachment adds a host's end l of a veth pair whose peer is in a bridge.
+func (e *exporter) attachment(l, peer Link) {
+	n, ok := e.nets[Key{OfLink, peer.NS, peer.Master}]
 	if !ok {
 		return
 	}
 	net := &e.t.Networks[n]
 	a := Attachment{
-		Network: net.Name, Device: l.Name, Impair: e.impairment(l, far), NoOffload: e.noOffload(l, far),
-		MAC: unless(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
-		MTU: unless(l.MTU, or(net.MTU, defaultMTU)),
+		Network: net.Name, Device: l.Name,
+		Impair: e.impairment(l, peer), NoOffload: e.noOffload(l, peer),
+		MAC: omitDefault(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
+		MTU: omitDefault(l.MTU, or(net.MTU, defaultMTU)),
 	}
-	for _, v := range e.vlans[far.Key()] {
+	for _, v := range e.vlans[peer.Key()] {
 		if v.PVID && v.Untagged {
-			a.VLAN = unless(v.ID, defaultVLAN)
+			a.VLAN = omitDefault(v.ID, defaultVLAN)
 		} else {
 			a.VLANs = append(a.VLANs, v.ID)
 		}
 	}
-	net.IsolateHosts = net.IsolateHosts || far.Isolated
+	net.IsolateHosts = net.IsolateHosts || peer.Isolated
 	h := e.host(l.NS)
 	h.Networks = append(h.Networks, a)
 }
 
-// subnets finds a network's subnets in the addresses of all that is on it, and
-// its gateway.
+// subnets derives the subnets of a network, and its gateway, from the addresses
+// on it.
 func (e *exporter) subnets(n int) {
 	net, k := &e.t.Networks[n], e.netKeys[n]
 	own := e.addrs[k]
@@ -228,7 +232,7 @@ func (e *exporter) subnets(n int) {
 		h := &e.t.Hosts[i]
 		for j := range h.Networks {
 			if a := &h.Networks[j]; a.Network == net.Name && a.Device != "" {
-				e.own(net, a, e.addrs[Key{OfLink, nsOf(h.Name), a.Device}])
+				e.assignAddresses(net, a, e.addrs[Key{OfLink, nsOf(h.Name), a.Device}])
 			}
 		}
 	}
@@ -240,8 +244,9 @@ func (e *exporter) addSubnet(net *Network, p netip.Prefix) {
 	}
 }
 
-// gateway is the switch's holder if it has one address in each subnet, and
-// else nobody; the holder is then on the network as a host is.
+// gateway sets the gateway of a network. It is the host with the bridge if the
+// bridge has one address in each subnet. If not, there is no gateway, and the
+// host with the bridge gets an attachment with the bridge's addresses.
 func (e *exporter) gateway(net *Network, k Key, own []netip.Prefix) {
 	has := map[netip.Prefix]int{}
 	first := true
@@ -249,25 +254,25 @@ func (e *exporter) gateway(net *Network, k Key, own []netip.Prefix) {
 		has[p.Masked()]++
 		first = first && p.Addr() == firstAddr(p.Masked())
 	}
-	whole := len(own) == len(net.Subnets) && len(has) == len(own) && !e.plain[k]
+	isGateway := len(own) == len(net.Subnets) && len(has) == len(own) && !e.noGateway[k]
 	switch {
-	case whole && len(own) > 0 && !first:
+	case isGateway && len(own) > 0 && !first:
 		for _, p := range own {
 			net.GatewayAddr = append(net.GatewayAddr, p.Addr())
 		}
-	case whole:
+	case isGateway:
 	default:
 		net.Gateway = NoGateway
 		if len(own) > 0 {
 			h := e.host(k.NS)
-			h.Networks = append(h.Networks, Attachment{Network: net.Name, Own: own, NoAddress: true})
+			h.Networks = append(h.Networks, Attachment{Network: net.Name, Prefixes: own, NoAddress: true})
 		}
 	}
 }
 
-// own gives a port its addresses: plain ones, one in each subnet, if they are
-// like that.
-func (e *exporter) own(net *Network, a *Attachment, addrs []netip.Prefix) {
+// assignAddresses sets the addresses of an attachment: without prefix lengths
+// if there is one in each subnet.
+func (e *exporter) assignAddresses(net *Network, a *Attachment, addrs []netip.Prefix) {
 	plain := len(addrs) == len(net.Subnets)
 	for _, s := range net.Subnets {
 		plain = plain && slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Masked() == s })
@@ -276,13 +281,13 @@ func (e *exporter) own(net *Network, a *Attachment, addrs []netip.Prefix) {
 		if plain {
 			a.Addresses = append(a.Addresses, p.Addr())
 		} else {
-			a.Own = append(a.Own, p)
+			a.Prefixes = append(a.Prefixes, p)
 		}
 	}
 	a.NoAddress = !plain && len(net.Subnets) > 0
 }
 
-// setting puts in what belongs to a host alone.
+// setting adds an object that belongs to one host: a neighbour, program, sysctl or file.
 func (e *exporter) setting(o Object) {
 	switch o := o.(type) {
 	case Neigh:
@@ -304,14 +309,14 @@ func (e *exporter) setting(o Object) {
 	}
 }
 
-// aliases finds in a hosts file the further names of hosts.
+// aliases reads the aliases of hosts from a hosts file.
 func (e *exporter) aliases(text string) {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		if len(words) < 3 {
 			continue
 		}
-		if i, ok := e.hosts[unless(words[1], Machine)]; ok && len(e.t.Hosts[i].Aliases) == 0 {
+		if i, ok := e.hosts[omitDefault(words[1], Machine)]; ok && len(e.t.Hosts[i].Aliases) == 0 {
 			e.t.Hosts[i].Aliases = words[2:]
 		}
 	}
@@ -332,7 +337,7 @@ func parseResolv(text string) (d DNS) {
 	return d
 }
 
-// exportRoutes says the routes, but for default ones that gateways imply.
+// exportRoutes adds the routes, except default routes that follow from gateways.
 func (e *exporter) exportRoutes() {
 	l, _ := newLayout(&e.t)
 	for _, o := range e.objects {
@@ -340,23 +345,24 @@ func (e *exporter) exportRoutes() {
 		if !ok {
 			continue
 		}
-		w, way := l.wayOut(or(r.NS, Machine), r.Dst.Addr().Is4())
+		w, ok := l.defaultGateway(or(r.NS, Machine), r.Dst.Addr().Is4())
 		implied := Route{NS: r.NS, Dst: defaultRoute(r.Dst.Addr().Is4())}
-		if way {
+		if ok {
 			implied.Hops = JoinHops(Hop{Via: w.addr, Device: w.port.dev})
 		}
-		if way && r == implied {
+		if ok && r == implied {
 			continue
 		}
 		h := e.host(r.NS)
 		h.Routes = append(h.Routes, StaticRoute{
-			Type: or(r.Type, unicast), Dst: r.Dst, Hops: r.NextHops(), Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU,
+			Type: or(r.Type, unicast), Dst: r.Dst, Hops: r.NextHops(), Src: r.Src,
+			Table: r.Table, Metric: r.Metric, MTU: r.MTU,
 		})
 	}
 }
 
-// plainNames leaves out the names eth0, eth1 … that ports would be given anyway.
-func (e *exporter) plainNames() {
+// dropDefaultNames removes device names that are the default: eth0, eth1 …
+func (e *exporter) dropDefaultNames() {
 	for i := range e.t.Hosts {
 		h := &e.t.Hosts[i]
 		plain := h.Name != Machine
@@ -371,13 +377,13 @@ func (e *exporter) plainNames() {
 	}
 }
 
-// withoutDefault returns the networks that would give a default route to hosts
-// that have none.
-func withoutDefault(t *Topology, s State) (nets []int) {
+// withoutDefaultRoute returns the networks whose gateway would give a default
+// route to hosts that have none in s.
+func withoutDefaultRoute(t *Topology, s State) (nets []int) {
 	l, _ := newLayout(t)
 	for i := range t.Hosts {
 		for _, v4 := range []bool{true, false} {
-			w, ok := l.wayOut(t.Hosts[i].Name, v4)
+			w, ok := l.defaultGateway(t.Hosts[i].Name, v4)
 			if _, has := s[Route{NS: t.Hosts[i].Name, Dst: defaultRoute(v4)}.Key()]; ok && !has {
 				nets = append(nets, w.net)
 			}
@@ -386,39 +392,39 @@ func withoutDefault(t *Topology, s State) (nets []int) {
 	return nets
 }
 
-// rest lists what compiling t does not give back, or gives besides, and takes
-// the settings out of t that it would give anyway.
-func (e *exporter) rest(t *Topology) []string {
-	e.dropImplied(t)
+// differences removes sysctls from t that follow from other keys. It returns the
+// differences between the state and the compiled t.
+func (e *exporter) differences(t *Topology) []string {
+	e.removeImplied(t)
 	made, err := Compile(*t)
 	if err != nil {
 		return strings.Split(err.Error(), "\n")
 	}
 	var lines []string
 	for _, o := range e.objects {
-		if made[o.Key()] != o && o.Key().Kind != OfQuiet {
+		if made[o.Key()] != o && o.Key().Kind != OfAddrGen {
 			lines = append(lines, "- "+o.String())
 		}
 	}
 	for _, o := range made.Objects() {
-		if e.state[o.Key()] != o && o.Key().Kind != OfQuiet {
+		if e.state[o.Key()] != o && o.Key().Kind != OfAddrGen {
 			lines = append(lines, "+ "+o.String())
 		}
 	}
 	return lines
 }
 
-// dropImplied takes out of t the settings that compiling it would make anyway,
-// and says router instead of others.
-func (e *exporter) dropImplied(t *Topology) {
-	said := make([][]Setting, len(t.Hosts))
+// removeImplied removes the sysctls from t that compiling t would make anyway. It
+// sets router instead of the sysctls for forwarding.
+func (e *exporter) removeImplied(t *Topology) {
+	settings := make([][]Setting, len(t.Hosts))
 	for i := range t.Hosts {
-		said[i], t.Hosts[i].Sysctls = t.Hosts[i].Sysctls, nil
+		settings[i], t.Hosts[i].Sysctls = t.Hosts[i].Sysctls, nil
 	}
-	e.sayRouters(t)
+	e.setRouters(t)
 	implied, _ := Compile(*t)
 	for i := range t.Hosts {
-		for _, s := range said[i] {
+		for _, s := range settings[i] {
 			o := Sysctl{NS: nsOf(t.Hosts[i].Name), Name: s.Key, Value: s.Value}.normal()
 			if implied[o.Key()] != o {
 				t.Hosts[i].Sysctls = append(t.Hosts[i].Sysctls, s)
@@ -427,8 +433,8 @@ func (e *exporter) dropImplied(t *Topology) {
 	}
 }
 
-// sayRouters marks the hosts that forward, if they would not otherwise.
-func (e *exporter) sayRouters(t *Topology) {
+// setRouters sets Router for hosts that forward packets and are not a gateway.
+func (e *exporter) setRouters(t *Topology) {
 	implied, _ := Compile(*t)
 	for i := range t.Hosts {
 		for _, key := range []string{forwarding4, forwarding6} {

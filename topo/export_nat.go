@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// exportNAT says the rules: as a network's nat and a host's ports where they
-// are that, and else as those of a router.
+// exportNAT adds the NAT rules, as nat of a network and ports of a host if
+// possible, else as nat and ports of a router.
 func (e *exporter) exportNAT() {
 	l, _ := newLayout(&e.t)
 	for n := range e.t.Networks {
@@ -29,8 +29,8 @@ func (e *exporter) exportNAT() {
 	}
 }
 
-// networkNAT is on if the gateway masquerades every subnet, to an address or
-// to its own.
+// networkNAT sets NAT of a network if the gateway does masquerade or SNAT for
+// every subnet.
 func (e *exporter) networkNAT(n int) {
 	net := &e.t.Networks[n]
 	gw := e.t.gatewayOf(n)
@@ -51,7 +51,7 @@ func (e *exporter) networkNAT(n int) {
 	net.NAT, net.NATTo = true, to
 }
 
-// networkMasquerades tells whether a network's nat says this already.
+// networkMasquerades reports whether the NAT of a network includes this masquerade.
 func (e *exporter) networkMasquerades(ns string, source netip.Prefix) bool {
 	for n := range e.t.Networks {
 		if net := &e.t.Networks[n]; net.NAT && nsOf(e.t.gatewayOf(n)) == ns && slices.Contains(net.Subnets, source) {
@@ -61,22 +61,22 @@ func (e *exporter) networkMasquerades(ns string, source netip.Prefix) bool {
 	return false
 }
 
-// exportForward makes a forwarded port one that the target's gateway
-// publishes, if it is the target's gateway that forwards it.
+// exportForward adds a port forward: to the ports of the target host if the
+// target's gateway does it, else to the ports of a router.
 func (e *exporter) exportForward(l *layout, f Forward) {
 	if f.In != "" {
-		return // rest will tell
+		return // the file cannot express it; differences lists it
 	}
 	p := PortForward{Listen: f.Addr, First: f.First, Last: f.Last, ToFirst: f.ToPort, Proto: f.Proto}
 	for i := range e.t.Hosts {
 		h := &e.t.Hosts[i]
-		w, ok := l.wayOut(h.Name, f.To.Is4())
-		if !ok || nsOf(w.via) != f.NS || firstOf(w.port.addrs, f.To.Is4()) != f.To {
+		w, ok := l.defaultGateway(h.Name, f.To.Is4())
+		if !ok || nsOf(w.gateway) != f.NS || firstAddrOf(w.port.addrs, f.To.Is4()) != f.To {
 			continue
 		}
-		if twin := e.twin(l, h, f); twin && !f.To.Is4() {
-			return // said with that of IPv4
-		} else if !twin && !p.Listen.IsValid() && hasBoth(l, h.Name) {
+		if both := e.hasOtherFamily(l, h, f); both && !f.To.Is4() {
+			return // included in the forward for IPv4
+		} else if !both && !p.Listen.IsValid() && dualStack(l, h.Name) {
 			p.Listen = unspecified(f.To)
 		}
 		h.Ports = append(h.Ports, p)
@@ -87,21 +87,21 @@ func (e *exporter) exportForward(l *layout, f Forward) {
 	h.Forwards = append(h.Forwards, p)
 }
 
-// twin tells whether the same port is forwarded for the other family too, to
-// the same host.
-func (e *exporter) twin(l *layout, h *Host, f Forward) bool {
-	w, ok := l.wayOut(h.Name, !f.To.Is4())
-	if !ok || f.Addr.IsValid() || nsOf(w.via) != f.NS {
+// hasOtherFamily reports whether the state has the same forward to the same host
+// for the other address family.
+func (e *exporter) hasOtherFamily(l *layout, h *Host, f Forward) bool {
+	w, ok := l.defaultGateway(h.Name, !f.To.Is4())
+	if !ok || f.Addr.IsValid() || nsOf(w.gateway) != f.NS {
 		return false
 	}
 	other := f
-	other.To = firstOf(w.port.addrs, !f.To.Is4())
+	other.To = firstAddrOf(w.port.addrs, !f.To.Is4())
 	return e.state[other.Key()] == other.normal()
 }
 
-func hasBoth(l *layout, host string) bool {
-	_, v4 := l.wayOut(host, true)
-	_, v6 := l.wayOut(host, false)
+func dualStack(l *layout, host string) bool {
+	_, v4 := l.defaultGateway(host, true)
+	_, v6 := l.defaultGateway(host, false)
 	return v4 && v6
 }
 
@@ -112,7 +112,7 @@ func unspecified(a netip.Addr) netip.Addr {
 	return netip.IPv6Unspecified()
 }
 
-// exportIsolation keeps networks apart that a router keeps apart both ways.
+// exportIsolation sets IsolateFrom if a router isolates two networks in both directions.
 func (e *exporter) exportIsolation(i Isolation) {
 	_, both := e.state[Isolation{NS: i.NS, In: i.Out, Out: i.In}.Key()]
 	a, b := e.networkAt(i.NS, i.In), e.networkAt(i.NS, i.Out)
@@ -122,19 +122,19 @@ func (e *exporter) exportIsolation(i Isolation) {
 	}
 }
 
-// exportFastpath gives the network its fast paths, or the machine its way out.
+// exportFastpath sets Fastpath of a network, or adds an egress link of the machine.
 func (e *exporter) exportFastpath(f Fastpath) {
 	if n := e.networkAt(f.NS, f.Link); n >= 0 {
 		e.t.Networks[n].Fastpath = true
 	} else if f.Port {
-		return // its switch has said it
-	} else if _, cable := e.state[Key{OfLink, f.NS, f.Link}]; f.NS == "" && !cable {
-		e.t.WayOut = append(e.t.WayOut, f.Link)
+		return // the fast path of its bridge has set it
+	} else if _, made := e.state[Key{OfLink, f.NS, f.Link}]; f.NS == "" && !made {
+		e.t.EgressLinks = append(e.t.EgressLinks, f.Link)
 	}
 }
 
-// networkAt returns the network that a device of the namespace leads to, or
-// is the switch of; -1 if none.
+// networkAt returns the network whose bridge is the device, or to which the device
+// is attached; -1 if there is none.
 func (e *exporter) networkAt(ns, dev string) int {
 	if n, ok := e.nets[Key{OfLink, ns, dev}]; ok {
 		return n

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// What is compiled is exported, written, read and compiled again: it is the
-// same state, and nothing is left over.
-func TestExportIsTheWayBack(t *testing.T) {
+// A compiled state that is exported, formatted, parsed and compiled again is the
+// same, without differences.
+func TestExportRoundTrip(t *testing.T) {
 	for name, text := range labs(t) {
 		t.Run(name, func(t *testing.T) {
 			state, err := Compile(mustParse(t, name, text))
@@ -17,7 +17,7 @@ func TestExportIsTheWayBack(t *testing.T) {
 			}
 			lab, rest := Export(strings.TrimSuffix(name, ".yaml"), state)
 			if len(rest) > 0 {
-				t.Errorf("%d left over:\n%s\n%s", len(rest), strings.Join(rest[:min(len(rest), 20)], "\n"), Format(lab))
+				t.Errorf("%d differences:\n%s\n%s", len(rest), strings.Join(rest[:min(len(rest), 20)], "\n"), Format(lab))
 				return
 			}
 			again, err := Compile(mustParse(t, name, Format(lab)))
@@ -31,9 +31,9 @@ func TestExportIsTheWayBack(t *testing.T) {
 	}
 }
 
-// Red and blue as the cheat sheet makes them by hand: the lab file gives the
-// same network back. What it cannot say is listed: the ports' far ends have
-// names of their own.
+// Red and blue as the cheat sheet makes them by hand: the lab file describes the
+// same network. The names of the bridge ports are listed as differences, because
+// a lab file cannot express them.
 func TestExportOfHandMade(t *testing.T) {
 	mac := func(n byte) MAC { return MAC{2, 0, 0, 0, 0, n} }
 	var objects []Object
@@ -42,7 +42,10 @@ func TestExportOfHandMade(t *testing.T) {
 		addr := netip.AddrFrom4([4]byte{192, 168, 15, i + 2})
 		objects = append(objects,
 			Namespace{Name: host}, Up{host, "lo"}, Up{host, "veth-" + host}, Up{"", "veth-" + host + "-br"},
-			Veth{[2]Link{{NS: host, Name: "veth-" + host, MAC: mac(i)}, {Name: "veth-" + host + "-br", MAC: mac(i + 10), Master: "v-net-0"}}},
+			Veth{[2]Link{
+				{NS: host, Name: "veth-" + host, MAC: mac(i)},
+				{Name: "veth-" + host + "-br", MAC: mac(i + 10), Master: "v-net-0"},
+			}},
 			Address{host, "veth-" + host, netip.PrefixFrom(addr, 24)},
 		)
 	}

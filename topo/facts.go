@@ -2,33 +2,32 @@ package topo
 
 import "net/netip"
 
-// A Fact is an Expectation worked out: one address, and who answers there.
+// A Fact is an Expectation for one address, with the host that answers there.
 type Fact struct {
 	Expectation
 	Target netip.Addr // the address to send to; invalid for ProbeDNS
-	// Server is who has the socket that answers in the end: the host that
-	// Target belongs to, or that a forwarded port of its leads to. "" means
-	// nobody of the lab.
+	// Server is the host whose socket answers: the owner of Target, or the host
+	// to which a port forward of the owner leads. "" means no host of the lab.
 	Server     string
-	ServerAddr netip.Addr // its address there
-	ServerPort uint16     // and port, for tcp and udp
+	ServerAddr netip.Addr // the address on which Server answers
+	ServerPort uint16     // the port on which Server answers, for tcp and udp
 }
 
-// Facts works out what t expects: a fact for each family that both sides have,
-// at the address that From would speak of To by.
+// Facts returns the facts of t: one for each expectation and each address family
+// that both sides have, for the address of To that From uses.
 //
-// Where nothing listens on the port that is to answer, Verify listens there
-// for the time of the probe, so that a lab needs no servers to be proved.
+// If no program listens on the port, Verify listens there during the probe. So
+// a lab needs no servers for verification.
 func Facts(t Topology) []Fact {
 	l, _ := newLayout(&t)
-	owners, published := l.owners(), l.publicationsByGateway()
+	owners, forwards := l.owners(), l.forwardsByGateway()
 	var facts []Fact
 	for _, x := range t.Expect {
 		for _, target := range l.targets(x) {
 			f := Fact{Expectation: x, Target: target}
 			if x.Probe != ProbeDNS {
-				f.Server, f.ServerAddr, f.ServerPort = l.answers(x, target, owners), target, x.Port
-				f.follow(published)
+				f.Server, f.ServerAddr, f.ServerPort = l.serverOf(x, target, owners), target, x.Port
+				f.follow(forwards)
 			}
 			facts = append(facts, f)
 		}
@@ -36,7 +35,7 @@ func Facts(t Topology) []Fact {
 	return facts
 }
 
-// targets returns the addresses that an expectation is about, one a family.
+// targets returns the addresses to send to for an expectation, one per family.
 func (l *layout) targets(x Expectation) []netip.Addr {
 	switch {
 	case x.Probe == ProbeDNS:
@@ -51,25 +50,25 @@ func (l *layout) targets(x Expectation) []netip.Addr {
 			continue
 		}
 		a := l.addrTo(x.From, x.To, v4)
-		if a.IsValid() && (x.From == Machine || l.takenIn(x.From) || has[n]) {
+		if a.IsValid() && (x.From == Machine || l.isAdopted(x.From) || has[n]) {
 			out = append(out, a)
 		}
 	}
 	return out
 }
 
-// familiesOf tells whether the host has IPv4 and IPv6 addresses.
+// familiesOf reports whether the host has IPv4 addresses and whether it has IPv6 addresses.
 func (l *layout) familiesOf(host string) (has [2]bool) {
 	for _, n := range l.of[host] {
-		has[0] = has[0] || firstOf(l.ifaces[n].addrs, true).IsValid()
-		has[1] = has[1] || firstOf(l.ifaces[n].addrs, false).IsValid()
+		has[0] = has[0] || firstAddrOf(l.ifaces[n].addrs, true).IsValid()
+		has[1] = has[1] || firstAddrOf(l.ifaces[n].addrs, false).IsValid()
 	}
 	return has
 }
 
-// takenIn tells whether the host is an existing namespace, which may have more
-// than the lab says.
-func (l *layout) takenIn(host string) bool {
+// isAdopted reports whether the host is an adopted namespace or the machine:
+// these can have devices and addresses that are not in the file.
+func (l *layout) isAdopted(host string) bool {
 	h, ok := l.hosts[host]
 	return host == Machine || ok && l.t.Hosts[h].Namespace != ""
 }
@@ -85,9 +84,9 @@ func (l *layout) owners() map[netip.Addr][]*iface {
 	return m
 }
 
-// answers returns who has the target address; the one on From's own link where
-// several have it, as behind NAT they may.
-func (l *layout) answers(x Expectation, target netip.Addr, owners map[netip.Addr][]*iface) string {
+// serverOf returns the host that has the target address. If several have it, for
+// example behind NAT, it returns the one nearest to From.
+func (l *layout) serverOf(x Expectation, target netip.Addr, owners map[netip.Addr][]*iface) string {
 	if x.To != "" {
 		return x.To
 	}
@@ -96,28 +95,28 @@ func (l *layout) answers(x Expectation, target netip.Addr, owners map[netip.Addr
 	}
 	host, least := "", 5
 	for _, i := range owners[target] {
-		if far := l.distance(x.From, i); far < least || i.host == x.From {
-			host, least = i.host, far
+		if rank := l.distance(x.From, i); rank < least || i.host == x.From {
+			host, least = i.host, rank
 		}
 	}
 	return host
 }
 
-func (l *layout) publicationsByGateway() map[string][]publication {
-	m := map[string][]publication{}
-	for _, p := range l.publications() {
+func (l *layout) forwardsByGateway() map[string][]resolvedForward {
+	m := map[string][]resolvedForward{}
+	for _, p := range l.portForwards() {
 		m[p.gateway] = append(m[p.gateway], p)
 	}
 	return m
 }
 
-// mostHops bounds how many forwarded ports lead to one another.
-const mostHops = 8
+// maxForwardHops limits how many port forwards follow one another.
+const maxForwardHops = 8
 
-// follow goes from forwarded port to forwarded port to the one that answers.
-func (f *Fact) follow(published map[string][]publication) {
-	for range mostHops {
-		next, ok := f.redirect(published[f.Server])
+// follow follows port forwards to the host and port that answer.
+func (f *Fact) follow(forwards map[string][]resolvedForward) {
+	for range maxForwardHops {
+		next, ok := f.redirect(forwards[f.Server])
 		if !ok {
 			return
 		}
@@ -125,15 +124,16 @@ func (f *Fact) follow(published map[string][]publication) {
 	}
 }
 
-func (f Fact) redirect(list []publication) (Fact, bool) {
+func (f Fact) redirect(list []resolvedForward) (Fact, bool) {
 	for _, p := range list {
-		if p.p.Proto != f.Probe || p.to.Is4() != f.ServerAddr.Is4() || f.ServerPort < p.p.First || f.ServerPort > p.p.Last {
+		if p.spec.Proto != f.Probe || p.to.Is4() != f.ServerAddr.Is4() ||
+			f.ServerPort < p.spec.First || f.ServerPort > p.spec.Last {
 			continue
 		}
-		if l := p.p.Listen; l.IsValid() && !l.IsUnspecified() && l != f.ServerAddr {
+		if l := p.spec.Listen; l.IsValid() && !l.IsUnspecified() && l != f.ServerAddr {
 			continue
 		}
-		f.ServerPort += p.p.ToFirst - p.p.First
+		f.ServerPort += p.spec.ToFirst - p.spec.First
 		f.Server, f.ServerAddr = p.host, p.to
 		return f, true
 	}

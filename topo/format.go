@@ -10,19 +10,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Format writes t as a lab file, which Parse reads back as t: defaults and
-// repetitions stay written out.
+// Format returns t as a lab file. Parse reads it back as t. Defaults and
+// repetitions are written in full.
 func Format(t Topology) []byte {
 	var doc mapping
 	doc.text("name", t.Name)
-	doc.table("networks", len(t.Networks), func(i int) (string, mapping) { return t.Networks[i].Name, t.Networks[i].format() })
-	doc.table("hosts", len(t.Hosts), func(i int) (string, mapping) { return t.Hosts[i].Name, t.Hosts[i].format() })
+	doc.table("networks", len(t.Networks), func(i int) (string, mapping) {
+		return t.Networks[i].Name, t.Networks[i].format()
+	})
+	doc.table("hosts", len(t.Hosts), func(i int) (string, mapping) {
+		return t.Hosts[i].Name, t.Hosts[i].format()
+	})
 	doc.items("links", len(t.Cables), func(i int) *yaml.Node { return t.Cables[i].format() })
 	doc.items("expect", len(t.Expect), func(i int) *yaml.Node { return t.Expect[i].format() })
 	var b bytes.Buffer
 	out := yaml.NewEncoder(&b)
 	out.SetIndent(2)
-	// Encoding nodes made here into memory has no way to fail.
+	// Encoding valid nodes into memory cannot fail.
 	_ = out.Encode(doc.node(0))
 	_ = out.Close()
 	return b.Bytes()
@@ -92,7 +96,7 @@ func (h *Host) format() (m mapping) {
 	return m
 }
 
-// formatNetworks writes the networks as a list of names if that says it all.
+// formatNetworks writes the networks as a list of names if none has other keys.
 func (h *Host) formatNetworks(m *mapping) {
 	var names []string
 	plain := true
@@ -108,7 +112,7 @@ func (h *Host) formatNetworks(m *mapping) {
 }
 
 func (a *Attachment) format() (m mapping) {
-	address := slices.Concat(addrTexts(a.Addresses), prefixTexts(a.Own))
+	address := slices.Concat(addrTexts(a.Addresses), prefixTexts(a.Prefixes))
 	if a.NoAddress {
 		address = append(address, "none")
 	}
@@ -181,7 +185,7 @@ func (i Impairment) format() (m mapping) {
 	return m
 }
 
-// formatRate writes a rate in the largest unit that leaves no fraction.
+// formatRate writes a rate in the largest unit without a fraction.
 func formatRate(bits uint64) string {
 	for _, u := range rateUnits {
 		if v := uint64(u.bits); bits%v == 0 {
@@ -198,8 +202,7 @@ func (x Expectation) format() *yaml.Node {
 	return m.node(0)
 }
 
-// A mapping is a YAML mapping being written; its methods leave out what is
-// not set.
+// A mapping builds a YAML mapping. Its methods leave out values that are not set.
 type mapping []*yaml.Node
 
 func (m *mapping) add(key string, value *yaml.Node) { *m = append(*m, scalarNode(key), value) }
@@ -246,7 +249,7 @@ func (m *mapping) list(key string, values []string) {
 	}
 }
 
-// one writes a list that is usually of one value as that value.
+// one writes a list of one value as a single value.
 func (m *mapping) one(key string, values []string) {
 	if len(values) == 1 {
 		m.text(key, values[0])
@@ -291,7 +294,7 @@ func (m mapping) node(style yaml.Style) *yaml.Node {
 	return &yaml.Node{Kind: yaml.MappingNode, Style: style, Content: m}
 }
 
-// scalarNode is a text, quoted where YAML would take it for something else.
+// scalarNode returns a string node, quoted if YAML would read it as another type.
 func scalarNode(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(s)

@@ -18,18 +18,19 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// NATTable is the table of rules made by hand; those of a lab are in vnet_LAB.
+// NATTable is the nftables table of the rules that `vnet nat` adds. The rules of a lab are in vnet_LAB.
 const NATTable = "vnet"
 
 // A SettingChange is a sysctl that was changed.
 type SettingChange struct {
 	Key, Old, New string
-	// Why is what needs it, in a few words.
+	// Why is the reason, in a few words.
 	Why string
 }
 
-// String is a sentence: net.ipv4.ip_forward is now 1, was 0: to forward IPv4. A
-// key whose link has a dot in its name keeps its slashes, as sysctl(8) reads it.
+// String returns a sentence: net.ipv4.ip_forward is now 1, was 0: to forward
+// IPv4. If the name of the link contains a dot, the key keeps its slashes, which
+// sysctl(8) accepts.
 func (s SettingChange) String() string {
 	key := s.Key
 	if !strings.Contains(key, ".") {
@@ -38,21 +39,22 @@ func (s SettingChange) String() string {
 	return fmt.Sprintf("%s is now %s, was %s: %s", key, s.New, s.Old, s.Why)
 }
 
-// A NATReport is what [AddNAT] did and found beside the rules.
+// A NATReport lists what [AddNAT] changed and found in addition to the rules.
 type NATReport struct {
 	Settings []SettingChange
-	// Drops are the chains of other tables whose policy is to drop forwarded
-	// packets. A rule in them has to accept what the new rules are for.
+	// Drops are the chains of other tables that drop forwarded packets by their
+	// policy. They need a rule that accepts the packets of the new rules.
 	Drops []nft.Chain
 }
 
-// AddNAT adds rules to a table of the namespace ns (nil is the current one), and
-// makes the namespace a router for the families they are of, if it is none.
+// AddNAT adds rules to a table of the namespace ns (nil means the current one).
+// It also turns on forwarding for the address families of the rules.
 //
-// A router does not listen to other routers, unless it is told to: links that
-// have routes from router advertisements go on to accept them. A port that is
-// forwarded from 127.0.0.1 too needs route_localnet on the link to its target;
-// the table's guard is there before. [nft.ErrNotForgotten] does not stop it.
+// With IPv6 forwarding, the kernel ignores router advertisements. AddNAT sets
+// accept_ra=2 on links that have routes from them, so that they keep working.
+// A forward that accepts packets to 127.0.0.1 needs route_localnet on the link to
+// its target; the rule that protects other ports of 127.0.0.1 is in the table
+// before that. AddNAT continues after [nft.ErrStaleConntrack].
 func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
 	var report NATReport
 	c, err := nft.Dial(ns)
@@ -61,7 +63,7 @@ func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
 	}
 	defer c.Close()
 	applied := c.Apply(table, nil, rules)
-	if applied != nil && !errors.Is(applied, nft.ErrNotForgotten) {
+	if applied != nil && !errors.Is(applied, nft.ErrStaleConntrack) {
 		return report, applied
 	}
 	route, err := rtnl.Dial(ns)
@@ -73,32 +75,32 @@ func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
 	if err != nil {
 		return report, err
 	}
-	if report.Settings, err = settle(ns, wanted); err != nil {
+	if report.Settings, err = applySettings(ns, wanted); err != nil {
 		return report, err
 	}
 	report.Drops, err = foreignDrops(c, table)
 	return report, errors.Join(applied, err)
 }
 
-// foreignDrops are the chains of other tables that drop forwarded packets.
+// foreignDrops returns the chains of other tables that drop forwarded packets by their policy.
 func foreignDrops(c *nft.Conn, table string) ([]nft.Chain, error) {
 	drops, err := c.ForwardDrops()
 	return slices.DeleteFunc(drops, func(ch nft.Chain) bool { return ch.Family == "inet" && ch.Table == table }), err
 }
 
-// settle writes the settings that differ, in order.
-func settle(ns *os.File, wanted []SettingChange) (changed []SettingChange, err error) {
-	err = inside(ns, func() error {
+// applySettings writes the settings that differ, in order.
+func applySettings(ns *os.File, wanted []SettingChange) (changed []SettingChange, err error) {
+	err = inNamespace(ns, func() error {
 		for _, s := range wanted {
 			old, err := nsfs.Sysctl(s.Key)
 			if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.Key, "net/ipv6/") {
-				continue // a machine without IPv6
+				continue // the kernel has no IPv6
 			}
 			if err != nil {
 				return err
 			}
 			s.Old = old
-			// accept_ra of 0 stays: somebody wants it so.
+			// accept_ra=0 stays: somebody has turned it off.
 			if old == s.New || strings.HasSuffix(s.Key, "/accept_ra") && old != "1" {
 				continue
 			}
@@ -112,15 +114,15 @@ func settle(ns *os.File, wanted []SettingChange) (changed []SettingChange, err e
 	return changed, err
 }
 
-// inside runs fn in a namespace; nil is the current one.
-func inside(ns *os.File, fn func() error) error {
+// inNamespace runs fn in a namespace; nil means the current one.
+func inNamespace(ns *os.File, fn func() error) error {
 	if ns == nil {
 		return fn()
 	}
 	return nsfs.Do(ns, fn)
 }
 
-// gatewaySettings are the sysctls that rules need, in the order to be set.
+// gatewaySettings returns the sysctls that the rules need, in the order in which to set them.
 func gatewaySettings(c *rtnl.Conn, rules []nft.Rule) ([]SettingChange, error) {
 	var wanted []SettingChange
 	want := func(key, value, why string) {
@@ -134,12 +136,12 @@ func gatewaySettings(c *rtnl.Conn, rules []nft.Rule) ([]SettingChange, error) {
 		want("net/ipv4/ip_forward", "1", "to forward IPv4")
 	}
 	if v6 {
-		links, err := advertised(c)
+		links, err := linksWithRARoutes(c)
 		if err != nil {
 			return nil, err
 		}
 		for _, l := range links {
-			want("net/ipv6/conf/"+l+"/accept_ra", "2", "to keep its routes although it forwards")
+			want("net/ipv6/conf/"+l+"/accept_ra", "2", "to accept router advertisements while forwarding")
 		}
 		want("net/ipv6/conf/all/forwarding", "1", "to forward IPv6")
 	}
@@ -148,7 +150,7 @@ func gatewaySettings(c *rtnl.Conn, rules []nft.Rule) ([]SettingChange, error) {
 		if !ok || !f.To.Is4() || f.In != "" || f.Addr.IsValid() && !f.Addr.IsLoopback() {
 			continue
 		}
-		link, err := linkTo(c, f.To)
+		link, err := linkToward(c, f.To)
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +161,7 @@ func gatewaySettings(c *rtnl.Conn, rules []nft.Rule) ([]SettingChange, error) {
 	return wanted, nil
 }
 
-// familiesOf says which families rules are of.
+// familiesOf reports the address families of rules.
 func familiesOf(rules []nft.Rule) (v4, v6 bool) {
 	for _, r := range rules {
 		var a netip.Addr
@@ -179,8 +181,8 @@ func familiesOf(rules []nft.Rule) (v4, v6 bool) {
 	return v4, v6
 }
 
-// advertised are the links that have routes from router advertisements.
-func advertised(c *rtnl.Conn) ([]string, error) {
+// linksWithRARoutes returns the names of links that have routes from router advertisements.
+func linksWithRARoutes(c *rtnl.Conn) ([]string, error) {
 	routes, err := c.Routes(rtnl.RouteFilter{Family: unix.AF_INET6, AllTables: true, Protocol: unix.RTPROT_RA})
 	if err != nil {
 		return nil, err
@@ -190,7 +192,7 @@ func advertised(c *rtnl.Conn) ([]string, error) {
 		if r.Protocol != unix.RTPROT_RA {
 			continue
 		}
-		links = append(links, r.Link) // 0 if there are several hops
+		links = append(links, r.Link) // 0 for a multipath route
 		for _, h := range r.Hops {
 			links = append(links, h.Link)
 		}
@@ -210,8 +212,8 @@ func advertised(c *rtnl.Conn) ([]string, error) {
 	return names, nil
 }
 
-// linkTo is the name of the link that leads to an address; "" if none does now.
-func linkTo(c *rtnl.Conn, a netip.Addr) (string, error) {
+// linkToward returns the name of the link that packets to an address leave by, "" if there is no route.
+func linkToward(c *rtnl.Conn, a netip.Addr) (string, error) {
 	r, err := c.RouteGet(rtnl.RouteQuery{Dst: a})
 	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
 		return "", nil

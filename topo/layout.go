@@ -7,38 +7,38 @@ import (
 	"strconv"
 )
 
-// A layout is a topology worked out: every device of every host under its name,
-// with its addresses. Check looks for mistakes in it, Compile and Graph read
-// it. It takes a topology with mistakes, too, and leaves out what cannot be.
+// A layout lists every device of every host of a topology, with its name and
+// addresses. Check looks for mistakes in it; Compile and Graph read it. It also
+// works for a topology with mistakes, and then leaves out what is not valid.
 type layout struct {
 	t      *Topology
-	hosts  map[string]int // index in t.Hosts
-	nets   map[string]int // index in t.Networks
-	ifaces []iface        // networks' switches, then hosts' ports, cable ends and devices
-	of     map[string][]int
-	on     [][]int // for each network, its ifaces: the switch first
+	hosts  map[string]int   // index in t.Hosts
+	nets   map[string]int   // index in t.Networks
+	ifaces []iface          // bridges, then devices on networks, ends of links, other devices
+	of     map[string][]int // for each host, its ifaces
+	on     [][]int          // for each network, its ifaces: the bridge first
 }
 
 // An iface is one network device of the lab.
 type iface struct {
-	host  string // who has it; Machine for the machine itself
-	dev   string
-	net   int         // the network it is on, or -1
-	att   *Attachment // for a host's port on a network
-	cable *Cable      // for the end of a cable
-	end   int         // which end
-	made  *Device     // for a further device
-	addrs []netip.Prefix
-	at    pos
+	host   string // its host; Machine for the machine itself
+	dev    string
+	net    int         // the network it is on, or -1
+	att    *Attachment // for a device on a network, else nil
+	cable  *Cable      // for an end of a link, else nil
+	end    int         // index of the end of the link
+	device *Device     // for an entry of a host's devices, else nil
+	addrs  []netip.Prefix
+	at     pos
 }
 
-// isSwitch tells whether i is a network's switch.
-func (i *iface) isSwitch() bool {
-	return i.net >= 0 && i.att == nil && i.made == nil
+// isBridge reports whether i is the bridge of a network.
+func (i *iface) isBridge() bool {
+	return i.net >= 0 && i.att == nil && i.device == nil
 }
 
-// newLayout works t out. The second result tells which subnets were too small
-// for their hosts: the attachments that got no address.
+// newLayout returns the layout of t. The second result lists the devices that
+// got no address because their subnet is too small, once per subnet.
 func newLayout(t *Topology) (*layout, []*iface) {
 	l := &layout{
 		t:     t,
@@ -52,7 +52,7 @@ func newLayout(t *Topology) (*layout, []*iface) {
 	}
 	for i := range t.Networks {
 		l.nets[t.Networks[i].Name] = i
-		l.add(iface{host: t.holder(i), dev: t.Networks[i].Name, net: i, at: t.Networks[i].at})
+		l.add(iface{host: t.bridgeHost(i), dev: t.Networks[i].Name, net: i, at: t.Networks[i].at})
 	}
 	for i := range t.Hosts {
 		l.addHost(&t.Hosts[i])
@@ -60,7 +60,8 @@ func newLayout(t *Topology) (*layout, []*iface) {
 	for i := range t.Cables {
 		c := &t.Cables[i]
 		for end := range c.Ends {
-			l.add(iface{host: c.Ends[end].Host, dev: c.Ends[end].Device, net: -1, cable: c, end: end, addrs: c.Ends[end].Addresses, at: c.at})
+			e := &c.Ends[end]
+			l.add(iface{host: e.Host, dev: e.Device, net: -1, cable: c, end: end, addrs: e.Addresses, at: c.at})
 		}
 	}
 	for i := range t.Hosts {
@@ -70,15 +71,15 @@ func newLayout(t *Topology) (*layout, []*iface) {
 			if n, ok := l.nets[v.Network]; ok && v.Network != "" {
 				net = n
 			}
-			l.add(iface{host: t.Hosts[i].Name, dev: v.Name, net: net, made: v, addrs: v.Addresses, at: v.at})
+			l.add(iface{host: t.Hosts[i].Name, dev: v.Name, net: net, device: v, addrs: v.Addresses, at: v.at})
 		}
 	}
 	l.nameDevices()
-	return l, l.allot()
+	return l, l.assignAddresses()
 }
 
-// addHost adds a host's ports. On a network that the host itself holds, it has
-// the switch for a port.
+// addHost adds a host's devices on networks. On a network whose bridge is in the
+// host's namespace, it uses the bridge itself.
 func (l *layout) addHost(h *Host) {
 	for k := range h.Networks {
 		a := &h.Networks[k]
@@ -86,8 +87,8 @@ func (l *layout) addHost(h *Host) {
 		if !ok {
 			continue
 		}
-		if l.t.holder(n) != h.Name {
-			l.add(iface{host: h.Name, dev: a.Device, net: n, att: a, addrs: slices.Clone(a.Own), at: a.at})
+		if l.t.bridgeHost(n) != h.Name {
+			l.add(iface{host: h.Name, dev: a.Device, net: n, att: a, addrs: slices.Clone(a.Prefixes), at: a.at})
 		}
 	}
 }
@@ -100,37 +101,36 @@ func (l *layout) add(i iface) {
 	l.ifaces = append(l.ifaces, i)
 }
 
-// holder is who holds the switch of network n.
-func (t *Topology) holder(n int) string {
+// bridgeHost returns the host in whose namespace the bridge of network n is.
+func (t *Topology) bridgeHost(n int) string {
 	if in := t.Networks[n].In; in != "" {
 		return in
 	}
 	return Machine
 }
 
-// gatewayOf is who has the gateway's addresses of network n, NoGateway if
-// nobody has.
+// gatewayOf returns the host that is the gateway of network n, or NoGateway.
 func (t *Topology) gatewayOf(n int) string {
 	if g := t.Networks[n].Gateway; g != "" {
 		return g
 	}
-	return t.holder(n)
+	return t.bridgeHost(n)
 }
 
-// nameDevices gives eth0, eth1 … to the ports and cable ends without a name.
-// The machine has such devices already: its own are named after the far end.
+// nameDevices names the devices without a name eth0, eth1 … On the machine such
+// names are in use already; there, a device is named after its peer.
 func (l *layout) nameDevices() {
 	for host, list := range l.of {
-		taken := make(map[string]bool, len(list))
+		used := make(map[string]bool, len(list))
 		for _, i := range list {
-			taken[l.ifaces[i].dev] = true
+			used[l.ifaces[i].dev] = true
 		}
 		next := 0
 		for _, i := range list {
 			if l.ifaces[i].dev != "" || host == Machine {
 				continue
 			}
-			for taken[ethName(next)] {
+			for used[ethName(next)] {
 				next++
 			}
 			l.ifaces[i].dev = ethName(next)
@@ -144,14 +144,14 @@ func (l *layout) nameDevices() {
 	}
 }
 
-// machineName names the machine's device n after what it leads to.
+// machineName returns a name for the machine's device n, made from its peer's or bridge's name.
 func (l *layout) machineName(n int) string {
 	i := &l.ifaces[n]
 	host, dev := "", ""
 	if i.cable != nil {
 		host, dev = i.cable.Ends[1-i.end].Host, l.ifaces[n+1-2*i.end].dev
 	} else {
-		host, dev = l.t.holder(i.net), l.t.Networks[i.net].Name
+		host, dev = l.t.bridgeHost(i.net), l.t.Networks[i.net].Name
 	}
 	name, _ := portName(l.t.Name, host, dev)
 	return name
@@ -159,17 +159,17 @@ func (l *layout) machineName(n int) string {
 
 func ethName(n int) string { return "eth" + strconv.Itoa(n) }
 
-// A way is how a host leaves a network: through whom, and over which port.
-type way struct {
-	net  int
-	via  string     // the gateway
-	addr netip.Addr // its address
-	port *iface     // the host's
+// A gatewayRoute is a default route of a host: the gateway, and the device to it.
+type gatewayRoute struct {
+	net     int
+	gateway string     // a host or Machine
+	addr    netip.Addr // the gateway's address
+	port    *iface     // the host's device on the network
 }
 
-// wayOut returns the host's way out for a family (v4 or not): the first of its
-// networks that has a gateway other than itself.
-func (l *layout) wayOut(host string, v4 bool) (way, bool) {
+// defaultGateway returns the gateway of a host for IPv4 or IPv6: that of the
+// first network that has a gateway other than the host itself.
+func (l *layout) defaultGateway(host string, v4 bool) (gatewayRoute, bool) {
 	for _, k := range l.of[host] {
 		i := &l.ifaces[k]
 		if i.att == nil {
@@ -181,17 +181,17 @@ func (l *layout) wayOut(host string, v4 bool) (way, bool) {
 		}
 		for _, p := range i.addrs {
 			if s := prefixOf(p.Addr(), l.t.Networks[i.net].Subnets); s.IsValid() && p.Addr().Is4() == v4 {
-				return way{i.net, g, l.gatewayAddr(i.net, s), i}, true
+				return gatewayRoute{i.net, g, l.gatewayAddr(i.net, s), i}, true
 			}
 		}
 	}
-	return way{}, false
+	return gatewayRoute{}, false
 }
 
-// madeMTU is the MTU of a further device that says none: its parent's, or
-// what is left of the link that its tunnel goes over.
-func (l *layout) madeMTU(i *iface) int {
-	v, under := i.made, defaultMTU
+// deviceMTU returns the MTU of a device for which the file has none: that of its
+// parent, or for vxlan that of the underlying device minus the tunnel headers.
+func (l *layout) deviceMTU(i *iface) int {
+	v, under := i.device, defaultMTU
 	for _, n := range l.of[i.host] {
 		if p := &l.ifaces[n]; p != i && p.dev == v.Parent {
 			under = l.mtuOf(p)
@@ -200,7 +200,7 @@ func (l *layout) madeMTU(i *iface) int {
 	if v.Kind != KindVXLAN {
 		return under
 	}
-	if p := l.facing(i.host, v.Parent, v.Remote); p != nil && p != i {
+	if p := l.deviceFor(i.host, v.Parent, v.Remote); p != nil && p != i {
 		under = l.mtuOf(p)
 	}
 	if v.Remote.Is6() || v.Local.Is6() {
@@ -209,18 +209,18 @@ func (l *layout) madeMTU(i *iface) int {
 	return under - vxlanHeaders4
 }
 
-// What a VXLAN puts before a packet: Ethernet, VXLAN, UDP and the outer IP
+// Bytes that VXLAN adds to a packet: inner Ethernet, VXLAN, UDP and outer IP
 // header; RFC 7348, section 5.
 const (
 	vxlanHeaders4 = 14 + 8 + 8 + 20
 	vxlanHeaders6 = 14 + 8 + 8 + 40
 )
 
-// mtuOf is the MTU of a device.
+// mtuOf returns the MTU of a device.
 func (l *layout) mtuOf(i *iface) int {
 	switch {
-	case i.made != nil:
-		return or(i.made.MTU, l.madeMTU(i))
+	case i.device != nil:
+		return or(i.device.MTU, l.deviceMTU(i))
 	case i.cable != nil:
 		return or(i.cable.MTU, defaultMTU)
 	case i.att != nil && i.att.MTU != 0:
@@ -231,7 +231,7 @@ func (l *layout) mtuOf(i *iface) int {
 
 const defaultMTU = 1500
 
-// or returns v, or other where v is not set.
+// or returns v, or other if v is the zero value.
 func or[T comparable](v, other T) T {
 	if v != *new(T) {
 		return v
@@ -239,13 +239,13 @@ func or[T comparable](v, other T) T {
 	return other
 }
 
-// macOf is the address given to the device, or one derived from the names, so
-// that it is the same on every up and nobody else's.
+// macOf returns the MAC address of a device: from the file, or derived from the
+// names, so that it is unique and the same on every up.
 func (l *layout) macOf(i *iface) MAC {
 	mac := MAC{}
 	switch {
-	case i.made != nil:
-		mac = i.made.MAC
+	case i.device != nil:
+		mac = i.device.MAC
 	case i.cable != nil:
 		mac = i.cable.Ends[i.end].MAC
 	case i.att != nil:
@@ -259,7 +259,7 @@ func (l *layout) macOf(i *iface) MAC {
 	return derivedMAC(l.t.Name, i.host, i.dev)
 }
 
-// derivedMAC is a locally administered unicast address made of the names.
+// derivedMAC returns a locally administered unicast address, a hash of the names.
 func derivedMAC(names ...string) MAC {
 	h := nameHash(names...)
 	return MAC{0x02 | byte(h>>40)&0xfc, byte(h >> 32), byte(h >> 24), byte(h >> 16), byte(h >> 8), byte(h)}
@@ -271,15 +271,15 @@ func nameHash(names ...string) uint64 {
 		h.Write([]byte(n))
 		h.Write([]byte{0})
 	}
-	// FNV mixes its upper bits little for short names: fold them.
+	// FNV mixes the upper bits of short names badly, so mix them again.
 	v := h.Sum64()
 	v ^= v >> 33
 	v *= 0xff51afd7ed558ccd
 	return v ^ v>>33
 }
 
-// portName is the far end of a host's port: the device in the switch. It is
-// "HOST-DEV" where that is a device name, and else short and stable.
+// portName returns the name of the bridge end of a host's veth pair: HOST-DEV if
+// that is a valid device name, else a short name with a hash. full is HOST-DEV.
 func portName(lab, host, dev string) (name, full string) {
 	full = host + "-" + dev
 	if len(full) <= maxDevName && validDevice(full) {

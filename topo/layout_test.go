@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// addressesOf writes a lab's devices and addresses, one a line.
+// addressesOf returns the devices of a lab with their addresses, one per line.
 func addressesOf(t *testing.T, text string) string {
 	t.Helper()
 	lab := mustParse(t, "lab.yaml", []byte(text))
@@ -21,11 +21,11 @@ func addressesOf(t *testing.T, text string) string {
 	return b.String()
 }
 
-// Who gets which address: the gateway the first, then each host in its order
-// the next that nobody asked for, in each subnet by itself.
-func TestAddressesAreAllottedInOrder(t *testing.T) {
+// In each subnet, the gateway gets the first address. Then each host in order
+// gets the next free one, except those that the file gives to a host.
+func TestAddressesAreAssignedInOrder(t *testing.T) {
 	for _, c := range []struct{ why, lab, want string }{
-		{"the machine is first; who asks is served before who does not", `
+		{"the machine is first; explicit addresses are reserved", `
 networks: {a: {subnets: [10.0.0.0/24, "fd00::/64"]}}
 hosts:
   red: {networks: a}
@@ -37,7 +37,7 @@ red eth0 10.0.0.3/24 fd00::3/64
 blue eth0 10.0.0.2/24 fd00::4/64
 green eth0 10.0.0.4/24 fd00::2/64
 `},
-		{"another gateway has the first address, wherever it stands", `
+		{"another gateway has the first address, in any order", `
 networks: {a: {subnets: 10.0.0.0/24, gateway: gw}}
 hosts: {red: {networks: a}, gw: {networks: a}}
 `, `
@@ -45,7 +45,7 @@ machine a
 red eth0 10.0.0.2/24
 gw eth0 10.0.0.1/24
 `},
-		{"a gateway may ask for another address than the first", `
+		{"a gateway can have another address than the first", `
 networks:
   a: {subnets: 10.0.0.0/24, gateway: gw}
   b: {subnets: [10.1.0.0/24, 10.2.0.0/24], gateway: 10.1.0.254}
@@ -57,7 +57,7 @@ red eth0 10.0.0.1/24
 red eth1 10.1.0.1/24 10.2.0.2/24
 gw eth0 10.0.0.254/24
 `},
-		{"no gateway leaves the first to the hosts", `
+		{"without a gateway, a host has the first address", `
 networks: {a: {subnets: 10.0.0.0/24, gateway: none}}
 hosts: {red: {networks: a}, blue: {networks: a}}
 `, `
@@ -65,7 +65,7 @@ machine a
 red eth0 10.0.0.1/24
 blue eth0 10.0.0.2/24
 `},
-		{"the holder of a switch is its gateway, or one among its hosts", `
+		{"the host with the bridge is its gateway, or an ordinary host", `
 networks:
   lan: {in: home, subnets: 192.168.1.0/24}
   wan: {subnets: 10.0.0.0/24, gateway: isp}
@@ -81,7 +81,7 @@ home eth0 10.0.0.2/24
 isp eth0 10.0.0.1/24
 pc eth0 192.168.1.2/24
 `},
-		{"point-to-point subnets have no address to spare", `
+		{"hosts use all addresses of point-to-point subnets", `
 networks: {a: {subnets: [10.0.0.0/31, "fd00::/127"]}, b: {subnets: 10.1.0.0/30}}
 hosts: {red: {networks: [a, b]}}
 `, `
@@ -90,7 +90,7 @@ machine b 10.1.0.1/30
 red eth0 10.0.0.1/31 fd00::1/127
 red eth1 10.1.0.2/30
 `},
-		{"an address with its own prefix length, and none at all", `
+		{"an address with a prefix length, and no address", `
 networks: {a: {subnets: 10.0.0.0/24}}
 hosts:
   red: {networks: {a: {address: 10.9.0.1/16}}}
@@ -102,7 +102,7 @@ red eth0 10.9.0.1/16 10.0.0.2/24
 blue eth0 10.0.0.7/32
 green eth0 
 `},
-		{"devices are named eth0, eth1 … around what has a name; the machine's after the far end", `
+		{"devices are named eth0, eth1 … except used names; those of the machine after the peer", `
 networks: {a: {}, b: {}}
 hosts: {red: {networks: {a: {}, b: {name: eth0}}}, blue: {}, a-host-of-a-long-name: {}}
 links:
@@ -131,21 +131,23 @@ a-host-of-a-long-name eth1
 	}
 }
 
-// Names of machine-side devices fit, are stable, and differ where what they
-// are for does.
+// Names of bridge ports are valid, stable and unique.
 func TestPortNames(t *testing.T) {
 	seen := map[string]string{}
-	for _, host := range []string{"red", "h1000", "a-host-of-a-long-name", "a-host-of-a-long-name2", strings.Repeat("x", 63), "dot.ted.host.name"} {
+	hosts := []string{
+		"red", "h1000", "a-host-of-a-long-name", "a-host-of-a-long-name2", strings.Repeat("x", 63), "dot.ted.host.name",
+	}
+	for _, host := range hosts {
 		for _, dev := range []string{"eth0", "eth1", "eth0.4094"} {
 			name, full := portName("lab", host, dev)
 			if !validDevice(name) {
-				t.Errorf("%s %s: %q is no device's name", host, dev, name)
+				t.Errorf("%s %s: %q is not a device name", host, dev, name)
 			}
 			if full != host+"-"+dev {
 				t.Errorf("%s %s: full name %q", host, dev, full)
 			}
 			if other := seen[name]; other != "" {
-				t.Errorf("%s is for %s and for %s", name, other, full)
+				t.Errorf("%s is the name for %s and for %s", name, other, full)
 			}
 			seen[name] = full
 		}
@@ -160,8 +162,8 @@ func TestPortNames(t *testing.T) {
 	}
 }
 
-// Derived MACs are local unicast addresses, the same every time, and different
-// for a lab's every device.
+// Derived MACs are local unicast addresses, stable, and different for each
+// device of a lab.
 func TestDerivedMACs(t *testing.T) {
 	seen := map[MAC]int{}
 	for i := range 20000 {
@@ -175,7 +177,7 @@ func TestDerivedMACs(t *testing.T) {
 		seen[mac] = i
 	}
 	if derivedMAC("ab", "c") == derivedMAC("a", "bc") {
-		t.Error("a MAC does not tell its names")
+		t.Error("a MAC does not depend on the boundaries of the names")
 	}
 }
 
@@ -198,8 +200,8 @@ func TestFirstAndLastAddress(t *testing.T) {
 	}
 }
 
-// A host's way out is its first network with a gateway that is another.
-func TestWayOut(t *testing.T) {
+// The default gateway of a host is that of the first network with another host as its gateway.
+func TestDefaultGateway(t *testing.T) {
 	lab := mustParse(t, "lab.yaml", []byte(`
 networks:
   none: {subnets: 10.0.0.0/24, gateway: none}
@@ -220,28 +222,36 @@ hosts:
 		{"blue", true, ""}, {"blue", false, ""}, {"machine", true, ""}, {"nobody", true, ""},
 	} {
 		got := ""
-		if w, ok := l.wayOut(c.host, c.v4); ok {
-			got = lab.Networks[w.net].Name + " via " + w.via
+		if w, ok := l.defaultGateway(c.host, c.v4); ok {
+			got = lab.Networks[w.net].Name + " via " + w.gateway
 		}
 		if got != c.want {
-			t.Errorf("%s leaves (IPv4 %t) by %q, want %q", c.host, c.v4, got, c.want)
+			t.Errorf("%s, IPv4 %t: default gateway %q, want %q", c.host, c.v4, got, c.want)
 		}
 	}
 }
 
-// A topology made by hand is checked as a file is, mistakes or not: nothing
-// panics on names and numbers that lead nowhere.
+// A topology made by hand is checked like a file. Unknown names and invalid
+// numbers cause no panic.
 func TestCheckByHand(t *testing.T) {
 	for what, lab := range map[string]Topology{
-		"no name":        {},
-		"unknown places": {Name: "x", Networks: []Network{{Name: "a", In: "b", Gateway: "c", IsolateFrom: []string{"d"}}}, Cables: []Cable{{}}, Expect: []Expectation{{From: "e", To: "f"}}},
-		"twice":          {Name: "x", Hosts: []Host{{Name: "a"}, {Name: "a"}}, Networks: []Network{{Name: "n"}, {Name: "n"}}},
-		"zero values":    {Name: "x", Hosts: []Host{{Name: "a", Routes: []StaticRoute{{}}, Neighbours: []StaticNeigh{{}}, Sysctls: []Setting{{}}, Ports: []PortForward{{}}, Forwards: []PortForward{{}}, Devices: []Device{{}}, Networks: []Attachment{{}}}}},
+		"no name": {},
+		"unknown names": {
+			Name: "x", Networks: []Network{{Name: "a", In: "b", Gateway: "c", IsolateFrom: []string{"d"}}},
+			Cables: []Cable{{}}, Expect: []Expectation{{From: "e", To: "f"}},
+		},
+		"duplicates": {
+			Name: "x", Hosts: []Host{{Name: "a"}, {Name: "a"}}, Networks: []Network{{Name: "n"}, {Name: "n"}},
+		},
+		"zero values": {Name: "x", Hosts: []Host{{
+			Name: "a", Routes: []StaticRoute{{}}, Neighbours: []StaticNeigh{{}}, Sysctls: []Setting{{}},
+			Ports: []PortForward{{}}, Forwards: []PortForward{{}}, Devices: []Device{{}}, Networks: []Attachment{{}},
+		}}},
 	} {
 		if err := Check(lab); err == nil {
-			t.Errorf("%s: nothing is wrong", what)
+			t.Errorf("%s: no mistake found", what)
 		} else if ms := err.(Mistakes); ms[0].Line != 0 || strings.HasPrefix(ms[0].Error(), ":") || ms[0].Excerpt() != "" {
-			t.Errorf("%s: a place in no file: %q", what, ms[0])
+			t.Errorf("%s: a place without a file: %q", what, ms[0])
 		}
 		Facts(lab)
 		for _, format := range GraphFormats {

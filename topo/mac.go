@@ -5,22 +5,22 @@ import (
 	"net"
 )
 
-// A MAC is an Ethernet address. The zero value means "not set".
+// A MAC is an Ethernet address. The zero value means that it is not set.
 type MAC [6]byte
 
 // ParseMAC reads an Ethernet address as ip(8) writes it, 02:00:5e:10:00:01.
 func ParseMAC(s string) (MAC, error) {
 	hw, err := net.ParseMAC(s)
 	if err != nil || len(hw) != len(MAC{}) {
-		return MAC{}, fmt.Errorf("%q is no Ethernet address", s)
+		return MAC{}, fmt.Errorf("%q is not an Ethernet address", s)
 	}
 	return MAC(hw), nil
 }
 
-// IsZero tells whether m is not set.
+// IsZero reports whether m is not set.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
-// MarshalText is String, and nothing for the zero value.
+// MarshalText returns String as text, and no text for the zero value.
 func (m MAC) MarshalText() ([]byte, error) {
 	if m.IsZero() {
 		return nil, nil
@@ -28,5 +28,5 @@ func (m MAC) MarshalText() ([]byte, error) {
 	return []byte(m.String()), nil
 }
 
-// String writes m as ip(8) does.
+// String returns m as ip(8) writes it.
 func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }

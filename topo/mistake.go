@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// A Mistake is one thing wrong in a lab, and where.
+// A Mistake is an error in a lab file, with its place.
 type Mistake struct {
 	File    string // as given to Parse; "" for a Topology made by hand
 	Line    int    // from 1; 0 if there is no file
 	Column  int    // from 1, in bytes; 0 if unknown
-	Text    string // the offending text as the file has it; may be empty
+	Text    string // the wrong text, as in the file; may be empty
 	Message string // what is wrong
-	Hint    string // what to do instead; may be empty
+	Hint    string // what to write instead; may be empty
 	Source  string // the whole line of the file
 }
 
@@ -32,8 +32,8 @@ func (m Mistake) Error() string {
 	return Shown(b.String())
 }
 
-// Excerpt shows the line with the offending text underlined, for people; ""
-// if there is no file.
+// Excerpt returns the line of the file with the wrong text underlined, "" if
+// there is no file.
 //
 //	7 |   - endpoints: [red:eth1, bleu:eth1]
 //	  |                           ^^^^
@@ -42,7 +42,7 @@ func (m Mistake) Excerpt() string {
 		return ""
 	}
 	col := min(max(m.Column, 1)-1, len(m.Source))
-	// A tab before the mark stays a tab, so that the mark stands right below.
+	// A tab stays a tab, so that the underline has the same indentation as the text.
 	blank := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
@@ -56,11 +56,11 @@ func (m Mistake) Excerpt() string {
 	return fmt.Sprintf("%5d | %s\n      | %s%s\n", m.Line, Shown(m.Source), blank, strings.Repeat("^", n))
 }
 
-// Mistakes are all that is wrong in a lab, in the order of the file. Parse and
+// Mistakes are all mistakes of a lab, in the order of the file. Parse and
 // Compile return them as their error.
 type Mistakes []Mistake
 
-// Error writes one mistake a line.
+// Error writes one mistake per line.
 func (ms Mistakes) Error() string {
 	var b strings.Builder
 	for i, m := range ms {
@@ -72,10 +72,10 @@ func (ms Mistakes) Error() string {
 	return b.String()
 }
 
-// A pos is a place in the file; the zero value is none.
+// A pos is a place in the file, both from 1; the zero value means unknown.
 type pos struct{ line, col int }
 
-// A source is the text a lab was read from.
+// A source is the text of a lab file.
 type source struct {
 	file  string
 	lines []string
@@ -85,18 +85,19 @@ func newSource(file string, text []byte) *source {
 	return &source{file: file, lines: strings.Split(string(text), "\n")}
 }
 
-// A critic gathers mistakes.
-type critic struct {
-	src  *source // may be nil
-	list Mistakes
-	seen map[Mistake]bool
-	made int // how often bad was called: a mistake repeated is said once
+// A mistakeList collects mistakes.
+type mistakeList struct {
+	src   *source // may be nil
+	list  Mistakes
+	seen  map[Mistake]bool
+	count int // number of calls of mistake; a repeated mistake counts, but is listed once
 }
 
-// bad notes a mistake about text, which stands at at or shortly behind it.
-// what says what is wrong, do what to write instead; do may be empty.
-func (c *critic) bad(at pos, text, what, do string) {
-	m := Mistake{Text: text, Message: what, Hint: do}
+// mistake adds a mistake. Its place is that of text, at the position at or
+// shortly after it. message says what is wrong, hint what to write instead;
+// hint may be empty.
+func (c *mistakeList) mistake(at pos, text, message, hint string) {
+	m := Mistake{Text: text, Message: message, Hint: hint}
 	if c.src != nil {
 		at = c.src.find(at, text)
 		m.File, m.Line, m.Column = c.src.file, at.line, at.col
@@ -107,14 +108,14 @@ func (c *critic) bad(at pos, text, what, do string) {
 	if c.seen == nil {
 		c.seen = map[Mistake]bool{}
 	}
-	if c.made++; !c.seen[m] {
+	if c.count++; !c.seen[m] {
 		c.seen[m] = true
 		c.list = append(c.list, m)
 	}
 }
 
 // err returns the mistakes in the order of the file, or nil.
-func (c *critic) err() error {
+func (c *mistakeList) err() error {
 	if len(c.list) == 0 {
 		return nil
 	}
@@ -125,23 +126,24 @@ func (c *critic) err() error {
 	return c.list
 }
 
-// reach is how many lines behind its entry a text is looked for.
-const reach = 40
+// searchLines is the number of lines from an entry's start in which find looks for a text.
+const searchLines = 40
 
-// find returns where text stands, at at or behind it but within the same entry;
-// at itself if it cannot be seen there (a repeated entry, or one worked out).
+// find returns the position of text: at or after the position at, within the
+// same entry. It returns at if the entry does not contain text, for example
+// because the entry was repeated or its text was computed.
 func (s *source) find(at pos, text string) pos {
 	if at.line < 1 || at.line > len(s.lines) || text == "" {
 		return at
 	}
-	// An entry ends where the next key stands as far left as its own did, or,
-	// in a list, as its dash.
+	// An entry ends at the next line that is not indented more than its key,
+	// or, in a list, than its dash.
 	first := s.lines[at.line-1]
 	ends := min(max(at.col-1, 0), len(first))
 	if strings.HasSuffix(first[:ends], "- ") {
 		ends -= 2
 	}
-	for n := at.line; n < at.line+reach && n <= len(s.lines); n++ {
+	for n := at.line; n < at.line+searchLines && n <= len(s.lines); n++ {
 		line, from := s.lines[n-1], 0
 		if n == at.line {
 			from = min(max(at.col-1, 0), len(line))
@@ -155,7 +157,7 @@ func (s *source) find(at pos, text string) pos {
 	return at
 }
 
-// first returns where text stands first in the file.
+// first returns the position of the first occurrence of text in the file.
 func (s *source) first(text string) pos {
 	for n, line := range s.lines {
 		if i := strings.Index(line, text); i >= 0 {
@@ -165,7 +167,7 @@ func (s *source) first(text string) pos {
 	return pos{1, 1}
 }
 
-// findWord returns where word stands in line, not as a part of a longer one.
+// findWord returns the index of word in line, but not as part of a longer word; -1 if there is none.
 func findWord(line, word string) int {
 	for from := 0; ; {
 		i := strings.Index(line[from:], word)
@@ -188,8 +190,8 @@ func wordByteAt(s string, i int) bool {
 	return c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// didYouMean proposes the word of known that is nearest to word, or else
-// names what there is.
+// didYouMean returns a hint: the word of known that is most similar to word,
+// or else a list of known.
 func didYouMean(word string, known []string) string {
 	if best := nearest(word, known); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
@@ -200,16 +202,16 @@ func didYouMean(word string, known []string) string {
 	case len(known) > 12:
 		known = append(slices.Clone(known[:12]), "…")
 	}
-	return "there are " + strings.Join(known, ", ")
+	return "known: " + strings.Join(known, ", ")
 }
 
-// longestMeant bounds the words that are compared with all that is known.
-const longestMeant = 64
+// maxWordLen limits the words that nearest compares, in bytes.
+const maxWordLen = 64
 
-// nearest returns the word of known at the smallest edit distance from word,
-// "" if none is near enough to be meant.
+// nearest returns the word of known with the smallest edit distance from word,
+// "" if no word is similar enough.
 func nearest(word string, known []string) string {
-	word = clip(word, longestMeant)
+	word = clip(word, maxWordLen)
 	best, least := "", max(1, len(word)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
@@ -219,8 +221,8 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the number of letters to add, drop, change or swap with their
-// neighbour to make b of a (optimal string alignment).
+// distance returns the optimal string alignment distance: the number of bytes
+// to insert, delete, replace or swap with the next one to turn a into b.
 func distance(a, b string) int {
 	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {

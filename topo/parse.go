@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// Parse reads a lab file; file is what mistakes call it. The text is YAML, of
-// which JSON is a part. Every mistake is found at once: the error is then of
-// type [Mistakes].
+// Parse reads a lab file. file is its name in mistakes. The text is YAML; JSON
+// works too. The error is of type [Mistakes] and lists all mistakes.
 func Parse(file string, text []byte) (Topology, error) {
 	src := newSource(file, text)
-	d := &decoder{critic: critic{src: src}, left: most}
+	d := &decoder{mistakeList: mistakeList{src: src}, nodesLeft: maxNodes}
 	root := d.document(text)
 	if root == nil {
 		return Topology{}, d.err()
@@ -28,7 +27,7 @@ func Parse(file string, text []byte) (Topology, error) {
 	if t.Name == "" {
 		t.Name = nameOf(file)
 	}
-	k := checker{critic: d.critic, t: &t, unsure: len(d.list) > 0}
+	k := checker{mistakeList: d.mistakeList, t: &t, incomplete: len(d.list) > 0}
 	k.all()
 	if err := k.err(); err != nil {
 		return Topology{}, err
@@ -36,7 +35,7 @@ func Parse(file string, text []byte) (Topology, error) {
 	return t, nil
 }
 
-// nameOf makes a lab's name of its file's.
+// nameOf derives a lab's name from its file's.
 func nameOf(file string) string {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	if file == "" || name == "-" || name == "." || !isLabName(name) {
@@ -45,7 +44,7 @@ func nameOf(file string) string {
 	return name
 }
 
-// topology says in a Topology what the file says.
+// topology converts the file to a Topology.
 func (l *fileLab) topology(d *decoder) Topology {
 	t := Topology{
 		Name:     l.Name,
@@ -91,7 +90,7 @@ func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
 			continue
 		}
 		if net.Gateway != "" {
-			d.bad(at, g, "two gateways: "+net.Gateway+" and "+g, "name one host")
+			d.mistake(at, g, "two gateways: "+net.Gateway+" and "+g, "name one host")
 		}
 		net.Gateway = g
 	}
@@ -133,7 +132,8 @@ func (h *fileHost) host(d *decoder, name string, at pos) Host {
 func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachment {
 	att := Attachment{
 		Network: network, Device: a.Name, MTU: a.MTU, MAC: a.MAC,
-		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(), NoOffload: bool(a.Offload), at: at,
+		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(),
+		NoOffload: bool(a.Offload), at: at,
 	}
 	for _, v := range a.VLANs {
 		att.VLANs = append(att.VLANs, uint16(d.within(at, "vlans", v, 4094)))
@@ -144,11 +144,11 @@ func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachme
 			continue
 		}
 		if p, err := parsePrefix(s); err == nil {
-			att.Own = append(att.Own, p)
+			att.Prefixes = append(att.Prefixes, p)
 		} else if addr, err := parseAddr(s); err == nil {
 			att.Addresses = append(att.Addresses, addr)
 		} else {
-			d.bad(at, s, "address: "+s+" is no address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
+			d.mistake(at, s, "address: "+s+" is not an address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
 		}
 	}
 	return att
@@ -168,14 +168,15 @@ func (v *fileDevice) device(d *decoder, name string, at pos) Device {
 func (l *fileLink) cable(d *decoder) (Cable, bool) {
 	c := Cable{MTU: l.MTU, Impair: l.Impair.impairment(), NoOffload: bool(l.Offload), at: l.At}
 	if len(l.Endpoints) != 2 {
-		d.bad(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
+		d.mistake(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
 		return c, false
 	}
 	if n := len(l.Addresses); n != 0 && n != 2 {
-		d.bad(l.At, "addresses", "addresses: one for each of the two endpoints is wanted", "several of one endpoint are a list of their own: [[10.0.0.1/30, fd00::1/64], [10.0.0.2/30, fd00::2/64]]")
+		d.mistake(l.At, "addresses", "addresses: expected one for each of the two endpoints",
+			"write a list for an endpoint with several: [[10.0.0.1/30, fd00::1/64], [10.0.0.2/30, fd00::2/64]]")
 	}
 	if n := len(l.MACs); n != 0 && n != 2 {
-		d.bad(l.At, "macs", "macs: one for each of the two endpoints is wanted", "")
+		d.mistake(l.At, "macs", "macs: expected one for each of the two endpoints", "")
 	}
 	for i := range c.Ends {
 		c.Ends[i].Host, c.Ends[i].Device, _ = strings.Cut(l.Endpoints[i], ":")
@@ -193,20 +194,20 @@ func (i *fileImpair) impairment() Impairment {
 	return Impairment{Delay: i.Delay, Jitter: i.Jitter, Loss: float64(i.Loss), Rate: uint64(i.Rate)}
 }
 
-// within returns v if it is from 0 to hi; else it is a mistake.
+// within returns v if it is between 0 and hi. If not, it adds a mistake and returns 0.
 func (d *decoder) within(at pos, key string, v, hi int) int {
 	if v < 0 || v > hi {
-		d.bad(at, strconv.Itoa(v), fmt.Sprintf("%s: %d is out of range", key, v), fmt.Sprintf("the largest is %d", hi))
+		d.mistake(at, strconv.Itoa(v), fmt.Sprintf("%s: %d is out of range", key, v), fmt.Sprintf("the largest is %d", hi))
 		return 0
 	}
 	return v
 }
 
-// mostFacts bounds what patterns may unfold to.
-const mostFacts = 1 << 18
+// maxFacts limits the number of facts that patterns expand to.
+const maxFacts = 1 << 18
 
-// expectations writes patterns out: "h* -> gw: ping" is one fact for each h. Who is
-// called by an alias is called by name.
+// expectations expands patterns: "h* -> gw: ping" is one fact for each host that matches
+// h*. It replaces aliases by host names.
 func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
 	hosts, byAlias := []string{}, map[string]string{}
 	for _, h := range t.Hosts {
@@ -221,15 +222,15 @@ func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
 	for _, e := range l.Expect {
 		for _, x := range e.list {
 			x.From = or(byAlias[x.From], x.From)
-			if x.Probe != ProbeDNS { // which is about the name
+			if x.Probe != ProbeDNS { // there, To is the name to resolve
 				x.To = or(byAlias[x.To], x.To)
 			}
 			froms, tos := matching(x.From, hosts), matching(x.To, hosts)
 			if len(froms) == 0 || len(tos) == 0 {
-				d.bad(x.at, "", "no host matches the pattern in "+x.String(), didYouMean("", hosts))
+				d.mistake(x.at, "", "no host matches the pattern in "+x.String(), didYouMean("", hosts))
 			}
-			if len(out)+len(froms)*len(tos) > mostFacts {
-				d.bad(x.at, "", "the patterns make too many facts", "name fewer hosts; verify --all-pairs proves every pair")
+			if len(out)+len(froms)*len(tos) > maxFacts {
+				d.mistake(x.at, "", "the patterns make too many facts", "name fewer hosts; verify --all-pairs proves every pair")
 				return out
 			}
 			for _, x.From = range froms {
@@ -244,8 +245,8 @@ func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
 	return out
 }
 
-// matching returns the hosts that a pattern with * stands for, or what is no
-// pattern as it is.
+// matching returns the hosts that match a pattern with *. Without *, it returns
+// pattern itself.
 func matching(pattern string, hosts []string) []string {
 	if !strings.Contains(pattern, "*") {
 		return []string{pattern}
@@ -259,7 +260,7 @@ func matching(pattern string, hosts []string) []string {
 	return out
 }
 
-// prefixOf returns the subnet that holds a, the invalid prefix if none does.
+// prefixOf returns the subnet that contains a, or an invalid prefix.
 func prefixOf(a netip.Addr, subnets []netip.Prefix) netip.Prefix {
 	for _, p := range subnets {
 		if p.Contains(a) {

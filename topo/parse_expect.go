@@ -9,15 +9,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const expectForm = `write "red -> blue: ping", "blue -> red tcp 22: refused", "red -> 203.0.113.1: not ping" or "red -> web.test: dns"`
+const expectForm = `write "red -> blue: ping", "blue -> red tcp 22: refused", ` +
+	`"red -> 203.0.113.1: not ping" or "red -> web.test: dns"`
 
 var expectWords = []string{
 	ProbePing, "ping4", "ping6", ProbeTCP, "tcp4", "tcp6", ProbeUDP, "udp4", "udp6", ProbeDNS,
 	"size", "as", "not", Answered, Refused, Unreachable,
 }
 
-// read takes "FROM -> TO PROBE: OUTCOME" as YAML sees it: a mapping of one
-// key, or, quoted, a string.
+// read reads "FROM -> TO PROBE: OUTCOME". For YAML this is a mapping with one
+// key, or a string if it is quoted.
 func (e *expectation) read(d *decoder, n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode && !isNull(n) {
 		left, right, _ := strings.Cut(n.Value, ": ")
@@ -25,7 +26,7 @@ func (e *expectation) read(d *decoder, n *yaml.Node) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		d.bad(place(n), "", "expect: a fact is wanted, not "+shown(n), expectForm)
+		d.mistake(posOf(n), "", "expect: expected a fact, not "+shapeOf(n), expectForm)
 		return
 	}
 	for _, kv := range d.pairs(n) {
@@ -42,11 +43,11 @@ func (e *expectation) read(d *decoder, n *yaml.Node) {
 
 func (e *expectation) add(d *decoder, n *yaml.Node, left, right string) {
 	x, err := ParseExpectation(left + ": " + right)
-	if sl, ok := err.(slip); ok {
-		d.bad(place(n), sl.text, sl.what, sl.do)
+	if e, ok := err.(valueError); ok {
+		d.mistake(posOf(n), e.text, e.message, e.hint)
 		return
 	}
-	x.at = place(n)
+	x.at = posOf(n)
 	e.list = append(e.list, x)
 }
 
@@ -56,34 +57,34 @@ func (e *expectation) add(d *decoder, n *yaml.Node, left, right string) {
 //	PROBE    ping[4|6] [size BYTES] | tcp[4|6] PORT | udp[4|6] PORT | dns [ADDRESS]
 //	OUTCOME  answered | refused | unreachable | as ADDRESS
 //
-// Left out, PROBE is ping and OUTCOME is answered. "as" is the source address
-// that the other side must see. FROM and TO are hosts, patterns of hosts with
-// *, the machine, or, for TO, an address or a name.
+// The default of PROBE is ping, the default of OUTCOME is answered. "as" gives
+// the source address that the other side must see. FROM and TO are hosts,
+// patterns with *, or the machine. TO can also be an address or a name.
 func ParseExpectation(s string) (Expectation, error) {
 	x := Expectation{Probe: ProbePing, Outcome: Answered}
 	from, rest, ok := strings.Cut(s, "->")
 	x.From = strings.TrimSpace(from)
 	left, right, _ := strings.Cut(rest+" ", ": ")
 	if !ok || x.From == "" {
-		return x, slip{s, fmt.Sprintf("%q is no fact", s), expectForm}
+		return x, valueError{s, fmt.Sprintf("%q is not a fact", s), expectForm}
 	}
 	w := words{rest: append(strings.Fields(left), strings.Fields(right)...)}
 	x.To = w.next()
 	if x.To == "" {
-		return x, slip{s, fmt.Sprintf("%q does not say whom %s should reach", s, x.From), expectForm}
+		return x, valueError{s, fmt.Sprintf("%q does not say what %s should reach", s, x.From), expectForm}
 	}
 	for len(w.rest) > 0 {
-		if err := expectWord(&w, &x); err != nil {
+		if err := parseExpectWord(&w, &x); err != nil {
 			return x, err
 		}
 	}
 	if a, err := netip.ParseAddr(x.To); err == nil && a.Zone() == "" && x.Probe != ProbeDNS {
 		x.To, x.Addr = "", a.Unmap()
 	}
-	return x, expectSense(&x, s)
+	return x, checkExpectation(&x, s)
 }
 
-func expectWord(w *words, x *Expectation) (err error) {
+func parseExpectWord(w *words, x *Expectation) (err error) {
 	var v uint64
 	key := w.next()
 	probe := strings.TrimRight(key, "46")
@@ -111,33 +112,34 @@ func expectWord(w *words, x *Expectation) (err error) {
 			x.Port = uint16(v)
 		}
 	default:
-		return slip{key, fmt.Sprintf("unknown word %q in a fact", key), didYouMean(key, expectWords)}
+		return valueError{key, fmt.Sprintf("unknown word %q in a fact", key), didYouMean(key, expectWords)}
 	}
 	return err
 }
 
-// expectSense checks what only the whole fact can tell.
-func expectSense(x *Expectation, whole string) error {
+// checkExpectation checks that the parts of a fact fit together.
+func checkExpectation(x *Expectation, whole string) error {
 	switch {
 	case x.Size != 0 && x.Probe != ProbePing:
-		return slip{"size", fmt.Sprintf("%q: only ping has a size", whole), ""}
+		return valueError{"size", fmt.Sprintf("%q: only ping has a size", whole), ""}
 	case x.Seen.IsValid() && (x.Outcome != Answered || x.Probe == ProbeDNS):
-		return slip{"as", fmt.Sprintf("%q: only who answers sees a source address", whole), ""}
+		return valueError{"as", fmt.Sprintf("%q: \"as\" works only for an answered ping, tcp or udp", whole), ""}
 	case x.Probe == ProbePing && x.Outcome == Refused:
-		return slip{Refused, fmt.Sprintf("%q: a ping is not refused", whole), `write "unreachable", or name a port: "tcp 80: refused"`}
+		return valueError{Refused, fmt.Sprintf("%q: a ping cannot be refused", whole),
+			`write "unreachable", or name a port: "tcp 80: refused"`}
 	case x.Addr.IsValid() && x.Probe != ProbeDNS && x.Family != 0 && x.Addr.Is4() != (x.Family == 4):
-		return slip{x.Addr.String(), fmt.Sprintf("%q: the address is not of IPv%d", whole, x.Family), ""}
+		return valueError{x.Addr.String(), fmt.Sprintf("%q: the address is not an IPv%d address", whole, x.Family), ""}
 	}
 	return nil
 }
 
-// String writes x as a lab file does.
+// String returns x as written in a lab file.
 func (x Expectation) String() string {
 	left, right := x.halves()
 	return left + ": " + right
 }
 
-// halves returns what stands before and behind the colon.
+// halves returns the text before and after the colon.
 func (x Expectation) halves() (left, right string) {
 	to := x.To
 	if to == "" {

@@ -10,41 +10,43 @@ import (
 )
 
 const (
-	publishForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[fd00::1]:53:53/udp": address to listen at, published port, the host's port, protocol`
-	forwardForm = `write "8080:web:80" or "203.0.113.1:53:10.0.0.2:53/udp": address to listen at, published port, whom it leads to, their port, protocol`
+	hostForwardForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[fd00::1]:53:53/udp": ` +
+		`address to listen on, published port, port of the host, protocol`
+	routerForwardForm = `write "8080:web:80" or "203.0.113.1:53:10.0.0.2:53/udp": ` +
+		`address to listen on, published port, target, port of the target, protocol`
 )
 
-func (p *publish) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &p.PortForward, publishForm, parsePublish)
-	p.at = place(n)
+func (p *hostForward) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &p.PortForward, hostForwardForm, parseHostForward)
+	p.at = posOf(n)
 }
 
-func (p *forward) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &p.PortForward, forwardForm, parseForward)
-	p.at = place(n)
+func (p *routerForward) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &p.PortForward, routerForwardForm, parseRouterForward)
+	p.at = posOf(n)
 }
 
-// parsePublish reads a port in Compose's words: [[LISTEN:]PORT:]PORT[/PROTO],
-// a port being a number or a range.
-func parsePublish(s string) (PortForward, error) {
+// parseHostForward reads a published port as in Compose:
+// [[LISTEN:]PORT:]PORT[/PROTO]. A port is a number or a range.
+func parseHostForward(s string) (PortForward, error) {
 	parts, p, err := portParts(s)
 	if err != nil {
 		return p, err
 	}
 	if len(parts) == 3 {
 		if p.Listen, err = bracketAddr(parts[0]); err != nil {
-			return p, slip{parts[0], fmt.Sprintf("%q: %q is no address to listen at", s, parts[0]), publishForm}
+			return p, valueError{parts[0], fmt.Sprintf("%q: %q is not an address to listen on", s, parts[0]), hostForwardForm}
 		}
 		parts = parts[1:]
 	}
 	if len(parts) == 0 || len(parts) > 2 {
-		return p, slip{s, fmt.Sprintf("%q is no published port", s), publishForm}
+		return p, valueError{s, fmt.Sprintf("%q is not a published port", s), hostForwardForm}
 	}
 	return withPorts(p, s, parts[0], parts[len(parts)-1])
 }
 
-// parseForward reads a router's forwarded port: [LISTEN:]PORT:TO[:PORT][/PROTO].
-func parseForward(s string) (PortForward, error) {
+// parseRouterForward reads a port forward of a router: [LISTEN:]PORT:TO[:PORT][/PROTO].
+func parseRouterForward(s string) (PortForward, error) {
 	parts, p, err := portParts(s)
 	if err != nil {
 		return p, err
@@ -55,7 +57,7 @@ func parseForward(s string) (PortForward, error) {
 		}
 	}
 	if len(parts) < 2 || len(parts) > 3 || parts[1] == "" {
-		return p, slip{s, fmt.Sprintf("%q is no forwarded port", s), forwardForm}
+		return p, valueError{s, fmt.Sprintf("%q is not a port forward", s), routerForwardForm}
 	}
 	if p.To, err = bracketAddr(parts[1]); err != nil {
 		p.Host = parts[1]
@@ -67,14 +69,15 @@ func parseForward(s string) (PortForward, error) {
 	return withPorts(p, s, parts[0], to)
 }
 
-// portParts splits at the colons outside brackets and takes the protocol off.
+// portParts splits s at the colons outside brackets and cuts off the protocol.
 func portParts(s string) ([]string, PortForward, error) {
 	p := PortForward{Proto: "tcp"}
 	ports, proto, has := strings.Cut(s, "/")
 	if has {
 		p.Proto = proto
 		if proto != "tcp" && proto != "udp" && proto != "sctp" {
-			return nil, p, slip{proto, fmt.Sprintf("%q: unknown protocol %q", s, proto), didYouMean(proto, []string{"tcp", "udp", "sctp"})}
+			known := []string{"tcp", "udp", "sctp"}
+			return nil, p, valueError{proto, fmt.Sprintf("%q: unknown protocol %q", s, proto), didYouMean(proto, known)}
 		}
 	}
 	var parts []string
@@ -93,7 +96,7 @@ func portParts(s string) ([]string, PortForward, error) {
 	return append(parts, ports[start:]), p, nil
 }
 
-// bracketAddr reads an address, an IPv6 one in brackets.
+// bracketAddr reads an address; an IPv6 address is in brackets.
 func bracketAddr(s string) (netip.Addr, error) {
 	inner, ok := strings.CutPrefix(s, "[")
 	if ok {
@@ -106,12 +109,13 @@ func bracketAddr(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// withPorts completes p with the published ports and those they lead to.
+// withPorts sets the published ports and the target ports of p.
 func withPorts(p PortForward, s, from, to string) (PortForward, error) {
 	var last uint16
 	var err error
 	if p.Listen == netip.IPv6Loopback() {
-		return p, slip{s, fmt.Sprintf("%q: the kernel cannot forward what is sent to ::1", s), "listen at another address of the machine, or at any"}
+		return p, valueError{s, fmt.Sprintf("%q: the kernel cannot forward packets to ::1", s),
+			"listen on another address of the machine, or on any"}
 	}
 	if p.First, p.Last, err = portRange(s, from); err != nil {
 		return p, err
@@ -120,7 +124,8 @@ func withPorts(p PortForward, s, from, to string) (PortForward, error) {
 		return p, err
 	}
 	if last-p.ToFirst != p.Last-p.First {
-		return p, slip{s, fmt.Sprintf("%q: %s and %s are not equally many ports", s, from, to), "make both ranges the same length"}
+		return p, valueError{s, fmt.Sprintf("%q: %s and %s are not the same number of ports", s, from, to),
+			"make both ranges the same length"}
 	}
 	return p, nil
 }
@@ -133,12 +138,13 @@ func portRange(whole, s string) (first, last uint16, err error) {
 	a, err1 := strconv.ParseUint(from, 10, 16)
 	b, err2 := strconv.ParseUint(to, 10, 16)
 	if err1 != nil || err2 != nil || a == 0 || b < a {
-		return 0, 0, slip{s, fmt.Sprintf("%q: %q is no port", whole, s), "a port is a number from 1 to 65535, a range has the smaller first"}
+		return 0, 0, valueError{s, fmt.Sprintf("%q: %q is not a port", whole, s),
+			"a port is a number from 1 to 65535; a range has the smaller number first"}
 	}
 	return uint16(a), uint16(b), nil
 }
 
-// String writes p as a lab file does.
+// String returns p as written in a lab file.
 func (p PortForward) String() string {
 	var b strings.Builder
 	if p.Listen.IsValid() {

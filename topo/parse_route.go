@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	routeForm = `write it as ip(8) does: "10.2.0.0/16 via 10.0.0.2", "default dev eth1", "blackhole 10.9.0.0/16"`
-	neighForm = `write it as ip(8) does: "10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0"`
+	routeForm = `write it as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default dev eth1", "blackhole 10.9.0.0/16"`
+	neighForm = `write it as for ip-neighbour(8): "10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0"`
 )
 
 var (
@@ -21,15 +21,15 @@ var (
 
 func (r *route) read(d *decoder, n *yaml.Node) {
 	scalar(d, n, &r.StaticRoute, routeForm, ParseRoute)
-	r.at = place(n)
+	r.at = posOf(n)
 }
 
 func (r *neighbour) read(d *decoder, n *yaml.Node) {
 	scalar(d, n, &r.StaticNeigh, neighForm, parseNeigh)
-	r.at = place(n)
+	r.at = posOf(n)
 }
 
-// ParseRoute reads a route in ip(8)'s words.
+// ParseRoute reads a route with the keywords of ip-route(8).
 func ParseRoute(s string) (StaticRoute, error) {
 	w := words{rest: strings.Fields(s)}
 	r := StaticRoute{Type: "unicast"}
@@ -40,26 +40,26 @@ func ParseRoute(s string) (StaticRoute, error) {
 		}
 	}
 	dst := w.next()
-	if err := routeTail(&w, &r); err != nil {
+	if err := parseRouteOptions(&w, &r); err != nil {
 		return r, err
 	}
-	if err := routeDst(&r, s, dst); err != nil {
+	if err := parseRouteDst(&r, s, dst); err != nil {
 		return r, err
 	}
-	return r, routeSense(&r, s)
+	return r, checkRoute(&r, s)
 }
 
-// routeTail reads what follows the destination.
-func routeTail(w *words, r *StaticRoute) error {
+// parseRouteOptions reads the words after the destination.
+func parseRouteOptions(w *words, r *StaticRoute) error {
 	single := Hop{}
-	hop := &single // what via, dev, weight and onlink belong to
+	hop := &single // the next hop that via, dev, weight and onlink belong to
 	for len(w.rest) > 0 {
 		if w.take("nexthop") {
 			r.Hops = append(r.Hops, Hop{})
 			hop = &r.Hops[len(r.Hops)-1]
 			continue
 		}
-		if err := routeWord(w, r, hop); err != nil {
+		if err := parseRouteOption(w, r, hop); err != nil {
 			return err
 		}
 	}
@@ -67,13 +67,13 @@ func routeTail(w *words, r *StaticRoute) error {
 		return nil
 	}
 	if len(r.Hops) > 0 {
-		return slip{"nexthop", "a route has either via and dev, or nexthops", "begin with nexthop for the first one too"}
+		return valueError{"nexthop", "a route has either via and dev, or nexthops", "write nexthop before the first one too"}
 	}
 	r.Hops = []Hop{single}
 	return nil
 }
 
-func routeWord(w *words, r *StaticRoute, hop *Hop) (err error) {
+func parseRouteOption(w *words, r *StaticRoute, hop *Hop) (err error) {
 	var v uint64
 	switch key := w.next(); key {
 	case "via":
@@ -101,13 +101,13 @@ func routeWord(w *words, r *StaticRoute, hop *Hop) (err error) {
 		v, err = w.nextNumber(key, 1, 1<<32-1)
 		r.Table = uint32(v)
 	default:
-		return slip{key, fmt.Sprintf("unknown word %q in a route", key), didYouMean(key, routeWords)}
+		return valueError{key, fmt.Sprintf("unknown word %q in a route", key), didYouMean(key, routeWords)}
 	}
 	return err
 }
 
-// routeDst reads the destination; default takes its family from the next hop.
-func routeDst(r *StaticRoute, whole, dst string) error {
+// parseRouteDst reads the destination. The family of default is that of the next hop.
+func parseRouteDst(r *StaticRoute, whole, dst string) error {
 	switch dst {
 	case "":
 		return errWord
@@ -126,41 +126,42 @@ func routeDst(r *StaticRoute, whole, dst string) error {
 	}
 	p, err := netip.ParsePrefix(dst)
 	if err != nil || p.Addr().Is4In6() {
-		return slip{dst, fmt.Sprintf("%q: %q is no destination", whole, dst), routeForm}
+		return valueError{dst, fmt.Sprintf("%q: %q is not a destination", whole, dst), routeForm}
 	}
 	if p != p.Masked() {
-		return slip{dst, fmt.Sprintf("%q: the address goes beyond its prefix length", dst), "write " + p.Masked().String()}
+		return valueError{dst, fmt.Sprintf("%q has bits set after the prefix length", dst), "write " + p.Masked().String()}
 	}
 	r.Dst = p
 	return nil
 }
 
-// routeSense checks what only the whole route can tell.
-func routeSense(r *StaticRoute, whole string) error {
+// checkRoute checks that the parts of a route fit together.
+func checkRoute(r *StaticRoute, whole string) error {
 	if r.Type != "unicast" {
 		if len(r.Hops) > 0 {
-			return slip{r.Type, fmt.Sprintf("%q: a %s route leads nowhere", whole, r.Type), "leave via and dev out"}
+			return valueError{r.Type, fmt.Sprintf("%q: a %s route has no next hop", whole, r.Type), "remove via and dev"}
 		}
 		return nil
 	}
 	if len(r.Hops) == 0 {
-		return slip{whole, fmt.Sprintf("%q says neither via nor dev", whole), routeForm}
+		return valueError{whole, fmt.Sprintf("%q has neither via nor dev", whole), routeForm}
 	}
 	for _, h := range r.Hops {
 		if !h.Via.IsValid() && h.Device == "" {
-			return slip{"nexthop", fmt.Sprintf("%q: a nexthop says neither via nor dev", whole), routeForm}
+			return valueError{"nexthop", fmt.Sprintf("%q: a nexthop has neither via nor dev", whole), routeForm}
 		}
 		if h.Via.Is4() && r.Dst.Addr().Is6() {
-			return slip{h.Via.String(), fmt.Sprintf("%q: IPv6 cannot go via an IPv4 address", whole), "name an IPv6 next hop"}
+			return valueError{h.Via.String(), fmt.Sprintf("%q: an IPv6 route cannot have an IPv4 next hop", whole),
+				"use an IPv6 next hop"}
 		}
 	}
 	if r.Src.IsValid() && r.Src.Is4() != r.Dst.Addr().Is4() {
-		return slip{r.Src.String(), fmt.Sprintf("%q: src and destination are of different families", whole), ""}
+		return valueError{r.Src.String(), fmt.Sprintf("%q: src and destination have different address families", whole), ""}
 	}
 	return nil
 }
 
-// String writes r as ip(8) does.
+// String returns r as written for ip-route(8).
 func (r StaticRoute) String() string {
 	var b strings.Builder
 	if r.Type != "" && r.Type != "unicast" {
@@ -205,18 +206,18 @@ func writeHop(b *strings.Builder, h Hop, v4 bool) {
 	}
 }
 
-// writeNumber writes " key value" where the value is set.
+// writeNumber writes key and v, unless v is 0.
 func writeNumber(b *strings.Builder, key string, v int64) {
 	if v != 0 {
 		b.WriteString(key + " " + strconv.FormatInt(v, 10))
 	}
 }
 
-// parseNeigh reads a neighbour in ip(8)'s words.
+// parseNeigh reads a neighbour with the keywords of ip-neighbour(8).
 func parseNeigh(s string) (nb StaticNeigh, err error) {
 	w := words{rest: strings.Fields(s)}
 	if nb.Addr, err = w.nextAddr(""); err != nil {
-		return nb, slip{w.last, fmt.Sprintf("%q is no neighbour", s), neighForm}
+		return nb, valueError{w.last, fmt.Sprintf("%q is not a neighbour", s), neighForm}
 	}
 	for len(w.rest) > 0 {
 		switch key := w.next(); key {
@@ -224,23 +225,24 @@ func parseNeigh(s string) (nb StaticNeigh, err error) {
 			nb.Device = w.next()
 		case "lladdr":
 			if nb.MAC, err = ParseMAC(w.next()); err != nil {
-				return nb, slip{w.last, err.Error(), neighForm}
+				return nb, valueError{w.last, err.Error(), neighForm}
 			}
 		case "nud":
 			if w.next() != "permanent" {
-				return nb, slip{w.last, "a neighbour of the file never expires", "leave nud out"}
+				return nb, valueError{w.last, "neighbours of a lab are permanent", "remove nud"}
 			}
 		default:
-			return nb, slip{key, fmt.Sprintf("unknown word %q in a neighbour", key), didYouMean(key, []string{"lladdr", "dev"})}
+			return nb, valueError{key, fmt.Sprintf("unknown word %q in a neighbour", key),
+				didYouMean(key, []string{"lladdr", "dev"})}
 		}
 	}
 	if nb.MAC.IsZero() {
-		return nb, slip{s, fmt.Sprintf("%q says no lladdr", s), neighForm}
+		return nb, valueError{s, fmt.Sprintf("%q has no lladdr", s), neighForm}
 	}
 	return nb, nil
 }
 
-// String writes nb as ip(8) does.
+// String returns nb as written for ip-neighbour(8).
 func (nb StaticNeigh) String() string {
 	s := nb.Addr.String() + " lladdr " + nb.MAC.String()
 	if nb.Device != "" {

@@ -11,17 +11,19 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// asMeant compares topologies by what they mean, not by where it stood.
-var asMeant = cmp.Options{
+// equalTopology compares topologies without positions in files.
+var equalTopology = cmp.Options{
 	cmp.Comparer(func(a, b pos) bool { return true }),
 	cmp.Comparer(func(a, b *source) bool { return true }),
-	cmp.AllowUnexported(Topology{}, Network{}, Host{}, Attachment{}, Cable{}, Device{}, PortForward{}, StaticRoute{}, StaticNeigh{}, Setting{}, Expectation{}),
+	cmp.AllowUnexported(
+		Topology{}, Network{}, Host{}, Attachment{}, Cable{}, Device{},
+		PortForward{}, StaticRoute{}, StaticNeigh{}, Setting{}, Expectation{},
+	),
 	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	cmpopts.EquateEmpty(),
 }
 
-// labs returns the example labs and those of testdata/compile: each file that
-// has nothing wrong with it.
+// labs returns the example labs.
 func labs(t testing.TB) map[string][]byte {
 	t.Helper()
 	files, err := filepath.Glob("../examples/*.yaml")
@@ -31,7 +33,7 @@ func labs(t testing.TB) map[string][]byte {
 	all := map[string][]byte{}
 	for _, path := range files {
 		if testing.Short() && filepath.Base(path) == "thousand.yaml" {
-			continue // what it has, others have
+			continue // the other examples contain the same keys
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -51,7 +53,7 @@ func mustParse[text string | []byte](t testing.TB, file string, lab text) Topolo
 	return parsed
 }
 
-// Format's text means what it was made of.
+// Parse reads the output of Format as the same topology.
 func TestFormatIsReadBack(t *testing.T) {
 	for name, text := range labs(t) {
 		t.Run(name, func(t *testing.T) {
@@ -59,10 +61,10 @@ func TestFormatIsReadBack(t *testing.T) {
 			written := Format(lab)
 			again, err := Parse(name, written)
 			if err != nil {
-				t.Fatalf("its Format is not read back:\n%v\n%s", err, written)
+				t.Fatalf("Parse fails on its Format:\n%v\n%s", err, written)
 			}
-			if diff := cmp.Diff(lab, again, asMeant); diff != "" {
-				t.Errorf("read back (-was +is):\n%s\n%s", diff, written)
+			if diff := cmp.Diff(lab, again, equalTopology); diff != "" {
+				t.Errorf("parsed again (-before +after):\n%s\n%s", diff, written)
 			}
 			if twice := Format(again); string(twice) != string(written) {
 				t.Errorf("Format of Format is\n%s", twice)
@@ -71,10 +73,10 @@ func TestFormatIsReadBack(t *testing.T) {
 	}
 }
 
-// A word in the file's own grammars, and what it is written back as.
+// Values of the lab file with a syntax of their own, and how they are written again.
 func TestWords(t *testing.T) {
-	port := func(s string) (string, error) { p, err := parsePublish(s); return p.String(), err }
-	forward := func(s string) (string, error) { p, err := parseForward(s); return p.String(), err }
+	port := func(s string) (string, error) { p, err := parseHostForward(s); return p.String(), err }
+	forward := func(s string) (string, error) { p, err := parseRouterForward(s); return p.String(), err }
 	route := func(s string) (string, error) { r, err := ParseRoute(s); return r.String(), err }
 	neigh := func(s string) (string, error) { n, err := parseNeigh(s); return n.String(), err }
 	fact := func(s string) (string, error) { x, err := ParseExpectation(s); return x.String(), err }
@@ -109,12 +111,18 @@ func TestWords(t *testing.T) {
 		{"route", route, "blackhole 10.9.0.0/16", ""},
 		{"route", route, "prohibit fd00:9::/32 table 100 metric 7", ""},
 		{"route", route, "unreachable default", "unreachable 0.0.0.0/0"},
-		{"route", route, "10.0.0.0/8 metric 5 via 10.0.0.1 src 10.0.0.9 mtu 1400 table main", "10.0.0.0/8 via 10.0.0.1 src 10.0.0.9 metric 5 mtu 1400"},
+		{
+			"route", route, "10.0.0.0/8 metric 5 via 10.0.0.1 src 10.0.0.9 mtu 1400 table main",
+			"10.0.0.0/8 via 10.0.0.1 src 10.0.0.9 metric 5 mtu 1400",
+		},
 		{"route", route, "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1 dev eth1", ""},
 		{"route", route, "10.0.0.0/8 nexthop via 10.0.0.1", "10.0.0.0/8 via 10.0.0.1"},
 
 		{"neighbour", neigh, "10.0.0.9 lladdr 02:00:00:00:00:09", ""},
-		{"neighbour", neigh, "fd00::9 dev eth1 lladdr 02:00:00:00:00:09 nud permanent", "fd00::9 lladdr 02:00:00:00:00:09 dev eth1"},
+		{
+			"neighbour", neigh, "fd00::9 dev eth1 lladdr 02:00:00:00:00:09 nud permanent",
+			"fd00::9 lladdr 02:00:00:00:00:09 dev eth1",
+		},
 
 		{"fact", fact, "red -> blue: ping", ""},
 		{"fact", fact, "red -> blue", "red -> blue: ping"},
@@ -132,10 +140,10 @@ func TestWords(t *testing.T) {
 		t.Run(c.kind+" "+c.in, func(t *testing.T) {
 			got, err := c.parse(c.in)
 			if want := or(c.out, c.in); err != nil || got != want {
-				t.Fatalf("read as %q (%v), want %q", got, err, want)
+				t.Fatalf("parsed as %q (%v), want %q", got, err, want)
 			}
 			if again, err := c.parse(got); err != nil || again != got {
-				t.Errorf("%q is read back as %q (%v)", got, again, err)
+				t.Errorf("%q is parsed again as %q (%v)", got, again, err)
 			}
 		})
 	}
@@ -143,16 +151,17 @@ func TestWords(t *testing.T) {
 
 func TestRepetitionsAreNumbered(t *testing.T) {
 	for in, want := range map[string]string{
-		"h(n)": "h7", "10.(n).(n+1).(n-1)": "10.7.8.6", "(n": "(n", "f(now)": "f(now)", "(n*2)": "(n*2)", "()": "()", "": "",
+		"h(n)": "h7", "10.(n).(n+1).(n-1)": "10.7.8.6", "(n": "(n",
+		"f(now)": "f(now)", "(n*2)": "(n*2)", "()": "()", "": "",
 		"(n)(n)": "77", "(n+100)": "107", "(n-)": "(n-)", "(n+1": "(n+1",
 	} {
-		if got := number1(in, 7); got != want {
+		if got := replaceNumber(in, 7); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
 }
 
-// What is not said has its default; what an entry says itself wins.
+// Defaults apply to keys that an entry does not have.
 func TestDefaultsAndRepeat(t *testing.T) {
 	lab := mustParse(t, "lab.yaml", []byte(`
 defaults:
@@ -208,27 +217,31 @@ expect:
   - r3 -> s2x: ping
 `, "\n")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("written out (-want +got):\n%s", diff)
+		t.Errorf("Format (-want +got):\n%s", diff)
 	}
 }
 
-// JSON is YAML too, and anchors and merge keys are worked in.
+// JSON, anchors and merge keys work.
 func TestJSONAndAnchors(t *testing.T) {
 	for name, text := range map[string]string{
-		"JSON":    `{"networks": {"a": {"subnets": ["10.0.0.0/24"], "nat": true}}, "hosts": {"red": {"networks": ["a"], "ports": [80]}, "blue": {"networks": ["a"]}}}`,
-		"aliases": "networks: {a: {subnets: 10.0.0.0/24, nat: true}}\nhosts:\n  red: {networks: &nets [a], ports: 80}\n  blue: {networks: *nets}\n",
-		"merge":   "networks: {a: {subnets: 10.0.0.0/24, nat: true}}\nhosts:\n  red: &r {networks: [a], ports: 80}\n  blue: {<<: *r, ports: []}\n",
+		"JSON": `{"networks": {"a": {"subnets": ["10.0.0.0/24"], "nat": true}},
+			"hosts": {"red": {"networks": ["a"], "ports": [80]}, "blue": {"networks": ["a"]}}}`,
+		"aliases": "networks: {a: {subnets: 10.0.0.0/24, nat: true}}\n" +
+			"hosts:\n  red: {networks: &nets [a], ports: 80}\n  blue: {networks: *nets}\n",
+		"merge": "networks: {a: {subnets: 10.0.0.0/24, nat: true}}\n" +
+			"hosts:\n  red: &r {networks: [a], ports: 80}\n  blue: {<<: *r, ports: []}\n",
 	} {
 		lab := mustParse(t, "x.json", []byte(text))
-		want := "name: x\nnetworks:\n  a:\n    subnets: [10.0.0.0/24]\n    nat: true\nhosts:\n  red:\n    networks: [a]\n    ports: ['80:80']\n  blue:\n    networks: [a]\n"
+		want := "name: x\nnetworks:\n  a:\n    subnets: [10.0.0.0/24]\n    nat: true\n" +
+			"hosts:\n  red:\n    networks: [a]\n    ports: ['80:80']\n  blue:\n    networks: [a]\n"
 		if diff := cmp.Diff(want, string(Format(lab))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }
 
-// FuzzParse: whatever the file says, Parse says what is wrong or returns what
-// is right; it does not panic, and what it returns is read back from Format.
+// FuzzParse: for any file, Parse returns mistakes or a topology and does not
+// panic. Parse reads the Format of the topology as the same topology.
 func FuzzParse(f *testing.F) {
 	for name, text := range labs(f) {
 		if name != "thousand.yaml" {
@@ -257,19 +270,19 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		if len(lab.Hosts)+len(lab.Networks)+len(lab.Cables)+len(lab.Expect) > 100 {
-			return // right as it may be, it takes long
+			return // it takes too long
 		}
 		again, err := Parse("lab.yaml", Format(lab))
 		if err != nil {
-			t.Fatalf("Format is not read back: %v\n%s", err, Format(lab))
+			t.Fatalf("Parse fails on Format: %v\n%s", err, Format(lab))
 		}
-		if diff := cmp.Diff(lab, again, asMeant); diff != "" {
-			t.Fatalf("Format is read back as another (-was +is):\n%s", diff)
+		if diff := cmp.Diff(lab, again, equalTopology); diff != "" {
+			t.Fatalf("Format is parsed as another topology (-before +after):\n%s", diff)
 		}
-		// What is right for Parse is so for all that follows.
+		// Compile, Facts, Graph and Export accept each topology that Parse accepts.
 		state, err := Compile(lab)
 		if err != nil {
-			t.Fatalf("Parse finds nothing wrong, Compile does: %v\n%s", err, text)
+			t.Fatalf("Parse finds no mistake, but Compile does: %v\n%s", err, text)
 		}
 		Facts(lab)
 		for _, format := range GraphFormats {

@@ -12,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// errWord says only that a word is none of its kind; the decoder says which
-// kind was wanted.
-var errWord = errors.New("not such a word")
+// errWord means only that a word is not valid. The decoder adds which kind of
+// word it expected.
+var errWord = errors.New("not a valid word")
 
 func parseBool(s string) (bool, error) {
 	switch strings.ToLower(s) {
@@ -23,16 +23,17 @@ func parseBool(s string) (bool, error) {
 	case "false":
 		return false, nil
 	case "yes", "on", "y":
-		return false, slip{s, fmt.Sprintf("%q is neither true nor false", s), "write true"}
+		return false, valueError{s, fmt.Sprintf("%q is neither true nor false", s), "write true"}
 	case "no", "off", "n":
-		return false, slip{s, fmt.Sprintf("%q is neither true nor false", s), "write false"}
+		return false, valueError{s, fmt.Sprintf("%q is neither true nor false", s), "write false"}
 	}
 	return false, errWord
 }
 
 func parseAddr(s string) (netip.Addr, error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
-		return netip.Addr{}, slip{s, fmt.Sprintf("%q has a prefix length", s), "an address alone is wanted: " + p.Addr().String()}
+		return netip.Addr{}, valueError{s, fmt.Sprintf("%q has a prefix length", s),
+			"write the address alone: " + p.Addr().String()}
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {
@@ -43,7 +44,8 @@ func parseAddr(s string) (netip.Addr, error) {
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
-		return netip.Prefix{}, slip{s, fmt.Sprintf("%q lacks its prefix length", s), fmt.Sprintf("write %s/%d, for example", s, usualBits(a))}
+		return netip.Prefix{}, valueError{s, fmt.Sprintf("%q has no prefix length", s),
+			fmt.Sprintf("write %s/%d, for example", s, exampleBits(a))}
 	}
 	p, err := netip.ParsePrefix(s)
 	if err != nil || p.Addr().Is4In6() {
@@ -52,7 +54,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-func usualBits(a netip.Addr) int {
+func exampleBits(a netip.Addr) int {
 	if a.Is4() {
 		return 24
 	}
@@ -93,7 +95,7 @@ func parsePercent(s string) (percent, error) {
 	return percent(v), nil
 }
 
-// rateUnits are tc(8)'s units of bits a second.
+// rateUnits are tc(8)'s units for bits per second.
 var rateUnits = []struct {
 	suffix string
 	bits   float64
@@ -113,10 +115,10 @@ func parseRate(s string) (bitrate, error) {
 }
 
 func (r *repeat) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, r, "a number such as 100 or a range such as 5-20 is wanted", parseRepeat)
+	scalar(d, n, r, "expected a number such as 100 or a range such as 5-20", parseRepeat)
 }
 
-// maxRepeat bounds repeat; more hosts than this no machine holds.
+// maxRepeat limits repeat. No machine has room for more hosts.
 const maxRepeat = 65536
 
 func parseRepeat(s string) (repeat, error) {
@@ -130,7 +132,8 @@ func parseRepeat(s string) (repeat, error) {
 	case err1 != nil || err2 != nil || first < 0:
 		return repeat{}, errWord
 	case last < first || last-first >= maxRepeat:
-		return repeat{}, slip{s, fmt.Sprintf("repeat: %s is empty or too long a range", s), fmt.Sprintf("write the smaller number first, and at most %d in all", maxRepeat)}
+		return repeat{}, valueError{s, fmt.Sprintf("repeat: %s is an empty or too long range", s),
+			fmt.Sprintf("write the smaller number first, and at most %d numbers", maxRepeat)}
 	}
 	return repeat{first, last}, nil
 }
@@ -161,8 +164,7 @@ func (r *router) read(d *decoder, n *yaml.Node) {
 	d.value(n, &r.fileRouter)
 }
 
-// read takes a list of network names, or a table of them with what is
-// particular of each.
+// read reads a list of network names, or a mapping of network names to keys.
 func (as *attachments) read(d *decoder, n *yaml.Node) {
 	switch {
 	case n.Kind == yaml.MappingNode:
@@ -181,13 +183,13 @@ func (as *attachments) read(d *decoder, n *yaml.Node) {
 }
 
 func (as *attachments) add(name string, n *yaml.Node) {
-	as.table = append(as.table, entry[fileAttachment]{Key: name, Value: fileAttachment{At: place(n)}, at: place(n)})
+	as.table = append(as.table, entry[fileAttachment]{Key: name, Value: fileAttachment{At: posOf(n)}, at: posOf(n)})
 }
 
-// words walks over the words of a value.
+// words iterates over the words of a value.
 type words struct {
 	rest []string
-	last string // the word taken last
+	last string // the word that next returned last
 }
 
 func (w *words) next() string {
@@ -205,7 +207,7 @@ func (w *words) peek() string {
 	return w.rest[0]
 }
 
-// take takes the next word if it is this one.
+// take skips the next word if it equals word, and reports whether it did.
 func (w *words) take(word string) bool {
 	if w.peek() != word {
 		return false
@@ -214,22 +216,22 @@ func (w *words) take(word string) bool {
 	return true
 }
 
-// nextNumber takes a number from lo to hi, which belongs to the word key.
+// nextNumber reads a number between lo and hi, the value of key.
 func (w *words) nextNumber(key string, lo, hi uint64) (uint64, error) {
 	s := w.next()
 	v, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || v < lo || v > hi {
-		return 0, slip{s, fmt.Sprintf("%s %s: a number from %d to %d is wanted", key, s, lo, hi), ""}
+		return 0, valueError{s, fmt.Sprintf("%s %s: expected a number from %d to %d", key, s, lo, hi), ""}
 	}
 	return v, nil
 }
 
-// nextAddr takes an address, which belongs to the word key.
+// nextAddr reads an address, the value of key.
 func (w *words) nextAddr(key string) (netip.Addr, error) {
 	s := w.next()
 	a, err := parseAddr(s)
 	if err != nil {
-		return a, slip{s, strings.TrimSpace(key+" "+s) + ": an address is wanted", ""}
+		return a, valueError{s, strings.TrimSpace(key+" "+s) + ": expected an address", ""}
 	}
 	return a, nil
 }

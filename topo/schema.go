@@ -5,14 +5,14 @@ import _ "embed"
 //go:embed lab.schema.json
 var schema string
 
-// Schema is the JSON Schema of the lab file, for editors: it completes keys,
-// shows what they mean, and marks what cannot be. Tell yours in the file's first
-// line,
+// Schema returns the JSON Schema of the lab file. With it, editors complete keys,
+// show their descriptions and mark mistakes. Name it in the first line of a lab
+// file:
 //
 //	# yaml-language-server: $schema=lab.schema.json
 //
-// It knows less than Parse: what is wrong between two entries only Parse sees.
-// It is made of the file types and their comments, by
+// It finds fewer mistakes than Parse, which also compares entries with each
+// other. It is generated from the file types and their comments by
 //
 //	go test ./topo -run Schema -update
 func Schema() string { return schema }

@@ -16,15 +16,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// lab.schema.json is what the file types say.
-func TestSchemaIsOfTheFileTypes(t *testing.T) {
+// lab.schema.json is generated from the file types.
+func TestSchemaMatchesFileTypes(t *testing.T) {
 	golden(t, "lab.schema.json", makeSchema(t))
 }
 
-// Every key has a sentence that explains it.
+// Every key has a description.
 func TestSchemaExplainsEveryKey(t *testing.T) {
 	comments := fileComments(t)
-	for _, v := range []any{fileLab{}, fileDefaults{}, fileNetwork{}, fileHost{}, fileAttachment{}, fileDNS{}, fileRouter{}, fileDevice{}, fileLink{}, fileImpair{}} {
+	for _, v := range []any{
+		fileLab{}, fileDefaults{}, fileNetwork{}, fileHost{}, fileAttachment{},
+		fileDNS{}, fileRouter{}, fileDevice{}, fileLink{}, fileImpair{},
+	} {
 		typ := reflect.TypeOf(v)
 		if comments[typ.Name()] == "" {
 			t.Errorf("%s has no comment", typ.Name())
@@ -37,8 +40,8 @@ func TestSchemaExplainsEveryKey(t *testing.T) {
 	}
 }
 
-// What Parse takes the schema takes.
-func TestSchemaTakesEveryLab(t *testing.T) {
+// The schema accepts each lab that Parse accepts.
+func TestSchemaAcceptsEveryLab(t *testing.T) {
 	s := compiledSchema(t)
 	for name, text := range labs(t) {
 		if err := s.Validate(asJSON(t, text)); err != nil {
@@ -47,23 +50,23 @@ func TestSchemaTakesEveryLab(t *testing.T) {
 	}
 }
 
-// What no editor should let pass the schema does not.
-func TestSchemaRefuses(t *testing.T) {
+// The schema rejects mistakes that an editor should mark.
+func TestSchemaRejects(t *testing.T) {
 	s := compiledSchema(t)
 	for what, text := range map[string]string{
 		"an unknown key":            "networkz: {}",
 		"an unknown key in a host":  "hosts: {red: {network: a}}",
 		"a list of networks":        "networks: [a]",
 		"a subnet without a length": "networks: {a: {subnets: [192.168.15.0]}}",
-		"a truth value in words":    "networks: {a: {stp: 'on'}}",
+		"a boolean as a string":     "networks: {a: {stp: 'on'}}",
 		"an unknown device type":    "hosts: {red: {devices: {v: {type: vln}}}}",
 		"three endpoints":           "links: [{endpoints: [a, b, c]}]",
-		"a MAC that is none":        "networks: {a: {mac: 02-00}}",
+		"an invalid MAC":            "networks: {a: {mac: 02-00}}",
 		"a time without a unit":     "links: [{endpoints: [a, b], impair: {delay: 50}}]",
-		"a port that is none":       "hosts: {red: {ports: ['http']}}",
+		"an invalid port":           "hosts: {red: {ports: ['http']}}",
 	} {
 		if s.Validate(asJSON(t, []byte(text))) == nil {
-			t.Errorf("the schema takes %s: %s", what, text)
+			t.Errorf("the schema accepts %s: %s", what, text)
 		}
 	}
 }
@@ -102,7 +105,7 @@ func asJSON(t *testing.T, text []byte) any {
 	return out
 }
 
-// An object is a JSON object that keeps its order, for a schema people can read.
+// An object is a JSON object that keeps the order of its members, for a readable schema.
 type object []member
 
 type member struct {
@@ -135,7 +138,7 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// A schemaMaker makes a schema of Go types.
+// A schemaMaker generates a schema from Go types.
 type schemaMaker struct {
 	comments map[string]string
 	defs     object
@@ -161,12 +164,19 @@ func makeSchema(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// n stands in repeated entries where a number will be.
+// n matches the place of a number in a repeated entry.
 const n = `\(n([+-][0-9]+)?\)`
 
 func text(pattern string) object {
 	return object{{"type", "string"}, {"pattern", pattern}}
 }
+
+func between(kind string, lowest, highest int) object {
+	return object{{"type", kind}, {"minimum", lowest}, {"maximum", highest}}
+}
+
+// publishedPort matches [[LISTEN:]PORT:]PORT[/PROTO].
+const publishedPort = `^([0-9.]+:|\[[0-9a-fA-F:.]+\]:)?([0-9(n+)-]+:)?[0-9(n+)-]+(/(tcp|udp|sctp))?$`
 
 func anyOf(list ...any) object { return object{{"anyOf", list}} }
 
@@ -177,7 +187,7 @@ var (
 	integer = anyOf(object{{"type", "integer"}, {"minimum", 0}}, text(`^.*`+n+`.*$`))
 )
 
-// leaves are the schemas of what is a single value in the file.
+// leaves are the schemas of single values.
 var leaves = map[reflect.Type]object{
 	reflect.TypeFor[string]():        word,
 	reflect.TypeFor[bool]():          boolean,
@@ -188,16 +198,19 @@ var leaves = map[reflect.Type]object{
 	reflect.TypeFor[netip.Prefix]():  text(`^[0-9a-fA-F.:(n+)-]+/[0-9(n+)-]+$`),
 	reflect.TypeFor[MAC]():           text(`^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$|` + n),
 	reflect.TypeFor[time.Duration](): text(`^([0-9.]+(ns|us|µs|ms|s|m|h))+$|` + n),
-	reflect.TypeFor[percent]():       anyOf(object{{"type", "number"}, {"minimum", 0}, {"maximum", 100}}, text(`^[0-9.]+ ?%?$|`+n)),
+	reflect.TypeFor[percent]():       anyOf(between("number", 0, 100), text(`^[0-9.]+ ?%?$|`+n)),
 	reflect.TypeFor[bitrate]():       text(`^[0-9.]+ ?([kmgtKMGT]?[bB][iI][tT])$|` + n),
 	reflect.TypeFor[repeat]():        anyOf(object{{"type", "integer"}, {"minimum", 1}}, text(`^[0-9]+ ?- ?[0-9]+$`)),
-	reflect.TypeFor[publish]():       anyOf(object{{"type", "integer"}, {"minimum", 1}, {"maximum", 65535}}, text(`^([0-9.]+:|\[[0-9a-fA-F:.]+\]:)?([0-9(n+)-]+:)?[0-9(n+)-]+(/(tcp|udp|sctp))?$`)),
-	reflect.TypeFor[forward]():       text(`^[^/]+:[^/]+(/(tcp|udp|sctp))?$`),
+	reflect.TypeFor[hostForward]():   anyOf(between("integer", 1, 65535), text(publishedPort)),
+	reflect.TypeFor[routerForward](): text(`^[^/]+:[^/]+(/(tcp|udp|sctp))?$`),
 	reflect.TypeFor[route]():         text(`^\S+( \S+)+$`),
 	reflect.TypeFor[neighbour]():     text(`^\S+( \S+)+$`),
 	reflect.TypeFor[expectation](): anyOf(
 		text(`->`),
-		object{{"type", "object"}, {"minProperties", 1}, {"propertyNames", text(`->`)}, {"additionalProperties", anyOf(word, null, object{{"type", "array"}, {"items", word}})}},
+		object{
+			{"type", "object"}, {"minProperties", 1}, {"propertyNames", text(`->`)},
+			{"additionalProperties", anyOf(word, null, object{{"type", "array"}, {"items", word}})},
+		},
 	),
 }
 
@@ -263,8 +276,8 @@ func (m *schemaMaker) structure(t reflect.Type) object {
 	}
 }
 
-// fileComments reads the comments of the file types and their fields, without
-// the name they begin with.
+// fileComments returns the comments of the file types and their fields. It cuts
+// off a type's name at the beginning.
 func fileComments(t *testing.T) map[string]string {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), "file.go", nil, parser.ParseComments)

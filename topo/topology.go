@@ -6,108 +6,109 @@ import (
 )
 
 // Machine is the reserved name of the machine itself: the network namespace
-// vnet runs in. It may stand wherever a host may.
+// vnet runs in. It is allowed wherever a host's name is.
 const Machine = "machine"
 
-// A Topology is a lab as its author means it: [Parse] makes it from a file,
-// a program may fill it by hand, [Compile] turns it into a [State]. It says
-// nothing twice and leaves out whatever Compile can work out.
+// A Topology is the content of a lab file. [Parse] makes it from a file, or a
+// program fills it by hand. [Compile] turns it into a [State] and adds what
+// the Topology leaves out.
 type Topology struct {
-	Name     string        // names the lab and marks what vnet makes for it
-	Networks []Network     // in the order of the file, which decides who gets which address
-	Hosts    []Host        // in the order of the file
-	Cables   []Cable       // the file's links
+	Name     string        // name of the lab; vnet marks its objects with it
+	Networks []Network     // in the order of the file
+	Hosts    []Host        // in the order of the file, which is the order of their addresses
+	Cables   []Cable       // the links of the file
 	Expect   []Expectation // what Verify proves
 
-	// WayOut are the links by which the machine reaches the outside: those of its networks
-	// with Fastpath have fast paths to them. [Topology.Fit] finds them.
-	WayOut []string
+	// EgressLinks are the links by which the machine reaches other networks. A network
+	// with Fastpath has fast paths to them. [Topology.FillFromMachine] fills them in.
+	EgressLinks []string
 
-	source *source // the file it came from, for mistakes found later; nil if none
+	source *source // the file, for the places of mistakes found later; nil if there is none
 }
 
-// A Network is a switch (a Linux bridge) and the subnets on it.
+// A Network is a Linux bridge and the subnets on it.
 type Network struct {
 	Name    string         // the bridge's device name, at most 15 bytes
-	Subnets []netip.Prefix // masked; none means the switch carries no addresses of ours
-	In      string         // the host whose namespace holds the switch; "" means the machine
+	Subnets []netip.Prefix // masked; none means vnet assigns no addresses on this network
+	In      string         // the host whose namespace holds the bridge; "" means the machine
 
-	// Gateway is the host that has the first address of every subnet and is
-	// every other host's default route. "" means whoever holds the switch;
-	// NoGateway means nobody.
+	// Gateway is the host that has the first address of every subnet. The other
+	// hosts have their default route via it. "" means the host that holds the
+	// bridge; NoGateway means no host.
 	Gateway     string
 	GatewayAddr []netip.Addr // the gateway's addresses where they are not the first ones
 
-	NAT    bool         // the gateway masquerades what leaves the subnets
-	NATTo  []netip.Addr // source addresses to use instead of the leaving device's; implies NAT
-	Routed bool         // the gateway forwards between the subnets and the outside without NAT
+	NAT    bool         // the gateway masquerades packets that leave the subnets
+	NATTo  []netip.Addr // SNAT to these addresses instead of masquerading; implies NAT
+	Routed bool         // the gateway forwards between the subnets and other networks without NAT
 
-	Uplink       string   // a device of the holder's to put into the switch, for example eth0; it is never deleted
-	IsolateHosts bool     // its hosts must not reach each other
-	IsolateFrom  []string // networks it must not reach, nor they it
-	// Fastpath lets established connections between this network and others that have it,
-	// cables and the outside pass by the routing and rules of its routers.
+	Uplink       string   // a device to put into the bridge, for example eth0; it is never deleted
+	IsolateHosts bool     // hosts of this network cannot reach each other
+	IsolateFrom  []string // no packets between this network and these
+	// Fastpath puts established connections into a flowtable on the routers of this network:
+	// they skip routing and nftables rules. It applies to connections between this network and
+	// other networks with Fastpath, links and the outside.
 	Fastpath bool
 
 	MTU           int  // bytes; 0 means 1500
-	MTUAuto       bool // MTU is for [Topology.Fit] to work out
+	MTUAuto       bool // [Topology.FillFromMachine] sets MTU
 	MAC           MAC  // zero means derived from the names
 	STP           bool // run the spanning tree protocol
-	VLANFiltering bool // keep VLANs apart by the ports' vlan and vlans
+	VLANFiltering bool // separate VLANs by VLAN and VLANs of the hosts' attachments
 
 	at pos
 }
 
-// NoGateway as a network's Gateway: nobody has the first address and hosts get
-// no default route from this network.
+// NoGateway as a network's Gateway means: no host has the first address as a
+// gateway, and hosts get no default route from this network.
 const NoGateway = "none"
 
-// A Host is a network namespace and what is in it. The host named [Machine] is
+// A Host is a network namespace and its content. The host named [Machine] is
 // the machine itself: its networks, devices, routes and settings are added to
-// what is there.
+// the existing ones.
 type Host struct {
 	Name       string
-	Namespace  string        // an existing namespace to take in: a name, a path, or a pid in digits; "" means one of our own
+	Namespace  string        // an existing namespace to adopt: a name, a path or a pid; "" means a new one
 	Networks   []Attachment  // eth0, eth1 … in this order
-	Devices    []Device      // further devices, made in this order
-	Ports    []PortForward     // ports its gateway forwards to it
-	Routes     []StaticRoute // besides the default route
+	Devices    []Device      // other devices, made in this order
+	Ports      []PortForward // ports that its gateway forwards to it
+	Routes     []StaticRoute // in addition to the default route
 	Neighbours []StaticNeigh
 	Sysctls    []Setting // in the order of the file
-	Aliases    []string  // further names other hosts find it by
+	Aliases    []string  // other names in the hosts' /etc/hosts
 	DNS        DNS
-	Router     bool           // it forwards packets; set for whoever is a gateway
-	NAT        []netip.Prefix // sources it masquerades
-	Forwards   []PortForward      // ports it forwards to others
+	Router     bool           // it forwards packets; a gateway does so without it
+	NAT        []netip.Prefix // sources that it masquerades
+	Forwards   []PortForward  // ports that it forwards to other hosts
 	Run        []string       // shell commands started after up and stopped by down
 
 	at pos
 }
 
-// An Attachment is a host's port on a network.
+// An Attachment connects a host to a network: a veth pair with one end in the bridge.
 type Attachment struct {
 	Network   string
 	Device    string         // the device's name in the host; "" means the next free ethN
-	Addresses []netip.Addr   // in the network's subnets; a subnet without one gives the next free
-	Own       []netip.Prefix // addresses with a prefix length of their own, which no subnet need hold
-	NoAddress bool           // take no address from the network's subnets
+	Addresses []netip.Addr   // in the network's subnets; for a subnet without one, the next free address is used
+	Prefixes  []netip.Prefix // addresses with an explicit prefix length, not necessarily in a subnet of the network
+	NoAddress bool           // assign no address from the network's subnets
 	MTU       int            // bytes; 0 means the network's
 	MAC       MAC            // zero means derived from the names
-	VLAN      uint16         // untagged VLAN of the port, 1–4094; 0 means the switch's default
+	VLAN      uint16         // untagged VLAN of the port, 1–4094; 0 means 1, or none if VLANs is set
 	VLANs     []uint16       // tagged VLANs of the port
 	Impair    Impairment
-	NoOffload bool // both ends fill in checksums themselves
+	NoOffload bool // turn off checksum offload on both ends
 
 	at pos
 }
 
-// A Cable joins two hosts directly, without a switch (a veth pair).
+// A Cable is a link of the file: a veth pair between two hosts, without a bridge.
 type Cable struct {
 	Ends   [2]End
 	MTU    int // bytes, both ends; 0 means 1500
 	Impair Impairment
 
-	NoOffload bool // both ends fill in checksums themselves
+	NoOffload bool // turn off checksum offload on both ends
 
 	at pos
 }
@@ -120,13 +121,13 @@ type End struct {
 	MAC       MAC // zero means derived from the names
 }
 
-// An Impairment makes a link as bad as a real one, in both directions. The
-// zero value leaves it alone.
+// An Impairment adds delay, loss and a rate limit to a link, in both
+// directions (a netem qdisc on each end). The zero value adds none.
 type Impairment struct {
 	Delay  time.Duration // added to every packet
-	Jitter time.Duration // the delay varies by so much either way
-	Loss   float64       // percent of packets lost, 0–100
-	Rate   uint64        // bits a second; 0 means unlimited
+	Jitter time.Duration // the delay varies by up to this much in both directions
+	Loss   float64       // percentage of lost packets, 0–100
+	Rate   uint64        // bits per second; 0 means unlimited
 }
 
 // Device kinds of a Host.
@@ -138,47 +139,47 @@ const (
 	KindIPVLAN  = "ipvlan"
 )
 
-// A Device is a device of a host that is neither a port of a network nor the
-// end of a cable.
+// A Device is any other device of a host: not its end of a network's or a
+// link's veth pair.
 type Device struct {
 	Name      string
 	Kind      string // one of the Kind constants
-	Parent    string // the device it stands on, of the same host or "machine:DEV"; needed by vlan, macvlan and ipvlan
+	Parent    string // its parent device, of the same host or "machine:DEV"; required for vlan, macvlan and ipvlan
 	ID        uint32 // VLAN id 1–4094, or VXLAN network identifier 0–16777215
 	Mode      string // macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; "" means bridge and l2
 	Local     netip.Addr
-	Remote    netip.Addr // vxlan: the other machine, or a multicast group
+	Remote    netip.Addr // vxlan: the other VTEP, or a multicast group
 	Port      uint16     // vxlan: UDP port; 0 means 4789
-	Network   string     // plug it into this network's switch
+	Network   string     // make it a port of this network's bridge
 	Addresses []netip.Prefix
-	MTU       int // bytes; 0 means the kernel's choice
+	MTU       int // bytes; 0 means the parent's or 1500, for vxlan minus the tunnel headers
 	MAC       MAC // zero means derived from the names
 
 	at pos
 }
 
-// A Publish forwards ports to a host, DNAT in the kernel's words.
+// A PortForward forwards ports to a host or an address (DNAT).
 type PortForward struct {
-	Listen      netip.Addr // only packets to this address; invalid means to any address of the gateway
-	First, Last uint16     // the published ports
-	Host        string     // where they lead; "" if To is set
-	To          netip.Addr // an address instead of a host
-	ToFirst     uint16     // the port that First leads to; a range keeps its order
+	Listen      netip.Addr // only packets to this address; invalid means any address of the gateway
+	First, Last uint16     // the published ports, both included
+	Host        string     // the target host; "" if To is set
+	To          netip.Addr // a target address instead of a host
+	ToFirst     uint16     // the target port of First; a range keeps its order
 	Proto       string     // tcp, udp or sctp
 
 	at pos
 }
 
-// A StaticRoute is a route in ip(8)'s words. Its kernel-made counterparts
-// (those of the subnets a device is in) are not written.
+// A StaticRoute is a route with the fields of ip-route(8). Routes that the
+// kernel adds for the subnets of a device are not listed.
 type StaticRoute struct {
 	Type  string       // unicast, blackhole, unreachable, prohibit
 	Dst   netip.Prefix // 0.0.0.0/0 and ::/0 are the default route
-	Hops  []Hop        // none for the types without one; several for multipath
+	Hops  []Hop        // empty for types without a next hop; several for multipath
 	Src   netip.Addr   // preferred source; invalid means the kernel's choice
 	Table uint32       // 0 means main
-	// Metric orders routes to the same destination, the lowest wins. 0 is
-	// the kernel's default: 0 for IPv4, 1024 for IPv6.
+	// Metric selects between routes to the same destination: the lowest wins.
+	// 0 means the kernel's default: 0 for IPv4, 1024 for IPv6.
 	Metric uint32
 	MTU    int // bytes; 0 means the device's
 
@@ -187,31 +188,31 @@ type StaticRoute struct {
 
 // A Hop is one next hop of a StaticRoute.
 type Hop struct {
-	Via    netip.Addr // invalid for a route that leads straight to a device
-	Device string     // "" means the device through which Via is reached
-	Weight int        // share in a multipath route, 1–256; 0 means 1
-	Onlink bool       // Via is reachable although no subnet says so
+	Via    netip.Addr // invalid for a route directly to a device
+	Device string     // "" means the device whose subnet contains Via
+	Weight int        // weight in a multipath route, 1–256; 0 means 1
+	Onlink bool       // Via is on the link although no subnet contains it
 }
 
-// A StaticNeigh is a neighbour (ARP, ND) that never expires.
+// A StaticNeigh is a permanent neighbour entry (ARP, ND).
 type StaticNeigh struct {
 	Addr   netip.Addr
 	MAC    MAC
-	Device string // "" means the device whose subnet holds Addr
+	Device string // "" means the device whose subnet contains Addr
 
 	at pos
 }
 
 // A Setting is one sysctl of a host.
 type Setting struct {
-	Key   string // net.ipv4.conf.all.rp_filter; the parts separated by dots or slashes
+	Key   string // for example net.ipv4.conf.all.rp_filter; separated by dots or slashes
 	Value string
 
 	at pos
 }
 
-// DNS is what a host's /etc/resolv.conf says. The zero value leaves the
-// machine's own.
+// DNS is the content of a host's /etc/resolv.conf. With the zero value the
+// host uses the machine's file.
 type DNS struct {
 	Servers []netip.Addr
 	Search  []string
@@ -220,8 +221,8 @@ type DNS struct {
 // Outcomes of an Expectation.
 const (
 	Answered    = "answered"    // a reply comes back; a TCP connection opens
-	Refused     = "refused"     // the other side, or one on the way, says no at once
-	Unreachable = "unreachable" // no reply at all, or word that there is no way
+	Refused     = "refused"     // TCP RST, or an ICMP error that says the port or the traffic is refused
+	Unreachable = "unreachable" // no reply, or an ICMP error that says the destination is unreachable
 )
 
 // Probes of an Expectation.
@@ -229,22 +230,22 @@ const (
 	ProbePing = "ping" // ICMP and ICMPv6 echo
 	ProbeTCP  = "tcp"
 	ProbeUDP  = "udp"
-	ProbeDNS  = "dns" // To is a name that must resolve inside From, to Addr if that is valid
+	ProbeDNS  = "dns" // From must resolve the name To; to Addr if that is valid
 )
 
-// An Expectation is a fact of the lab that Verify proves with real packets.
+// An Expectation is a statement about the lab that Verify proves with packets.
 type Expectation struct {
 	From string     // a host or Machine
 	To   string     // a host, Machine, or "" if Addr is set; a name for ProbeDNS
-	Addr netip.Addr // the address to reach; invalid means every address of To the probe's family has
+	Addr netip.Addr // the address to reach; invalid means an address of To in each family of the probe
 
 	Probe   string     // one of the Probe constants
-	Family  int        // 4 or 6; 0 means each family both sides have
-	Port    uint16     // of tcp and udp
-	Size    int        // ping: bytes of the whole IP packet, sent unfragmented; 0 means small
-	Outcome string     // one of the outcomes
-	Not     bool       // the outcome must be any other
-	Seen    netip.Addr // the source address the other side must see; invalid means any
+	Family  int        // 4 or 6; 0 means each family that both sides have
+	Port    uint16     // for tcp and udp
+	Size    int        // ping: size of the IP packet in bytes, sent with DF set; 0 means a small packet
+	Outcome string     // one of the outcome constants
+	Not     bool       // any outcome but Outcome is expected
+	Seen    netip.Addr // the source address that the other side must see; invalid means any
 
 	at pos
 }

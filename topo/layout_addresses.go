@@ -5,60 +5,60 @@ import (
 	"slices"
 )
 
-// allot gives every port its addresses: the gateway the first of each subnet,
-// the others in their order the next that nobody asked for. It returns the
-// ports for which there was none left.
-func (l *layout) allot() (without []*iface) {
+// assignAddresses sets the addresses of the devices on networks. The gateway gets
+// the first address of each subnet. The others get the next free ones in order,
+// except those that the file gives to a host. It returns the devices for which no
+// address was left.
+func (l *layout) assignAddresses() (unassigned []*iface) {
 	for n := range l.t.Networks {
 		net := &l.t.Networks[n]
-		taken := make(map[netip.Addr]bool, len(l.on[n]))
-		l.allotGateway(n, taken)
+		used := make(map[netip.Addr]bool, len(l.on[n]))
+		l.assignGateway(n, used)
 		for _, i := range l.on[n] {
 			if att := l.ifaces[i].att; att != nil {
 				for _, a := range att.Addresses {
-					taken[a] = true
+					used[a] = true
 				}
-				for _, p := range att.Own {
-					taken[p.Addr()] = true
+				for _, p := range att.Prefixes {
+					used[p.Addr()] = true
 				}
 			}
 		}
 		for _, s := range net.Subnets {
-			without = append(without, l.allotSubnet(n, s, taken)...)
+			unassigned = append(unassigned, l.assignSubnet(n, s, used)...)
 		}
 	}
-	return without
+	return unassigned
 }
 
-// allotGateway reserves the gateway's addresses, and gives them to the switch
-// if its holder is the gateway. A gateway that is another host takes them in
-// its turn.
-func (l *layout) allotGateway(n int, taken map[netip.Addr]bool) {
-	net, sw := &l.t.Networks[n], &l.ifaces[l.on[n][0]]
-	own := l.attachmentOf(sw.host, net.Name)
+// assignGateway reserves the gateway's addresses. If the host with the bridge is
+// the gateway, the bridge gets them. Another gateway gets them in assignSubnet.
+func (l *layout) assignGateway(n int, used map[netip.Addr]bool) {
+	net, br := &l.t.Networks[n], &l.ifaces[l.on[n][0]]
+	own := l.attachmentOf(br.host, net.Name)
 	switch {
-	case l.t.gatewayOf(n) == sw.host:
+	case l.t.gatewayOf(n) == br.host:
 		for _, s := range net.Subnets {
 			a := l.gatewayAddr(n, s)
-			taken[a] = true
-			sw.addrs = append(sw.addrs, netip.PrefixFrom(a, s.Bits()))
+			used[a] = true
+			br.addrs = append(br.addrs, netip.PrefixFrom(a, s.Bits()))
 		}
-	case own != nil: // on its own switch, as one among the hosts
-		sw.addrs = append(slices.Clone(own.Own), within(own.Addresses, net.Subnets)...)
-		for _, a := range sw.addrs {
-			taken[a.Addr()] = true
+	case own != nil: // the bridge has the addresses of an ordinary host
+		br.addrs = append(slices.Clone(own.Prefixes), within(own.Addresses, net.Subnets)...)
+		for _, a := range br.addrs {
+			used[a.Addr()] = true
 		}
 	}
-	if g := l.t.gatewayOf(n); g != sw.host && g != NoGateway {
+	if g := l.t.gatewayOf(n); g != br.host && g != NoGateway {
 		for _, s := range net.Subnets {
-			taken[l.gatewayAddr(n, s)] = true
+			used[l.gatewayAddr(n, s)] = true
 		}
 	}
 }
 
-// allotSubnet gives the ports of network n that have no address in subnet s
+// assignSubnet gives the devices on network n that have no address in subnet s
 // the next free ones.
-func (l *layout) allotSubnet(n int, s netip.Prefix, taken map[netip.Addr]bool) (without []*iface) {
+func (l *layout) assignSubnet(n int, s netip.Prefix, used map[netip.Addr]bool) (unassigned []*iface) {
 	next, last := firstAddr(s), lastAddr(s)
 	for _, k := range l.on[n] {
 		i := &l.ifaces[k]
@@ -69,27 +69,27 @@ func (l *layout) allotSubnet(n int, s netip.Prefix, taken map[netip.Addr]bool) (
 			i.addrs = append(i.addrs, own...)
 			continue
 		}
-		if slices.ContainsFunc(i.att.Own, func(p netip.Prefix) bool { return s.Contains(p.Addr()) }) {
+		if slices.ContainsFunc(i.att.Prefixes, func(p netip.Prefix) bool { return s.Contains(p.Addr()) }) {
 			continue
 		}
 		if i.host == l.t.gatewayOf(n) {
 			i.addrs = append(i.addrs, netip.PrefixFrom(l.gatewayAddr(n, s), s.Bits()))
 			continue
 		}
-		for next.IsValid() && next.Compare(last) <= 0 && taken[next] {
+		for next.IsValid() && next.Compare(last) <= 0 && used[next] {
 			next = next.Next()
 		}
 		if !next.IsValid() || next.Compare(last) > 0 {
-			without = append(without, i)
+			unassigned = append(unassigned, i)
 			continue
 		}
 		i.addrs = append(i.addrs, netip.PrefixFrom(next, s.Bits()))
 		next = next.Next()
 	}
-	return without
+	return unassigned
 }
 
-// gatewayAddr is the gateway's address in subnet s of network n.
+// gatewayAddr returns the gateway's address in subnet s of network n.
 func (l *layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 	net := &l.t.Networks[n]
 	for _, a := range net.GatewayAddr {
@@ -107,7 +107,7 @@ func (l *layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 	return firstAddr(s)
 }
 
-// attachmentOf returns how the host is on the network, nil if it is not.
+// attachmentOf returns the host's attachment to the network, nil if there is none.
 func (l *layout) attachmentOf(host, network string) *Attachment {
 	h, ok := l.hosts[host]
 	if !ok {
@@ -121,8 +121,8 @@ func (l *layout) attachmentOf(host, network string) *Attachment {
 	return nil
 }
 
-// firstAddr is the first address of s that a host can have: not the subnet's
-// own, unless s is a point-to-point one.
+// firstAddr returns the first address of s for a host: not the network address,
+// except in a point-to-point subnet (/31, /127) or for a single address.
 func firstAddr(s netip.Prefix) netip.Addr {
 	if hostBits(s) <= 1 {
 		return s.Addr()
@@ -130,8 +130,7 @@ func firstAddr(s netip.Prefix) netip.Addr {
 	return s.Addr().Next()
 }
 
-// lastAddr is the last address of s that a host can have: not the broadcast
-// address.
+// lastAddr returns the last address of s for a host: not the broadcast address.
 func lastAddr(s netip.Prefix) netip.Addr {
 	b := s.Addr().AsSlice()
 	for i := s.Bits(); i < len(b)*8; i++ {
@@ -146,8 +145,8 @@ func lastAddr(s netip.Prefix) netip.Addr {
 
 func hostBits(s netip.Prefix) int { return s.Addr().BitLen() - s.Bits() }
 
-// within returns those of addrs that are in one of the subnets, with its
-// prefix length.
+// within returns the addresses that are in one of the subnets, with the prefix
+// length of the subnet.
 func within(addrs []netip.Addr, subnets []netip.Prefix) []netip.Prefix {
 	var out []netip.Prefix
 	for _, a := range addrs {
