@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 packages=(./rtnl ./nft ./topo ./cmd/vnet/internal/...)
 qemu_errors='not a network namespace|[Ee]xec format error|CONFIG_NETFILTER_NETLINK'
 qemu_errors+='|protocol not supported|function not implemented'
-others='^(TestLost|TestAdoptedTwice|Example.*)$' # fail for the same reasons with other messages
+others='^(TestDiagnosis|TestAdoptedTwice|Example.*)$' # fail for the same reasons with other messages
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export CGO_ENABLED=0

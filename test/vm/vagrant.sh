@@ -78,8 +78,8 @@ export VNET_BOX=vnet VNET_BOX_DRIVER=${VNET_VM_ACCEL:-qemu}
 if [ "$VNET_BOX_DRIVER" = qemu ]; then
   # The slowest tests on an emulated processor: they make many labs (laws, examples,
   # mistakes), ten at a time, or run a process for each completed word.
-  repeated='Law[2-8]_.*|BadInput|Examples|ExportIsTheWayBack|FormatIsReadBack|Script'
-  many='CostPerHost|Survey|SettingsOfLabsAtTheSameTime|OffloadOff|TrafficGoesOn|Completion'
+  repeated='Law[2-8]_.*|BadInput|Examples|ExportRoundTrip|FormatIsReadBack|Script'
+  many='CostPerHost|Survey|SysctlsOfLabsAtTheSameTime|OffloadOff|TrafficContinues|Completion'
   export VNET_BOX_SKIP=${VNET_BOX_SKIP-"^Test($repeated|$many)\$"}
 fi
 if [ "$brief" ]; then
