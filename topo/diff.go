@@ -56,10 +56,10 @@ func sortSteps(steps Plan, s State) {
 	}
 	slices.SortStableFunc(indexes, func(a, b int) int { // a Step is large to move
 		c := cmp.Or(comparePlaces(at[a], at[b]), cmp.Compare(from[a].Op(), from[b].Op())) // "+" before "~"
-		if c == 0 {                                                                       // compareKeys is slow
-			c = compareKeys(at[a].key, at[b].key)
+		if c != 0 {
+			return c // compareKeys is slow
 		}
-		return c
+		return compareKeys(at[a].key, at[b].key)
 	})
 	for i, n := range indexes {
 		steps[i] = from[n]

@@ -37,8 +37,8 @@ type Object interface {
 	normal() Object
 }
 
-// A Kind is a sort of object. Consecutive steps of one kind go to the kernel
-// together; see [Plan.Stages].
+// A Kind is a kind of object, as the JSON of plans names it. Consecutive steps of one
+// kind go to the kernel together; see [Plan.Stages].
 type Kind string
 
 // The kinds, in the order of creation. Deletion is in reverse order.

@@ -1,10 +1,9 @@
 package topo
 
-// An AddrGenNone keeps a link without IPv6 packets of the kernel's own (ip-link(8)'s
-// addrgenmode none). The link gets no link-local address. The kernel then sends neither
-// duplicate address detection nor, every few seconds, router solicitations. A bridge floods
-// each such packet to all its ports: those of a thousand hosts fill the queues, and no other
-// packet gets through.
+// An AddrGenNone sets ip-link(8)'s addrgenmode none: the link gets no link-local address. Then
+// the kernel sends no packets for duplicate address detection, and no router solicitations every
+// few seconds. A bridge floods each such packet to all its ports: those of a thousand hosts fill
+// the queues, and no other packet gets through.
 type AddrGenNone struct {
 	NS   string
 	Link string

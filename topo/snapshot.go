@@ -120,7 +120,7 @@ func (r *stateBuilder) namespaces() {
 	}
 }
 
-// A carrierWait is a link that is up and whose carrier is not there yet, although its peer is up.
+// A carrierWait is a link without carrier, although it and its peer are up.
 type carrierWait struct {
 	handle *netnsHandle
 	index  uint32
@@ -203,13 +203,13 @@ func (r *stateBuilder) addrGenNone(v *netnsSnapshot, link string) {
 // assumeAddrGenNone adds every wanted AddrGenNone, for a kernel without IPv6.
 func (r *stateBuilder) assumeAddrGenNone(want State) {
 	for _, o := range want {
-		if q, ok := o.(AddrGenNone); ok {
-			r.put(q)
+		if a, ok := o.(AddrGenNone); ok {
+			r.put(a)
 		}
 	}
 }
 
-// leftovers finds records of the lab for things that somebody else deleted.
+// staleRecords finds records of the lab for things that somebody else deleted.
 func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 	routes := map[string]bool{}
 	for _, in := range v.routes {
@@ -219,19 +219,20 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 		for _, name := range l.AltNames {
 			record, ours := strings.CutPrefix(name, Mark(r.lab)+":")
 			word, value, _ := strings.Cut(record, "=")
-			there := true
+			exists := true
 			switch {
 			case word == "port":
-				there = l.Master != 0
+				exists = l.Master != 0
 			case l.Name != "lo":
 			case word == "route":
-				there = routes[name]
+				exists = routes[name]
 			case word == "ra":
-				there = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == recordUnescaper.Replace(value) })
+				link := recordUnescaper.Replace(value)
+				exists = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == link })
 			case strings.HasPrefix(word, "net."):
-				_, there = v.values[recordUnescaper.Replace(word)]
+				_, exists = v.values[recordUnescaper.Replace(word)]
 			}
-			if ours && !there {
+			if ours && !exists {
 				v.handle.staleRecords = append(v.handle.staleRecords, staleRecord{l.Name, name})
 			}
 		}

@@ -81,7 +81,7 @@ func (w waves) wave(o Object) int {
 		return w.link(o)
 	case OfProcess:
 		return w.last
-	case OfNAT, OfSysctl: // one wave for all of a namespace: a setting for all links changes those of each link
+	case OfNAT, OfSysctl: // after all links: settings for all links change each link's
 		return max(w.of[k.NS], w.complete[k.NS])
 	}
 	for _, need := range o.needs() {
