@@ -59,7 +59,7 @@ func idOf(t *testing.T, k *Kernel, host string) int32 {
 	return id
 }
 
-// TestWavesOfAll: a lab with all kinds of dependencies comes up in waves of one to five hosts. Then
+// TestWavesOfAllKinds: a lab with all kinds of dependencies comes up in waves of one to five hosts. Then
 // the plan is empty, and down removes everything.
 func TestWavesOfAllKinds(t *testing.T) {
 	const text = `name: all
