@@ -243,7 +243,7 @@ func ofFamily(list []netip.Prefix, v4 bool) []netip.Prefix {
 }
 
 // anyShared reports whether an address of a and one of b are in the same
-// subnet. A single address (/32 or /128) counts: it needs routes anyway.
+// subnet. A single address (/32 or /128) is accepted: it needs routes.
 func anyShared(a, b []netip.Prefix) bool {
 	for _, p := range a {
 		for _, q := range b {

@@ -10,11 +10,11 @@ func (c *compiler) hostRoutes(h *Host) {
 		c.put(c.route(h, &h.Routes[i]))
 	}
 	for _, v4 := range []bool{true, false} {
-		w, ok := c.l.defaultGateway(h.Name, v4)
+		gw, ok := c.l.defaultGateway(h.Name, v4)
 		if !ok || h.Name == Machine || hasDefault(h, v4) {
 			continue
 		}
-		hop := Hop{Via: w.addr, Device: w.port.dev}
+		hop := Hop{Via: gw.addr, Device: gw.port.dev}
 		c.put(Route{NS: ns, Dst: defaultRoute(v4), Hops: JoinHops(hop)})
 	}
 	for _, nb := range h.Neighbours {

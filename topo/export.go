@@ -345,10 +345,10 @@ func (e *exporter) exportRoutes() {
 		if !ok {
 			continue
 		}
-		w, ok := l.defaultGateway(or(r.NS, Machine), r.Dst.Addr().Is4())
+		gw, ok := l.defaultGateway(or(r.NS, Machine), r.Dst.Addr().Is4())
 		implied := Route{NS: r.NS, Dst: defaultRoute(r.Dst.Addr().Is4())}
 		if ok {
-			implied.Hops = JoinHops(Hop{Via: w.addr, Device: w.port.dev})
+			implied.Hops = JoinHops(Hop{Via: gw.addr, Device: gw.port.dev})
 		}
 		if ok && r == implied {
 			continue
@@ -383,9 +383,9 @@ func withoutDefaultRoute(t *Topology, s State) (nets []int) {
 	l, _ := newLayout(t)
 	for i := range t.Hosts {
 		for _, v4 := range []bool{true, false} {
-			w, ok := l.defaultGateway(t.Hosts[i].Name, v4)
+			gw, ok := l.defaultGateway(t.Hosts[i].Name, v4)
 			if _, has := s[Route{NS: t.Hosts[i].Name, Dst: defaultRoute(v4)}.Key()]; ok && !has {
-				nets = append(nets, w.net)
+				nets = append(nets, gw.net)
 			}
 		}
 	}

@@ -70,8 +70,8 @@ func (e *exporter) exportForward(l *layout, f Forward) {
 	p := PortForward{Listen: f.Addr, First: f.First, Last: f.Last, ToFirst: f.ToPort, Proto: f.Proto}
 	for i := range e.t.Hosts {
 		h := &e.t.Hosts[i]
-		w, ok := l.defaultGateway(h.Name, f.To.Is4())
-		if !ok || nsOf(w.gateway) != f.NS || firstAddrOf(w.port.addrs, f.To.Is4()) != f.To {
+		gw, ok := l.defaultGateway(h.Name, f.To.Is4())
+		if !ok || nsOf(gw.gateway) != f.NS || firstAddrOf(gw.port.addrs, f.To.Is4()) != f.To {
 			continue
 		}
 		if both := e.hasOtherFamily(l, h, f); both && !f.To.Is4() {
@@ -90,12 +90,12 @@ func (e *exporter) exportForward(l *layout, f Forward) {
 // hasOtherFamily reports whether the state has the same forward to the same host
 // for the other address family.
 func (e *exporter) hasOtherFamily(l *layout, h *Host, f Forward) bool {
-	w, ok := l.defaultGateway(h.Name, !f.To.Is4())
-	if !ok || f.Addr.IsValid() || nsOf(w.gateway) != f.NS {
+	gw, ok := l.defaultGateway(h.Name, !f.To.Is4())
+	if !ok || f.Addr.IsValid() || nsOf(gw.gateway) != f.NS {
 		return false
 	}
 	other := f
-	other.To = firstAddrOf(w.port.addrs, !f.To.Is4())
+	other.To = firstAddrOf(gw.port.addrs, !f.To.Is4())
 	return e.state[other.Key()] == other.normal()
 }
 

@@ -42,9 +42,9 @@ type fileNetwork struct {
 	// Subnets, IPv4 and IPv6. The gateway has the first address of each; the hosts get the next ones, in
 	// the order of the file.
 	Subnets many[netip.Prefix] `yaml:"subnets"`
-	// Gateway: the host that has the first address and to which the default routes of the other hosts
-	// lead; or none. An address here is the gateway's address instead of the first one. Default: the host
-	// in which the bridge is (see `in`).
+	// Gateway: the host that has the first address and is the default gateway of the other hosts; or none.
+	// An address here is the gateway's address instead of the first one. Default: the host in whose
+	// namespace the bridge is (see `in`).
 	Gateway many[string] `yaml:"gateway"`
 	// NAT: with true, the gateway masquerades packets that leave these subnets. With an address, it uses
 	// this source address (SNAT).

@@ -28,11 +28,11 @@ func (l *layout) portForwards() (all []resolvedForward) {
 // each family that has a gateway.
 func (l *layout) forwardsToHost(h *Host, p *PortForward) (out []resolvedForward) {
 	for _, v4 := range []bool{true, false} {
-		w, ok := l.defaultGateway(h.Name, v4)
+		gw, ok := l.defaultGateway(h.Name, v4)
 		if !ok || p.Listen.IsValid() && p.Listen.Is4() != v4 {
 			continue
 		}
-		out = append(out, resolvedForward{w.gateway, p, h.Name, firstAddrOf(w.port.addrs, v4)})
+		out = append(out, resolvedForward{gw.gateway, p, h.Name, firstAddrOf(gw.port.addrs, v4)})
 	}
 	return out
 }

@@ -212,7 +212,7 @@ func linksWithRARoutes(c *rtnl.Conn) ([]string, error) {
 	return names, nil
 }
 
-// linkToward returns the name of the link that packets to an address leave by, "" if there is no route.
+// linkToward returns the name of the link of the route to an address, "" if there is no route.
 func linkToward(c *rtnl.Conn, a netip.Addr) (string, error) {
 	r, err := c.RouteGet(rtnl.RouteQuery{Dst: a})
 	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {

@@ -222,8 +222,8 @@ hosts:
 		{"blue", true, ""}, {"blue", false, ""}, {"machine", true, ""}, {"nobody", true, ""},
 	} {
 		got := ""
-		if w, ok := l.defaultGateway(c.host, c.v4); ok {
-			got = lab.Networks[w.net].Name + " via " + w.gateway
+		if gw, ok := l.defaultGateway(c.host, c.v4); ok {
+			got = lab.Networks[gw.net].Name + " via " + gw.gateway
 		}
 		if got != c.want {
 			t.Errorf("%s, IPv4 %t: default gateway %q, want %q", c.host, c.v4, got, c.want)

@@ -32,8 +32,8 @@ type Network struct {
 	Subnets []netip.Prefix // masked; none means vnet assigns no addresses on this network
 	In      string         // the host whose namespace holds the bridge; "" means the machine
 
-	// Gateway is the host that has the first address of every subnet. The other
-	// hosts have their default route via it. "" means the host that holds the
+	// Gateway is the host that has the first address of every subnet and is the
+	// default gateway of the other hosts. "" means the host that holds the
 	// bridge; NoGateway means no host.
 	Gateway     string
 	GatewayAddr []netip.Addr // the gateway's addresses where they are not the first ones
