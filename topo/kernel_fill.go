@@ -15,7 +15,7 @@ import (
 
 // FillFromMachine sets what the lab leaves to the machine. It looks at the links of the
 // machine's default routes, except routes of labs. Networks with `mtu: auto` get the
-// smallest MTU of these links, or 1500 if there are none. WayOut becomes the list of these
+// smallest MTU of these links, or 1500 if there are none. EgressLinks becomes the list of these
 // links if a network has `fastpath: true`. Without such networks it reads nothing.
 func (t *Topology) FillFromMachine() error {
 	if !slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto || n.Fastpath }) {

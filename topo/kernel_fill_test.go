@@ -51,7 +51,7 @@ func TestFillMTU(t *testing.T) {
 			t.Errorf("after %q: MTU %d, want %d", c.ip, lab.Networks[0].MTU, c.want)
 		}
 		if len(lab.EgressLinks) > 0 {
-			t.Errorf("WayOut is %q without a fast path", lab.EgressLinks)
+			t.Errorf("EgressLinks is %q without a fast path", lab.EgressLinks)
 		}
 		state, err := Compile(lab)
 		if err != nil {
