@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -19,7 +20,7 @@ func Check(t Topology) error {
 type checker struct {
 	mistakeList
 	t      *Topology
-	layout *layout
+	layout *Layout
 
 	// incomplete means that part of the file was not readable. Mistakes that
 	// may only be a consequence of that are left out.
@@ -28,7 +29,7 @@ type checker struct {
 
 func (k *checker) all() {
 	k.names()
-	l, unassigned := newLayout(k.t)
+	l, unassigned := NewLayout(k.t)
 	k.layout = l
 	k.fullSubnets(unassigned)
 	k.networks()
@@ -43,22 +44,22 @@ func (k *checker) all() {
 }
 
 // fullSubnets reports the networks whose subnets are too small for their hosts.
-func (k *checker) fullSubnets(unassigned []*iface) {
+func (k *checker) fullSubnets(unassigned []*Iface) {
 	missing := map[int]int{}
 	for _, i := range unassigned {
-		missing[i.net]++
+		missing[i.Network]++
 	}
 	for _, i := range unassigned {
-		n, others := missing[i.net], ""
+		n, others := missing[i.Network], ""
 		if n == 0 {
 			continue
 		}
 		if n > 1 {
 			others = fmt.Sprintf(" and %d more", n-1)
 		}
-		missing[i.net] = 0
+		missing[i.Network] = 0
 		k.mistakef(i.at, "", "write a larger subnet, or address: none",
-			"network %s has no address left for %s%s", k.t.Networks[i.net].Name, i.host, others)
+			"network %s has no address left for %s%s", k.t.Networks[i.Network].Name, i.Host, others)
 	}
 }
 
@@ -69,7 +70,7 @@ func (k *checker) mistakef(at pos, text, hint, format string, args ...any) {
 
 // knownHost reports whether the host exists. role completes the mistake "unknown host …".
 func (k *checker) knownHost(at pos, name, role string) bool {
-	if _, ok := k.layout.hosts[name]; ok || name == Machine {
+	if _, ok := k.layout.Hosts[name]; ok || name == Machine {
 		return true
 	}
 	k.mistakef(at, name, didYouMean(name, k.hostNames()), "unknown host %q %s", name, role)
@@ -111,19 +112,19 @@ func (k *checker) networks() {
 			k.knownHost(net.at, net.In, "for the bridge of network "+net.Name)
 		}
 		ports := 0
-		for _, i := range k.layout.on[n] {
-			if !k.layout.ifaces[i].isBridge() {
+		for _, i := range k.layout.ByNetwork[n] {
+			if !k.layout.Ifaces[i].IsBridge() {
 				ports++
 			}
 		}
 		if net.Uplink != "" {
 			ports++
 			k.deviceName(net.at, net.Uplink, "uplink")
-			if other := uplinks[k.t.bridgeHost(n)+":"+net.Uplink]; other != "" {
+			if other := uplinks[k.t.BridgeHost(n)+":"+net.Uplink]; other != "" {
 				k.mistakef(net.at, net.Uplink, "a device can be a port of one bridge only",
 					"uplink %s is already in network %s", net.Uplink, other)
 			}
-			uplinks[k.t.bridgeHost(n)+":"+net.Uplink] = net.Name
+			uplinks[k.t.BridgeHost(n)+":"+net.Uplink] = net.Name
 		}
 		if ports > maxPorts {
 			k.mistakef(net.at, net.Name, "spread the hosts over several networks",
@@ -151,7 +152,7 @@ func (k *checker) subnets(net *Network) {
 
 func (k *checker) gateway(n int) {
 	net := &k.t.Networks[n]
-	in, g := k.t.bridgeHost(n), k.t.gatewayOf(n)
+	in, g := k.t.BridgeHost(n), k.t.GatewayOf(n)
 	for _, a := range net.GatewayAddr {
 		if !prefixOf(a, net.Subnets).IsValid() {
 			k.mistakef(net.at, a.String(), "", "gateway %s is in no subnet of network %s", a, net.Name)
@@ -265,8 +266,8 @@ func (k *checker) devices() {
 	if len(k.list) > 0 {
 		return // the MTU of a device needs valid parents
 	}
-	for n := range k.layout.ifaces {
-		k.deviceMTU(&k.layout.ifaces[n])
+	for n := range k.layout.Ifaces {
+		k.deviceMTU(&k.layout.Ifaces[n])
 	}
 }
 
@@ -302,8 +303,8 @@ func (k *checker) device(host *Host, v *Device) {
 		return
 	}
 	n, ok := k.knownNetwork(v.at, v.Network, "for device "+v.Name)
-	if ok && k.t.bridgeHost(n) != host.Name {
-		in := k.t.bridgeHost(n)
+	if ok && k.t.BridgeHost(n) != host.Name {
+		in := k.t.BridgeHost(n)
 		hint := fmt.Sprintf("move the device to %s, or write in: %s for the network", in, host.Name)
 		k.mistakef(v.at, v.Network, hint, "device %s of %s cannot be a port of network %s: its bridge is in %s",
 			v.Name, displayName(host.Name), v.Network, displayName(in))
@@ -311,14 +312,14 @@ func (k *checker) device(host *Host, v *Device) {
 }
 
 // deviceMTU reports a device whose MTU is smaller than that of its network.
-func (k *checker) deviceMTU(i *iface) {
-	if i.device == nil || i.net < 0 || k.incomplete {
+func (k *checker) deviceMTU(i *Iface) {
+	if i.Device == nil || i.Network < 0 || k.incomplete {
 		return
 	}
-	net := &k.t.Networks[i.net]
-	if mtu, want := k.layout.mtuOf(i), or(net.MTU, defaultMTU); mtu < want {
-		k.mistakef(i.at, i.dev, fmt.Sprintf("write mtu: %d for network %s", mtu, net.Name),
-			"device %s has an MTU of %d, less than the %d of network %s", i.dev, mtu, want, net.Name)
+	net := &k.t.Networks[i.Network]
+	if mtu, want := k.layout.mtuOf(i), cmp.Or(net.MTU, DefaultMTU); mtu < want {
+		k.mistakef(i.at, i.Name, fmt.Sprintf("write mtu: %d for network %s", mtu, net.Name),
+			"device %s has an MTU of %d, less than the %d of network %s", i.Name, mtu, want, net.Name)
 	}
 }
 
@@ -383,8 +384,8 @@ func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
 // deviceNames returns the names of the host's devices.
 func (k *checker) deviceNames(host string) []string {
 	names := []string{}
-	for _, i := range k.layout.of[host] {
-		names = append(names, k.layout.ifaces[i].dev)
+	for _, i := range k.layout.ByHost[host] {
+		names = append(names, k.layout.Ifaces[i].Name)
 	}
 	return names
 }

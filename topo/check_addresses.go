@@ -13,14 +13,14 @@ import (
 func (k *checker) addresses() {
 	k.duplicateDevices()
 	for n := range k.t.Networks {
-		k.duplicates(k.layout.on[n], "network "+k.t.Networks[n].Name)
+		k.duplicates(k.layout.ByNetwork[n], "network "+k.t.Networks[n].Name)
 	}
-	for i := range k.layout.ifaces {
-		if c := k.layout.ifaces[i].cable; c != nil && k.layout.ifaces[i].end == 0 {
+	for i := range k.layout.Ifaces {
+		if c := k.layout.Ifaces[i].Link; c != nil && k.layout.Ifaces[i].End == 0 {
 			k.duplicates([]int{i, i + 1}, "the link "+c.Ends[0].Host+" – "+c.Ends[1].Host)
 		}
 	}
-	for host, list := range k.layout.of {
+	for host, list := range k.layout.ByHost {
 		k.overlaps(host, list)
 	}
 }
@@ -30,20 +30,20 @@ func (k *checker) duplicates(list []int, where string) {
 	addrs := make(map[netip.Addr]string, len(list))
 	macs := make(map[MAC]string, len(list))
 	for _, n := range list {
-		i := &k.layout.ifaces[n]
-		for _, p := range i.addrs {
+		i := &k.layout.Ifaces[n]
+		for _, p := range i.Addrs {
 			if other, used := addrs[p.Addr()]; used {
 				k.mistakef(i.at, p.Addr().String(), "an address belongs to one host",
-					"address %s of %s is already used by %s on %s", p.Addr(), displayName(i.host), displayName(other), where)
+					"address %s of %s is already used by %s on %s", p.Addr(), displayName(i.Host), displayName(other), where)
 			}
-			addrs[p.Addr()] = i.host
+			addrs[p.Addr()] = i.Host
 		}
 		mac := k.layout.macOf(i)
 		if other, used := macs[mac]; used {
 			k.mistakef(i.at, mac.String(), "a MAC address belongs to one device",
-				"MAC address %s of %s is already used by %s on %s", mac, displayName(i.host), displayName(other), where)
+				"MAC address %s of %s is already used by %s on %s", mac, displayName(i.Host), displayName(other), where)
 		}
-		macs[mac] = i.host
+		macs[mac] = i.Host
 	}
 }
 
@@ -53,13 +53,13 @@ func (k *checker) overlaps(host string, list []int) {
 	type subnet struct {
 		p    netip.Prefix // masked
 		addr netip.Prefix // as in the file
-		i    *iface
+		i    *Iface
 	}
 	var all []subnet
 	for _, n := range list {
-		for _, p := range k.layout.ifaces[n].addrs {
+		for _, p := range k.layout.Ifaces[n].Addrs {
 			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() { // every link has the link-local subnet
-				all = append(all, subnet{p.Masked(), p, &k.layout.ifaces[n]})
+				all = append(all, subnet{p.Masked(), p, &k.layout.Ifaces[n]})
 			}
 		}
 	}
@@ -80,32 +80,32 @@ func (k *checker) overlaps(host string, list []int) {
 	}
 }
 
-func (k *checker) overlapMistake(host string, a *iface, p netip.Prefix, b *iface, q netip.Prefix) {
+func (k *checker) overlapMistake(host string, a *Iface, p netip.Prefix, b *Iface, q netip.Prefix) {
 	if b.at.line < a.at.line || b.at.line == a.at.line && b.at.col < a.at.col {
 		a, p, b, q = b, q, a, p // report the later one
 	}
-	if a.net >= 0 && a.net == b.net {
+	if a.Network >= 0 && a.Network == b.Network {
 		return // twice on one network: another check reports that
 	}
 	hint, text := "choose subnets that do not overlap", q.String()
-	if b.isBridge() {
+	if b.IsBridge() {
 		text = q.Masked().String()
 	}
-	if b.isBridge() || a.isBridge() {
+	if b.IsBridge() || a.IsBridge() {
 		hint += `, or gateway: none for one of the networks`
 	}
 	k.mistakef(b.at, text, hint, "subnets %s (%s) and %s (%s) overlap, and %s is in both",
 		p.Masked(), k.linkName(a), q.Masked(), k.linkName(b), displayName(host))
 }
 
-func (k *checker) linkName(i *iface) string {
+func (k *checker) linkName(i *Iface) string {
 	switch {
-	case i.net >= 0:
-		return k.t.Networks[i.net].Name
-	case i.cable != nil:
-		return "link to " + i.cable.Ends[1-i.end].Host
+	case i.Network >= 0:
+		return k.t.Networks[i.Network].Name
+	case i.Link != nil:
+		return "link to " + i.Link.Ends[1-i.End].Host
 	}
-	return i.dev
+	return i.Name
 }
 
 // portForwards checks that every port forward has a gateway and a target, and
@@ -126,7 +126,7 @@ func (k *checker) portForwards() {
 				b.to.BitLen() != a.to.BitLen() || b.spec.First > a.spec.Last {
 				break
 			}
-			if a.spec != b.spec && listenOverlaps(a.spec.Listen, b.spec.Listen) {
+			if a.spec != b.spec && ListenOverlaps(a.spec.Listen, b.spec.Listen) {
 				k.duplicateForward(a, b)
 			}
 		}
@@ -143,7 +143,7 @@ func displayName(host string) string {
 
 // listenOverlaps reports whether one packet can match both listen addresses.
 // An invalid address matches any.
-func listenOverlaps(a, b netip.Addr) bool {
+func ListenOverlaps(a, b netip.Addr) bool {
 	return a == b || !a.IsValid() || !b.IsValid() || a.IsUnspecified() || b.IsUnspecified()
 }
 
@@ -153,7 +153,7 @@ func (k *checker) duplicateForward(a, b resolvedForward) {
 	}
 	k.mistakef(b.spec.at, b.spec.String(), "use another port, or listen on different addresses",
 		"port %d/%s of %s is forwarded twice: to %s and to %s", max(a.spec.First, b.spec.First), b.spec.Proto,
-		displayName(a.gateway), or(a.host, a.to.String()), or(b.host, b.to.String()))
+		displayName(a.gateway), cmp.Or(a.host, a.to.String()), cmp.Or(b.host, b.to.String()))
 }
 
 // unreachableForwards reports the port forwards of h that have no gateway or no target.
@@ -171,7 +171,7 @@ func (k *checker) unreachableForwards(h *Host) {
 			continue
 		}
 		if !k.incomplete && len(k.layout.forwardsOfRouter(h, p)) == 0 {
-			hint := fmt.Sprintf("%s and the address to listen on must have the same address family", or(p.Host, p.To.String()))
+			hint := fmt.Sprintf("%s and the address to listen on must have the same address family", cmp.Or(p.Host, p.To.String()))
 			k.mistakef(p.at, p.String(), hint, "port %s of router %s has no target address", p, h.Name)
 		}
 	}
@@ -214,5 +214,5 @@ func (k *checker) reachable(x *Expectation) {
 		}
 	}
 	k.mistakef(x.at, "", "give both an address of the same family",
-		"%s and %s have no addresses of the same family", x.From, or(x.To, x.Addr.String()))
+		"%s and %s have no addresses of the same family", x.From, cmp.Or(x.To, x.Addr.String()))
 }

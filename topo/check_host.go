@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -71,7 +72,7 @@ func (k *checker) attachment(h *Host, a *Attachment) {
 		k.requestedAddress(a.at, addr, net)
 	}
 	k.mtu(a.at, a.MTU, net.Subnets)
-	if limit := or(net.MTU, defaultMTU); a.MTU > limit {
+	if limit := cmp.Or(net.MTU, DefaultMTU); a.MTU > limit {
 		k.mistakef(a.at, fmt.Sprint(a.MTU), fmt.Sprintf("increase the mtu of network %s too", net.Name),
 			"mtu %d of %s is larger than the %d of network %s: the bridge would drop packets", a.MTU, h.Name, limit, net.Name)
 	}
@@ -168,7 +169,7 @@ func (k *checker) hop(h *Host, r *StaticRoute, hop Hop) {
 	case i == nil:
 		k.mistakef(r.at, hop.Via.String(), "use a next hop in one of the subnets, or write onlink",
 			"route %s: next hop %s is in no subnet of %s%s", r.Dst, hop.Via, displayName(h.Name), onDevice(hop.Device))
-	case hasAddress(i, hop.Via):
+	case HasAddress(i, hop.Via):
 		k.mistakef(r.at, hop.Via.String(), "",
 			"route %s: next hop %s is an address of %s itself", r.Dst, hop.Via, displayName(h.Name))
 	case !k.hasOwner(i, hop.Via):
@@ -184,21 +185,21 @@ func onDevice(dev string) string {
 	return " on " + dev
 }
 
-func (k *checker) deviceFor(host, dev string, a netip.Addr) *iface {
+func (k *checker) deviceFor(host, dev string, a netip.Addr) *Iface {
 	return k.layout.deviceFor(host, dev, a)
 }
 
 // deviceFor returns the device of the host whose subnet contains a, nil if
 // there is none. If dev is not "", only that device counts.
-func (l *layout) deviceFor(host, dev string, a netip.Addr) *iface {
-	var best *iface
+func (l *Layout) deviceFor(host, dev string, a netip.Addr) *Iface {
+	var best *Iface
 	bits := -1
-	for _, n := range l.of[host] {
-		i := &l.ifaces[n]
-		if dev != "" && i.dev != dev {
+	for _, n := range l.ByHost[host] {
+		i := &l.Ifaces[n]
+		if dev != "" && i.Name != dev {
 			continue
 		}
-		for _, p := range i.addrs {
+		for _, p := range i.Addrs {
 			if p.IsValid() && p.Bits() > bits && p.Contains(a) && (!p.IsSingleIP() || p.Addr() == a) {
 				best, bits = i, p.Bits()
 			}
@@ -207,24 +208,24 @@ func (l *layout) deviceFor(host, dev string, a netip.Addr) *iface {
 	return best
 }
 
-func hasAddress(i *iface, a netip.Addr) bool {
-	return slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+func HasAddress(i *Iface, a netip.Addr) bool {
+	return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
 // hasOwner reports whether another host on i's link has the address, or
 // something outside the lab may have it.
-func (k *checker) hasOwner(i *iface, a netip.Addr) bool {
+func (k *checker) hasOwner(i *Iface, a netip.Addr) bool {
 	switch {
-	case i.cable != nil:
-		other := i.cable.Ends[1-i.end]
+	case i.Link != nil:
+		other := i.Link.Ends[1-i.End]
 		return len(other.Addresses) == 0 ||
 			slices.ContainsFunc(other.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
-	case i.device != nil || i.net < 0 || k.t.Networks[i.net].Uplink != "":
+	case i.Device != nil || i.Network < 0 || k.t.Networks[i.Network].Uplink != "":
 		return true
 	}
-	for _, n := range k.layout.on[i.net] {
-		other := &k.layout.ifaces[n]
-		if other.device != nil || k.hostHas(other.host, a) {
+	for _, n := range k.layout.ByNetwork[i.Network] {
+		other := &k.layout.Ifaces[n]
+		if other.Device != nil || k.hostHas(other.Host, a) {
 			return true
 		}
 	}
@@ -234,8 +235,8 @@ func (k *checker) hasOwner(i *iface, a netip.Addr) bool {
 // hostHas reports whether any device of the host has the address, for example a
 // VLAN device on top of the one that is on the link.
 func (k *checker) hostHas(host string, a netip.Addr) bool {
-	for _, n := range k.layout.of[host] {
-		if hasAddress(&k.layout.ifaces[n], a) {
+	for _, n := range k.layout.ByHost[host] {
+		if HasAddress(&k.layout.Ifaces[n], a) {
 			return true
 		}
 	}
@@ -243,20 +244,20 @@ func (k *checker) hostHas(host string, a netip.Addr) bool {
 }
 
 // addressesOnLink lists up to four addresses of a's family that other hosts have on i's link.
-func (k *checker) addressesOnLink(i *iface, a netip.Addr) string {
+func (k *checker) addressesOnLink(i *Iface, a netip.Addr) string {
 	var have []string
 	add := func(host string, addrs []netip.Prefix) {
 		for _, p := range addrs {
-			if p.Addr().Is4() == a.Is4() && len(have) < 4 && host != i.host {
+			if p.Addr().Is4() == a.Is4() && len(have) < 4 && host != i.Host {
 				have = append(have, displayName(host)+" has "+p.Addr().String())
 			}
 		}
 	}
-	if i.cable != nil {
-		add(i.cable.Ends[1-i.end].Host, i.cable.Ends[1-i.end].Addresses)
+	if i.Link != nil {
+		add(i.Link.Ends[1-i.End].Host, i.Link.Ends[1-i.End].Addresses)
 	} else {
-		for _, n := range k.layout.on[i.net] {
-			add(k.layout.ifaces[n].host, k.layout.ifaces[n].addrs)
+		for _, n := range k.layout.ByNetwork[i.Network] {
+			add(k.layout.Ifaces[n].Host, k.layout.Ifaces[n].Addrs)
 		}
 	}
 	return strings.Join(have, ", ")

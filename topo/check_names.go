@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	maxDevName  = 15 // bytes; IFNAMSIZ minus the final zero byte
-	maxHostName = 63 // bytes; a DNS label
-	maxLabName  = 48 // bytes; leaves room for a prefix in the names of nftables tables
+	MaxLinkName  = 15 // bytes; IFNAMSIZ minus the final zero byte
+	MaxHostName = 63 // bytes; a DNS label
+	MaxLabName  = 48 // bytes; leaves room for a prefix in the names of nftables tables
 )
 
 // isAlnum reports whether a byte is an ASCII letter or digit.
@@ -19,7 +19,7 @@ func isAlnum(c byte) bool {
 // validChars reports whether a name consists of letters, digits and the characters in others,
 // and begins with a letter, a digit or a character in first. It does not use package regexp:
 // to compile the expressions takes 0.5 of the 13 ms that `up` needs for a lab of two hosts.
-func validChars(name, first, others string) bool {
+func ValidChars(name, first, others string) bool {
 	for i := range len(name) {
 		if !isAlnum(name[i]) && !strings.Contains(others, name[i:i+1]) ||
 			i == 0 && !isAlnum(name[0]) && !strings.Contains(first, name[:1]) {
@@ -29,23 +29,23 @@ func validChars(name, first, others string) bool {
 	return name != ""
 }
 
-const nameChars = "_.-" // in addition to letters and digits
+const NameChars = "_.-" // in addition to letters and digits
 
 const nameForm = "use letters, digits, - _ and ."
 
 func validDevice(name string) bool {
-	return len(name) <= maxDevName && validChars(name, "_", nameChars+"@+")
+	return len(name) <= MaxLinkName && ValidChars(name, "_", NameChars+"@+")
 }
 
-func isLabName(s string) bool { return len(s) <= maxLabName && validChars(s, "", nameChars) }
+func IsLabName(s string) bool { return len(s) <= MaxLabName && ValidChars(s, "", NameChars) }
 
 // isHostName does not check the length.
-func isHostName(s string) bool { return validChars(s, "", nameChars) && isAlnum(s[len(s)-1]) }
+func isHostName(s string) bool { return ValidChars(s, "", NameChars) && isAlnum(s[len(s)-1]) }
 
 // names checks the names of the lab, networks and hosts.
 func (k *checker) names() {
-	if n := k.t.Name; !isLabName(n) {
-		k.mistakef(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", nameForm, maxLabName),
+	if n := k.t.Name; !IsLabName(n) {
+		k.mistakef(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", nameForm, MaxLabName),
 			"%q is not a valid lab name", n)
 	}
 	nets := map[string]bool{}
@@ -107,8 +107,8 @@ func (k *checker) nameOfHost(h *Host) {
 	switch {
 	case h.Name == NoGateway:
 		k.mistakef(h.at, h.Name, "choose another name", "host name %q is reserved", h.Name)
-	case len(h.Name) > maxHostName:
-		k.mistakef(h.at, h.Name, fmt.Sprintf("shorten it to %d bytes", maxHostName),
+	case len(h.Name) > MaxHostName:
+		k.mistakef(h.at, h.Name, fmt.Sprintf("shorten it to %d bytes", MaxHostName),
 			"host name %q is %d bytes long", h.Name, len(h.Name))
 	case !isHostName(h.Name):
 		k.mistakef(h.at, h.Name, nameForm+", and begin and end with a letter or digit", "%q is not a valid host name", h.Name)
@@ -118,8 +118,8 @@ func (k *checker) nameOfHost(h *Host) {
 // deviceName reports whether name is a valid device name. If not, it adds a mistake.
 func (k *checker) deviceName(at pos, name, role string) bool {
 	switch {
-	case len(name) > maxDevName:
-		k.mistakef(at, name, fmt.Sprintf("a device name has at most %d bytes", maxDevName),
+	case len(name) > MaxLinkName:
+		k.mistakef(at, name, fmt.Sprintf("a device name has at most %d bytes", MaxLinkName),
 			"%s name %q is %d bytes long", role, name, len(name))
 	case !validDevice(name) || strings.Trim(name, ".") == "":
 		k.mistakef(at, name, nameForm, "%s name %q is not a valid device name", role, name)
@@ -135,7 +135,7 @@ func (k *checker) deviceName(at pos, name, role string) bool {
 // including the bridge ends of the hosts' veth pairs.
 func (k *checker) duplicateDevices() {
 	type place struct{ host, dev string }
-	used := make(map[place]string, len(k.layout.ifaces)*2)
+	used := make(map[place]string, len(k.layout.Ifaces)*2)
 	use := func(at pos, host, dev, what string) {
 		if other := used[place{host, dev}]; other != "" {
 			k.mistakef(at, dev, "rename one of them",
@@ -144,31 +144,31 @@ func (k *checker) duplicateDevices() {
 		}
 		used[place{host, dev}] = what
 	}
-	for n := range k.layout.ifaces {
-		i := &k.layout.ifaces[n]
-		if !i.isBridge() {
-			k.deviceName(i.at, i.dev, "device")
+	for n := range k.layout.Ifaces {
+		i := &k.layout.Ifaces[n]
+		if !i.IsBridge() {
+			k.deviceName(i.at, i.Name, "device")
 		}
-		use(i.at, i.host, i.dev, i.describe(k.t))
+		use(i.at, i.Host, i.Name, i.describe(k.t))
 	}
-	for n := range k.layout.ifaces {
-		if i := &k.layout.ifaces[n]; i.att != nil {
-			port, _ := portName(k.t.Name, i.host, i.dev)
-			what := "the bridge port of " + i.host + " on network " + k.t.Networks[i.net].Name
-			use(i.at, k.t.bridgeHost(i.net), port, what)
+	for n := range k.layout.Ifaces {
+		if i := &k.layout.Ifaces[n]; i.Attachment != nil {
+			port, _ := PortName(k.t.Name, i.Host, i.Name)
+			what := "the bridge port of " + i.Host + " on network " + k.t.Networks[i.Network].Name
+			use(i.at, k.t.BridgeHost(i.Network), port, what)
 		}
 	}
 }
 
 // describe returns what the device is, for messages.
-func (i *iface) describe(t *Topology) string {
+func (i *Iface) describe(t *Topology) string {
 	switch {
-	case i.att != nil:
-		return "the device on network " + t.Networks[i.net].Name
-	case i.cable != nil:
-		return "the end of the link to " + i.cable.Ends[1-i.end].Host
-	case i.device != nil:
-		return "the " + i.device.Kind + " device"
+	case i.Attachment != nil:
+		return "the device on network " + t.Networks[i.Network].Name
+	case i.Link != nil:
+		return "the end of the link to " + i.Link.Ends[1-i.End].Host
+	case i.Device != nil:
+		return "the " + i.Device.Kind + " device"
 	}
 	return "the bridge"
 }

@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -52,9 +53,9 @@ func (w *scriptWriter) commands(s Step) []command {
 
 // ipv6Commands write the IPv6 settings of links.
 func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
-	for _, l := range s.ipv6Settings(w.ipv6Modes) {
-		c := w.ipv6SettingsCommand(l.link.NS, l.link.Name, l.settings...)
-		if l.optional {
+	for _, l := range s.IPv6Settings(w.ipv6Modes) {
+		c := w.ipv6SettingsCommand(l.Link.NS, l.Link.Name, l.Settings...)
+		if l.Optional {
 			c.text += " || :"
 		}
 		cmds = append(cmds, c)
@@ -65,12 +66,12 @@ func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
 func (w *scriptWriter) ipv6SettingsCommand(ns, link string, settings ...string) command {
 	text := "sysctl -eqw"
 	for _, set := range settings {
-		if name, value, _ := strings.Cut(set, "="); value == fromDefault {
-			read := w.netnsExec(ns, "sysctl -n "+setting("ipv6", "default", name)).text
-			text += " " + shellWord(setting("ipv6", link, name+"=")) + "$(" + read + ")"
+		if name, value, _ := strings.Cut(set, "="); value == FromDefault {
+			read := w.netnsExec(ns, "sysctl -n "+LinkSysctl("ipv6", "default", name)).text
+			text += " " + shellWord(LinkSysctl("ipv6", link, name+"=")) + "$(" + read + ")"
 			continue
 		}
-		text += " " + shellWord(setting("ipv6", link, set))
+		text += " " + shellWord(LinkSysctl("ipv6", link, set))
 	}
 	return w.netnsExec(ns, text)
 }
@@ -79,7 +80,7 @@ func (w *scriptWriter) ipv6SettingsCommand(ns, link string, settings ...string) 
 // create one, which it does only if the mode is changed by a sysctl.
 func (w *scriptWriter) addrGenCommands(s Step, q AddrGenNone) []command {
 	if s.Want == nil {
-		return []command{w.ipv6SettingsCommand(q.NS, q.Link, linkLocalSettings()...)}
+		return []command{w.ipv6SettingsCommand(q.NS, q.Link, LinkLocalSettings()...)}
 	}
 	cmds := []command{{q.NS, "ip", "link set dev " + q.Link + " addrgenmode none"}}
 	if _, had := w.initial[Key{OfUp, q.NS, q.Link}]; had {
@@ -111,7 +112,7 @@ func (w *scriptWriter) portCommands(s Step, o Port) []command {
 // routeCommands also write a record in namespaces that the lab did not create.
 func (w *scriptWriter) routeCommands(s Step, o Route) []command {
 	cmds := []command{{o.NS, "ip", "route " + ipVerb(s) + " " + o.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
-	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + routeRecord(w.lab, o)}
+	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + routeRecord(w.lab, o.Key().Name)}
 	n, _ := w.state[Key{OfNamespace, o.NS, ""}].(Namespace)
 	switch {
 	case o.NS != "" && n.From == "" || s.Op() == Change:
@@ -144,7 +145,7 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 // adoptCommands adopt or release a namespace. It gets records, and a name in /run/netns if
 // it has none.
 func (w *scriptWriter) adoptCommands(s Step, n Namespace) (cmds []command) {
-	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + adoptedRecord(w.lab, n)}
+	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + adoptedRecord(w.lab, n.Name, n.From)}
 	file := shellWord("/run/netns/" + w.refOf(n.Name))
 	altname := adoptedIDMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)
 	id := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + altname}
@@ -259,9 +260,9 @@ func (w *scriptWriter) linkCommands(s Step) []command {
 	case VXLAN:
 		return w.plainCommands(s, o.Link, o.typeWords(), "")
 	case Macvlan:
-		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type macvlan mode "+or(o.Mode, "bridge"))
+		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type macvlan mode "+cmp.Or(o.Mode, "bridge"))
 	case Ipvlan:
-		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type ipvlan mode "+or(o.Mode, "l2"))
+		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type ipvlan mode "+cmp.Or(o.Mode, "l2"))
 	}
 	return nil
 }
@@ -270,9 +271,9 @@ func (w *scriptWriter) linkCommands(s Step) []command {
 func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
 	was, _ := s.Have.(Bridge)
 	words := " type bridge"
-	options := b.optionsSince(was)
+	options := b.OptionsSince(was)
 	for _, o := range options {
-		words += fmt.Sprintf(" %s %d", o.name, o.value)
+		words += fmt.Sprintf(" %s %d", o.Name, o.Value)
 	}
 	if s.Op() == Create {
 		cmds := []command{{b.NS, "ip", "link add name " + creationWords(Link{Name: b.Name, MAC: b.MAC}) + words}}
@@ -328,7 +329,7 @@ func atCreation(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, M
 
 func (w *scriptWriter) plainCommands(s Step, l Link, kind, parent string) []command {
 	if s.Op() == Change {
-		return w.setLink(s.Have.(linked).links()[0], l)
+		return w.setLink(s.Have.(LinkObject).Links()[0], l)
 	}
 	text := "link add name " + creationWords(l)
 	if parent != "" {

@@ -45,7 +45,7 @@ func TestScriptQuotesNames(t *testing.T) {
 		Address{"", evil, netip.MustParsePrefix("10.0.0.1/24")},
 		Sysctl{"", "net.ipv4.conf.a$(id>z).rp_filter", "2"}, Process{"red", "echo $HOME; id > z2"},
 	} {
-		state.put(o)
+		state.Put(o)
 	}
 	for name, plan := range map[string]Plan{"up": Diff(nil, state), "down": Diff(state, nil)} {
 		have := State{}

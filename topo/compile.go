@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -15,10 +16,10 @@ func Compile(t Topology) (State, error) {
 	if err := Check(t); err != nil {
 		return nil, err
 	}
-	l, _ := newLayout(&t)
+	l, _ := NewLayout(&t)
 	c := &compiler{
 		mistakeList: mistakeList{src: t.source}, t: &t, l: l,
-		state: make(State, 10*len(l.ifaces)), forwarded: map[target]bool{},
+		state: make(State, 10*len(l.Ifaces)), forwarded: map[target]bool{},
 	}
 	for _, p := range l.portForwards() {
 		c.forwarded[target{p.gateway, p.to}] = true
@@ -26,7 +27,7 @@ func Compile(t Topology) (State, error) {
 	for i := range t.Hosts {
 		c.namespace(&t.Hosts[i])
 	}
-	for n := range l.ifaces {
+	for n := range l.Ifaces {
 		c.iface(n)
 	}
 	for n := range t.Networks {
@@ -45,7 +46,7 @@ func Compile(t Topology) (State, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	c.state.addAddrGenNone()
+	c.state.AddAddrGenNone()
 	return c.state, nil
 }
 
@@ -54,7 +55,7 @@ func Compile(t Topology) (State, error) {
 type compiler struct {
 	mistakeList
 	t     *Topology
-	l     *layout
+	l     *Layout
 	state State
 	// forwarded are the addresses to which ports are forwarded. If the host with
 	// such an address connects to its own forwarded port, the packets leave the
@@ -76,7 +77,7 @@ func (c *compiler) put(o Object) {
 }
 
 // nsOf returns the name of a host's namespace in a State.
-func nsOf(host string) string {
+func NSOf(host string) string {
 	if host == Machine {
 		return ""
 	}
@@ -91,48 +92,48 @@ func (c *compiler) namespace(h *Host) {
 		}
 	}
 	for _, cmd := range h.Run {
-		c.put(Process{NS: nsOf(h.Name), Command: cmd})
+		c.put(Process{NS: NSOf(h.Name), Command: cmd})
 	}
 }
 
 // iface makes the objects of one device: link, up, addresses and qdisc.
 func (c *compiler) iface(n int) {
-	i := &c.l.ifaces[n]
-	ns := nsOf(i.host)
+	i := &c.l.Ifaces[n]
+	ns := NSOf(i.Host)
 	switch {
-	case i.att != nil:
+	case i.Attachment != nil:
 		c.port(i)
-	case i.cable != nil && i.end == 0:
-		c.cable(i, &c.l.ifaces[n+1])
-	case i.cable != nil:
-	case i.device != nil:
+	case i.Link != nil && i.End == 0:
+		c.cable(i, &c.l.Ifaces[n+1])
+	case i.Link != nil:
+	case i.Device != nil:
 		c.device(i)
 	default:
-		net := &c.t.Networks[i.net]
+		net := &c.t.Networks[i.Network]
 		c.put(Bridge{Link: c.link(i), STP: net.STP, VLANFiltering: net.VLANFiltering})
 	}
-	c.put(Up{NS: ns, Link: i.dev})
-	for _, p := range i.addrs {
-		c.put(Address{NS: ns, Link: i.dev, Prefix: p})
+	c.put(Up{NS: ns, Link: i.Name})
+	for _, p := range i.Addrs {
+		c.put(Address{NS: ns, Link: i.Name, Prefix: p})
 	}
 }
 
 // link returns the attributes that all kinds of devices have.
-func (c *compiler) link(i *iface) Link {
-	return Link{NS: nsOf(i.host), Name: i.dev, MAC: c.l.macOf(i), MTU: c.l.mtuOf(i)}
+func (c *compiler) link(i *Iface) Link {
+	return Link{NS: NSOf(i.Host), Name: i.Name, MAC: c.l.macOf(i), MTU: c.l.mtuOf(i)}
 }
 
 // port connects a host to a network: a veth pair whose peer is in the bridge.
-func (c *compiler) port(i *iface) {
-	net := &c.t.Networks[i.net]
-	bridgeHost := c.t.bridgeHost(i.net)
-	name, full := portName(c.t.Name, i.host, i.dev)
+func (c *compiler) port(i *Iface) {
+	net := &c.t.Networks[i.Network]
+	bridgeHost := c.t.BridgeHost(i.Network)
+	name, full := PortName(c.t.Name, i.Host, i.Name)
 	peer := Link{
-		NS: nsOf(bridgeHost), Name: name, MTU: or(net.MTU, defaultMTU), Master: net.Name,
+		NS: NSOf(bridgeHost), Name: name, MTU: cmp.Or(net.MTU, DefaultMTU), Master: net.Name,
 		MAC:      derivedMAC(c.t.Name, bridgeHost, name, "port"),
-		Isolated: net.IsolateHosts && i.host != c.t.gatewayOf(i.net),
+		Isolated: net.IsolateHosts && i.Host != c.t.GatewayOf(i.Network),
 	}
-	for _, p := range i.addrs {
+	for _, p := range i.Addrs {
 		peer.Hairpin = peer.Hairpin || c.forwarded[target{bridgeHost, p.Addr()}]
 	}
 	if full != name {
@@ -142,14 +143,14 @@ func (c *compiler) port(i *iface) {
 	// smaller MTU of one host must not reduce that of the bridge.
 	c.put(Veth{Ends: [2]Link{c.link(i), peer}})
 	c.put(Up{NS: peer.NS, Link: peer.Name})
-	c.impair(i.att.Impair, c.link(i).Key(), peer.Key())
-	c.offload(i.att.NoOffload, c.link(i).Key(), peer.Key())
+	c.impair(i.Attachment.Impair, c.link(i).Key(), peer.Key())
+	c.offload(i.Attachment.NoOffload, c.link(i).Key(), peer.Key())
 }
 
-func (c *compiler) cable(a, b *iface) {
+func (c *compiler) cable(a, b *Iface) {
 	c.put(Veth{Ends: [2]Link{c.link(a), c.link(b)}})
-	c.impair(a.cable.Impair, c.link(a).Key(), c.link(b).Key())
-	c.offload(a.cable.NoOffload, c.link(a).Key(), c.link(b).Key())
+	c.impair(a.Link.Impair, c.link(a).Key(), c.link(b).Key())
+	c.offload(a.Link.NoOffload, c.link(a).Key(), c.link(b).Key())
 }
 
 func (c *compiler) offload(off bool, links ...Key) {
@@ -170,12 +171,12 @@ func (c *compiler) impair(i Impairment, links ...Key) {
 }
 
 // device makes an entry of the devices of a host.
-func (c *compiler) device(i *iface) {
-	v, link := i.device, c.link(i)
+func (c *compiler) device(i *Iface) {
+	v, link := i.Device, c.link(i)
 	link.Master = v.Network
 	parent, parentNS := v.Parent, link.NS
 	if owner, dev, ok := strings.Cut(v.Parent, ":"); ok {
-		parent, parentNS = dev, nsOf(owner)
+		parent, parentNS = dev, NSOf(owner)
 	}
 	switch v.Kind {
 	case KindDummy:
@@ -203,30 +204,30 @@ func (c *compiler) vlans(n int) {
 	if !net.VLANFiltering {
 		return
 	}
-	ns := nsOf(c.t.bridgeHost(n))
+	ns := NSOf(c.t.BridgeHost(n))
 	var tagged []uint16
-	for _, k := range c.l.on[n] {
-		if a := c.l.ifaces[k].att; a != nil {
+	for _, k := range c.l.ByNetwork[n] {
+		if a := c.l.Ifaces[k].Attachment; a != nil {
 			tagged = append(tagged, a.VLANs...)
 			if a.VLAN > defaultVLAN {
 				tagged = append(tagged, a.VLAN)
 			}
 		}
 	}
-	for _, k := range c.l.on[n] {
-		i := &c.l.ifaces[k]
+	for _, k := range c.l.ByNetwork[n] {
+		i := &c.l.Ifaces[k]
 		switch {
-		case i.att != nil:
-			name, _ := portName(c.t.Name, i.host, i.dev)
-			untagged := i.att.VLAN
-			if untagged == 0 && len(i.att.VLANs) == 0 {
+		case i.Attachment != nil:
+			name, _ := PortName(c.t.Name, i.Host, i.Name)
+			untagged := i.Attachment.VLAN
+			if untagged == 0 && len(i.Attachment.VLANs) == 0 {
 				untagged = defaultVLAN
 			}
-			c.addVLANs(ns, name, untagged, i.att.VLANs)
-		case i.device != nil:
-			c.addVLANs(ns, i.dev, defaultVLAN, tagged)
+			c.addVLANs(ns, name, untagged, i.Attachment.VLANs)
+		case i.Device != nil:
+			c.addVLANs(ns, i.Name, defaultVLAN, tagged)
 		default:
-			c.addVLANs(ns, i.dev, defaultVLAN, nil)
+			c.addVLANs(ns, i.Name, defaultVLAN, nil)
 		}
 	}
 	if net.Uplink != "" {
@@ -245,7 +246,7 @@ func (c *compiler) addVLANs(ns, port string, untagged uint16, tagged []uint16) {
 
 func (c *compiler) uplink(net *Network) {
 	if net.Uplink != "" {
-		c.put(Port{NS: nsOf(or(net.In, Machine)), Link: net.Uplink, Master: net.Name})
+		c.put(Port{NS: NSOf(cmp.Or(net.In, Machine)), Link: net.Uplink, Master: net.Name})
 	}
 }
 
@@ -258,7 +259,7 @@ func (c *compiler) nat() {
 			continue
 		}
 		for _, s := range net.Subnets {
-			c.masquerade(c.t.gatewayOf(n), s, net.NATTo)
+			c.masquerade(c.t.GatewayOf(n), s, net.NATTo)
 		}
 	}
 	for i := range c.t.Hosts {
@@ -268,7 +269,7 @@ func (c *compiler) nat() {
 	}
 	for _, p := range c.l.portForwards() {
 		f := Forward{
-			NS: nsOf(p.gateway), Proto: p.spec.Proto, Addr: p.spec.Listen,
+			NS: NSOf(p.gateway), Proto: p.spec.Proto, Addr: p.spec.Listen,
 			First: p.spec.First, Last: p.spec.Last, To: p.to, ToPort: p.spec.ToFirst,
 		}
 		if f.Addr.IsUnspecified() {
@@ -282,11 +283,11 @@ func (c *compiler) nat() {
 func (c *compiler) masquerade(host string, source netip.Prefix, to []netip.Addr) {
 	for _, a := range to {
 		if a.Is4() == source.Addr().Is4() {
-			c.put(SourceNAT{NS: nsOf(host), Source: source, To: a})
+			c.put(SourceNAT{NS: NSOf(host), Source: source, To: a})
 			return
 		}
 	}
-	c.put(Masquerade{NS: nsOf(host), Source: source})
+	c.put(Masquerade{NS: NSOf(host), Source: source})
 }
 
 // allowLoopback sets route_localnet for a port forward that accepts packets to
@@ -295,14 +296,14 @@ func (c *compiler) allowLoopback(f Forward) {
 	if !f.To.Is4() || f.Addr.IsValid() && !f.Addr.IsLoopback() {
 		return
 	}
-	host := or(f.NS, Machine)
+	host := cmp.Or(f.NS, Machine)
 	if i := c.l.deviceFor(host, "", f.To); i != nil {
-		c.put(Sysctl{NS: f.NS, Name: setting("ipv4", i.dev, "route_localnet"), Value: "1"})
+		c.put(Sysctl{NS: f.NS, Name: LinkSysctl("ipv4", i.Name, "route_localnet"), Value: "1"})
 	}
 }
 
 // setting returns the name of a sysctl of a link.
-func setting(family, link, key string) string {
+func LinkSysctl(family, link, key string) string {
 	return fmt.Sprintf("net.%s.conf.%s.%s", family, strings.ReplaceAll(link, ".", "/"), key)
 }
 
@@ -311,8 +312,8 @@ func (c *compiler) isolation() {
 	for n := range c.t.Networks {
 		for _, other := range c.t.Networks[n].IsolateFrom {
 			for host, links := range c.l.routersOf(n, c.l.nets[other]) {
-				c.put(Isolation{NS: nsOf(host), In: links[0], Out: links[1]})
-				c.put(Isolation{NS: nsOf(host), In: links[1], Out: links[0]})
+				c.put(Isolation{NS: NSOf(host), In: links[0], Out: links[1]})
+				c.put(Isolation{NS: NSOf(host), In: links[1], Out: links[0]})
 			}
 		}
 	}
@@ -320,18 +321,18 @@ func (c *compiler) isolation() {
 
 // routersOf returns the hosts that have addresses on both networks, and their
 // devices there.
-func (l *layout) routersOf(a, b int) map[string][2]string {
+func (l *Layout) routersOf(a, b int) map[string][2]string {
 	devices := map[string]string{}
-	for _, k := range l.on[a] {
-		if i := &l.ifaces[k]; i.device == nil && len(i.addrs) > 0 {
-			devices[i.host] = i.dev
+	for _, k := range l.ByNetwork[a] {
+		if i := &l.Ifaces[k]; i.Device == nil && len(i.Addrs) > 0 {
+			devices[i.Host] = i.Name
 		}
 	}
 	both := map[string][2]string{}
-	for _, k := range l.on[b] {
-		i := &l.ifaces[k]
-		if dev, ok := devices[i.host]; ok && i.device == nil && len(i.addrs) > 0 {
-			both[i.host] = [2]string{dev, i.dev}
+	for _, k := range l.ByNetwork[b] {
+		i := &l.Ifaces[k]
+		if dev, ok := devices[i.Host]; ok && i.Device == nil && len(i.Addrs) > 0 {
+			both[i.Host] = [2]string{dev, i.Name}
 		}
 	}
 	return both
@@ -392,7 +393,7 @@ func (d DNS) file() string {
 // which replace them.
 func (c *compiler) settings() {
 	for i := range c.t.Hosts {
-		if h := &c.t.Hosts[i]; h.Name != Machine && c.l.forwards(h) {
+		if h := &c.t.Hosts[i]; h.Name != Machine && c.l.Forwards(h) {
 			c.forward(h.Name)
 		}
 	}
@@ -401,24 +402,24 @@ func (c *compiler) settings() {
 	}
 	for i := range c.t.Hosts {
 		for _, s := range c.t.Hosts[i].Sysctls {
-			c.state.put(Sysctl{NS: nsOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
+			c.state.Put(Sysctl{NS: NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
 		}
 	}
 }
 
 const (
-	forwarding4 = "net.ipv4.ip_forward"
-	forwarding6 = "net.ipv6.conf.all.forwarding"
+	ForwardingIPv4 = "net.ipv4.ip_forward"
+	ForwardingIPv6 = "net.ipv6.conf.all.forwarding"
 )
 
 // forward turns on forwarding for each address family that the host has.
 func (c *compiler) forward(ns string) {
-	has := c.l.familiesOf(or(ns, Machine))
+	has := c.l.familiesOf(cmp.Or(ns, Machine))
 	if has[0] {
-		c.put(Sysctl{NS: ns, Name: forwarding4, Value: "1"})
+		c.put(Sysctl{NS: ns, Name: ForwardingIPv4, Value: "1"})
 	}
 	if has[1] {
-		c.put(Sysctl{NS: ns, Name: forwarding6, Value: "1"})
+		c.put(Sysctl{NS: ns, Name: ForwardingIPv6, Value: "1"})
 	}
 }
 
@@ -426,12 +427,12 @@ func (c *compiler) forward(ns string) {
 // router key, a second network or link of the lab, NAT, routed or a published
 // port.
 func (c *compiler) machineForwards() bool {
-	if h, ok := c.l.hosts[Machine]; ok && c.l.forwards(&c.t.Hosts[h]) {
+	if h, ok := c.l.Hosts[Machine]; ok && c.l.Forwards(&c.t.Hosts[h]) {
 		return true
 	}
 	links := 0
-	for _, k := range c.l.of[Machine] {
-		if len(c.l.ifaces[k].addrs) > 0 {
+	for _, k := range c.l.ByHost[Machine] {
+		if len(c.l.Ifaces[k].Addrs) > 0 {
 			links++
 		}
 	}
@@ -440,7 +441,7 @@ func (c *compiler) machineForwards() bool {
 	}
 	for n := range c.t.Networks {
 		net := &c.t.Networks[n]
-		if c.t.gatewayOf(n) == Machine && (net.NAT || len(net.NATTo) > 0 || net.Routed) {
+		if c.t.GatewayOf(n) == Machine && (net.NAT || len(net.NATTo) > 0 || net.Routed) {
 			return true
 		}
 	}

@@ -5,16 +5,16 @@ import "slices"
 // fastpaths makes the fast paths of each router of a network with fastpath: on its devices on
 // such networks, on its ends of links, and on the machine's egress links.
 func (c *compiler) fastpaths() {
-	for host, ifaces := range c.l.of {
+	for host, ifaces := range c.l.ByHost {
 		if !c.hasFastpaths(host) {
 			continue
 		}
 		for _, n := range ifaces {
-			if i := &c.l.ifaces[n]; i.cable != nil && len(i.addrs) > 0 || c.isFast(i) {
-				c.put(Fastpath{NS: nsOf(host), Link: i.dev})
+			if i := &c.l.Ifaces[n]; i.Link != nil && len(i.Addrs) > 0 || c.isFast(i) {
+				c.put(Fastpath{NS: NSOf(host), Link: i.Name})
 			}
-			if i := &c.l.ifaces[n]; c.isFast(i) && i.isBridge() {
-				c.fastPorts(host, i.net)
+			if i := &c.l.Ifaces[n]; c.isFast(i) && i.IsBridge() {
+				c.fastPorts(host, i.Network)
 			}
 		}
 		if host != Machine {
@@ -29,14 +29,14 @@ func (c *compiler) fastpaths() {
 // fastPorts adds the ports of a bridge in the namespace of host: bridge ends of veth pairs,
 // other devices, and the uplink.
 func (c *compiler) fastPorts(host string, net int) {
-	put := func(link string) { c.put(Fastpath{NS: nsOf(host), Link: link, Port: true}) }
-	for _, n := range c.l.on[net] {
-		switch i := &c.l.ifaces[n]; {
-		case i.att != nil:
-			name, _ := portName(c.t.Name, i.host, i.dev)
+	put := func(link string) { c.put(Fastpath{NS: NSOf(host), Link: link, Port: true}) }
+	for _, n := range c.l.ByNetwork[net] {
+		switch i := &c.l.Ifaces[n]; {
+		case i.Attachment != nil:
+			name, _ := PortName(c.t.Name, i.Host, i.Name)
 			put(name)
-		case i.device != nil:
-			put(i.dev)
+		case i.Device != nil:
+			put(i.Name)
 		}
 	}
 	if up := c.t.Networks[net].Uplink; up != "" {
@@ -46,13 +46,13 @@ func (c *compiler) fastPorts(host string, net int) {
 
 func (c *compiler) hasFastpaths(host string) bool {
 	forwards := host == Machine && c.machineForwards()
-	if n, ok := c.l.hosts[host]; ok && !forwards {
-		forwards = c.l.forwards(&c.t.Hosts[n])
+	if n, ok := c.l.Hosts[host]; ok && !forwards {
+		forwards = c.l.Forwards(&c.t.Hosts[n])
 	}
-	return forwards && slices.ContainsFunc(c.l.of[host], func(n int) bool { return c.isFast(&c.l.ifaces[n]) })
+	return forwards && slices.ContainsFunc(c.l.ByHost[host], func(n int) bool { return c.isFast(&c.l.Ifaces[n]) })
 }
 
 // isFast reports whether i is a device with addresses on a network with fastpath.
-func (c *compiler) isFast(i *iface) bool {
-	return i.device == nil && i.cable == nil && len(i.addrs) > 0 && c.t.Networks[i.net].Fastpath
+func (c *compiler) isFast(i *Iface) bool {
+	return i.Device == nil && i.Link == nil && len(i.Addrs) > 0 && c.t.Networks[i.Network].Fastpath
 }

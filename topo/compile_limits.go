@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -17,12 +18,12 @@ func (c *compiler) limits() {
 		switch o := o.(type) {
 		case Namespace:
 			if o.From != "" {
-				c.checkRecord(o, adoptedRecord(c.t.Name, o))
+				c.checkRecord(o, adoptedRecord(c.t.Name, o.Name, o.From))
 				c.checkRecord(o, adoptedIDRecord(c.t.Name, math.MaxUint32, o.Name))
 			}
 		case Route:
 			if !c.owns(o.NS) {
-				c.checkRecord(o, routeRecord(c.t.Name, o))
+				c.checkRecord(o, routeRecord(c.t.Name, o.Key().Name))
 			}
 		case Sysctl:
 			if !c.owns(o.NS) {
@@ -31,7 +32,7 @@ func (c *compiler) limits() {
 		case Fastpath:
 			if fast[o.NS]++; fast[o.NS] == nft.MaxFastpaths+1 {
 				message := fmt.Sprintf("%s would have fast paths on more than %d links",
-					displayName(or(o.NS, Machine)), nft.MaxFastpaths)
+					displayName(cmp.Or(o.NS, Machine)), nft.MaxFastpaths)
 				c.mistake(c.t.at(o.NS), "fastpath", message, "this is the kernel's limit")
 			}
 		}
@@ -55,7 +56,7 @@ func (c *compiler) owns(ns string) bool {
 // at returns the position of a namespace's host in the file.
 func (t *Topology) at(ns string) pos {
 	for i := range t.Hosts {
-		if h := &t.Hosts[i]; nsOf(h.Name) == ns {
+		if h := &t.Hosts[i]; NSOf(h.Name) == ns {
 			return h.at
 		}
 	}

@@ -5,7 +5,7 @@ import "net/netip"
 // hostRoutes makes the routes and neighbours of a host: those of the file, and
 // default routes via the gateway of the first network that has one.
 func (c *compiler) hostRoutes(h *Host) {
-	ns := nsOf(h.Name)
+	ns := NSOf(h.Name)
 	for i := range h.Routes {
 		c.put(c.route(h, &h.Routes[i]))
 	}
@@ -14,13 +14,13 @@ func (c *compiler) hostRoutes(h *Host) {
 		if !ok || h.Name == Machine || hasDefault(h, v4) {
 			continue
 		}
-		hop := Hop{Via: gw.addr, Device: gw.port.dev}
+		hop := Hop{Via: gw.addr, Device: gw.port.Name}
 		c.put(Route{NS: ns, Dst: defaultRoute(v4), Hops: JoinHops(hop)})
 	}
 	for _, nb := range h.Neighbours {
 		dev := nb.Device
 		if i := c.l.deviceFor(h.Name, "", nb.Addr); dev == "" && i != nil {
-			dev = i.dev
+			dev = i.Name
 		}
 		c.put(Neigh{NS: ns, Link: dev, Addr: nb.Addr, MAC: nb.MAC})
 	}
@@ -28,12 +28,12 @@ func (c *compiler) hostRoutes(h *Host) {
 
 // route adds the devices of the next hops to a static route.
 func (c *compiler) route(h *Host, r *StaticRoute) Route {
-	out := Route{NS: nsOf(h.Name), Dst: r.Dst, Type: r.Type, Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU}
+	out := Route{NS: NSOf(h.Name), Dst: r.Dst, Type: r.Type, Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU}
 	hops := make([]Hop, len(r.Hops))
 	for i, hop := range r.Hops {
 		if hop.Device == "" {
 			if dev := c.l.deviceFor(h.Name, "", hop.Via); dev != nil {
-				hop.Device = dev.dev
+				hop.Device = dev.Name
 			}
 		}
 		hops[i] = hop
@@ -45,7 +45,7 @@ func (c *compiler) route(h *Host, r *StaticRoute) Route {
 // hasDefault reports whether the file has a default route for the host.
 func hasDefault(h *Host, v4 bool) bool {
 	for _, r := range h.Routes {
-		if r.Dst == defaultRoute(v4) && (r.Table == 0 || r.Table == mainTable) {
+		if r.Dst == defaultRoute(v4) && (r.Table == 0 || r.Table == MainTable) {
 			return true
 		}
 	}

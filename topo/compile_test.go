@@ -39,10 +39,10 @@ func TestCompileIsComplete(t *testing.T) {
 			}
 			provided := map[Key]bool{}
 			for _, o := range a.Objects() {
-				for _, k := range o.provides() {
+				for _, k := range o.Provides() {
 					provided[k] = true
 				}
-				for _, k := range o.needs() {
+				for _, k := range o.Needs() {
 					// The machine, its devices and lo exist without the lab.
 					if !provided[k] && k.NS != "" && k.Name != "lo" && k.Kind != OfPort {
 						t.Errorf("%s needs %v, which does not come before it", o, k)

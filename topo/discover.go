@@ -278,7 +278,7 @@ func (d *discovery) hostOf(at candidate, lo rtnl.Link) (host, from string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if host, adopted := d.adopted[at.id.Ino]; adopted {
-		_, from := findRecord(lo.AltNames, adoptedRecord(d.lab, Namespace{Name: host}))
+		_, from := findRecord(lo.AltNames, adoptedRecord(d.lab, host, ""))
 		if from = recordUnescaper.Replace(from); printable(from) {
 			return host, from
 		}
@@ -301,7 +301,7 @@ func (d *discovery) recheck(s *netnsHandle) error {
 	if err != nil || d.adopted[s.id.Ino] != s.name {
 		return err
 	}
-	if slices.Contains(lo.AltNames, adoptedRecord(d.lab, Namespace{Name: s.name, From: s.from})) {
+	if slices.Contains(lo.AltNames, adoptedRecord(d.lab, s.name, s.from)) {
 		d.found[s.name] = true
 		delete(d.adopted, s.id.Ino)
 	}

@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func (e *exporter) host(ns string) *Host {
 	if !ok {
 		i = len(e.t.Hosts)
 		e.hosts[ns] = i
-		e.t.Hosts = append(e.t.Hosts, Host{Name: or(ns, Machine)})
+		e.t.Hosts = append(e.t.Hosts, Host{Name: cmp.Or(ns, Machine)})
 	}
 	return &e.t.Hosts[i]
 }
@@ -96,8 +97,8 @@ func (e *exporter) bridge(b Bridge) {
 	e.nets[b.Key()] = len(e.t.Networks)
 	e.netKeys = append(e.netKeys, b.Key())
 	e.t.Networks = append(e.t.Networks, Network{
-		Name: b.Name, In: b.NS, MTU: omitDefault(b.MTU, defaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
-		MAC: omitDefault(b.MAC, derivedMAC(e.name, or(b.NS, Machine), b.Name)),
+		Name: b.Name, In: b.NS, MTU: omitDefault(b.MTU, DefaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
+		MAC: omitDefault(b.MAC, derivedMAC(e.name, cmp.Or(b.NS, Machine), b.Name)),
 	})
 }
 
@@ -131,7 +132,7 @@ func (e *exporter) link(o Object) {
 	case VLAN:
 		e.device(o.Link, Device{Kind: KindVLAN, Parent: o.Parent, ID: uint32(o.ID)})
 	case VXLAN:
-		port := omitDefault(o.Port, vxlanPort)
+		port := omitDefault(o.Port, VXLANPort)
 		e.device(o.Link, Device{Kind: KindVXLAN, Parent: o.Parent, ID: o.ID, Local: o.Local, Remote: o.Remote, Port: port})
 	case Macvlan:
 		parent, mode := parentName(o.NS, o.ParentNS, o.Parent), omitDefault(o.Mode, "bridge")
@@ -146,23 +147,23 @@ func parentName(ns, parentNS, parent string) string {
 	if ns == parentNS {
 		return parent
 	}
-	return or(parentNS, Machine) + ":" + parent
+	return cmp.Or(parentNS, Machine) + ":" + parent
 }
 
 func (e *exporter) device(l Link, v Device) {
 	v.Name, v.MTU, v.Network, v.Addresses = l.Name, l.MTU, l.Master, e.addrs[l.Key()]
-	v.MAC = omitDefault(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name))
+	v.MAC = omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, Machine), l.Name))
 	h := e.host(l.NS)
 	h.Devices = append(h.Devices, v)
 }
 
 func (e *exporter) cable(a, b Link) {
-	c := Cable{MTU: omitDefault(a.MTU, defaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
+	c := Cable{MTU: omitDefault(a.MTU, DefaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
 	for i, l := range []Link{a, b} {
 		e.host(l.NS)
 		c.Ends[i] = End{
-			Host: or(l.NS, Machine), Device: l.Name, Addresses: e.addrs[l.Key()],
-			MAC: omitDefault(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
+			Host: cmp.Or(l.NS, Machine), Device: l.Name, Addresses: e.addrs[l.Key()],
+			MAC: omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, Machine), l.Name)),
 		}
 	}
 	e.t.Cables = append(e.t.Cables, c)
@@ -195,8 +196,8 @@ func (e *exporter) attachment(l, peer Link) {
 	a := Attachment{
 		Network: net.Name, Device: l.Name,
 		Impair: e.impairment(l, peer), NoOffload: e.noOffload(l, peer),
-		MAC: omitDefault(l.MAC, derivedMAC(e.name, or(l.NS, Machine), l.Name)),
-		MTU: omitDefault(l.MTU, or(net.MTU, defaultMTU)),
+		MAC: omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, Machine), l.Name)),
+		MTU: omitDefault(l.MTU, cmp.Or(net.MTU, DefaultMTU)),
 	}
 	for _, v := range e.vlans[peer.Key()] {
 		if v.PVID && v.Untagged {
@@ -221,7 +222,7 @@ func (e *exporter) subnets(n int) {
 	for i := range e.t.Hosts {
 		for _, a := range e.t.Hosts[i].Networks {
 			if a.Network == net.Name {
-				for _, p := range e.addrs[Key{OfLink, nsOf(e.t.Hosts[i].Name), a.Device}] {
+				for _, p := range e.addrs[Key{OfLink, NSOf(e.t.Hosts[i].Name), a.Device}] {
 					e.addSubnet(net, p)
 				}
 			}
@@ -232,7 +233,7 @@ func (e *exporter) subnets(n int) {
 		h := &e.t.Hosts[i]
 		for j := range h.Networks {
 			if a := &h.Networks[j]; a.Network == net.Name && a.Device != "" {
-				e.assignAddresses(net, a, e.addrs[Key{OfLink, nsOf(h.Name), a.Device}])
+				e.assignAddresses(net, a, e.addrs[Key{OfLink, NSOf(h.Name), a.Device}])
 			}
 		}
 	}
@@ -304,7 +305,7 @@ func (e *exporter) setting(o Object) {
 		case "hosts":
 			e.aliases(o.Content)
 		case "resolv.conf":
-			e.host(o.NS).DNS = parseResolv(o.Content)
+			e.host(o.NS).DNS = ParseResolv(o.Content)
 		}
 	}
 }
@@ -322,7 +323,7 @@ func (e *exporter) aliases(text string) {
 	}
 }
 
-func parseResolv(text string) (d DNS) {
+func ParseResolv(text string) (d DNS) {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		switch {
@@ -339,23 +340,23 @@ func parseResolv(text string) (d DNS) {
 
 // exportRoutes adds the routes, except default routes that follow from gateways.
 func (e *exporter) exportRoutes() {
-	l, _ := newLayout(&e.t)
+	l, _ := NewLayout(&e.t)
 	for _, o := range e.objects {
 		r, ok := o.(Route)
 		if !ok {
 			continue
 		}
-		gw, ok := l.defaultGateway(or(r.NS, Machine), r.Dst.Addr().Is4())
+		gw, ok := l.defaultGateway(cmp.Or(r.NS, Machine), r.Dst.Addr().Is4())
 		implied := Route{NS: r.NS, Dst: defaultRoute(r.Dst.Addr().Is4())}
 		if ok {
-			implied.Hops = JoinHops(Hop{Via: gw.addr, Device: gw.port.dev})
+			implied.Hops = JoinHops(Hop{Via: gw.addr, Device: gw.port.Name})
 		}
 		if ok && r == implied {
 			continue
 		}
 		h := e.host(r.NS)
 		h.Routes = append(h.Routes, StaticRoute{
-			Type: or(r.Type, unicast), Dst: r.Dst, Hops: r.NextHops(), Src: r.Src,
+			Type: cmp.Or(r.Type, TypeUnicast), Dst: r.Dst, Hops: r.NextHops(), Src: r.Src,
 			Table: r.Table, Metric: r.Metric, MTU: r.MTU,
 		})
 	}
@@ -380,7 +381,7 @@ func (e *exporter) dropDefaultNames() {
 // withoutDefaultRoute returns the networks whose gateway would give a default
 // route to hosts that have none in s.
 func withoutDefaultRoute(t *Topology, s State) (nets []int) {
-	l, _ := newLayout(t)
+	l, _ := NewLayout(t)
 	for i := range t.Hosts {
 		for _, v4 := range []bool{true, false} {
 			gw, ok := l.defaultGateway(t.Hosts[i].Name, v4)
@@ -425,7 +426,7 @@ func (e *exporter) removeImplied(t *Topology) {
 	implied, _ := Compile(*t)
 	for i := range t.Hosts {
 		for _, s := range settings[i] {
-			o := Sysctl{NS: nsOf(t.Hosts[i].Name), Name: s.Key, Value: s.Value}.normal()
+			o := Sysctl{NS: NSOf(t.Hosts[i].Name), Name: s.Key, Value: s.Value}.Normal()
 			if implied[o.Key()] != o {
 				t.Hosts[i].Sysctls = append(t.Hosts[i].Sysctls, s)
 			}
@@ -437,8 +438,8 @@ func (e *exporter) removeImplied(t *Topology) {
 func (e *exporter) setRouters(t *Topology) {
 	implied, _ := Compile(*t)
 	for i := range t.Hosts {
-		for _, key := range []string{forwarding4, forwarding6} {
-			k := Sysctl{NS: nsOf(t.Hosts[i].Name), Name: key}.Key()
+		for _, key := range []string{ForwardingIPv4, ForwardingIPv6} {
+			k := Sysctl{NS: NSOf(t.Hosts[i].Name), Name: key}.Key()
 			if s, ok := e.state[k].(Sysctl); ok && s.Value == "1" && implied[k] == nil {
 				t.Hosts[i].Router = true
 			}

@@ -8,7 +8,7 @@ import (
 // exportNAT adds the NAT rules, as nat of a network and ports of a host if
 // possible, else as nat and ports of a router.
 func (e *exporter) exportNAT() {
-	l, _ := newLayout(&e.t)
+	l, _ := NewLayout(&e.t)
 	for n := range e.t.Networks {
 		e.networkNAT(n)
 	}
@@ -33,14 +33,14 @@ func (e *exporter) exportNAT() {
 // every subnet.
 func (e *exporter) networkNAT(n int) {
 	net := &e.t.Networks[n]
-	gw := e.t.gatewayOf(n)
+	gw := e.t.GatewayOf(n)
 	if gw == NoGateway || len(net.Subnets) == 0 {
 		return
 	}
 	var to []netip.Addr
 	for _, s := range net.Subnets {
-		snat, isSNAT := e.state[SourceNAT{NS: nsOf(gw), Source: s}.Key()].(SourceNAT)
-		_, isMasq := e.state[Masquerade{NS: nsOf(gw), Source: s}.Key()]
+		snat, isSNAT := e.state[SourceNAT{NS: NSOf(gw), Source: s}.Key()].(SourceNAT)
+		_, isMasq := e.state[Masquerade{NS: NSOf(gw), Source: s}.Key()]
 		if !isSNAT && !isMasq {
 			return
 		}
@@ -54,7 +54,7 @@ func (e *exporter) networkNAT(n int) {
 // networkMasquerades reports whether the NAT of a network includes this masquerade.
 func (e *exporter) networkMasquerades(ns string, source netip.Prefix) bool {
 	for n := range e.t.Networks {
-		if net := &e.t.Networks[n]; net.NAT && nsOf(e.t.gatewayOf(n)) == ns && slices.Contains(net.Subnets, source) {
+		if net := &e.t.Networks[n]; net.NAT && NSOf(e.t.GatewayOf(n)) == ns && slices.Contains(net.Subnets, source) {
 			return true
 		}
 	}
@@ -63,7 +63,7 @@ func (e *exporter) networkMasquerades(ns string, source netip.Prefix) bool {
 
 // exportForward adds a port forward: to the ports of the target host if the
 // target's gateway does it, else to the ports of a router.
-func (e *exporter) exportForward(l *layout, f Forward) {
+func (e *exporter) exportForward(l *Layout, f Forward) {
 	if f.In != "" {
 		return // the file cannot express it; differences lists it
 	}
@@ -71,7 +71,7 @@ func (e *exporter) exportForward(l *layout, f Forward) {
 	for i := range e.t.Hosts {
 		h := &e.t.Hosts[i]
 		gw, ok := l.defaultGateway(h.Name, f.To.Is4())
-		if !ok || nsOf(gw.gateway) != f.NS || firstAddrOf(gw.port.addrs, f.To.Is4()) != f.To {
+		if !ok || NSOf(gw.gateway) != f.NS || firstAddrOf(gw.port.Addrs, f.To.Is4()) != f.To {
 			continue
 		}
 		if both := e.hasOtherFamily(l, h, f); both && !f.To.Is4() {
@@ -89,17 +89,17 @@ func (e *exporter) exportForward(l *layout, f Forward) {
 
 // hasOtherFamily reports whether the state has the same forward to the same host
 // for the other address family.
-func (e *exporter) hasOtherFamily(l *layout, h *Host, f Forward) bool {
+func (e *exporter) hasOtherFamily(l *Layout, h *Host, f Forward) bool {
 	gw, ok := l.defaultGateway(h.Name, !f.To.Is4())
-	if !ok || f.Addr.IsValid() || nsOf(gw.gateway) != f.NS {
+	if !ok || f.Addr.IsValid() || NSOf(gw.gateway) != f.NS {
 		return false
 	}
 	other := f
-	other.To = firstAddrOf(gw.port.addrs, !f.To.Is4())
-	return e.state[other.Key()] == other.normal()
+	other.To = firstAddrOf(gw.port.Addrs, !f.To.Is4())
+	return e.state[other.Key()] == other.Normal()
 }
 
-func dualStack(l *layout, host string) bool {
+func dualStack(l *Layout, host string) bool {
 	_, v4 := l.defaultGateway(host, true)
 	_, v6 := l.defaultGateway(host, false)
 	return v4 && v6

@@ -19,8 +19,8 @@ type Fact struct {
 // If no program listens on the port, Verify listens there during the probe. So
 // a lab needs no servers for verification.
 func Facts(t Topology) []Fact {
-	l, _ := newLayout(&t)
-	owners, forwards := l.owners(), l.forwardsByGateway()
+	l, _ := NewLayout(&t)
+	owners, forwards := l.Owners(), l.forwardsByGateway()
 	var facts []Fact
 	for _, x := range t.Expect {
 		for _, target := range l.targets(x) {
@@ -36,7 +36,7 @@ func Facts(t Topology) []Fact {
 }
 
 // targets returns the addresses to send to for an expectation, one per family.
-func (l *layout) targets(x Expectation) []netip.Addr {
+func (l *Layout) targets(x Expectation) []netip.Addr {
 	switch {
 	case x.Probe == ProbeDNS:
 		return []netip.Addr{{}}
@@ -58,27 +58,27 @@ func (l *layout) targets(x Expectation) []netip.Addr {
 }
 
 // familiesOf reports whether the host has IPv4 addresses and whether it has IPv6 addresses.
-func (l *layout) familiesOf(host string) (has [2]bool) {
-	for _, n := range l.of[host] {
-		has[0] = has[0] || firstAddrOf(l.ifaces[n].addrs, true).IsValid()
-		has[1] = has[1] || firstAddrOf(l.ifaces[n].addrs, false).IsValid()
+func (l *Layout) familiesOf(host string) (has [2]bool) {
+	for _, n := range l.ByHost[host] {
+		has[0] = has[0] || firstAddrOf(l.Ifaces[n].Addrs, true).IsValid()
+		has[1] = has[1] || firstAddrOf(l.Ifaces[n].Addrs, false).IsValid()
 	}
 	return has
 }
 
 // isAdopted reports whether the host is an adopted namespace or the machine:
 // these can have devices and addresses that are not in the file.
-func (l *layout) isAdopted(host string) bool {
-	h, ok := l.hosts[host]
-	return host == Machine || ok && l.t.Hosts[h].Namespace != ""
+func (l *Layout) isAdopted(host string) bool {
+	h, ok := l.Hosts[host]
+	return host == Machine || ok && l.Topology.Hosts[h].Namespace != ""
 }
 
 // owners maps the lab's addresses to the devices that have them.
-func (l *layout) owners() map[netip.Addr][]*iface {
-	m := make(map[netip.Addr][]*iface, len(l.ifaces))
-	for n := range l.ifaces {
-		for _, p := range l.ifaces[n].addrs {
-			m[p.Addr()] = append(m[p.Addr()], &l.ifaces[n])
+func (l *Layout) Owners() map[netip.Addr][]*Iface {
+	m := make(map[netip.Addr][]*Iface, len(l.Ifaces))
+	for n := range l.Ifaces {
+		for _, p := range l.Ifaces[n].Addrs {
+			m[p.Addr()] = append(m[p.Addr()], &l.Ifaces[n])
 		}
 	}
 	return m
@@ -86,7 +86,7 @@ func (l *layout) owners() map[netip.Addr][]*iface {
 
 // serverOf returns the host that has the target address. If several have it, for
 // example behind NAT, it returns the one nearest to From.
-func (l *layout) serverOf(x Expectation, target netip.Addr, owners map[netip.Addr][]*iface) string {
+func (l *Layout) serverOf(x Expectation, target netip.Addr, owners map[netip.Addr][]*Iface) string {
 	if x.To != "" {
 		return x.To
 	}
@@ -95,14 +95,14 @@ func (l *layout) serverOf(x Expectation, target netip.Addr, owners map[netip.Add
 	}
 	host, least := "", 5
 	for _, i := range owners[target] {
-		if rank := l.distance(x.From, i); rank < least || i.host == x.From {
-			host, least = i.host, rank
+		if rank := l.Distance(x.From, i); rank < least || i.Host == x.From {
+			host, least = i.Host, rank
 		}
 	}
 	return host
 }
 
-func (l *layout) forwardsByGateway() map[string][]resolvedForward {
+func (l *Layout) forwardsByGateway() map[string][]resolvedForward {
 	m := map[string][]resolvedForward{}
 	for _, p := range l.portForwards() {
 		m[p.gateway] = append(m[p.gateway], p)

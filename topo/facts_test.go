@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestFacts(t *testing.T) {
 		for _, f := range Facts(lab) {
 			fmt.Fprintf(&b, "%s\n", f.Expectation)
 			if f.Target.IsValid() {
-				fmt.Fprintf(&b, "    %s sends to %s, %s answers at %s", f.From, f.Target, or(f.Server, "no host"), f.ServerAddr)
+				fmt.Fprintf(&b, "    %s sends to %s, %s answers at %s", f.From, f.Target, cmp.Or(f.Server, "no host"), f.ServerAddr)
 				if f.ServerPort != 0 {
 					fmt.Fprintf(&b, " port %d", f.ServerPort)
 				}

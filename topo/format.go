@@ -122,7 +122,7 @@ func (a *Attachment) format() (m mapping) {
 	m.number("mtu", a.MTU)
 	m.number("vlan", int(a.VLAN))
 	m.list("vlans", texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
-	m.sub("impair", a.Impair.format())
+	m.sub("impair", formatImpairment(a.Impair))
 	m.offload(a.NoOffload)
 	return m
 }
@@ -164,12 +164,12 @@ func (c *Cable) format() *yaml.Node {
 		m.list("macs", macs)
 	}
 	m.number("mtu", c.MTU)
-	m.sub("impair", c.Impair.format())
+	m.sub("impair", formatImpairment(c.Impair))
 	m.offload(c.NoOffload)
 	return m.node(yaml.FlowStyle)
 }
 
-func (i Impairment) format() (m mapping) {
+func formatImpairment(i Impairment) (m mapping) {
 	if i.Delay > 0 {
 		m.text("delay", i.Delay.String())
 	}

@@ -11,9 +11,9 @@ type resolvedForward struct {
 }
 
 // portForwards returns all port forwards, in the order of the hosts.
-func (l *layout) portForwards() (all []resolvedForward) {
-	for i := range l.t.Hosts {
-		h := &l.t.Hosts[i]
+func (l *Layout) portForwards() (all []resolvedForward) {
+	for i := range l.Topology.Hosts {
+		h := &l.Topology.Hosts[i]
 		for n := range h.Ports {
 			all = append(all, l.forwardsToHost(h, &h.Ports[n])...)
 		}
@@ -26,20 +26,20 @@ func (l *layout) portForwards() (all []resolvedForward) {
 
 // forwardsToHost resolves a published port of h: its gateway forwards it, for
 // each family that has a gateway.
-func (l *layout) forwardsToHost(h *Host, p *PortForward) (out []resolvedForward) {
+func (l *Layout) forwardsToHost(h *Host, p *PortForward) (out []resolvedForward) {
 	for _, v4 := range []bool{true, false} {
 		gw, ok := l.defaultGateway(h.Name, v4)
 		if !ok || p.Listen.IsValid() && p.Listen.Is4() != v4 {
 			continue
 		}
-		out = append(out, resolvedForward{gw.gateway, p, h.Name, firstAddrOf(gw.port.addrs, v4)})
+		out = append(out, resolvedForward{gw.gateway, p, h.Name, firstAddrOf(gw.port.Addrs, v4)})
 	}
 	return out
 }
 
 // forwardsOfRouter resolves a port forward of the router h, for each family
 // that the target has.
-func (l *layout) forwardsOfRouter(h *Host, p *PortForward) (out []resolvedForward) {
+func (l *Layout) forwardsOfRouter(h *Host, p *PortForward) (out []resolvedForward) {
 	for _, v4 := range []bool{true, false} {
 		to := p.To
 		if p.Host != "" {
@@ -68,47 +68,47 @@ func firstAddrOf(addrs []netip.Prefix, v4 bool) netip.Addr {
 // an address on a link that both share, then one on a network, then one on a
 // link, then one of a bridge; if several are equal, that of the first device
 // by name.
-func (l *layout) addrTo(from, to string, v4 bool) (best netip.Addr) {
+func (l *Layout) addrTo(from, to string, v4 bool) (best netip.Addr) {
 	least, dev := 5, ""
-	for _, n := range l.of[to] {
-		i := &l.ifaces[n]
-		a := firstAddrOf(i.addrs, v4)
+	for _, n := range l.ByHost[to] {
+		i := &l.Ifaces[n]
+		a := firstAddrOf(i.Addrs, v4)
 		if !a.IsValid() {
 			continue
 		}
-		rank := l.distance(from, i)
-		if rank < least || rank == least && compareNames(i.dev, dev) < 0 {
-			best, least, dev = a, rank, i.dev
+		rank := l.Distance(from, i)
+		if rank < least || rank == least && compareNames(i.Name, dev) < 0 {
+			best, least, dev = a, rank, i.Name
 		}
 	}
 	return best
 }
 
 // distance ranks a device of a host for addrTo: 0 is the best.
-func (l *layout) distance(from string, i *iface) int {
+func (l *Layout) Distance(from string, i *Iface) int {
 	switch {
 	case l.onLink(from, i):
 		return 0
-	case i.att != nil:
+	case i.Attachment != nil:
 		return 1
-	case i.cable != nil:
+	case i.Link != nil:
 		return 2
-	case i.isBridge():
+	case i.IsBridge():
 		return 3
 	}
 	return 4
 }
 
 // onLink reports whether the host is on the same link or network as the device i.
-func (l *layout) onLink(host string, i *iface) bool {
-	if i.cable != nil {
-		return i.cable.Ends[1-i.end].Host == host
+func (l *Layout) onLink(host string, i *Iface) bool {
+	if i.Link != nil {
+		return i.Link.Ends[1-i.End].Host == host
 	}
-	if i.net < 0 {
+	if i.Network < 0 {
 		return false
 	}
-	for _, n := range l.of[host] {
-		if l.ifaces[n].net == i.net && len(l.ifaces[n].addrs) > 0 {
+	for _, n := range l.ByHost[host] {
+		if l.Ifaces[n].Network == i.Network && len(l.Ifaces[n].Addrs) > 0 {
 			return true
 		}
 	}

@@ -65,16 +65,16 @@ type drawnEdge struct {
 const maxSeparate = 8
 
 func newDrawing(t *Topology) *drawing {
-	l, _ := newLayout(t)
+	l, _ := NewLayout(t)
 	d := &drawing{name: t.Name, index: map[string]int{}}
 	for n := range t.Networks {
-		if br := &l.ifaces[l.on[n][0]]; br.host == Machine && len(br.addrs) > 0 {
+		if br := &l.Ifaces[l.ByNetwork[n][0]]; br.Host == Machine && len(br.Addrs) > 0 {
 			d.node(machineNode, Machine, l.hostLines(Machine))
 		}
 		d.node(networkNode, t.Networks[n].Name, t.Networks[n].lines())
 	}
-	for _, n := range l.of[Machine] {
-		if !l.ifaces[n].isBridge() {
+	for _, n := range l.ByHost[Machine] {
+		if !l.Ifaces[n].IsBridge() {
 			d.node(machineNode, Machine, l.hostLines(Machine))
 		}
 	}
@@ -108,9 +108,9 @@ func (d *drawing) node(kind nodeKind, name string, lines []string) int {
 	return len(d.nodes) - 1
 }
 
-func (d *drawing) host(h *Host, l *layout) {
+func (d *drawing) host(h *Host, l *Layout) {
 	kind := hostNode
-	if l.forwards(h) {
+	if l.Forwards(h) {
 		kind = routerNode
 	}
 	n := d.node(kind, h.Name, l.hostLines(h.Name))
@@ -118,7 +118,7 @@ func (d *drawing) host(h *Host, l *layout) {
 }
 
 // group draws the hosts of a group as one box, in the place of the first.
-func (d *drawing) group(group []string, h *Host, l *layout) {
+func (d *drawing) group(group []string, h *Host, l *Layout) {
 	if group[0] != h.Name {
 		return
 	}
@@ -138,13 +138,13 @@ func (d *drawing) group(group []string, h *Host, l *layout) {
 
 // similarHosts returns, for each host that is drawn together with others, the names of all of
 // them. Those hosts have one port on the same network and nothing else.
-func (l *layout) similarHosts() map[string][]string {
+func (l *Layout) similarHosts() map[string][]string {
 	byNet := map[int][]string{}
-	for i := range l.t.Hosts {
-		h := &l.t.Hosts[i]
-		of := l.of[h.Name]
-		if len(of) == 1 && l.ifaces[of[0]].att != nil && h.Namespace == "" && len(h.Ports) == 0 && !l.forwards(h) {
-			byNet[l.ifaces[of[0]].net] = append(byNet[l.ifaces[of[0]].net], h.Name)
+	for i := range l.Topology.Hosts {
+		h := &l.Topology.Hosts[i]
+		of := l.ByHost[h.Name]
+		if len(of) == 1 && l.Ifaces[of[0]].Attachment != nil && h.Namespace == "" && len(h.Ports) == 0 && !l.Forwards(h) {
+			byNet[l.Ifaces[of[0]].Network] = append(byNet[l.Ifaces[of[0]].Network], h.Name)
 		}
 	}
 	out := map[string][]string{}
@@ -159,12 +159,12 @@ func (l *layout) similarHosts() map[string][]string {
 }
 
 // forwards reports whether the host forwards packets, because the file says so or as a gateway.
-func (l *layout) forwards(h *Host) bool {
+func (l *Layout) Forwards(h *Host) bool {
 	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
 		return true
 	}
-	for n := range l.t.Networks {
-		if l.t.gatewayOf(n) == h.Name {
+	for n := range l.Topology.Networks {
+		if l.Topology.GatewayOf(n) == h.Name {
 			return true
 		}
 	}
@@ -172,40 +172,40 @@ func (l *layout) forwards(h *Host) bool {
 }
 
 // connect draws the lines: ports, links, uplinks.
-func (d *drawing) connect(l *layout, alike map[string][]string) {
-	for n := range l.ifaces {
-		i := &l.ifaces[n]
-		if group := alike[i.host]; len(group) > 0 && group[0] != i.host {
+func (d *drawing) connect(l *Layout, alike map[string][]string) {
+	for n := range l.Ifaces {
+		i := &l.Ifaces[n]
+		if group := alike[i.Host]; len(group) > 0 && group[0] != i.Host {
 			continue
 		}
-		host, drawn := d.index[i.host]
+		host, drawn := d.index[i.Host]
 		switch {
 		case !drawn:
-		case i.isBridge():
-			if i.host != Machine || len(i.addrs) > 0 {
-				d.edge(host, d.networkBox(l, i.net), "", false)
+		case i.IsBridge():
+			if i.Host != Machine || len(i.Addrs) > 0 {
+				d.edge(host, d.networkBox(l, i.Network), "", false)
 			}
-		case i.att != nil:
-			d.edge(host, d.networkBox(l, i.net), portLabel(i.att), i.att.Impair != Impairment{})
-		case i.cable != nil && i.end == 0:
-			d.edge(host, d.index[i.cable.Ends[1].Host], linkLabel(i.cable), i.cable.Impair != Impairment{})
-		case i.device != nil:
+		case i.Attachment != nil:
+			d.edge(host, d.networkBox(l, i.Network), portLabel(i.Attachment), i.Attachment.Impair != Impairment{})
+		case i.Link != nil && i.End == 0:
+			d.edge(host, d.index[i.Link.Ends[1].Host], linkLabel(i.Link), i.Link.Impair != Impairment{})
+		case i.Device != nil:
 			d.tunnel(l, i, host)
 		}
 	}
-	for n := range l.t.Networks {
-		if up := l.t.Networks[n].Uplink; up != "" {
+	for n := range l.Topology.Networks {
+		if up := l.Topology.Networks[n].Uplink; up != "" {
 			d.edge(d.networkBox(l, n), d.node(uplinkNode, up, []string{"uplink"}), "", false)
 		}
 	}
 }
 
 // tunnel draws a vxlan to the host of the lab that has its remote address, once for both ends.
-func (d *drawing) tunnel(l *layout, i *iface, host int) {
-	for n := range l.ifaces {
-		far, drawn := d.index[l.ifaces[n].host]
-		if drawn && i.device.Remote.IsValid() && hasAddress(&l.ifaces[n], i.device.Remote) {
-			label := fmt.Sprint(i.device.Kind, " ", i.device.ID)
+func (d *drawing) tunnel(l *Layout, i *Iface, host int) {
+	for n := range l.Ifaces {
+		far, drawn := d.index[l.Ifaces[n].Host]
+		if drawn && i.Device.Remote.IsValid() && HasAddress(&l.Ifaces[n], i.Device.Remote) {
+			label := fmt.Sprint(i.Device.Kind, " ", i.Device.ID)
 			if !slices.Contains(d.edges, drawnEdge{far, host, label, false}) {
 				d.edge(host, far, label, false)
 			}
@@ -213,8 +213,8 @@ func (d *drawing) tunnel(l *layout, i *iface, host int) {
 	}
 }
 
-func (d *drawing) networkBox(l *layout, net int) int {
-	return d.node(networkNode, l.t.Networks[net].Name, nil)
+func (d *drawing) networkBox(l *Layout, net int) int {
+	return d.node(networkNode, l.Topology.Networks[net].Name, nil)
 }
 
 func (d *drawing) edge(a, b int, label string, bad bool) {
@@ -229,7 +229,7 @@ func portLabel(a *Attachment) string {
 	if len(a.VLANs) > 0 {
 		words = append(words, "vlans "+strings.Trim(fmt.Sprint(a.VLANs), "[]"))
 	}
-	return strings.Join(append(words, a.Impair.words()...), ", ")
+	return strings.Join(append(words, impairmentWords(a.Impair)...), ", ")
 }
 
 func linkLabel(c *Cable) string {
@@ -237,10 +237,10 @@ func linkLabel(c *Cable) string {
 	if c.MTU != 0 {
 		words = append(words, fmt.Sprint("mtu ", c.MTU))
 	}
-	return strings.Join(append(words, c.Impair.words()...), ", ")
+	return strings.Join(append(words, impairmentWords(c.Impair)...), ", ")
 }
 
-func (i Impairment) words() (words []string) {
+func impairmentWords(i Impairment) (words []string) {
 	if i.Delay > 0 {
 		delay := i.Delay.String()
 		if i.Jitter > 0 {
@@ -282,28 +282,28 @@ func (n *Network) lines() (lines []string) {
 
 // hostLines returns the text below a host's name: its devices with their addresses, then its other
 // properties.
-func (l *layout) hostLines(host string) (lines []string) {
-	for _, n := range l.of[host] {
-		i := &l.ifaces[n]
-		if host == Machine && i.isBridge() && len(i.addrs) == 0 {
+func (l *Layout) hostLines(host string) (lines []string) {
+	for _, n := range l.ByHost[host] {
+		i := &l.Ifaces[n]
+		if host == Machine && i.IsBridge() && len(i.Addrs) == 0 {
 			continue
 		}
-		for k, p := range i.addrs {
-			dev := i.dev
+		for k, p := range i.Addrs {
+			dev := i.Name
 			if k > 0 {
 				dev = strings.Repeat(" ", len(dev))
 			}
 			lines = append(lines, dev+"  "+p.String())
 		}
-		if len(i.addrs) == 0 {
-			lines = append(lines, i.dev)
+		if len(i.Addrs) == 0 {
+			lines = append(lines, i.Name)
 		}
 	}
-	n, ok := l.hosts[host]
+	n, ok := l.Hosts[host]
 	if !ok {
 		return lines
 	}
-	h := &l.t.Hosts[n]
+	h := &l.Topology.Hosts[n]
 	if h.Namespace != "" {
 		lines = append(lines, "namespace "+h.Namespace)
 	}

@@ -95,7 +95,7 @@ func TestAddrGenNoneUndo(t *testing.T) {
 	for key, o := range ipv4 {
 		peer := key.NS == "" && key.Name == "b-eth0" && (key.Kind == OfLink || key.Kind == OfUp)
 		if key.NS != "b" && !peer {
-			fewer.put(o)
+			fewer.Put(o)
 		}
 	}
 	before := ipv6State(t)
@@ -173,16 +173,16 @@ func ipv6State(t *testing.T) string {
 // checkIPv6Settings compares the IPv6 settings of the links of a lab with those that vnet writes.
 func checkIPv6Settings(t *testing.T, want State) {
 	t.Helper()
-	modes := want.ipv6ModesIn(nil)
+	modes := want.IPv6ModesIn(nil)
 	for _, o := range want {
-		made, ok := o.(linked)
+		made, ok := o.(LinkObject)
 		if !ok {
 			continue
 		}
-		for _, l := range made.links() {
+		for _, l := range made.Links() {
 			inHost(t, l.NS, func() error {
-				settings := modes[l.ipv6ModeKey()].settings()
-				if modes[l.ipv6ModeKey()] == ipv6NoLinkLocal {
+				settings := modes[l.IPv6ModeKey()].Settings()
+				if modes[l.IPv6ModeKey()] == IPv6NoLinkLocal {
 					settings = []string{"addr_gen_mode=1"}
 				}
 				for _, set := range settings {
@@ -249,10 +249,10 @@ func TestIPv6DisabledOnPorts(t *testing.T) {
 	alone := NewState(veth)
 	for key, o := range port {
 		if key != veth.Key() {
-			alone.put(o)
+			alone.Put(o)
 		}
 	}
-	alone.put(Address{"", "p", netip.MustParsePrefix("fd00::1/64")})
+	alone.Put(Address{"", "p", netip.MustParsePrefix("fd00::1/64")})
 	k := openKernel(t, "modes")
 	is := func(when, want string) {
 		t.Helper()
@@ -294,12 +294,12 @@ func TestIPv6DisabledOnPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	is("no port, and IPv6 is off by default", "1")
-	alone.put(Sysctl{"", "net.ipv6.conf.p.disable_ipv6", "0"})
+	alone.Put(Sysctl{"", "net.ipv6.conf.p.disable_ipv6", "0"})
 	if err := up(alone, nil); err != nil {
 		t.Fatal(err)
 	}
 	is("no port, with a sysctl", "0")
-	port.put(Sysctl{"", "net.ipv6.conf.p.disable_ipv6", "0"})
+	port.Put(Sysctl{"", "net.ipv6.conf.p.disable_ipv6", "0"})
 	if err := up(port, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -335,8 +335,8 @@ func TestPortWithAddress(t *testing.T) {
 		t.Error(err)
 	}
 	state := NewState(sw, p, Address{"", "p", netip.MustParsePrefix("fd00::1/64")})
-	if got := state.ipv6ModesIn(nil)[Key{OfPort, "", "p"}]; got != ipv6Unused {
-		t.Errorf("the mode of a dummy device in a bridge is %d, want %d", got, ipv6Unused)
+	if got := state.IPv6ModesIn(nil)[Key{OfPort, "", "p"}]; got != IPv6Unused {
+		t.Errorf("the mode of a dummy device in a bridge is %d, want %d", got, IPv6Unused)
 	}
 }
 
@@ -363,20 +363,20 @@ func TestIPv6Modes(t *testing.T) {
 	}
 	for _, c := range []struct {
 		what string
-		want ipv6Mode
+		want IPv6Mode
 		in   State
 	}{
-		{"no address", ipv6Default, NewState(veth)},
-		{"IPv4", ipv6NoLinkLocal, NewState(veth, addr)},
-		{"an IPv6 neighbour", ipv6Default, NewState(veth, addr, Neigh{"h", "eth0", netip.MustParseAddr("fd00::9"), MAC{2}})},
-		{"an IPv6 setting", ipv6Default, NewState(veth, addr, Sysctl{"h", "net.ipv6.conf.eth0.accept_ra", "2"})},
-		{"another link's setting", ipv6NoLinkLocal, NewState(veth, addr, Sysctl{"h", "net.ipv6.conf.eth1.accept_ra", "2"})},
-		{"an IPv4 route", ipv6NoLinkLocal, NewState(veth, addr, route("10.1.0.0/16", "10.0.0.1"))},
-		{"an IPv4 route via IPv6", ipv6Default, NewState(veth, addr, route("10.1.0.0/16", "fe80::1"))},
-		{"an IPv6 route", ipv6Default, NewState(veth, addr, route("fd00::/64", "fe80::1"))},
-		{"IPv4 and IPv6", ipv6Static, NewState(veth, addr, Address{"h", "eth0", netip.MustParsePrefix("fd00::2/64")})},
+		{"no address", IPv6Default, NewState(veth)},
+		{"IPv4", IPv6NoLinkLocal, NewState(veth, addr)},
+		{"an IPv6 neighbour", IPv6Default, NewState(veth, addr, Neigh{"h", "eth0", netip.MustParseAddr("fd00::9"), MAC{2}})},
+		{"an IPv6 setting", IPv6Default, NewState(veth, addr, Sysctl{"h", "net.ipv6.conf.eth0.accept_ra", "2"})},
+		{"another link's setting", IPv6NoLinkLocal, NewState(veth, addr, Sysctl{"h", "net.ipv6.conf.eth1.accept_ra", "2"})},
+		{"an IPv4 route", IPv6NoLinkLocal, NewState(veth, addr, route("10.1.0.0/16", "10.0.0.1"))},
+		{"an IPv4 route via IPv6", IPv6Default, NewState(veth, addr, route("10.1.0.0/16", "fe80::1"))},
+		{"an IPv6 route", IPv6Default, NewState(veth, addr, route("fd00::/64", "fe80::1"))},
+		{"IPv4 and IPv6", IPv6Static, NewState(veth, addr, Address{"h", "eth0", netip.MustParsePrefix("fd00::2/64")})},
 	} {
-		if got := c.in.ipv6ModesIn(nil)[eth0]; got != c.want {
+		if got := c.in.IPv6ModesIn(nil)[eth0]; got != c.want {
 			t.Errorf("%s: %d, want %d", c.what, got, c.want)
 		}
 	}
@@ -401,11 +401,11 @@ expect: ["a -> b: ping"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	modes := map[Key]ipv6Mode{
-		{OfLink, "a", "eth0"}: ipv6Static, {OfLink, "a", "x"}: ipv6Static, {OfLink, "b", "eth0"}: ipv6NoLinkLocal,
+	modes := map[Key]IPv6Mode{
+		{OfLink, "a", "eth0"}: IPv6Static, {OfLink, "a", "x"}: IPv6Static, {OfLink, "b", "eth0"}: IPv6NoLinkLocal,
 	}
 	for link, mode := range modes {
-		if got := want.ipv6ModesIn(nil)[link]; got != mode {
+		if got := want.IPv6ModesIn(nil)[link]; got != mode {
 			t.Errorf("%s: %d, want %d", link, got, mode)
 		}
 	}

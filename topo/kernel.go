@@ -67,7 +67,7 @@ type Kernel struct {
 	assignedNSIDs map[string]int32
 
 	// ipv6Modes are the IPv6 modes of the links that the plan creates or changes.
-	ipv6Modes map[Key]ipv6Mode
+	ipv6Modes map[Key]IPv6Mode
 
 	// fault makes request n fail; for tests.
 	fault    func(n int) error
@@ -79,7 +79,7 @@ type Kernel struct {
 // nil. It gets each stage as a debug message, and a warning when OpenKernel waits for the
 // lock or when conntrack entries of deleted NAT rules remain.
 func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, error) {
-	if !isLabName(lab) {
+	if !IsLabName(lab) {
 		return nil, fmt.Errorf("%q is not a valid lab name", lab)
 	}
 	if log == nil {
@@ -90,7 +90,7 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 		return nil, err
 	}
 	k := &Kernel{
-		lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, ipv6: hasIPv6(), waveSize: waveHosts,
+		lab: lab, log: log, lock: lock, etc: nsfs.EtcDir, ipv6: hasIPv6(), waveSize: WaveSize,
 		handles: map[string]*netnsHandle{},
 	}
 	ns, err := nsfs.Current()
@@ -131,7 +131,7 @@ func (k *Kernel) Do(ctx context.Context, stage []Step) error {
 			break
 		}
 	}
-	k.log.Debug("stage", "op", opNames[stage[0].Op()], "kind", stage[0].Object().Key().Kind, "steps", len(stage),
+	k.log.Debug("stage", "op", stage[0].Op().Name(), "kind", stage[0].Object().Key().Kind, "steps", len(stage),
 		"took", time.Since(start), "failed", first >= 0)
 	if first < 0 {
 		return nil
@@ -255,7 +255,7 @@ func inParallel(goroutines, n int, fn func(i int)) {
 	var queue workQueue
 	var wg sync.WaitGroup
 	for range min(goroutines, n) {
-		wg.Go(func() { queue.run(n, fn) })
+		wg.Go(func() { queue.Run(n, fn) })
 	}
 	wg.Wait()
 }
@@ -272,7 +272,7 @@ func withThreads(n int, fn func(t nsfs.Thread, i int)) error {
 	for w := range errs {
 		wg.Go(func() {
 			errs[w] = nsfs.WithThread(func(t nsfs.Thread) error {
-				queue.run(n, func(i int) { fn(t, i) })
+				queue.Run(n, func(i int) { fn(t, i) })
 				return nil
 			})
 		})
@@ -284,7 +284,7 @@ func withThreads(n int, fn func(t nsfs.Thread, i int)) error {
 // A workQueue gives each of the numbers 0 … n-1 to one of several goroutines.
 type workQueue struct{ next atomic.Int64 }
 
-func (q *workQueue) run(n int, fn func(i int)) {
+func (q *workQueue) Run(n int, fn func(i int)) {
 	for i := int(q.next.Add(1)) - 1; i < n; i = int(q.next.Add(1)) - 1 {
 		fn(i)
 	}

@@ -65,8 +65,8 @@ func (k *Kernel) nameConflicts(p Plan) error {
 			if with := namespaceConflict(o); with != "" && !deleted[o.Key()] {
 				found = append(found, Conflict{o, with})
 			}
-		case linked:
-			for _, l := range o.links() {
+		case LinkObject:
+			for _, l := range o.Links() {
 				if with := k.linkConflict(l); with != "" && !deleted[l.Key()] && !deleted[s.Want.Key()] {
 					found = append(found, Conflict{s.Want, with})
 				}
@@ -269,7 +269,7 @@ func (o *foreignState) conflictWith(object Object) string {
 	case Address:
 		return o.addressConflict(object)
 	case Forward:
-		return o.forwardConflict(object.normal().(Forward))
+		return o.forwardConflict(object.Normal().(Forward))
 	}
 	return ""
 }
@@ -288,7 +288,7 @@ func (o *foreignState) forwardConflict(f Forward) string {
 	for _, other := range o.forwards {
 		r := other.forward
 		if r.Proto.String() == f.Proto && r.Ports.First <= f.Last && f.First <= r.Ports.Last &&
-			r.To.Is4() == f.To.Is4() && listenOverlaps(r.Addr, f.Addr) {
+			r.To.Is4() == f.To.Is4() && ListenOverlaps(r.Addr, f.Addr) {
 			return fmt.Sprintf("%s already forwards this port: %s", other.owner, r)
 		}
 	}

@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"slices"
@@ -13,48 +14,26 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// FillFromMachine sets what the lab leaves to the machine. It looks at the links of the
-// machine's default routes, except routes of labs. Networks with `mtu: auto` get the
-// smallest MTU of these links, or 1500 if there are none. EgressLinks becomes the list of these
-// links if a network has `fastpath: true`. Without such networks it reads nothing.
-func (t *Topology) FillFromMachine() error {
-	if !slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto || n.Fastpath }) {
-		return nil
-	}
+// DefaultRouteLinks returns the links of the machine's default routes: their names, and the
+// smallest of their MTUs, 0 if there are none. Routes that labs made do not count.
+// [lab.Topology.FillEgress] takes them.
+func DefaultRouteLinks() (names []string, mtu int, err error) {
 	ns, err := nsfs.Current()
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer ns.Close()
 	conn, err := rtnl.Dial(ns)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	defer conn.Close()
 	links, err := defaultRouteLinks(conn)
-	if err != nil {
-		return err
-	}
-	t.fillFromLinks(links)
-	return nil
-}
-
-func (t *Topology) fillFromLinks(links []rtnl.Link) {
-	var names []string
-	mtu := uint32(0)
 	for _, l := range links {
 		names = append(names, l.Name)
-		mtu = min(or(mtu, l.MTU), l.MTU)
+		mtu = min(cmp.Or(mtu, int(l.MTU)), int(l.MTU))
 	}
-	for i := range t.Networks {
-		n := &t.Networks[i]
-		if n.MTUAuto {
-			n.MTU = int(or(mtu, defaultMTU))
-		}
-		if n.Fastpath {
-			t.EgressLinks = names
-		}
-	}
+	return names, mtu, err
 }
 
 // defaultRouteLinks returns the links of the default routes.

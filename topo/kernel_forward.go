@@ -20,7 +20,7 @@ import (
 func forwardingRecord(lab, name string) string { return Mark(lab) + forwardingRecordKey(name) }
 
 func forwardingRecordKey(name string) string {
-	if name == forwarding6 {
+	if name == ForwardingIPv6 {
 		return ":forwards6="
 	}
 	return ":forwards4="
@@ -28,14 +28,14 @@ func forwardingRecordKey(name string) string {
 
 // linkForwarding returns the sysctl of a link that a write to the sysctl name also writes.
 func linkForwarding(name, link string) string {
-	if name == forwarding6 {
+	if name == ForwardingIPv6 {
 		return "net/ipv6/conf/" + link + "/forwarding"
 	}
 	return "net/ipv4/conf/" + link + "/forwarding"
 }
 
 // isForwarding reports whether a sysctl also writes those of the links.
-func isForwarding(name string) bool { return name == forwarding4 || name == forwarding6 }
+func isForwarding(name string) bool { return name == ForwardingIPv4 || name == ForwardingIPv6 }
 
 // recordForwarding records which links forward now, before the lab turns forwarding on for
 // all. If another lab already did so, recordForwarding copies that lab's records.

@@ -21,7 +21,7 @@ func TestLinkForwardingIsRestored(t *testing.T) {
 	ip(t, "link add p0 type veth peer name p1")
 	t.Cleanup(func() { ip(t, "link del p0") })
 	for name, value := range map[string]string{
-		forwarding4: "0", "net.ipv6.conf.all.forwarding": "0",
+		ForwardingIPv4: "0", "net.ipv6.conf.all.forwarding": "0",
 		"net.ipv6.conf.p0.forwarding": "1", "net.ipv4.conf.p1.forwarding": "1",
 	} {
 		if err := nsfs.SetSysctl(name, value); err != nil {
@@ -49,7 +49,7 @@ func TestLinkForwardingIsRestored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all, err := nsfs.Sysctl(forwarding6); step.want != nil && (err != nil || all != "1") {
+		if all, err := nsfs.Sysctl(ForwardingIPv6); step.want != nil && (err != nil || all != "1") {
 			t.Errorf("forwarding is %q, %v", all, err)
 		}
 	}
@@ -67,7 +67,7 @@ func TestLinkForwardingIsRestoredAfterError(t *testing.T) {
 	}
 	before := machineState(t)
 	k := openKernel(t, "half")
-	want := Sysctl{Name: forwarding4, Value: "1"}
+	want := Sysctl{Name: ForwardingIPv4, Value: "1"}
 	for n := range 4 {
 		k.requests, k.fault = 0, func(i int) error {
 			if i == n {
@@ -110,7 +110,7 @@ func TestSysctlsOfLabsAtTheSameTime(t *testing.T) {
 		rounds = 4
 	}
 	for range rounds {
-		forwards := Sysctl{Name: forwarding4, Value: "1"}
+		forwards := Sysctl{Name: ForwardingIPv4, Value: "1"}
 		all(Step{Want: forwards})
 		all(Step{Have: forwards})
 		if diff := cmp.Diff(before, machineState(t)); diff != "" {

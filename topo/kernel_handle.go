@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -87,7 +88,7 @@ func (k *Kernel) addHandle(name string, id nsfs.ID, ns *os.File, conn *rtnl.Conn
 		for other, t := range k.handles {
 			if t.id == h.id && other != name {
 				h.close()
-				return nil, fmt.Errorf("it is already the namespace of %s", or(other, Machine))
+				return nil, fmt.Errorf("it is already the namespace of %s", cmp.Or(other, Machine))
 			}
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vnet-lab/vnet/nsfs"
@@ -84,7 +83,7 @@ func (k *Kernel) makeNamespace(t nsfs.Thread, name string) error {
 // (peernet2id_alloc in net/core/net_namespace.c). This order makes the search short. By
 // default the kernel would assign the lowest free nsid.
 func (k *Kernel) descendingNSIDs(p Plan) map[string]int32 {
-	if p.newNamespaces() <= k.waveSize {
+	if p.NewNamespaces() <= k.waveSize {
 		return nil
 	}
 	existing, err := k.machine().conn.NSIDs()
@@ -198,23 +197,8 @@ func (k *Kernel) removeNamespace(name string) error {
 	return nsfs.Remove(name)
 }
 
-// open opens the namespace by its path, process ID or name.
-func (n Namespace) open() (*os.File, error) {
-	switch {
-	case n.hasPath():
-		return nsfs.OpenPath(n.From)
-	case n.hasPid():
-		pid, err := strconv.Atoi(n.From)
-		if err != nil {
-			return nil, err
-		}
-		return nsfs.OpenPid(pid)
-	}
-	return nsfs.Open(n.ref())
-}
-
 func (k *Kernel) adoptNamespace(n Namespace) error {
-	ns, err := n.open()
+	ns, err := nsfs.OpenFrom(n.Name, n.From)
 	if err != nil {
 		return err
 	}
@@ -222,10 +206,10 @@ func (k *Kernel) adoptNamespace(n Namespace) error {
 	if err != nil {
 		return err
 	}
-	h.ref, h.from = n.ref(), n.From
+	h.ref, h.from = n.Ref(), n.From
 	idRecord := adoptedIDRecord(k.lab, h.id.Ino, n.Name)
 	if err = k.changeLoRecord(k.machine(), rtnl.AddAltNames, idRecord); err == nil {
-		if err = k.changeLoRecord(h, rtnl.AddAltNames, adoptedRecord(k.lab, n)); err != nil {
+		if err = k.changeLoRecord(h, rtnl.AddAltNames, adoptedRecord(k.lab, n.Name, n.From)); err != nil {
 			err = errors.Join(err, k.changeLoRecord(k.machine(), rtnl.DeleteAltNames, idRecord))
 		}
 	}
@@ -247,11 +231,11 @@ func (k *Kernel) releaseNamespace(n Namespace) error {
 	if err != nil {
 		return err
 	}
-	if err := k.changeLoRecord(h, rtnl.DeleteAltNames, adoptedRecord(k.lab, n)); err != nil {
+	if err := k.changeLoRecord(h, rtnl.DeleteAltNames, adoptedRecord(k.lab, n.Name, n.From)); err != nil {
 		return err
 	}
 	if err := k.changeLoRecord(k.machine(), rtnl.DeleteAltNames, adoptedIDRecord(k.lab, h.id.Ino, n.Name)); err != nil {
-		return errors.Join(err, k.changeLoRecord(h, rtnl.AddAltNames, adoptedRecord(k.lab, n)))
+		return errors.Join(err, k.changeLoRecord(h, rtnl.AddAltNames, adoptedRecord(k.lab, n.Name, n.From)))
 	}
 	k.dropHandle(n.Name)
 	return nil
@@ -335,7 +319,7 @@ func (k *Kernel) sysctlStep(h *netnsHandle, step Step) (r result) {
 				return result{err: err, touched: r.touched}
 			}
 		}
-		if name == forwarding6 && !h.own {
+		if name == ForwardingIPv6 && !h.own {
 			touched, err := k.keepAcceptRA(h, lo)
 			if r.touched = r.touched || touched; err != nil {
 				return result{err: err, touched: r.touched}
@@ -353,7 +337,7 @@ func (k *Kernel) sysctlStep(h *netnsHandle, step Step) (r result) {
 		if r.err == nil && isForwarding(name) {
 			r.err = k.restoreForwarding(h, lo, name, r.touched)
 		}
-		if r.err == nil && name == forwarding6 {
+		if r.err == nil && name == ForwardingIPv6 {
 			r.err = k.restoreAcceptRA(h, lo)
 		}
 		if r.err == nil && own != "" {
@@ -380,5 +364,5 @@ func (k *Kernel) setSysctl(h *netnsHandle, name, value string) error {
 
 // sysctlKey returns the name with slashes between its parts, as package nsfs expects it.
 func sysctlKey(name string) string {
-	return strings.Join(Sysctl{Name: name}.path(), "/")
+	return strings.Join(Sysctl{Name: name}.Path(), "/")
 }

@@ -21,13 +21,13 @@ func (k *Kernel) applyIPv6Modes(stage []Step, results []result) {
 	if !k.ipv6 {
 		return
 	}
-	var links []stepLink
+	var links []LinkSettings
 	for i, s := range stage {
 		if results[i].err != nil {
 			continue
 		}
-		for _, l := range s.ipv6Settings(k.ipv6Modes) {
-			l.step = i
+		for _, l := range s.IPv6Settings(k.ipv6Modes) {
+			l.Step = i
 			links = append(links, l)
 		}
 	}
@@ -58,10 +58,10 @@ func (k *Kernel) addrGenRequests(s *netnsHandle, a AddrGenNone) ([]rtnl.Request,
 // restoreLinkLocal gives links whose AddrGenNone a stage deletes their link-local address again.
 // The kernel creates it at once if the mode changes by a sysctl, but not by a netlink message.
 func (k *Kernel) restoreLinkLocal(stage []Step, results []result) {
-	var links []stepLink
+	var links []LinkSettings
 	for i, s := range stage {
 		if a, ok := s.Have.(AddrGenNone); ok && s.Want == nil {
-			links = append(links, stepLink{i, Key{OfLink, a.NS, a.Link}, linkLocalSettings(), false})
+			links = append(links, LinkSettings{i, Key{OfLink, a.NS, a.Link}, LinkLocalSettings(), false})
 			results[i].touched = true
 		}
 	}
@@ -69,14 +69,14 @@ func (k *Kernel) restoreLinkLocal(stage []Step, results []result) {
 }
 
 // writeIPv6Settings writes the IPv6 settings of links, namespace by namespace.
-func (k *Kernel) writeIPv6Settings(links []stepLink, results []result) {
+func (k *Kernel) writeIPv6Settings(links []LinkSettings, results []result) {
 	var order []string
 	indexes := map[string][]int{} // in links, by namespace
 	for i, l := range links {
-		if indexes[l.link.NS] == nil {
-			order = append(order, l.link.NS)
+		if indexes[l.Link.NS] == nil {
+			order = append(order, l.Link.NS)
 		}
-		indexes[l.link.NS] = append(indexes[l.link.NS], i)
+		indexes[l.Link.NS] = append(indexes[l.Link.NS], i)
 	}
 	errs := make([]error, len(links))
 	err := withThreads(len(order), func(t nsfs.Thread, n int) {
@@ -91,24 +91,24 @@ func (k *Kernel) writeIPv6Settings(links []stepLink, results []result) {
 		}
 	})
 	for i, l := range links {
-		if err := errors.Join(errs[i], err); err != nil && results[l.step].err == nil {
-			results[l.step].err = fmt.Errorf("%s: %w", l.link, err)
+		if err := errors.Join(errs[i], err); err != nil && results[l.Step].err == nil {
+			results[l.Step].err = fmt.Errorf("%s: %w", l.Link, err)
 		}
 	}
 }
 
 // write writes the settings in the namespace of the calling thread.
-func (l stepLink) write() error {
-	for _, set := range l.settings {
+func (l LinkSettings) write() error {
+	for _, set := range l.Settings {
 		name, value, _ := strings.Cut(set, "=")
 		err := error(nil)
-		if value == fromDefault {
+		if value == FromDefault {
 			value, err = nsfs.Sysctl("net/ipv6/conf/default/" + name)
 		}
 		if err == nil {
-			err = setSysctlIfExists("net/ipv6/conf/"+l.link.Name+"/"+name, value)
+			err = setSysctlIfExists("net/ipv6/conf/"+l.Link.Name+"/"+name, value)
 		}
-		if l.optional && (errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission)) {
+		if l.Optional && (errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission)) {
 			return nil
 		}
 		if err != nil {

@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 
@@ -76,10 +77,10 @@ func (k *Kernel) linkTasks(s Step) ([]task, error) {
 	case VXLAN:
 		return k.vxlanTasks(o)
 	case Macvlan:
-		options := rtnl.Options{"mode": macvlanModes[or(o.Mode, "bridge")]}
+		options := rtnl.Options{"mode": macvlanModes[cmp.Or(o.Mode, "bridge")]}
 		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: options})
 	case Ipvlan:
-		options := rtnl.Options{"mode": ipvlanModes[or(o.Mode, "l2")]}
+		options := rtnl.Options{"mode": ipvlanModes[cmp.Or(o.Mode, "l2")]}
 		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: options})
 	}
 	return nil, fmt.Errorf("%T is not a link", s.Want)
@@ -109,8 +110,8 @@ func (k *Kernel) bridgeTasks(b Bridge) ([]task, error) {
 
 func bridgeOptions(was, b Bridge) rtnl.Options {
 	options := rtnl.Options{}
-	for _, o := range b.optionsSince(was) {
-		options[o.name] = o.value
+	for _, o := range b.OptionsSince(was) {
+		options[o.Name] = o.Value
 	}
 	return options
 }
@@ -223,7 +224,7 @@ func (k *Kernel) completionRequests(l Link, index uint32, mark bool) []rtnl.Requ
 		set.Alias = k.alias()
 	}
 	if l.Master != "" {
-		if k.ipv6 && l.carries6() {
+		if k.ipv6 && l.CarriesIPv6() {
 			none := uint8(addrGenNone)
 			set.AddrGenMode, needed = &none, true
 		}
@@ -240,7 +241,7 @@ func (k *Kernel) completionRequests(l Link, index uint32, mark bool) []rtnl.Requ
 }
 
 func portOptions(l Link) rtnl.Options {
-	return rtnl.Options{"isolated": bit(l.Isolated), "hairpin": bit(l.Hairpin)}
+	return rtnl.Options{"isolated": optionBool(l.Isolated), "hairpin": optionBool(l.Hairpin)}
 }
 
 func altNameRequests(index uint32, old, next string) (reqs []rtnl.Request) {
@@ -295,7 +296,7 @@ func (k *Kernel) newLinkTasks(l Link, parentNS, parent string, kind rtnl.Kind) (
 }
 
 func (k *Kernel) vxlanTasks(v VXLAN) ([]task, error) {
-	o := rtnl.Options{"id": uint64(v.ID), "dstport": uint64(or(v.Port, vxlanPort)), "learning": uint64(1)}
+	o := rtnl.Options{"id": uint64(v.ID), "dstport": uint64(cmp.Or(v.Port, VXLANPort)), "learning": uint64(1)}
 	if v.Local.IsValid() {
 		o["local"] = v.Local
 	}
@@ -318,7 +319,7 @@ func (k *Kernel) vxlanTasks(v VXLAN) ([]task, error) {
 
 // changeTasks returns the tasks that change a link without replacing it.
 func (k *Kernel) changeTasks(s Step) ([]task, error) {
-	was, next := s.Have.(linked).links(), s.Want.(linked).links()
+	was, next := s.Have.(LinkObject).Links(), s.Want.(LinkObject).Links()
 	var tasks []task
 	for i := range next {
 		t, err := k.changeLinkTask(was[i], next[i])
@@ -359,7 +360,7 @@ func (k *Kernel) changeLinkTask(was, l Link) (task, error) {
 		if err := h.setMaster(&set, l.Master); err != nil {
 			return task{}, err
 		}
-		if k.ipv6 && l.carries6() {
+		if k.ipv6 && l.CarriesIPv6() {
 			mode := uint8(0)
 			if l.Master != "" {
 				mode = addrGenNone
@@ -377,4 +378,11 @@ func (k *Kernel) changeLinkTask(was, l Link) (task, error) {
 	}
 	t.reqs = append(t.reqs, altNameRequests(index, was.AltName, l.AltName)...)
 	return t, nil
+}
+
+func optionBool(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }

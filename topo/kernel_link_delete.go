@@ -34,7 +34,7 @@ const parallelDeletes = 16
 // handleForDelete returns the namespace from which a link is deleted: that of the first end
 // whose namespace is known.
 func (k *Kernel) handleForDelete(o Object) (h *netnsHandle, err error) {
-	for _, l := range o.(linked).links() {
+	for _, l := range o.(LinkObject).Links() {
 		if h, err = k.handle(l.NS); err == nil {
 			return h, nil
 		}
@@ -102,7 +102,7 @@ func anySucceeded(places []int, results []result) bool {
 
 // nameIn returns the name of the link, or veth end, in the namespace.
 func nameIn(o Object, ns string) string {
-	for _, l := range o.(linked).links() {
+	for _, l := range o.(LinkObject).Links() {
 		if l.NS == ns {
 			return l.Name
 		}
@@ -111,7 +111,7 @@ func nameIn(o Object, ns string) string {
 }
 
 func (k *Kernel) forgetLinks(o Object) {
-	for _, l := range o.(linked).links() {
+	for _, l := range o.(LinkObject).Links() {
 		if h, err := k.handle(l.NS); err == nil {
 			h.forgetIndex(l.Name)
 		}

@@ -35,7 +35,7 @@ func TestForwardingIsRestored(t *testing.T) {
 		"networks: {n2: {subnets: [10.0.7.0/24], routed: true}}\nhosts: {h2: {networks: [n2]}}")
 	k1, k2 := openKernel(t, one), openKernel(t, two)
 	for _, was := range []string{"0", "1"} {
-		for _, name := range []string{forwarding4, forwarding6} {
+		for _, name := range []string{ForwardingIPv4, ForwardingIPv6} {
 			if err := nsfs.SetSysctl(sysctlKey(name), was); err != nil {
 				t.Fatal(err)
 			}
@@ -54,8 +54,8 @@ func TestForwardingIsRestored(t *testing.T) {
 			if err := step.do(); err != nil {
 				t.Fatal(step.what, ": ", err)
 			}
-			v4, err4 := nsfs.Sysctl(sysctlKey(forwarding4))
-			v6, err6 := nsfs.Sysctl(sysctlKey(forwarding6))
+			v4, err4 := nsfs.Sysctl(sysctlKey(ForwardingIPv4))
+			v6, err6 := nsfs.Sysctl(sysctlKey(ForwardingIPv6))
 			if v4 != step.v4 || v6 != step.v6 || err4 != nil || err6 != nil {
 				t.Errorf("before %s; %s: IPv4 %s, want %s, IPv6 %s, want %s", was, step.what, v4, step.v4, v6, step.v6)
 			}

@@ -106,7 +106,7 @@ func ruleOf(o Object) (nft.Rule, error) {
 		return nft.Fastpath{Device: o.Link, Port: o.Port}, nil
 	case Forward:
 		proto, err := nft.ParseProto(o.Proto)
-		o = o.normal().(Forward)
+		o = o.Normal().(Forward)
 		ports := nft.Ports{First: o.First, Last: o.Last}
 		return nft.Forward{Proto: proto, Addr: o.Addr, In: o.In, Ports: ports, To: o.To, ToPort: o.ToPort}, err
 	}

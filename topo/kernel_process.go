@@ -42,7 +42,7 @@ func (k *Kernel) startProcess(h *netnsHandle, p Process) error {
 func (k *Kernel) stopStage(stage []Step, results []result) {
 	stopping := NewState()
 	for _, s := range stage {
-		stopping.put(s.Have)
+		stopping.Put(s.Have)
 	}
 	running, err := nsfs.Processes()
 	err = errors.Join(err, k.findPrograms(stopping, running))

@@ -100,7 +100,7 @@ func TestProgramThatCallsExec(t *testing.T) {
 		}
 	}
 	t.Logf("found %d times, missed %d times", found, missed)
-	want.put(Process{"red", "again"})
+	want.Put(Process{"red", "again"})
 	for range 20 {
 		if plan, err := k.Plan(want); err != nil || len(plan) > 0 {
 			t.Fatalf("the program is missing: %v%v", plan, err)

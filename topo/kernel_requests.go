@@ -17,7 +17,7 @@ import (
 // linksAndFiles executes a stage with objects on links, and files. It writes many files in
 // parallel, because the requests wait most of the time for the kernel's lock of all links (RTNL).
 func (k *Kernel) linksAndFiles(stage []Step, results []result) {
-	from, to := filesIn(stage)
+	from, to := FilesIn(stage)
 	files := func() { k.fileStage(stage[from:to], results[from:to]) }
 	var parallel sync.WaitGroup
 	defer parallel.Wait()
@@ -113,7 +113,7 @@ func (h *netnsHandle) neighRequest(step Step, n Neigh) (rtnl.Request, error) {
 }
 
 var routeNumbers = map[string]uint8{
-	"": unix.RTN_UNICAST, unicast: unix.RTN_UNICAST, "blackhole": unix.RTN_BLACKHOLE,
+	"": unix.RTN_UNICAST, TypeUnicast: unix.RTN_UNICAST, "blackhole": unix.RTN_BLACKHOLE,
 	"unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT,
 }
 
@@ -122,7 +122,7 @@ func (k *Kernel) routeRequests(h *netnsHandle, step Step) ([]rtnl.Request, error
 	if err != nil {
 		return nil, err
 	}
-	record, recorded := routeRecord(k.lab, step.Object().(Route)), !h.own
+	record, recorded := routeRecord(k.lab, step.Object().(Route).Key().Name), !h.own
 	lo := rtnl.LinkID{Name: "lo"}
 	switch step.Op() {
 	case Create:

@@ -84,7 +84,7 @@ func TestAdoptionIsUndone(t *testing.T) {
 	k := openKernel(t, lab)
 	before := machineState(t)
 	n := Namespace{Name: "box", From: "/proc/thread-self/ns/net"}
-	record := adoptedRecord(lab, n)
+	record := adoptedRecord(lab, n.Name, n.From)
 	lo := k.handles[""].conn
 	if err := lo.Do(rtnl.AddAltNames(rtnl.LinkID{Name: "lo"}, record)); err != nil { // this name already exists
 		t.Fatal(err)

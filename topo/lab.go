@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,14 +58,14 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 	if err != nil {
 		return nil, err
 	}
-	plan := diff(have, want, k.waveSize)
+	plan := DiffInWaves(have, want, k.waveSize)
 	if len(plan) == 0 {
 		return nil, nil
 	}
 	if err := errors.Join(missingFeatures(plan), k.nameConflicts(plan), k.checkOpenFileLimit(plan)); err != nil {
 		return nil, err
 	}
-	k.ipv6Modes = plan.ipv6Modes(have, want)
+	k.ipv6Modes = plan.IPv6Modes(have, want)
 	if k.assignedNSIDs = nil; len(have) == 0 {
 		k.assignedNSIDs = k.descendingNSIDs(plan)
 	}
@@ -86,7 +87,7 @@ func (k *Kernel) Up(ctx context.Context, want State, around func(Plan, Do) Do) (
 // carrier. It does not read files again.
 func (k *Kernel) checkUp(ctx context.Context, want State, plan Plan) error {
 	started := slices.ContainsFunc(plan, func(s Step) bool { return s.Object().Key().Kind == OfProcess })
-	have, err := k.snapshot(want, plan.touches(), started)
+	have, err := k.snapshot(want, plan.Touched(), started)
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (k *Kernel) Down(ctx context.Context, around func(Plan, Do) Do) (Plan, erro
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	do, steps := Do(k.Do), plan.withoutImpliedDeletes(k.hasForeignPrograms)
+	do, steps := Do(k.Do), plan.WithoutImpliedDeletes(k.hasForeignPrograms)
 	if around != nil {
 		do = around(steps, do)
 	}
@@ -171,7 +172,7 @@ func Labs() ([]string, error) {
 // IsUp reports whether a lab has an object on the machine. It looks into the machine's
 // namespace first and stops at the first mark of the lab.
 func IsUp(lab string) (bool, error) {
-	if !isLabName(lab) {
+	if !IsLabName(lab) {
 		return false, nil
 	}
 	labs, err := findLabs(lab)
@@ -183,7 +184,7 @@ func IsUp(lab string) (bool, error) {
 type labNames map[string]bool
 
 func (l labNames) add(name string) {
-	if isLabName(name) {
+	if IsLabName(name) {
 		l[name] = true
 	}
 }
@@ -214,7 +215,7 @@ func findLabs(lab string) (labs labNames, err error) {
 	}
 	notes := nsfs.Marks()
 	for _, e := range entries {
-		if noted, ok := strings.CutPrefix(or(notes[e.Name], nsfs.StaleMark(e.Name)), Mark("")); ok {
+		if noted, ok := strings.CutPrefix(cmp.Or(notes[e.Name], nsfs.StaleMark(e.Name)), Mark("")); ok {
 			labs.add(noted)
 		} else if err := readNamespaceMarks(e.Name, labs); err != nil {
 			return labs, err

@@ -9,13 +9,13 @@ import (
 // the first address of each subnet. The others get the next free ones in order,
 // except those that the file gives to a host. It returns the devices for which no
 // address was left.
-func (l *layout) assignAddresses() (unassigned []*iface) {
-	for n := range l.t.Networks {
-		net := &l.t.Networks[n]
-		used := make(map[netip.Addr]bool, len(l.on[n]))
+func (l *Layout) assignAddresses() (unassigned []*Iface) {
+	for n := range l.Topology.Networks {
+		net := &l.Topology.Networks[n]
+		used := make(map[netip.Addr]bool, len(l.ByNetwork[n]))
 		l.assignGateway(n, used)
-		for _, i := range l.on[n] {
-			if att := l.ifaces[i].att; att != nil {
+		for _, i := range l.ByNetwork[n] {
+			if att := l.Ifaces[i].Attachment; att != nil {
 				for _, a := range att.Addresses {
 					used[a] = true
 				}
@@ -33,23 +33,23 @@ func (l *layout) assignAddresses() (unassigned []*iface) {
 
 // assignGateway reserves the gateway's addresses. If the host with the bridge is
 // the gateway, the bridge gets them. Another gateway gets them in assignSubnet.
-func (l *layout) assignGateway(n int, used map[netip.Addr]bool) {
-	net, br := &l.t.Networks[n], &l.ifaces[l.on[n][0]]
-	own := l.attachmentOf(br.host, net.Name)
+func (l *Layout) assignGateway(n int, used map[netip.Addr]bool) {
+	net, br := &l.Topology.Networks[n], &l.Ifaces[l.ByNetwork[n][0]]
+	own := l.attachmentOf(br.Host, net.Name)
 	switch {
-	case l.t.gatewayOf(n) == br.host:
+	case l.Topology.GatewayOf(n) == br.Host:
 		for _, s := range net.Subnets {
 			a := l.gatewayAddr(n, s)
 			used[a] = true
-			br.addrs = append(br.addrs, netip.PrefixFrom(a, s.Bits()))
+			br.Addrs = append(br.Addrs, netip.PrefixFrom(a, s.Bits()))
 		}
 	case own != nil: // the bridge has the addresses of an ordinary host
-		br.addrs = append(slices.Clone(own.Prefixes), within(own.Addresses, net.Subnets)...)
-		for _, a := range br.addrs {
+		br.Addrs = append(slices.Clone(own.Prefixes), within(own.Addresses, net.Subnets)...)
+		for _, a := range br.Addrs {
 			used[a.Addr()] = true
 		}
 	}
-	if g := l.t.gatewayOf(n); g != br.host && g != NoGateway {
+	if g := l.Topology.GatewayOf(n); g != br.Host && g != NoGateway {
 		for _, s := range net.Subnets {
 			used[l.gatewayAddr(n, s)] = true
 		}
@@ -58,22 +58,22 @@ func (l *layout) assignGateway(n int, used map[netip.Addr]bool) {
 
 // assignSubnet gives the devices on network n that have no address in subnet s
 // the next free ones.
-func (l *layout) assignSubnet(n int, s netip.Prefix, used map[netip.Addr]bool) (unassigned []*iface) {
+func (l *Layout) assignSubnet(n int, s netip.Prefix, used map[netip.Addr]bool) (unassigned []*Iface) {
 	next, last := firstAddr(s), lastAddr(s)
-	for _, k := range l.on[n] {
-		i := &l.ifaces[k]
-		if i.att == nil || i.att.NoAddress {
+	for _, k := range l.ByNetwork[n] {
+		i := &l.Ifaces[k]
+		if i.Attachment == nil || i.Attachment.NoAddress {
 			continue
 		}
-		if own := within(i.att.Addresses, []netip.Prefix{s}); len(own) > 0 {
-			i.addrs = append(i.addrs, own...)
+		if own := within(i.Attachment.Addresses, []netip.Prefix{s}); len(own) > 0 {
+			i.Addrs = append(i.Addrs, own...)
 			continue
 		}
-		if slices.ContainsFunc(i.att.Prefixes, func(p netip.Prefix) bool { return s.Contains(p.Addr()) }) {
+		if slices.ContainsFunc(i.Attachment.Prefixes, func(p netip.Prefix) bool { return s.Contains(p.Addr()) }) {
 			continue
 		}
-		if i.host == l.t.gatewayOf(n) {
-			i.addrs = append(i.addrs, netip.PrefixFrom(l.gatewayAddr(n, s), s.Bits()))
+		if i.Host == l.Topology.GatewayOf(n) {
+			i.Addrs = append(i.Addrs, netip.PrefixFrom(l.gatewayAddr(n, s), s.Bits()))
 			continue
 		}
 		for next.IsValid() && next.Compare(last) <= 0 && used[next] {
@@ -83,21 +83,21 @@ func (l *layout) assignSubnet(n int, s netip.Prefix, used map[netip.Addr]bool) (
 			unassigned = append(unassigned, i)
 			continue
 		}
-		i.addrs = append(i.addrs, netip.PrefixFrom(next, s.Bits()))
+		i.Addrs = append(i.Addrs, netip.PrefixFrom(next, s.Bits()))
 		next = next.Next()
 	}
 	return unassigned
 }
 
 // gatewayAddr returns the gateway's address in subnet s of network n.
-func (l *layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
-	net := &l.t.Networks[n]
+func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
+	net := &l.Topology.Networks[n]
 	for _, a := range net.GatewayAddr {
 		if s.Contains(a) {
 			return a
 		}
 	}
-	if att := l.attachmentOf(l.t.gatewayOf(n), net.Name); att != nil {
+	if att := l.attachmentOf(l.Topology.GatewayOf(n), net.Name); att != nil {
 		for _, a := range att.Addresses {
 			if s.Contains(a) {
 				return a
@@ -108,13 +108,13 @@ func (l *layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 }
 
 // attachmentOf returns the host's attachment to the network, nil if there is none.
-func (l *layout) attachmentOf(host, network string) *Attachment {
-	h, ok := l.hosts[host]
+func (l *Layout) attachmentOf(host, network string) *Attachment {
+	h, ok := l.Hosts[host]
 	if !ok {
 		return nil
 	}
-	for k := range l.t.Hosts[h].Networks {
-		if a := &l.t.Hosts[h].Networks[k]; a.Network == network {
+	for k := range l.Topology.Hosts[h].Networks {
+		if a := &l.Topology.Hosts[h].Networks[k]; a.Network == network {
 			return a
 		}
 	}

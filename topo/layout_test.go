@@ -13,10 +13,10 @@ import (
 func addressesOf(t *testing.T, text string) string {
 	t.Helper()
 	lab := mustParse(t, "lab.yaml", []byte(text))
-	l, _ := newLayout(&lab)
+	l, _ := NewLayout(&lab)
 	var b strings.Builder
-	for _, i := range l.ifaces {
-		fmt.Fprintf(&b, "%s %s %s\n", i.host, i.dev, strings.Trim(fmt.Sprint(i.addrs), "[]"))
+	for _, i := range l.Ifaces {
+		fmt.Fprintf(&b, "%s %s %s\n", i.Host, i.Name, strings.Trim(fmt.Sprint(i.Addrs), "[]"))
 	}
 	return b.String()
 }
@@ -139,7 +139,7 @@ func TestPortNames(t *testing.T) {
 	}
 	for _, host := range hosts {
 		for _, dev := range []string{"eth0", "eth1", "eth0.4094"} {
-			name, full := portName("lab", host, dev)
+			name, full := PortName("lab", host, dev)
 			if !validDevice(name) {
 				t.Errorf("%s %s: %q is not a device name", host, dev, name)
 			}
@@ -152,11 +152,11 @@ func TestPortNames(t *testing.T) {
 			seen[name] = full
 		}
 	}
-	if name, _ := portName("lab", "red", "eth0"); name != "red-eth0" {
+	if name, _ := PortName("lab", "red", "eth0"); name != "red-eth0" {
 		t.Errorf("a short name is %q", name)
 	}
-	a, _ := portName("lab1", "a-host-of-a-long-name", "eth0")
-	b, _ := portName("lab2", "a-host-of-a-long-name", "eth0")
+	a, _ := PortName("lab1", "a-host-of-a-long-name", "eth0")
+	b, _ := PortName("lab2", "a-host-of-a-long-name", "eth0")
 	if a == b {
 		t.Errorf("two labs have the same %s", a)
 	}
@@ -212,7 +212,7 @@ hosts:
   red: {networks: [none, own, six, four]}
   blue: {networks: [four]}
 `))
-	l, _ := newLayout(&lab)
+	l, _ := NewLayout(&lab)
 	for _, c := range []struct {
 		host string
 		v4   bool

@@ -211,7 +211,7 @@ const maxWordLen = 64
 // nearest returns the word of known with the smallest edit distance from word,
 // "" if no word is similar enough.
 func nearest(word string, known []string) string {
-	word = clip(word, maxWordLen)
+	word = cut(word, maxWordLen)
 	best, least := "", max(1, len(word)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
@@ -244,3 +244,6 @@ func distance(a, b string) int {
 	}
 	return prev[len(b)]
 }
+
+// cut returns the first n bytes of s.
+func cut(s string, n int) string { return s[:min(n, len(s))] }

@@ -28,13 +28,13 @@ type Object interface {
 	// needs returns the keys of the objects that this one depends on. They must
 	// exist before it and as long as it does. Keys that no state has are assumed
 	// to exist.
-	needs() []Key
+	Needs() []Key
 	// provides returns the keys that other objects may need, its own first.
-	provides() []Key
+	Provides() []Key
 	// canBecome reports whether the kernel can change the object to next in place.
-	canBecome(next Object) bool
+	CanBecome(next Object) bool
 	// normal returns the object in the form in which the kernel reports it.
-	normal() Object
+	Normal() Object
 }
 
 // A Kind is a kind of object, as the JSON of plans names it. Consecutive steps of one
@@ -82,19 +82,19 @@ func (n Namespace) Key() Key { return Key{OfNamespace, n.Name, ""} }
 
 // ref returns the name in /run/netns. It is "" for a namespace adopted by path or
 // process id, which may have no name.
-func (n Namespace) ref() string {
+func (n Namespace) Ref() string {
 	switch {
 	case n.From == "":
 		return n.Name
-	case n.hasPath(), n.hasPid():
+	case n.HasPath(), n.HasPID():
 		return ""
 	}
 	return n.From
 }
 
-func (n Namespace) hasPath() bool { return strings.Contains(n.From, "/") }
+func (n Namespace) HasPath() bool { return strings.Contains(n.From, "/") }
 
-func (n Namespace) hasPid() bool {
+func (n Namespace) HasPID() bool {
 	_, err := strconv.ParseUint(n.From, 10, 31)
 	return err == nil
 }
@@ -107,10 +107,10 @@ func (n Namespace) String() string {
 	return "netns " + n.Name
 }
 
-func (n Namespace) needs() []Key          { return nil }
-func (n Namespace) provides() []Key       { return []Key{n.Key()} }
-func (n Namespace) canBecome(Object) bool { return false }
-func (n Namespace) normal() Object        { return n }
+func (n Namespace) Needs() []Key          { return nil }
+func (n Namespace) Provides() []Key       { return []Key{n.Key()} }
+func (n Namespace) CanBecome(Object) bool { return false }
+func (n Namespace) Normal() Object        { return n }
 
 // An Up sets a link up, also lo, which is down in a new namespace. Links without
 // an Up are down. Bridges are set up after all other links: otherwise packets from
@@ -126,12 +126,12 @@ func (u Up) Key() Key { return Key{OfUp, u.NS, u.Link} }
 // String is "red: link eth0 up".
 func (u Up) String() string { return in(u.NS) + "link " + u.Link + " up" }
 
-func (u Up) needs() []Key {
+func (u Up) Needs() []Key {
 	return []Key{{OfNamespace, u.NS, ""}, {OfLink, u.NS, u.Link}}
 }
-func (u Up) provides() []Key       { return []Key{u.Key()} }
-func (u Up) canBecome(Object) bool { return false }
-func (u Up) normal() Object        { return u }
+func (u Up) Provides() []Key       { return []Key{u.Key()} }
+func (u Up) CanBecome(Object) bool { return false }
+func (u Up) Normal() Object        { return u }
 
 // An Address is an IP address of a link.
 type Address struct {
@@ -146,13 +146,13 @@ func (a Address) Key() Key { return Key{OfAddress, a.NS, a.Prefix.String() + " d
 // String is "red: addr 192.168.15.2/24 dev eth0".
 func (a Address) String() string { return in(a.NS) + "addr " + a.Key().Name }
 
-func (a Address) needs() []Key {
+func (a Address) Needs() []Key {
 	// The kernel removes IPv6 addresses when the link goes down.
 	return []Key{{OfLink, a.NS, a.Link}, {OfUp, a.NS, a.Link}}
 }
-func (a Address) provides() []Key       { return []Key{a.Key()} }
-func (a Address) canBecome(Object) bool { return false }
-func (a Address) normal() Object        { return a }
+func (a Address) Provides() []Key       { return []Key{a.Key()} }
+func (a Address) CanBecome(Object) bool { return false }
+func (a Address) Normal() Object        { return a }
 
 // A Neigh is a permanent neighbour entry (ARP, NDP).
 type Neigh struct {
@@ -170,10 +170,10 @@ func (n Neigh) String() string {
 	return in(n.NS) + "neigh " + n.Key().Name + " lladdr " + n.MAC.String()
 }
 
-func (n Neigh) needs() []Key          { return []Key{{OfLink, n.NS, n.Link}, {OfUp, n.NS, n.Link}} }
-func (n Neigh) provides() []Key       { return []Key{n.Key()} }
-func (n Neigh) canBecome(Object) bool { return true }
-func (n Neigh) normal() Object        { return n }
+func (n Neigh) Needs() []Key          { return []Key{{OfLink, n.NS, n.Link}, {OfUp, n.NS, n.Link}} }
+func (n Neigh) Provides() []Key       { return []Key{n.Key()} }
+func (n Neigh) CanBecome(Object) bool { return true }
+func (n Neigh) Normal() Object        { return n }
 
 // A Sysctl is a network setting of a namespace. A record in the kernel saves the
 // former value. vnet restores it when the lab no longer has the setting.
@@ -189,7 +189,7 @@ func (s Sysctl) Key() Key { return Key{OfSysctl, s.NS, s.Name} }
 // String is "red: sysctl net.ipv4.ip_forward = 1".
 func (s Sysctl) String() string { return in(s.NS) + "sysctl " + s.Name + " = " + s.Value }
 
-func (s Sysctl) needs() []Key {
+func (s Sysctl) Needs() []Key {
 	keys := []Key{{OfNamespace, s.NS, ""}}
 	if link := s.link(); link != "" {
 		keys = append(keys, Key{OfLink, s.NS, link})
@@ -199,7 +199,7 @@ func (s Sysctl) needs() []Key {
 
 // link returns the link of a per-link setting, "" for any other setting.
 func (s Sysctl) link() string {
-	parts := s.path()
+	parts := s.Path()
 	if len(parts) < 5 || parts[2] != "conf" && parts[2] != "neigh" || parts[3] == "all" || parts[3] == "default" {
 		return ""
 	}
@@ -208,7 +208,7 @@ func (s Sysctl) link() string {
 
 // path splits the name. The first separator in a name decides: with dots, a slash
 // stands for a dot in a link's name; with slashes, a dot is a dot. See sysctl(8).
-func (s Sysctl) path() []string {
+func (s Sysctl) Path() []string {
 	if i := strings.IndexAny(s.Name, "./"); i >= 0 && s.Name[i] == '/' {
 		return strings.Split(s.Name, "/")
 	}
@@ -218,10 +218,10 @@ func (s Sysctl) path() []string {
 	}
 	return parts
 }
-func (s Sysctl) provides() []Key       { return []Key{s.Key()} }
-func (s Sysctl) canBecome(Object) bool { return true }
-func (s Sysctl) normal() Object {
-	parts := s.path()
+func (s Sysctl) Provides() []Key       { return []Key{s.Key()} }
+func (s Sysctl) CanBecome(Object) bool { return true }
+func (s Sysctl) Normal() Object {
+	parts := s.Path()
 	for i, p := range parts {
 		parts[i] = strings.ReplaceAll(p, ".", "/")
 	}
@@ -245,10 +245,10 @@ func (f File) String() string {
 	return in(f.NS) + "file /etc/" + f.Name + " (" + strconv.Itoa(strings.Count(f.Content, "\n")) + " lines)"
 }
 
-func (f File) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
-func (f File) provides() []Key       { return []Key{f.Key()} }
-func (f File) canBecome(Object) bool { return true }
-func (f File) normal() Object        { return f }
+func (f File) Needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
+func (f File) Provides() []Key       { return []Key{f.Key()} }
+func (f File) CanBecome(Object) bool { return true }
+func (f File) Normal() Object        { return f }
 
 // A Process is a shell command that runs in a namespace from up until down. It
 // still exists after it ended with success, but not after it failed.
@@ -263,10 +263,10 @@ func (p Process) Key() Key { return Key{OfProcess, p.NS, p.Command} }
 // String is "red: run python3 -m http.server 80".
 func (p Process) String() string { return in(p.NS) + "run " + onOneLine(p.Command) }
 
-func (p Process) needs() []Key          { return []Key{{OfNamespace, p.NS, ""}} }
-func (p Process) provides() []Key       { return []Key{p.Key()} }
-func (p Process) canBecome(Object) bool { return false }
-func (p Process) normal() Object        { return p }
+func (p Process) Needs() []Key          { return []Key{{OfNamespace, p.NS, ""}} }
+func (p Process) Provides() []Key       { return []Key{p.Key()} }
+func (p Process) CanBecome(Object) bool { return false }
+func (p Process) Normal() Object        { return p }
 
 // in returns the namespace as a prefix of a text, "" for the machine's.
 func in(ns string) string {

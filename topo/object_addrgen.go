@@ -15,20 +15,20 @@ func (a AddrGenNone) Key() Key { return Key{OfAddrGen, a.NS, a.Link} }
 // String is "red: link eth0 addrgenmode none".
 func (a AddrGenNone) String() string { return in(a.NS) + "link " + a.Link + " addrgenmode none" }
 
-func (a AddrGenNone) needs() []Key          { return []Key{{OfLink, a.NS, a.Link}} }
-func (a AddrGenNone) provides() []Key       { return []Key{a.Key()} }
-func (a AddrGenNone) canBecome(Object) bool { return true }
-func (a AddrGenNone) normal() Object        { return a }
+func (a AddrGenNone) Needs() []Key          { return []Key{{OfLink, a.NS, a.Link}} }
+func (a AddrGenNone) Provides() []Key       { return []Key{a.Key()} }
+func (a AddrGenNone) CanBecome(Object) bool { return true }
+func (a AddrGenNone) Normal() Object        { return a }
 
 // addAddrGenNone adds an AddrGenNone for each link in mode ipv6NoLinkLocal.
-func (s State) addAddrGenNone() {
+func (s State) AddAddrGenNone() {
 	var found []AddrGenNone
-	s.eachIPv6Mode(nil, func(l Link, m ipv6Mode) {
-		if m == ipv6NoLinkLocal {
+	s.eachIPv6Mode(nil, func(l Link, m IPv6Mode) {
+		if m == IPv6NoLinkLocal {
 			found = append(found, AddrGenNone{l.NS, l.Name})
 		}
 	})
 	for _, a := range found {
-		s.put(a)
+		s.Put(a)
 	}
 }

@@ -19,7 +19,7 @@ func (f Fastpath) String() string {
 	return in(f.NS) + f.Key().Name
 }
 
-func (f Fastpath) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}} }
-func (f Fastpath) provides() []Key       { return []Key{f.Key()} }
-func (f Fastpath) canBecome(Object) bool { return true }
-func (f Fastpath) normal() Object        { return f }
+func (f Fastpath) Needs() []Key          { return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}} }
+func (f Fastpath) Provides() []Key       { return []Key{f.Key()} }
+func (f Fastpath) CanBecome(Object) bool { return true }
+func (f Fastpath) Normal() Object        { return f }

@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -38,7 +39,7 @@ func (l Link) words() string {
 	if !l.MAC.IsZero() {
 		b.WriteString(" address " + l.MAC.String())
 	}
-	if l.MTU != 0 && l.MTU != defaultMTU {
+	if l.MTU != 0 && l.MTU != DefaultMTU {
 		b.WriteString(" mtu " + strconv.Itoa(l.MTU))
 	}
 	if l.Master != "" {
@@ -53,7 +54,7 @@ func (l Link) words() string {
 	return b.String()
 }
 
-func (l Link) needs() []Key {
+func (l Link) Needs() []Key {
 	keys := []Key{{OfNamespace, l.NS, ""}}
 	if l.Master != "" {
 		keys = append(keys, Key{OfLink, l.NS, l.Master})
@@ -62,27 +63,27 @@ func (l Link) needs() []Key {
 }
 
 // linked is an object with one link, or two (a veth pair).
-type linked interface{ links() []Link }
+type LinkObject interface{ Links() []Link }
 
-func (l Link) links() []Link { return []Link{l} }
+func (l Link) Links() []Link { return []Link{l} }
 
-func (l Link) provides() []Key { return []Key{l.Key()} }
+func (l Link) Provides() []Key { return []Key{l.Key()} }
 
 // leastMTU6 is the smallest MTU for IPv6 (RFC 8200, section 5). The kernel removes
 // the IPv6 addresses of a link with a smaller one.
 const leastMTU6 = 1280
 
 // carries6 reports whether the MTU allows IPv6.
-func (l Link) carries6() bool { return l.MTU == 0 || l.MTU >= leastMTU6 }
+func (l Link) CarriesIPv6() bool { return l.MTU == 0 || l.MTU >= leastMTU6 }
 
 // inPlace reports whether the properties in Link can change in place.
 func (l Link) inPlace(next Link) bool {
-	return l.Key() == next.Key() && l.carries6() == next.carries6()
+	return l.Key() == next.Key() && l.CarriesIPv6() == next.CarriesIPv6()
 }
 
 func (l Link) normalLink() Link {
 	if l.MTU == 0 {
-		l.MTU = defaultMTU
+		l.MTU = DefaultMTU
 	}
 	if l.Master == "" {
 		l.Isolated, l.Hairpin = false, false
@@ -112,21 +113,21 @@ func (b Bridge) String() string {
 }
 
 // A linkOption is an option of a kind of link; name is ip-link(8)'s.
-type linkOption struct {
-	name  string
-	value uint64
+type LinkOption struct {
+	Name  string
+	Value uint64
 }
 
 // optionsSince returns the options in which b differs from was; the zero Bridge stands
 // for a new one. Equal options are left out, because a kernel without VLAN filtering
 // refuses even to turn it off.
-func (b Bridge) optionsSince(was Bridge) (options []linkOption) {
+func (b Bridge) OptionsSince(was Bridge) (options []LinkOption) {
 	if b.STP != was.STP {
-		options = append(options, linkOption{"stp_state", bit(b.STP)})
+		options = append(options, LinkOption{"stp_state", bit(b.STP)})
 	}
 	if b.VLANFiltering != was.VLANFiltering { // ports are in no VLAN by default
-		options = append(options, linkOption{"vlan_filtering", bit(b.VLANFiltering)},
-			linkOption{"vlan_default_pvid", bit(!b.VLANFiltering)})
+		options = append(options, LinkOption{"vlan_filtering", bit(b.VLANFiltering)},
+			LinkOption{"vlan_default_pvid", bit(!b.VLANFiltering)})
 	}
 	return options
 }
@@ -138,12 +139,12 @@ func bit(b bool) uint64 {
 	return 0
 }
 
-func (b Bridge) canBecome(next Object) bool {
+func (b Bridge) CanBecome(next Object) bool {
 	n, ok := next.(Bridge)
 	return ok && b.inPlace(n.Link)
 }
 
-func (b Bridge) normal() Object {
+func (b Bridge) Normal() Object {
 	b.Link = b.normalLink()
 	return b
 }
@@ -154,7 +155,7 @@ type Veth struct {
 	Ends [2]Link
 }
 
-func (v Veth) links() []Link { return v.Ends[:] }
+func (v Veth) Links() []Link { return v.Ends[:] }
 
 // Key implements [Object]. It is the key of the first end.
 func (v Veth) Key() Key { return v.sorted().Ends[0].Key() }
@@ -164,19 +165,19 @@ func (v Veth) String() string {
 	return in(v.Ends[0].NS) + v.Ends[0].words() + " type veth peer " + in(v.Ends[1].NS) + v.Ends[1].words()
 }
 
-func (v Veth) needs() []Key { return append(v.Ends[0].needs(), v.Ends[1].needs()...) }
+func (v Veth) Needs() []Key { return append(v.Ends[0].Needs(), v.Ends[1].Needs()...) }
 
-func (v Veth) provides() []Key {
+func (v Veth) Provides() []Key {
 	v = v.sorted()
 	return []Key{v.Ends[0].Key(), v.Ends[1].Key()}
 }
 
-func (v Veth) canBecome(next Object) bool {
+func (v Veth) CanBecome(next Object) bool {
 	n, ok := next.(Veth)
 	return ok && v.Ends[0].inPlace(n.Ends[0]) && v.Ends[1].inPlace(n.Ends[1])
 }
 
-func (v Veth) normal() Object {
+func (v Veth) Normal() Object {
 	v = v.sorted()
 	for i := range v.Ends {
 		v.Ends[i] = v.Ends[i].normalLink()
@@ -197,12 +198,12 @@ type Dummy struct{ Link }
 // String is "red: link d0 address 02:… type dummy".
 func (d Dummy) String() string { return in(d.NS) + d.words() + " type dummy" }
 
-func (d Dummy) canBecome(next Object) bool {
+func (d Dummy) CanBecome(next Object) bool {
 	n, ok := next.(Dummy)
 	return ok && d.inPlace(n.Link)
 }
 
-func (d Dummy) normal() Object {
+func (d Dummy) Normal() Object {
 	d.Link = d.normalLink()
 	return d
 }
@@ -219,14 +220,14 @@ func (v VLAN) String() string {
 	return fmt.Sprintf("%s%s link %s type vlan id %d", in(v.NS), v.words(), v.Parent, v.ID)
 }
 
-func (v VLAN) needs() []Key { return append(v.Link.needs(), Key{OfLink, v.NS, v.Parent}) }
+func (v VLAN) Needs() []Key { return append(v.Link.Needs(), Key{OfLink, v.NS, v.Parent}) }
 
-func (v VLAN) canBecome(next Object) bool {
+func (v VLAN) CanBecome(next Object) bool {
 	n, ok := next.(VLAN)
 	return ok && v.inPlace(n.Link) && v.Parent == n.Parent && v.ID == n.ID
 }
 
-func (v VLAN) normal() Object {
+func (v VLAN) Normal() Object {
 	v.Link = v.normalLink()
 	return v
 }
@@ -241,7 +242,7 @@ type VXLAN struct {
 	Port   uint16     // UDP port; 0 means 4789
 }
 
-const vxlanPort = 4789 // IANA's; the kernel's default is an older one
+const VXLANPort = 4789 // IANA's; the kernel's default is an older one
 
 // String is "east: link vx0 … type vxlan id 50 local 10.50.0.1 remote 10.50.0.2 dstport 4789".
 func (v VXLAN) String() string { return in(v.NS) + v.words() + v.typeWords() }
@@ -260,25 +261,25 @@ func (v VXLAN) typeWords() string {
 	if v.Parent != "" {
 		s += " dev " + v.Parent
 	}
-	return s + " dstport " + strconv.Itoa(int(or(v.Port, vxlanPort)))
+	return s + " dstport " + strconv.Itoa(int(cmp.Or(v.Port, VXLANPort)))
 }
 
-func (v VXLAN) needs() []Key {
+func (v VXLAN) Needs() []Key {
 	if v.Parent == "" {
-		return v.Link.needs()
+		return v.Link.Needs()
 	}
-	return append(v.Link.needs(), Key{OfLink, v.NS, v.Parent})
+	return append(v.Link.Needs(), Key{OfLink, v.NS, v.Parent})
 }
 
-func (v VXLAN) canBecome(next Object) bool {
+func (v VXLAN) CanBecome(next Object) bool {
 	n, ok := next.(VXLAN)
 	n2 := n
 	n2.Link = v.Link
 	return ok && v.inPlace(n.Link) && v == n2
 }
 
-func (v VXLAN) normal() Object {
-	v.Link, v.Port = v.normalLink(), or(v.Port, vxlanPort)
+func (v VXLAN) Normal() Object {
+	v.Link, v.Port = v.normalLink(), cmp.Or(v.Port, VXLANPort)
 	return v
 }
 
@@ -292,20 +293,20 @@ type Macvlan struct {
 
 // String is "red: link mv0 address 02:… link eth0 type macvlan mode bridge".
 func (m Macvlan) String() string {
-	return in(m.NS) + m.words() + " link " + in(m.ParentNS) + m.Parent + " type macvlan mode " + or(m.Mode, "bridge")
+	return in(m.NS) + m.words() + " link " + in(m.ParentNS) + m.Parent + " type macvlan mode " + cmp.Or(m.Mode, "bridge")
 }
 
-func (m Macvlan) needs() []Key {
-	return append(m.Link.needs(), Key{OfNamespace, m.ParentNS, ""}, Key{OfLink, m.ParentNS, m.Parent})
+func (m Macvlan) Needs() []Key {
+	return append(m.Link.Needs(), Key{OfNamespace, m.ParentNS, ""}, Key{OfLink, m.ParentNS, m.Parent})
 }
 
-func (m Macvlan) canBecome(next Object) bool {
+func (m Macvlan) CanBecome(next Object) bool {
 	n, ok := next.(Macvlan)
 	return ok && m.inPlace(n.Link) && m.ParentNS == n.ParentNS && m.Parent == n.Parent && m.Mode == n.Mode
 }
 
-func (m Macvlan) normal() Object {
-	m.Link, m.Mode = m.normalLink(), or(m.Mode, "bridge")
+func (m Macvlan) Normal() Object {
+	m.Link, m.Mode = m.normalLink(), cmp.Or(m.Mode, "bridge")
 	return m
 }
 
@@ -319,20 +320,20 @@ type Ipvlan struct {
 
 // String is "red: link iv0 link eth0 type ipvlan mode l2".
 func (i Ipvlan) String() string {
-	return in(i.NS) + i.words() + " link " + in(i.ParentNS) + i.Parent + " type ipvlan mode " + or(i.Mode, "l2")
+	return in(i.NS) + i.words() + " link " + in(i.ParentNS) + i.Parent + " type ipvlan mode " + cmp.Or(i.Mode, "l2")
 }
 
-func (i Ipvlan) needs() []Key {
-	return append(i.Link.needs(), Key{OfNamespace, i.ParentNS, ""}, Key{OfLink, i.ParentNS, i.Parent})
+func (i Ipvlan) Needs() []Key {
+	return append(i.Link.Needs(), Key{OfNamespace, i.ParentNS, ""}, Key{OfLink, i.ParentNS, i.Parent})
 }
 
-func (i Ipvlan) canBecome(next Object) bool {
+func (i Ipvlan) CanBecome(next Object) bool {
 	n, ok := next.(Ipvlan)
 	return ok && i.inPlace(n.Link) && i.ParentNS == n.ParentNS && i.Parent == n.Parent && i.Mode == n.Mode
 }
 
-func (i Ipvlan) normal() Object {
-	i.Link, i.Mode = i.normalLink(), or(i.Mode, "l2")
+func (i Ipvlan) Normal() Object {
+	i.Link, i.Mode = i.normalLink(), cmp.Or(i.Mode, "l2")
 	i.MAC = MAC{}
 	return i
 }
@@ -351,12 +352,12 @@ func (p Port) Key() Key { return Key{OfPort, p.NS, p.Link} }
 // String is "link eth0 master v-net-0".
 func (p Port) String() string { return in(p.NS) + "link " + p.Link + " master " + p.Master }
 
-func (p Port) needs() []Key {
+func (p Port) Needs() []Key {
 	return []Key{{OfNamespace, p.NS, ""}, {OfLink, p.NS, p.Master}}
 }
-func (p Port) provides() []Key       { return []Key{p.Key()} }
-func (p Port) canBecome(Object) bool { return true }
-func (p Port) normal() Object        { return p }
+func (p Port) Provides() []Key       { return []Key{p.Key()} }
+func (p Port) CanBecome(Object) bool { return true }
+func (p Port) Normal() Object        { return p }
 
 // A BridgeVLAN adds a bridge's port, or the bridge itself, to a VLAN, as bridge(8)
 // does with "vlan add".
@@ -386,12 +387,12 @@ func (v BridgeVLAN) String() string {
 	return s
 }
 
-func (v BridgeVLAN) needs() []Key {
+func (v BridgeVLAN) Needs() []Key {
 	return []Key{{OfLink, v.NS, v.Link}, {OfPort, v.NS, v.Link}}
 }
-func (v BridgeVLAN) provides() []Key       { return []Key{v.Key()} }
-func (v BridgeVLAN) canBecome(Object) bool { return true }
-func (v BridgeVLAN) normal() Object        { return v }
+func (v BridgeVLAN) Provides() []Key       { return []Key{v.Key()} }
+func (v BridgeVLAN) CanBecome(Object) bool { return true }
+func (v BridgeVLAN) Normal() Object        { return v }
 
 // A Qdisc is a netem qdisc: it delays, drops or limits the packets that a link sends.
 type Qdisc struct {
@@ -429,13 +430,13 @@ func milliseconds(d time.Duration) string {
 	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', -1, 64) + "ms"
 }
 
-func (q Qdisc) needs() []Key          { return []Key{{OfLink, q.NS, q.Link}} }
-func (q Qdisc) provides() []Key       { return []Key{q.Key()} }
-func (q Qdisc) canBecome(Object) bool { return true }
+func (q Qdisc) Needs() []Key          { return []Key{{OfLink, q.NS, q.Link}} }
+func (q Qdisc) Provides() []Key       { return []Key{q.Key()} }
+func (q Qdisc) CanBecome(Object) bool { return true }
 
 // normal rounds to what the kernel stores: whole bytes per second, and the loss as a
 // 32-bit fraction.
-func (q Qdisc) normal() Object {
+func (q Qdisc) Normal() Object {
 	q.Rate = q.Rate / 8 * 8
 	q.Loss = math.Round(q.Loss*1e6) / 1e6
 	return q

@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -28,10 +29,10 @@ func (m Masquerade) words() string {
 	return s
 }
 
-func (m Masquerade) needs() []Key          { return []Key{{OfNamespace, m.NS, ""}} }
-func (m Masquerade) provides() []Key       { return []Key{m.Key()} }
-func (m Masquerade) canBecome(Object) bool { return false }
-func (m Masquerade) normal() Object {
+func (m Masquerade) Needs() []Key          { return []Key{{OfNamespace, m.NS, ""}} }
+func (m Masquerade) Provides() []Key       { return []Key{m.Key()} }
+func (m Masquerade) CanBecome(Object) bool { return false }
+func (m Masquerade) Normal() Object {
 	m.Source = m.Source.Masked()
 	return m
 }
@@ -58,10 +59,10 @@ func (s SourceNAT) String() string {
 	return in(s.NS) + s.Key().Name + " --to-source " + s.To.String()
 }
 
-func (s SourceNAT) needs() []Key          { return []Key{{OfNamespace, s.NS, ""}} }
-func (s SourceNAT) provides() []Key       { return []Key{s.Key()} }
-func (s SourceNAT) canBecome(Object) bool { return true }
-func (s SourceNAT) normal() Object {
+func (s SourceNAT) Needs() []Key          { return []Key{{OfNamespace, s.NS, ""}} }
+func (s SourceNAT) Provides() []Key       { return []Key{s.Key()} }
+func (s SourceNAT) CanBecome(Object) bool { return true }
+func (s SourceNAT) Normal() Object {
 	s.Source = s.Source.Masked()
 	return s
 }
@@ -81,7 +82,7 @@ type Forward struct {
 
 // Key implements [Object]. It does not contain To and ToPort.
 func (f Forward) Key() Key {
-	f = f.normal().(Forward)
+	f = f.Normal().(Forward)
 	key := "nat dnat -p " + f.Proto
 	if f.Addr.IsValid() {
 		key += " -d " + f.Addr.String()
@@ -96,8 +97,8 @@ func (f Forward) Key() Key {
 
 // String is "nat dnat -p tcp --dport 8080 --to-destination 192.168.15.2:80".
 func (f Forward) String() string {
-	first := or(f.ToPort, f.First)
-	last := first + or(f.Last, f.First) - f.First
+	first := cmp.Or(f.ToPort, f.First)
+	last := first + cmp.Or(f.Last, f.First) - f.First
 	to := netip.AddrPortFrom(f.To, first).String()
 	if last != first {
 		to += "-" + strconv.Itoa(int(last))
@@ -112,11 +113,11 @@ func dportWords(first, last uint16) string {
 	return fmt.Sprintf("%d:%d", first, last)
 }
 
-func (f Forward) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
-func (f Forward) provides() []Key       { return []Key{f.Key()} }
-func (f Forward) canBecome(Object) bool { return true }
-func (f Forward) normal() Object {
-	f.Last, f.ToPort = or(f.Last, f.First), or(f.ToPort, f.First)
+func (f Forward) Needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
+func (f Forward) Provides() []Key       { return []Key{f.Key()} }
+func (f Forward) CanBecome(Object) bool { return true }
+func (f Forward) Normal() Object {
+	f.Last, f.ToPort = cmp.Or(f.Last, f.First), cmp.Or(f.ToPort, f.First)
 	return f
 }
 
@@ -133,7 +134,7 @@ func (i Isolation) Key() Key { return Key{OfNAT, i.NS, "isolate " + i.In + " " +
 // String is "isolate v-net-0 v-net-1".
 func (i Isolation) String() string { return in(i.NS) + i.Key().Name }
 
-func (i Isolation) needs() []Key          { return []Key{{OfNamespace, i.NS, ""}} }
-func (i Isolation) provides() []Key       { return []Key{i.Key()} }
-func (i Isolation) canBecome(Object) bool { return false }
-func (i Isolation) normal() Object        { return i }
+func (i Isolation) Needs() []Key          { return []Key{{OfNamespace, i.NS, ""}} }
+func (i Isolation) Provides() []Key       { return []Key{i.Key()} }
+func (i Isolation) CanBecome(Object) bool { return false }
+func (i Isolation) Normal() Object        { return i }

@@ -14,7 +14,7 @@ func (n NoOffload) Key() Key { return Key{OfOffload, n.NS, n.Link} }
 // String is "red: offload dev eth0 off".
 func (n NoOffload) String() string { return in(n.NS) + "offload dev " + n.Link + " off" }
 
-func (n NoOffload) needs() []Key          { return []Key{{OfLink, n.NS, n.Link}} }
-func (n NoOffload) provides() []Key       { return []Key{n.Key()} }
-func (n NoOffload) canBecome(Object) bool { return true }
-func (n NoOffload) normal() Object        { return n }
+func (n NoOffload) Needs() []Key          { return []Key{{OfLink, n.NS, n.Link}} }
+func (n NoOffload) Provides() []Key       { return []Key{n.Key()} }
+func (n NoOffload) CanBecome(Object) bool { return true }
+func (n NoOffload) Normal() Object        { return n }

@@ -24,8 +24,8 @@ type Route struct {
 }
 
 const (
-	unicast   = "unicast"
-	mainTable = 254  // RT_TABLE_MAIN
+	TypeUnicast   = "unicast"
+	MainTable = 254  // RT_TABLE_MAIN
 	metric6   = 1024 // IP6_RT_PRIO_USER
 )
 
@@ -67,7 +67,7 @@ func (r Route) wordsWith(more string) string {
 	if dst == "default6" {
 		dst = "::/0"
 	}
-	if r.Type != "" && r.Type != unicast {
+	if r.Type != "" && r.Type != TypeUnicast {
 		dst = r.Type + " " + dst
 	}
 	s := dst + r.place()
@@ -87,7 +87,7 @@ func (r Route) wordsWith(more string) string {
 // NextHops returns the next hops as a list.
 func (r Route) NextHops() []Hop { return splitHops(r.Hops) }
 
-func (r Route) needs() []Key {
+func (r Route) Needs() []Key {
 	keys := []Key{{OfNamespace, r.NS, ""}}
 	for _, h := range r.NextHops() {
 		keys = append(keys, Key{OfLink, r.NS, h.Device}, Key{OfUp, r.NS, h.Device})
@@ -95,14 +95,14 @@ func (r Route) needs() []Key {
 	return keys
 }
 
-func (r Route) provides() []Key { return []Key{r.Key()} }
+func (r Route) Provides() []Key { return []Key{r.Key()} }
 
-func (r Route) canBecome(next Object) bool {
+func (r Route) CanBecome(next Object) bool {
 	n, ok := next.(Route)
 	return ok && r.Type == n.Type
 }
 
-func (r Route) normal() Object {
+func (r Route) Normal() Object {
 	r = r.plain()
 	r.Hops = JoinHops(r.NextHops()...)
 	return r
@@ -111,10 +111,10 @@ func (r Route) normal() Object {
 // plain is normal without the hops.
 func (r Route) plain() Route {
 	r.Dst = r.Dst.Masked()
-	if r.Type == unicast {
+	if r.Type == TypeUnicast {
 		r.Type = ""
 	}
-	if r.Table == mainTable {
+	if r.Table == MainTable {
 		r.Table = 0
 	}
 	if r.Metric == metric6 && r.Dst.Addr().Is6() {

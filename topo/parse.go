@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"path"
@@ -38,7 +39,7 @@ func Parse(file string, text []byte) (Topology, error) {
 // nameOf derives a lab's name from its file's.
 func nameOf(file string) string {
 	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	if file == "" || name == "-" || name == "." || !isLabName(name) {
+	if file == "" || name == "-" || name == "." || !IsLabName(name) {
 		return "lab"
 	}
 	return name
@@ -221,9 +222,9 @@ func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
 	var out []Expectation
 	for _, e := range l.Expect {
 		for _, x := range e.list {
-			x.From = or(byAlias[x.From], x.From)
+			x.From = cmp.Or(byAlias[x.From], x.From)
 			if x.Probe != ProbeDNS { // there, To is the name to resolve
-				x.To = or(byAlias[x.To], x.To)
+				x.To = cmp.Or(byAlias[x.To], x.To)
 			}
 			froms, tos := matching(x.From, hosts), matching(x.To, hosts)
 			if len(froms) == 0 || len(tos) == 0 {

@@ -1,6 +1,7 @@
 package topo
 
 import (
+	gocmp "cmp"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -139,7 +140,7 @@ func TestWords(t *testing.T) {
 	} {
 		t.Run(c.kind+" "+c.in, func(t *testing.T) {
 			got, err := c.parse(c.in)
-			if want := or(c.out, c.in); err != nil || got != want {
+			if want := gocmp.Or(c.out, c.in); err != nil || got != want {
 				t.Fatalf("parsed as %q (%v), want %q", got, err, want)
 			}
 			if again, err := c.parse(got); err != nil || again != got {

@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -31,7 +32,7 @@ func (p *prober) dns(from *hostSockets, f Fact, deadline time.Time) (Answer, err
 		if resolv, err = etcFile(dir, "resolv.conf"); err != nil {
 			return Answer{}, err
 		}
-		found, a = from.queryServers(parseResolv(resolv), f.To, deadline)
+		found, a = from.queryServers(ParseResolv(resolv), f.To, deadline)
 	}
 	if len(found) > 0 {
 		a = Answer{Outcome: Answered, Detail: strings.Join(addrTexts(found), ", ")}
@@ -101,7 +102,7 @@ func (s *hostSockets) queryBoth(
 	for _, kind := range []uint16{dnsA, dnsAAAA} {
 		addrs, a := s.query(server, full, kind, until)
 		if a.Outcome != Answered {
-			detail := "name server " + server.String() + ": " + or(a.Detail, "no answer")
+			detail := "name server " + server.String() + ": " + cmp.Or(a.Detail, "no answer")
 			failure = Answer{Outcome: a.Outcome, Detail: detail, Sender: a.Sender}
 		}
 		found = append(found, addrs...)

@@ -128,7 +128,7 @@ expect:
 // nameServer runs a name server in the host ns that has one name.
 func nameServer(t *testing.T, lab Topology) {
 	t.Helper()
-	ns, err := lab.openHost("ns")
+	ns, err := openHost(&lab)("ns")
 	if err != nil {
 		t.Fatal(err)
 	}

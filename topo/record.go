@@ -24,8 +24,8 @@ func Mark(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:port=MASTER@LINK     on LINK: its former master
 
 // adoptedRecord is the record in an adopted namespace: its host, and where it came from.
-func adoptedRecord(lab string, n Namespace) string {
-	return Mark(lab) + ":netns=" + n.Name + "@" + recordEscaper.Replace(n.From)
+func adoptedRecord(lab, host, from string) string {
+	return Mark(lab) + ":netns=" + host + "@" + recordEscaper.Replace(from)
 }
 
 // adoptedIDRecord is the record in the machine's namespace of an adopted namespace. Root in a
@@ -57,9 +57,9 @@ func sysctlRecord(lab, name string) string {
 }
 
 // routeRecord marks a route of the lab outside its own namespaces, where several
-// labs may have routes.
-func routeRecord(lab string, r Route) string {
-	return Mark(lab) + ":route=" + recordEscaper.Replace(r.Key().Name)
+// labs may have routes. The name is that of the route's key.
+func routeRecord(lab, name string) string {
+	return Mark(lab) + ":route=" + recordEscaper.Replace(name)
 }
 
 // offloadRecord marks a link whose offload the lab turned off.

@@ -18,12 +18,12 @@ import (
 // want that the lab did not need to change is in the snapshot if it has the wanted value.
 // want may be nil.
 func (k *Kernel) Snapshot(want State) (State, error) {
-	return k.snapshot(want, touches{all: true}, true)
+	return k.snapshot(want, Touched{All: true}, true)
 }
 
 // snapshot reads what is touched. For the rest it uses the last snapshot, which must have been
 // for the same want, and the files written since. It looks for processes only if programs is true.
-func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, error) {
+func (k *Kernel) snapshot(want State, touched Touched, programs bool) (State, error) {
 	wanted := wantedValuesOf(want)
 	var all []nsfs.Process
 	var allErr error
@@ -32,15 +32,15 @@ func (k *Kernel) snapshot(want State, touched touches, programs bool) (State, er
 		wg.Go(func() { all, allErr = nsfs.Processes() })
 	}
 	read := func(s *netnsHandle, entered error) error {
-		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !touched.all}
-		links, _ := touched.of(s.name)
+		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !touched.All}
+		links, _ := touched.Of(s.name)
 		if links != nil && s.snapshot != nil && singleReadCost*len(links) < len(s.snapshot.links) {
 			v.links, v.touched = s.snapshot.links, links
 		}
 		return k.readNetns(v, entered)
 	}
 	needsRead := func(s *netnsHandle) bool {
-		_, is := touched.of(s.name)
+		_, is := touched.Of(s.name)
 		return is || s.snapshot == nil
 	}
 	err := k.discover(read, needsRead)
@@ -94,7 +94,7 @@ type foundObject struct {
 }
 
 func (r *stateBuilder) put(o Object) {
-	o = o.normal()
+	o = o.Normal()
 	r.found = append(r.found, foundObject{o.Key(), o})
 }
 
@@ -112,7 +112,7 @@ func (r *stateBuilder) namespaces() {
 	parts := make([][]foundObject, workers)
 	inParallel(workers, workers, func(w int) {
 		part := stateBuilder{lab: r.lab}
-		turns.run(len(r.snapshots), func(i int) { part.namespace(r.snapshots[i]) })
+		turns.Run(len(r.snapshots), func(i int) { part.namespace(r.snapshots[i]) })
 		parts[w] = part.found
 	})
 	for _, part := range parts {
@@ -193,7 +193,7 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 // addrGenNone adds an AddrGenNone, unless the lab has an IPv6 setting for the link.
 func (r *stateBuilder) addrGenNone(v *netnsSnapshot, link string) {
 	for name := range v.wanted.settings {
-		if of, _, ok := ipv6SysctlOf(name); ok && of == link {
+		if of, _, ok := IPv6SysctlOf(name); ok && of == link {
 			return
 		}
 	}
@@ -213,7 +213,7 @@ func (r *stateBuilder) assumeAddrGenNone(want State) {
 func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 	routes := map[string]bool{}
 	for _, in := range v.routes {
-		routes[routeRecord(r.lab, v.route(in))] = true
+		routes[routeRecord(r.lab, v.route(in).Key().Name)] = true
 	}
 	for _, l := range v.links {
 		for _, name := range l.AltNames {
@@ -259,7 +259,7 @@ func (r *stateBuilder) route(v *netnsSnapshot, in rtnl.Route) {
 		return
 	}
 	out := v.route(in)
-	if !v.handle.own && !slices.Contains(v.lo().AltNames, routeRecord(r.lab, out)) {
+	if !v.handle.own && !slices.Contains(v.lo().AltNames, routeRecord(r.lab, out.Key().Name)) {
 		return
 	}
 	r.put(out)
@@ -281,7 +281,7 @@ func (v *netnsSnapshot) route(in rtnl.Route) Route {
 		}
 		out.Type, out.Hops = "", JoinHops(v.hops(hops)...)
 	}
-	return out.normal().(Route)
+	return out.Normal().(Route)
 }
 
 func (v *netnsSnapshot) hops(in []rtnl.Hop) (hops []Hop) {

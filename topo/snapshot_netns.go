@@ -240,7 +240,7 @@ func (k *Kernel) readSettings(v *netnsSnapshot) error {
 		if err != nil {
 			return err
 		}
-		value = Sysctl{Name: name, Value: value}.normal().(Sysctl).Value
+		value = Sysctl{Name: name, Value: value}.Normal().(Sysctl).Value
 		if changed || value == v.wanted.settings[name] && foreignRecord(lo.AltNames, k.lab, name) == "" {
 			v.values[name] = value
 		}

@@ -16,7 +16,7 @@ type State map[Key]Object
 func NewState(objects ...Object) State {
 	s := make(State, len(objects))
 	for _, o := range objects {
-		s.put(o)
+		s.Put(o)
 	}
 	return s
 }
@@ -24,7 +24,7 @@ func NewState(objects ...Object) State {
 // Add adds an object. It returns an error if the state has a different object with
 // the same key.
 func (s State) Add(o Object) error {
-	o = o.normal()
+	o = o.Normal()
 	if have, ok := s[o.Key()]; ok && have != o {
 		return fmt.Errorf("%s contradicts %s", o, have)
 	}
@@ -32,8 +32,8 @@ func (s State) Add(o Object) error {
 	return nil
 }
 
-func (s State) put(o Object) {
-	o = o.normal()
+func (s State) Put(o Object) {
+	o = o.Normal()
 	s[o.Key()] = o
 }
 

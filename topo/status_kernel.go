@@ -66,7 +66,7 @@ func (o *Observer) Status(want State) (Status, error) {
 	}
 	inLab := map[Key]bool{}
 	for _, object := range have {
-		for _, key := range append(object.provides(), object.Key()) {
+		for _, key := range append(object.Provides(), object.Key()) {
 			if key.Kind == OfPort { // an uplink: a link of the machine in a bridge of the lab
 				key.Kind = OfLink
 			}
@@ -80,7 +80,7 @@ func (o *Observer) Status(want State) (Status, error) {
 	}
 	sort.SliceStable(s.Rules, func(i, j int) bool {
 		a, b := s.Rules[i], s.Rules[j]
-		return cmp.Or(compareNames(nsOf(a.Host), nsOf(b.Host)), compareNames(a.Text, b.Text)) < 0
+		return cmp.Or(compareNames(NSOf(a.Host), NSOf(b.Host)), compareNames(a.Text, b.Text)) < 0
 	})
 	return s, nil
 }
@@ -95,7 +95,7 @@ func (o *Observer) hosts() (names []string) {
 }
 
 func (s *Status) addHost(at *netnsHandle, table string, inLab map[Key]bool) error {
-	host := or(at.name, Machine)
+	host := cmp.Or(at.name, Machine)
 	links, err := at.links(inLab)
 	if err != nil {
 		return err

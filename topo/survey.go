@@ -111,7 +111,7 @@ func (k *Kernel) survey(v *netnsSnapshot) (err error) {
 	}
 	v.values = map[string]string{}
 	return v.handle.runInside(func() error {
-		for _, name := range []string{forwarding4, forwarding6} {
+		for _, name := range []string{ForwardingIPv4, ForwardingIPv6} {
 			if value, err := nsfs.Sysctl(sysctlKey(name)); err == nil && value == "1" {
 				v.values[name] = value
 			}

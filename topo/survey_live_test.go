@@ -38,7 +38,7 @@ func TestSurvey(t *testing.T) {
 				switch o := o.(type) {
 				case File, Process:
 				case Sysctl:
-					if o.Name == forwarding4 && got[o.Key()] != o {
+					if o.Name == ForwardingIPv4 && got[o.Key()] != o {
 						t.Errorf("missing %s", o)
 					}
 				default:

@@ -20,7 +20,7 @@ type Topology struct {
 	Expect   []Expectation // what Verify proves
 
 	// EgressLinks are the links by which the machine reaches other networks. A network
-	// with Fastpath has fast paths to them. [Topology.FillFromMachine] fills them in.
+	// with Fastpath has fast paths to them. [Topology.FillEgress] sets them.
 	EgressLinks []string
 
 	source *source // the file, for the places of mistakes found later; nil if there is none
@@ -51,7 +51,7 @@ type Network struct {
 	Fastpath bool
 
 	MTU           int  // bytes; 0 means 1500
-	MTUAuto       bool // [Topology.FillFromMachine] sets MTU
+	MTUAuto       bool // [Topology.FillEgress] sets MTU
 	MAC           MAC  // zero means derived from the names
 	STP           bool // run the spanning tree protocol
 	VLANFiltering bool // separate VLANs by VLAN and VLANs of the hosts' attachments
@@ -83,6 +83,16 @@ type Host struct {
 	Run        []string       // shell commands started after up and stopped by down
 
 	at pos
+}
+
+// namespaceOf returns the namespace of a host, as [Compile] makes it.
+func (t *Topology) NamespaceOf(host string) Namespace {
+	for i := range t.Hosts {
+		if h := &t.Hosts[i]; h.Name == host {
+			return Namespace{Name: host, From: h.Namespace}
+		}
+	}
+	return Namespace{Name: host}
 }
 
 // An Attachment connects a host to a network: a veth pair with one end in the bridge.

@@ -35,7 +35,7 @@ const (
 // When ctx is done, Verify starts no further probe. Facts that were not probed have
 // the error of ctx in Err.
 func Verify(ctx context.Context, t Topology, facts []Fact) Report {
-	p := newProber(t.openHost, t.etcOf)
+	p := newProber(openHost(&t), etcOf(&t))
 	defer p.close()
 	return p.verify(ctx, t, facts)
 }
@@ -117,28 +117,23 @@ func (p *prober) prove(f Fact, timeout time.Duration) Result {
 	return r
 }
 
-// openHost opens the namespace of a host, or the machine's.
-func (t *Topology) openHost(host string) (*os.File, error) {
-	if host == Machine {
-		return nsfs.Current()
-	}
-	return t.namespaceOf(host).open()
-}
-
-func (t *Topology) namespaceOf(host string) Namespace {
-	for i := range t.Hosts {
-		if h := &t.Hosts[i]; h.Name == host {
-			return Namespace{Name: host, From: h.Namespace}
+// openHost returns a function that opens the namespace of a host, or the machine's.
+func openHost(t *Topology) func(host string) (*os.File, error) {
+	return func(host string) (*os.File, error) {
+		if host == Machine {
+			return nsfs.Current()
 		}
+		return nsfs.OpenFrom(host, t.NamespaceOf(host).From)
 	}
-	return Namespace{Name: host}
 }
 
-// etcOf returns the directory with the files that replace those of /etc inside a host.
-// It is /etc itself if the host's namespace has no name. See ip-netns(8).
-func (t *Topology) etcOf(host string) string {
-	if ref := t.namespaceOf(host).ref(); host != Machine && ref != "" {
-		return filepath.Join(nsfs.EtcDir, ref)
+// etcOf returns a function for the directory with the files that replace those of /etc inside a
+// host. It is /etc itself if the host's namespace has no name. See ip-netns(8).
+func etcOf(t *Topology) func(host string) string {
+	return func(host string) string {
+		if ref := t.NamespaceOf(host).Ref(); host != Machine && ref != "" {
+			return filepath.Join(nsfs.EtcDir, ref)
+		}
+		return "/etc"
 	}
-	return "/etc"
 }

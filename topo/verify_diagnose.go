@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -36,7 +37,7 @@ func (p *prober) diagnose(ctx context.Context, t Topology, results []Result) {
 			continue // the answer already explains the failure
 		}
 		if r.Answer.Outcome == Answered {
-			server := or(r.Server, "the other side")
+			server := cmp.Or(r.Server, "the other side")
 			r.Diagnosis = []string{fmt.Sprintf("%s sees %s, expected %s", server, sourceText(r.Answer.Seen), r.Seen)}
 			continue
 		}
@@ -159,7 +160,7 @@ func (s *traceResult) add(f Fact, host string, h *hostInfo, e nft.TraceEvent) {
 		if request {
 			sources = s.requestSources
 		}
-		sources[host] = or(sources[host], e.Src) // the first one: NAT changes it later
+		sources[host] = cmp.Or(sources[host], e.Src) // the first one: NAT changes it later
 	}
 	switch {
 	case e.Dropped && s.drop == "" && e.Handle == 0:
@@ -198,12 +199,12 @@ func (w *walker) possibleHops(f Fact) []string {
 		}
 	}
 	add(Machine)
-	for n := range w.layout.t.Networks {
-		add(w.layout.t.bridgeHost(n))
+	for n := range w.layout.Topology.Networks {
+		add(w.layout.Topology.BridgeHost(n))
 	}
-	for i := range w.layout.t.Hosts {
-		h := &w.layout.t.Hosts[i]
-		if h.Router || len(w.layout.of[h.Name]) > 1 {
+	for i := range w.layout.Topology.Hosts {
+		h := &w.layout.Topology.Hosts[i]
+		if h.Router || len(w.layout.ByHost[h.Name]) > 1 {
 			add(h.Name)
 		}
 	}

@@ -30,7 +30,7 @@ func upWithProber(t *testing.T, text string) (Topology, *prober) {
 		t.Fatal(err)
 	}
 	lab := mustParse(t, "lab.yaml", []byte(text))
-	p := newProber(lab.openHost, func(host string) string { return "/run/etc-netns/" + host })
+	p := newProber(openHost(&lab), func(host string) string { return "/run/etc-netns/" + host })
 	p.timeout = time.Second // long enough for a busy machine
 	t.Cleanup(func() { p.close() })
 	return lab, p

@@ -3,6 +3,7 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -18,8 +19,8 @@ const maxHops = 32
 // it would do with the packet, and so finds what blocks it.
 type walker struct {
 	prober *prober
-	layout *layout
-	owners map[netip.Addr][]*iface
+	layout *Layout
+	owners map[netip.Addr][]*Iface
 	infos  map[string]*hostInfo
 }
 
@@ -32,8 +33,8 @@ type hostInfo struct {
 }
 
 func newWalker(p *prober, t Topology) *walker {
-	l, _ := newLayout(&t)
-	return &walker{p, l, l.owners(), map[string]*hostInfo{}}
+	l, _ := NewLayout(&t)
+	return &walker{p, l, l.Owners(), map[string]*hostInfo{}}
 }
 
 func (w *walker) info(host string) (*hostInfo, error) {
@@ -85,7 +86,7 @@ func (w *walker) walk(at packetPos, sources map[string]netip.Addr, dst netip.Add
 			return at, err.Error()
 		}
 		if in, ok := h.addrs[dst]; ok {
-			at.in = or(at.in, in)
+			at.in = cmp.Or(at.in, in)
 			return at, ""
 		}
 		if dst.IsLoopback() || !dst.IsValid() {
@@ -119,15 +120,15 @@ func (w *walker) step(h *hostInfo, at packetPos, src, dst netip.Addr) (next pack
 	if problem := h.linkProblem(route.Link); problem != "" {
 		return next, problem
 	}
-	return w.hop(h, at, route, src, or(route.Gateway, dst))
+	return w.hop(h, at, route, src, cmp.Or(route.Gateway, dst))
 }
 
 // downLinks names the links of a host that are down or have no carrier: the kernel removed the
 // routes over them.
 func (w *walker) downLinks(h *hostInfo, host string) (text string) {
-	for _, n := range w.layout.of[host] {
+	for _, n := range w.layout.ByHost[host] {
 		for index, l := range h.links {
-			if problem := h.linkProblem(index); l.Name == w.layout.ifaces[n].dev && problem != "" {
+			if problem := h.linkProblem(index); l.Name == w.layout.Ifaces[n].Name && problem != "" {
 				text += ": " + problem
 			}
 		}
@@ -143,37 +144,37 @@ func (w *walker) hop(
 	if owner == nil {
 		return next, h.neighProblem(route.Link, hop)
 	}
-	if at.nat && owner.host == at.from && route.Link == at.in {
+	if at.nat && owner.Host == at.from && route.Link == at.in {
 		if problem := w.hairpinProblem(h, owner, hop.Is4()); problem != "" {
 			return next, problem
 		}
 	}
-	far, err := w.info(owner.host)
+	far, err := w.info(owner.Host)
 	if err != nil {
-		return next, owner.host + ": " + err.Error()
+		return next, owner.Host + ": " + err.Error()
 	}
 	in, ok := far.addrs[hop]
 	if !ok {
-		return next, owner.host + " does not have the address " + hop.String()
+		return next, owner.Host + " does not have the address " + hop.String()
 	}
 	if p := far.linkProblem(in); p != "" {
-		return next, owner.host + ": " + p
+		return next, owner.Host + ": " + p
 	}
 	if p := h.neighProblem(route.Link, hop); p != "" {
 		if src := h.neighSource(src, hop); src.Is4() && far.rpFilterDrops(src, in) {
-			p += fmt.Sprintf(": rp_filter of %s drops packets from %s that arrive on %s", owner.host, src, far.links[in].Name)
+			p += fmt.Sprintf(": rp_filter of %s drops packets from %s that arrive on %s", owner.Host, src, far.links[in].Name)
 		}
 		return next, p
 	}
-	return packetPos{host: owner.host, in: in, from: at.host}, ""
+	return packetPos{host: owner.Host, in: in, from: at.host}, ""
 }
 
 // owner returns the device of the lab that should have an address: the one nearest to host if
 // there are several, nil if there is none.
-func (w *walker) owner(host string, a netip.Addr) (best *iface) {
+func (w *walker) owner(host string, a netip.Addr) (best *Iface) {
 	least := 0
 	for _, i := range w.owners[a] {
-		if far := w.layout.distance(host, i); best == nil || far < least {
+		if far := w.layout.Distance(host, i); best == nil || far < least {
 			best, least = i, far
 		}
 	}

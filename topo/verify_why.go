@@ -151,15 +151,15 @@ func (h *hostInfo) neighSource(src, hop netip.Addr) netip.Addr {
 // hairpinProblem says that a bridge port without hairpin blocks a packet. It applies where
 // br_netfilter passes bridged packets to NAT, and the packet has to leave by the port on which it
 // arrived.
-func (w *walker) hairpinProblem(h *hostInfo, to *iface, v4 bool) string {
+func (w *walker) hairpinProblem(h *hostInfo, to *Iface, v4 bool) string {
 	key := "bridge/bridge-nf-call-ip6tables"
 	if v4 {
 		key = "bridge/bridge-nf-call-iptables"
 	}
-	if to.att == nil || h.sysctl(key) != 1 {
+	if to.Attachment == nil || h.sysctl(key) != 1 {
 		return ""
 	}
-	name, _ := portName(w.layout.t.Name, to.host, to.dev)
+	name, _ := PortName(w.layout.Topology.Name, to.Host, to.Name)
 	for _, l := range h.links {
 		if l.Name == name && l.Port["hairpin"] == uint64(0) {
 			bridge := h.links[l.Master].Name

@@ -1,7 +1,7 @@
 package topo
 
 // waveHosts is the highest number of namespaces in a wave.
-const waveHosts = 1024
+const WaveSize = 1024
 
 // inWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
 // namespaces, then their links, then what is on the links. Each wave keeps the order of
@@ -17,7 +17,7 @@ const waveHosts = 1024
 // instead of all; see [Kernel.descendingNSIDs]. A lab that exists already is changed without
 // waves: its bridges are up, and a port may enter one only after the machine's rules are set.
 func inWaves(creates Plan, want State, size int) Plan {
-	namespaces := creates.newNamespaces()
+	namespaces := creates.NewNamespaces()
 	if namespaces <= size {
 		return creates
 	}
@@ -33,7 +33,7 @@ func inWaves(creates Plan, want State, size int) Plan {
 		if bridge || w.links[parent] != nil && parent.NS != k.NS {
 			at = w.last // set up after everything in other namespaces
 		}
-		for _, l := range link.(linked).links() {
+		for _, l := range link.(LinkObject).Links() {
 			w.complete[l.NS] = max(w.complete[l.NS], at)
 		}
 	}
@@ -50,7 +50,7 @@ func inWaves(creates Plan, want State, size int) Plan {
 }
 
 // newNamespaces returns how many namespaces the plan creates.
-func (p Plan) newNamespaces() (n int) {
+func (p Plan) NewNamespaces() (n int) {
 	for _, s := range p {
 		if s.makesNamespace() {
 			n++
@@ -84,7 +84,7 @@ func (w waves) wave(o Object) int {
 	case OfNAT, OfSysctl: // after all links: settings for all links change each link's
 		return max(w.of[k.NS], w.complete[k.NS])
 	}
-	for _, need := range o.needs() {
+	for _, need := range o.Needs() {
 		// A port leads only to its bridge, which is set up last.
 		if veth, ok := w.links[need].(Veth); ok && veth.isPort(need) {
 			return w.link(veth)
@@ -98,7 +98,7 @@ func (w waves) link(link Object) (at int) {
 	for range mostParents {
 		parent := parentOf(link)
 		at = max(at, w.of[parent.NS])
-		for _, l := range link.(linked).links() {
+		for _, l := range link.(LinkObject).Links() {
 			at = max(at, w.of[l.NS])
 		}
 		if link = w.links[parent]; link == nil {

@@ -117,7 +117,7 @@ func TestDescendingNSIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, want := compiled(t, starLab(4))
-	plan := diff(nil, want, 2)
+	plan := DiffInWaves(nil, want, 2)
 	if k.waveSize = 4; k.descendingNSIDs(plan) != nil {
 		t.Error("the hosts of one wave have ids")
 	}

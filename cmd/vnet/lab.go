@@ -37,7 +37,7 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	return lab, lab.FillFromMachine()
+	return lab, fillEgress(&lab)
 }
 
 // compile reads a lab file and compiles it.
@@ -132,4 +132,16 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// fillEgress sets what the lab leaves to the machine.
+func fillEgress(t *topo.Topology) error {
+	if !t.NeedsEgress() {
+		return nil
+	}
+	links, mtu, err := topo.DefaultRouteLinks()
+	if err == nil {
+		t.FillEgress(links, mtu)
+	}
+	return err
 }
