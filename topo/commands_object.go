@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
 )
 
 // commands returns the commands of a step.
@@ -95,7 +98,7 @@ func (w *scriptWriter) portCommands(s Step, o Port) []command {
 	dev := shellWord(o.Link)
 	link := w.tool("ip", o.NS) + "-o link show dev " + dev
 	property := w.tool("ip", o.NS) + "link property "
-	record := shellWord(portRecord(w.lab))
+	record := shellWord(mark.Port(w.lab))
 	switch s.Op() {
 	case Create:
 		was := `"$(` + link + ` | sed -n 's/.* master \([^ ]*\) .*/\1/p')@"` + dev
@@ -112,7 +115,7 @@ func (w *scriptWriter) portCommands(s Step, o Port) []command {
 // routeCommands also write a record in namespaces that the lab did not create.
 func (w *scriptWriter) routeCommands(s Step, o Route) []command {
 	cmds := []command{{o.NS, "ip", "route " + ipVerb(s) + " " + o.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
-	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + routeRecord(w.lab, o.Key().Name)}
+	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Route(w.lab, o.Key().Name)}
 	n, _ := w.state[Key{OfNamespace, o.NS, ""}].(Namespace)
 	switch {
 	case o.NS != "" && n.From == "" || s.Op() == Change:
@@ -137,7 +140,7 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 	}
 	cmds := []command{{tool: "ip", text: "netns " + ipVerb(s) + " " + n.Name}}
 	if s.Op() == Create {
-		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + Mark(w.lab)})
+		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + mark.Of(w.lab)})
 	}
 	return cmds
 }
@@ -145,9 +148,9 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 // adoptCommands adopt or release a namespace. It gets records, and a name in /run/netns if
 // it has none.
 func (w *scriptWriter) adoptCommands(s Step, n Namespace) (cmds []command) {
-	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + adoptedRecord(w.lab, n.Name, n.From)}
+	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Adopted(w.lab, n.Name, n.From)}
 	file := shellWord("/run/netns/" + w.refOf(n.Name))
-	altname := adoptedIDMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)
+	altname := mark.AdoptedIDPrefix(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)
 	id := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + altname}
 	if s.Op() == Delete {
 		cmds = append(cmds, record, id)
@@ -167,7 +170,7 @@ func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
 	if s.Want == nil {
 		verb = "del"
 	}
-	text := strings.Replace(v.String(), in(v.NS)+"vlan", "vlan "+verb, 1)
+	text := strings.Replace(v.String(), display.In(v.NS)+"vlan", "vlan "+verb, 1)
 	if _, ok := w.state[Key{OfLink, v.NS, v.Link}].(Bridge); ok {
 		text += " self"
 	}
@@ -177,7 +180,7 @@ func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
 // sysctlCommands also record the former value, as an altname of lo.
 func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
 	set := w.netnsExec(o.NS, "sysctl -qw "+shellWord(o.Name+"="+o.Value))
-	record := sysctlRecord(w.lab, o.Name)
+	record := mark.Sysctl(w.lab, o.Name)
 	lo := w.tool("ip", o.NS)
 	switch s.Op() {
 	case Create:
@@ -194,7 +197,7 @@ func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
 
 // offloadCommands use ethtool. vnet reads the offload only of links with this record.
 func (w *scriptWriter) offloadCommands(s Step, o NoOffload) []command {
-	altname := shellWord(offloadRecord(w.lab, o.Link))
+	altname := shellWord(mark.Offload(w.lab, o.Link))
 	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(o.Link) + " altname " + altname}
 	if s.Want == nil {
 		return []command{w.netnsExec(o.NS, "ethtool -K "+shellWord(o.Link)+" tx on"), record}
@@ -210,25 +213,12 @@ func (w *scriptWriter) fileCommands(s Step, f File) []command {
 	}
 	return []command{
 		{text: "mkdir -p " + dir},
-		{text: hereDoc("cat > "+path, fileMark(w.lab)+f.Content)},
+		{text: hereDoc("cat > "+path, mark.FileMark(w.lab)+f.Content)},
 	}
 }
 
-// fileMark returns the first line of a lab's files.
-func fileMark(lab string) string { return "# " + Mark(lab) + "\n" }
-
-// The environment variables that identify a lab's programs.
-const (
-	envLab = "VNET_LAB"
-	envRun = "VNET_RUN"
-)
-
-// runShell runs a program in a shell. After the program ended with success, a sleeping
-// process stays: otherwise the next up would find it missing and run it again.
-const runShell = `sh -c "$` + envRun + `" && exec sleep infinity`
-
 func (w *scriptWriter) processCommands(s Step, p Process) []command {
-	lab, run := envLab+"="+shellWord(w.lab), shellWord(envRun+"="+p.Command)
+	lab, run := mark.EnvLab+"="+shellWord(w.lab), shellWord(mark.EnvRun+"="+p.Command)
 	if s.Want == nil {
 		pids := "ip netns pids " + shellWord(w.refOf(p.NS))
 		if p.NS == "" {
@@ -238,7 +228,7 @@ func (w *scriptWriter) processCommands(s Step, p Process) []command {
 		kill := "  if { " + has + lab + " && " + has + run + "; } 2>/dev/null; then kill $p; fi\n"
 		return []command{{text: "for p in $(" + pids + "); do\n" + kill + "done"}}
 	}
-	shell := " setsid sh -c " + shellWord(runShell) + " </dev/null >/dev/null 2>&1 &"
+	shell := " setsid sh -c " + shellWord(mark.RunShell) + " </dev/null >/dev/null 2>&1 &"
 	return []command{w.netnsExec(p.NS, "env "+lab+" "+run+shell)}
 }
 
@@ -363,7 +353,7 @@ func (w *scriptWriter) setLink(was, l Link) []command {
 		set += " master " + l.Master
 	}
 	if was == atCreation(l) || was == (Link{NS: l.NS, Name: l.Name}) {
-		set += " alias " + Mark(w.lab)
+		set += " alias " + mark.Of(w.lab)
 	}
 	var cmds []command
 	if set != "" {

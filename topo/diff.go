@@ -13,7 +13,7 @@ import (
 // plan's reverse could not create it again.
 func Diff(have, want State) Plan { return DiffInWaves(have, want, WaveSize) }
 
-// diff is Diff with a number of namespaces per wave.
+// DiffInWaves is Diff with a number of namespaces per wave.
 func DiffInWaves(have, want State, wave int) Plan {
 	if have.Equal(want) {
 		return nil
@@ -72,7 +72,7 @@ func toDelete(have, want State) map[Key]bool {
 	gone := make(map[Key]bool)
 	var todo []Key
 	for k, o := range have {
-		if w, wanted := want[k]; !wanted || o != w && !o.CanBecome(w) {
+		if w, wanted := want[k]; !wanted || o != w && !o.canBecome(w) {
 			todo = append(todo, k)
 		}
 	}
@@ -117,7 +117,7 @@ type dependencies struct {
 func newDependencies(s State) dependencies {
 	d := dependencies{newOrder(s), make(map[Key]Key, len(s)), make(map[Key][]Address)}
 	for k, o := range s {
-		for _, p := range o.Provides() {
+		for _, p := range o.provides() {
 			d.providers[p] = k
 		}
 		if a, ok := o.(Address); ok {
@@ -130,7 +130,7 @@ func newDependencies(s State) dependencies {
 
 // of returns the keys that o depends on. The state may lack some of them.
 func (d dependencies) of(o Object) []Key {
-	keys := o.Needs()
+	keys := o.needs()
 	switch x := o.(type) {
 	case Up: // a VLAN device goes down with its parent
 		if p := parentOf(d.links[Key{OfLink, x.NS, x.Link}]); p.NS == x.NS {

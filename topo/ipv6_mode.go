@@ -2,30 +2,30 @@ package topo
 
 import "maps"
 
-// An ipv6Mode is how the kernel uses IPv6 on a link of the lab.
+// An IPv6Mode is how the kernel uses IPv6 on a link of the lab.
 type IPv6Mode uint8
 
 const (
-	// The lab gives the link no address: the kernel solicits routers, as without vnet.
+	// IPv6Default means: the lab gives the link no address: the kernel solicits routers, as without vnet.
 	IPv6Default IPv6Mode = iota
-	// The lab gives the link an IPv6 address: no router solicitations.
+	// IPv6Static means: the lab gives the link an IPv6 address: no router solicitations.
 	IPv6Static
-	// The lab gives the link IPv4 addresses only: no link-local address; see [AddrGenNone].
+	// IPv6NoLinkLocal means: the lab gives the link IPv4 addresses only: no link-local address; see [AddrGenNone].
 	IPv6NoLinkLocal
-	// The MTU is too small for IPv6, or the link is a port and vnet writes no setting.
+	// IPv6Unused means: the MTU is too small for IPv6, or the link is a port and vnet writes no setting.
 	IPv6Unused
-	// The link is a veth end in a bridge: disable_ipv6=1, because packets that arrive there
+	// IPv6Disabled means: the link is a veth end in a bridge: disable_ipv6=1, because packets that arrive there
 	// belong to the bridge. The kernel then goes through fewer routes and group members for
 	// each further port: ten thousand ports take two thirds of the time.
 	IPv6Disabled
-	// A sysctl of the lab sets disable_ipv6.
+	// IPv6UserSet means: a sysctl of the lab sets disable_ipv6.
 	IPv6UserSet
 )
 
-// settings returns the settings below net.ipv6.conf.LINK that vnet writes when it creates the
+// Settings returns the settings below net.ipv6.conf.LINK that vnet writes when it creates the
 // link; see ip-sysctl.rst. They turn off duplicate address detection: the lab knows its
 // addresses. With detection, the link-local address is unusable for one or two seconds, and
-// neighbour discovery for hosts behind the link fails until then. In mode ipv6NoLinkLocal,
+// neighbour discovery for hosts behind the link fails until then. In mode IPv6NoLinkLocal,
 // [AddrGenNone] does this.
 func (m IPv6Mode) Settings() []string {
 	switch m {
@@ -39,7 +39,7 @@ func (m IPv6Mode) Settings() []string {
 	return nil
 }
 
-// ipv6ModeKey returns the key of the link in a map of IPv6 modes: of kind OfPort for a bridge port.
+// IPv6ModeKey returns the key of the link in a map of IPv6 modes: of kind OfPort for a bridge port.
 func (l Link) IPv6ModeKey() Key {
 	k := l.Key()
 	if l.Master != "" {
@@ -115,7 +115,7 @@ func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, IPv6Mode))
 	}
 }
 
-// ipv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
+// IPv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
 // link-local address if the lab configures anything else of IPv6 on it.
 func (l Link) ipv6Mode(uses ipv6Uses, veth bool) IPv6Mode {
 	switch {
@@ -135,7 +135,7 @@ func (l Link) ipv6Mode(uses ipv6Uses, veth bool) IPv6Mode {
 	return IPv6Default
 }
 
-// ipv6ModesIn returns the modes of the links in the given namespaces, by ipv6ModeKey: a link
+// IPv6ModesIn returns the modes of the links in the given namespaces, by IPv6ModeKey: a link
 // that becomes a port may have two entries in a merged map.
 func (s State) IPv6ModesIn(namespaces map[string]bool) map[Key]IPv6Mode {
 	modes := map[Key]IPv6Mode{}
@@ -143,7 +143,7 @@ func (s State) IPv6ModesIn(namespaces map[string]bool) map[Key]IPv6Mode {
 	return modes
 }
 
-// A stepLink is a link of a step, and the IPv6 settings to write for it.
+// A LinkSettings is a link of a step, and the IPv6 settings to write for it.
 type LinkSettings struct {
 	Step     int // index in the stage
 	Link     Key
@@ -151,10 +151,10 @@ type LinkSettings struct {
 	Optional bool // no error where /proc/sys is read-only
 }
 
-// fromDefault as a value means: copy the setting of net.ipv6.conf.default.
+// FromDefault as a value means: copy the setting of net.ipv6.conf.default.
 const FromDefault = "default"
 
-// ipv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
+// IPv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
 // that enter or leave a bridge.
 func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 	made, ok := s.Want.(LinkObject)
@@ -180,11 +180,11 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 	return links
 }
 
-// linkLocalSettings returns the settings for a link whose AddrGenNone is deleted. When
+// LinkLocalSettings returns the settings for a link whose AddrGenNone is deleted. When
 // addr_gen_mode changes, the kernel creates the link-local address at once.
 func LinkLocalSettings() []string { return append(IPv6Default.Settings(), "addr_gen_mode=0") }
 
-// ipv6SysctlOf splits net.ipv6.conf.LINK.NAME; ok is false for any other setting.
+// IPv6SysctlOf splits net.ipv6.conf.LINK.NAME; ok is false for any other setting.
 func IPv6SysctlOf(setting string) (link, name string, ok bool) {
 	path := Sysctl{Name: setting}.Path()
 	if len(path) != 5 || path[1] != "ipv6" || path[2] != "conf" {
@@ -193,7 +193,7 @@ func IPv6SysctlOf(setting string) (link, name string, ok bool) {
 	return path[3], path[4], true
 }
 
-// ipv6Modes returns the modes of all links in the namespaces in which the plan creates, changes
+// IPv6Modes returns the modes of all links in the namespaces in which the plan creates, changes
 // or deletes links: those of want, and those of have for links that want does not have.
 func (p Plan) IPv6Modes(have, want State) map[Key]IPv6Mode {
 	namespaces := map[string]bool{}

@@ -26,7 +26,7 @@ func newModelKernel(has State, others ...State) *modelKernel {
 	m := &modelKernel{has: State{}, age: map[Key]int{}, all: State{}}
 	for _, s := range append(others, has) {
 		for _, o := range s {
-			for _, k := range o.Provides() {
+			for _, k := range o.provides() {
 				m.all[k] = o
 			}
 		}
@@ -63,7 +63,7 @@ func (m *modelKernel) step(s Step) error {
 		return fs.ErrNotExist
 	case s.Op() != Create && have != s.Have:
 		return fmt.Errorf("is %[2]v, not %[1]v", s.Have, have)
-	case s.Op() == Change && !s.Have.CanBecome(s.Want):
+	case s.Op() == Change && !s.Have.canBecome(s.Want):
 		return errors.New("cannot change in place")
 	}
 	if s.Want == nil {
@@ -75,7 +75,7 @@ func (m *modelKernel) step(s Step) error {
 func (m *modelKernel) put(o Object) error {
 	delete(m.has, o.Key())
 	d := newDependencies(m.has)
-	for _, k := range o.Provides() {
+	for _, k := range o.provides() {
 		if owner, exists := d.providers[k]; exists {
 			return fmt.Errorf("%v has the name: %w", m.has[owner], fs.ErrExist)
 		}
@@ -149,9 +149,9 @@ func pick[T any](w *world, list ...T) T { return list[w.r.IntN(len(list))] }
 
 // add adds an object if its keys are free and its needs exist.
 func (w *world) add(o Object) {
-	o = o.Normal()
+	o = o.normal()
 	d := newDependencies(w.s)
-	for _, k := range o.Provides() {
+	for _, k := range o.provides() {
 		if _, exists := d.providers[k]; exists {
 			return
 		}
@@ -243,7 +243,7 @@ func (w *world) devices() {
 func (w *world) configure() {
 	for _, o := range w.s.Objects() {
 		k := o.Key()
-		for _, p := range o.Provides() {
+		for _, p := range o.provides() {
 			if k.Kind == OfLink && w.chance(40) {
 				w.configureLink(p.NS, p.Name)
 			}

@@ -12,7 +12,7 @@ func newOrder(states ...State) order {
 	for _, s := range states {
 		for _, object := range s {
 			if object.Key().Kind == OfLink {
-				for _, k := range object.Provides() {
+				for _, k := range object.provides() {
 					o.links[k] = object
 				}
 			}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // A Step is one change: it creates Want (Have is nil), deletes Have (Want is nil), or
@@ -50,22 +52,9 @@ func (s Step) Reverse() Step { return Step{Have: s.Want, Want: s.Have} }
 func (s Step) String() string {
 	text := string(s.Op()) + " " + s.Object().String()
 	if s.Op() == Change {
-		text += " (was " + changedWords(s.Have.String(), s.Want.String()) + ")"
+		text += " (was " + display.ChangedWords(s.Have.String(), s.Want.String()) + ")"
 	}
-	return Shown(text)
-}
-
-// changedWords returns the part of the old text that differs from the new one: from the
-// first word that differs to the last.
-func changedWords(old, next string) string {
-	a, b := strings.Fields(old), strings.Fields(next)
-	for len(a) > 1 && len(b) > 0 && a[0] == b[0] {
-		a, b = a[1:], b[1:]
-	}
-	for len(a) > 1 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	return strings.Join(a, " ")
+	return display.Escape(text)
 }
 
 // A Plan is a list of steps in the order of execution. The zero value does nothing.
@@ -97,7 +86,7 @@ func (p Plan) Stages() []Plan {
 // system call. Files come after them in the order, and are written at the same time.
 var configuresLinks = map[Kind]bool{OfAddrGen: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
 
-// filesIn returns the range of the files in a stage. They are at its end, or at its
+// FilesIn returns the range of the files in a stage. They are at its end, or at its
 // beginning if it deletes them.
 func FilesIn(stage []Step) (from, to int) {
 	if from = slices.IndexFunc(stage, isFile); from < 0 {
@@ -124,7 +113,7 @@ func (p Plan) runs(together func(a, b Step) bool) []Plan {
 	return runs
 }
 
-// withoutImpliedDeletes returns the plan without the deletions that other deletions imply:
+// WithoutImpliedDeletes returns the plan without the deletions that other deletions imply:
 // addresses are deleted with their link, settings with their namespace. To set a thousand
 // links down before deleting them would take long: the kernel waits each time until nothing
 // uses the link. Links are deleted with their namespaces if all these are deleted and not
@@ -256,19 +245,19 @@ func (p Plan) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// touches has the namespaces in which a plan may change more than files, and the links there.
+// Touched has the namespaces in which a plan may change more than files, and the links there.
 type Touched struct {
-	All   bool                       // all links of all namespaces
+	All   bool                       // All links of all namespaces
 	links map[string]map[string]bool // names of links by namespace; a nil map means all links
 }
 
-// of reports whether a namespace is touched, and which of its links; nil means all.
+// Of reports whether a namespace is touched, and which of its links; nil means all.
 func (t Touched) Of(ns string) (links map[string]bool, touched bool) {
 	links, touched = t.links[ns]
 	return links, touched || t.All
 }
 
-// touches returns what the plan may change. If a link is changed or deleted, objects that
+// Touched returns what the plan may change. If a link is changed or deleted, objects that
 // depend on it may change in any namespace: everything is touched. A step on a link that
 // existed before, a setting or a program may change other links of the namespace: all its
 // links are touched.
@@ -285,7 +274,7 @@ func (p Plan) Touched() Touched {
 				continue
 			}
 			objects = append(objects, o)
-			for _, k := range append(o.Provides(), o.Key()) {
+			for _, k := range append(o.provides(), o.Key()) {
 				t.links[k.NS] = map[string]bool{"lo": true} // lo has the records
 				created[k] = k.Kind == OfLink
 			}
@@ -299,7 +288,7 @@ func (p Plan) Touched() Touched {
 
 func (t Touched) add(o Object, created map[Key]bool) {
 	kind, ns := o.Key().Kind, o.Key().NS
-	for _, k := range append(o.Provides(), o.Needs()...) {
+	for _, k := range append(o.provides(), o.needs()...) {
 		names := t.links[k.NS]
 		if k.Kind != OfLink || names == nil {
 			continue

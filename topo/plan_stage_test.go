@@ -67,7 +67,7 @@ func TestWithoutImpliedDeletesOfLinks(t *testing.T) {
 		remaining = append(remaining, s.Have)
 	}
 	for _, o := range []Object{veth("a", "b"), Dummy{Link{NS: "a", Name: "d"}}, VLAN{Link{NS: "a", Name: "v"}, "d", 7}} {
-		if slices.Contains(remaining, o.Normal()) {
+		if slices.Contains(remaining, o.normal()) {
 			t.Errorf("%v has a step of its own", o)
 		}
 	}

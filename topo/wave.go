@@ -1,6 +1,6 @@
 package topo
 
-// waveHosts is the highest number of namespaces in a wave.
+// WaveSize is the highest number of namespaces in a wave.
 const WaveSize = 1024
 
 // inWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
@@ -14,7 +14,7 @@ const WaveSize = 1024
 //
 // The kernel's data about a wave is then still in the processor's caches. And for each
 // message about a port of the machine, the kernel goes through the namespaces of one wave
-// instead of all; see [Kernel.descendingNSIDs]. A lab that exists already is changed without
+// instead of all; see [live.Kernel.descendingNSIDs]. A lab that exists already is changed without
 // waves: its bridges are up, and a port may enter one only after the machine's rules are set.
 func inWaves(creates Plan, want State, size int) Plan {
 	namespaces := creates.NewNamespaces()
@@ -49,7 +49,7 @@ func inWaves(creates Plan, want State, size int) Plan {
 	return creates
 }
 
-// newNamespaces returns how many namespaces the plan creates.
+// NewNamespaces returns how many namespaces the plan creates.
 func (p Plan) NewNamespaces() (n int) {
 	for _, s := range p {
 		if s.makesNamespace() {
@@ -84,7 +84,7 @@ func (w waves) wave(o Object) int {
 	case OfNAT, OfSysctl: // after all links: settings for all links change each link's
 		return max(w.of[k.NS], w.complete[k.NS])
 	}
-	for _, need := range o.Needs() {
+	for _, need := range o.needs() {
 		// A port leads only to its bridge, which is set up last.
 		if veth, ok := w.links[need].(Veth); ok && veth.isPort(need) {
 			return w.link(veth)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 // labFile is the file that lab commands read by default.
@@ -27,13 +29,13 @@ const (
 )
 
 // readLab reads and checks a lab file. It prints the mistakes.
-func (s *session) readLab(file string) (topo.Topology, error) {
+func (s *session) readLab(file string) (lab.Topology, error) {
 	text, err := s.readFile(file)
 	if err != nil {
-		return topo.Topology{}, err
+		return lab.Topology{}, err
 	}
 	collectLate()
-	lab, err := topo.Parse(file, text)
+	lab, err := lab.Parse(file, text)
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
@@ -41,7 +43,7 @@ func (s *session) readLab(file string) (topo.Topology, error) {
 }
 
 // compile reads a lab file and compiles it.
-func (s *session) compile(file string) (topo.Topology, topo.State, error) {
+func (s *session) compile(file string) (lab.Topology, topo.State, error) {
 	lab, err := s.readLab(file)
 	if err != nil {
 		return lab, nil, err
@@ -51,8 +53,8 @@ func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 }
 
 // stateOf compiles a lab and prints its mistakes.
-func (s *session) stateOf(lab topo.Topology) (topo.State, error) {
-	want, err := topo.Compile(lab)
+func (s *session) stateOf(topology lab.Topology) (topo.State, error) {
+	want, err := lab.Compile(topology)
 	return want, s.mistakes(err)
 }
 
@@ -73,7 +75,7 @@ func (s *session) readFile(file string) ([]byte, error) {
 
 // mistakes prints the mistakes of a lab file, if err contains any.
 func (s *session) mistakes(err error) error {
-	var list topo.Mistakes
+	var list lab.Mistakes
 	if !errors.As(err, &list) {
 		return err
 	}
@@ -97,10 +99,10 @@ func interruptible() (context.Context, context.CancelFunc) {
 }
 
 // withKernel opens the kernel for a lab and runs fn.
-func (s *session) withKernel(lab string, fn func(context.Context, *topo.Kernel) error) error {
+func (s *session) withKernel(lab string, fn func(context.Context, *live.Kernel) error) error {
 	ctx, stop := interruptible()
 	defer stop()
-	k, err := topo.OpenKernel(ctx, lab, slog.New(warnings{s}))
+	k, err := live.OpenKernel(ctx, lab, slog.New(warnings{s}))
 	if err != nil {
 		return err
 	}
@@ -135,11 +137,11 @@ func count(n int, what string) string {
 }
 
 // fillEgress sets what the lab leaves to the machine.
-func fillEgress(t *topo.Topology) error {
+func fillEgress(t *lab.Topology) error {
 	if !t.NeedsEgress() {
 		return nil
 	}
-	links, mtu, err := topo.DefaultRouteLinks()
+	links, mtu, err := live.DefaultRouteLinks()
 	if err == nil {
 		t.FillEgress(links, mtu)
 	}
