@@ -40,7 +40,8 @@ func someRules() []Rule {
 			rules = append(rules, f, single, moving)
 		}
 	}
-	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Fastpath{Device: "eth0"})
+	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
+		Own{"a"}, Closed{"a"}, Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"})
 }
 
 // TestElementsRoundTrip checks that encoded elements decode to the same rules.

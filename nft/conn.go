@@ -206,7 +206,8 @@ func (c *Conn) attemptDelete(table string) (done bool, err error) {
 	return true, staleConntrack(c.deleteStaleFlows(old, nil))
 }
 
-// Tables returns the names of all tables of the family inet. This package creates tables of this family only.
+// Tables returns the names of all tables of the family inet except [GuardTable]. This package creates tables of this
+// family only.
 func (c *Conn) Tables() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -220,7 +221,9 @@ func (c *Conn) Tables() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, name)
+		if name != GuardTable {
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }
