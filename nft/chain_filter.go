@@ -86,8 +86,10 @@ func leakRules(sets map[string]bool) []rule {
 		add("inside"+n, inside...)
 	}
 	add("private_out", inSet("private_out", oif), isNot(one(saddrType), localType))
-	add("private_all", inSet("private_all", family), isNot(one(oif), loName), isNot(one(ctStatus), statusDNAT),
-		isNot(one(saddrType), localType))
+	if sets["private_all"] { // does not translate forwarded connections; an untracked packet has no ct status
+		rules = append(rules, rule{is(one(ctStatus), statusDNAT), {verb: ret}})
+	}
+	add("private_all", inSet("private_all", family), isNot(one(oif), loName), isNot(one(saddrType), localType))
 	if len(rules) == 0 {
 		return nil
 	}

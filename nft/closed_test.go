@@ -129,6 +129,7 @@ func checkIsolateNeighbours(t *testing.T, filtered string) {
 	needNFT(t)
 	w := newLabNet(t)
 	w.setBridgeNF(filtered)
+	w.sh(w.machine, "ip link set v-net-0 address 02:00:00:00:00:fe") // not that of a port
 	w.serveAll(w.blue)
 	blue := func(what string, want ...string) {
 		t.Helper()
@@ -141,6 +142,9 @@ func checkIsolateNeighbours(t *testing.T, filtered string) {
 	w.apply(rules, nil)
 	w.sh(w.machine, `for i in veth-red veth-blue; do ip link set $i type bridge_slave isolated on; done
 		for i in all v-net-0; do echo 0 > /proc/sys/net/ipv4/conf/$i/send_redirects; done`)
+	for _, host := range []*os.File{w.red, w.blue} { // else they believe the redirects of the gateway, which fail
+		w.sh(host, "for i in all eth0; do echo 0 > /proc/sys/net/ipv6/conf/$i/accept_redirects; done")
+	}
 	w.sh(w.red, "ip route add 192.168.15.3 via 192.168.15.1; ip route add fd00:15::3 via fd00:15::1; ip neigh flush all")
 	w.sh(w.blue, "ip route add 192.168.15.2 via 192.168.15.1; ip route add fd00:15::2 via fd00:15::1; ip neigh flush all")
 	blue("by way of the gateway", allKinds...)
