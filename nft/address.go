@@ -46,17 +46,9 @@ func (c *Conn) localAddresses() (localAddrs, linkSubnets, error) {
 // rtnetlink opens an rtnetlink socket in the namespace of c's socket. A process without the permission to enter
 // namespaces is already in that namespace.
 func (c *Conn) rtnetlink() (*netlink.Conn, error) {
-	raw, err := c.nl.SyscallConn()
+	ns, err := c.namespace()
 	if err != nil {
 		return nil, err
-	}
-	var ns int
-	var nsErr error
-	if err := raw.Control(func(fd uintptr) { ns, nsErr = unix.IoctlRetInt(int(fd), unix.SIOCGSKNS) }); err != nil {
-		return nil, err
-	}
-	if nsErr != nil {
-		return nil, nsErr
 	}
 	defer unix.Close(ns)
 	nl, err := dial.Conn(unix.NETLINK_ROUTE, nil, netlink.Config{NetNS: ns})

@@ -216,6 +216,14 @@ func FuzzDecodeElements(f *testing.F) {
 			}
 		}
 	}
+	for i, s := range sets {
+		for e := range (Guard{IPv4: true, IPv6: true, Sources: []netip.Prefix{netip.MustParsePrefix("fd00::/8"),
+			netip.MustParsePrefix("128.0.0.0/1")}, Out: []string{"eth0"}}).elements() {
+			if e.set == s.name {
+				f.Add(i, elementsBody(encodeElement(e, s)))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, i int, body []byte) {
 		s := sets[uint(i)%uint(len(sets))]
 		raw, err := decodeElements(body, s)
@@ -226,6 +234,9 @@ func FuzzDecodeElements(f *testing.F) {
 		for _, e := range joinIntervals(raw, s) {
 			_ = e.text(s)
 			have.elements[e.element] = e.count
+		}
+		if err := have.guard().Check(); err != nil {
+			t.Error(err)
 		}
 		for _, r := range have.rules() {
 			_ = r.String()

@@ -88,6 +88,7 @@ func (c *Conn) Apply(table string, del, add []Rule) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.lock()()
 	for range maxAttempts {
 		done, err := c.attempt(table, del, add)
 		if done || err != nil {
@@ -170,6 +171,7 @@ func (c *Conn) Read(table string) ([]CountedRule, error) {
 func (c *Conn) DeleteTable(table string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.lock()()
 	for range maxAttempts {
 		done, err := c.attemptDelete(table)
 		if done || err != nil {

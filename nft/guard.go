@@ -79,11 +79,13 @@ func (c content) guard() Guard {
 			g.IPv4 = g.IPv4 || e.key[0] == protoIPv4
 			g.IPv6 = g.IPv6 || e.key[0] == protoIPv6
 		case e.set == "hand4", e.set == "hand6":
-			if p, err := prefixBetween(e.key, e.end); err == nil {
+			if p, err := prefixBetween(e.key, e.end); err == nil && checkSource(p) == nil {
 				g.Sources = append(g.Sources, p)
 			}
 		case e.set == "hand_out":
-			g.Out = append(g.Out, decodeName(e.key))
+			if name := decodeName(e.key); checkLink(name) == nil {
+				g.Out = append(g.Out, name)
+			}
 		}
 	}
 	sort.Slice(g.Sources, func(i, j int) bool { return g.Sources[i].Addr().Less(g.Sources[j].Addr()) })

@@ -35,6 +35,7 @@ func (c *Conn) ReadGuard() (Guard, error) {
 func (c *Conn) UpdateGuard(update func(have Guard) Guard) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.lock()()
 	for range maxAttempts {
 		done, err := c.attemptGuard(update)
 		if done || err != nil {

@@ -5,6 +5,7 @@ package nft_test
 import (
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -129,6 +130,35 @@ func TestGuardNothingToDo(t *testing.T) {
 		if err := c.Guard(g); err != nil || transactions != before {
 			t.Errorf("%+v again: %v, %d transactions", g, err, transactions-before)
 		}
+	}
+	if err := c.Guard(nft.Guard{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGuardUpdatedAtOnce checks that none of many updates at the same time is lost or refused.
+func TestGuardUpdatedAtOnce(t *testing.T) {
+	const n, rounds = 16, 10
+	var all sync.WaitGroup
+	for i := range n {
+		c := dial(t)
+		all.Go(func() {
+			for round := range rounds {
+				source := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), byte(round), 0}), 24)
+				err := c.UpdateGuard(func(g nft.Guard) nft.Guard {
+					return nft.Guard{IPv4: true, Sources: append(g.Sources, source)}
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	c := dial(t)
+	g, err := c.ReadGuard()
+	if err != nil || len(g.Sources) != n*rounds {
+		t.Errorf("%d sources, %v", len(g.Sources), err)
 	}
 	if err := c.Guard(nft.Guard{}); err != nil {
 		t.Fatal(err)
