@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadForeignTables reads the tables of a namespace that nft(8) or another program made. It skips [GuardTable] and
-// the tables for which skip returns true. It returns the rules that masquerade or translate to a single address, and the chains that contain
-// other rules.
+// ReadForeignTables reads the tables of a namespace that nft(8) or another program made. It skips [GuardTable] and the
+// tables for which skip returns true. It returns the rules that masquerade or translate to a single address, and the
+// chains that contain other rules.
 func ReadForeignTables(ns *os.File, skip func(table string) bool) (rules []Rule, others []Chain, err error) {
 	c, err := nftables.New(nftables.WithNetNSFd(int(ns.Fd())))
 	if err != nil {

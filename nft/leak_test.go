@@ -95,7 +95,9 @@ type strayPacket struct {
 // strayPackets returns packets that connection tracking calls invalid, or does not track.
 func strayPackets(ipv6 bool) []strayPacket {
 	var all []strayPacket
-	for what, flags := range map[string]byte{"RST": 4, "RST+ACK": 0x14, "FIN": 1, "SYN+ACK": 0x12, "no flags": 0, "FIN+PSH+URG": 0x29} {
+	for what, flags := range map[string]byte{
+		"RST": 4, "RST+ACK": 0x14, "FIN": 1, "SYN+ACK": 0x12, "no flags": 0, "FIN+PSH+URG": 0x29,
+	} {
 		all = append(all, strayPacket{"TCP " + what, nft.TCP, func(src, dst netip.Addr) []byte {
 			tcp := []byte{0x11, 0x5c, 0x1f, flags, 0, 0, 3, 0xe8, 0, 0, 7, 0xd0, 0x50, flags, 4, 0, 0, 0, 0, 0}
 			return withChecksum(src, dst, nft.TCP, tcp, 16, false)
@@ -210,7 +212,8 @@ func TestNothingLeaksUntranslated(t *testing.T) {
 	for _, rules := range [][]nft.Rule{
 		masquerades(),
 		append(masquerades(), nft.Own{Link: "v-net-0"}, nft.Closed{Link: "v-net-0"}),
-		{nft.Masquerade{Source: prefix("192.168.0.0/16"), Out: "eth0"}, nft.Masquerade{Source: prefix("fd00::/16"), Out: "eth0"}},
+		{nft.Masquerade{Source: prefix("192.168.0.0/16"), Out: "eth0"},
+			nft.Masquerade{Source: prefix("fd00::/16"), Out: "eth0"}},
 		{nft.SourceNAT{Source: prefix("192.168.0.0/16"), To: addr("10.9.0.7")},
 			nft.SourceNAT{Source: prefix("fd00::/16"), Out: "eth0", To: addr("2001:db8:9::7")},
 			nft.Masquerade{Source: prefix("fd00:15::/64"), Out: "eth0"}},

@@ -9,8 +9,8 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// TestBridgedMulticastKeepsAddress checks that multicast between hosts of a bridge keeps its source where bridged packets
-// pass the rules, and that it is neither dropped as untranslated nor by a guard.
+// TestBridgedMulticastKeepsAddress checks that multicast between hosts of a bridge keeps its source where bridged
+// packets pass the rules, and that it is neither dropped as untranslated nor by a guard.
 func TestBridgedMulticastKeepsAddress(t *testing.T) {
 	needNFT(t)
 	w := newTestNet(t)
