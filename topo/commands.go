@@ -19,7 +19,7 @@ type NATScript func(table string, have, want []Object) (string, error)
 // is the state before the plan.
 func (p Plan) Commands(lab string, have State, nat NATScript) (string, error) {
 	w := scriptWriter{lab: lab, state: NewState(), initial: have, natScript: nat}
-	w.ipv6Modes = p.IPv6Modes(have, p.applied(have))
+	w.ipv6Modes = p.IPv6Modes(have, p.Applied(have))
 	for _, o := range have {
 		w.state.Put(o)
 	}

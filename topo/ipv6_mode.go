@@ -212,8 +212,8 @@ func (p Plan) IPv6Modes(have, want State) map[Key]IPv6Mode {
 	return modes
 }
 
-// applied returns have as the plan changes it.
-func (p Plan) applied(have State) State {
+// Applied returns have as the plan changes it.
+func (p Plan) Applied(have State) State {
 	want := NewState()
 	maps.Copy(want, have)
 	for _, step := range p {

@@ -129,6 +129,14 @@ func (h *netnsHandle) withFile(fn func(ns *os.File) error) error {
 	return fn(ns)
 }
 
+// runInside calls fn on a thread in the namespace. The process is in the machine's already.
+func (h *netnsHandle) runInside(fn func() error) error {
+	if h.name == "" {
+		return fn()
+	}
+	return h.withFile(func(ns *os.File) error { return nsfs.Do(ns, fn) })
+}
+
 // openForRequest opens the file of a namespace for use in a request. closeRequestFiles
 // closes it after the request is sent.
 func (k *Kernel) openForRequest(h *netnsHandle) (*os.File, error) {

@@ -16,21 +16,22 @@ import (
 // applyIPv6Modes writes the IPv6 settings of the links that a stage created or changed. Links in
 // mode IPv6NoLinkLocal have none: to find a setting in one of a thousand namespaces, the kernel
 // compares the names in all others.
-func (k *Kernel) applyIPv6Modes(stage []topo.Step, results []result) {
-	if !k.ipv6 {
+func (x *executor) applyIPv6Modes(stage []topo.Step, results []result) {
+	if !x.ipv6 {
 		return
 	}
+	modes := x.ipv6Modes()
 	var links []topo.LinkSettings
 	for i, s := range stage {
 		if results[i].err != nil {
 			continue
 		}
-		for _, l := range s.IPv6Settings(k.ipv6Modes) {
+		for _, l := range s.IPv6Settings(modes) {
 			l.Step = i
 			links = append(links, l)
 		}
 	}
-	k.writeIPv6Settings(links, results)
+	x.writeIPv6Settings(links, results)
 }
 
 // addrGenRequests returns the requests for addrgenmode none. They also delete the link-local address

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -63,12 +61,10 @@ type Kernel struct {
 	goingDown bool
 
 	// waveSize is the number of namespaces in a wave.
-	// assignedNSIDs are the nsids for a lab of several waves; see descendingNSIDs.
-	waveSize      int
-	assignedNSIDs map[string]int32
+	waveSize int
 
-	// IPv6Modes are the IPv6 modes of the links that the plan creates or changes.
-	ipv6Modes map[topo.Key]topo.IPv6Mode
+	// have and want are the result and the argument of the last Snapshot.
+	have, want topo.State
 
 	// fault makes request n fail; for tests.
 	fault    func(n int) error
@@ -114,83 +110,6 @@ func (k *Kernel) Close() error {
 		return nil
 	}
 	return k.lock.Close()
-}
-
-// Do executes a stage completely; if a step fails, it undoes the others and returns an
-// error. It implements [topo.Do]. A request cannot be cancelled, so Do checks ctx only at its start.
-func (k *Kernel) Do(ctx context.Context, stage []topo.Step) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	start := time.Now()
-	results := k.execute(stage, false)
-	defer k.closeDropped()
-	first := -1
-	for i, r := range results {
-		if r.err != nil {
-			first = i
-			break
-		}
-	}
-	k.log.Debug("stage", "op", stage[0].Op().Name(), "kind", stage[0].Object().Key().Kind, "steps", len(stage),
-		"took", time.Since(start), "failed", first >= 0)
-	if first < 0 {
-		return nil
-	}
-	failed := []error{&topo.StepError{Step: stage[first], Err: results[first].err}}
-	for i := len(stage) - 1; i >= 0; i-- {
-		if !results[i].touched {
-			continue
-		}
-		back := stage[i].Reverse()
-		if err := k.execute([]topo.Step{back}, true)[0].err; err != nil {
-			failed = append(failed, fmt.Errorf("undo: %w", &topo.StepError{Step: back, Err: err}))
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// A result is the outcome of a step. A failed step may be partly done.
-type result struct {
-	err     error
-	touched bool // the step changed something
-}
-
-// execute tries all steps of a stage. While undoing, it is no error if the object to
-// create exists or the object to delete does not.
-func (k *Kernel) execute(stage []topo.Step, undoing bool) []result {
-	results := make([]result, len(stage))
-	switch kind := stage[0].Object().Key().Kind; {
-	case kind == topo.OfNamespace:
-		k.namespaceStage(stage, results)
-	case kind == topo.OfNAT:
-		k.natStage(stage, results)
-	case kind == topo.OfLink && stage[0].Op() == topo.Delete:
-		k.deleteLinks(stage, results)
-	case kind == topo.OfLink:
-		k.linkStage(stage, results)
-	case kind == topo.OfProcess && stage[0].Op() == topo.Delete:
-		k.stopStage(stage, results)
-	case kind == topo.OfOffload:
-		for i, s := range stage {
-			results[i] = k.offloadStep(s)
-		}
-	case kind == topo.OfSysctl:
-		k.sysctlStage(stage, results)
-	case kind == topo.OfProcess:
-		for i, s := range stage {
-			results[i] = k.processStep(s)
-		}
-	default:
-		k.linksAndFiles(stage, results)
-	}
-	for i, s := range stage {
-		if s.Op() == topo.Delete && errors.Is(results[i].err, fs.ErrNotExist) ||
-			undoing && s.Op() == topo.Create && errors.Is(results[i].err, fs.ErrExist) {
-			results[i].err = nil
-		}
-	}
-	return results
 }
 
 // A task holds a step's requests to one namespace's socket. If the first request

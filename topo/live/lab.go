@@ -67,11 +67,8 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 	if err := errors.Join(missingFeatures(plan), k.nameConflicts(plan), k.checkOpenFileLimit(plan)); err != nil {
 		return nil, err
 	}
-	k.ipv6Modes = plan.IPv6Modes(have, want)
-	if k.assignedNSIDs = nil; len(have) == 0 {
-		k.assignedNSIDs = k.descendingNSIDs(plan)
-	}
-	do := topo.Do(k.Do)
+	run := topo.Do(k.executor(plan, have, want).do)
+	do := run
 	if around != nil {
 		do = around(plan, do)
 	}
@@ -79,7 +76,7 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 		return nil, err
 	}
 	if err := k.checkUp(ctx, want, plan); err != nil {
-		undo := topo.ApplyAnyway(context.WithoutCancel(ctx), plan.Reverse(), k.Do)
+		undo := topo.ApplyAnyway(context.WithoutCancel(ctx), plan.Reverse(), run)
 		return nil, &topo.ApplyError{Err: err, Undone: len(plan), Undo: undo}
 	}
 	return plan, nil
@@ -111,7 +108,8 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	do, steps := topo.Do(k.Do), plan.WithoutImpliedDeletes(k.hasForeignPrograms)
+	steps := plan.WithoutImpliedDeletes(k.hasForeignPrograms)
+	do := topo.Do(k.executor(plan, k.have, nil).do)
 	if around != nil {
 		do = around(steps, do)
 	}

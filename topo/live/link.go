@@ -19,21 +19,21 @@ const linkBatch = maxRequests / 2
 
 // linkStage creates or changes links. It sends links of one type together; links of a later
 // type may have parents of an earlier type.
-func (k *Kernel) linkStage(stage []topo.Step, results []result) {
+func (x *executor) linkStage(stage []topo.Step, results []result) {
 	for from := 0; from < len(stage); {
 		to := from
 		for to < len(stage) && to-from < linkBatch && reflect.TypeOf(stage[to].Want) == reflect.TypeOf(stage[from].Want) {
 			to++
 		}
-		k.linksOfType(stage, from, to, results)
+		x.linksOfType(stage, from, to, results)
 		from = to
 	}
 }
 
-func (k *Kernel) linksOfType(stage []topo.Step, from, to int, results []result) {
+func (x *executor) linksOfType(stage []topo.Step, from, to int, results []result) {
 	var near, far []task
 	for i := from; i < to; i++ {
-		tasks, err := k.linkTasks(stage[i])
+		tasks, err := x.linkTasks(stage[i])
 		if err != nil {
 			results[i].err = err
 			continue
@@ -47,16 +47,16 @@ func (k *Kernel) linksOfType(stage []topo.Step, from, to int, results []result) 
 			}
 		}
 	}
-	k.runTasks(near, results)
-	k.closeRequestFiles()
+	x.runTasks(near, results)
+	x.closeRequestFiles()
 	var completing []task
 	for _, t := range far {
 		if results[t.step].err == nil { // the link was created
 			completing = append(completing, t)
 		}
 	}
-	k.runPerNamespace(stage, completing, results)
-	k.applyIPv6Modes(stage[from:to], results[from:to])
+	x.runPerNamespace(stage, completing, results)
+	x.applyIPv6Modes(stage[from:to], results[from:to])
 }
 
 // linkTasks returns the tasks that create or change a link: one in the namespace that gets

@@ -16,19 +16,19 @@ import (
 )
 
 // namespaceStage creates, adopts, releases or deletes namespaces, several in parallel.
-func (k *Kernel) namespaceStage(stage []topo.Step, results []result) {
+func (x *executor) namespaceStage(stage []topo.Step, results []result) {
 	err := withThreads(len(stage), func(t nsfs.Thread, i int) {
 		n := stage[i].Object().(topo.Namespace)
 		r := &results[i]
 		switch {
 		case stage[i].Op() == topo.Create && n.From != "":
-			r.err = k.adoptNamespace(n)
+			r.err = x.adoptNamespace(n)
 		case stage[i].Op() == topo.Create:
-			r.err = k.makeNamespace(t, n.Name)
+			r.err = x.makeNamespace(t, n.Name)
 		case n.From != "":
-			r.err = k.releaseNamespace(n)
+			r.err = x.releaseNamespace(n)
 		default:
-			r.err = k.removeNamespace(n.Name)
+			r.err = x.removeNamespace(n.Name)
 		}
 		r.touched = r.err == nil
 	})
@@ -40,8 +40,8 @@ func (k *Kernel) namespaceStage(stage []topo.Step, results []result) {
 // makeNamespace creates a namespace. It writes the mark before the name, so that a named
 // namespace always has its mark. A crash while naming leaves a file without a namespace;
 // see removeStale.
-func (k *Kernel) makeNamespace(t nsfs.Thread, name string) error {
-	if err := k.injectedFault(); err != nil {
+func (x *executor) makeNamespace(t nsfs.Thread, name string) error {
+	if err := x.injectedFault(); err != nil {
 		return err
 	}
 	ns, err := t.New()
@@ -57,21 +57,21 @@ func (k *Kernel) makeNamespace(t nsfs.Thread, name string) error {
 	if err != nil {
 		return err
 	}
-	h, err := k.addHandle(name, id, nil, conn)
+	h, err := x.addHandle(name, id, nil, conn)
 	if err != nil {
 		return err
 	}
 	h.linkIndexes["lo"], h.nextIndex = 1, 1 // lo is the only link of a new namespace
-	k.assignNSID(ns, name)
-	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: k.alias()}))
+	x.assignNSID(ns, name)
+	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: x.alias()}))
 	if err == nil {
-		err = nsfs.AttachMarked(ns, name, mark.Of(k.lab))
+		err = nsfs.AttachMarked(ns, name, mark.Of(x.lab))
 	}
 	if errors.Is(err, fs.ErrExist) {
-		err = k.replaceStaleName(ns, name, err)
+		err = x.replaceStaleName(ns, name, err)
 	}
 	if err != nil {
-		k.dropHandle(name)
+		x.dropHandle(name)
 	}
 	return err
 }
@@ -113,9 +113,9 @@ func (k *Kernel) descendingNSIDs(p topo.Plan) map[string]int32 {
 
 // assignNSID gives a namespace its nsid in the machine's namespace, before the first veth
 // pair leads there. An error is ignored: it only makes Up slower.
-func (k *Kernel) assignNSID(ns *os.File, name string) {
-	if id, ok := k.assignedNSIDs[name]; ok {
-		_ = k.machine().conn.Do(rtnl.SetNSID(ns, id))
+func (x *executor) assignNSID(ns *os.File, name string) {
+	if id, ok := x.nsids[name]; ok {
+		_ = x.machine().conn.Do(rtnl.SetNSID(ns, id))
 	}
 }
 
@@ -180,15 +180,6 @@ func (k *Kernel) removeEmptyTable(h *netnsHandle) error {
 	return conn.Apply(topo.TableName(k.lab), nil, nil)
 }
 
-// setSysctlIfExists sets a sysctl that not every kernel has.
-func setSysctlIfExists(name, value string) error {
-	err := nsfs.SetSysctl(name, value)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
 func (k *Kernel) removeNamespace(name string) error {
 	if err := k.injectedFault(); err != nil {
 		return err
@@ -239,130 +230,4 @@ func (k *Kernel) releaseNamespace(n topo.Namespace) error {
 	}
 	k.dropHandle(n.Name)
 	return nil
-}
-
-// sysctlStage sets and restores sysctls. It holds a lock that all labs of the machine share:
-// a lab must not record a value as the former one that another lab has just set.
-func (k *Kernel) sysctlStage(stage []topo.Step, results []result) {
-	lock, err := lockSysctls()
-	if err != nil {
-		for i := range results {
-			results[i].err = err
-		}
-		return
-	}
-	defer lock.Close()
-	for i, s := range stage {
-		results[i] = k.runSysctlStep(s)
-	}
-}
-
-func (k *Kernel) runSysctlStep(step topo.Step) result {
-	h, err := k.handle(step.Object().Key().NS)
-	if err != nil {
-		return result{err: err}
-	}
-	return k.sysctlStep(h, step)
-}
-
-// processStep starts a program.
-func (k *Kernel) processStep(step topo.Step) (r result) {
-	h, err := k.handle(step.Object().Key().NS)
-	if err != nil {
-		return result{err: err}
-	}
-	if err := k.injectedFault(); err != nil {
-		return result{err: err}
-	}
-	r.err = k.startProcess(h, step.Want.(topo.Process))
-	r.touched = r.err == nil
-	return r
-}
-
-// runInside calls fn on a thread in the namespace. The process is in the machine's already.
-func (h *netnsHandle) runInside(fn func() error) error {
-	if h.name == "" {
-		return fn()
-	}
-	return h.withFile(func(ns *os.File) error { return nsfs.Do(ns, fn) })
-}
-
-// sysctlStep records the former value of a sysctl before it sets it. Delete restores the
-// former value, unless another lab sets the sysctl, too.
-func (k *Kernel) sysctlStep(h *netnsHandle, step topo.Step) (r result) {
-	name := step.Object().Key().Name
-	lo, err := h.conn.Link(rtnl.LinkID{Name: "lo"})
-	if err != nil {
-		return result{err: err}
-	}
-	own, _ := mark.Find(lo.AltNames, mark.Sysctl(k.lab, name))
-	others := mark.Foreign(lo.AltNames, k.lab, name)
-	id := rtnl.LinkID{Index: lo.Index}
-	switch step.Op() {
-	case topo.Create:
-		if own == "" {
-			was := others
-			if was == "" {
-				if was, err = h.sysctl(name); err != nil {
-					return result{err: err}
-				}
-			}
-			own = mark.Sysctl(k.lab, name) + strings.Join(strings.Fields(was), "+")
-			if err := k.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(id, own)})[0]; err != nil {
-				return result{err: err}
-			}
-			r.touched = true
-		}
-		if isForwarding(name) && !h.own {
-			touched, err := k.recordForwarding(h, lo, name)
-			if r.touched = r.touched || touched; err != nil {
-				return result{err: err, touched: r.touched}
-			}
-		}
-		if name == topo.ForwardingIPv6 && !h.own {
-			touched, err := k.keepAcceptRA(h, lo)
-			if r.touched = r.touched || touched; err != nil {
-				return result{err: err, touched: r.touched}
-			}
-		}
-		r.err = k.setSysctl(h, name, step.Want.(topo.Sysctl).Value)
-	case topo.Change:
-		r.err = k.setSysctl(h, name, step.Want.(topo.Sysctl).Value)
-		r.touched = r.err == nil
-	case topo.Delete:
-		if was := strings.TrimPrefix(own, mark.Sysctl(k.lab, name)); own != "" && others == "" {
-			r.err = k.setSysctl(h, name, strings.ReplaceAll(was, "+", " "))
-			r.touched = r.err == nil
-		}
-		if r.err == nil && isForwarding(name) {
-			r.err = k.restoreForwarding(h, lo, name, r.touched)
-		}
-		if r.err == nil && name == topo.ForwardingIPv6 {
-			r.err = k.restoreAcceptRA(h, lo)
-		}
-		if r.err == nil && own != "" {
-			r.err = k.sendRequests(h, []rtnl.Request{rtnl.DeleteAltNames(id, own)})[0]
-		}
-	}
-	return r
-}
-
-func (h *netnsHandle) sysctl(name string) (value string, err error) {
-	err = h.runInside(func() error {
-		value, err = nsfs.Sysctl(sysctlKey(name))
-		return err
-	})
-	return value, err
-}
-
-func (k *Kernel) setSysctl(h *netnsHandle, name, value string) error {
-	if err := k.injectedFault(); err != nil {
-		return err
-	}
-	return h.runInside(func() error { return nsfs.SetSysctl(sysctlKey(name), value) })
-}
-
-// sysctlKey returns the name with slashes between its parts, as package nsfs expects it.
-func sysctlKey(name string) string {
-	return strings.Join(topo.Sysctl{Name: name}.Path(), "/")
 }

@@ -22,6 +22,20 @@ import (
 // grace is the time that a program has to exit after SIGTERM, and again after SIGKILL.
 const grace = 2 * time.Second
 
+// processStep starts a program.
+func (k *Kernel) processStep(step topo.Step) (r result) {
+	h, err := k.handle(step.Object().Key().NS)
+	if err != nil {
+		return result{err: err}
+	}
+	if err := k.injectedFault(); err != nil {
+		return result{err: err}
+	}
+	r.err = k.startProcess(h, step.Want.(topo.Process))
+	r.touched = r.err == nil
+	return r
+}
+
 // startProcess runs a shell command in the namespace, in a session of its own. Its
 // environment names the lab; the processes that it starts inherit this.
 func (k *Kernel) startProcess(h *netnsHandle, p topo.Process) error {

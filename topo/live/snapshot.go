@@ -66,7 +66,8 @@ func (k *Kernel) snapshot(want topo.State, touched topo.Touched, programs bool) 
 	if !k.ipv6 {
 		r.assumeAddrGenNone(want)
 	}
-	return r.state(), nil
+	k.have, k.want = r.state(), want
+	return k.have, nil
 }
 
 // processes adds the programs that run.
