@@ -85,6 +85,8 @@ func program(args []string) int {
 	case "pid":
 		fmt.Println(os.Getpid())
 		return 3
+	case "wait": // until it is killed
+		unix.Pause()
 	case "seven":
 		return 7
 	}
