@@ -28,11 +28,13 @@ var ErrName = errors.New("not a name for a network namespace")
 // Entry is one name in [Dir].
 type Entry struct {
 	Name string
-	// ID identifies the namespace; zero when Stale.
+	// ID identifies the namespace; zero when Stale or Err is set.
 	ID ID
 	// Stale means that the file of the name is not a namespace: it is left from a
 	// crash or a reboot, or another program created it.
 	Stale bool
+	// Err is why the file cannot be read, although it may be a namespace.
+	Err error
 }
 
 // Add creates a namespace with a name. If the name exists, even as a stale file,
@@ -69,9 +71,7 @@ func AttachMarked(ns *os.File, name, mark string) error {
 	if err := createFile(path, mark); err != nil {
 		return &fs.PathError{Op: "create network namespace file", Path: path, Err: err}
 	}
-	// By file descriptor: /proc/self/ns is the namespace of the first thread.
-	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
-	if err := unix.Mount(from, path, "none", unix.MS_BIND, ""); err != nil {
+	if err := bind(ns, path); err != nil {
 		_ = unix.Unlink(path) // the first error is the one to return
 		return &fs.PathError{Op: "bind network namespace", Path: path, Err: err}
 	}
@@ -145,6 +145,11 @@ func Marks() map[string]string {
 func readMark(dir int, path string) string {
 	var st unix.Stat_t
 	var text [maxMark]byte
+	// Before it is opened: opening a device can have side effects.
+	err := unix.Fstatat(dir, path, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return ""
+	}
 	fd, err := unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ""
@@ -162,11 +167,16 @@ func readMark(dir int, path string) string {
 
 // Remove removes a name. The namespace stays while something else refers to it;
 // otherwise the kernel destroys it a moment later, asynchronously. If the name does
-// not exist, the error is fs.ErrNotExist. Stale names are removed as well.
+// not exist, the error is fs.ErrNotExist. Stale names are removed as well. If the file
+// cannot be removed, the name stays and still is the namespace.
 func Remove(name string) error {
 	path, err := pathOf(name)
 	if err != nil {
 		return err
+	}
+	ns, nsErr := OpenPath(path)
+	if nsErr == nil {
+		defer ns.Close()
 	}
 	for range maxMounts {
 		// EINVAL: not a mount point, only a stale file. ENOENT: unlink below returns it.
@@ -178,10 +188,19 @@ func Remove(name string) error {
 			break
 		}
 	}
-	if err != nil {
-		return &fs.PathError{Op: "remove network namespace file", Path: path, Err: err}
+	if err == nil {
+		return nil
 	}
-	return nil
+	if nsErr == nil && err != unix.ENOENT { // the file stays, for example on a read-only disk: so does the namespace
+		_ = bind(ns, path) // the first error is the one to return
+	}
+	return &fs.PathError{Op: "remove network namespace file", Path: path, Err: err}
+}
+
+// bind mounts a namespace on a file.
+func bind(ns *os.File, path string) error {
+	// By file descriptor: /proc/self/ns is the namespace of the first thread.
+	return unix.Mount(fmt.Sprintf("/proc/self/fd/%d", ns.Fd()), path, "none", unix.MS_BIND, "")
 }
 
 // List returns the names in [Dir] in the order of the directory, like ip-netns(8).
@@ -214,12 +233,14 @@ func Names() ([]string, error) {
 func entryOf(name string) Entry {
 	ns, err := OpenPath(filepath.Join(Dir, name))
 	if err != nil {
-		// A namespace that may not be opened is not stale.
-		return Entry{Name: name, Stale: !errors.Is(err, fs.ErrPermission)}
+		if errors.Is(err, ErrNotNamespace) || errors.Is(err, fs.ErrNotExist) {
+			return Entry{Name: name, Stale: true}
+		}
+		return Entry{Name: name, Err: err}
 	}
 	defer ns.Close()
 	id, err := Identity(ns)
-	return Entry{Name: name, ID: id, Stale: err != nil}
+	return Entry{Name: name, ID: id, Err: err}
 }
 
 // pathOf returns the path of a name's file. It refuses names that lead outside of [Dir].

@@ -58,7 +58,17 @@ func Open(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenPath(path)
+	ns, err := OpenPath(path)
+	var st unix.Stat_t
+	if errors.Is(err, fs.ErrNotExist) && unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return nil, notNamespace(path, unix.ENOENT) // a symbolic link that leads nowhere
+	}
+	return ns, err
+}
+
+// notNamespace returns an [ErrNotNamespace] for a file that cannot even be opened.
+func notNamespace(path string, errno error) error {
+	return &fs.PathError{Op: "open network namespace", Path: path, Err: fmt.Errorf("%w: %w", ErrNotNamespace, errno)}
 }
 
 // OpenPid opens the network namespace of the first thread of a process.
@@ -67,12 +77,25 @@ func OpenPid(pid int) (*os.File, error) {
 }
 
 // OpenPath opens a namespace by its file: /proc/PID/ns/net or a bind mount of it.
-// For any other file the error is [ErrNotNamespace].
+// For any other file the error is [ErrNotNamespace]. It opens no FIFO, socket or
+// device: that could wait or have side effects.
 func OpenPath(path string) (*os.File, error) {
-	// Nonblocking, so that opening a FIFO does not wait.
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: ErrNotNamespace}
+	}
+	fd := -1
+	if err == nil {
+		// Nonblocking, so that a FIFO that took the place of the file does not wait.
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	}
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.EACCES, unix.EPERM, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EINTR, unix.ESRCH:
 		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: err}
+	default: // ELOOP, ENOTDIR, ENXIO, EIO …: opening a namespace has none of these errors
+		return nil, notNamespace(path, err)
 	}
 	if !isNetNS(fd) {
 		unix.Close(fd)

@@ -113,9 +113,7 @@ func (s *session) netnsDelete(c words.NetnsCommand) error {
 	}
 	entries, err := nsfs.List()
 	for _, e := range entries {
-		if err == nil {
-			err = nsfs.Remove(e.Name)
-		}
+		err = errors.Join(err, nsfs.Remove(e.Name)) // one that cannot be removed does not keep the others
 	}
 	return err
 }
