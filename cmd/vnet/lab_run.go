@@ -51,6 +51,7 @@ func (s *session) verify(l labLine) error {
 
 // showReport prints a report in the chosen format.
 func (s *session) showReport(r topo.Report, l labLine) error {
+	s.hintPermission(r)
 	var err error
 	switch {
 	case l.Bool("json") || s.JSON:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -264,6 +265,9 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 		e.Status = exitFailed
 		if name := strings.TrimSuffix(filepath.Base(word), filepath.Ext(word)); slices.Contains(labs, name) {
 			e.Hint = "there is no such file, but lab " + name + " is up; use that name"
+		}
+		if missing := missingCapabilities(s.neededCapabilities()); len(missing) > 0 {
+			e.Hint = s.permissionHint(fs.ErrPermission) // vnet could not look into namespaces
 		}
 		if e.Hint == "" {
 			e.Hint = "vnet ls lists the labs that are up"

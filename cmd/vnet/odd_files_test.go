@@ -18,7 +18,9 @@ func TestOddFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.must("sh", "-c", prepare)
-	must := func(command string) string { return w.must(append([]string{"timeout", "20", "vnet"}, fields(command)...)...) }
+	must := func(command string) string {
+		return w.must(append([]string{"timeout", "20", "vnet"}, fields(command)...)...)
+	}
 	for _, command := range []string{"up " + file, "ls", "status odd", "plan " + file, "netns", "netns identify", "export",
 		"netns pids red", "-all netns exec true", "exec red true", "link", "down odd"} {
 		must(command)

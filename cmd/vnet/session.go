@@ -28,6 +28,8 @@ type session struct {
 	ns   *os.File   // the namespace of -netns; nil means the current one
 	conn *rtnl.Conn // opened when first needed
 
+	current string // the object whose command runs; "" before the first
+
 	opened []*os.File // namespaces that requests refer to; they stay open until close
 }
 
@@ -172,7 +174,7 @@ type hinted struct {
 func (h *hinted) Unwrap() error { return h.error }
 
 // hintOf returns the hint for an error; "" if there is none.
-func hintOf(err error) string {
+func (s *session) hintOf(err error) string {
 	var word *words.Error
 	var h *hinted
 	var rule *nft.Error
@@ -189,7 +191,7 @@ func hintOf(err error) string {
 	case errors.Is(err, unix.EMFILE):
 		return "raise the limit of open files in the shell, as root: ulimit -n 65536"
 	case errors.Is(err, fs.ErrPermission):
-		return "this needs CAP_NET_ADMIN: run it as root, or in an isolated network: vnet sandbox COMMAND"
+		return s.permissionHint(err)
 	}
 	return ""
 }
