@@ -71,7 +71,9 @@ func AttachMarked(ns *os.File, name, mark string) error {
 	if err := createFile(path, mark); err != nil {
 		return &fs.PathError{Op: "create network namespace file", Path: path, Err: err}
 	}
-	if err := bind(ns, path); err != nil {
+	// By file descriptor: /proc/self/ns is the namespace of the first thread.
+	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
+	if err := unix.Mount(from, path, "none", unix.MS_BIND, ""); err != nil {
 		_ = unix.Unlink(path) // the first error is the one to return
 		return &fs.PathError{Op: "bind network namespace", Path: path, Err: err}
 	}
@@ -145,12 +147,7 @@ func Marks() map[string]string {
 func readMark(dir int, path string) string {
 	var st unix.Stat_t
 	var text [maxMark]byte
-	// Before it is opened: opening a device can have side effects.
-	err := unix.Fstatat(dir, path, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return ""
-	}
-	fd, err := unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	fd, err := unix.Openat(dir, path, openFlags|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ""
 	}
@@ -174,33 +171,19 @@ func Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	ns, nsErr := OpenPath(path)
-	if nsErr == nil {
-		defer ns.Close()
-	}
 	for range maxMounts {
-		// EINVAL: not a mount point, only a stale file. ENOENT: unlink below returns it.
-		err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		if err != nil && err != unix.EINVAL && err != unix.ENOENT {
-			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
-		}
-		if err = unix.Unlink(path); err != unix.EBUSY { // busy: mounted more than once
+		// First unlink: if it is not allowed, for example on a read-only disk, nothing has changed.
+		if err = unix.Unlink(path); err != unix.EBUSY {
 			break
 		}
+		if err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
+		}
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		return &fs.PathError{Op: "remove network namespace file", Path: path, Err: err}
 	}
-	if nsErr == nil && err != unix.ENOENT { // the file stays, for example on a read-only disk: so does the namespace
-		_ = bind(ns, path) // the first error is the one to return
-	}
-	return &fs.PathError{Op: "remove network namespace file", Path: path, Err: err}
-}
-
-// bind mounts a namespace on a file.
-func bind(ns *os.File, path string) error {
-	// By file descriptor: /proc/self/ns is the namespace of the first thread.
-	return unix.Mount(fmt.Sprintf("/proc/self/fd/%d", ns.Fd()), path, "none", unix.MS_BIND, "")
+	return nil
 }
 
 // List returns the names in [Dir] in the order of the directory, like ip-netns(8).

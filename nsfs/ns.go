@@ -76,20 +76,14 @@ func OpenPid(pid int) (*os.File, error) {
 	return OpenPath(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
 }
 
+// openFlags open a file that should be a namespace, or the file under its mount, and may be
+// anything else: opening a FIFO does not wait, and a terminal does not become the process's.
+const openFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+
 // OpenPath opens a namespace by its file: /proc/PID/ns/net or a bind mount of it.
-// For any other file the error is [ErrNotNamespace]. It opens no FIFO, socket or
-// device: that could wait or have side effects.
+// For any other file the error is [ErrNotNamespace]; a FIFO does not make it wait.
 func OpenPath(path string) (*os.File, error) {
-	var st unix.Stat_t
-	err := unix.Stat(path, &st)
-	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: ErrNotNamespace}
-	}
-	fd := -1
-	if err == nil {
-		// Nonblocking, so that a FIFO that took the place of the file does not wait.
-		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	}
+	fd, err := unix.Open(path, openFlags, 0)
 	switch err {
 	case nil:
 	case unix.ENOENT, unix.EACCES, unix.EPERM, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EINTR, unix.ESRCH:
