@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -13,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -54,21 +51,6 @@ func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 func (s *session) stateOf(lab topo.Topology) (topo.State, error) {
 	want, err := topo.Compile(lab)
 	return want, s.mistakes(err)
-}
-
-func (s *session) readFile(file string) ([]byte, error) {
-	if file == "-" {
-		return io.ReadAll(s.in)
-	}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		e := &words.Error{Text: fmt.Sprintf("there is no file %s", file), Status: exitFailed}
-		if file == labFile {
-			e.Hint = "name a lab file, or - for standard input"
-		}
-		return nil, e
-	}
-	return text, err
 }
 
 // mistakes prints the mistakes of a lab file, if err contains any.

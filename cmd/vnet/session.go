@@ -30,7 +30,7 @@ type session struct {
 
 	current string // the object whose command runs; "" before the first
 
-	opened []*os.File // namespaces that requests refer to; they stay open until close
+	opened []*os.File // namespaces that requests refer to; they stay open until the command ends
 }
 
 func newSession(in io.Reader, out, errOut io.Writer) *session {
@@ -38,15 +38,21 @@ func newSession(in io.Reader, out, errOut io.Writer) *session {
 }
 
 func (s *session) close() {
-	for _, f := range s.opened {
-		f.Close()
-	}
+	s.closeOpened()
 	if s.conn != nil {
 		s.conn.Close()
 	}
 	if s.ns != nil {
 		s.ns.Close()
 	}
+}
+
+// closeOpened closes the namespaces that the requests of one command refer to.
+func (s *session) closeOpened() {
+	for _, f := range s.opened {
+		f.Close() // f is nil if the request has a process ID
+	}
+	s.opened = nil
 }
 
 // command runs a whole command line, including the options.
