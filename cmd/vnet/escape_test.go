@@ -20,7 +20,8 @@ func TestEscapes(t *testing.T) {
 	}
 	w := newWorld(t)
 	file := filepath.Join(t.TempDir(), "lab.yaml")
-	const lab = "name: esc\nnetworks: {lan: {subnets: [10.9.0.0/24]}}\nhosts: {red: {networks: [lan]}}\nexpect: [\"red -> red: ping\"]\n"
+	const lab = "name: esc\nnetworks: {lan: {subnets: [10.9.0.0/24]}}\nhosts: {red: {networks: [lan]}}\n" +
+		"expect: [\"red -> red: ping\"]\n"
 	if err := os.WriteFile(file, []byte(lab), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +47,14 @@ func TestEscapes(t *testing.T) {
 	nft "add table inet vnet_esc2; add table inet vnet; add chain inet vnet x { type nat hook postrouting priority 99; }"
 	nft add rule inet vnet x oifname "\"h$E\"" masquerade`)
 	for _, command := range []string{
-		"link", "-d link", "-s -d link", "-br link", "-o link", "link show type bridge", "addr", "-d addr", "-br addr", "-o addr",
+		"link", "-d link", "-s -d link", "-br link", "-o link", "link show type bridge", "addr", "-d addr",
+		"-br addr", "-o addr",
 		"route", "route show table all", "-o route", "route get 10.88.0.1", "neigh", "-br neigh", "-s neigh", "nat", "netns",
 		"netns list-id", "netns identify", "netns pids red", "-n red link", "-n red addr", "ls", "status", "status esc",
-		"plan FILE", "plan --down FILE", "plan --commands FILE", "export", "export esc", "graph esc", "graph FILE", "verify FILE",
-		"link --complete", "link show --complete", "-n --complete", "netns exec --complete", "netns del nothing", "link set nothing up",
+		"plan FILE", "plan --down FILE", "plan --commands FILE", "export", "export esc", "graph esc",
+		"graph FILE", "verify FILE",
+		"link --complete", "link show --complete", "-n --complete", "netns exec --complete", "netns del nothing",
+		"link set nothing up",
 		"-all netns exec true", "exec nothing true", "up FILE", "down FILE", "-all netns del",
 	} {
 		for _, color := range []string{"-color=never", "-color=always"} {

@@ -65,11 +65,12 @@ func (s *session) mistakes(err error) error {
 	return exit(exitMistakes, errReported)
 }
 
-// interruptible returns a context that is cancelled by Ctrl-C, SIGTERM, or SIGHUP unless nohup(1) ignores it. A
-// second signal ends the program if it comes a second or more after the first. Earlier ones count as the first:
+// interruptible returns a context that is cancelled by Ctrl-C, Ctrl-\, SIGTERM, or SIGHUP unless nohup(1) ignores it.
+// A closed pipe (SIGPIPE) does not end the program either: all of them would leave a half-made lab. A second signal ends the program if it comes a second or more after the first. Earlier ones count as the first:
 // timeout(1) sends its signal to the program and to its process group.
 func interruptible() (context.Context, context.CancelFunc) {
-	signals := []os.Signal{os.Interrupt, unix.SIGTERM}
+	signals := []os.Signal{os.Interrupt, unix.SIGTERM, unix.SIGQUIT}
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) // not ignored: programs that vnet starts would ignore it too
 	if !signal.Ignored(unix.SIGHUP) {
 		signals = append(signals, unix.SIGHUP)
 	}

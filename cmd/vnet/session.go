@@ -194,6 +194,8 @@ func (s *session) hintOf(err error) string {
 			"; some systems have it in a separate package, such as linux-modules-extra or kmod-nft-nat"
 	case strings.Contains(err.Error(), rtnl.NoIPv6):
 		return "the kernel was built without CONFIG_IPV6, or booted with ipv6.disable=1"
+	case errors.Is(err, unix.EROFS) && strings.Contains(err.Error(), "/proc/sys/"):
+		return sysctlHint(err)
 	case errors.Is(err, unix.EMFILE):
 		return "raise the limit of open files in the shell, as root: ulimit -n 65536"
 	case errors.Is(err, fs.ErrPermission):
