@@ -26,7 +26,7 @@ test-processors: ; test/vm/processors.sh
 bench: ; cd bench && go run .
 bench-setup: ; bench/setup.sh
 # CPU and memory profiles of a thousand hosts; see bench/NOTES.md.
-profile: ; go test ./topo -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test \
+profile: ; go test ./topo/live -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test \
 	-cpuprofile bench/cpu.prof -memprofile bench/mem.prof
 
 .PHONY: bench bench-setup profile build install demo test race lint ci ci-machines test-vm test-vm-all \

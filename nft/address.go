@@ -13,11 +13,11 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// localAddresses returns the addresses of the socket's namespace, by link.
-func (c *Conn) localAddresses() (localAddrs, error) {
+// localAddresses returns the addresses of the socket's namespace and the subnets of its links.
+func (c *Conn) localAddresses() (localAddrs, linkSubnets, error) {
 	nl, err := c.rtnetlink()
 	if err != nil {
-		return nil, &Error{Op: "open", Object: "rtnetlink socket", Err: errnoOf(err)}
+		return nil, nil, &Error{Op: "open", Object: "rtnetlink socket", Err: errnoOf(err)}
 	}
 	defer nl.Close()
 	bodies, err := NewConn(nl).list("addresses", netlink.Message{
@@ -25,37 +25,30 @@ func (c *Conn) localAddresses() (localAddrs, error) {
 		Data:   make([]byte, unix.SizeofIfAddrmsg),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	addrs := make(localAddrs)
+	addrs, subnets := make(localAddrs), make(linkSubnets)
 	names := make(map[uint32]string)
 	for _, b := range bodies {
-		link, addr, err := decodeAddr(b)
+		link, addr, subnet, err := decodeAddr(b)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if _, known := names[link]; !known {
 			names[link] = nameOf(nl, link)
 		}
 		addrs[localAddr{"", addr}], addrs[localAddr{names[link], addr}] = true, true
+		subnets[subnet] = names[link]
 	}
-	return addrs, nil
+	return addrs, subnets, nil
 }
 
 // rtnetlink opens an rtnetlink socket in the namespace of c's socket. A process without the permission to enter
 // namespaces is already in that namespace.
 func (c *Conn) rtnetlink() (*netlink.Conn, error) {
-	raw, err := c.nl.SyscallConn()
+	ns, err := c.namespace()
 	if err != nil {
 		return nil, err
-	}
-	var ns int
-	var nsErr error
-	if err := raw.Control(func(fd uintptr) { ns, nsErr = unix.IoctlRetInt(int(fd), unix.SIOCGSKNS) }); err != nil {
-		return nil, err
-	}
-	if nsErr != nil {
-		return nil, nsErr
 	}
 	defer unix.Close(ns)
 	nl, err := dial.Conn(unix.NETLINK_ROUTE, nil, netlink.Config{NetNS: ns})
@@ -66,22 +59,31 @@ func (c *Conn) rtnetlink() (*netlink.Conn, error) {
 }
 
 // decodeAddr decodes struct ifaddrmsg and its attributes. For an address with a peer, IFA_ADDRESS is the peer's
-// address, and IFA_LOCAL the link's own.
-func decodeAddr(body []byte) (link uint32, addr netip.Addr, err error) {
+// address, and IFA_LOCAL the link's own. The subnet is that of the peer.
+func decodeAddr(body []byte) (link uint32, addr netip.Addr, subnet netip.Prefix, err error) {
 	if len(body) < unix.SizeofIfAddrmsg {
-		return 0, addr, errTruncated
+		return 0, addr, subnet, errTruncated
 	}
 	ad, err := netlink.NewAttributeDecoder(body[unix.SizeofIfAddrmsg:])
 	if err != nil {
-		return 0, addr, err
+		return 0, addr, subnet, err
 	}
+	var far netip.Addr
 	for ad.Next() {
-		switch {
-		case ad.Type() == unix.IFA_LOCAL, ad.Type() == unix.IFA_ADDRESS && !addr.IsValid():
+		switch ad.Type() {
+		case unix.IFA_LOCAL:
 			addr, _ = netip.AddrFromSlice(ad.Bytes())
+		case unix.IFA_ADDRESS:
+			far, _ = netip.AddrFromSlice(ad.Bytes())
 		}
 	}
-	return binary.NativeEndian.Uint32(body[4:]), addr, ad.Err()
+	if !addr.IsValid() {
+		addr = far
+	}
+	if !far.IsValid() {
+		far = addr
+	}
+	return binary.NativeEndian.Uint32(body[4:]), addr, netip.PrefixFrom(far, int(body[1])).Masked(), ad.Err()
 }
 
 // nameOf returns the name of a link; "" if the link does not exist any more.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +81,29 @@ func TestReplace(t *testing.T) {
 	sameRules(t, c, []nft.Rule{new, kept})
 	mustApply(t, c, []nft.Rule{new, kept}, nil)
 	mustHaveNoTables(t, c)
+}
+
+// TestTableOfOlderVersion checks a table whose rules are the same, but that lacks chains which an older version did not
+// make.
+func TestTableOfOlderVersion(t *testing.T) {
+	needNFT(t)
+	c := dial(t)
+	rules := append(forwards(1), nft.Masquerade{Source: prefix("192.168.15.0/24")}, nft.Masquerade{Out: "eth0"})
+	old := regexp.MustCompile(`(?s)\tchain (private|leak) \{.*?\n\t\}\n`).ReplaceAllString(nft.Text("vnet", rules...), "")
+	for i, change := range []struct{ del, add []nft.Rule }{
+		{del: rules[1:]}, {del: rules[2:]}, {del: rules[:1]}, {add: []nft.Rule{nft.Own{Link: "a"}}},
+	} {
+		runNFT(t, "flush ruleset\n"+old, "-f", "-")
+		mustApply(t, c, change.del, change.add)
+		sameRules(t, c, append(without(rules, change.del), change.add...))
+		got := listing(t)
+		runNFT(t, "flush ruleset\n", "-f", "-")
+		mustApply(t, c, nil, append(without(rules, change.del), change.add...))
+		if diff := cmp.Diff(listing(t), got); diff != "" && i != 1 { // 1 changes no chain
+			t.Errorf("change %d: -new table +changed table:\n%s", i, diff)
+		}
+	}
+	runNFT(t, "flush ruleset\n", "-f", "-")
 }
 
 // TestOtherTables checks that ForwardDrops lists chains of other tables, and that these tables are never changed.

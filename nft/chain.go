@@ -1,9 +1,6 @@
 package nft
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // A chain is a chain of the table. A chain without a hook is reached by jumps only.
 type chain struct {
@@ -15,86 +12,10 @@ type chain struct {
 	rules        []rule
 }
 
-// A rule is a list of statements. The kernel runs them from left to right, until one does not match.
-type rule []statement
-
-// A statement is one step of a rule. Only the fields that its verb needs are set.
-type statement struct {
-	verb  verb
-	loads []load // compared, or used as the key of a lookup
-	value value  // compared with loads[0]
-	name  string // of the set or map of a lookup, or of the target chain of a jump
-	ipv6  bool   // address family of dnat and snat
-	// implicit statements are not printed: nft adds them by itself before statements that depend on them.
-	implicit bool
-}
-
-type verb int
-
-const (
-	equal      verb = iota // continue if loads[0] is value
-	notEqual               // continue if loads[0] is not value
-	lookup                 // continue if loads are in the set
-	add                    // add loads to the set
-	dnat                   // translate the destination to the map's data for loads
-	snat                   // translate the source to the map's data for loads
-	masquerade             // translate the source to an address of the output link
-	drop
-	ret     // return
-	offload // add the connection to the flowtable
-	jump
-)
-
-// A load is a property of a packet that the kernel loads into registers.
-type load int
-
-const (
-	iif load = iota
-	oif
-	iifIndex
-	family
-	saddr4
-	daddr4
-	saddr6
-	daddr6
-	l4proto
-	dport
-	ctStatus // status bits of the connection, such as "dnat"
-	saddrType
-	daddrType
-)
-
-// loadText contains nft's keyword for each load.
-var loadText = map[load]string{
-	iif: "iifname", oif: "oifname", iifIndex: "iif", family: "meta nfproto",
-	saddr4: "ip saddr", daddr4: "ip daddr", saddr6: "ip6 saddr", daddr6: "ip6 daddr",
-	l4proto: "meta l4proto", dport: "th dport", ctStatus: "ct status",
-	saddrType: "fib saddr type", daddrType: "fib daddr type",
-}
-
-// A value is a constant that a load is compared with.
-type value struct {
-	text  string
-	bytes string // for a prefix, only its first bytes
-}
-
-var (
-	loName     = value{`"lo"`, "lo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}
-	noLink     = value{"0", "\x00\x00\x00\x00"}
-	isIPv4     = value{"ipv4", "\x02"}
-	isIPv6     = value{"ipv6", "\x0a"}
-	loopback4  = value{"127.0.0.0/8", "\x7f"}
-	loopback6  = value{"::1", strings.Repeat("\x00", 15) + "\x01"}
-	multicast4 = value{"224.0.0.0/24", "\xe0\x00\x00"}
-	broadcast4 = value{"255.255.255.255", "\xff\xff\xff\xff"}
-	multicast6 = value{"ff02::/16", "\xff\x02"}
-	localType  = value{text: "local"} // RTN_LOCAL, in host byte order
-	statusDNAT = value{text: "dnat"}  // IPS_DST_NAT, in host byte order
-)
-
 // Priorities of <linux/netfilter_ipv4.h>.
 const (
 	prioRaw      = -300
+	prioMangle   = -150
 	prioDstNAT   = -100
 	prioFilter   = 0
 	prioFastpath = 10
@@ -108,8 +29,12 @@ func chainsFor(sets map[string]bool) []chain {
 	candidates := []chain{
 		{name: "guard", kind: "filter", hook: "prerouting", priority: prioRaw, priorityText: "raw",
 			rules: guardRules(sets)},
+		{name: "spoof", kind: "filter", hook: "prerouting", priority: prioMangle, priorityText: "mangle",
+			rules: spoofRules(sets)},
+		{name: "closed", rules: unlessForwarded(sets["closed"])},
+		{name: "apart", rules: unlessForwarded(sets["isolate"] || sets["isolate_link"])},
 		{name: "forward", kind: "filter", hook: "forward", priority: prioFilter, priorityText: "filter",
-			rules: isolateRules(sets)},
+			rules: append(filterRules(sets), guardTableRules(sets)...)},
 		{name: "fastpath", kind: "filter", hook: "forward", priority: prioFastpath, priorityText: "filter + 10",
 			rules: fastpathRules(sets)},
 		hairpin,
@@ -119,6 +44,9 @@ func chainsFor(sets map[string]bool) []chain {
 			rules: outputRules(sets)},
 		{name: "postrouting", kind: "nat", hook: "postrouting", priority: prioSrcNAT, priorityText: "srcnat",
 			rules: postroutingRules(sets)},
+		{name: "private", rules: privateRules(sets)},
+		{name: "leak", kind: "filter", hook: "postrouting", priority: prioSrcNAT + 1, priorityText: "srcnat + 1",
+			rules: leakRules(sets)},
 	}
 	var chains []chain
 	for _, c := range candidates {
@@ -127,25 +55,6 @@ func chainsFor(sets map[string]bool) []chain {
 		}
 	}
 	return chains
-}
-
-// guardRules returns the rules that drop packets from or to 127.0.0.0/8 that come in by a link. A forward from
-// 127.0.0.1 needs route_localnet, with which the kernel accepts them.
-func guardRules(sets map[string]bool) []rule {
-	if !sets["targets4"] {
-		return nil
-	}
-	return []rule{
-		{isNot(one(iif), loName), matchIPv4, is(one(daddr4), loopback4), {verb: drop}},
-		{isNot(one(iif), loName), matchIPv4, is(one(saddr4), loopback4), {verb: drop}},
-	}
-}
-
-func isolateRules(sets map[string]bool) []rule {
-	if !sets["isolate"] {
-		return nil
-	}
-	return []rule{{inSet("isolate", iif, oif), {verb: drop}}}
 }
 
 // hairpinRules returns the rules that masquerade forwarded connections whose replies would otherwise not pass this
@@ -242,93 +151,28 @@ func postroutingRules(sets map[string]bool) []rule {
 	return rules
 }
 
-// linkScopeRules returns the rules that exclude link-local multicast and broadcast from NAT: IGMP, mDNS and DHCP depend
-// on the original source address.
+// linkScopeRules returns the rules that exclude from NAT what stays on its link: link-local multicast and broadcast,
+// because IGMP, mDNS and DHCP depend on the original source address, and all multicast that a bridge passes between its
+// ports. Rules see the latter if net.bridge.bridge-nf-call-iptables is on, without an input link.
 func linkScopeRules(sets map[string]bool, ipv6 bool) []rule {
 	n := map[bool]string{false: "4", true: "6"}[ipv6]
 	egress := sets["masquerade_out"] || sets["masquerade_all"]
 	for _, name := range []string{"snat", "masquerade"} {
 		egress = egress || sets[name+n] || sets[name+n+"_out"]
 	}
+	bridged := rule{is(one(iifIndex), noLink), isNot(one(saddrType), localType)}
 	switch {
 	case !egress:
 		return nil
 	case ipv6:
-		return []rule{{matchIPv6, is(one(daddr6), multicast6), {verb: ret}}}
+		return []rule{
+			append(bridged, matchIPv6, is(one(daddr6), anyMulticast6), statement{verb: ret}),
+			{matchIPv6, is(one(daddr6), multicast6), {verb: ret}},
+		}
 	}
 	return []rule{
+		append(bridged, matchIPv4, is(one(daddr4), anyMulticast4), statement{verb: ret}),
 		{matchIPv4, is(one(daddr4), multicast4), {verb: ret}},
 		{matchIPv4, is(one(daddr4), broadcast4), {verb: ret}},
 	}
-}
-
-var (
-	matchIPv4 = statement{verb: equal, loads: []load{family}, value: isIPv4, implicit: true}
-	matchIPv6 = statement{verb: equal, loads: []load{family}, value: isIPv6, implicit: true}
-)
-
-func matchFamily(ipv6, implicit bool) statement {
-	s := matchIPv4
-	if ipv6 {
-		s = matchIPv6
-	}
-	s.implicit = implicit
-	return s
-}
-
-func one(l load) []load { return []load{l} }
-
-func is(l []load, v value) statement    { return statement{verb: equal, loads: l, value: v} }
-func isNot(l []load, v value) statement { return statement{verb: notEqual, loads: l, value: v} }
-func inSet(set string, l ...load) statement {
-	return statement{verb: lookup, loads: l, name: set}
-}
-
-// String prints the rule as nft does.
-func (r rule) String() string {
-	var parts []string
-	for _, s := range r {
-		if !s.implicit {
-			parts = append(parts, s.String())
-		}
-	}
-	return strings.Join(parts, " ")
-}
-
-// String prints the statement as nft does.
-func (s statement) String() string {
-	parts := make([]string, len(s.loads))
-	for i, l := range s.loads {
-		parts[i] = loadText[l]
-	}
-	loads, ip := strings.Join(parts, " . "), "ip"
-	if s.ipv6 {
-		ip = "ip6"
-	}
-	switch s.verb {
-	case equal:
-		return loads + " " + s.value.text
-	case notEqual:
-		if s.value == statusDNAT { // the bit is not set
-			return loads + " ! " + s.value.text
-		}
-		return loads + " != " + s.value.text
-	case lookup:
-		return loads + " @" + s.name
-	case add:
-		return fmt.Sprintf("add @%s { %s }", s.name, loads)
-	case dnat:
-		return fmt.Sprintf("dnat %s to %s map @%s", ip, loads, s.name)
-	case snat:
-		return fmt.Sprintf("snat %s to %s map @%s", ip, loads, s.name)
-	case masquerade:
-		return "masquerade"
-	case drop:
-		return "drop"
-	case ret:
-		return "return"
-	case offload:
-		return "flow add @" + s.name
-	}
-	return "jump " + s.name
 }

@@ -40,7 +40,8 @@ func someRules() []Rule {
 			rules = append(rules, f, single, moving)
 		}
 	}
-	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Fastpath{Device: "eth0"})
+	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
+		Own{"a"}, Closed{"a"}, Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"})
 }
 
 // TestElementsRoundTrip checks that encoded elements decode to the same rules.
@@ -215,6 +216,14 @@ func FuzzDecodeElements(f *testing.F) {
 			}
 		}
 	}
+	for i, s := range sets {
+		for e := range (Guard{IPv4: true, IPv6: true, Sources: []netip.Prefix{netip.MustParsePrefix("fd00::/8"),
+			netip.MustParsePrefix("128.0.0.0/1")}, Out: []string{"eth0"}}).elements() {
+			if e.set == s.name {
+				f.Add(i, elementsBody(encodeElement(e, s)))
+			}
+		}
+	}
 	f.Fuzz(func(t *testing.T, i int, body []byte) {
 		s := sets[uint(i)%uint(len(sets))]
 		raw, err := decodeElements(body, s)
@@ -225,6 +234,9 @@ func FuzzDecodeElements(f *testing.F) {
 		for _, e := range joinIntervals(raw, s) {
 			_ = e.text(s)
 			have.elements[e.element] = e.count
+		}
+		if err := have.guard().Check(); err != nil {
+			t.Error(err)
 		}
 		for _, r := range have.rules() {
 			_ = r.String()

@@ -78,7 +78,8 @@ func (c *Conn) Close() error { return c.nl.Close() }
 //
 // Apply deletes the conntrack entries of connections that would continue to use the old rules: all that a deleted
 // [Forward] translated, and, except for established connections of TCP or SCTP, those that a deleted [Masquerade] or
-// [SourceNAT] may have translated, and those that an added rule would translate.
+// [SourceNAT] may have translated, those that an added rule would translate, and those that an added [Isolate] or
+// [Closed] forbids.
 func (c *Conn) Apply(table string, del, add []Rule) error {
 	for _, r := range slices.Concat(del, add) {
 		if err := r.Check(); err != nil {
@@ -87,6 +88,7 @@ func (c *Conn) Apply(table string, del, add []Rule) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.lock()()
 	for range maxAttempts {
 		done, err := c.attempt(table, del, add)
 		if done || err != nil {
@@ -169,6 +171,7 @@ func (c *Conn) Read(table string) ([]CountedRule, error) {
 func (c *Conn) DeleteTable(table string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.lock()()
 	for range maxAttempts {
 		done, err := c.attemptDelete(table)
 		if done || err != nil {
@@ -206,7 +209,8 @@ func (c *Conn) attemptDelete(table string) (done bool, err error) {
 	return true, staleConntrack(c.deleteStaleFlows(old, nil))
 }
 
-// Tables returns the names of all tables of the family inet. This package creates tables of this family only.
+// Tables returns the names of all tables of the family inet except [GuardTable]. This package creates tables of this
+// family only.
 func (c *Conn) Tables() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -220,7 +224,9 @@ func (c *Conn) Tables() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, name)
+		if name != GuardTable {
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }

@@ -57,7 +57,7 @@ func (c *Conn) deleteStaleFlows(old, new []Rule) error {
 		return err
 	}
 	if matcher.needsLocalAddrs() {
-		if matcher.local, err = c.localAddresses(); err != nil {
+		if matcher.local, matcher.subnets, err = c.localAddresses(); err != nil {
 			return err
 		}
 	}

@@ -107,11 +107,11 @@ func TestDecodeAddr(t *testing.T) {
 	local, address := attrBytes(unix.IFA_LOCAL, own.AsSlice()), attrBytes(unix.IFA_ADDRESS, peer.AsSlice())
 	for _, body := range [][]byte{slices.Concat(header, local, address), slices.Concat(header, address, local),
 		slices.Concat(header, attrBytes(unix.IFA_ADDRESS, own.AsSlice()))} {
-		if link, addr, err := decodeAddr(body); link != 7 || addr != own || err != nil {
+		if link, addr, _, err := decodeAddr(body); link != 7 || addr != own || err != nil {
 			t.Errorf("link %d, %s, %v", link, addr, err)
 		}
 	}
-	if _, _, err := decodeAddr(header[:7]); !errors.Is(err, errTruncated) {
+	if _, _, _, err := decodeAddr(header[:7]); !errors.Is(err, errTruncated) {
 		t.Errorf("truncated: %v", err)
 	}
 }

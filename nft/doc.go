@@ -1,13 +1,14 @@
 // Package nft manages an nftables table in a network namespace. The table contains masquerade, source NAT (SNAT),
-// forwarded ports (DNAT), pairs of links between which nothing is forwarded, and fast paths (a flowtable): links
-// between which established connections bypass all rules.
+// forwarded ports (DNAT), pairs of links between which nothing is forwarded, links that are closed to others, and fast
+// paths (a flowtable): links between which established connections bypass all rules.
 //
 //	Masquerade ─┐                                        table inet vnet {
 //	SourceNAT  ─┤        elements        one                set masquerade4 { … }
 //	Forward    ─┼─▶ Rule ───────▶ Change ────────────▶      map dnat4 { tcp . 80 : … }
 //	Isolate    ─┤  (a value)        │     transaction       flowtable fastpath { … }
-//	Fastpath   ─┘                   └─▶ text for nft -f     chain prerouting { … }
-//	                                                      }
+//	Closed     ─┤                   │                       chain prerouting { … }
+//	Own, Gate  ─┤                   └─▶ text for nft -f   }
+//	Fastpath   ─┘
 //
 //	kernel ──▶ Conn.Read ──▶ the same rules, with counters
 //
@@ -27,6 +28,35 @@
 //
 // With route_localnet, services on 127.0.0.1 need protection: the table drops packets from or to 127.0.0.0/8 that
 // come in by a link.
+//
+// # What the table drops
+//
+// NAT does not see packets that connection tracking does not recognize. If such a packet leaves with the source of a
+// [Masquerade] or [SourceNAT], the chain leak drops it, after NAT. It lets pass replies to connections from outside,
+// packets between the sources of rules without Out, and packets that leave by a link in [Own].
+//
+// A [Closed] link gets forwarded packets from links in [Own] only. Between the links of an [Isolate], nothing is
+// forwarded. Both let forwarded ports pass, and all packets of connections that were accepted before. A [Gate] drops
+// packets whose source address is not behind the link they come in by.
+//
+// # The guard
+//
+// If forwarding is off and vnet turns it on for a lab, all networks of the machine could reach each other. A [Guard]
+// prevents this. Its table vnet-guard is the only one that several labs share:
+//
+//	table inet vnet-guard {
+//		set guarded { type nf_proto; elements = { ipv4 } }
+//		chain forward {
+//			type filter hook forward priority filter; policy accept;
+//			ct state established,related accept
+//			iifgroup 30318 return                 links of labs
+//			oifgroup 30318 return
+//			ct status dnat return                 forwarded ports, of any table
+//			meta iifkind "bridge" add @bridged { iifname . iifname }
+//			iifname . oifname @bridged return     bridged, not routed
+//			meta nfproto @guarded drop
+//		}
+//	}
 //
 // Connection tracking stores how a flow is translated. [Conn.Apply] deletes the conntrack entries that a change makes
 // stale; see the method.

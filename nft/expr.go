@@ -3,14 +3,12 @@
 package nft
 
 import (
-	"encoding/binary"
-
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
-// statusBit is IPS_DST_NAT of <linux/netfilter/nf_conntrack_common.h>.
-const statusBit = 1 << 5
+// metaIIFKind is NFT_META_IIFKIND of <linux/netfilter/nf_tables.h>, which x/sys/unix lacks.
+const metaIIFKind = 26
 
 // exprs returns the kernel's expressions for a statement.
 func (s statement) exprs() []expr.Any {
@@ -19,6 +17,8 @@ func (s statement) exprs() []expr.Any {
 		return s.compareExprs()
 	case lookup:
 		return append(loadExprs(s.loads), &expr.Lookup{SourceRegister: reg1, SetName: s.name})
+	case lookupNot:
+		return append(loadExprs(s.loads), &expr.Lookup{SourceRegister: reg1, SetName: s.name, Invert: true})
 	case add:
 		return append(loadExprs(s.loads), &expr.Dynset{SrcRegKey: reg1, SetName: s.name,
 			Operation: unix.NFT_DYNSET_OP_ADD})
@@ -26,6 +26,8 @@ func (s statement) exprs() []expr.Any {
 		return s.translateExprs()
 	case masquerade:
 		return []expr.Any{&expr.Masq{}}
+	case accept:
+		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}
 	case drop:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 	case ret:
@@ -41,24 +43,29 @@ func (s statement) compareExprs() []expr.Any {
 	if s.verb == notEqual {
 		op = expr.CmpOpNeq
 	}
-	switch s.value {
-	case statusDNAT: // one of several bits
-		op = expr.CmpOpNeq
-		if s.verb == notEqual {
+	if s.value.bits {
+		if op == expr.CmpOpEq {
+			op = expr.CmpOpNeq
+		} else {
 			op = expr.CmpOpEq
 		}
-		zero := make([]byte, 4)
-		return append(loadExprs(s.loads),
-			&expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: 4, Mask: native32(statusBit), Xor: zero},
-			&expr.Cmp{Op: op, Register: reg1, Data: zero})
-	case localType:
-		return append(loadExprs(s.loads), &expr.Cmp{Op: op, Register: reg1, Data: native32(unix.RTN_LOCAL)})
+		zero := make([]byte, len(s.value.mask))
+		return append(append(loadExprs(s.loads), masked(s.value)), &expr.Cmp{Op: op, Register: reg1, Data: zero})
 	}
 	loads := loadExprs(s.loads)
 	if address, ok := loads[0].(*expr.Payload); ok { // for a prefix, load its first bytes only
 		address.Len = uint32(len(s.value.bytes))
 	}
+	if s.value.mask != "" {
+		loads = append(loads, masked(s.value))
+	}
 	return append(loads, &expr.Cmp{Op: op, Register: reg1, Data: []byte(s.value.bytes)})
+}
+
+// masked clears the bits of register 1 that are not compared.
+func masked(v value) expr.Any {
+	return &expr.Bitwise{SourceRegister: reg1, DestRegister: reg1, Len: uint32(len(v.mask)), Mask: []byte(v.mask),
+		Xor: make([]byte, len(v.mask))}
 }
 
 // translateExprs looks up the new address into register 1. In a map with ports, the port follows in the next
@@ -106,6 +113,8 @@ func loadSize(l load) int {
 		return ifname.padded()
 	case saddr6, daddr6:
 		return ipv6Addr.padded()
+	case etherDaddr:
+		return etherAddr.padded()
 	}
 	return 4
 }
@@ -137,10 +146,33 @@ func loadExpr(l load, reg uint32) expr.Any {
 		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}
 	case ctStatus:
 		return &expr.Ct{Key: expr.CtKeySTATUS, Register: reg}
+	case ctState:
+		return &expr.Ct{Key: expr.CtKeySTATE, Register: reg}
+	case ctDirection:
+		return &expr.Ct{Key: expr.CtKeyDIRECTION, Register: reg}
+	case iifType:
+		return &expr.Meta{Key: expr.MetaKeyIIFTYPE, Register: reg}
+	case iifKind:
+		return &expr.Meta{Key: metaIIFKind, Register: reg}
+	case iifGroup:
+		return &expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: reg}
+	case oifGroup:
+		return &expr.Meta{Key: expr.MetaKeyOIFGROUP, Register: reg}
+	case etherDaddr:
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseLLHeader, Len: uint32(etherAddr.size)}
+	}
+	return fibExpr(l, reg)
+}
+
+// fibExpr returns a lookup in the routing tables.
+func fibExpr(l load, reg uint32) expr.Any {
+	switch l {
 	case saddrType:
 		return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagSADDR: true}
+	case saddrTypeOnOut:
+		return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagSADDR: true, FlagOIF: true}
+	case saddrLink:
+		return &expr.Fib{Register: reg, ResultOIF: true, FlagSADDR: true, FlagIIF: true}
 	}
 	return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagDADDR: true}
 }
-
-func native32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }

@@ -39,6 +39,7 @@ type staleMatcher struct {
 	forwards map[protoPort][]ruleChange // forwards of a single port
 	others   []ruleChange
 	local    localAddrs
+	subnets  linkSubnets
 }
 
 // localAddrs is the set of addresses of the namespace's links. It contains each address twice: with its link, and with
@@ -74,8 +75,11 @@ func newStaleMatcher(old, new []Rule) *staleMatcher {
 
 func (f *staleMatcher) add(c ruleChange) {
 	switch r := c.rule.(type) {
-	case Isolate: // matches every packet, not only the first of a connection
-	case Fastpath: // translates nothing
+	case Isolate, Closed:
+		if !c.removed { // flows that are dropped leave no entry
+			f.others = append(f.others, c)
+		}
+	case Own, Gate, Fastpath: // neither translate nor drop
 	case Forward:
 		if r.Ports.size() == 1 {
 			at := protoPort{r.Proto, r.Ports.First}
@@ -94,26 +98,35 @@ func (f *staleMatcher) empty() bool { return len(f.forwards) == 0 && len(f.other
 // needsLocalAddrs reports whether matches needs the addresses of the namespace.
 func (f *staleMatcher) needsLocalAddrs() bool {
 	return slices.ContainsFunc(f.others, func(c ruleChange) bool {
-		_, ok := c.rule.(Masquerade)
-		return ok && c.removed
+		switch c.rule.(type) {
+		case Masquerade:
+			return c.removed
+		case Isolate, Closed:
+			return true
+		}
+		return false
 	})
 }
 
 // matches reports whether a flow is stale.
 func (f *staleMatcher) matches(fl flow) bool {
-	affected := func(c ruleChange) bool { return c.affects(fl, f.local) }
+	affected := func(c ruleChange) bool { return c.affects(fl, f) }
 	return slices.ContainsFunc(f.forwards[protoPort{fl.orig.proto, fl.orig.dstPort}], affected) ||
 		slices.ContainsFunc(f.others, affected)
 }
 
-func (c ruleChange) affects(fl flow, local localAddrs) bool {
+func (c ruleChange) affects(fl flow, f *staleMatcher) bool {
 	switch r := c.rule.(type) {
 	case Forward:
 		return r.affects(fl, c.removed)
 	case Masquerade:
-		return egressAffects(r.Source, fl, c.removed, local[localAddr{r.Out, fl.reply.dst}])
+		return egressAffects(r.Source, fl, c.removed, f.local[localAddr{r.Out, fl.reply.dst}])
 	case SourceNAT:
 		return egressAffects(r.Source, fl, c.removed, fl.reply.dst == r.To)
+	case Isolate:
+		return f.drops(fl, r.In, r.Out)
+	case Closed:
+		return f.drops(fl, "", r.Link)
 	}
 	return false
 }

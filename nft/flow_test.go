@@ -28,6 +28,11 @@ func TestStaleMatcher(t *testing.T) {
 		local[localAddr{link, a(addr)}], local[localAddr{"", a(addr)}] = true, true
 	}
 
+	subnets := linkSubnets{netip.MustParsePrefix("10.9.0.0/24"): "eth0",
+		netip.MustParsePrefix("10.8.0.0/24"): "wg0", netip.MustParsePrefix("192.168.15.0/24"): "v-net-0"}
+
+	farFlow := tcp("192.168.15.3", "8.8.8.8", 53, "8.8.8.8", 53, "192.168.15.3", flowAssured)
+	neighbours := tcp("192.168.15.3", "192.168.15.2", 53, "192.168.15.2", 53, "192.168.15.3", flowAssured)
 	forwarded := tcp("10.9.0.2", "10.9.0.1", 80, "192.168.15.2", 8080, "10.9.0.2", flowDstNAT|flowAssured)
 	elsewhere := tcp("10.9.0.2", "10.9.0.1", 80, "192.168.15.3", 8080, "10.9.0.2", flowDstNAT|flowAssured)
 	toMachine := tcp("10.9.0.2", "10.9.0.1", 80, "10.9.0.1", 80, "10.9.0.2", flowAssured)
@@ -76,7 +81,19 @@ func TestStaleMatcher(t *testing.T) {
 		{"flow that leaves without translation, rule added", nat, false, leaving, true},
 		{"flow inside the network", nat, false, insideFlow, false},
 		{"established flow, rule added", nat, false, establishedFlow, false},
-		{"isolation", Isolate{In: "a", Out: "b"}, false, leaving, false},
+		{"isolated", Isolate{In: "v-net-0", Out: "eth0"}, false, leaving, true},
+		{"isolated, established", Isolate{In: "v-net-0", Out: "eth0"}, false, establishedFlow, true},
+		{"isolated, translated source", Isolate{In: "v-net-0", Out: "eth0"}, false, masqueraded, true},
+		{"isolated, forwarded port", Isolate{In: "eth0", Out: "v-net-0"}, false, forwarded, false},
+		{"isolated in the opposite direction", Isolate{In: "eth0", Out: "v-net-0"}, false, leaving, false},
+		{"isolation of other links", Isolate{In: "v-net-0", Out: "wg0"}, false, leaving, false},
+		{"flow of the namespace itself", Isolate{In: "v-net-0", Out: "v-net-0"}, false, insideFlow, false},
+		{"isolated, behind a router", Isolate{In: "v-net-0", Out: "wg0"}, false, farFlow, true},
+		{"translated source, behind a router", Isolate{In: "v-net-0", Out: "wg0"}, false, viaTunnel, false},
+		{"closed", Closed{"eth0"}, false, establishedFlow, true},
+		{"closed, other link", Closed{"v-net-0"}, false, establishedFlow, false},
+		{"closed, between neighbours", Closed{"v-net-0"}, false, neighbours, false},
+		{"own", Own{"eth0"}, false, leaving, false},
 	} {
 		var old, new []Rule
 		if tt.removed {
@@ -85,7 +102,7 @@ func TestStaleMatcher(t *testing.T) {
 			new = []Rule{tt.rule}
 		}
 		f := newStaleMatcher(old, new)
-		f.local = local
+		f.local, f.subnets = local, subnets
 		if got := f.matches(tt.flow); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
 		}

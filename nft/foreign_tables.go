@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReadForeignTables reads the tables of a namespace that nft(8) or another program made. It skips the tables for which
-// skip returns true. It returns the rules that masquerade or translate to a single address, and the chains that contain
-// other rules.
+// ReadForeignTables reads the tables of a namespace that nft(8) or another program made. It skips [GuardTable] and the
+// tables for which skip returns true. It returns the rules that masquerade or translate to a single address, and the
+// chains that contain other rules.
 func ReadForeignTables(ns *os.File, skip func(table string) bool) (rules []Rule, others []Chain, err error) {
 	c, err := nftables.New(nftables.WithNetNSFd(int(ns.Fd())))
 	if err != nil {
@@ -26,7 +26,7 @@ func ReadForeignTables(ns *os.File, skip func(table string) bool) (rules []Rule,
 		return nil, nil, &Error{Op: "show", Object: "chains", Err: errnoOf(err)}
 	}
 	for _, chain := range chains {
-		if skip(chain.Table.Name) {
+		if chain.Table.Name == GuardTable || skip(chain.Table.Name) {
 			continue
 		}
 		chainRules, err := c.GetRules(chain.Table, chain)

@@ -5,8 +5,11 @@ import (
 	"fmt"
 )
 
-// Isolate drops packets that are forwarded from one link to another. It does not affect the opposite direction, nor
-// packets that a bridge passes between its ports.
+// Isolate drops packets that are forwarded from one link to another, except those to forwarded ports and those of
+// connections that began in the opposite direction. It does not affect packets that a bridge passes between its ports.
+//
+// If In and Out are the same link, it drops packets between neighbours that use this namespace as their gateway. If the
+// table has a [Gate], the link needs one too: then only packets to a gate are dropped.
 type Isolate struct {
 	In, Out string // names of links
 }
@@ -24,10 +27,14 @@ func (i Isolate) Check() error {
 }
 
 func (i Isolate) elements() []element {
-	return []element{{set: "isolate", key: encodeName(i.In) + encodeName(i.Out)}}
+	e := element{set: "isolate", key: encodeName(i.In) + encodeName(i.Out)}
+	if i.In == i.Out {
+		e.set = "isolate_link"
+	}
+	return []element{e}
 }
 
-// decodeIsolate decodes an element of the set isolate.
+// decodeIsolate decodes an element of an isolate set.
 func decodeIsolate(e element, _ set) (Rule, error) {
 	return Isolate{In: decodeName(e.key[:16]), Out: decodeName(e.key[16:])}, nil
 }

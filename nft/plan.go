@@ -3,7 +3,6 @@ package nft
 import (
 	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
 	"sort"
 )
@@ -56,7 +55,7 @@ func elementsOf(rules []Rule) map[element]bool {
 			}
 		}
 	}
-	for _, e := range insideElements(rules) {
+	for _, e := range privateElements(rules) {
 		all[e] = true
 	}
 	return all
@@ -67,38 +66,6 @@ func targetElement(f Forward) element {
 	return element{set: "targets" + familyDigit(f.To), key: string(f.To.AsSlice())}
 }
 
-// insideElements returns the elements for the networks between which nothing is translated: the sources of the rules
-// without a device, except those inside another one.
-func insideElements(rules []Rule) []element {
-	var sources []netip.Prefix
-	for _, r := range rules {
-		var source netip.Prefix
-		var out string
-		switch r := r.(type) {
-		case Masquerade:
-			source, out = r.Source, r.Out
-		case SourceNAT:
-			source, out = r.Source, r.Out
-		}
-		if source.IsValid() && source.Bits() > 0 && out == "" {
-			sources = append(sources, source)
-		}
-	}
-	sort.Slice(sources, func(i, j int) bool { return sources[i].Bits() < sources[j].Bits() })
-	var kept []netip.Prefix
-	var inside []element
-	for _, s := range sources {
-		if slices.ContainsFunc(kept, func(k netip.Prefix) bool { return k.Overlaps(s) }) {
-			continue
-		}
-		kept = append(kept, s)
-		e := egressElement(s, "")
-		e.set = "inside" + e.set
-		inside = append(inside, e)
-	}
-	return inside
-}
-
 // setNamesFor returns the names of the sets that these elements need.
 func setNamesFor(elements map[element]bool) map[string]bool {
 	names := make(map[string]bool)
@@ -107,6 +74,9 @@ func setNamesFor(elements map[element]bool) map[string]bool {
 	}
 	if names["targets4"] || names["targets6"] {
 		names["same_link"] = true
+	}
+	if names["guarded"] {
+		names["bridged"] = true
 	}
 	if names[flowtable] {
 		names[fastLinks], names[fastSwitching] = true, true
@@ -156,10 +126,16 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 2
 	case Isolate:
 		key.kind = 3
-	case Fastpath:
+	case Own:
 		key.kind = 4
-	case Foreign:
+	case Closed:
 		key.kind = 5
+	case Gate:
+		key.kind = 6
+	case Fastpath:
+		key.kind = 7
+	case Foreign:
+		key.kind = 8
 	}
 	return key
 }

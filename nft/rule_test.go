@@ -190,11 +190,28 @@ func TestText(t *testing.T) {
 
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
+		iif 0 fib saddr type != local ip daddr 224.0.0.0/4 return
 		ip daddr 224.0.0.0/24 return
 		ip daddr 255.255.255.255 return
 		ct status dnat ip daddr @targets4 jump hairpin
 		ip saddr @inside4 ip daddr @inside4 return
 		ip saddr @masquerade4 masquerade
+	}
+
+	chain private {
+		ct direction reply return
+		fib saddr . oif type local return
+		iif 0 fib saddr type != local return
+		ip daddr 224.0.0.0/24 return
+		ip daddr 255.255.255.255 return
+		ip6 daddr ff02::/16 return
+		drop
+	}
+
+	chain leak {
+		type filter hook postrouting priority srcnat + 1; policy accept;
+		ct status snat return
+		ip saddr @inside4 ip daddr != @inside4 jump private
 	}
 }
 `

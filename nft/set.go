@@ -20,6 +20,7 @@ var (
 	nfProto     = &field{"nf_proto", 2, 1, func(v string) string { return nfprotoText(decodeFamily(v).Addr()) }}
 	ipv4Addr    = &field{"ipv4_addr", 7, 4, addrText}
 	ipv6Addr    = &field{"ipv6_addr", 8, 16, addrText}
+	etherAddr   = &field{"ether_addr", 9, 6, func(v string) string { return decodeMAC(v).String() }}
 	inetProto   = &field{"inet_proto", 12, 1, func(v string) string { return Proto(v[0]).String() }}
 	inetService = &field{"inet_service", 13, 2, func(v string) string { return fmt.Sprint(decodePort(v)) }}
 	ifname      = &field{"ifname", 41, nameSize, func(v string) string { return fmt.Sprintf("%q", decodeName(v)) }}
@@ -86,7 +87,11 @@ var sets = sync.OnceValue(func() (all struct {
 
 func makeSets() []set {
 	sets := []set{
+		{name: "own", key: []*field{ifname}, decode: decodeOwn},
+		{name: "closed", key: []*field{ifname}, decode: decodeClosed},
+		{name: "gate", key: []*field{ifname, etherAddr}, decode: decodeGate},
 		{name: "isolate", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
+		{name: "isolate_link", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
 		{name: "same_link", key: []*field{ifname, ifname}, dynamic: true},
 	}
 	for _, addr := range []*field{ipv4Addr, ipv6Addr} {
@@ -97,8 +102,9 @@ func makeSets() []set {
 	}
 	sets = append(sets,
 		set{name: "masquerade_out", key: []*field{ifname}, counter: true, decode: decodeMasquerade},
-		set{name: "masquerade_all", key: []*field{nfProto}, counter: true, decode: decodeMasquerade})
-	return append(sets, fastpathSets()...)
+		set{name: "masquerade_all", key: []*field{nfProto}, counter: true, decode: decodeMasquerade},
+		set{name: "private_out", key: []*field{ifname}}, set{name: "private_all", key: []*field{nfProto}})
+	return append(append(sets, fastpathSets()...), guardSets()...)
 }
 
 // forwardSets returns the maps of forwards, in the order of lookup.
@@ -122,6 +128,7 @@ func egressSets(addr *field, n string) []set {
 	one, two, to := []*field{addr}, []*field{addr, ifname}, []*field{addr}
 	return []set{
 		{name: "inside" + n, key: one, interval: true},
+		{name: "private" + n + "_out", key: two, interval: true},
 		{name: "snat" + n + "_out", key: two, data: to, interval: true, counter: true, decode: decodeSourceNAT},
 		{name: "masquerade" + n + "_out", key: two, interval: true, counter: true, decode: decodeMasquerade},
 		{name: "snat" + n, key: one, data: to, interval: true, counter: true, decode: decodeSourceNAT},

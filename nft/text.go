@@ -8,7 +8,10 @@ import (
 // Text returns a table of these rules as nft -s list table prints it: a script that nft -f reads. Without rules, it
 // returns "".
 func Text(table string, rules ...Rule) string {
-	elements := elementsOf(rules)
+	return textOf(table, elementsOf(rules))
+}
+
+func textOf(table string, elements map[element]bool) string {
 	names := setNamesFor(elements)
 	if len(names) == 0 {
 		return ""

@@ -65,7 +65,9 @@ func (c *change) messages() ([]message, error) {
 	} else if c.rebuildChains {
 		e.add(unix.NFT_MSG_DELRULE, 0, "flush", "table inet "+c.table, attrString(unix.NFTA_RULE_TABLE, c.table))
 	}
-	for _, ch := range c.deleteChains {
+	for _, ch := range c.deleteChains { // older versions made fewer chains: a chain may be missing
+		e.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, "add", "chain inet "+c.table+" "+ch.name,
+			attrString(unix.NFTA_CHAIN_TABLE, c.table), attrString(unix.NFTA_CHAIN_NAME, ch.name))
 		e.add(unix.NFT_MSG_DELCHAIN, 0, "delete", "chain inet "+c.table+" "+ch.name,
 			attrString(unix.NFTA_CHAIN_TABLE, c.table), attrString(unix.NFTA_CHAIN_NAME, ch.name))
 	}

@@ -27,7 +27,9 @@ func TestOpenPrivate(t *testing.T) {
 		{"a link in place of the directory", func() error {
 			return errors.Join(os.Rename(dir, dir+".real"), os.Symlink(dir+".real", dir))
 		}},
-		{"a file in place of the directory", func() error { return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600)) }},
+		{"a file in place of the directory", func() error {
+			return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600))
+		}},
 		{"a link in place of the file", func() error { return os.Symlink(outside, path) }},
 		{"a second name of another file", func() error {
 			return errors.Join(os.WriteFile(dir+"/other", nil, 0o600), os.Link(dir+"/other", path))

@@ -147,7 +147,8 @@ func TestSandboxProof(t *testing.T) {
 	cmd.ExtraFiles = []*os.File{ns, mounts}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
-	if fields := strings.Fields(string(out)); err != nil || len(fields) < 4 || fields[3] == readlink(t, "/proc/self/ns/net") {
+	here := readlink(t, "/proc/self/ns/net")
+	if fields := strings.Fields(string(out)); err != nil || len(fields) < 4 || fields[3] == here {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

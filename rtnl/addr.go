@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -247,7 +248,7 @@ func (c *Conn) Addrs(f AddrFilter) ([]Addr, error) {
 		return nil, err
 	}
 	var addrs []Addr
-	body := append(head, attrs...)
+	body := slices.Concat(head, attrs)
 	err = c.list("addresses", unix.RTM_GETADDR, body, func() { addrs = nil }, func(b []byte) error {
 		one, err := decodeAddr(b)
 		addrs = append(addrs, one)

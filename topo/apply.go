@@ -8,7 +8,7 @@ import (
 )
 
 // Do executes one stage, see [Plan.Stages]: all of its steps or, with an error,
-// none. It is the interface between plans and the kernel. [Kernel.Do] is one. Others
+// none. It is the interface between plans and the kernel. [live.Kernel.Do] is one. Others
 // wrap it to show progress, to log, or to inject faults.
 type Do func(ctx context.Context, stage []Step) error
 

@@ -1,9 +1,12 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // TableName returns the name of a lab's nftables table, the same in each namespace.
@@ -18,9 +21,9 @@ type NATScript func(table string, have, want []Object) (string, error)
 // is the state before the plan.
 func (p Plan) Commands(lab string, have State, nat NATScript) (string, error) {
 	w := scriptWriter{lab: lab, state: NewState(), initial: have, natScript: nat}
-	w.ipv6Modes = p.ipv6Modes(have, p.applied(have))
+	w.ipv6Modes = p.IPv6Modes(have, p.Applied(have))
 	for _, o := range have {
-		w.state.put(o)
+		w.state.Put(o)
 	}
 	w.line("#!/bin/sh")
 	w.line("# Lab " + lab + ": " + p.summary() + ".")
@@ -50,7 +53,7 @@ type scriptWriter struct {
 	lab       string
 	state     State // at this point of the script
 	initial   State // before the script
-	ipv6Modes map[Key]ipv6Mode
+	ipv6Modes map[Key]IPv6Mode
 	natScript NATScript
 	batch     []command // of one tool and namespace, not yet written
 }
@@ -85,14 +88,14 @@ var headings = map[Kind]string{
 }
 
 func (w *scriptWriter) stage(stage Plan) error {
-	w.line("\n# " + headings[stage[0].Object().Key().Kind] + ": " + opNames[stage[0].Op()])
+	w.line("\n# " + headings[stage[0].Object().Key().Kind] + ": " + stage[0].Op().Name())
 	defer w.advance(stage)
 	if stage[0].Object().Key().Kind == OfNAT {
 		return w.natStage(stage)
 	}
 	for _, s := range stage {
 		if s.Op() == Create {
-			w.state.put(s.Want)
+			w.state.Put(s.Want)
 		}
 		for _, c := range w.commands(s) {
 			w.put(c)
@@ -107,7 +110,7 @@ func (w *scriptWriter) advance(stage Plan) {
 		if s.Want == nil {
 			delete(w.state, s.Have.Key())
 		} else {
-			w.state.put(s.Want)
+			w.state.Put(s.Want)
 		}
 	}
 }
@@ -157,15 +160,15 @@ func (w *scriptWriter) tool(tool, ns string) string {
 // refOf returns the name of a namespace in /run/netns.
 func (w *scriptWriter) refOf(ns string) string {
 	n, _ := w.state[Key{OfNamespace, ns, ""}].(Namespace)
-	return or(n.ref(), ns)
+	return cmp.Or(n.Ref(), ns)
 }
 
 // needsName reports whether an adopted namespace has no name in /run/netns.
-func needsName(n Namespace) bool { return n.ref() == "" }
+func needsName(n Namespace) bool { return n.Ref() == "" }
 
 // nameCommand returns the command that gives it one.
 func nameCommand(n Namespace) string {
-	if n.hasPid() {
+	if n.HasPID() {
 		return "ip netns attach " + shellWord(n.Name) + " " + n.From
 	}
 	file := shellWord("/run/netns/" + n.Name)
@@ -244,7 +247,7 @@ func shellWord(s string) string {
 	if plain {
 		return s
 	}
-	if Shown(s) != s && !strings.HasSuffix(s, "\n") {
+	if display.Escape(s) != s && !strings.HasSuffix(s, "\n") {
 		return printfWord(s)
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

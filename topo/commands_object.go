@@ -1,10 +1,14 @@
 package topo
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
 )
 
 // commands returns the commands of a step.
@@ -52,9 +56,9 @@ func (w *scriptWriter) commands(s Step) []command {
 
 // ipv6Commands write the IPv6 settings of links.
 func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
-	for _, l := range s.ipv6Settings(w.ipv6Modes) {
-		c := w.ipv6SettingsCommand(l.link.NS, l.link.Name, l.settings...)
-		if l.optional {
+	for _, l := range s.IPv6Settings(w.ipv6Modes) {
+		c := w.ipv6SettingsCommand(l.Link.NS, l.Link.Name, l.Settings...)
+		if l.Optional {
 			c.text += " || :"
 		}
 		cmds = append(cmds, c)
@@ -65,12 +69,12 @@ func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
 func (w *scriptWriter) ipv6SettingsCommand(ns, link string, settings ...string) command {
 	text := "sysctl -eqw"
 	for _, set := range settings {
-		if name, value, _ := strings.Cut(set, "="); value == fromDefault {
-			read := w.netnsExec(ns, "sysctl -n "+setting("ipv6", "default", name)).text
-			text += " " + shellWord(setting("ipv6", link, name+"=")) + "$(" + read + ")"
+		if name, value, _ := strings.Cut(set, "="); value == FromDefault {
+			read := w.netnsExec(ns, "sysctl -n "+LinkSysctl("ipv6", "default", name)).text
+			text += " " + shellWord(LinkSysctl("ipv6", link, name+"=")) + "$(" + read + ")"
 			continue
 		}
-		text += " " + shellWord(setting("ipv6", link, set))
+		text += " " + shellWord(LinkSysctl("ipv6", link, set))
 	}
 	return w.netnsExec(ns, text)
 }
@@ -79,7 +83,7 @@ func (w *scriptWriter) ipv6SettingsCommand(ns, link string, settings ...string) 
 // create one, which it does only if the mode is changed by a sysctl.
 func (w *scriptWriter) addrGenCommands(s Step, q AddrGenNone) []command {
 	if s.Want == nil {
-		return []command{w.ipv6SettingsCommand(q.NS, q.Link, linkLocalSettings()...)}
+		return []command{w.ipv6SettingsCommand(q.NS, q.Link, LinkLocalSettings()...)}
 	}
 	cmds := []command{{q.NS, "ip", "link set dev " + q.Link + " addrgenmode none"}}
 	if _, had := w.initial[Key{OfUp, q.NS, q.Link}]; had {
@@ -94,7 +98,7 @@ func (w *scriptWriter) portCommands(s Step, o Port) []command {
 	dev := shellWord(o.Link)
 	link := w.tool("ip", o.NS) + "-o link show dev " + dev
 	property := w.tool("ip", o.NS) + "link property "
-	record := shellWord(portRecord(w.lab))
+	record := shellWord(mark.Port(w.lab))
 	switch s.Op() {
 	case Create:
 		was := `"$(` + link + ` | sed -n 's/.* master \([^ ]*\) .*/\1/p')@"` + dev
@@ -111,7 +115,7 @@ func (w *scriptWriter) portCommands(s Step, o Port) []command {
 // routeCommands also write a record in namespaces that the lab did not create.
 func (w *scriptWriter) routeCommands(s Step, o Route) []command {
 	cmds := []command{{o.NS, "ip", "route " + ipVerb(s) + " " + o.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
-	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + routeRecord(w.lab, o)}
+	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Route(w.lab, o.Key().Name)}
 	n, _ := w.state[Key{OfNamespace, o.NS, ""}].(Namespace)
 	switch {
 	case o.NS != "" && n.From == "" || s.Op() == Change:
@@ -136,7 +140,7 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 	}
 	cmds := []command{{tool: "ip", text: "netns " + ipVerb(s) + " " + n.Name}}
 	if s.Op() == Create {
-		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + Mark(w.lab)})
+		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + mark.Of(w.lab)})
 	}
 	return cmds
 }
@@ -144,9 +148,9 @@ func (w *scriptWriter) namespaceCommands(s Step, n Namespace) []command {
 // adoptCommands adopt or release a namespace. It gets records, and a name in /run/netns if
 // it has none.
 func (w *scriptWriter) adoptCommands(s Step, n Namespace) (cmds []command) {
-	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + adoptedRecord(w.lab, n)}
+	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Adopted(w.lab, n.Name, n.From)}
 	file := shellWord("/run/netns/" + w.refOf(n.Name))
-	altname := adoptedIDMark(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)
+	altname := mark.AdoptedIDPrefix(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)
 	id := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + altname}
 	if s.Op() == Delete {
 		cmds = append(cmds, record, id)
@@ -166,7 +170,7 @@ func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
 	if s.Want == nil {
 		verb = "del"
 	}
-	text := strings.Replace(v.String(), in(v.NS)+"vlan", "vlan "+verb, 1)
+	text := strings.Replace(v.String(), display.In(v.NS)+"vlan", "vlan "+verb, 1)
 	if _, ok := w.state[Key{OfLink, v.NS, v.Link}].(Bridge); ok {
 		text += " self"
 	}
@@ -176,7 +180,7 @@ func (w *scriptWriter) bridgeVLANText(s Step, v BridgeVLAN) string {
 // sysctlCommands also record the former value, as an altname of lo.
 func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
 	set := w.netnsExec(o.NS, "sysctl -qw "+shellWord(o.Name+"="+o.Value))
-	record := sysctlRecord(w.lab, o.Name)
+	record := mark.Sysctl(w.lab, o.Name)
 	lo := w.tool("ip", o.NS)
 	switch s.Op() {
 	case Create:
@@ -193,7 +197,7 @@ func (w *scriptWriter) sysctlCommands(s Step, o Sysctl) []command {
 
 // offloadCommands use ethtool. vnet reads the offload only of links with this record.
 func (w *scriptWriter) offloadCommands(s Step, o NoOffload) []command {
-	altname := shellWord(offloadRecord(w.lab, o.Link))
+	altname := shellWord(mark.Offload(w.lab, o.Link))
 	record := command{o.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(o.Link) + " altname " + altname}
 	if s.Want == nil {
 		return []command{w.netnsExec(o.NS, "ethtool -K "+shellWord(o.Link)+" tx on"), record}
@@ -209,25 +213,12 @@ func (w *scriptWriter) fileCommands(s Step, f File) []command {
 	}
 	return []command{
 		{text: "mkdir -p " + dir},
-		{text: hereDoc("cat > "+path, fileMark(w.lab)+f.Content)},
+		{text: hereDoc("cat > "+path, mark.FileMark(w.lab)+f.Content)},
 	}
 }
 
-// fileMark returns the first line of a lab's files.
-func fileMark(lab string) string { return "# " + Mark(lab) + "\n" }
-
-// The environment variables that identify a lab's programs.
-const (
-	envLab = "VNET_LAB"
-	envRun = "VNET_RUN"
-)
-
-// runShell runs a program in a shell. After the program ended with success, a sleeping
-// process stays: otherwise the next up would find it missing and run it again.
-const runShell = `sh -c "$` + envRun + `" && exec sleep infinity`
-
 func (w *scriptWriter) processCommands(s Step, p Process) []command {
-	lab, run := envLab+"="+shellWord(w.lab), shellWord(envRun+"="+p.Command)
+	lab, run := mark.EnvLab+"="+shellWord(w.lab), shellWord(mark.EnvRun+"="+p.Command)
 	if s.Want == nil {
 		pids := "ip netns pids " + shellWord(w.refOf(p.NS))
 		if p.NS == "" {
@@ -237,7 +228,7 @@ func (w *scriptWriter) processCommands(s Step, p Process) []command {
 		kill := "  if { " + has + lab + " && " + has + run + "; } 2>/dev/null; then kill $p; fi\n"
 		return []command{{text: "for p in $(" + pids + "); do\n" + kill + "done"}}
 	}
-	shell := " setsid sh -c " + shellWord(runShell) + " </dev/null >/dev/null 2>&1 &"
+	shell := " setsid sh -c " + shellWord(mark.RunShell) + " </dev/null >/dev/null 2>&1 &"
 	return []command{w.netnsExec(p.NS, "env "+lab+" "+run+shell)}
 }
 
@@ -259,9 +250,9 @@ func (w *scriptWriter) linkCommands(s Step) []command {
 	case VXLAN:
 		return w.plainCommands(s, o.Link, o.typeWords(), "")
 	case Macvlan:
-		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type macvlan mode "+or(o.Mode, "bridge"))
+		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type macvlan mode "+cmp.Or(o.Mode, "bridge"))
 	case Ipvlan:
-		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type ipvlan mode "+or(o.Mode, "l2"))
+		return w.parentCommands(s, o.Link, o.ParentNS, o.Parent, " type ipvlan mode "+cmp.Or(o.Mode, "l2"))
 	}
 	return nil
 }
@@ -270,9 +261,9 @@ func (w *scriptWriter) linkCommands(s Step) []command {
 func (w *scriptWriter) bridgeCommands(s Step, b Bridge) []command {
 	was, _ := s.Have.(Bridge)
 	words := " type bridge"
-	options := b.optionsSince(was)
+	options := b.OptionsSince(was)
 	for _, o := range options {
-		words += fmt.Sprintf(" %s %d", o.name, o.value)
+		words += fmt.Sprintf(" %s %d", o.Name, o.Value)
 	}
 	if s.Op() == Create {
 		cmds := []command{{b.NS, "ip", "link add name " + creationWords(Link{Name: b.Name, MAC: b.MAC}) + words}}
@@ -328,7 +319,7 @@ func atCreation(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, M
 
 func (w *scriptWriter) plainCommands(s Step, l Link, kind, parent string) []command {
 	if s.Op() == Change {
-		return w.setLink(s.Have.(linked).links()[0], l)
+		return w.setLink(s.Have.(LinkObject).Links()[0], l)
 	}
 	text := "link add name " + creationWords(l)
 	if parent != "" {
@@ -362,7 +353,7 @@ func (w *scriptWriter) setLink(was, l Link) []command {
 		set += " master " + l.Master
 	}
 	if was == atCreation(l) || was == (Link{NS: l.NS, Name: l.Name}) {
-		set += " alias " + Mark(w.lab)
+		set += " alias " + mark.Of(w.lab)
 	}
 	var cmds []command
 	if set != "" {

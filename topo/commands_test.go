@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // noNAT is the NATScript for states without NAT.
@@ -36,7 +38,7 @@ esac; }` + "\n"
 func TestScriptWithoutControlCharacters(t *testing.T) {
 	for _, s := range []string{"a\x1b[31m", "\x07it's 100% \\033 $(id)`id`\"", "\xff\u009b\n1", "-n\r"} {
 		word := shellWord(s)
-		if Shown(word) != word {
+		if display.Escape(word) != word {
 			t.Errorf("%q is the word %q", s, word)
 		}
 		out, err := exec.Command("sh", "-c", "printf %s "+word).CombinedOutput()
@@ -59,7 +61,7 @@ func TestScriptQuotesNames(t *testing.T) {
 		Address{"", evil, netip.MustParsePrefix("10.0.0.1/24")},
 		Sysctl{"", "net.ipv4.conf.a$(id>z).rp_filter", "2"}, Process{"red", "echo $HOME; id > z2"},
 	} {
-		state.put(o)
+		state.Put(o)
 	}
 	for name, plan := range map[string]Plan{"up": Diff(nil, state), "down": Diff(state, nil)} {
 		have := State{}

@@ -11,10 +11,10 @@ import (
 //
 // Diff(have, nil) deletes every object with a step of its own. Without the step, the
 // plan's reverse could not create it again.
-func Diff(have, want State) Plan { return diff(have, want, waveHosts) }
+func Diff(have, want State) Plan { return DiffInWaves(have, want, WaveSize) }
 
-// diff is Diff with a number of namespaces per wave.
-func diff(have, want State, wave int) Plan {
+// DiffInWaves is Diff with a number of namespaces per wave.
+func DiffInWaves(have, want State, wave int) Plan {
 	if have.Equal(want) {
 		return nil
 	}

@@ -2,45 +2,45 @@ package topo
 
 import "maps"
 
-// An ipv6Mode is how the kernel uses IPv6 on a link of the lab.
-type ipv6Mode uint8
+// An IPv6Mode is how the kernel uses IPv6 on a link of the lab.
+type IPv6Mode uint8
 
 const (
-	// The lab gives the link no address: the kernel solicits routers, as without vnet.
-	ipv6Default ipv6Mode = iota
-	// The lab gives the link an IPv6 address: no router solicitations.
-	ipv6Static
-	// The lab gives the link IPv4 addresses only: no link-local address; see [AddrGenNone].
-	ipv6NoLinkLocal
-	// The MTU is too small for IPv6, or the link is a port and vnet writes no setting.
-	ipv6Unused
-	// The link is a veth end in a bridge: disable_ipv6=1, because packets that arrive there
+	// IPv6Default means: the lab gives the link no address: the kernel solicits routers, as without vnet.
+	IPv6Default IPv6Mode = iota
+	// IPv6Static means: the lab gives the link an IPv6 address: no router solicitations.
+	IPv6Static
+	// IPv6NoLinkLocal means: the lab gives the link IPv4 addresses only: no link-local address; see [AddrGenNone].
+	IPv6NoLinkLocal
+	// IPv6Unused means: the MTU is too small for IPv6, or the link is a port and vnet writes no setting.
+	IPv6Unused
+	// IPv6Disabled means: the link is a veth end in a bridge: disable_ipv6=1, because packets that arrive there
 	// belong to the bridge. The kernel then goes through fewer routes and group members for
 	// each further port: ten thousand ports take two thirds of the time.
-	ipv6Disabled
-	// A sysctl of the lab sets disable_ipv6.
-	ipv6UserSet
+	IPv6Disabled
+	// IPv6UserSet means: a sysctl of the lab sets disable_ipv6.
+	IPv6UserSet
 )
 
-// settings returns the settings below net.ipv6.conf.LINK that vnet writes when it creates the
+// Settings returns the settings below net.ipv6.conf.LINK that vnet writes when it creates the
 // link; see ip-sysctl.rst. They turn off duplicate address detection: the lab knows its
 // addresses. With detection, the link-local address is unusable for one or two seconds, and
-// neighbour discovery for hosts behind the link fails until then. In mode ipv6NoLinkLocal,
+// neighbour discovery for hosts behind the link fails until then. In mode IPv6NoLinkLocal,
 // [AddrGenNone] does this.
-func (m ipv6Mode) settings() []string {
+func (m IPv6Mode) Settings() []string {
 	switch m {
-	case ipv6Default, ipv6UserSet:
+	case IPv6Default, IPv6UserSet:
 		return []string{"accept_dad=0"}
-	case ipv6Static:
+	case IPv6Static:
 		return []string{"accept_dad=0", "router_solicitations=0"}
-	case ipv6Disabled:
+	case IPv6Disabled:
 		return []string{"disable_ipv6=1"}
 	}
 	return nil
 }
 
-// ipv6ModeKey returns the key of the link in a map of IPv6 modes: of kind OfPort for a bridge port.
-func (l Link) ipv6ModeKey() Key {
+// IPv6ModeKey returns the key of the link in a map of IPv6 modes: of kind OfPort for a bridge port.
+func (l Link) IPv6ModeKey() Key {
 	k := l.Key()
 	if l.Master != "" {
 		k.Kind = OfPort
@@ -84,7 +84,7 @@ func (s State) ipv6UsesOf(namespaces map[string]bool) map[Key]ipv6Uses {
 				}
 			}
 		case Sysctl:
-			if link, name, ok := ipv6SysctlOf(x.Name); ok {
+			if link, name, ok := IPv6SysctlOf(x.Name); ok {
 				uses[Key{OfLink, x.NS, link}] |= usesIPv6Otherwise
 				if name == "disable_ipv6" {
 					uses[Key{OfLink, x.NS, link}] |= setsDisableIPv6
@@ -101,105 +101,105 @@ func (s State) ipv6UsesOf(namespaces map[string]bool) map[Key]ipv6Uses {
 
 // eachIPv6Mode calls fn with each link that the lab creates, and its mode. It looks at the
 // given namespaces; nil means all.
-func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, ipv6Mode)) {
+func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, IPv6Mode)) {
 	uses := s.ipv6UsesOf(namespaces)
 	for k, o := range s {
-		made, ok := o.(linked)
+		made, ok := o.(LinkObject)
 		if !ok || namespaces != nil && !namespaces[k.NS] {
 			continue
 		}
 		_, veth := o.(Veth)
-		for _, l := range made.links() {
+		for _, l := range made.Links() {
 			fn(l, l.ipv6Mode(uses[l.Key()], veth))
 		}
 	}
 }
 
-// ipv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
+// IPv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
 // link-local address if the lab configures anything else of IPv6 on it.
-func (l Link) ipv6Mode(uses ipv6Uses, veth bool) ipv6Mode {
+func (l Link) ipv6Mode(uses ipv6Uses, veth bool) IPv6Mode {
 	switch {
-	case !l.carries6():
-		return ipv6Unused
+	case !l.CarriesIPv6():
+		return IPv6Unused
 	case l.Master != "" && veth && uses&(usesIPv6Address|usesIPv6Otherwise) == 0:
-		return ipv6Disabled
+		return IPv6Disabled
 	case l.Master != "":
-		return ipv6Unused
+		return IPv6Unused
 	case uses&setsDisableIPv6 != 0:
-		return ipv6UserSet
+		return IPv6UserSet
 	case uses&usesIPv6Address != 0:
-		return ipv6Static
+		return IPv6Static
 	case uses&usesIPv4Address != 0 && uses&usesIPv6Otherwise == 0:
-		return ipv6NoLinkLocal
+		return IPv6NoLinkLocal
 	}
-	return ipv6Default
+	return IPv6Default
 }
 
-// ipv6ModesIn returns the modes of the links in the given namespaces, by ipv6ModeKey: a link
+// IPv6ModesIn returns the modes of the links in the given namespaces, by IPv6ModeKey: a link
 // that becomes a port may have two entries in a merged map.
-func (s State) ipv6ModesIn(namespaces map[string]bool) map[Key]ipv6Mode {
-	modes := map[Key]ipv6Mode{}
-	s.eachIPv6Mode(namespaces, func(l Link, m ipv6Mode) { modes[l.ipv6ModeKey()] = m })
+func (s State) IPv6ModesIn(namespaces map[string]bool) map[Key]IPv6Mode {
+	modes := map[Key]IPv6Mode{}
+	s.eachIPv6Mode(namespaces, func(l Link, m IPv6Mode) { modes[l.IPv6ModeKey()] = m })
 	return modes
 }
 
-// A stepLink is a link of a step, and the IPv6 settings to write for it.
-type stepLink struct {
-	step     int // index in the stage
-	link     Key
-	settings []string
-	optional bool // no error where /proc/sys is read-only
+// A LinkSettings is a link of a step, and the IPv6 settings to write for it.
+type LinkSettings struct {
+	Step     int // index in the stage
+	Link     Key
+	Settings []string
+	Optional bool // no error where /proc/sys is read-only
 }
 
-// fromDefault as a value means: copy the setting of net.ipv6.conf.default.
-const fromDefault = "default"
+// FromDefault as a value means: copy the setting of net.ipv6.conf.default.
+const FromDefault = "default"
 
-// ipv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
+// IPv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
 // that enter or leave a bridge.
-func (s Step) ipv6Settings(modes map[Key]ipv6Mode) (links []stepLink) {
-	made, ok := s.Want.(linked)
+func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
+	made, ok := s.Want.(LinkObject)
 	if !ok {
 		return nil
 	}
-	for i, l := range made.links() {
-		m := modes[l.ipv6ModeKey()]
-		sl := stepLink{link: l.Key(), settings: m.settings(), optional: m == ipv6Disabled}
+	for i, l := range made.Links() {
+		m := modes[l.IPv6ModeKey()]
+		sl := LinkSettings{Link: l.Key(), Settings: m.Settings(), Optional: m == IPv6Disabled}
 		switch was, veth := s.Have.(Veth); {
 		case s.Have == nil:
 		case !veth || (was.Ends[i].Master == "") == (l.Master == ""):
 			continue
-		case l.Master == "" && m != ipv6UserSet && m != ipv6Unused:
-			sl.settings, sl.optional = append(sl.settings, "disable_ipv6="+fromDefault), true
-		case m != ipv6Disabled:
+		case l.Master == "" && m != IPv6UserSet && m != IPv6Unused:
+			sl.Settings, sl.Optional = append(sl.Settings, "disable_ipv6="+FromDefault), true
+		case m != IPv6Disabled:
 			continue
 		}
-		if len(sl.settings) > 0 {
+		if len(sl.Settings) > 0 {
 			links = append(links, sl)
 		}
 	}
 	return links
 }
 
-// linkLocalSettings returns the settings for a link whose AddrGenNone is deleted. When
+// LinkLocalSettings returns the settings for a link whose AddrGenNone is deleted. When
 // addr_gen_mode changes, the kernel creates the link-local address at once.
-func linkLocalSettings() []string { return append(ipv6Default.settings(), "addr_gen_mode=0") }
+func LinkLocalSettings() []string { return append(IPv6Default.Settings(), "addr_gen_mode=0") }
 
-// ipv6SysctlOf splits net.ipv6.conf.LINK.NAME; ok is false for any other setting.
-func ipv6SysctlOf(setting string) (link, name string, ok bool) {
-	path := Sysctl{Name: setting}.path()
+// IPv6SysctlOf splits net.ipv6.conf.LINK.NAME; ok is false for any other setting.
+func IPv6SysctlOf(setting string) (link, name string, ok bool) {
+	path := Sysctl{Name: setting}.Path()
 	if len(path) != 5 || path[1] != "ipv6" || path[2] != "conf" {
 		return "", "", false
 	}
 	return path[3], path[4], true
 }
 
-// ipv6Modes returns the modes of all links in the namespaces in which the plan creates, changes
+// IPv6Modes returns the modes of all links in the namespaces in which the plan creates, changes
 // or deletes links: those of want, and those of have for links that want does not have.
-func (p Plan) ipv6Modes(have, want State) map[Key]ipv6Mode {
+func (p Plan) IPv6Modes(have, want State) map[Key]IPv6Mode {
 	namespaces := map[string]bool{}
 	for _, step := range p {
-		if links, ok := step.Object().(linked); ok {
-			for _, l := range links.links() {
+		if links, ok := step.Object().(LinkObject); ok {
+			for _, l := range links.Links() {
 				namespaces[l.NS] = true
 			}
 		}
@@ -207,20 +207,20 @@ func (p Plan) ipv6Modes(have, want State) map[Key]ipv6Mode {
 	if len(namespaces) == 0 {
 		return nil
 	}
-	modes := have.ipv6ModesIn(namespaces)
-	maps.Copy(modes, want.ipv6ModesIn(namespaces))
+	modes := have.IPv6ModesIn(namespaces)
+	maps.Copy(modes, want.IPv6ModesIn(namespaces))
 	return modes
 }
 
-// applied returns have as the plan changes it.
-func (p Plan) applied(have State) State {
+// Applied returns have as the plan changes it.
+func (p Plan) Applied(have State) State {
 	want := NewState()
 	maps.Copy(want, have)
 	for _, step := range p {
 		if step.Want == nil {
 			delete(want, step.Have.Key())
 		} else {
-			want.put(step.Want)
+			want.Put(step.Want)
 		}
 	}
 	return want

@@ -174,8 +174,8 @@ func (w *world) add(o Object) {
 func (w *world) bridgesOnly(d dependencies, o Object) bool {
 	var links []Link
 	switch x := o.(type) {
-	case linked:
-		links = x.links()
+	case LinkObject:
+		links = x.Links()
 	case Port:
 		links = []Link{{NS: x.NS, Master: x.Master}}
 	}

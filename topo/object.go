@@ -5,8 +5,27 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/vnet-lab/vnet/internal/display"
+)
+
+// NSOf returns the name of a host's namespace in a State.
+func NSOf(host string) string {
+	if host == Machine {
+		return ""
+	}
+	return host
+}
+
+// LinkSysctl returns the name of a sysctl of a link.
+func LinkSysctl(family, link, key string) string {
+	return fmt.Sprintf("net.%s.conf.%s.%s", family, strings.ReplaceAll(link, ".", "/"), key)
+}
+
+// The settings that turn forwarding on, for all links of a namespace.
+const (
+	ForwardingIPv4 = "net.ipv4.ip_forward"
+	ForwardingIPv6 = "net.ipv6.conf.all.forwarding"
 )
 
 // An Object is one thing that exists, or should exist, in the kernel: a namespace,
@@ -25,15 +44,15 @@ type Object interface {
 	// "red: addr 192.168.15.2/24 dev eth0".
 	String() string
 
-	// needs returns the keys of the objects that this one depends on. They must
+	// Needs returns the keys of the objects that this one depends on. They must
 	// exist before it and as long as it does. Keys that no state has are assumed
 	// to exist.
 	needs() []Key
-	// provides returns the keys that other objects may need, its own first.
+	// Provides returns the keys that other objects may need, its own first.
 	provides() []Key
-	// canBecome reports whether the kernel can change the object to next in place.
+	// CanBecome reports whether the kernel can change the object to next in place.
 	canBecome(next Object) bool
-	// normal returns the object in the form in which the kernel reports it.
+	// Normal returns the object in the form in which the kernel reports it.
 	normal() Object
 }
 
@@ -67,6 +86,19 @@ type Key struct {
 	Name string // unique within the kind and the namespace
 }
 
+// Normalize returns the object as the kernel reports it: names and values in one form,
+// defaults filled in.
+func Normalize(o Object) Object { return o.normal() }
+
+// Needs returns the keys of the objects that have to exist before o, and as long as o does.
+func Needs(o Object) []Key { return o.needs() }
+
+// Provides returns the keys that o satisfies: its own, and for a veth pair those of both ends.
+func Provides(o Object) []Key { return o.provides() }
+
+// LinkKey returns the key of a link.
+func LinkKey(ns, name string) Key { return Key{OfLink, ns, name} }
+
 // A Namespace is a network namespace.
 type Namespace struct {
 	// Name is the name in the lab. For a namespace that the lab creates, it is
@@ -80,21 +112,23 @@ type Namespace struct {
 // Key implements [Object].
 func (n Namespace) Key() Key { return Key{OfNamespace, n.Name, ""} }
 
-// ref returns the name in /run/netns. It is "" for a namespace adopted by path or
+// Ref returns the name in /run/netns. It is "" for a namespace adopted by path or
 // process id, which may have no name.
-func (n Namespace) ref() string {
+func (n Namespace) Ref() string {
 	switch {
 	case n.From == "":
 		return n.Name
-	case n.hasPath(), n.hasPid():
+	case n.HasPath(), n.HasPID():
 		return ""
 	}
 	return n.From
 }
 
-func (n Namespace) hasPath() bool { return strings.Contains(n.From, "/") }
+// HasPath reports whether From is a path.
+func (n Namespace) HasPath() bool { return strings.Contains(n.From, "/") }
 
-func (n Namespace) hasPid() bool {
+// HasPID reports whether From is a process id.
+func (n Namespace) HasPID() bool {
 	_, err := strconv.ParseUint(n.From, 10, 31)
 	return err == nil
 }
@@ -124,7 +158,7 @@ type Up struct {
 func (u Up) Key() Key { return Key{OfUp, u.NS, u.Link} }
 
 // String is "red: link eth0 up".
-func (u Up) String() string { return in(u.NS) + "link " + u.Link + " up" }
+func (u Up) String() string { return display.In(u.NS) + "link " + u.Link + " up" }
 
 func (u Up) needs() []Key {
 	return []Key{{OfNamespace, u.NS, ""}, {OfLink, u.NS, u.Link}}
@@ -144,7 +178,7 @@ type Address struct {
 func (a Address) Key() Key { return Key{OfAddress, a.NS, a.Prefix.String() + " dev " + a.Link} }
 
 // String is "red: addr 192.168.15.2/24 dev eth0".
-func (a Address) String() string { return in(a.NS) + "addr " + a.Key().Name }
+func (a Address) String() string { return display.In(a.NS) + "addr " + a.Key().Name }
 
 func (a Address) needs() []Key {
 	// The kernel removes IPv6 addresses when the link goes down.
@@ -167,7 +201,7 @@ func (n Neigh) Key() Key { return Key{OfNeigh, n.NS, n.Addr.String() + " dev " +
 
 // String is "red: neigh 10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09".
 func (n Neigh) String() string {
-	return in(n.NS) + "neigh " + n.Key().Name + " lladdr " + n.MAC.String()
+	return display.In(n.NS) + "neigh " + n.Key().Name + " lladdr " + n.MAC.String()
 }
 
 func (n Neigh) needs() []Key          { return []Key{{OfLink, n.NS, n.Link}, {OfUp, n.NS, n.Link}} }
@@ -187,7 +221,7 @@ type Sysctl struct {
 func (s Sysctl) Key() Key { return Key{OfSysctl, s.NS, s.Name} }
 
 // String is "red: sysctl net.ipv4.ip_forward = 1".
-func (s Sysctl) String() string { return in(s.NS) + "sysctl " + s.Name + " = " + s.Value }
+func (s Sysctl) String() string { return display.In(s.NS) + "sysctl " + s.Name + " = " + s.Value }
 
 func (s Sysctl) needs() []Key {
 	keys := []Key{{OfNamespace, s.NS, ""}}
@@ -199,16 +233,16 @@ func (s Sysctl) needs() []Key {
 
 // link returns the link of a per-link setting, "" for any other setting.
 func (s Sysctl) link() string {
-	parts := s.path()
+	parts := s.Path()
 	if len(parts) < 5 || parts[2] != "conf" && parts[2] != "neigh" || parts[3] == "all" || parts[3] == "default" {
 		return ""
 	}
 	return parts[3]
 }
 
-// path splits the name. The first separator in a name decides: with dots, a slash
+// Path splits the name. The first separator in a name decides: with dots, a slash
 // stands for a dot in a link's name; with slashes, a dot is a dot. See sysctl(8).
-func (s Sysctl) path() []string {
+func (s Sysctl) Path() []string {
 	if i := strings.IndexAny(s.Name, "./"); i >= 0 && s.Name[i] == '/' {
 		return strings.Split(s.Name, "/")
 	}
@@ -221,7 +255,7 @@ func (s Sysctl) path() []string {
 func (s Sysctl) provides() []Key       { return []Key{s.Key()} }
 func (s Sysctl) canBecome(Object) bool { return true }
 func (s Sysctl) normal() Object {
-	parts := s.path()
+	parts := s.Path()
 	for i, p := range parts {
 		parts[i] = strings.ReplaceAll(p, ".", "/")
 	}
@@ -242,7 +276,7 @@ func (f File) Key() Key { return Key{OfFile, f.NS, f.Name} }
 
 // String is "red: file /etc/hosts (3 lines)".
 func (f File) String() string {
-	return in(f.NS) + "file /etc/" + f.Name + " (" + strconv.Itoa(strings.Count(f.Content, "\n")) + " lines)"
+	return display.In(f.NS) + "file /etc/" + f.Name + " (" + strconv.Itoa(strings.Count(f.Content, "\n")) + " lines)"
 }
 
 func (f File) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
@@ -261,53 +295,13 @@ type Process struct {
 func (p Process) Key() Key { return Key{OfProcess, p.NS, p.Command} }
 
 // String is "red: run python3 -m http.server 80".
-func (p Process) String() string { return in(p.NS) + "run " + onOneLine(p.Command) }
+func (p Process) String() string { return display.In(p.NS) + "run " + display.OneLine(p.Command) }
 
 func (p Process) needs() []Key          { return []Key{{OfNamespace, p.NS, ""}} }
 func (p Process) provides() []Key       { return []Key{p.Key()} }
 func (p Process) canBecome(Object) bool { return false }
 func (p Process) normal() Object        { return p }
 
-// in returns the namespace as a prefix of a text, "" for the machine's.
-func in(ns string) string {
-	if ns == "" {
-		return ""
-	}
-	return ns + ": "
-}
-
-// printable reports whether a text is not empty and has only printable characters.
-// The text may come from somebody else.
-func printable(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
-}
-
-// Shown returns a text with Go escapes for characters that are not printable, except
-// newlines and tabs. A link's name may have such characters: the kernel forbids only white
-// space, '/' and ':', and root in a host chooses the names of its links.
-func Shown(s string) string {
-	hidden := func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\t' }
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		if hidden(r) || r == utf8.RuneError && n == 1 {
-			quoted := strconv.Quote(s[:n])
-			b.WriteString(quoted[1 : len(quoted)-1])
-		} else {
-			b.WriteString(s[:n])
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
-
-// onOneLine returns a printable text unchanged, any other text as a quoted Go string.
-func onOneLine(s string) string {
-	if printable(s) {
-		return s
-	}
-	return strconv.Quote(s)
-}
+// Machine is the reserved name of the machine itself: the network namespace
+// vnet runs in. It is allowed wherever a host's name is.
+const Machine = "machine"

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // A Step is one change: it creates Want (Have is nil), deletes Have (Want is nil), or
@@ -50,22 +52,9 @@ func (s Step) Reverse() Step { return Step{Have: s.Want, Want: s.Have} }
 func (s Step) String() string {
 	text := string(s.Op()) + " " + s.Object().String()
 	if s.Op() == Change {
-		text += " (was " + changedWords(s.Have.String(), s.Want.String()) + ")"
+		text += " (was " + display.ChangedWords(s.Have.String(), s.Want.String()) + ")"
 	}
-	return Shown(text)
-}
-
-// changedWords returns the part of the old text that differs from the new one: from the
-// first word that differs to the last.
-func changedWords(old, next string) string {
-	a, b := strings.Fields(old), strings.Fields(next)
-	for len(a) > 1 && len(b) > 0 && a[0] == b[0] {
-		a, b = a[1:], b[1:]
-	}
-	for len(a) > 1 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	return strings.Join(a, " ")
+	return display.Escape(text)
 }
 
 // A Plan is a list of steps in the order of execution. The zero value does nothing.
@@ -97,9 +86,9 @@ func (p Plan) Stages() []Plan {
 // system call. Files come after them in the order, and are written at the same time.
 var configuresLinks = map[Kind]bool{OfAddrGen: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
 
-// filesIn returns the range of the files in a stage. They are at its end, or at its
+// FilesIn returns the range of the files in a stage. They are at its end, or at its
 // beginning if it deletes them.
-func filesIn(stage []Step) (from, to int) {
+func FilesIn(stage []Step) (from, to int) {
 	if from = slices.IndexFunc(stage, isFile); from < 0 {
 		return len(stage), len(stage)
 	}
@@ -124,13 +113,13 @@ func (p Plan) runs(together func(a, b Step) bool) []Plan {
 	return runs
 }
 
-// withoutImpliedDeletes returns the plan without the deletions that other deletions imply:
+// WithoutImpliedDeletes returns the plan without the deletions that other deletions imply:
 // addresses are deleted with their link, settings with their namespace. To set a thousand
 // links down before deleting them would take long: the kernel waits each time until nothing
 // uses the link. Links are deleted with their namespaces if all these are deleted and not
 // held. A namespace is held if a foreign process runs in it: it then continues to exist
 // without its name.
-func (p Plan) withoutImpliedDeletes(held func(ns string) bool) Plan {
+func (p Plan) WithoutImpliedDeletes(held func(ns string) bool) Plan {
 	links, namespaces := map[Key]bool{}, map[string]bool{} // the value of namespaces: not held
 	for _, s := range p {
 		if s.Op() != Delete {
@@ -141,8 +130,8 @@ func (p Plan) withoutImpliedDeletes(held func(ns string) bool) Plan {
 			if o.From == "" {
 				namespaces[o.Name] = !held(o.Name)
 			}
-		case linked:
-			for _, l := range o.links() {
+		case LinkObject:
+			for _, l := range o.Links() {
 				links[l.Key()] = true
 			}
 		}
@@ -155,14 +144,14 @@ func (p Plan) withoutImpliedDeletes(held func(ns string) bool) Plan {
 // liesInDeleted reports whether a link, its peer and its parent are all in namespaces that
 // are deleted and not held.
 func liesInDeleted(o Object, namespaces map[string]bool) bool {
-	link, ok := o.(linked)
+	link, ok := o.(LinkObject)
 	if !ok {
 		return false
 	}
 	if parent := parentOf(o); parent != (Key{}) && !namespaces[parent.NS] {
 		return false
 	}
-	return !slices.ContainsFunc(link.links(), func(l Link) bool { return !namespaces[l.NS] })
+	return !slices.ContainsFunc(link.Links(), func(l Link) bool { return !namespaces[l.NS] })
 }
 
 // impliedBy reports whether the kernel deletes an object with one of the links or namespaces.
@@ -225,7 +214,10 @@ type jsonStep struct {
 	Want Object `json:"want,omitempty"`
 }
 
-var opNames = map[Op]string{Create: "create", Change: "change", Delete: "delete"}
+// Name returns create, change or delete.
+func (o Op) Name() string {
+	return map[Op]string{Create: "create", Change: "change", Delete: "delete"}[o]
+}
 
 // MarshalJSON writes a list of steps, each with its operation, kind, namespace, text
 // and objects. The names of the fields op, kind, namespace, text, have and want, and
@@ -234,7 +226,7 @@ func (p Plan) MarshalJSON() ([]byte, error) {
 	steps := make([]jsonStep, 0, len(p))
 	for _, s := range p {
 		k := s.Object().Key()
-		steps = append(steps, jsonStep{opNames[s.Op()], k.Kind, k.NS, s.Object().String(), s.Have, s.Want})
+		steps = append(steps, jsonStep{s.Op().Name(), k.Kind, k.NS, s.Object().String(), s.Have, s.Want})
 	}
 	return json.Marshal(steps)
 }
@@ -253,29 +245,29 @@ func (p Plan) JSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// touches has the namespaces in which a plan may change more than files, and the links there.
-type touches struct {
-	all   bool                       // all links of all namespaces
+// Touched has the namespaces in which a plan may change more than files, and the links there.
+type Touched struct {
+	All   bool                       // All links of all namespaces
 	links map[string]map[string]bool // names of links by namespace; a nil map means all links
 }
 
-// of reports whether a namespace is touched, and which of its links; nil means all.
-func (t touches) of(ns string) (links map[string]bool, touched bool) {
+// Of reports whether a namespace is touched, and which of its links; nil means all.
+func (t Touched) Of(ns string) (links map[string]bool, touched bool) {
 	links, touched = t.links[ns]
-	return links, touched || t.all
+	return links, touched || t.All
 }
 
-// touches returns what the plan may change. If a link is changed or deleted, objects that
+// Touched returns what the plan may change. If a link is changed or deleted, objects that
 // depend on it may change in any namespace: everything is touched. A step on a link that
 // existed before, a setting or a program may change other links of the namespace: all its
 // links are touched.
-func (p Plan) touches() touches {
-	t := touches{links: map[string]map[string]bool{}}
+func (p Plan) Touched() Touched {
+	t := Touched{links: map[string]map[string]bool{}}
 	created := map[Key]bool{} // links
 	var objects []Object
 	for _, s := range p {
 		if s.Have != nil && s.Have.Key().Kind == OfLink {
-			return touches{all: true}
+			return Touched{All: true}
 		}
 		for _, o := range []Object{s.Have, s.Want} {
 			if o == nil || o.Key().Kind == OfFile {
@@ -294,7 +286,7 @@ func (p Plan) touches() touches {
 	return t
 }
 
-func (t touches) add(o Object, created map[Key]bool) {
+func (t Touched) add(o Object, created map[Key]bool) {
 	kind, ns := o.Key().Kind, o.Key().NS
 	for _, k := range append(o.provides(), o.needs()...) {
 		names := t.links[k.NS]

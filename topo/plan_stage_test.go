@@ -1,6 +1,7 @@
 package topo
 
 import (
+	gocmp "cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -15,11 +16,11 @@ func TestWithoutImpliedDeletes(t *testing.T) {
 	veth := Veth{Ends: [2]Link{{Name: "red"}, {NS: "red", Name: "eth0"}}}
 	have := NewState(Namespace{Name: "red"}, Namespace{Name: "box", From: "box"}, Bridge{Link: Link{Name: "sw"}}, veth,
 		Up{"", "sw"}, Up{"", "red"}, Up{"red", "eth0"}, Up{"red", "lo"}, Address{"red", "eth0", prefix("10.0.0.2/24")},
-		Sysctl{"red", forwarding4, "1"}, Sysctl{"box", forwarding4, "1"}, Sysctl{"", forwarding4, "1"},
+		Sysctl{"red", ForwardingIPv4, "1"}, Sysctl{"box", ForwardingIPv4, "1"}, Sysctl{"", ForwardingIPv4, "1"},
 		Address{"box", "eth9", prefix("10.0.0.9/24")}, Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"},
 		Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", "10.0.0.2 red\n"})
 	var got []string
-	for _, s := range Diff(have, nil).withoutImpliedDeletes(func(string) bool { return false }) {
+	for _, s := range Diff(have, nil).WithoutImpliedDeletes(func(string) bool { return false }) {
 		got = append(got, s.String())
 	}
 	want := []string{}
@@ -62,7 +63,7 @@ func TestWithoutImpliedDeletesOfLinks(t *testing.T) {
 		Dummy{Link{Name: "nic"}}, Dummy{Link{NS: "a", Name: "d"}},
 		Macvlan{Link{NS: "a", Name: "m"}, "", "nic", "bridge"}, VLAN{Link{NS: "a", Name: "v"}, "d", 7})
 	var remaining []Object
-	for _, s := range Diff(have, nil).withoutImpliedDeletes(func(ns string) bool { return ns == "held" }) {
+	for _, s := range Diff(have, nil).WithoutImpliedDeletes(func(ns string) bool { return ns == "held" }) {
 		remaining = append(remaining, s.Have)
 	}
 	for _, o := range []Object{veth("a", "b"), Dummy{Link{NS: "a", Name: "d"}}, VLAN{Link{NS: "a", Name: "v"}, "d", 7}} {
@@ -116,10 +117,10 @@ func TestTouches(t *testing.T) {
 		{Plan{{Want: Namespace{Name: "a"}}}, "a"},
 		{Plan{{Have: veth}}, "-abc"},
 	} {
-		touches, got := tt.plan.touches(), ""
+		touches, got := tt.plan.Touched(), ""
 		for _, ns := range []string{"", "a", "b", "c"} {
-			if _, touched := touches.of(ns); touched {
-				got += or(ns, "-")
+			if _, touched := touches.Of(ns); touched {
+				got += gocmp.Or(ns, "-")
 			}
 		}
 		if got != tt.touched {
@@ -148,7 +149,7 @@ func TestTouchedLinks(t *testing.T) {
 		{Plan{{Want: Sysctl{"", "net.ipv4.ip_forward", "1"}}, {Want: veth}}, "any"},
 		{Plan{{Want: veth}, {Want: Process{"", "sleep 1"}}}, "any"},
 	} {
-		links, _ := tt.plan.touches().of("")
+		links, _ := tt.plan.Touched().Of("")
 		got := strings.Join(slices.Sorted(maps.Keys(links)), " ")
 		if links == nil {
 			got = "any"

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/naming"
 )
 
 // A State is a set of objects by key: what exists, or what should exist. The zero
@@ -16,7 +18,7 @@ type State map[Key]Object
 func NewState(objects ...Object) State {
 	s := make(State, len(objects))
 	for _, o := range objects {
-		s.put(o)
+		s.Put(o)
 	}
 	return s
 }
@@ -32,7 +34,8 @@ func (s State) Add(o Object) error {
 	return nil
 }
 
-func (s State) put(o Object) {
+// Put adds an object, and replaces one with the same key.
+func (s State) Put(o Object) {
 	o = o.normal()
 	s[o.Key()] = o
 }
@@ -65,37 +68,8 @@ func (s State) String() string {
 
 // compareKeys orders keys by namespace, name and kind, with eth2 before eth10.
 func compareKeys(a, b Key) int {
-	if c := compareNames(a.NS, b.NS); c != 0 {
+	if c := naming.Compare(a.NS, b.NS); c != 0 {
 		return c
 	}
-	return cmp.Or(compareNames(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
-}
-
-// compareNames compares runs of digits as numbers.
-func compareNames(a, b string) int {
-	for a != "" && b != "" {
-		if isDigit(a[0]) && isDigit(b[0]) {
-			na, nb := digits(a), digits(b)
-			x, y := strings.TrimLeft(a[:na], "0"), strings.TrimLeft(b[:nb], "0")
-			if c := cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y), cmp.Compare(na, nb)); c != 0 {
-				return c
-			}
-			a, b = a[na:], b[nb:]
-			continue
-		}
-		if a[0] != b[0] {
-			return cmp.Compare(a[0], b[0])
-		}
-		a, b = a[1:], b[1:]
-	}
-	return cmp.Compare(len(a), len(b))
-}
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
-
-func digits(s string) (n int) {
-	for n < len(s) && isDigit(s[n]) {
-		n++
-	}
-	return n
+	return cmp.Or(naming.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
 }

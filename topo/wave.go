@@ -1,7 +1,7 @@
 package topo
 
-// waveHosts is the highest number of namespaces in a wave.
-const waveHosts = 1024
+// WaveSize is the highest number of namespaces in a wave.
+const WaveSize = 1024
 
 // inWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
 // namespaces, then their links, then what is on the links. Each wave keeps the order of
@@ -14,10 +14,10 @@ const waveHosts = 1024
 //
 // The kernel's data about a wave is then still in the processor's caches. And for each
 // message about a port of the machine, the kernel goes through the namespaces of one wave
-// instead of all; see [Kernel.descendingNSIDs]. A lab that exists already is changed without
+// instead of all; see [live.Kernel.descendingNSIDs]. A lab that exists already is changed without
 // waves: its bridges are up, and a port may enter one only after the machine's rules are set.
 func inWaves(creates Plan, want State, size int) Plan {
-	namespaces := creates.newNamespaces()
+	namespaces := creates.NewNamespaces()
 	if namespaces <= size {
 		return creates
 	}
@@ -33,7 +33,7 @@ func inWaves(creates Plan, want State, size int) Plan {
 		if bridge || w.links[parent] != nil && parent.NS != k.NS {
 			at = w.last // set up after everything in other namespaces
 		}
-		for _, l := range link.(linked).links() {
+		for _, l := range link.(LinkObject).Links() {
 			w.complete[l.NS] = max(w.complete[l.NS], at)
 		}
 	}
@@ -49,8 +49,8 @@ func inWaves(creates Plan, want State, size int) Plan {
 	return creates
 }
 
-// newNamespaces returns how many namespaces the plan creates.
-func (p Plan) newNamespaces() (n int) {
+// NewNamespaces returns how many namespaces the plan creates.
+func (p Plan) NewNamespaces() (n int) {
 	for _, s := range p {
 		if s.makesNamespace() {
 			n++
@@ -98,7 +98,7 @@ func (w waves) link(link Object) (at int) {
 	for range mostParents {
 		parent := parentOf(link)
 		at = max(at, w.of[parent.NS])
-		for _, l := range link.(linked).links() {
+		for _, l := range link.(LinkObject).Links() {
 			at = max(at, w.of[l.NS])
 		}
 		if link = w.links[parent]; link == nil {

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/verify"
 )
 
 // capabilityHelp says which capabilities the commands need. TestCapabilities checks it.
@@ -61,8 +61,8 @@ func (s *session) permissionHint(err error) string {
 	case inUserNamespace():
 		return "in this user namespace, root may not do that; vnet sandbox COMMAND makes a network that it owns"
 	case errors.As(err, &path) && errors.Is(err, unix.EACCES):
-		return fmt.Sprintf("%s does not belong to this user; vnet writes to /run/netns, /run/vnet and /etc/netns: run it as root",
-			path.Path)
+		return fmt.Sprintf("%s does not belong to this user; vnet writes to /run/netns, /run/vnet and /etc/netns: "+
+			"run it as root", path.Path)
 	}
 	return ""
 }
@@ -85,7 +85,7 @@ func inUserNamespace() bool {
 }
 
 // hintPermission prints a hint if facts could not be probed because a capability is missing.
-func (s *session) hintPermission(r topo.Report) {
+func (s *session) hintPermission(r verify.Report) {
 	for i := range r.Results {
 		if err := r.Results[i].Err; errors.Is(err, fs.ErrPermission) {
 			if hint := s.permissionHint(err); hint != "" {

@@ -72,7 +72,8 @@ expect: ["red -> blue: ping", "red -> blue: tcp 80", "red -> blue: tcp 8080"]
 		for _, missing := range tt.needs {
 			rest := slices.DeleteFunc(slices.Clone(tt.needs), func(c string) bool { return c == missing })
 			r := run(rest)
-			if hint := "vnet: hint: this needs CAP_" + strings.ToUpper(missing) + ":"; r.Status == 0 || !strings.Contains(r.Stderr, hint) {
+			hint := "vnet: hint: this needs CAP_" + strings.ToUpper(missing) + ":"
+			if r.Status == 0 || !strings.Contains(r.Stderr, hint) {
 				t.Errorf("vnet %s with only %v: exit %d\n%s", tt.command, rest, r.Status, r.Stderr)
 			}
 		}

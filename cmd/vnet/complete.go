@@ -12,6 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 // completeFlag is the last argument when a shell asks for completions of the word before it. urfave/cli uses the
@@ -195,7 +196,7 @@ func (c *labCommand) candidates(word string) []string {
 	if strings.HasPrefix(word, "-") {
 		return names
 	}
-	labs, _ := topo.Labs()
+	labs, _ := live.Labs()
 	return labs
 }
 
@@ -204,10 +205,10 @@ func hostsToComplete(behind []string) []string {
 	if len(behind) > 0 {
 		return nil
 	}
-	labs, _ := topo.Labs()
+	labs, _ := live.Labs()
 	names := append(namespaces(), topo.Machine)
 	for _, lab := range labs {
-		o, err := topo.Observe(lab)
+		o, err := live.Observe(lab)
 		if err != nil {
 			continue
 		}

@@ -14,6 +14,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
+	"github.com/vnet-lab/vnet/topo/verify"
 )
 
 // demoLab is the lab file of vnet demo.
@@ -66,11 +69,11 @@ func exitWith(code int) error {
 func (s *session) demoInside(keep bool) error {
 	ctx, stop := interruptible()
 	defer stop()
-	lab, err := topo.Parse("demo.yaml", demoLab)
+	topology, err := lab.Parse("demo.yaml", demoLab)
 	if err != nil {
 		return err
 	}
-	want, err := topo.Compile(lab)
+	want, err := lab.Compile(topology)
 	if err != nil {
 		return err
 	}
@@ -79,7 +82,7 @@ func (s *session) demoInside(keep bool) error {
 	if err := s.do(rtnl.SetLink(rtnl.LinkID{Name: "lo"}, up)); err != nil {
 		return err
 	}
-	k, err := topo.OpenKernel(ctx, lab.Name, nil)
+	k, err := live.OpenKernel(ctx, topology.Name, nil)
 	if err != nil {
 		return err
 	}
@@ -90,10 +93,10 @@ func (s *session) demoInside(keep bool) error {
 	}
 	fmt.Fprintf(s.out, "\nThis took %s. Now the facts are proved with real packets:\n\n",
 		time.Since(begun).Round(time.Millisecond))
-	report := topo.Verify(ctx, lab, topo.Facts(lab))
+	report := verify.Verify(ctx, topology, lab.Facts(topology))
 	err = report.WriteText(s.out, s.colors())
 	if keep {
-		err = s.demoShell(lab)
+		err = s.demoShell(topology)
 	}
 	gone, downErr := k.Down(context.WithoutCancel(ctx), nil)
 	if downErr == nil {
@@ -114,7 +117,7 @@ func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 	last := ""
 	return func(ctx context.Context, stage []topo.Step) error {
 		for _, part := range splitByTitle(stage) {
-			script, err := topo.Plan(part).Commands("demo", have, topo.NFTScript)
+			script, err := topo.Plan(part).Commands("demo", have, live.NFTScript)
 			if err != nil {
 				return err
 			}
@@ -150,7 +153,7 @@ func splitByTitle(stage []topo.Step) (parts [][]topo.Step) {
 }
 
 // demoShell opens a shell in the lab.
-func (s *session) demoShell(lab topo.Topology) error {
+func (s *session) demoShell(lab lab.Topology) error {
 	fmt.Fprintf(s.out,
 		"\nA shell on the machine of lab %s. Try: vnet netns; vnet -n red route; vnet exec red ip addr; exit\n", lab.Name)
 	if err := s.out.Flush(); err != nil {

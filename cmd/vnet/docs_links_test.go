@@ -16,7 +16,7 @@ const root = "../.."
 // the Makefile targets of the make commands they show.
 func TestDocumentLinks(t *testing.T) {
 	docs := []string{
-		"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "topo/LAB.md",
+		"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "topo/lab/LAB.md",
 		".github/PULL_REQUEST_TEMPLATE.md", "examples/vagrant/README.md", "bench/NOTES.md", "bench/RESULTS.md",
 	}
 	more, err := filepath.Glob(root + "/docs/*.md")

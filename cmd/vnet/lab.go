@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 // labFile is the file that lab commands read by default.
@@ -24,21 +26,21 @@ const (
 )
 
 // readLab reads and checks a lab file. It prints the mistakes.
-func (s *session) readLab(file string) (topo.Topology, error) {
+func (s *session) readLab(file string) (lab.Topology, error) {
 	text, err := s.readFile(file)
 	if err != nil {
-		return topo.Topology{}, err
+		return lab.Topology{}, err
 	}
 	collectLate()
-	lab, err := topo.Parse(file, text)
+	lab, err := lab.Parse(file, text)
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	return lab, lab.FillFromMachine()
+	return lab, fillEgress(&lab)
 }
 
 // compile reads a lab file and compiles it.
-func (s *session) compile(file string) (topo.Topology, topo.State, error) {
+func (s *session) compile(file string) (lab.Topology, topo.State, error) {
 	lab, err := s.readLab(file)
 	if err != nil {
 		return lab, nil, err
@@ -48,14 +50,14 @@ func (s *session) compile(file string) (topo.Topology, topo.State, error) {
 }
 
 // stateOf compiles a lab and prints its mistakes.
-func (s *session) stateOf(lab topo.Topology) (topo.State, error) {
-	want, err := topo.Compile(lab)
+func (s *session) stateOf(topology lab.Topology) (topo.State, error) {
+	want, err := lab.Compile(topology)
 	return want, s.mistakes(err)
 }
 
 // mistakes prints the mistakes of a lab file, if err contains any.
 func (s *session) mistakes(err error) error {
-	var list topo.Mistakes
+	var list lab.Mistakes
 	if !errors.As(err, &list) {
 		return err
 	}
@@ -66,8 +68,9 @@ func (s *session) mistakes(err error) error {
 }
 
 // interruptible returns a context that is cancelled by Ctrl-C, Ctrl-\, SIGTERM, or SIGHUP unless nohup(1) ignores it.
-// A closed pipe (SIGPIPE) does not end the program either: all of them would leave a half-made lab. A second signal ends the program if it comes a second or more after the first. Earlier ones count as the first:
-// timeout(1) sends its signal to the program and to its process group.
+// A closed pipe (SIGPIPE) does not end the program either: all of them would leave a half-made lab. A second
+// signal ends the program if it comes a second or more after the first. Earlier ones count as the first: timeout(1)
+// sends its signal to the program and to its process group.
 func interruptible() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, unix.SIGTERM, unix.SIGQUIT}
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) // not ignored: programs that vnet starts would ignore it too
@@ -80,10 +83,10 @@ func interruptible() (context.Context, context.CancelFunc) {
 }
 
 // withKernel opens the kernel for a lab and runs fn.
-func (s *session) withKernel(lab string, fn func(context.Context, *topo.Kernel) error) error {
+func (s *session) withKernel(lab string, fn func(context.Context, *live.Kernel) error) error {
 	ctx, stop := interruptible()
 	defer stop()
-	k, err := topo.OpenKernel(ctx, lab, slog.New(warnings{s}))
+	k, err := live.OpenKernel(ctx, lab, slog.New(warnings{s}))
 	if err != nil {
 		return err
 	}
@@ -115,4 +118,16 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// fillEgress sets what the lab leaves to the machine.
+func fillEgress(t *lab.Topology) error {
+	if !t.NeedsEgress() {
+		return nil
+	}
+	links, mtu, err := live.DefaultRouteLinks()
+	if err == nil {
+		t.FillEgress(links, mtu)
+	}
+	return err
 }

@@ -11,12 +11,15 @@ import (
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/draw"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 func graphObject() object {
 	return object{name: "graph", usage: "draw a lab",
 		lab: &labCommand{maxArgs: 1, run: (*session).graph, flags: []cli.Flag{
-			text("format", "`FORMAT` is ascii (the default), or "+strings.Join(topo.GraphFormats[1:], ", ")),
+			text("format", "`FORMAT` is ascii (the default), or "+strings.Join(draw.Formats[1:], ", ")),
 		}}, help: `
 vnet graph [FILE | LAB] [--format ascii|mermaid|dot|svg]
 
@@ -63,12 +66,12 @@ cannot describe.
 func (s *session) graph(l labLine) error {
 	format := l.String("format")
 	if format == "" {
-		format = topo.GraphFormats[0]
+		format = draw.Formats[0]
 	}
-	if !slices.Contains(topo.GraphFormats, format) {
-		e := words.Unknown("format", format, topo.GraphFormats)
+	if !slices.Contains(draw.Formats, format) {
+		e := words.Unknown("format", format, draw.Formats)
 		if e.Hint == "" {
-			e.Hint = "expected one of " + strings.Join(topo.GraphFormats, ", ")
+			e.Hint = "expected one of " + strings.Join(draw.Formats, ", ")
 		}
 		return e
 	}
@@ -76,7 +79,7 @@ func (s *session) graph(l labLine) error {
 	if err != nil {
 		return err
 	}
-	picture, err := topo.Graph(lab, format)
+	picture, err := draw.Graph(lab, format)
 	if err != nil {
 		return err
 	}
@@ -85,10 +88,10 @@ func (s *session) graph(l labLine) error {
 }
 
 // labToDraw reads a lab from a file, or from the kernel if the lab is up.
-func (s *session) labToDraw(fileOrLab string) (topo.Topology, error) {
+func (s *session) labToDraw(fileOrLab string) (lab.Topology, error) {
 	named, err := s.fileOrLab(fileOrLab)
 	if err != nil {
-		return topo.Topology{}, err
+		return lab.Topology{}, err
 	}
 	if named.file != nil {
 		return *named.file, nil
@@ -98,28 +101,28 @@ func (s *session) labToDraw(fileOrLab string) (topo.Topology, error) {
 }
 
 // exported returns a lab that is up as a lab file with the name as, and what a lab file cannot describe.
-func (s *session) exported(name, as string) (lab topo.Topology, rest []string, err error) {
-	err = s.withKernel(name, func(_ context.Context, k *topo.Kernel) error {
+func (s *session) exported(name, as string) (topology lab.Topology, rest []string, err error) {
+	err = s.withKernel(name, func(_ context.Context, k *live.Kernel) error {
 		have, err := k.Snapshot(nil)
-		lab, rest = topo.Export(as, have)
+		topology, rest = lab.Export(as, have)
 		return err
 	})
-	return lab, rest, err
+	return topology, rest, err
 }
 
 // schema runs vnet schema.
 func (s *session) schema(labLine) error {
-	_, err := io.WriteString(s.out, topo.Schema())
+	_, err := io.WriteString(s.out, lab.Schema())
 	return err
 }
 
 // export runs vnet export.
 func (s *session) export(l labLine) error {
-	lab, rest, err := s.toExport(l)
+	topology, rest, err := s.toExport(l)
 	if err != nil {
 		return err
 	}
-	if _, err := s.out.Write(topo.Format(lab)); err != nil || len(rest) == 0 {
+	if _, err := s.out.Write(lab.Format(topology)); err != nil || len(rest) == 0 {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out,
@@ -129,12 +132,12 @@ func (s *session) export(l labLine) error {
 }
 
 // toExport returns the named lab, or the machine, and what a lab file cannot describe.
-func (s *session) toExport(l labLine) (lab topo.Topology, rest []string, err error) {
+func (s *session) toExport(l labLine) (topology lab.Topology, rest []string, err error) {
 	as := l.String("name")
 	if l.NArg() > 0 {
 		named, err := s.fileOrLab(l.file())
 		if err != nil {
-			return lab, nil, err
+			return topology, nil, err
 		}
 		if as == "" {
 			as = named.name
@@ -144,10 +147,10 @@ func (s *session) toExport(l labLine) (lab topo.Topology, rest []string, err err
 	if as == "" {
 		as = topo.Machine
 	}
-	have, unknown, err := topo.Survey()
+	have, unknown, err := live.Survey()
 	if err != nil {
-		return lab, nil, err
+		return topology, nil, err
 	}
-	lab, rest = topo.Export(as, have)
-	return lab, append(unknown, rest...), nil
+	topology, rest = lab.Export(as, have)
+	return topology, append(unknown, rest...), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 func execObject() object {
@@ -85,7 +86,7 @@ func (s *session) execIn(where string, argv []string) error {
 			return err
 		}
 	}
-	ns, name, err := topo.FindHost(lab, host)
+	ns, name, err := live.FindHost(lab, host)
 	if err != nil {
 		return unknownHost(err)
 	}
@@ -116,7 +117,7 @@ func execHere(argv []string) error {
 
 // unknownHost adds a hint to a host error: which labs have the host, or which hosts exist.
 func unknownHost(err error) error {
-	var e *topo.HostError
+	var e *live.HostError
 	if !errors.As(err, &e) {
 		return err
 	}

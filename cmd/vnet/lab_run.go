@@ -8,7 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/verify"
 )
 
 func verifyObject() object {
@@ -33,24 +34,24 @@ does not hold.
 
 // verify runs vnet verify.
 func (s *session) verify(l labLine) error {
-	lab, err := s.readLab(l.file())
+	topology, err := s.readLab(l.file())
 	if err != nil {
 		return err
 	}
-	facts := topo.Facts(lab)
+	facts := lab.Facts(topology)
 	if l.Bool("all-pairs") {
-		facts = topo.AllPairs(lab)
+		facts = verify.AllPairs(topology)
 	}
 	if len(facts) == 0 && !l.Bool("all-pairs") {
 		s.note("the file has no expectations; --all-pairs pings from every host to every other")
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	return s.showReport(topo.Verify(ctx, lab, facts), l)
+	return s.showReport(verify.Verify(ctx, topology, facts), l)
 }
 
 // showReport prints a report in the chosen format.
-func (s *session) showReport(r topo.Report, l labLine) error {
+func (s *session) showReport(r verify.Report, l labLine) error {
 	s.hintPermission(r)
 	var err error
 	switch {

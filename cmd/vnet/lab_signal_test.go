@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWhatInterrupts checks that SIGINT, SIGTERM, SIGHUP and SIGQUIT cancel the context. A second signal immediately after the
-// first, as from timeout(1), must not end the program. Each signal is tested in a separate process, because a signal
-// can arrive late and in any thread.
+// TestWhatInterrupts checks that SIGINT, SIGTERM, SIGHUP and SIGQUIT cancel the context. A second signal immediately
+// after the first, as from timeout(1), must not end the program. Each signal is tested in a separate process, because a
+// signal can arrive late and in any thread.
 func TestWhatInterrupts(t *testing.T) {
 	if sig, ok := toBeSent(); ok {
 		ctx, stop := interruptible()
@@ -74,7 +74,8 @@ func TestInterruptedDown(t *testing.T) {
 		left        []string
 		error, hint string
 	}{
-		{[]string{"one"}, "interrupted: lab one is not removed completely: context canceled", "vnet down one removes the rest"},
+		{[]string{"one"}, "interrupted: lab one is not removed completely: context canceled",
+			"vnet down one removes the rest"},
 		{[]string{"one", "two"}, "interrupted: 2 labs are not removed completely: context canceled",
 			"vnet down --all removes the rest"},
 	} {

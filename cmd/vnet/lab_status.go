@@ -12,6 +12,8 @@ import (
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 func lsObject() object {
@@ -55,7 +57,7 @@ type labLs struct {
 
 // ls runs vnet ls.
 func (s *session) ls(l labLine) error {
-	names, err := topo.Labs()
+	names, err := live.Labs()
 	if err != nil {
 		return err
 	}
@@ -92,10 +94,10 @@ func (s *session) ls(l labLine) error {
 }
 
 // readStatus reads the status of a lab once.
-func readStatus(lab string, want topo.State) (topo.Status, error) {
-	o, err := topo.Observe(lab)
+func readStatus(lab string, want topo.State) (live.Status, error) {
+	o, err := live.Observe(lab)
 	if err != nil {
-		return topo.Status{}, err
+		return live.Status{}, err
 	}
 	defer o.Close()
 	return o.Status(want)
@@ -144,7 +146,7 @@ func (s *session) status(l labLine) error {
 func (s *session) labsToShow(l labLine) ([]labToShow, error) {
 	_, noFile := os.Stat(labFile)
 	if l.NArg() == 0 && noFile != nil {
-		up, err := topo.Labs()
+		up, err := live.Labs()
 		var all []labToShow
 		for _, name := range up {
 			all = append(all, labToShow{name, nil})
@@ -162,13 +164,13 @@ func (s *session) labsToShow(l labLine) ([]labToShow, error) {
 	}
 	show := labToShow{name: named.name}
 	if named.file != nil {
-		show.want, err = topo.Compile(*named.file)
+		show.want, err = lab.Compile(*named.file)
 	}
 	return []labToShow{show}, s.mistakes(err)
 }
 
 // showStatus prints a status, with rates since the status before.
-func (s *session) showStatus(st topo.Status, before *topo.Status, lab labToShow, asJSON bool) error {
+func (s *session) showStatus(st live.Status, before *live.Status, lab labToShow, asJSON bool) error {
 	if asJSON {
 		return st.WriteJSON(s.out)
 	}
@@ -194,12 +196,12 @@ const clearScreen = "\x1b[H\x1b[2J"
 func (s *session) watchLab(lab labToShow, asJSON bool) error {
 	ctx, stop := interruptible()
 	defer stop()
-	o, err := topo.Observe(lab.name)
+	o, err := live.Observe(lab.name)
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	var before *topo.Status
+	var before *live.Status
 	for {
 		st, err := o.Status(lab.want)
 		if err == nil {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 func checkObject() object {
@@ -83,7 +85,7 @@ func (s *session) check(l labLine) error {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out, "%s: %s, %s, %s, %s; %s in the kernel\n", lab.Name,
-		count(len(lab.Networks), "network"), count(len(lab.Hosts), "host"), count(len(lab.Cables), "link"),
+		count(len(lab.Networks), "network"), count(len(lab.Hosts), "host"), count(len(lab.Links), "link"),
 		count(len(lab.Expect), "fact"), count(len(want), "object"))
 	return err
 }
@@ -94,7 +96,7 @@ func (s *session) plan(l labLine) error {
 	if err != nil {
 		return err
 	}
-	return s.withKernel(lab.Name, func(_ context.Context, k *topo.Kernel) error {
+	return s.withKernel(lab.Name, func(_ context.Context, k *live.Kernel) error {
 		have, err := k.Snapshot(want)
 		if err != nil {
 			return err
@@ -109,7 +111,7 @@ func (s *session) plan(l labLine) error {
 }
 
 // noteConflicts prints a plan's conflicts as notes. A failed check is only a note, too: up can continue.
-func (s *session) noteConflicts(k *topo.Kernel, p topo.Plan) {
+func (s *session) noteConflicts(k *live.Kernel, p topo.Plan) {
 	found, err := k.Conflicts(p)
 	if err != nil {
 		s.note("cannot check for conflicts: %v", err)
@@ -136,7 +138,7 @@ func (s *session) showPlan(lab string, have topo.State, p topo.Plan, l labLine) 
 		_, err = s.out.Write(b)
 		return err
 	case l.Bool("commands"):
-		script, err := p.Commands(lab, have, topo.NFTScript)
+		script, err := p.Commands(lab, have, live.NFTScript)
 		if err != nil {
 			return err
 		}
@@ -183,7 +185,7 @@ func (s *session) up(l labLine) error {
 	if err != nil {
 		return err
 	}
-	return s.withKernel(lab.Name, func(ctx context.Context, k *topo.Kernel) error {
+	return s.withKernel(lab.Name, func(ctx context.Context, k *live.Kernel) error {
 		k.PrefetchNames()
 		want, err := s.stateOf(lab)
 		if err != nil {
@@ -211,7 +213,7 @@ func (s *session) down(l labLine) error {
 		if l.NArg() > 0 {
 			return words.Errorf("--all cannot be combined with %q", l.Args().First())
 		}
-		labs, err = topo.Labs()
+		labs, err = live.Labs()
 	} else {
 		var lab namedLab
 		lab, err = s.fileOrLab(l.file())
@@ -223,7 +225,7 @@ func (s *session) down(l labLine) error {
 	var all topo.Plan
 	var errs []error
 	for i, lab := range labs {
-		errs = append(errs, s.withKernel(lab, func(ctx context.Context, k *topo.Kernel) error {
+		errs = append(errs, s.withKernel(lab, func(ctx context.Context, k *live.Kernel) error {
 			done, err := k.Down(ctx, s.progress)
 			all = append(all, done...)
 			if errors.Is(err, context.Canceled) {
@@ -253,7 +255,7 @@ func interruptedDown(left []string, err error) error {
 // A namedLab is a lab that is up and was given by name, or a lab that a file describes.
 type namedLab struct {
 	name string
-	file *topo.Topology // nil if only the name is known
+	file *lab.Topology // nil if only the name is known
 }
 
 // isFile reports whether a word with a dot or slash is an existing file. A lab can also have the name lab.yaml.
@@ -265,7 +267,7 @@ func isFile(word string) bool {
 // fileOrLab finds a lab that is up by name, or reads the lab from a file.
 func (s *session) fileOrLab(word string) (namedLab, error) {
 	if !isFile(word) {
-		if up, err := topo.IsUp(word); err == nil && up {
+		if up, err := live.IsUp(word); err == nil && up {
 			return namedLab{name: word}, nil
 		}
 	}
@@ -273,7 +275,7 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 	if readErr == nil {
 		return namedLab{lab.Name, &lab}, nil
 	}
-	labs, _ := topo.Labs() // for the hints
+	labs, _ := live.Labs() // for the hints
 	var wordErr *words.Error
 	if errors.As(readErr, &wordErr) && word != labFile {
 		e := words.Unknown("lab", word, labs)

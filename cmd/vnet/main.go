@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
-	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -55,7 +55,7 @@ func (s *session) report(err error) {
 	}
 	for _, line := range strings.Split(err.Error(), "\n") {
 		if line != "" {
-			fmt.Fprintln(s.err, "vnet: error:", topo.Shown(line))
+			fmt.Fprintln(s.err, "vnet: error:", display.Escape(line))
 		}
 	}
 	if hint := s.hintOf(err); hint != "" {
@@ -65,12 +65,12 @@ func (s *session) report(err error) {
 
 // note prints a note: a warning, or a change that the user did not ask for.
 func (s *session) note(format string, args ...any) {
-	fmt.Fprintln(s.err, "vnet: note:", topo.Shown(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(s.err, "vnet: note:", display.Escape(fmt.Sprintf(format, args...)))
 }
 
 // hint prints a hint.
 func (s *session) hint(format string, args ...any) {
-	fmt.Fprintln(s.err, "vnet: hint:", topo.Shown(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(s.err, "vnet: hint:", display.Escape(fmt.Sprintf(format, args...)))
 }
 
 // A codeError is an error with an exit code of its own.

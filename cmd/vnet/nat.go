@@ -7,7 +7,7 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nft"
-	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live"
 )
 
 // natObject is vnet nat.
@@ -75,13 +75,13 @@ func (s *session) natChange(verb string, w *words.Words) error {
 		return w.Err
 	}
 	if verb == "delete" {
-		return s.withNFT(func(c *nft.Conn) error { return c.Apply(topo.NATTable, rules, nil) })
+		return s.withNFT(func(c *nft.Conn) error { return c.Apply(live.NATTable, rules, nil) })
 	}
 	ns, err := s.namespace()
 	if err != nil {
 		return err
 	}
-	report, err := topo.AddNAT(ns, topo.NATTable, rules...)
+	report, err := live.AddNAT(ns, live.NATTable, rules...)
 	for _, c := range report.Settings {
 		s.note("%s", c)
 	}
@@ -92,7 +92,7 @@ func (s *session) natChange(verb string, w *words.Words) error {
 }
 
 func (s *session) natShow(c *nft.Conn) error {
-	rules, err := c.Read(topo.NATTable)
+	rules, err := c.Read(live.NATTable)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *session) natShow(c *nft.Conn) error {
 
 // natFlush deletes all rules. An empty table is not an error.
 func natFlush(c *nft.Conn) error {
-	if err := c.DeleteTable(topo.NATTable); !errors.Is(err, fs.ErrNotExist) {
+	if err := c.DeleteTable(live.NATTable); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestOddFiles checks that a file in /run/netns that is no namespace stops no command, and that a lab whose host has the
-// name of such a file gets an error that names it. Each must end: opening a FIFO may wait.
+// TestOddFiles checks that a file in /run/netns that is no namespace stops no command, and that a lab whose host has
+// the name of such a file gets an error that names it. Each must end: opening a FIFO may wait.
 func TestOddFiles(t *testing.T) {
 	const prepare = `mkdir -p /run/netns; cd /run/netns; mkfifo fifo; mkdir dir; ln -s /nowhere dangling; ln -s loop loop
 		ln -s /proc/self/stat/x below; ln -s /dev/null null; echo text >text`

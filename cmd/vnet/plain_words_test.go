@@ -27,7 +27,7 @@ func TestPlainWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "topo/LAB.md"} {
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "topo/lab/LAB.md"} {
 		docs = append(docs, filepath.Join("../..", name))
 	}
 	for _, file := range docs {

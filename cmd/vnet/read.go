@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
-// maxLabFile is the size of the largest lab file, in bytes. That is enough for more than ten thousand hosts; vnet then needs
-// less than 256 MB of memory.
+// maxLabFile is the size of the largest lab file, in bytes. That is enough for more than ten thousand hosts; vnet then
+// needs less than 256 MB of memory.
 const maxLabFile = 1 << 20
 
 // readFile reads a lab file; - is standard input. It reads at most maxLabFile bytes, because a file such as /dev/zero

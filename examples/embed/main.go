@@ -10,7 +10,9 @@ import (
 	"os"
 
 	"github.com/vnet-lab/vnet/nsfs"
-	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
+	"github.com/vnet-lab/vnet/topo/verify"
 )
 
 //go:embed lab.yaml
@@ -20,15 +22,15 @@ func main() { os.Exit(nsfs.Sandbox(run)) }
 
 func run() int {
 	ctx := context.Background()
-	lab, err := topo.Parse("lab.yaml", text) // returns all mistakes, each with its line
-	want, err2 := topo.Compile(lab)
-	k, err3 := topo.OpenKernel(ctx, lab.Name, nil)
+	topology, err := lab.Parse("lab.yaml", text) // returns all mistakes, each with its line
+	want, err2 := lab.Compile(topology)
+	k, err3 := live.OpenKernel(ctx, topology.Name, nil)
 	if err := errors.Join(err, err2, err3); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	_, err = k.Up(ctx, want, nil) // all or nothing
-	report := topo.Verify(ctx, lab, topo.Facts(lab))
+	report := verify.Verify(ctx, topology, lab.Facts(topology))
 	_, err2 = k.Down(ctx, nil) // everything with the lab's mark
 	err = errors.Join(err, err2, report.WriteText(os.Stdout, false), k.Close())
 	if err != nil || !report.OK() {

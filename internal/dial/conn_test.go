@@ -63,7 +63,8 @@ func TestInterruptedCall(t *testing.T) {
 func TestNoAnswer(t *testing.T) {
 	c, nl := openConn(t)
 	c.wait.Store(int64(10 * time.Millisecond))
-	if _, err := nl.Receive(); !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), "no answer from the kernel within 10ms") {
+	const want = "no answer from the kernel within 10ms"
+	if _, err := nl.Receive(); !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), want) {
 		t.Errorf("Receive: %v", err)
 	}
 	if answers, err := nl.Execute(linkRequest()); err != nil || len(answers) != 1 { // the socket still works

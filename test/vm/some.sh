@@ -8,7 +8,7 @@
 #                                             .ci/test runs them on this kernel, and they
 #                                             depend little on the kernel
 #   TestBadInput                              a process for each wrong command; the same
-#   ./topo                                    the laws, which bring many labs up and down
+#   ./topo/live                               the laws, which bring many labs up and down
 set -euo pipefail
 if [ $# = 0 ]; then set -- 6.1 6.12; fi
 exec "$(dirname "$0")/run.sh" --parallel "$@" -- -short \

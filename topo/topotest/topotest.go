@@ -26,6 +26,9 @@ import (
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab"
+	"github.com/vnet-lab/vnet/topo/live"
+	"github.com/vnet-lab/vnet/topo/verify"
 )
 
 // Main runs the tests of a package in a sandbox, and exits. Without it, labs come up on the
@@ -34,9 +37,9 @@ func Main(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
 
 // A Lab is up until its test ends.
 type Lab struct {
-	topo.Topology
+	lab.Topology
 	t      testing.TB
-	kernel *topo.Kernel
+	kernel *live.Kernel
 }
 
 // Up brings up the lab that text, a lab file, describes, and takes it down when the test ends. Any
@@ -46,7 +49,7 @@ func Up(t testing.TB, text string) *Lab {
 	l := &Lab{t: t}
 	want := l.compile(text)
 	ctx := context.Background() // the context of the test is done before its cleanup
-	kernel, err := topo.OpenKernel(ctx, l.Name, nil)
+	kernel, err := live.OpenKernel(ctx, l.Name, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,18 +78,18 @@ func (l *Lab) Change(text string) {
 
 func (l *Lab) compile(text string) topo.State {
 	l.t.Helper()
-	lab, err := topo.Parse("lab.yaml", []byte(text))
+	topology, err := lab.Parse("lab.yaml", []byte(text))
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := lab.FillFromMachine(); err != nil {
+	if err := fill(&topology); err != nil {
 		l.t.Fatal(err)
 	}
-	want, err := topo.Compile(lab)
+	want, err := lab.Compile(topology)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.Topology = lab
+	l.Topology = topology
 	return want
 }
 
@@ -99,9 +102,9 @@ func (l *Lab) up(want topo.State) {
 
 // Verify proves the facts under expect with real packets. Each fact that does not hold fails the
 // test, and the message says where its packets were lost.
-func (l *Lab) Verify() topo.Report {
+func (l *Lab) Verify() verify.Report {
 	l.t.Helper()
-	r := topo.Verify(l.t.Context(), l.Topology, topo.Facts(l.Topology))
+	r := verify.Verify(l.t.Context(), l.Topology, lab.Facts(l.Topology))
 	if !r.OK() {
 		var text strings.Builder
 		if err := r.WriteText(&text, false); err != nil {
@@ -149,4 +152,16 @@ func (l *Lab) Dial(host string, to netip.AddrPort) (conn net.Conn, err error) {
 		return err
 	})
 	return conn, err
+}
+
+// fill sets what the lab leaves to the machine.
+func fill(t *lab.Topology) error {
+	if !t.NeedsEgress() {
+		return nil
+	}
+	links, mtu, err := live.DefaultRouteLinks()
+	if err == nil {
+		t.FillEgress(links, mtu)
+	}
+	return err
 }

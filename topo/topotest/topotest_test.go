@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live"
 	"github.com/vnet-lab/vnet/topo/topotest"
 )
 
@@ -51,7 +52,7 @@ func TestUp(t *testing.T) {
 			t.Errorf("the client's address is %q", got)
 		}
 	})
-	if labs, err := topo.Labs(); err != nil || len(labs) > 0 {
+	if labs, err := live.Labs(); err != nil || len(labs) > 0 {
 		t.Errorf("labs after the test: %v, %v", labs, err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // A member is one property in ip(8)'s output: a member of the JSON object, if it has a name, and a piece of the text.
@@ -107,7 +107,7 @@ const escape = "\x00"
 func printLine(w io.Writer, text string) error {
 	parts := strings.Split(text, escape)
 	for i, part := range parts {
-		parts[i] = topo.Shown(part)
+		parts[i] = display.Escape(part)
 	}
 	_, err := io.WriteString(w, strings.Join(parts, "\x1b")+"\n")
 	return err
@@ -115,7 +115,7 @@ func printLine(w io.Writer, text string) error {
 
 // Name returns a name or another text on one line as it is printed: line breaks and tabs are Go escapes, too.
 func Name(text string) string {
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(topo.Shown(text))
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(display.Escape(text))
 }
 
 // list prints objects as JSON or text. With -oneline, backslashes replace the line breaks of an object.

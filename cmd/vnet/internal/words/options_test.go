@@ -79,7 +79,8 @@ func TestLongBatchLine(t *testing.T) {
 		}
 	}
 	long := strings.Repeat("x", maxBatchLine-1)
-	if line, _, err := BatchLine(bufio.NewReader(strings.NewReader(long + "\n"))); err != nil || len(line) != 1 || line[0] != long {
+	line, _, err := BatchLine(bufio.NewReader(strings.NewReader(long + "\n")))
+	if err != nil || len(line) != 1 || line[0] != long {
 		t.Errorf("a line of %d bytes: %d words, %v", len(long)+1, len(line), err)
 	}
 }

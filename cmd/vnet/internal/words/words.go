@@ -9,6 +9,8 @@ package words
 import (
 	"fmt"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/spell"
 )
 
 // Error is a usage error. Its text contains the wrong word.
@@ -131,35 +133,9 @@ func Unknown(what, word string, known []string) *Error {
 func Nearest(word string, known []string) string {
 	best, most := "", 1+len(word)/3
 	for _, k := range known {
-		if d := distance(word, k); d <= most {
+		if d := spell.Distance(word, k); d <= most {
 			best, most = k, d-1
 		}
 	}
 	return best
-}
-
-// distance returns the optimal string alignment distance of a and b: the number of letters to change, insert, delete
-// or swap.
-func distance(a, b string) int {
-	var before []int
-	last := make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := last[j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			row[j] = min(change, last[j]+1, row[j-1]+1)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
 }

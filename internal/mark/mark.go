@@ -1,0 +1,115 @@
+// Package mark has the marks by which vnet finds again what it made, and the records in which
+// it saves the former state of what it changed. Both are text in the kernel or in a file; the code
+// that works on the kernel and the scripts of plans write the same.
+package mark
+
+import (
+	"strconv"
+	"strings"
+)
+
+// FileMark returns the first line of a lab's files.
+func FileMark(lab string) string { return "# " + Of(lab) + "\n" }
+
+// The environment variables that identify a lab's programs.
+const (
+	EnvLab = "VNET_LAB"
+	EnvRun = "VNET_RUN"
+)
+
+// RunShell runs a program in a shell. After the program ended with success, a sleeping
+// process stays: otherwise the next up would find it missing and run it again.
+const RunShell = `sh -c "$` + EnvRun + `" && exec sleep infinity`
+
+// Of returns the mark of a lab: the alias of its links, and the prefix of the
+// altnames that are records.
+func Of(lab string) string { return "vnet:" + lab }
+
+// A lab also changes things that it did not create: it adopts namespaces, changes
+// settings of the machine, puts a link of the machine into a bridge. Records save the
+// former state and the lab's name. A record is an altname of lo or of the link
+// (IFLA_ALT_IFNAME; up to 127 bytes). So it disappears with the thing it describes.
+//
+//	vnet:LAB:netns=HOST@FROM      on lo: the namespace is the lab's HOST
+//	vnet:LAB:takes=INODE@HOST     on the machine's lo: the inode of that namespace
+//	vnet:LAB:net.ipv4.NAME=VALUE  on lo: the former value of the setting
+//	vnet:LAB:forwards4=LINK       on lo: the link forwarded before all links did; or forwards6
+//	vnet:LAB:ra=LINK              on lo: the link accepts router advertisements; see keepAcceptRA
+//	vnet:LAB:route=KEY            on lo: the route is the lab's
+//	vnet:LAB:offload=LINK         on LINK: transmit checksum offload is off
+//	vnet:LAB:port=MASTER@LINK     on LINK: its former master
+
+// Adopted is the record in an adopted namespace: its host, and where it came from.
+func Adopted(lab, host, from string) string {
+	return Of(lab) + ":netns=" + host + "@" + Escaper.Replace(from)
+}
+
+// AdoptedID is the record in the machine's namespace of an adopted namespace. Root in a
+// namespace can write records there; vnet trusts them only if the machine has this record.
+// The number is the inode of [nsfs.ID].
+func AdoptedID(lab string, inode uint64, host string) string {
+	return AdoptedIDPrefix(lab) + strconv.FormatUint(inode, 10) + "@" + host
+}
+
+// AdoptedIDPrefix is how the records of [AdoptedID] begin.
+func AdoptedIDPrefix(lab string) string { return Of(lab) + ":takes=" }
+
+// AdoptedHosts returns the adopted hosts in the altnames of the machine's lo, by the
+// inodes of their namespaces.
+func AdoptedHosts(names []string, lab string) map[uint64]string {
+	hosts := map[uint64]string{}
+	for _, n := range names {
+		rest, ok := strings.CutPrefix(n, AdoptedIDPrefix(lab))
+		number, host, _ := strings.Cut(rest, "@")
+		if inode, err := strconv.ParseUint(number, 10, 64); ok && err == nil {
+			hosts[inode] = host
+		}
+	}
+	return hosts
+}
+
+// Sysctl returns the prefix of a setting's record. In the value, + stands for white space.
+func Sysctl(lab, name string) string {
+	return Of(lab) + ":" + Escaper.Replace(name) + "="
+}
+
+// Route marks a route of the lab outside its own namespaces, where several
+// labs may have routes. The name is that of the route's key.
+func Route(lab, name string) string {
+	return Of(lab) + ":route=" + Escaper.Replace(name)
+}
+
+// Offload marks a link whose offload the lab turned off.
+func Offload(lab, link string) string { return Of(lab) + ":offload=" + link }
+
+// Port returns the prefix of the record of a link that the lab made a port.
+func Port(lab string) string { return Of(lab) + ":port=" }
+
+// ip rejects names with a slash or a space.
+var (
+	Escaper   = strings.NewReplacer("%", "%25", "/", "%2F", " ", "%20")
+	Unescaper = strings.NewReplacer("%2F", "/", "%20", " ", "%25", "%")
+)
+
+// Find returns the first of the names with the prefix, and its rest.
+func Find(names []string, prefix string) (name, value string) {
+	for _, n := range names {
+		if v, ok := strings.CutPrefix(n, prefix); ok {
+			return n, v
+		}
+	}
+	return "", ""
+}
+
+// Foreign returns the former value of a setting that another lab changed; "" if none did.
+func Foreign(names []string, lab, name string) string {
+	for _, n := range names {
+		rest, ok := strings.CutPrefix(n, "vnet:")
+		owner, rest, found := strings.Cut(rest, ":")
+		value, matches := strings.CutPrefix(rest, Escaper.Replace(name)+"=")
+		if ok && found && matches && owner != lab {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,35 @@
+// Package naming has the order of names, their limits, and the characters they may have.
+package naming
+
+import "strings"
+
+// The lengths of names.
+const (
+	MaxLinkName = 15 // bytes; IFNAMSIZ minus the final zero byte
+	MaxHostName = 63 // bytes; a DNS label
+	MaxLabName  = 48 // bytes; leaves room for a prefix in the names of nftables tables
+)
+
+// IsAlnum reports whether a byte is an ASCII letter or digit.
+func IsAlnum(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// ValidChars reports whether a name consists of letters, digits and the characters in others,
+// and begins with a letter, a digit or a character in first. It does not use package regexp:
+// to compile the expressions takes 0.5 of the 13 ms that `up` needs for a lab of two hosts.
+func ValidChars(name, first, others string) bool {
+	for i := range len(name) {
+		if !IsAlnum(name[i]) && !strings.Contains(others, name[i:i+1]) ||
+			i == 0 && !IsAlnum(name[0]) && !strings.Contains(first, name[:1]) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// NameChars are the characters of names, besides letters and digits.
+const NameChars = "_.-"
+
+// IsLab reports whether s can be the name of a lab.
+func IsLab(s string) bool { return len(s) <= MaxLabName && ValidChars(s, "", NameChars) }

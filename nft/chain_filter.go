@@ -1,0 +1,120 @@
+package nft
+
+// guardRules returns the rules that drop packets from or to 127.0.0.0/8 that come in by a link. A forward from
+// 127.0.0.1 needs route_localnet, with which the kernel accepts them.
+func guardRules(sets map[string]bool) []rule {
+	if !sets["targets4"] {
+		return nil
+	}
+	return []rule{
+		{isNot(one(iif), loName), matchIPv4, is(one(daddr4), loopback4), {verb: drop}},
+		{isNot(one(iif), loName), matchIPv4, is(one(saddr4), loopback4), {verb: drop}},
+	}
+}
+
+// spoofRules returns the rule that drops packets with a source address that is not behind the link they come in by. A
+// bridge passes packets between its ports with other destination MAC addresses than its own; they are not routed, so
+// their source does not matter here.
+func spoofRules(sets map[string]bool) []rule {
+	if !sets["gate"] {
+		return nil
+	}
+	return []rule{
+		known(),
+		{isEther, inSet("gate", iif, etherDaddr), is(one(saddrLink), noLink), {verb: drop}},
+	}
+}
+
+// filterRules returns the rules for forwarded packets that do not belong to an accepted connection.
+func filterRules(sets map[string]bool) []rule {
+	if !sets["closed"] && !sets["isolate"] && !sets["isolate_link"] {
+		return nil
+	}
+	rules := []rule{known()}
+	if sets["closed"] {
+		closed := rule{inSet("closed", oif)}
+		if sets["own"] {
+			closed = append(closed, notInSet("own", iif))
+		}
+		rules = append(rules, append(closed, statement{verb: jump, name: "closed"}))
+	}
+	if sets["isolate"] {
+		rules = append(rules, rule{inSet("isolate", iif, oif), {verb: jump, name: "apart"}})
+	}
+	if sets["isolate_link"] {
+		var apart rule
+		if sets["gate"] {
+			apart = rule{isEther, inSet("gate", iif, etherDaddr)}
+		}
+		rules = append(rules, append(apart, inSet("isolate_link", iif, oif), statement{verb: jump, name: "apart"}))
+	}
+	return rules
+}
+
+// known returns the rule that accepts the packets of connections whose first packet was accepted.
+func known() rule { return rule{is(one(ctState), knownState), {verb: accept}} }
+
+// unlessForwarded returns the rules that drop all packets except those to forwarded ports.
+func unlessForwarded(needed bool) []rule {
+	if !needed {
+		return nil
+	}
+	return []rule{{is(one(ctStatus), statusDNAT), {verb: ret}}, {{verb: drop}}}
+}
+
+// leakRules returns the rules for packets that NAT should have translated, but that leave with the source address of
+// a private network. NAT does not see packets that connection tracking does not recognize, for example a TCP reset
+// without a connection, or a packet with a wrong checksum. The chain runs after NAT.
+func leakRules(sets map[string]bool) []rule {
+	var rules []rule
+	toPrivate := statement{verb: jump, name: "private"}
+	add := func(name string, r ...statement) {
+		if sets[name] {
+			rules = append(rules, append(r, toPrivate))
+		}
+	}
+	for _, ipv6 := range []bool{false, true} {
+		n, first, saddr, daddr := "4", matchIPv4, saddr4, daddr4
+		if ipv6 {
+			n, first, saddr, daddr = "6", matchIPv6, saddr6, daddr6
+		}
+		add("private"+n+"_out", first, inSet("private"+n+"_out", saddr, oif))
+		inside := []statement{first, inSet("inside"+n, saddr), notInSet("inside"+n, daddr)}
+		if sets["own"] {
+			inside = append(inside, notInSet("own", oif))
+		}
+		add("inside"+n, inside...)
+	}
+	add("private_out", inSet("private_out", oif), isNot(one(saddrType), localType))
+	if sets["private_all"] { // does not translate forwarded connections; an untracked packet has no ct status
+		rules = append(rules, rule{is(one(ctStatus), statusDNAT), {verb: ret}})
+	}
+	add("private_all", inSet("private_all", family), isNot(one(oif), loName), isNot(one(saddrType), localType))
+	if len(rules) == 0 {
+		return nil
+	}
+	return append([]rule{{is(one(ctStatus), statusSNAT), {verb: ret}}}, rules...)
+}
+
+// privateRules returns the rules that drop packets with a private source address. Exceptions are replies to connections
+// from outside, packets whose source is an address of the output link, so that a translation would change nothing,
+// packets that a bridge passes between its ports (they have no input link, and no source of this namespace), and what
+// NAT excludes; see linkScopeRules.
+func privateRules(sets map[string]bool) []rule {
+	if len(leakRules(sets)) == 0 {
+		return nil
+	}
+	back := statement{verb: ret}
+	return []rule{
+		{is(one(ctDirection), inReply), back},
+		{is(one(saddrTypeOnOut), localType), back},
+		{is(one(iifIndex), noLink), isNot(one(saddrType), localType), back},
+		{matchIPv4, is(one(daddr4), multicast4), back},
+		{matchIPv4, is(one(daddr4), broadcast4), back},
+		{matchIPv6, is(one(daddr6), multicast6), back},
+		{{verb: drop}},
+	}
+}
+
+// isEther excludes links without Ethernet addresses.
+var isEther = statement{verb: equal, loads: []load{iifType}, value: etherType, implicit: true}

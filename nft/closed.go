@@ -1,0 +1,85 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net"
+)
+
+// Own is a link of the lab in this namespace. Packets that come in by these links may go to [Closed] links, and packets
+// that leave by them keep their source if NAT does not translate it.
+type Own struct{ Link string }
+
+// String returns the element in nft's syntax: element own { "v-net-0" }.
+func (o Own) String() string { return fmt.Sprintf("element own { %q }", o.Link) }
+
+// Check returns an error if the rule is invalid.
+func (o Own) Check() error { return invalid(o, checkLink(o.Link)) }
+
+func (o Own) elements() []element { return []element{{set: "own", key: encodeName(o.Link)}} }
+
+func decodeOwn(e element, _ set) (Rule, error) { return Own{decodeName(e.key)}, nil }
+
+// Closed drops packets that are forwarded to a link from a link that is not [Own], except those to forwarded ports and
+// those of connections that began at the link.
+type Closed struct{ Link string }
+
+// String returns the rule in nft's syntax: oifname "v-net-0" iifname != @own drop.
+func (c Closed) String() string { return fmt.Sprintf("oifname %q iifname != @own drop", c.Link) }
+
+// Check returns an error if the rule is invalid.
+func (c Closed) Check() error { return invalid(c, checkLink(c.Link)) }
+
+func (c Closed) elements() []element { return []element{{set: "closed", key: encodeName(c.Link)}} }
+
+func decodeClosed(e element, _ set) (Rule, error) { return Closed{decodeName(e.key)}, nil }
+
+// Gate is a MAC address at which a link accepts packets to be routed. It distinguishes them from packets that a bridge
+// passes between its ports, which rules also see if net.bridge.bridge-nf-call-iptables is on. A bridge accepts packets
+// at its own address and at those of its ports: each needs a Gate.
+//
+// Packets to a Gate are dropped if their source address is not behind the link: if the route to it does not leave by
+// the link.
+type Gate struct {
+	Link string
+	MAC  MAC
+}
+
+// MAC is an Ethernet address.
+type MAC [6]byte
+
+// String returns the address as ip(8) prints it: 02:00:00:00:00:01.
+func (m MAC) String() string { return net.HardwareAddr(m[:]).String() }
+
+// String returns the element in nft's syntax: element gate { "v-net-0" . 02:00:00:00:00:01 }.
+func (g Gate) String() string { return fmt.Sprintf("element gate { %q . %s }", g.Link, g.MAC) }
+
+// Check returns an error if the rule is invalid.
+func (g Gate) Check() error {
+	err := checkLink(g.Link)
+	if err == nil && (g.MAC == MAC{} || g.MAC[0]&1 != 0) {
+		err = fmt.Errorf("%s is not the address of a link", g.MAC)
+	}
+	return invalid(g, err)
+}
+
+func (g Gate) elements() []element {
+	return []element{{set: "gate", key: encodeName(g.Link) + string(g.MAC[:]) + "\x00\x00"}}
+}
+
+func decodeGate(e element, _ set) (Rule, error) {
+	return Gate{decodeName(e.key[:nameSize]), decodeMAC(e.key[nameSize:])}, nil
+}
+
+func decodeMAC(b string) (m MAC) {
+	copy(m[:], b)
+	return m
+}
+
+// checkLink returns an error if name is not a valid name of a link, or empty.
+func checkLink(name string) error {
+	if name == "" {
+		return errors.New("expected a device")
+	}
+	return checkDevice(name)
+}

@@ -1,0 +1,135 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sort"
+)
+
+// GuardTable is the name of the table of a namespace's [Guard].
+const GuardTable = "vnet-guard"
+
+// LinkGroup is the group of the links that vnet makes in a namespace that is not its own. A [Guard] lets their packets
+// pass. The number is "vn" in ASCII: group numbers have no registry, and small ones are in use.
+const LinkGroup = 0x766e
+
+// A Guard drops forwarded packets of a namespace in which vnet turned forwarding on: without it, all networks of the
+// machine could reach each other. It lets pass: packets that come in or leave by a link of the group [LinkGroup],
+// packets to forwarded ports of any table, packets from or to Sources, packets that leave by a link in Out, packets
+// that a bridge passes between its ports, and all later packets of these connections.
+type Guard struct {
+	IPv4, IPv6 bool           // the families in which packets are dropped
+	Sources    []netip.Prefix // sources of rules that are not of a lab
+	Out        []string       // output links of such rules without a source
+}
+
+// Check returns an error if the guard has an invalid source or link.
+func (g Guard) Check() error {
+	for _, s := range g.Sources {
+		err := checkSource(s)
+		if !s.IsValid() {
+			err = fmt.Errorf("expected a source")
+		}
+		if err != nil {
+			return &Error{Op: "check", Object: "table inet " + GuardTable, Err: err}
+		}
+	}
+	for _, link := range g.Out {
+		if err := checkLink(link); err != nil {
+			return &Error{Op: "check", Object: "table inet " + GuardTable, Err: err}
+		}
+	}
+	return nil
+}
+
+// Script returns an nft script that makes the table as [Conn.Guard] does, whatever it was before.
+func (g Guard) Script() string {
+	declare := "table inet " + GuardTable + "\n"
+	return declare + "delete " + declare + textOf(GuardTable, g.elements())
+}
+
+// elements returns the elements of the table; none for the zero Guard.
+func (g Guard) elements() map[element]bool {
+	all := make(map[element]bool)
+	if g.IPv4 {
+		all[element{set: "guarded", key: encodeFamily(netip.IPv4Unspecified())}] = true
+	}
+	if g.IPv6 {
+		all[element{set: "guarded", key: encodeFamily(netip.IPv6Unspecified())}] = true
+	}
+	for _, s := range outermost(g.Sources) {
+		e := egressElement(s, "")
+		e.set = "hand" + e.set
+		all[e] = true
+	}
+	for _, link := range g.Out {
+		all[element{set: "hand_out", key: encodeName(link)}] = true
+	}
+	return all
+}
+
+// guard returns the Guard with these elements. It omits elements that no Guard has.
+func (c content) guard() Guard {
+	var g Guard
+	for e := range c.elements {
+		switch {
+		case e.key == "": // catch-all element
+		case e.set == "guarded":
+			g.IPv4 = g.IPv4 || e.key[0] == protoIPv4
+			g.IPv6 = g.IPv6 || e.key[0] == protoIPv6
+		case e.set == "hand4", e.set == "hand6":
+			if p, err := prefixBetween(e.key, e.end); err == nil && checkSource(p) == nil {
+				g.Sources = append(g.Sources, p)
+			}
+		case e.set == "hand_out":
+			if name := decodeName(e.key); checkLink(name) == nil {
+				g.Out = append(g.Out, name)
+			}
+		}
+	}
+	sort.Slice(g.Sources, func(i, j int) bool { return g.Sources[i].Addr().Less(g.Sources[j].Addr()) })
+	slices.Sort(g.Out)
+	return g
+}
+
+// guardSets returns the sets of the guard's table. Tables of rules have other sets.
+func guardSets() []set {
+	return []set{
+		{name: "guarded", key: []*field{nfProto}},
+		{name: "bridged", key: []*field{ifname, ifname}, dynamic: true},
+		{name: "hand4", key: []*field{ipv4Addr}, interval: true},
+		{name: "hand6", key: []*field{ipv6Addr}, interval: true},
+		{name: "hand_out", key: []*field{ifname}},
+	}
+}
+
+// guardTableRules returns the rules of the guard's table. Packets that a bridge passes between its ports reach them if
+// net.bridge.bridge-nf-call-iptables is on. The set bridged contains each bridge paired with itself, because nftables
+// cannot compare a packet's input link with its output link.
+func guardTableRules(sets map[string]bool) []rule {
+	if !sets["guarded"] {
+		return nil
+	}
+	back := statement{verb: ret}
+	rules := []rule{
+		known(),
+		{is(one(iifGroup), labLinks), back},
+		{is(one(oifGroup), labLinks), back},
+		{is(one(ctStatus), statusDNAT), back},
+		{is(one(iifKind), bridgeKind), {verb: add, loads: []load{iif, iif}, name: "bridged"}},
+		{inSet("bridged", iif, oif), back},
+	}
+	if sets["hand4"] {
+		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), back},
+			rule{matchIPv4, inSet("hand4", daddr4), back})
+	}
+	if sets["hand6"] {
+		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), back},
+			rule{matchIPv6, inSet("hand6", daddr6), back})
+	}
+	if sets["hand_out"] {
+		rules = append(rules, rule{inSet("hand_out", oif), back})
+	}
+	return append(rules, rule{inSet("guarded", family), {verb: drop}})
+}

@@ -1,0 +1,71 @@
+//go:build linux
+
+package nft
+
+// Guard makes the namespace's guard equal to g, in one transaction; the zero Guard deletes its table. If it is already
+// equal, nothing is sent. Sources inside other sources are omitted.
+func (c *Conn) Guard(g Guard) error { return c.UpdateGuard(func(Guard) Guard { return g }) }
+
+// ReadGuard returns the namespace's guard, with sorted lists; the zero Guard if there is none.
+func (c *Conn) ReadGuard() (Guard, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range maxAttempts {
+		before, err := c.generation()
+		if err != nil || before == initialGeneration {
+			return Guard{}, err
+		}
+		have, complete, err := c.read(GuardTable, func(set) bool { return true })
+		if err != nil {
+			return Guard{}, err
+		}
+		after, err := c.generation()
+		if err != nil {
+			return Guard{}, err
+		}
+		if complete && before == after {
+			return have.guard(), nil
+		}
+	}
+	return Guard{}, &Error{Op: "show", Object: "table inet " + GuardTable, Err: errBusy}
+}
+
+// UpdateGuard replaces the namespace's guard by update's result. If the ruleset changed after it was read, it reads
+// again and calls update again, so concurrent updates are not lost.
+func (c *Conn) UpdateGuard(update func(have Guard) Guard) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.lock()()
+	for range maxAttempts {
+		done, err := c.attemptGuard(update)
+		if done || err != nil {
+			return err
+		}
+	}
+	return &Error{Op: "change", Object: "table inet " + GuardTable, Err: errBusy}
+}
+
+// attemptGuard makes one attempt to change the guard. If the ruleset changed in between, done is false.
+func (c *Conn) attemptGuard(update func(have Guard) Guard) (done bool, err error) {
+	generation, err := c.generation()
+	if err != nil {
+		return false, err
+	}
+	have, complete, err := c.read(GuardTable, func(set) bool { return true })
+	if err != nil || !complete {
+		return false, err
+	}
+	want := update(have.guard())
+	if err := want.Check(); err != nil {
+		return false, err
+	}
+	change := change{table: GuardTable}
+	if change.compute(have, want.elements()); change.empty() {
+		return true, nil
+	}
+	messages, err := change.messages()
+	if err != nil {
+		return false, err
+	}
+	return c.commit(generation, messages)
+}

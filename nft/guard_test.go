@@ -1,0 +1,242 @@
+//go:build linux
+
+package nft_test
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/vnet-lab/vnet/nft"
+)
+
+var comparePrefix = cmpopts.EquateComparable(netip.Prefix{})
+
+// someGuards returns guards with all combinations of sets.
+func someGuards() []nft.Guard {
+	var guards []nft.Guard
+	for i := range 16 {
+		var g nft.Guard
+		g.IPv4, g.IPv6 = i&1 != 0, i&2 != 0
+		if i&4 != 0 {
+			g.Sources = []netip.Prefix{prefix("10.0.0.0/24"), prefix("10.0.1.0/24"), prefix("128.0.0.0/1"),
+				prefix("fd00:15::/64")}
+		}
+		if i&8 != 0 {
+			g.Out = []string{"eth0", "ppp0"}
+		}
+		guards = append(guards, g)
+	}
+	return guards
+}
+
+func (w *testNet) guard(g nft.Guard) {
+	w.t.Helper()
+	if err := w.nft.Guard(g); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestGuardReadsBack checks that ReadGuard returns what Guard sets, that nft with the script makes the same table, and
+// that the table is not listed as a table of rules.
+func TestGuardReadsBack(t *testing.T) {
+	needNFT(t)
+	c := dial(t)
+	check := func(want nft.Guard) {
+		t.Helper()
+		if got, err := c.ReadGuard(); err != nil || !cmp.Equal(want, got, comparePrefix) {
+			t.Errorf("read back %+v, %v, want %+v", got, err, want)
+		}
+		if tables, err := c.Tables(); err != nil || len(tables) > 0 {
+			t.Errorf("tables %q, %v", tables, err)
+		}
+		if drops, err := c.ForwardDrops(); err != nil || len(drops) > 0 {
+			t.Errorf("chains that drop: %v, %v", drops, err)
+		}
+	}
+	guards := someGuards()
+	for i, g := range guards {
+		if err := c.Guard(g); err != nil {
+			t.Fatal(err)
+		}
+		check(g)
+		list := func() []string {
+			return sortedBlocks(strings.ReplaceAll(runNFT(t, "", "list", "ruleset"), nft.GuardTable, "vnet"))
+		}
+		byConn, listed := bytecode(t), list()
+		if err := c.Guard(guards[(i*7+3)%16]); err != nil {
+			t.Fatal(err)
+		}
+		runNFT(t, g.Script(), "-f", "-")
+		check(g)
+		if diff := cmp.Diff(listed, list()); diff != "" {
+			t.Errorf("-Guard +Script:\n%s", diff)
+		}
+		if diff := cmp.Diff(byConn, bytecode(t)); diff != "" {
+			t.Errorf("-Guard +Script:\n%s", diff)
+		}
+	}
+	if err := c.Guard(nft.Guard{}); err != nil {
+		t.Fatal(err)
+	}
+	mustHaveNoTables(t, c)
+	check(nft.Guard{})
+	if got := runNFT(t, "", "list", "ruleset"); got != "" {
+		t.Errorf("the zero guard leaves %s", got)
+	}
+}
+
+// TestGuardNormalForm checks that sources inside others and duplicates are omitted, and that invalid ones are refused.
+func TestGuardNormalForm(t *testing.T) {
+	c := dial(t)
+	g := nft.Guard{IPv4: true, Sources: []netip.Prefix{prefix("10.1.0.0/16"), prefix("10.0.0.0/8"), prefix("10.0.0.0/8")},
+		Out: []string{"b", "a", "b"}}
+	if err := c.Guard(g); err != nil {
+		t.Fatal(err)
+	}
+	want := nft.Guard{IPv4: true, Sources: []netip.Prefix{prefix("10.0.0.0/8")}, Out: []string{"a", "b"}}
+	if got, err := c.ReadGuard(); err != nil || !cmp.Equal(want, got, comparePrefix) {
+		t.Errorf("read back %+v, %v", got, err)
+	}
+	for _, bad := range []nft.Guard{
+		{Sources: []netip.Prefix{{}}},
+		{Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")}},
+		{Out: []string{""}},
+		{Out: []string{"a b"}},
+	} {
+		if err := c.Guard(bad); err == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+	if err := c.Guard(nft.Guard{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGuardNothingToDo checks that an equal guard sends no transaction.
+func TestGuardNothingToDo(t *testing.T) {
+	w, c := newCountingConn(t)
+	transactions := 0
+	w.before = func() { transactions++ }
+	for _, g := range someGuards() {
+		if err := c.Guard(g); err != nil {
+			t.Fatal(err)
+		}
+		before := transactions
+		if err := c.Guard(g); err != nil || transactions != before {
+			t.Errorf("%+v again: %v, %d transactions", g, err, transactions-before)
+		}
+	}
+	if err := c.Guard(nft.Guard{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGuardUpdatedAtOnce checks that none of many updates at the same time is lost or refused.
+func TestGuardUpdatedAtOnce(t *testing.T) {
+	const n, rounds = 16, 10
+	var all sync.WaitGroup
+	for i := range n {
+		c := dial(t)
+		all.Go(func() {
+			for round := range rounds {
+				source := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), byte(round), 0}), 24)
+				err := c.UpdateGuard(func(g nft.Guard) nft.Guard {
+					return nft.Guard{IPv4: true, Sources: append(g.Sources, source)}
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	c := dial(t)
+	g, err := c.ReadGuard()
+	if err != nil || len(g.Sources) != n*rounds {
+		t.Errorf("%d sources, %v", len(g.Sources), err)
+	}
+	if err := c.Guard(nft.Guard{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGuardForwarding checks with packets what a guard drops and what it lets pass. Here vnet turned forwarding on, and
+// red and outside are in networks that are not of a lab.
+func TestGuardForwarding(t *testing.T) {
+	needNFT(t)
+	w := newTestNet(t)
+	w.serveAll(w.red, w.outside)
+	w.sh(w.outside, "ip route add default via 10.9.0.1; ip route add default via 2001:db8:9::1")
+	out := func(what string, want ...string) {
+		t.Helper()
+		w.checkReach(t, what, w.red, "10.9.0.2", "2001:db8:9::2", want...)
+	}
+	in := func(what string, want ...string) {
+		t.Helper()
+		w.checkReach(t, what, w.outside, "192.168.15.2", "fd00:15::2", want...)
+	}
+	out("without guard", allKinds...)
+	both := nft.Guard{IPv4: true, IPv6: true}
+	w.guard(both)
+	out("guard")
+	in("guard, from outside")
+	w.withoutRule(nft.GuardTable, "forward", "drop", func() {
+		out("guard without its last rule", allKinds...)
+		in("guard without its last rule, from outside", allKinds...)
+	})
+	out("guard again")
+	w.guard(nft.Guard{IPv4: true})
+	out("guard for IPv4", ipv6Kinds...)
+	w.guard(nft.Guard{IPv6: true})
+	out("guard for IPv6", ipv4Kinds...)
+
+	w.guard(nft.Guard{IPv4: true, IPv6: true, Sources: []netip.Prefix{prefix("192.168.15.0/24")}})
+	out("from a source", ipv4Kinds...)
+	in("to a source", ipv4Kinds...)
+	w.guard(nft.Guard{IPv4: true, IPv6: true, Sources: []netip.Prefix{prefix("fd00:15::/64")}})
+	out("from an IPv6 source", ipv6Kinds...)
+	in("to an IPv6 source", ipv6Kinds...)
+	w.guard(nft.Guard{IPv4: true, IPv6: true, Out: []string{"eth0"}})
+	out("by an output link", allKinds...)
+	in("from an output link")
+
+	w.guard(both)
+	w.sh(w.machine, "ip link set v-net-0 group 30318")
+	out("from a link of a lab", allKinds...)
+	in("to a link of a lab", allKinds...)
+	w.sh(w.machine, "ip link set v-net-0 group default")
+	in("guard again, from outside")
+}
+
+// TestGuardAndOthers checks that a guard lets forwarded ports of other tables, established connections and bridged
+// packets pass.
+func TestGuardAndOthers(t *testing.T) {
+	needNFT(t)
+	w := newTestNet(t)
+	w.setBridgeNF("1")
+	w.serveAll(w.red)
+	w.echo(w.outside, "tcp4", ":7")
+	w.sh(w.outside, "ip route add default via 10.9.0.1")
+	w.apply(nil, []nft.Rule{nft.Masquerade{Out: "ppp0"}}) // without any rule, connections are not tracked
+	old := w.open(w.red, "tcp4", "10.9.0.2:7")
+	w.exchangeTimes(old, 1, "192.168.15.2")
+	w.guard(nft.Guard{IPv4: true, IPv6: true})
+	w.exchangeTimes(old, 3, "192.168.15.2")
+	w.checkReach(t, "neighbours on a bridge", w.blue, "192.168.15.2", "fd00:15::2", allKinds...)
+	w.withoutRule(nft.GuardTable, "forward", "@bridged return", func() {
+		w.checkReach(t, "neighbours on a bridge, without the rule for it", w.blue, "192.168.15.2", "fd00:15::2")
+	})
+	w.sh(w.machine, `nft 'table inet docker { chain pre { type nat hook prerouting priority dstnat;
+		iifname eth0 tcp dport 80 dnat ip to 192.168.15.2; iifname eth0 meta nfproto ipv6 tcp dport 80 dnat ip6 to fd00:15::2;
+		iifname eth0 udp dport 80 dnat ip to 192.168.15.2; }; }'`)
+	w.checkReach(t, "port forwarded by another table", w.outside, "10.9.0.1", "2001:db8:9::1", "tcp4", "tcp6", "udp4",
+		"icmp4", "icmp6") // the machine itself answers ICMP
+	w.withoutRule(nft.GuardTable, "forward", "ct status dnat", func() {
+		w.checkReach(t, "without the rule for it", w.outside, "10.9.0.1", "2001:db8:9::1", "icmp4", "icmp6")
+	})
+}

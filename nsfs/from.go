@@ -1,0 +1,23 @@
+package nsfs
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// OpenFrom opens a namespace by the ways in which a lab file names one. If from is empty,
+// it opens the namespace with the given name in [Dir]. Otherwise from is a path if it has a
+// slash, a process id if it is a number, and else a name in [Dir].
+func OpenFrom(name, from string) (*os.File, error) {
+	if from == "" {
+		return Open(name)
+	}
+	if strings.Contains(from, "/") {
+		return OpenPath(from)
+	}
+	if pid, err := strconv.ParseUint(from, 10, 31); err == nil {
+		return OpenPid(int(pid))
+	}
+	return Open(from)
+}

@@ -1,0 +1,38 @@
+package topo
+
+import "github.com/vnet-lab/vnet/internal/display"
+
+// An AddrGenNone sets ip-link(8)'s addrgenmode none: the link gets no link-local address. Then
+// the kernel sends no packets for duplicate address detection, and no router solicitations every
+// few seconds. A bridge floods each such packet to all its ports: those of a thousand hosts fill
+// the queues, and no other packet gets through.
+type AddrGenNone struct {
+	NS   string
+	Link string
+}
+
+// Key implements [Object].
+func (a AddrGenNone) Key() Key { return Key{OfAddrGen, a.NS, a.Link} }
+
+// String is "red: link eth0 addrgenmode none".
+func (a AddrGenNone) String() string {
+	return display.In(a.NS) + "link " + a.Link + " addrgenmode none"
+}
+
+func (a AddrGenNone) needs() []Key          { return []Key{{OfLink, a.NS, a.Link}} }
+func (a AddrGenNone) provides() []Key       { return []Key{a.Key()} }
+func (a AddrGenNone) canBecome(Object) bool { return true }
+func (a AddrGenNone) normal() Object        { return a }
+
+// AddAddrGenNone adds an AddrGenNone for each link in mode IPv6NoLinkLocal.
+func (s State) AddAddrGenNone() {
+	var found []AddrGenNone
+	s.eachIPv6Mode(nil, func(l Link, m IPv6Mode) {
+		if m == IPv6NoLinkLocal {
+			found = append(found, AddrGenNone{l.NS, l.Name})
+		}
+	})
+	for _, a := range found {
+		s.Put(a)
+	}
+}

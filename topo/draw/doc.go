@@ -1,0 +1,9 @@
+// Package draw makes pictures of labs: as text, as SVG, and for Mermaid and Graphviz.
+//
+//	lab.Topology ──▶ Layout ──▶ nodes and edges ──┬─ ascii     a tree for the terminal
+//	                                              ├─ svg       boxes and lines
+//	                                              ├─ mermaid   for Markdown
+//	                                              └─ dot       for Graphviz
+//
+// [Graph] accepts a topology with mistakes, too, and never panics.
+package draw

@@ -1,0 +1,396 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Check returns all mistakes of t as [Mistakes], or nil. Parse and Compile
+// call it. It does not look at the machine: missing kernel features and
+// conflicts with existing objects are found when a plan is made.
+func Check(t Topology) error {
+	k := &checker{mistakeList: mistakeList{src: t.source}, t: &t}
+	k.all()
+	return k.err()
+}
+
+type checker struct {
+	mistakeList
+	t      *Topology
+	layout *Layout
+
+	// incomplete means that part of the file was not readable. Mistakes that
+	// may only be a consequence of that are left out.
+	incomplete bool
+}
+
+func (k *checker) all() {
+	k.names()
+	l, unassigned := NewLayout(k.t)
+	k.layout = l
+	k.fullSubnets(unassigned)
+	k.networks()
+	for i := range k.t.Hosts {
+		k.host(&k.t.Hosts[i])
+	}
+	k.cables()
+	k.devices()
+	k.addresses()
+	k.portForwards()
+	k.expectations()
+}
+
+// fullSubnets reports the networks whose subnets are too small for their hosts.
+func (k *checker) fullSubnets(unassigned []*Iface) {
+	missing := map[int]int{}
+	for _, i := range unassigned {
+		missing[i.Network]++
+	}
+	for _, i := range unassigned {
+		n, others := missing[i.Network], ""
+		if n == 0 {
+			continue
+		}
+		if n > 1 {
+			others = fmt.Sprintf(" and %d more", n-1)
+		}
+		missing[i.Network] = 0
+		k.mistakef(i.at, "", "write a larger subnet, or address: none",
+			"network %s has no address left for %s%s", k.t.Networks[i.Network].Name, i.Host, others)
+	}
+}
+
+// mistakef is mistake with a format for the message.
+func (k *checker) mistakef(at pos, text, hint, format string, args ...any) {
+	k.mistake(at, text, fmt.Sprintf(format, args...), hint)
+}
+
+// knownHost reports whether the host exists. role completes the mistake "unknown host …".
+func (k *checker) knownHost(at pos, name, role string) bool {
+	if _, ok := k.layout.Hosts[name]; ok || name == topo.Machine {
+		return true
+	}
+	k.mistakef(at, name, spell.DidYouMean(name, k.hostNames()), "unknown host %q %s", name, role)
+	return false
+}
+
+func (k *checker) hostNames() []string {
+	names := make([]string, 0, len(k.t.Hosts))
+	for i := range k.t.Hosts {
+		names = append(names, k.t.Hosts[i].Name)
+	}
+	return names
+}
+
+func (k *checker) knownNetwork(at pos, name, role string) (int, bool) {
+	n, ok := k.layout.nets[name]
+	if !ok {
+		names := make([]string, 0, len(k.t.Networks))
+		for i := range k.t.Networks {
+			names = append(names, k.t.Networks[i].Name)
+		}
+		k.mistakef(at, name, spell.DidYouMean(name, names), "unknown network %q %s", name, role)
+	}
+	return n, ok
+}
+
+// maxPorts is the largest number of ports of a Linux bridge (BR_MAX_PORTS-1).
+const maxPorts = 1023
+
+func (k *checker) networks() {
+	uplinks := map[string]string{}
+	for n := range k.t.Networks {
+		net := &k.t.Networks[n]
+		k.subnets(net)
+		k.gateway(n)
+		k.isolation(net)
+		k.mtu(net.at, net.MTU, net.Subnets)
+		if net.In != "" {
+			k.knownHost(net.at, net.In, "for the bridge of network "+net.Name)
+		}
+		ports := 0
+		for _, i := range k.layout.ByNetwork[n] {
+			if !k.layout.Ifaces[i].IsBridge() {
+				ports++
+			}
+		}
+		if net.Uplink != "" {
+			ports++
+			k.deviceName(net.at, net.Uplink, "uplink")
+			if other := uplinks[k.t.BridgeHost(n)+":"+net.Uplink]; other != "" {
+				k.mistakef(net.at, net.Uplink, "a device can be a port of one bridge only",
+					"uplink %s is already in network %s", net.Uplink, other)
+			}
+			uplinks[k.t.BridgeHost(n)+":"+net.Uplink] = net.Name
+		}
+		if ports > maxPorts {
+			k.mistakef(net.at, net.Name, "spread the hosts over several networks",
+				"network %s has %d ports, but a Linux bridge has at most %d", net.Name, ports, maxPorts)
+		}
+	}
+}
+
+func (k *checker) subnets(net *Network) {
+	for i, s := range net.Subnets {
+		if !s.IsValid() {
+			continue
+		}
+		if s != s.Masked() {
+			hint := fmt.Sprintf("write %s, and gateway: %s if it is the gateway's address", s.Masked(), s.Addr())
+			k.mistakef(net.at, s.String(), hint, "subnet %s has bits set after the prefix length", s)
+		}
+		for _, other := range net.Subnets[:i] {
+			if other.Overlaps(s) {
+				k.mistakef(net.at, s.String(), "", "subnets %s and %s of network %s overlap", other, s, net.Name)
+			}
+		}
+	}
+}
+
+func (k *checker) gateway(n int) {
+	net := &k.t.Networks[n]
+	in, g := k.t.BridgeHost(n), k.t.GatewayOf(n)
+	for _, a := range net.GatewayAddr {
+		if !prefixOf(a, net.Subnets).IsValid() {
+			k.mistakef(net.at, a.String(), "", "gateway %s is in no subnet of network %s", a, net.Name)
+		}
+	}
+	switch {
+	case g == NoGateway && (net.NAT || net.Routed):
+		k.mistakef(net.at, NoGateway, "name a gateway, or remove nat and routed",
+			"network %s has no gateway that could forward its packets", net.Name)
+	case net.NAT && net.Routed:
+		k.mistakef(net.at, "routed", "remove one of them", "network %s has both nat and routed", net.Name)
+	case net.NAT && len(net.Subnets) == 0:
+		k.mistakef(net.at, "nat", "add subnets to the network", "network %s has nat but no subnets", net.Name)
+	}
+	if g == NoGateway || g == in {
+		return
+	}
+	if k.knownHost(net.at, g, "as gateway of network "+net.Name) && k.layout.attachmentOf(g, net.Name) == nil {
+		k.mistakef(net.at, g, fmt.Sprintf("add %s to the networks of %s", net.Name, g),
+			"gateway %s is not on network %s", g, net.Name)
+	}
+}
+
+func (k *checker) isolation(net *Network) {
+	for _, other := range net.IsolateFrom {
+		if other == net.Name {
+			k.mistakef(net.at, other, "write isolate: true to isolate the hosts of the network from each other",
+				"network %s cannot be isolated from itself", other)
+			continue
+		}
+		n, ok := k.knownNetwork(net.at, other, "in isolate")
+		if ok && !k.incomplete && len(k.layout.routersOf(k.layout.nets[net.Name], n)) == 0 {
+			k.mistakef(net.at, other, "remove isolate, or give both networks the same gateway",
+				"networks %s and %s have no common gateway that could isolate them", net.Name, other)
+		}
+	}
+}
+
+// mtu checks the range of an MTU, and the minimum of IPv6.
+func (k *checker) mtu(at pos, mtu int, addrs []netip.Prefix) {
+	const min4, min6, largest = 68, 1280, 65535
+	if mtu == 0 {
+		return
+	}
+	if mtu < min4 || mtu > largest {
+		k.mistakef(at, fmt.Sprint(mtu), fmt.Sprintf("write %d to %d", min4, largest), "mtu %d is out of range", mtu)
+		return
+	}
+	if mtu < min6 && slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		k.mistakef(at, fmt.Sprint(mtu), "", "mtu %d: IPv6 needs at least %d", mtu, min6)
+	}
+}
+
+func (k *checker) impairment(at pos, i topo.Impairment) {
+	if i.Jitter > 0 && i.Delay == 0 {
+		k.mistake(at, "jitter", "jitter without a delay", "add delay")
+	}
+	if !(i.Loss >= 0 && i.Loss <= 100) {
+		k.mistakef(at, "loss", "", "loss %v is not between 0 and 100 percent", i.Loss)
+	}
+}
+
+func (k *checker) cables() {
+	for i := range k.t.Links {
+		c := &k.t.Links[i]
+		for _, e := range c.Ends {
+			k.knownHost(c.at, e.Host, "in an endpoint")
+		}
+		k.mtu(c.at, c.MTU, slices.Concat(c.Ends[0].Addresses, c.Ends[1].Addresses))
+		k.impairment(c.at, c.Impair)
+		for _, v4 := range []bool{true, false} {
+			a, b := ofFamily(c.Ends[0].Addresses, v4), ofFamily(c.Ends[1].Addresses, v4)
+			if len(a) > 0 && len(b) > 0 && !anyShared(a, b) {
+				k.mistakef(c.at, b[0].String(), "give both ends addresses of one subnet",
+					"the ends of the link are in different subnets: %s and %s", a[0], b[0])
+			}
+		}
+	}
+}
+
+func ofFamily(list []netip.Prefix, v4 bool) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		if p.IsValid() && p.Addr().Is4() == v4 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// anyShared reports whether an address of a and one of b are in the same
+// subnet. A single address (/32 or /128) is accepted: it needs routes.
+func anyShared(a, b []netip.Prefix) bool {
+	for _, p := range a {
+		for _, q := range b {
+			if p.IsSingleIP() || q.IsSingleIP() || p.Masked() == q.Masked() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (k *checker) devices() {
+	for h := range k.t.Hosts {
+		host := &k.t.Hosts[h]
+		for d := range host.Devices {
+			k.device(host, &host.Devices[d])
+		}
+	}
+	if len(k.list) > 0 {
+		return // the MTU of a device needs valid parents
+	}
+	for n := range k.layout.Ifaces {
+		k.deviceMTU(&k.layout.Ifaces[n])
+	}
+}
+
+var deviceModes = map[string][]string{
+	topo.KindMACVLAN: {"bridge", "private", "vepa", "passthru"},
+	topo.KindIPVLAN:  {"l2", "l3", "l3s"},
+}
+
+var deviceKinds = []string{topo.KindDummy, topo.KindVLAN, topo.KindVXLAN, topo.KindMACVLAN, topo.KindIPVLAN}
+
+// Device checks an entry of the devices of a host.
+func (k *checker) device(host *Host, v *Device) {
+	if !slices.Contains(deviceKinds, v.Kind) {
+		k.mistakef(v.at, v.Kind, spell.DidYouMean(v.Kind, deviceKinds), "device %s: unknown type %q", v.Name, v.Kind)
+		return
+	}
+	k.mtu(v.at, v.MTU, v.Addresses)
+	if v.Mode != "" && !slices.Contains(deviceModes[v.Kind], v.Mode) {
+		k.mistakef(v.at, v.Mode, spell.DidYouMean(v.Mode, deviceModes[v.Kind]),
+			"device %s: a %s has no mode %q", v.Name, v.Kind, v.Mode)
+	}
+	k.parent(host, v)
+	switch {
+	case v.Kind == topo.KindVLAN && (v.ID < 1 || v.ID > 4094):
+		k.mistakef(v.at, "id", "write id: 1 to 4094", "device %s: a vlan needs an id", v.Name)
+	case v.Kind == topo.KindVXLAN && v.ID >= 1<<24:
+		k.mistakef(v.at, "id", "the largest is 16777215", "device %s: id %d is out of range", v.Name, v.ID)
+	}
+	if v.Local.IsValid() && v.Remote.IsValid() && v.Local.Is4() != v.Remote.Is4() {
+		k.mistakef(v.at, v.Remote.String(), "", "device %s: local and remote have different address families", v.Name)
+	}
+	if v.Network == "" {
+		return
+	}
+	n, ok := k.knownNetwork(v.at, v.Network, "for device "+v.Name)
+	if ok && k.t.BridgeHost(n) != host.Name {
+		in := k.t.BridgeHost(n)
+		hint := fmt.Sprintf("move the device to %s, or write in: %s for the network", in, host.Name)
+		k.mistakef(v.at, v.Network, hint, "device %s of %s cannot be a port of network %s: its bridge is in %s",
+			v.Name, displayName(host.Name), v.Network, displayName(in))
+	}
+}
+
+// deviceMTU reports a device whose MTU is smaller than that of its network.
+func (k *checker) deviceMTU(i *Iface) {
+	if i.Device == nil || i.Network < 0 || k.incomplete {
+		return
+	}
+	net := &k.t.Networks[i.Network]
+	if mtu, want := k.layout.mtuOf(i), cmp.Or(net.MTU, topo.DefaultMTU); mtu < want {
+		k.mistakef(i.at, i.Name, fmt.Sprintf("write mtu: %d for network %s", mtu, net.Name),
+			"device %s has an MTU of %d, less than the %d of network %s", i.Name, mtu, want, net.Name)
+	}
+}
+
+// parent checks the parent device of v.
+func (k *checker) parent(host *Host, v *Device) {
+	needs := v.Kind == topo.KindVLAN || v.Kind == topo.KindMACVLAN || v.Kind == topo.KindIPVLAN
+	switch {
+	case v.Parent == "" && needs:
+		hint := "write parent: eth0"
+		if v.Kind != topo.KindVLAN {
+			hint += ", or parent: machine:eth0 for a device of the machine"
+		}
+		k.mistakef(v.at, v.Name, hint, "device %s: a %s needs a parent", v.Name, v.Kind)
+		return
+	case v.Parent == "":
+		return
+	case v.Kind == topo.KindDummy:
+		k.mistakef(v.at, v.Parent, "remove parent", "device %s: a dummy has no parent", v.Name)
+		return
+	}
+	if k.isOwnAncestor(host, v) {
+		k.mistakef(v.at, v.Parent, "",
+			"device %s of %s is its own parent, directly or through other devices", v.Name, host.Name)
+		return
+	}
+	owner, dev := host.Name, v.Parent
+	if on, of, ok := strings.Cut(v.Parent, ":"); ok {
+		owner, dev = on, of
+		if owner != host.Name && owner != topo.Machine {
+			k.mistakef(v.at, v.Parent, "name a device of the same host, or machine:DEV",
+				"device %s: parent %s belongs to another host", v.Name, v.Parent)
+			return
+		}
+		if owner != host.Name && v.Kind != topo.KindMACVLAN && v.Kind != topo.KindIPVLAN {
+			k.mistakef(v.at, v.Parent, "move the device to the machine, or use macvlan",
+				"device %s: a %s cannot have the parent %s in another namespace", v.Name, v.Kind, dev)
+			return
+		}
+	}
+	if !k.deviceName(v.at, dev, "parent") || owner == topo.Machine || k.isAdopted(owner) {
+		return // the other devices of the machine or an adopted namespace are unknown here
+	}
+	if dev == v.Name || !slices.Contains(k.deviceNames(owner), dev) {
+		k.mistakef(v.at, dev, spell.DidYouMean(dev, k.deviceNames(owner)),
+			"device %s: %s has no device %q to be its parent", v.Name, owner, dev)
+	}
+}
+
+// isOwnAncestor reports whether the chain of parents of v has no end.
+func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
+	at := v
+	for range host.Devices {
+		n := slices.IndexFunc(host.Devices, func(d Device) bool { return d.Name == at.Parent })
+		if n < 0 {
+			return false
+		}
+		at = &host.Devices[n]
+	}
+	return true
+}
+
+// deviceNames returns the names of the host's devices.
+func (k *checker) deviceNames(host string) []string {
+	names := []string{}
+	for _, i := range k.layout.ByHost[host] {
+		names = append(names, k.layout.Ifaces[i].Name)
+	}
+	return names
+}
+
+func (k *checker) isAdopted(host string) bool { return k.layout.isAdopted(host) }

@@ -1,0 +1,434 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Compile returns the state that a topology describes: every device with its
+// name, MAC and MTU, every address, route, sysctl and NAT rule. The same
+// topology always gives the same state. The error is of type [Mistakes].
+func Compile(t Topology) (topo.State, error) {
+	if err := Check(t); err != nil {
+		return nil, err
+	}
+	l, _ := NewLayout(&t)
+	c := &compiler{
+		mistakeList: mistakeList{src: t.source}, t: &t, l: l,
+		state: make(topo.State, 10*len(l.Ifaces)), forwarded: map[target]bool{},
+	}
+	for _, p := range l.portForwards() {
+		c.forwarded[target{p.gateway, p.to}] = true
+	}
+	for i := range t.Hosts {
+		c.namespace(&t.Hosts[i])
+	}
+	for n := range l.Ifaces {
+		c.iface(n)
+	}
+	for n := range t.Networks {
+		c.vlans(n)
+		c.uplink(&t.Networks[n])
+	}
+	for i := range t.Hosts {
+		c.hostRoutes(&t.Hosts[i])
+	}
+	c.nat()
+	c.isolation()
+	c.fastpaths()
+	c.settings()
+	c.files()
+	c.limits()
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	c.state.AddAddrGenNone()
+	return c.state, nil
+}
+
+// A compiler makes the objects of a topology. Two different objects with one
+// key are a mistake that Check did not find.
+type compiler struct {
+	mistakeList
+	t     *Topology
+	l     *Layout
+	state topo.State
+	// forwarded are the addresses to which ports are forwarded. If the host with
+	// such an address connects to its own forwarded port, the packets leave the
+	// bridge by the port on which they arrived. With br_netfilter, where NAT runs
+	// in the bridge, this port needs hairpin mode.
+	forwarded map[target]bool
+}
+
+// A target is an address that a gateway forwards ports to.
+type target struct {
+	gateway string
+	addr    netip.Addr
+}
+
+func (c *compiler) put(o topo.Object) {
+	if err := c.state.Add(o); err != nil {
+		c.mistake(pos{1, 1}, "", err.Error(), "")
+	}
+}
+
+func (c *compiler) namespace(h *Host) {
+	if h.Name != topo.Machine {
+		c.put(topo.Namespace{Name: h.Name, From: h.Namespace})
+		if h.Namespace == "" {
+			c.put(topo.Up{NS: h.Name, Link: "lo"})
+		}
+	}
+	for _, cmd := range h.Run {
+		c.put(topo.Process{NS: topo.NSOf(h.Name), Command: cmd})
+	}
+}
+
+// iface makes the objects of one device: link, up, addresses and qdisc.
+func (c *compiler) iface(n int) {
+	i := &c.l.Ifaces[n]
+	ns := topo.NSOf(i.Host)
+	switch {
+	case i.Attachment != nil:
+		c.port(i)
+	case i.Link != nil && i.End == 0:
+		c.cable(i, &c.l.Ifaces[n+1])
+	case i.Link != nil:
+	case i.Device != nil:
+		c.device(i)
+	default:
+		net := &c.t.Networks[i.Network]
+		c.put(topo.Bridge{Link: c.link(i), STP: net.STP, VLANFiltering: net.VLANFiltering})
+	}
+	c.put(topo.Up{NS: ns, Link: i.Name})
+	for _, p := range i.Addrs {
+		c.put(topo.Address{NS: ns, Link: i.Name, Prefix: p})
+	}
+}
+
+// Link returns the attributes that all kinds of devices have.
+func (c *compiler) link(i *Iface) topo.Link {
+	return topo.Link{NS: topo.NSOf(i.Host), Name: i.Name, MAC: c.l.macOf(i), MTU: c.l.mtuOf(i)}
+}
+
+// port connects a host to a network: a veth pair whose peer is in the bridge.
+func (c *compiler) port(i *Iface) {
+	net := &c.t.Networks[i.Network]
+	bridgeHost := c.t.BridgeHost(i.Network)
+	name, full := PortName(c.t.Name, i.Host, i.Name)
+	peer := topo.Link{
+		NS: topo.NSOf(bridgeHost), Name: name, MTU: cmp.Or(net.MTU, topo.DefaultMTU), Master: net.Name,
+		MAC:      derivedMAC(c.t.Name, bridgeHost, name, "port"),
+		Isolated: net.IsolateHosts && i.Host != c.t.GatewayOf(i.Network),
+	}
+	for _, p := range i.Addrs {
+		peer.Hairpin = peer.Hairpin || c.forwarded[target{bridgeHost, p.Addr()}]
+	}
+	if full != name {
+		peer.AltName = full
+	}
+	// The two ends may have different MTUs. The peer keeps the network's MTU: a
+	// smaller MTU of one host must not reduce that of the bridge.
+	c.put(topo.Veth{Ends: [2]topo.Link{c.link(i), peer}})
+	c.put(topo.Up{NS: peer.NS, Link: peer.Name})
+	c.impair(i.Attachment.Impair, c.link(i).Key(), peer.Key())
+	c.offload(i.Attachment.NoOffload, c.link(i).Key(), peer.Key())
+}
+
+func (c *compiler) cable(a, b *Iface) {
+	c.put(topo.Veth{Ends: [2]topo.Link{c.link(a), c.link(b)}})
+	c.impair(a.Link.Impair, c.link(a).Key(), c.link(b).Key())
+	c.offload(a.Link.NoOffload, c.link(a).Key(), c.link(b).Key())
+}
+
+func (c *compiler) offload(off bool, links ...topo.Key) {
+	for _, l := range links {
+		if off {
+			c.put(topo.NoOffload{NS: l.NS, Link: l.Name})
+		}
+	}
+}
+
+func (c *compiler) impair(i topo.Impairment, links ...topo.Key) {
+	if i == (topo.Impairment{}) {
+		return
+	}
+	for _, l := range links {
+		c.put(topo.Qdisc{NS: l.NS, Link: l.Name, Impairment: i})
+	}
+}
+
+// device makes an entry of the devices of a host.
+func (c *compiler) device(i *Iface) {
+	v, link := i.Device, c.link(i)
+	link.Master = v.Network
+	parent, parentNS := v.Parent, link.NS
+	if owner, dev, ok := strings.Cut(v.Parent, ":"); ok {
+		parent, parentNS = dev, topo.NSOf(owner)
+	}
+	switch v.Kind {
+	case topo.KindDummy:
+		c.put(topo.Dummy{Link: link})
+	case topo.KindVLAN:
+		c.put(topo.VLAN{Link: link, Parent: parent, ID: uint16(v.ID)})
+	case topo.KindVXLAN:
+		c.put(topo.VXLAN{Link: link, ID: v.ID, Local: v.Local, Remote: v.Remote, Parent: parent, Port: v.Port})
+	case topo.KindMACVLAN:
+		c.put(topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
+	case topo.KindIPVLAN:
+		link.MAC = topo.MAC{}
+		c.put(topo.Ipvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
+	}
+}
+
+// defaultVLAN is the VLAN of ports without VLANs in the file: the bridge's default PVID.
+const defaultVLAN = 1
+
+// vlans sets the VLANs of each port of a bridge with VLAN filtering. The bridge
+// itself and ports without VLANs are in the default VLAN. The uplink and other
+// devices in the bridge are in all VLANs.
+func (c *compiler) vlans(n int) {
+	net := &c.t.Networks[n]
+	if !net.VLANFiltering {
+		return
+	}
+	ns := topo.NSOf(c.t.BridgeHost(n))
+	var tagged []uint16
+	for _, k := range c.l.ByNetwork[n] {
+		if a := c.l.Ifaces[k].Attachment; a != nil {
+			tagged = append(tagged, a.VLANs...)
+			if a.VLAN > defaultVLAN {
+				tagged = append(tagged, a.VLAN)
+			}
+		}
+	}
+	for _, k := range c.l.ByNetwork[n] {
+		i := &c.l.Ifaces[k]
+		switch {
+		case i.Attachment != nil:
+			name, _ := PortName(c.t.Name, i.Host, i.Name)
+			untagged := i.Attachment.VLAN
+			if untagged == 0 && len(i.Attachment.VLANs) == 0 {
+				untagged = defaultVLAN
+			}
+			c.addVLANs(ns, name, untagged, i.Attachment.VLANs)
+		case i.Device != nil:
+			c.addVLANs(ns, i.Name, defaultVLAN, tagged)
+		default:
+			c.addVLANs(ns, i.Name, defaultVLAN, nil)
+		}
+	}
+	if net.Uplink != "" {
+		c.addVLANs(ns, net.Uplink, defaultVLAN, tagged)
+	}
+}
+
+func (c *compiler) addVLANs(ns, port string, untagged uint16, tagged []uint16) {
+	for _, id := range tagged {
+		c.put(topo.BridgeVLAN{NS: ns, Link: port, ID: id})
+	}
+	if untagged != 0 {
+		c.put(topo.BridgeVLAN{NS: ns, Link: port, ID: untagged, Untagged: true, PVID: true})
+	}
+}
+
+func (c *compiler) uplink(net *Network) {
+	if net.Uplink != "" {
+		c.put(topo.Port{NS: topo.NSOf(cmp.Or(net.In, topo.Machine)), Link: net.Uplink, Master: net.Name})
+	}
+}
+
+// nat makes the masquerade, SNAT and port forward objects, each in the namespace
+// of its gateway.
+func (c *compiler) nat() {
+	for n := range c.t.Networks {
+		net := &c.t.Networks[n]
+		if !net.NAT && len(net.NATTo) == 0 {
+			continue
+		}
+		for _, s := range net.Subnets {
+			c.masquerade(c.t.GatewayOf(n), s, net.NATTo)
+		}
+	}
+	for i := range c.t.Hosts {
+		for _, p := range c.t.Hosts[i].NAT {
+			c.masquerade(c.t.Hosts[i].Name, p, nil)
+		}
+	}
+	for _, p := range c.l.portForwards() {
+		f := topo.Forward{
+			NS: topo.NSOf(p.gateway), Proto: p.spec.Proto, Addr: p.spec.Listen,
+			First: p.spec.First, Last: p.spec.Last, To: p.to, ToPort: p.spec.ToFirst,
+		}
+		if f.Addr.IsUnspecified() {
+			f.Addr = netip.Addr{}
+		}
+		c.put(f)
+		c.allowLoopback(f)
+	}
+}
+
+func (c *compiler) masquerade(host string, source netip.Prefix, to []netip.Addr) {
+	for _, a := range to {
+		if a.Is4() == source.Addr().Is4() {
+			c.put(topo.SourceNAT{NS: topo.NSOf(host), Source: source, To: a})
+			return
+		}
+	}
+	c.put(topo.Masquerade{NS: topo.NSOf(host), Source: source})
+}
+
+// allowLoopback sets route_localnet for a port forward that accepts packets to
+// 127.0.0.1.
+func (c *compiler) allowLoopback(f topo.Forward) {
+	if !f.To.Is4() || f.Addr.IsValid() && !f.Addr.IsLoopback() {
+		return
+	}
+	host := cmp.Or(f.NS, topo.Machine)
+	if i := c.l.deviceFor(host, "", f.To); i != nil {
+		c.put(topo.Sysctl{NS: f.NS, Name: topo.LinkSysctl("ipv4", i.Name, "route_localnet"), Value: "1"})
+	}
+}
+
+// isolation isolates networks on every router that is on both.
+func (c *compiler) isolation() {
+	for n := range c.t.Networks {
+		for _, other := range c.t.Networks[n].IsolateFrom {
+			for host, links := range c.l.routersOf(n, c.l.nets[other]) {
+				c.put(topo.Isolation{NS: topo.NSOf(host), In: links[0], Out: links[1]})
+				c.put(topo.Isolation{NS: topo.NSOf(host), In: links[1], Out: links[0]})
+			}
+		}
+	}
+}
+
+// routersOf returns the hosts that have addresses on both networks, and their
+// devices there.
+func (l *Layout) routersOf(a, b int) map[string][2]string {
+	devices := map[string]string{}
+	for _, k := range l.ByNetwork[a] {
+		if i := &l.Ifaces[k]; i.Device == nil && len(i.Addrs) > 0 {
+			devices[i.Host] = i.Name
+		}
+	}
+	both := map[string][2]string{}
+	for _, k := range l.ByNetwork[b] {
+		i := &l.Ifaces[k]
+		if dev, ok := devices[i.Host]; ok && i.Device == nil && len(i.Addrs) > 0 {
+			both[i.Host] = [2]string{dev, i.Name}
+		}
+	}
+	return both
+}
+
+// files makes the files that programs in a host see in /etc: hosts and
+// resolv.conf.
+func (c *compiler) files() {
+	hosts := c.hostsFile()
+	for i := range c.t.Hosts {
+		h := &c.t.Hosts[i]
+		if h.Name == topo.Machine || h.Namespace != "" {
+			continue // they keep their own /etc
+		}
+		c.put(topo.File{NS: h.Name, Name: "hosts", Content: hosts})
+		if text := h.DNS.file(); text != "" {
+			c.put(topo.File{NS: h.Name, Name: "resolv.conf", Content: text})
+		}
+	}
+}
+
+// hostsFile returns the content of /etc/hosts. It is the same for all hosts, so
+// that they share one string. It is sorted by name, so that it does not depend
+// on the order of the lab file.
+func (c *compiler) hostsFile() string {
+	var b strings.Builder
+	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
+	aliases := map[string][]string{topo.Machine: nil}
+	for i := range c.t.Hosts {
+		aliases[c.t.Hosts[i].Name] = c.t.Hosts[i].Aliases
+	}
+	for _, host := range slices.SortedFunc(maps.Keys(aliases), naming.Compare) {
+		c.hostsLines(&b, host, aliases[host])
+	}
+	return b.String()
+}
+
+func (c *compiler) hostsLines(b *strings.Builder, host string, aliases []string) {
+	for _, v4 := range []bool{true, false} {
+		if a := c.l.addrTo("", host, v4); a.IsValid() {
+			fmt.Fprintf(b, "%s %s\n", a, strings.Join(append([]string{host}, aliases...), " "))
+		}
+	}
+}
+
+func (d DNS) file() string {
+	var b strings.Builder
+	for _, s := range d.Servers {
+		fmt.Fprintf(&b, "nameserver %s\n", s)
+	}
+	if len(d.Search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(d.Search, " "))
+	}
+	return b.String()
+}
+
+// settings makes the sysctls: forwarding where needed, then those of the file,
+// which replace them.
+func (c *compiler) settings() {
+	for i := range c.t.Hosts {
+		if h := &c.t.Hosts[i]; h.Name != topo.Machine && c.l.Forwards(h) {
+			c.forward(h.Name)
+		}
+	}
+	if c.machineForwards() {
+		c.forward("")
+	}
+	for i := range c.t.Hosts {
+		for _, s := range c.t.Hosts[i].Sysctls {
+			c.state.Put(topo.Sysctl{NS: topo.NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
+		}
+	}
+}
+
+// forward turns on forwarding for each address family that the host has.
+func (c *compiler) forward(ns string) {
+	has := c.l.familiesOf(cmp.Or(ns, topo.Machine))
+	if has[0] {
+		c.put(topo.Sysctl{NS: ns, Name: topo.ForwardingIPv4, Value: "1"})
+	}
+	if has[1] {
+		c.put(topo.Sysctl{NS: ns, Name: topo.ForwardingIPv6, Value: "1"})
+	}
+}
+
+// machineForwards reports whether the machine forwards packets: because of its
+// router key, a second network or link of the lab, NAT, routed or a published
+// port.
+func (c *compiler) machineForwards() bool {
+	if h, ok := c.l.Hosts[topo.Machine]; ok && c.l.Forwards(&c.t.Hosts[h]) {
+		return true
+	}
+	links := 0
+	for _, k := range c.l.ByHost[topo.Machine] {
+		if len(c.l.Ifaces[k].Addrs) > 0 {
+			links++
+		}
+	}
+	if links > 1 {
+		return true
+	}
+	for n := range c.t.Networks {
+		net := &c.t.Networks[n]
+		if c.t.GatewayOf(n) == topo.Machine && (net.NAT || len(net.NATTo) > 0 || net.Routed) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.l.portForwards(), func(p resolvedForward) bool { return p.gateway == topo.Machine })
+}

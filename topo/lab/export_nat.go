@@ -1,0 +1,150 @@
+package lab
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// exportNAT adds the NAT rules, as nat of a network and ports of a host if
+// possible, else as nat and ports of a router.
+func (e *exporter) exportNAT() {
+	l, _ := NewLayout(&e.t)
+	for n := range e.t.Networks {
+		e.networkNAT(n)
+	}
+	for _, o := range e.objects {
+		switch o := o.(type) {
+		case topo.Masquerade:
+			if o.Out == "" && !e.networkMasquerades(o.NS, o.Source) {
+				h := e.host(o.NS)
+				h.NAT = append(h.NAT, o.Source)
+			}
+		case topo.Forward:
+			e.exportForward(l, o)
+		case topo.Isolation:
+			e.exportIsolation(o)
+		case topo.Fastpath:
+			e.exportFastpath(o)
+		}
+	}
+}
+
+// networkNAT sets NAT of a network if the gateway does masquerade or SNAT for
+// every subnet.
+func (e *exporter) networkNAT(n int) {
+	net := &e.t.Networks[n]
+	gw := e.t.GatewayOf(n)
+	if gw == NoGateway || len(net.Subnets) == 0 {
+		return
+	}
+	var to []netip.Addr
+	for _, s := range net.Subnets {
+		snat, isSNAT := e.state[topo.SourceNAT{NS: topo.NSOf(gw), Source: s}.Key()].(topo.SourceNAT)
+		_, isMasq := e.state[topo.Masquerade{NS: topo.NSOf(gw), Source: s}.Key()]
+		if !isSNAT && !isMasq {
+			return
+		}
+		if isSNAT && !slices.Contains(to, snat.To) {
+			to = append(to, snat.To)
+		}
+	}
+	net.NAT, net.NATTo = true, to
+}
+
+// networkMasquerades reports whether the NAT of a network includes this masquerade.
+func (e *exporter) networkMasquerades(ns string, source netip.Prefix) bool {
+	for n := range e.t.Networks {
+		if net := &e.t.Networks[n]; net.NAT && topo.NSOf(e.t.GatewayOf(n)) == ns && slices.Contains(net.Subnets, source) {
+			return true
+		}
+	}
+	return false
+}
+
+// exportForward adds a port forward: to the ports of the target host if the
+// target's gateway does it, else to the ports of a router.
+func (e *exporter) exportForward(l *Layout, f topo.Forward) {
+	if f.In != "" {
+		return // the file cannot express it; differences lists it
+	}
+	p := Forward{Listen: f.Addr, First: f.First, Last: f.Last, ToFirst: f.ToPort, Proto: f.Proto}
+	for i := range e.t.Hosts {
+		h := &e.t.Hosts[i]
+		gw, ok := l.defaultGateway(h.Name, f.To.Is4())
+		if !ok || topo.NSOf(gw.gateway) != f.NS || firstAddrOf(gw.port.Addrs, f.To.Is4()) != f.To {
+			continue
+		}
+		if both := e.hasOtherFamily(l, h, f); both && !f.To.Is4() {
+			return // included in the forward for IPv4
+		} else if !both && !p.Listen.IsValid() && dualStack(l, h.Name) {
+			p.Listen = unspecified(f.To)
+		}
+		h.Ports = append(h.Ports, p)
+		return
+	}
+	p.To = f.To
+	h := e.host(f.NS)
+	h.Forwards = append(h.Forwards, p)
+}
+
+// hasOtherFamily reports whether the state has the same forward to the same host
+// for the other address family.
+func (e *exporter) hasOtherFamily(l *Layout, h *Host, f topo.Forward) bool {
+	gw, ok := l.defaultGateway(h.Name, !f.To.Is4())
+	if !ok || f.Addr.IsValid() || topo.NSOf(gw.gateway) != f.NS {
+		return false
+	}
+	other := f
+	other.To = firstAddrOf(gw.port.Addrs, !f.To.Is4())
+	return e.state[other.Key()] == topo.Normalize(other)
+}
+
+func dualStack(l *Layout, host string) bool {
+	_, v4 := l.defaultGateway(host, true)
+	_, v6 := l.defaultGateway(host, false)
+	return v4 && v6
+}
+
+func unspecified(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// exportIsolation sets IsolateFrom if a router isolates two networks in both directions.
+func (e *exporter) exportIsolation(i topo.Isolation) {
+	_, both := e.state[topo.Isolation{NS: i.NS, In: i.Out, Out: i.In}.Key()]
+	a, b := e.networkAt(i.NS, i.In), e.networkAt(i.NS, i.Out)
+	if both && a >= 0 && b > a {
+		net := &e.t.Networks[a]
+		net.IsolateFrom = append(net.IsolateFrom, e.t.Networks[b].Name)
+	}
+}
+
+// exportFastpath sets Fastpath of a network, or adds an egress link of the machine.
+func (e *exporter) exportFastpath(f topo.Fastpath) {
+	if n := e.networkAt(f.NS, f.Link); n >= 0 {
+		e.t.Networks[n].Fastpath = true
+	} else if f.Port {
+		return // the fast path of its bridge has set it
+	} else if _, made := e.state[topo.LinkKey(f.NS, f.Link)]; f.NS == "" && !made {
+		e.t.EgressLinks = append(e.t.EgressLinks, f.Link)
+	}
+}
+
+// networkAt returns the network whose bridge is the device, or to which the device
+// is attached; -1 if there is none.
+func (e *exporter) networkAt(ns, dev string) int {
+	if n, ok := e.nets[topo.LinkKey(ns, dev)]; ok {
+		return n
+	}
+	for _, a := range e.host(ns).Networks {
+		if a.Device == dev {
+			return slices.IndexFunc(e.t.Networks, func(n Network) bool { return n.Name == a.Network })
+		}
+	}
+	return -1
+}

@@ -1,0 +1,278 @@
+package lab
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// The types of this file describe the lab file: its keys, and a comment for each
+// key that is copied to lab.schema.json and LAB.md. A Topology is made of them.
+
+// fileLab is a lab: the networks, hosts and links that vnet makes on one machine.
+type fileLab struct {
+	// Name of the lab. vnet marks each object of the lab with this name, so `vnet down NAME` needs no
+	// file. Default: the name of the file.
+	Name string `yaml:"name"`
+	// Defaults: keys for all networks, hosts and links. A key of the entry itself wins.
+	Defaults fileDefaults `yaml:"defaults"`
+	// Networks by name. Each is a Linux bridge.
+	Networks table[fileNetwork] `yaml:"networks"`
+	// Hosts by name. Each is a network namespace. The host "machine" is the machine itself.
+	Hosts table[fileHost] `yaml:"hosts"`
+	// Links: veth pairs between two hosts, without a bridge.
+	Links []fileLink `yaml:"links"`
+	// Expect: facts that `vnet verify` proves with packets: "red -> blue: ping".
+	Expect []expectation `yaml:"expect"`
+
+	At pos `yaml:"-"`
+}
+
+// fileDefaults are keys for all networks, hosts and links. A key of the entry itself wins.
+type fileDefaults struct {
+	// Networks: keys of a network.
+	Networks *fileNetwork `yaml:"networks"`
+	// Hosts: keys of a host. They do not apply to "machine".
+	Hosts *fileHost `yaml:"hosts"`
+	// Links: keys of a link.
+	Links *fileLink `yaml:"links"`
+}
+
+// fileNetwork is a Linux bridge and the subnets on it.
+type fileNetwork struct {
+	// Subnets, IPv4 and IPv6. The gateway has the first address of each; the hosts get the next ones, in
+	// the order of the file.
+	Subnets many[netip.Prefix] `yaml:"subnets"`
+	// Gateway: the host that has the first address and is the default gateway of the other hosts; or none.
+	// An address here is the gateway's address instead of the first one. Default: the host in whose
+	// namespace the bridge is (see `in`).
+	Gateway many[string] `yaml:"gateway"`
+	// NAT: with true, the gateway masquerades packets that leave these subnets. With an address, it uses
+	// this source address (SNAT).
+	NAT natChoice `yaml:"nat"`
+	// Routed: the gateway forwards between these subnets and other networks without NAT. The other
+	// networks need routes to these subnets.
+	Routed bool `yaml:"routed"`
+	// In: the host in whose namespace the bridge is. Default: the machine.
+	In string `yaml:"in"`
+	// Uplink: a device, such as eth0, that becomes a port of the bridge and connects this network to the
+	// outside. It is in the same namespace as the bridge.
+	Uplink string `yaml:"uplink"`
+	// Isolate: with true, hosts of this network cannot reach each other. With names of networks, no
+	// packets pass between this network and those.
+	Isolate isolateChoice `yaml:"isolate"`
+	// Fastpath: with true, the routers of this network put established TCP and UDP connections into a
+	// flowtable: their packets skip routing and nftables rules. It applies to connections with other
+	// networks that have fastpath, with links and with the outside.
+	Fastpath bool `yaml:"fastpath"`
+	// MTU in bytes. auto is the MTU of the machine's default route, for example that of a VPN. Default: 1500.
+	MTU mtuChoice `yaml:"mtu"`
+	// MAC address of the bridge. Default: derived from the names.
+	MAC topo.MAC `yaml:"mac"`
+	// STP: run the spanning tree protocol on the bridge.
+	STP bool `yaml:"stp"`
+	// VLAN filtering: separate VLANs by the keys `vlan` and `vlans` of the hosts.
+	VLANFiltering bool `yaml:"vlan_filtering"`
+	// Repeat makes several copies of this entry: a count (from 1), or a range such as 5-20. "(n)", "(n+1)"
+	// and "(n-1)" in the entry are replaced by numbers. A name without "(n)" gets it appended.
+	Repeat repeat `yaml:"repeat"`
+
+	At pos `yaml:"-"`
+}
+
+// fileHost is a network namespace and its content.
+type fileHost struct {
+	// Networks that the host is connected to: a list of names, or a mapping of names to keys. Its devices
+	// are eth0, eth1 … in this order.
+	Networks attachments `yaml:"networks"`
+	// Ports that its gateway forwards to it, written as in Compose: "8080:80",
+	// "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp".
+	Ports many[hostForward] `yaml:"ports"`
+	// Routes, written as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1",
+	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
+	Routes many[route] `yaml:"routes"`
+	// Neighbours: permanent neighbour entries, written as for ip-neighbour(8): "10.0.0.9 lladdr
+	// 02:00:00:00:00:09 dev eth0".
+	Neighbours many[neighbour] `yaml:"neighbours"`
+	// Sysctls of the host, for example net.ipv4.conf.all.rp_filter: 0.
+	Sysctls table[string] `yaml:"sysctls"`
+	// Aliases: other names of the host, for /etc/hosts and for facts.
+	Aliases many[string] `yaml:"aliases"`
+	// DNS: the content of its resolv.conf. Default: the machine's file.
+	DNS fileDNS `yaml:"dns"`
+	// Router: with true, the host forwards packets. With keys, it also masquerades and forwards ports. The
+	// gateway of a network always forwards packets.
+	Router router `yaml:"router"`
+	// Devices by name: dummy, vlan, vxlan, macvlan or ipvlan.
+	Devices table[fileDevice] `yaml:"devices"`
+	// Run: shell commands that up starts in the host and down stops. A command may end, but if it fails,
+	// up and status report it.
+	Run many[string] `yaml:"run"`
+	// Namespace: an existing network namespace to adopt: a name, a path or a process id. vnet configures
+	// it, but never deletes it.
+	Namespace string `yaml:"namespace"`
+	// Repeat makes several copies of this entry: a count (from 1), or a range such as 5-20. "(n)", "(n+1)"
+	// and "(n-1)" in the entry are replaced by numbers. A name without "(n)" gets it appended.
+	Repeat repeat `yaml:"repeat"`
+
+	At pos `yaml:"-"`
+}
+
+// fileAttachment connects a host to a network: a veth pair with one end in the bridge.
+type fileAttachment struct {
+	// Address in the network's subnets, or any address with a prefix length; none for no address. Default:
+	// the next free address of each subnet.
+	Address many[string] `yaml:"address"`
+	// Name of the device in the host. Default: the next free name of eth0, eth1 …
+	Name string `yaml:"name"`
+	// MAC address. Default: derived from the names.
+	MAC topo.MAC `yaml:"mac"`
+	// MTU in bytes. Default: the network's.
+	MTU int `yaml:"mtu"`
+	// VLAN: the untagged VLAN of the bridge port, 1 to 4094.
+	VLAN int `yaml:"vlan"`
+	// VLANs: the tagged VLANs of the bridge port, 1 to 4094 each.
+	VLANs many[int] `yaml:"vlans"`
+	// Impair adds delay, loss and a rate limit.
+	Impair fileImpair `yaml:"impair"`
+	// Offload: off turns off checksum offload on both ends, so that packets carry complete checksums. Raw
+	// sockets and virtual machines need this.
+	Offload offloadChoice `yaml:"offload"`
+
+	At pos `yaml:"-"`
+}
+
+// fileDNS is the content of a host's resolv.conf.
+type fileDNS struct {
+	// Servers: addresses of name servers.
+	Servers many[netip.Addr] `yaml:"servers"`
+	// Search: domains to append to short names.
+	Search many[string] `yaml:"search"`
+}
+
+// fileRouter is what a router does in addition to forwarding packets.
+type fileRouter struct {
+	// NAT: source subnets that it masquerades.
+	NAT many[netip.Prefix] `yaml:"nat"`
+	// Ports that it forwards to other hosts: "8080:web:80", "2222:192.168.1.9:22/tcp".
+	Ports many[routerForward] `yaml:"ports"`
+}
+
+// fileDevice is any other device of a host: not its end of a network's or a link's veth pair.
+type fileDevice struct {
+	// Type of the device.
+	Type string `yaml:"type" enum:"dummy,vlan,vxlan,macvlan,ipvlan"`
+	// Parent: the parent device, of the same host or "machine:eth0". Required for vlan, macvlan and ipvlan.
+	Parent string `yaml:"parent"`
+	// ID: VLAN id (1 to 4094) or VXLAN network identifier (0 to 16777215).
+	ID int `yaml:"id"`
+	// Mode: for macvlan bridge (default), private, vepa or passthru; for ipvlan l2 (default), l3 or l3s.
+	Mode string `yaml:"mode" enum:"bridge,private,vepa,passthru,l2,l3,l3s"`
+	// Local: for vxlan, the source address of the tunnel.
+	Local netip.Addr `yaml:"local"`
+	// Remote: for vxlan, the address of the other tunnel endpoint, or a multicast group.
+	Remote netip.Addr `yaml:"remote"`
+	// Port: for vxlan, the UDP port. Default: 4789.
+	Port int `yaml:"port"`
+	// Network: the device becomes a port of this network's bridge.
+	Network string `yaml:"network"`
+	// Addresses with their prefix lengths.
+	Addresses many[netip.Prefix] `yaml:"addresses"`
+	// MTU in bytes. Default: that of the parent or 1500; for vxlan, minus the tunnel headers.
+	MTU int `yaml:"mtu"`
+	// MAC address. Default: derived from the names.
+	MAC topo.MAC `yaml:"mac"`
+
+	At pos `yaml:"-"`
+}
+
+// fileLink is a veth pair between two hosts.
+type fileLink struct {
+	// Endpoints: two hosts, each with an optional device name: [red:eth1, blue]. "machine" is the machine
+	// itself.
+	Endpoints []string `yaml:"endpoints"`
+	// Addresses of the two ends, with prefix lengths: [10.0.0.1/30, 10.0.0.2/30]. Write a list for an end
+	// with several addresses.
+	Addresses []many[netip.Prefix] `yaml:"addresses"`
+	// MACs of the two ends. Default: derived from the names.
+	MACs []topo.MAC `yaml:"macs"`
+	// MTU of both ends in bytes. Default: 1500.
+	MTU int `yaml:"mtu"`
+	// Impair adds delay, loss and a rate limit, in both directions.
+	Impair fileImpair `yaml:"impair"`
+	// Offload: off turns off checksum offload on both ends, so that packets carry complete checksums. Raw
+	// sockets and virtual machines need this.
+	Offload offloadChoice `yaml:"offload"`
+	// Repeat makes several copies of this entry: a count (from 1), or a range such as 5-20. "(n)", "(n+1)"
+	// and "(n-1)" in the entry are replaced by numbers.
+	Repeat repeat `yaml:"repeat"`
+
+	At pos `yaml:"-"`
+}
+
+// fileImpair adds delay, loss and a rate limit to a link, in both directions (netem).
+type fileImpair struct {
+	// Delay added to every packet, for example 50ms.
+	Delay time.Duration `yaml:"delay"`
+	// Jitter: the delay varies by up to this much in both directions.
+	Jitter time.Duration `yaml:"jitter"`
+	// Loss: percentage of lost packets, for example 1.5%.
+	Loss percent `yaml:"loss"`
+	// Rate limit in bits per second: 10mbit, 1gbit, 512kbit.
+	Rate bitrate `yaml:"rate"`
+}
+
+// A table is a mapping that keeps its order.
+type table[T any] []entry[T]
+
+type entry[T any] struct {
+	Key   string
+	Value T
+	at    pos // of the key
+}
+
+// many is a list; a list of one may be written as a single value.
+type many[T any] []T
+
+type (
+	percent float64
+	bitrate uint64
+	repeat  struct{ first, last int }
+
+	// mtuChoice is a number of bytes, or auto.
+	mtuChoice struct {
+		auto  bool
+		bytes int
+	}
+
+	// offloadChoice is on (false) or off (true).
+	offloadChoice bool
+
+	// natChoice is true, false, or addresses.
+	natChoice struct {
+		on bool
+		to many[netip.Addr]
+	}
+
+	// isolateChoice is true, false, or names of networks.
+	isolateChoice struct {
+		hosts bool
+		from  many[string]
+	}
+
+	// attachments is a list of network names, or a table of fileAttachment.
+	attachments struct{ table[fileAttachment] }
+
+	// router is true, false, or a fileRouter.
+	router struct {
+		on bool
+		fileRouter
+	}
+
+	expectation   struct{ list []Expectation }
+	hostForward   struct{ Forward }
+	routerForward struct{ Forward }
+	route         struct{ StaticRoute }
+	neighbour     struct{ StaticNeigh }
+)

@@ -1,0 +1,313 @@
+package lab
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Format returns t as a lab file. Parse reads it back as t. Defaults and
+// repetitions are written in full.
+func Format(t Topology) []byte {
+	var doc mapping
+	doc.text("name", t.Name)
+	doc.table("networks", len(t.Networks), func(i int) (string, mapping) {
+		return t.Networks[i].Name, t.Networks[i].format()
+	})
+	doc.table("hosts", len(t.Hosts), func(i int) (string, mapping) {
+		return t.Hosts[i].Name, t.Hosts[i].format()
+	})
+	doc.items("links", len(t.Links), func(i int) *yaml.Node { return t.Links[i].format() })
+	doc.items("expect", len(t.Expect), func(i int) *yaml.Node { return t.Expect[i].format() })
+	var b bytes.Buffer
+	out := yaml.NewEncoder(&b)
+	out.SetIndent(2)
+	// Encoding valid nodes into memory cannot fail.
+	_ = out.Encode(doc.node(0))
+	_ = out.Close()
+	return b.Bytes()
+}
+
+func (n *Network) format() (m mapping) {
+	m.list("subnets", display.Prefixes(n.Subnets))
+	m.text("in", n.In)
+	gateway := display.Addrs(n.GatewayAddr)
+	if n.Gateway != "" {
+		gateway = append([]string{n.Gateway}, gateway...)
+	}
+	m.one("gateway", gateway)
+	switch {
+	case len(n.NATTo) > 0:
+		m.one("nat", display.Addrs(n.NATTo))
+	case n.NAT:
+		m.flag("nat", true)
+	}
+	m.flag("routed", n.Routed)
+	m.text("uplink", n.Uplink)
+	switch {
+	case n.IsolateHosts && len(n.IsolateFrom) > 0:
+		m.list("isolate", append([]string{"hosts"}, n.IsolateFrom...))
+	case len(n.IsolateFrom) > 0:
+		m.list("isolate", n.IsolateFrom)
+	default:
+		m.flag("isolate", n.IsolateHosts)
+	}
+	m.flag("fastpath", n.Fastpath)
+	if n.MTUAuto {
+		m.text("mtu", "auto")
+	} else {
+		m.number("mtu", n.MTU)
+	}
+	m.mac(n.MAC)
+	m.flag("stp", n.STP)
+	m.flag("vlan_filtering", n.VLANFiltering)
+	return m
+}
+
+func (h *Host) format() (m mapping) {
+	m.text("namespace", h.Namespace)
+	h.formatNetworks(&m)
+	m.list("ports", display.Texts(h.Ports, Forward.String))
+	m.list("routes", display.Texts(h.Routes, StaticRoute.String))
+	m.list("neighbours", display.Texts(h.Neighbours, StaticNeigh.String))
+	var sysctls mapping
+	for _, s := range h.Sysctls {
+		sysctls.text(s.Key, s.Value)
+	}
+	m.sub("sysctls", sysctls)
+	m.list("aliases", h.Aliases)
+	var dns mapping
+	dns.list("servers", display.Addrs(h.DNS.Servers))
+	dns.list("search", h.DNS.Search)
+	m.sub("dns", dns)
+	var router mapping
+	router.list("nat", display.Prefixes(h.NAT))
+	router.list("ports", display.Texts(h.Forwards, Forward.String))
+	if len(router) == 0 {
+		m.flag("router", h.Router)
+	}
+	m.sub("router", router)
+	m.table("devices", len(h.Devices), func(i int) (string, mapping) { return h.Devices[i].Name, h.Devices[i].format() })
+	m.list("run", h.Run)
+	return m
+}
+
+// formatNetworks writes the networks as a list of names if none has other keys.
+func (h *Host) formatNetworks(m *mapping) {
+	var names []string
+	plain := true
+	for i := range h.Networks {
+		names = append(names, h.Networks[i].Network)
+		plain = plain && len(h.Networks[i].format()) == 0
+	}
+	if plain {
+		m.list("networks", names)
+		return
+	}
+	m.table("networks", len(names), func(i int) (string, mapping) { return names[i], h.Networks[i].format() })
+}
+
+func (a *Attachment) format() (m mapping) {
+	address := slices.Concat(display.Addrs(a.Addresses), display.Prefixes(a.Prefixes))
+	if a.NoAddress {
+		address = append(address, "none")
+	}
+	m.one("address", address)
+	m.text("name", a.Device)
+	m.mac(a.MAC)
+	m.number("mtu", a.MTU)
+	m.number("vlan", int(a.VLAN))
+	m.list("vlans", display.Texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
+	m.sub("impair", formatImpairment(a.Impair))
+	m.offload(a.NoOffload)
+	return m
+}
+
+func (v *Device) format() (m mapping) {
+	m.text("type", v.Kind)
+	m.text("parent", v.Parent)
+	m.number("id", int(v.ID))
+	m.text("mode", v.Mode)
+	m.addr("local", v.Local)
+	m.addr("remote", v.Remote)
+	m.number("port", int(v.Port))
+	m.text("network", v.Network)
+	m.list("addresses", display.Prefixes(v.Addresses))
+	m.number("mtu", v.MTU)
+	m.mac(v.MAC)
+	return m
+}
+
+func (c *Link) format() *yaml.Node {
+	var m mapping
+	var ends, macs []string
+	addrs := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	any := false
+	for _, e := range c.Ends {
+		end := e.Host
+		if e.Device != "" {
+			end += ":" + e.Device
+		}
+		ends, macs = append(ends, end), append(macs, e.MAC.String())
+		any = any || len(e.Addresses) > 0
+		addrs.Content = append(addrs.Content, sequence(display.Prefixes(e.Addresses)))
+	}
+	m.list("endpoints", ends)
+	if any {
+		m.add("addresses", addrs)
+	}
+	if !c.Ends[0].MAC.IsZero() || !c.Ends[1].MAC.IsZero() {
+		m.list("macs", macs)
+	}
+	m.number("mtu", c.MTU)
+	m.sub("impair", formatImpairment(c.Impair))
+	m.offload(c.NoOffload)
+	return m.node(yaml.FlowStyle)
+}
+
+func formatImpairment(i topo.Impairment) (m mapping) {
+	if i.Delay > 0 {
+		m.text("delay", i.Delay.String())
+	}
+	if i.Jitter > 0 {
+		m.text("jitter", i.Jitter.String())
+	}
+	if i.Loss > 0 {
+		m.text("loss", strconv.FormatFloat(i.Loss, 'f', -1, 64)+"%")
+	}
+	if i.Rate > 0 {
+		m.text("rate", FormatRate(i.Rate))
+	}
+	return m
+}
+
+// FormatRate writes a rate in the largest unit without a fraction.
+func FormatRate(bits uint64) string {
+	for _, u := range rateUnits {
+		if v := uint64(u.bits); bits%v == 0 {
+			return fmt.Sprint(bits/v, u.suffix)
+		}
+	}
+	return fmt.Sprint(bits, "bit")
+}
+
+func (x Expectation) format() *yaml.Node {
+	key, value := x.halves()
+	var m mapping
+	m.text(key, value)
+	return m.node(0)
+}
+
+// A mapping builds a YAML mapping. Its methods leave out values that are not set.
+type mapping []*yaml.Node
+
+func (m *mapping) add(key string, value *yaml.Node) { *m = append(*m, scalarNode(key), value) }
+
+func (m *mapping) text(key, value string) {
+	if value != "" {
+		m.add(key, scalarNode(value))
+	}
+}
+
+func (m *mapping) number(key string, v int) {
+	if v != 0 {
+		m.add(key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(v)})
+	}
+}
+
+func (m *mapping) offload(off bool) {
+	if off {
+		m.text("offload", "off")
+	}
+}
+
+func (m *mapping) flag(key string, v bool) {
+	if v {
+		m.add(key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
+	}
+}
+
+func (m *mapping) mac(v topo.MAC) {
+	if !v.IsZero() {
+		m.text("mac", v.String())
+	}
+}
+
+func (m *mapping) addr(key string, a netip.Addr) {
+	if a.IsValid() {
+		m.text(key, a.String())
+	}
+}
+
+func (m *mapping) list(key string, values []string) {
+	if len(values) > 0 {
+		m.add(key, sequence(values))
+	}
+}
+
+// one writes a list of one value as a single value.
+func (m *mapping) one(key string, values []string) {
+	if len(values) == 1 {
+		m.text(key, values[0])
+		return
+	}
+	m.list(key, values)
+}
+
+func (m *mapping) sub(key string, value mapping) {
+	if len(value) > 0 {
+		m.add(key, value.node(yaml.FlowStyle))
+	}
+}
+
+func (m *mapping) table(key string, n int, at func(i int) (string, mapping)) {
+	if n == 0 {
+		return
+	}
+	var entries mapping
+	for i := range n {
+		name, value := at(i)
+		entries.add(name, value.node(0))
+	}
+	m.add(key, entries.node(0))
+}
+
+func (m *mapping) items(key string, n int, at func(i int) *yaml.Node) {
+	if n == 0 {
+		return
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for i := range n {
+		list.Content = append(list.Content, at(i))
+	}
+	m.add(key, list)
+}
+
+func (m mapping) node(style yaml.Style) *yaml.Node {
+	if len(m) == 0 {
+		style = yaml.FlowStyle
+	}
+	return &yaml.Node{Kind: yaml.MappingNode, Style: style, Content: m}
+}
+
+// scalarNode returns a string node, quoted if YAML would read it as another type.
+func scalarNode(s string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(s)
+	return n
+}
+
+func sequence(values []string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, v := range values {
+		n.Content = append(n.Content, scalarNode(v))
+	}
+	return n
+}

@@ -1,0 +1,305 @@
+package lab
+
+import (
+	"cmp"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Forwards reports whether the host forwards packets, because the file says so or as a gateway.
+func (l *Layout) Forwards(h *Host) bool {
+	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
+		return true
+	}
+	for n := range l.Topology.Networks {
+		if l.Topology.GatewayOf(n) == h.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// A Layout lists every device of every host of a topology, with its name and
+// addresses. Check looks for mistakes in it; Compile and Graph read it. It also
+// works for a topology with mistakes, and then leaves out what is not valid.
+type Layout struct {
+	Topology  *Topology
+	Hosts     map[string]int   // index in t.Hosts
+	nets      map[string]int   // index in t.Networks
+	Ifaces    []Iface          // bridges, then devices on networks, ends of links, other devices
+	ByHost    map[string][]int // for each host, its Ifaces
+	ByNetwork [][]int          // for each network, its Ifaces: the bridge first
+}
+
+// An Iface is one network device of the lab.
+type Iface struct {
+	Host       string // its host; Machine for the machine itself
+	Name       string
+	Network    int         // the network it is on, or -1
+	Attachment *Attachment // for a device on a network, else nil
+	Link       *Link       // for an end of a link, else nil
+	End        int         // index of the end of the link
+	Device     *Device     // for an entry of a host's devices, else nil
+	Addrs      []netip.Prefix
+	at         pos
+}
+
+// IsBridge reports whether i is the bridge of a network.
+func (i *Iface) IsBridge() bool {
+	return i.Network >= 0 && i.Attachment == nil && i.Device == nil
+}
+
+// NewLayout returns the layout of t. The second result lists the devices that
+// got no address because their subnet is too small, once per subnet.
+func NewLayout(t *Topology) (*Layout, []*Iface) {
+	l := &Layout{
+		Topology:  t,
+		Hosts:     make(map[string]int, len(t.Hosts)),
+		nets:      make(map[string]int, len(t.Networks)),
+		ByHost:    make(map[string][]int, len(t.Hosts)+1),
+		ByNetwork: make([][]int, len(t.Networks)),
+	}
+	for i := range t.Hosts {
+		l.Hosts[t.Hosts[i].Name] = i
+	}
+	for i := range t.Networks {
+		l.nets[t.Networks[i].Name] = i
+		l.add(Iface{Host: t.BridgeHost(i), Name: t.Networks[i].Name, Network: i, at: t.Networks[i].at})
+	}
+	for i := range t.Hosts {
+		l.addHost(&t.Hosts[i])
+	}
+	for i := range t.Links {
+		c := &t.Links[i]
+		for end := range c.Ends {
+			e := &c.Ends[end]
+			l.add(Iface{Host: e.Host, Name: e.Device, Network: -1, Link: c, End: end, Addrs: e.Addresses, at: c.at})
+		}
+	}
+	for i := range t.Hosts {
+		for k := range t.Hosts[i].Devices {
+			v := &t.Hosts[i].Devices[k]
+			net := -1
+			if n, ok := l.nets[v.Network]; ok && v.Network != "" {
+				net = n
+			}
+			l.add(Iface{Host: t.Hosts[i].Name, Name: v.Name, Network: net, Device: v, Addrs: v.Addresses, at: v.at})
+		}
+	}
+	l.nameDevices()
+	return l, l.assignAddresses()
+}
+
+// addHost adds a host's devices on networks. On a network whose bridge is in the
+// host's namespace, it uses the bridge itself.
+func (l *Layout) addHost(h *Host) {
+	for k := range h.Networks {
+		a := &h.Networks[k]
+		n, ok := l.nets[a.Network]
+		if !ok {
+			continue
+		}
+		if l.Topology.BridgeHost(n) != h.Name {
+			l.add(Iface{Host: h.Name, Name: a.Device, Network: n, Attachment: a, Addrs: slices.Clone(a.Prefixes), at: a.at})
+		}
+	}
+}
+
+func (l *Layout) add(i Iface) {
+	if i.Network >= 0 {
+		l.ByNetwork[i.Network] = append(l.ByNetwork[i.Network], len(l.Ifaces))
+	}
+	l.ByHost[i.Host] = append(l.ByHost[i.Host], len(l.Ifaces))
+	l.Ifaces = append(l.Ifaces, i)
+}
+
+// BridgeHost returns the host in whose namespace the bridge of network n is.
+func (t *Topology) BridgeHost(n int) string {
+	if in := t.Networks[n].In; in != "" {
+		return in
+	}
+	return topo.Machine
+}
+
+// GatewayOf returns the host that is the gateway of network n, or NoGateway.
+func (t *Topology) GatewayOf(n int) string {
+	if g := t.Networks[n].Gateway; g != "" {
+		return g
+	}
+	return t.BridgeHost(n)
+}
+
+// nameDevices names the devices without a name eth0, eth1 … On the machine such
+// names are in use already; there, a device is named after its peer.
+func (l *Layout) nameDevices() {
+	for host, list := range l.ByHost {
+		used := make(map[string]bool, len(list))
+		for _, i := range list {
+			used[l.Ifaces[i].Name] = true
+		}
+		next := 0
+		for _, i := range list {
+			if l.Ifaces[i].Name != "" || host == topo.Machine {
+				continue
+			}
+			for used[ethName(next)] {
+				next++
+			}
+			l.Ifaces[i].Name = ethName(next)
+			next++
+		}
+	}
+	for _, n := range l.ByHost[topo.Machine] {
+		if i := &l.Ifaces[n]; i.Name == "" {
+			i.Name = l.machineName(n)
+		}
+	}
+}
+
+// machineName returns a name for the machine's device n, made from its peer's or bridge's name.
+func (l *Layout) machineName(n int) string {
+	i := &l.Ifaces[n]
+	host, dev := "", ""
+	if i.Link != nil {
+		host, dev = i.Link.Ends[1-i.End].Host, l.Ifaces[n+1-2*i.End].Name
+	} else {
+		host, dev = l.Topology.BridgeHost(i.Network), l.Topology.Networks[i.Network].Name
+	}
+	name, _ := PortName(l.Topology.Name, host, dev)
+	return name
+}
+
+func ethName(n int) string { return "eth" + strconv.Itoa(n) }
+
+// A gatewayRoute is a default route of a host: the gateway, and the device to it.
+type gatewayRoute struct {
+	net     int
+	gateway string     // a host or Machine
+	addr    netip.Addr // the gateway's address
+	port    *Iface     // the host's device on the network
+}
+
+// defaultGateway returns the gateway of a host for IPv4 or IPv6: that of the
+// first network that has a gateway other than the host itself.
+func (l *Layout) defaultGateway(host string, v4 bool) (gatewayRoute, bool) {
+	for _, k := range l.ByHost[host] {
+		i := &l.Ifaces[k]
+		if i.Attachment == nil {
+			continue
+		}
+		g := l.Topology.GatewayOf(i.Network)
+		if g == NoGateway || g == host {
+			continue
+		}
+		for _, p := range i.Addrs {
+			if s := prefixOf(p.Addr(), l.Topology.Networks[i.Network].Subnets); s.IsValid() && p.Addr().Is4() == v4 {
+				return gatewayRoute{i.Network, g, l.gatewayAddr(i.Network, s), i}, true
+			}
+		}
+	}
+	return gatewayRoute{}, false
+}
+
+// deviceMTU returns the MTU of a device for which the file has none: that of its
+// parent, or for vxlan that of the underlying device minus the tunnel headers.
+func (l *Layout) deviceMTU(i *Iface) int {
+	v, under := i.Device, topo.DefaultMTU
+	for _, n := range l.ByHost[i.Host] {
+		if p := &l.Ifaces[n]; p != i && p.Name == v.Parent {
+			under = l.mtuOf(p)
+		}
+	}
+	if v.Kind != topo.KindVXLAN {
+		return under
+	}
+	if p := l.deviceFor(i.Host, v.Parent, v.Remote); p != nil && p != i {
+		under = l.mtuOf(p)
+	}
+	if v.Remote.Is6() || v.Local.Is6() {
+		return under - vxlanHeaders6
+	}
+	return under - vxlanHeaders4
+}
+
+// Bytes that VXLAN adds to a packet: inner Ethernet, VXLAN, UDP and outer IP
+// header; RFC 7348, section 5.
+const (
+	vxlanHeaders4 = 14 + 8 + 8 + 20
+	vxlanHeaders6 = 14 + 8 + 8 + 40
+)
+
+// mtuOf returns the MTU of a device.
+func (l *Layout) mtuOf(i *Iface) int {
+	switch {
+	case i.Device != nil:
+		return cmp.Or(i.Device.MTU, l.deviceMTU(i))
+	case i.Link != nil:
+		return cmp.Or(i.Link.MTU, topo.DefaultMTU)
+	case i.Attachment != nil && i.Attachment.MTU != 0:
+		return i.Attachment.MTU
+	}
+	return cmp.Or(l.Topology.Networks[i.Network].MTU, topo.DefaultMTU)
+}
+
+// macOf returns the MAC address of a device: from the file, or derived from the
+// names, so that it is unique and the same on every up.
+func (l *Layout) macOf(i *Iface) topo.MAC {
+	mac := topo.MAC{}
+	switch {
+	case i.Device != nil:
+		mac = i.Device.MAC
+	case i.Link != nil:
+		mac = i.Link.Ends[i.End].MAC
+	case i.Attachment != nil:
+		mac = i.Attachment.MAC
+	default:
+		mac = l.Topology.Networks[i.Network].MAC
+	}
+	if !mac.IsZero() {
+		return mac
+	}
+	return derivedMAC(l.Topology.Name, i.Host, i.Name)
+}
+
+// derivedMAC returns a locally administered unicast address, a hash of the names.
+func derivedMAC(names ...string) topo.MAC {
+	h := nameHash(names...)
+	return topo.MAC{0x02 | byte(h>>40)&0xfc, byte(h >> 32), byte(h >> 24), byte(h >> 16), byte(h >> 8), byte(h)}
+}
+
+func nameHash(names ...string) uint64 {
+	h := fnv.New64a()
+	for _, n := range names {
+		h.Write([]byte(n))
+		h.Write([]byte{0})
+	}
+	// FNV mixes the upper bits of short names badly, so mix them again.
+	v := h.Sum64()
+	v ^= v >> 33
+	v *= 0xff51afd7ed558ccd
+	return v ^ v>>33
+}
+
+// PortName returns the name of the bridge end of a host's veth pair: HOST-DEV if
+// that is a valid device name, else a short name with a hash. full is HOST-DEV.
+func PortName(lab, host, dev string) (name, full string) {
+	full = host + "-" + dev
+	if len(full) <= naming.MaxLinkName && validDevice(full) {
+		return full, full
+	}
+	digits := strconv.FormatUint(nameHash(lab, host, dev), 36)
+	digits = ("00000000" + digits)[len(digits):]
+	return clip(host, naming.MaxLinkName-1-8) + "-" + digits[:8], full
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}

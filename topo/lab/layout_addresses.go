@@ -1,0 +1,158 @@
+package lab
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// assignAddresses sets the addresses of the devices on networks. The gateway gets
+// the first address of each subnet. The others get the next free ones in order,
+// except those that the file gives to a host. It returns the devices for which no
+// address was left.
+func (l *Layout) assignAddresses() (unassigned []*Iface) {
+	for n := range l.Topology.Networks {
+		net := &l.Topology.Networks[n]
+		used := make(map[netip.Addr]bool, len(l.ByNetwork[n]))
+		l.assignGateway(n, used)
+		for _, i := range l.ByNetwork[n] {
+			if att := l.Ifaces[i].Attachment; att != nil {
+				for _, a := range att.Addresses {
+					used[a] = true
+				}
+				for _, p := range att.Prefixes {
+					used[p.Addr()] = true
+				}
+			}
+		}
+		for _, s := range net.Subnets {
+			unassigned = append(unassigned, l.assignSubnet(n, s, used)...)
+		}
+	}
+	return unassigned
+}
+
+// assignGateway reserves the gateway's addresses. If the host with the bridge is
+// the gateway, the bridge gets them. Another gateway gets them in assignSubnet.
+func (l *Layout) assignGateway(n int, used map[netip.Addr]bool) {
+	net, br := &l.Topology.Networks[n], &l.Ifaces[l.ByNetwork[n][0]]
+	own := l.attachmentOf(br.Host, net.Name)
+	switch {
+	case l.Topology.GatewayOf(n) == br.Host:
+		for _, s := range net.Subnets {
+			a := l.gatewayAddr(n, s)
+			used[a] = true
+			br.Addrs = append(br.Addrs, netip.PrefixFrom(a, s.Bits()))
+		}
+	case own != nil: // the bridge has the addresses of an ordinary host
+		br.Addrs = append(slices.Clone(own.Prefixes), within(own.Addresses, net.Subnets)...)
+		for _, a := range br.Addrs {
+			used[a.Addr()] = true
+		}
+	}
+	if g := l.Topology.GatewayOf(n); g != br.Host && g != NoGateway {
+		for _, s := range net.Subnets {
+			used[l.gatewayAddr(n, s)] = true
+		}
+	}
+}
+
+// assignSubnet gives the devices on network n that have no address in subnet s
+// the next free ones.
+func (l *Layout) assignSubnet(n int, s netip.Prefix, used map[netip.Addr]bool) (unassigned []*Iface) {
+	next, last := firstAddr(s), lastAddr(s)
+	for _, k := range l.ByNetwork[n] {
+		i := &l.Ifaces[k]
+		if i.Attachment == nil || i.Attachment.NoAddress {
+			continue
+		}
+		if own := within(i.Attachment.Addresses, []netip.Prefix{s}); len(own) > 0 {
+			i.Addrs = append(i.Addrs, own...)
+			continue
+		}
+		if slices.ContainsFunc(i.Attachment.Prefixes, func(p netip.Prefix) bool { return s.Contains(p.Addr()) }) {
+			continue
+		}
+		if i.Host == l.Topology.GatewayOf(n) {
+			i.Addrs = append(i.Addrs, netip.PrefixFrom(l.gatewayAddr(n, s), s.Bits()))
+			continue
+		}
+		for next.IsValid() && next.Compare(last) <= 0 && used[next] {
+			next = next.Next()
+		}
+		if !next.IsValid() || next.Compare(last) > 0 {
+			unassigned = append(unassigned, i)
+			continue
+		}
+		i.Addrs = append(i.Addrs, netip.PrefixFrom(next, s.Bits()))
+		next = next.Next()
+	}
+	return unassigned
+}
+
+// gatewayAddr returns the gateway's address in subnet s of network n.
+func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
+	net := &l.Topology.Networks[n]
+	for _, a := range net.GatewayAddr {
+		if s.Contains(a) {
+			return a
+		}
+	}
+	if att := l.attachmentOf(l.Topology.GatewayOf(n), net.Name); att != nil {
+		for _, a := range att.Addresses {
+			if s.Contains(a) {
+				return a
+			}
+		}
+	}
+	return firstAddr(s)
+}
+
+// attachmentOf returns the host's attachment to the network, nil if there is none.
+func (l *Layout) attachmentOf(host, network string) *Attachment {
+	h, ok := l.Hosts[host]
+	if !ok {
+		return nil
+	}
+	for k := range l.Topology.Hosts[h].Networks {
+		if a := &l.Topology.Hosts[h].Networks[k]; a.Network == network {
+			return a
+		}
+	}
+	return nil
+}
+
+// firstAddr returns the first address of s for a host: not the network address,
+// except in a point-to-point subnet (/31, /127) or for a single address.
+func firstAddr(s netip.Prefix) netip.Addr {
+	if hostBits(s) <= 1 {
+		return s.Addr()
+	}
+	return s.Addr().Next()
+}
+
+// lastAddr returns the last address of s for a host: not the broadcast address.
+func lastAddr(s netip.Prefix) netip.Addr {
+	b := s.Addr().AsSlice()
+	for i := s.Bits(); i < len(b)*8; i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	if s.Addr().Is4() && hostBits(s) > 1 {
+		return a.Prev()
+	}
+	return a
+}
+
+func hostBits(s netip.Prefix) int { return s.Addr().BitLen() - s.Bits() }
+
+// within returns the addresses that are in one of the subnets, with the prefix
+// length of the subnet.
+func within(addrs []netip.Addr, subnets []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, a := range addrs {
+		if p := prefixOf(a, subnets); p.IsValid() {
+			out = append(out, netip.PrefixFrom(a, p.Bits()))
+		}
+	}
+	return out
+}

@@ -1,0 +1,276 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Parse reads a lab file. file is its name in mistakes. The text is YAML; JSON
+// works too. The error is of type [Mistakes] and lists all mistakes.
+func Parse(file string, text []byte) (Topology, error) {
+	src := newSource(file, text)
+	d := &decoder{mistakeList: mistakeList{src: src}, nodesLeft: maxNodes}
+	root := d.document(text)
+	if root == nil {
+		return Topology{}, d.err()
+	}
+	var lab fileLab
+	d.expand(root)
+	d.key = "the file"
+	d.value(root, &lab)
+	t := lab.topology(d)
+	t.source = src
+	if t.Name == "" {
+		t.Name = nameOf(file)
+	}
+	k := checker{mistakeList: d.mistakeList, t: &t, incomplete: len(d.list) > 0}
+	k.all()
+	if err := k.err(); err != nil {
+		return Topology{}, err
+	}
+	return t, nil
+}
+
+// nameOf derives a lab's name from its file's.
+func nameOf(file string) string {
+	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	if file == "" || name == "-" || name == "." || !naming.IsLab(name) {
+		return "lab"
+	}
+	return name
+}
+
+// topology converts the file to a Topology.
+func (l *fileLab) topology(d *decoder) Topology {
+	t := Topology{
+		Name:     l.Name,
+		Networks: make([]Network, 0, len(l.Networks)),
+		Hosts:    make([]Host, 0, len(l.Hosts)),
+	}
+	for i := range l.Networks {
+		t.Networks = append(t.Networks, l.Networks[i].Value.network(d, l.Networks[i].Key, l.Networks[i].at))
+	}
+	for i := range l.Hosts {
+		t.Hosts = append(t.Hosts, l.Hosts[i].Value.host(d, l.Hosts[i].Key, l.Hosts[i].at))
+	}
+	for i := range l.Links {
+		if c, ok := l.Links[i].cable(d); ok {
+			t.Links = append(t.Links, c)
+		}
+	}
+	t.Expect = l.expectations(d, &t)
+	return t
+}
+
+func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
+	net := Network{
+		Name: name, Subnets: n.Subnets, In: n.In,
+		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed,
+		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts, Fastpath: n.Fastpath,
+		MTU: n.MTU.bytes, MTUAuto: n.MTU.auto, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
+		at: at,
+	}
+	if net.In == topo.Machine {
+		net.In = ""
+	}
+	for _, from := range n.Isolate.from {
+		if from == "hosts" {
+			net.IsolateHosts = true
+		} else {
+			net.IsolateFrom = append(net.IsolateFrom, from)
+		}
+	}
+	for _, g := range n.Gateway {
+		if a, err := parseAddr(g); err == nil {
+			net.GatewayAddr = append(net.GatewayAddr, a)
+			continue
+		}
+		if net.Gateway != "" {
+			d.mistake(at, g, "two gateways: "+net.Gateway+" and "+g, "name one host")
+		}
+		net.Gateway = g
+	}
+	return net
+}
+
+func (h *fileHost) host(d *decoder, name string, at pos) Host {
+	host := Host{
+		Name: name, Namespace: h.Namespace, Aliases: h.Aliases, Run: h.Run,
+		DNS:    DNS{Servers: h.DNS.Servers, Search: h.DNS.Search},
+		Router: h.Router.on, NAT: h.Router.NAT,
+		at: at,
+	}
+	for i := range h.Networks.table {
+		e := &h.Networks.table[i]
+		host.Networks = append(host.Networks, e.Value.attachment(d, e.Key, e.at))
+	}
+	for i := range h.Devices {
+		host.Devices = append(host.Devices, h.Devices[i].Value.device(d, h.Devices[i].Key, h.Devices[i].at))
+	}
+	for _, p := range h.Ports {
+		host.Ports = append(host.Ports, p.Forward)
+	}
+	for _, p := range h.Router.Ports {
+		host.Forwards = append(host.Forwards, p.Forward)
+	}
+	for _, r := range h.Routes {
+		host.Routes = append(host.Routes, r.StaticRoute)
+	}
+	for _, nb := range h.Neighbours {
+		host.Neighbours = append(host.Neighbours, nb.StaticNeigh)
+	}
+	for _, s := range h.Sysctls {
+		host.Sysctls = append(host.Sysctls, Setting(s))
+	}
+	return host
+}
+
+func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachment {
+	att := Attachment{
+		Network: network, Device: a.Name, MTU: a.MTU, MAC: a.MAC,
+		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(),
+		NoOffload: bool(a.Offload), at: at,
+	}
+	for _, v := range a.VLANs {
+		att.VLANs = append(att.VLANs, uint16(d.within(at, "vlans", v, 4094)))
+	}
+	for _, s := range a.Address {
+		if s == "none" {
+			att.NoAddress = true
+			continue
+		}
+		if p, err := parsePrefix(s); err == nil {
+			att.Prefixes = append(att.Prefixes, p)
+		} else if addr, err := parseAddr(s); err == nil {
+			att.Addresses = append(att.Addresses, addr)
+		} else {
+			d.mistake(at, s, "address: "+s+" is not an address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
+		}
+	}
+	return att
+}
+
+func (v *fileDevice) device(d *decoder, name string, at pos) Device {
+	return Device{
+		Name: name, Kind: v.Type, Parent: v.Parent, Mode: v.Mode,
+		ID:    uint32(d.within(at, "id", v.ID, 1<<24-1)),
+		Local: v.Local, Remote: v.Remote,
+		Port:      uint16(d.within(at, "port", v.Port, 65535)),
+		Network:   v.Network,
+		Addresses: v.Addresses, MTU: v.MTU, MAC: v.MAC, at: at,
+	}
+}
+
+func (l *fileLink) cable(d *decoder) (Link, bool) {
+	c := Link{MTU: l.MTU, Impair: l.Impair.impairment(), NoOffload: bool(l.Offload), at: l.At}
+	if len(l.Endpoints) != 2 {
+		d.mistake(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
+		return c, false
+	}
+	if n := len(l.Addresses); n != 0 && n != 2 {
+		d.mistake(l.At, "addresses", "addresses: expected one for each of the two endpoints",
+			"write a list for an endpoint with several: [[10.0.0.1/30, fd00::1/64], [10.0.0.2/30, fd00::2/64]]")
+	}
+	if n := len(l.MACs); n != 0 && n != 2 {
+		d.mistake(l.At, "macs", "macs: expected one for each of the two endpoints", "")
+	}
+	for i := range c.Ends {
+		c.Ends[i].Host, c.Ends[i].Device, _ = strings.Cut(l.Endpoints[i], ":")
+		if len(l.Addresses) == 2 {
+			c.Ends[i].Addresses = l.Addresses[i]
+		}
+		if len(l.MACs) == 2 {
+			c.Ends[i].MAC = l.MACs[i]
+		}
+	}
+	return c, true
+}
+
+func (i *fileImpair) impairment() topo.Impairment {
+	return topo.Impairment{Delay: i.Delay, Jitter: i.Jitter, Loss: float64(i.Loss), Rate: uint64(i.Rate)}
+}
+
+// within returns v if it is between 0 and hi. If not, it adds a mistake and returns 0.
+func (d *decoder) within(at pos, key string, v, hi int) int {
+	if v < 0 || v > hi {
+		d.mistake(at, strconv.Itoa(v), fmt.Sprintf("%s: %d is out of range", key, v), fmt.Sprintf("the largest is %d", hi))
+		return 0
+	}
+	return v
+}
+
+// maxFacts limits the number of facts that patterns expand to.
+const maxFacts = 1 << 18
+
+// expectations expands patterns: "h* -> gw: ping" is one fact for each host that matches
+// h*. It replaces aliases by host names.
+func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
+	hosts, byAlias := []string{}, map[string]string{}
+	for _, h := range t.Hosts {
+		if h.Name != topo.Machine {
+			hosts = append(hosts, h.Name)
+		}
+		for _, a := range h.Aliases {
+			byAlias[a] = h.Name
+		}
+	}
+	var out []Expectation
+	for _, e := range l.Expect {
+		for _, x := range e.list {
+			x.From = cmp.Or(byAlias[x.From], x.From)
+			if x.Probe != ProbeDNS { // there, To is the name to resolve
+				x.To = cmp.Or(byAlias[x.To], x.To)
+			}
+			froms, tos := matching(x.From, hosts), matching(x.To, hosts)
+			if len(froms) == 0 || len(tos) == 0 {
+				d.mistake(x.at, "", "no host matches the pattern in "+x.String(), spell.DidYouMean("", hosts))
+			}
+			if len(out)+len(froms)*len(tos) > maxFacts {
+				d.mistake(x.at, "", "the patterns make too many facts", "name fewer hosts; verify --all-pairs proves every pair")
+				return out
+			}
+			for _, x.From = range froms {
+				for _, x.To = range tos {
+					if x.From != x.To || len(froms)+len(tos) == 2 {
+						out = append(out, x)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// matching returns the hosts that match a pattern with *. Without *, it returns
+// pattern itself.
+func matching(pattern string, hosts []string) []string {
+	if !strings.Contains(pattern, "*") {
+		return []string{pattern}
+	}
+	var out []string
+	for _, h := range hosts {
+		if ok, err := path.Match(pattern, h); ok && err == nil {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// prefixOf returns the subnet that contains a, or an invalid prefix.
+func prefixOf(a netip.Addr, subnets []netip.Prefix) netip.Prefix {
+	for _, p := range subnets {
+		if p.Contains(a) {
+			return p
+		}
+	}
+	return netip.Prefix{}
+}

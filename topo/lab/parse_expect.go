@@ -1,0 +1,170 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/spell"
+)
+
+const expectForm = `write "red -> blue: ping", "blue -> red tcp 22: refused", ` +
+	`"red -> 203.0.113.1: not ping" or "red -> web.test: dns"`
+
+var expectWords = []string{
+	ProbePing, "ping4", "ping6", ProbeTCP, "tcp4", "tcp6", ProbeUDP, "udp4", "udp6", ProbeDNS,
+	"size", "as", "not", Answered, Refused, Unreachable,
+}
+
+// read reads "FROM -> TO PROBE: OUTCOME". For YAML this is a mapping with one
+// key, or a string if it is quoted.
+func (e *expectation) read(d *decoder, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && !isNull(n) {
+		left, right, _ := strings.Cut(n.Value, ": ")
+		e.add(d, n, left, right)
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.mistake(posOf(n), "", "expect: expected a fact, not "+shapeOf(n), expectForm)
+		return
+	}
+	for _, kv := range d.pairs(n) {
+		var outcomes many[string]
+		d.value(kv.value, &outcomes)
+		if isNull(kv.value) {
+			outcomes = many[string]{""}
+		}
+		for _, o := range outcomes {
+			e.add(d, kv.key, kv.key.Value, o)
+		}
+	}
+}
+
+func (e *expectation) add(d *decoder, n *yaml.Node, left, right string) {
+	x, err := ParseExpectation(left + ": " + right)
+	if e, ok := err.(valueError); ok {
+		d.mistake(posOf(n), e.text, e.message, e.hint)
+		return
+	}
+	x.at = posOf(n)
+	e.list = append(e.list, x)
+}
+
+// ParseExpectation reads a fact such as "red -> blue tcp 22: refused".
+//
+//	FROM -> TO [PROBE]: [PROBE] [not] [OUTCOME]
+//	PROBE    ping[4|6] [size BYTES] | tcp[4|6] PORT | udp[4|6] PORT | dns [ADDRESS]
+//	OUTCOME  answered | refused | unreachable | as ADDRESS
+//
+// The default of PROBE is ping, the default of OUTCOME is answered. "as" gives
+// the source address that the other side must see. FROM and TO are hosts,
+// patterns with *, or the machine. TO can also be an address or a name.
+func ParseExpectation(s string) (Expectation, error) {
+	x := Expectation{Probe: ProbePing, Outcome: Answered}
+	from, rest, ok := strings.Cut(s, "->")
+	x.From = strings.TrimSpace(from)
+	left, right, _ := strings.Cut(rest+" ", ": ")
+	if !ok || x.From == "" {
+		return x, valueError{s, fmt.Sprintf("%q is not a fact", s), expectForm}
+	}
+	w := words{rest: append(strings.Fields(left), strings.Fields(right)...)}
+	x.To = w.next()
+	if x.To == "" {
+		return x, valueError{s, fmt.Sprintf("%q does not say what %s should reach", s, x.From), expectForm}
+	}
+	for len(w.rest) > 0 {
+		if err := parseExpectWord(&w, &x); err != nil {
+			return x, err
+		}
+	}
+	if a, err := netip.ParseAddr(x.To); err == nil && a.Zone() == "" && x.Probe != ProbeDNS {
+		x.To, x.Addr = "", a.Unmap()
+	}
+	return x, checkExpectation(&x, s)
+}
+
+func parseExpectWord(w *words, x *Expectation) (err error) {
+	var v uint64
+	key := w.next()
+	probe := strings.TrimRight(key, "46")
+	switch {
+	case key == "not" || key == "no":
+		x.Not = true
+	case key == Answered || key == Refused || key == Unreachable:
+		x.Outcome = key
+	case key == "as":
+		x.Seen, err = w.nextAddr(key)
+	case key == "size":
+		v, err = w.nextNumber(key, 28, 65535)
+		x.Size = int(v)
+	case key == ProbeDNS:
+		x.Probe = key
+		if a, err := parseAddr(w.peek()); err == nil {
+			x.Addr = a
+			w.next()
+		}
+	case len(key)-len(probe) <= 1 && (probe == ProbePing || probe == ProbeTCP || probe == ProbeUDP):
+		x.Probe = probe
+		x.Family, _ = strconv.Atoi(key[len(probe):])
+		if probe != ProbePing {
+			v, err = w.nextNumber(key, 1, 65535)
+			x.Port = uint16(v)
+		}
+	default:
+		return valueError{key, fmt.Sprintf("unknown word %q in a fact", key), spell.DidYouMean(key, expectWords)}
+	}
+	return err
+}
+
+// checkExpectation checks that the parts of a fact fit together.
+func checkExpectation(x *Expectation, whole string) error {
+	switch {
+	case x.Size != 0 && x.Probe != ProbePing:
+		return valueError{"size", fmt.Sprintf("%q: only ping has a size", whole), ""}
+	case x.Seen.IsValid() && (x.Outcome != Answered || x.Probe == ProbeDNS):
+		return valueError{"as", fmt.Sprintf("%q: \"as\" works only for an answered ping, tcp or udp", whole), ""}
+	case x.Probe == ProbePing && x.Outcome == Refused:
+		return valueError{Refused, fmt.Sprintf("%q: a ping cannot be refused", whole),
+			`write "unreachable", or name a port: "tcp 80: refused"`}
+	case x.Addr.IsValid() && x.Probe != ProbeDNS && x.Family != 0 && x.Addr.Is4() != (x.Family == 4):
+		return valueError{x.Addr.String(), fmt.Sprintf("%q: the address is not an IPv%d address", whole, x.Family), ""}
+	}
+	return nil
+}
+
+// String returns x as written in a lab file.
+func (x Expectation) String() string {
+	left, right := x.halves()
+	return left + ": " + right
+}
+
+// halves returns the text before and after the colon.
+func (x Expectation) halves() (left, right string) {
+	to := x.To
+	if to == "" {
+		to = x.Addr.String()
+	}
+	var b strings.Builder
+	if x.Not {
+		b.WriteString("not ")
+	}
+	b.WriteString(x.Probe)
+	if x.Family != 0 {
+		b.WriteString(strconv.Itoa(x.Family))
+	}
+	writeNumber(&b, "", int64(x.Port))
+	writeNumber(&b, " size", int64(x.Size))
+	if x.Probe == ProbeDNS && x.Addr.IsValid() {
+		b.WriteString(" " + x.Addr.String())
+	}
+	if x.Outcome != Answered {
+		b.WriteString(" " + x.Outcome)
+	}
+	if x.Seen.IsValid() {
+		b.WriteString(" as " + x.Seen.String())
+	}
+	return x.From + " -> " + to, b.String()
+}

@@ -1,0 +1,182 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/spell"
+)
+
+const (
+	hostForwardForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[fd00::1]:53:53/udp": ` +
+		`address to listen on, published port, port of the host, protocol`
+	routerForwardForm = `write "8080:web:80" or "203.0.113.1:53:10.0.0.2:53/udp": ` +
+		`address to listen on, published port, target, port of the target, protocol`
+)
+
+func (p *hostForward) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &p.Forward, hostForwardForm, parseHostForward)
+	p.at = posOf(n)
+}
+
+func (p *routerForward) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &p.Forward, routerForwardForm, parseRouterForward)
+	p.at = posOf(n)
+}
+
+// parseHostForward reads a published port as in Compose:
+// [[LISTEN:]PORT:]PORT[/PROTO]. A port is a number or a range.
+func parseHostForward(s string) (Forward, error) {
+	parts, p, err := portParts(s)
+	if err != nil {
+		return p, err
+	}
+	if len(parts) == 3 {
+		if p.Listen, err = bracketAddr(parts[0]); err != nil {
+			return p, valueError{parts[0], fmt.Sprintf("%q: %q is not an address to listen on", s, parts[0]), hostForwardForm}
+		}
+		parts = parts[1:]
+	}
+	if len(parts) == 0 || len(parts) > 2 {
+		return p, valueError{s, fmt.Sprintf("%q is not a published port", s), hostForwardForm}
+	}
+	return withPorts(p, s, parts[0], parts[len(parts)-1])
+}
+
+// parseRouterForward reads a port forward of a router: [LISTEN:]PORT:TO[:PORT][/PROTO].
+func parseRouterForward(s string) (Forward, error) {
+	parts, p, err := portParts(s)
+	if err != nil {
+		return p, err
+	}
+	if len(parts) > 1 {
+		if a, err := bracketAddr(parts[0]); err == nil {
+			p.Listen, parts = a, parts[1:]
+		}
+	}
+	if len(parts) < 2 || len(parts) > 3 || parts[1] == "" {
+		return p, valueError{s, fmt.Sprintf("%q is not a port forward", s), routerForwardForm}
+	}
+	if p.To, err = bracketAddr(parts[1]); err != nil {
+		p.Host = parts[1]
+	}
+	to := parts[0]
+	if len(parts) == 3 {
+		to = parts[2]
+	}
+	return withPorts(p, s, parts[0], to)
+}
+
+// portParts splits s at the colons outside brackets and cuts off the protocol.
+func portParts(s string) ([]string, Forward, error) {
+	p := Forward{Proto: "tcp"}
+	ports, proto, has := strings.Cut(s, "/")
+	if has {
+		p.Proto = proto
+		if proto != "tcp" && proto != "udp" && proto != "sctp" {
+			known := []string{"tcp", "udp", "sctp"}
+			return nil, p, valueError{proto, fmt.Sprintf("%q: unknown protocol %q", s, proto), spell.DidYouMean(proto, known)}
+		}
+	}
+	var parts []string
+	start, inside := 0, false
+	for i := range len(ports) {
+		switch c := ports[i]; {
+		case c == '[':
+			inside = true
+		case c == ']':
+			inside = false
+		case c == ':' && !inside:
+			parts = append(parts, ports[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, ports[start:]), p, nil
+}
+
+// bracketAddr reads an address; an IPv6 address is in brackets.
+func bracketAddr(s string) (netip.Addr, error) {
+	inner, ok := strings.CutPrefix(s, "[")
+	if ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+	}
+	a, err := parseAddr(inner)
+	if err != nil || ok != a.Is6() {
+		return netip.Addr{}, errWord
+	}
+	return a, nil
+}
+
+// withPorts sets the published ports and the target ports of p.
+func withPorts(p Forward, s, from, to string) (Forward, error) {
+	var last uint16
+	var err error
+	if p.Listen == netip.IPv6Loopback() {
+		return p, valueError{s, fmt.Sprintf("%q: the kernel cannot forward packets to ::1", s),
+			"listen on another address of the machine, or on any"}
+	}
+	if p.First, p.Last, err = portRange(s, from); err != nil {
+		return p, err
+	}
+	if p.ToFirst, last, err = portRange(s, to); err != nil {
+		return p, err
+	}
+	if last-p.ToFirst != p.Last-p.First {
+		return p, valueError{s, fmt.Sprintf("%q: %s and %s are not the same number of ports", s, from, to),
+			"make both ranges the same length"}
+	}
+	return p, nil
+}
+
+func portRange(whole, s string) (first, last uint16, err error) {
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		to = from
+	}
+	a, err1 := strconv.ParseUint(from, 10, 16)
+	b, err2 := strconv.ParseUint(to, 10, 16)
+	if err1 != nil || err2 != nil || a == 0 || b < a {
+		return 0, 0, valueError{s, fmt.Sprintf("%q: %q is not a port", whole, s),
+			"a port is a number from 1 to 65535; a range has the smaller number first"}
+	}
+	return uint16(a), uint16(b), nil
+}
+
+// String returns p as written in a lab file.
+func (p Forward) String() string {
+	var b strings.Builder
+	if p.Listen.IsValid() {
+		b.WriteString(inBrackets(p.Listen) + ":")
+	}
+	writeRange(&b, p.First, p.Last)
+	switch {
+	case p.To.IsValid():
+		b.WriteString(":" + inBrackets(p.To))
+	case p.Host != "":
+		b.WriteString(":" + p.Host)
+	}
+	b.WriteByte(':')
+	writeRange(&b, p.ToFirst, p.ToFirst+p.Last-p.First)
+	if p.Proto != "" && p.Proto != "tcp" {
+		b.WriteString("/" + p.Proto)
+	}
+	return b.String()
+}
+
+func inBrackets(a netip.Addr) string {
+	if a.Is6() {
+		return "[" + a.String() + "]"
+	}
+	return a.String()
+}
+
+func writeRange(b *strings.Builder, first, last uint16) {
+	b.WriteString(strconv.Itoa(int(first)))
+	if last != first {
+		b.WriteString("-" + strconv.Itoa(int(last)))
+	}
+}

@@ -1,0 +1,255 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+const (
+	routeForm = `write it as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default dev eth1", "blackhole 10.9.0.0/16"`
+	neighForm = `write it as for ip-neighbour(8): "10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0"`
+)
+
+var (
+	routeTypes = []string{"unicast", "blackhole", "unreachable", "prohibit"}
+	routeWords = []string{"via", "dev", "src", "table", "metric", "mtu", "weight", "onlink", "nexthop"}
+)
+
+func (r *route) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &r.StaticRoute, routeForm, ParseRoute)
+	r.at = posOf(n)
+}
+
+func (r *neighbour) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, &r.StaticNeigh, neighForm, parseNeigh)
+	r.at = posOf(n)
+}
+
+// ParseRoute reads a route with the keywords of ip-route(8).
+func ParseRoute(s string) (StaticRoute, error) {
+	w := words{rest: strings.Fields(s)}
+	r := StaticRoute{Type: "unicast"}
+	for _, t := range routeTypes {
+		if w.take(t) {
+			r.Type = t
+			break
+		}
+	}
+	dst := w.next()
+	if err := parseRouteOptions(&w, &r); err != nil {
+		return r, err
+	}
+	if err := parseRouteDst(&r, s, dst); err != nil {
+		return r, err
+	}
+	return r, checkRoute(&r, s)
+}
+
+// parseRouteOptions reads the words after the destination.
+func parseRouteOptions(w *words, r *StaticRoute) error {
+	single := topo.Hop{}
+	hop := &single // the next hop that via, dev, weight and onlink belong to
+	for len(w.rest) > 0 {
+		if w.take("nexthop") {
+			r.Hops = append(r.Hops, topo.Hop{})
+			hop = &r.Hops[len(r.Hops)-1]
+			continue
+		}
+		if err := parseRouteOption(w, r, hop); err != nil {
+			return err
+		}
+	}
+	if single == (topo.Hop{}) {
+		return nil
+	}
+	if len(r.Hops) > 0 {
+		return valueError{"nexthop", "a route has either via and dev, or nexthops", "write nexthop before the first one too"}
+	}
+	r.Hops = []topo.Hop{single}
+	return nil
+}
+
+func parseRouteOption(w *words, r *StaticRoute, hop *topo.Hop) (err error) {
+	var v uint64
+	switch key := w.next(); key {
+	case "via":
+		_ = w.take("inet") || w.take("inet6")
+		hop.Via, err = w.nextAddr(key)
+	case "dev":
+		hop.Device = w.next()
+	case "onlink":
+		hop.Onlink = true
+	case "weight":
+		v, err = w.nextNumber(key, 1, 256)
+		hop.Weight = int(v)
+	case "src":
+		r.Src, err = w.nextAddr(key)
+	case "metric":
+		v, err = w.nextNumber(key, 0, 1<<32-1)
+		r.Metric = uint32(v)
+	case "mtu":
+		v, err = w.nextNumber(key, 68, 1<<31)
+		r.MTU = int(v)
+	case "table":
+		if w.take("main") {
+			return nil
+		}
+		v, err = w.nextNumber(key, 1, 1<<32-1)
+		r.Table = uint32(v)
+	default:
+		return valueError{key, fmt.Sprintf("unknown word %q in a route", key), spell.DidYouMean(key, routeWords)}
+	}
+	return err
+}
+
+// parseRouteDst reads the destination. The family of default is that of the next hop.
+func parseRouteDst(r *StaticRoute, whole, dst string) error {
+	switch dst {
+	case "":
+		return errWord
+	case "default":
+		r.Dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		for _, h := range r.Hops {
+			if h.Via.Is6() {
+				r.Dst = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+			}
+		}
+		return nil
+	}
+	if a, err := parseAddr(dst); err == nil {
+		r.Dst = netip.PrefixFrom(a, a.BitLen())
+		return nil
+	}
+	p, err := netip.ParsePrefix(dst)
+	if err != nil || p.Addr().Is4In6() {
+		return valueError{dst, fmt.Sprintf("%q: %q is not a destination", whole, dst), routeForm}
+	}
+	if p != p.Masked() {
+		return valueError{dst, fmt.Sprintf("%q has bits set after the prefix length", dst), "write " + p.Masked().String()}
+	}
+	r.Dst = p
+	return nil
+}
+
+// checkRoute checks that the parts of a route fit together.
+func checkRoute(r *StaticRoute, whole string) error {
+	if r.Type != "unicast" {
+		if len(r.Hops) > 0 {
+			return valueError{r.Type, fmt.Sprintf("%q: a %s route has no next hop", whole, r.Type), "remove via and dev"}
+		}
+		return nil
+	}
+	if len(r.Hops) == 0 {
+		return valueError{whole, fmt.Sprintf("%q has neither via nor dev", whole), routeForm}
+	}
+	for _, h := range r.Hops {
+		if !h.Via.IsValid() && h.Device == "" {
+			return valueError{"nexthop", fmt.Sprintf("%q: a nexthop has neither via nor dev", whole), routeForm}
+		}
+		if h.Via.Is4() && r.Dst.Addr().Is6() {
+			return valueError{h.Via.String(), fmt.Sprintf("%q: an IPv6 route cannot have an IPv4 next hop", whole),
+				"use an IPv6 next hop"}
+		}
+	}
+	if r.Src.IsValid() && r.Src.Is4() != r.Dst.Addr().Is4() {
+		return valueError{r.Src.String(), fmt.Sprintf("%q: src and destination have different address families", whole), ""}
+	}
+	return nil
+}
+
+// String returns r as written for ip-route(8).
+func (r StaticRoute) String() string {
+	var b strings.Builder
+	if r.Type != "" && r.Type != "unicast" {
+		b.WriteString(r.Type + " ")
+	}
+	switch {
+	case r.Dst.Bits() == 0 && len(r.Hops) > 0 && r.Dst.Addr().Is6() == r.Hops[0].Via.Is6():
+		b.WriteString("default")
+	case r.Dst.IsSingleIP():
+		b.WriteString(r.Dst.Addr().String())
+	default:
+		b.WriteString(r.Dst.String())
+	}
+	for _, h := range r.Hops {
+		if len(r.Hops) > 1 {
+			b.WriteString(" nexthop")
+		}
+		writeHop(&b, h, r.Dst.Addr().Is4())
+	}
+	if r.Src.IsValid() {
+		b.WriteString(" src " + r.Src.String())
+	}
+	writeNumber(&b, " table", int64(r.Table))
+	writeNumber(&b, " metric", int64(r.Metric))
+	writeNumber(&b, " mtu", int64(r.MTU))
+	return b.String()
+}
+
+func writeHop(b *strings.Builder, h topo.Hop, v4 bool) {
+	switch {
+	case h.Via.Is6() && v4:
+		b.WriteString(" via inet6 " + h.Via.String())
+	case h.Via.IsValid():
+		b.WriteString(" via " + h.Via.String())
+	}
+	if h.Device != "" {
+		b.WriteString(" dev " + h.Device)
+	}
+	writeNumber(b, " weight", int64(h.Weight))
+	if h.Onlink {
+		b.WriteString(" onlink")
+	}
+}
+
+// writeNumber writes key and v, unless v is 0.
+func writeNumber(b *strings.Builder, key string, v int64) {
+	if v != 0 {
+		b.WriteString(key + " " + strconv.FormatInt(v, 10))
+	}
+}
+
+// parseNeigh reads a neighbour with the keywords of ip-neighbour(8).
+func parseNeigh(s string) (nb StaticNeigh, err error) {
+	w := words{rest: strings.Fields(s)}
+	if nb.Addr, err = w.nextAddr(""); err != nil {
+		return nb, valueError{w.last, fmt.Sprintf("%q is not a neighbour", s), neighForm}
+	}
+	for len(w.rest) > 0 {
+		switch key := w.next(); key {
+		case "dev":
+			nb.Device = w.next()
+		case "lladdr":
+			if nb.MAC, err = topo.ParseMAC(w.next()); err != nil {
+				return nb, valueError{w.last, err.Error(), neighForm}
+			}
+		case "nud":
+			if w.next() != "permanent" {
+				return nb, valueError{w.last, "neighbours of a lab are permanent", "remove nud"}
+			}
+		default:
+			return nb, valueError{key, fmt.Sprintf("unknown word %q in a neighbour", key),
+				spell.DidYouMean(key, []string{"lladdr", "dev"})}
+		}
+	}
+	if nb.MAC.IsZero() {
+		return nb, valueError{s, fmt.Sprintf("%q has no lladdr", s), neighForm}
+	}
+	return nb, nil
+}
+
+// String returns nb as written for ip-neighbour(8).
+func (nb StaticNeigh) String() string {
+	s := nb.Addr.String() + " lladdr " + nb.MAC.String()
+	if nb.Device != "" {
+		s += " dev " + nb.Device
+	}
+	return s
+}

@@ -1,0 +1,21 @@
+// Package live works on the kernel: it reads what a lab has there, and carries out plans. It needs
+// Linux.
+//
+//	OpenKernel ──▶ Kernel ──┬─ Snapshot ──▶ topo.State      marks say which objects are the lab's
+//	                        ├─ Up         read, plan, check, apply, prove
+//	                        ├─ Down       read, plan, apply
+//	                        └─ Do         one stage of a plan
+//	Observe ──▶ Observer ───── Status     drift, counters, rates; waits for changes
+//
+// There is no state file. A link has the lab's mark as its alias, a namespace has it on its lo, and
+// altnames save the former state of what the lab changed. So Down works after a crash, without the
+// file.
+//
+// [Kernel.Up] makes all changes or none: if a step fails, or the kernel differs from the lab
+// afterwards, it undoes what it did. A lock in /run/vnet keeps two runs on one lab apart.
+//
+// # What is not checked
+//
+// Changes by other programs during a run are not locked out. Up reads the kernel again at the end
+// and reports a difference.
+package live

@@ -1,0 +1,70 @@
+package live
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// DefaultRouteLinks returns the links of the machine's default routes: their names, and the
+// smallest of their MTUs, 0 if there are none. Routes that labs made do not count.
+// [lab.Topology.FillEgress] takes them.
+func DefaultRouteLinks() (names []string, mtu int, err error) {
+	ns, err := nsfs.Current()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer ns.Close()
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer conn.Close()
+	links, err := defaultRouteLinks(conn)
+	for _, l := range links {
+		names = append(names, l.Name)
+		mtu = min(cmp.Or(mtu, int(l.MTU)), int(l.MTU))
+	}
+	return names, mtu, err
+}
+
+// defaultRouteLinks returns the links of the default routes.
+func defaultRouteLinks(conn *rtnl.Conn) (links []rtnl.Link, err error) {
+	routes, err := conn.Routes(rtnl.RouteFilter{})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, r := range routes {
+		if r.Dst.IsValid() && r.Dst.Bits() > 0 || r.Protocol == topo.RouteProtocol {
+			continue
+		}
+		for _, link := range append([]uint32{r.Link}, nextHopLinks(r)...) {
+			if link == 0 {
+				continue // no link, or a route such as blackhole
+			}
+			l, err := conn.Link(rtnl.LinkID{Index: link})
+			if err != nil {
+				return nil, err
+			}
+			known := slices.ContainsFunc(links, func(o rtnl.Link) bool { return o.Index == l.Index })
+			if l.Flags&unix.IFF_LOOPBACK == 0 && !known {
+				links = append(links, l)
+			}
+		}
+	}
+	return links, nil
+}
+
+func nextHopLinks(r rtnl.Route) (links []uint32) {
+	for _, h := range r.Hops {
+		links = append(links, h.Link)
+	}
+	return links
+}

@@ -1,0 +1,225 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// A MissingFeatureError lists kernel features that a lab needs and this kernel does not have.
+type MissingFeatureError struct {
+	// Features are the missing features: IPv6, vlan, dummy, netem, "bridge VLAN filtering" ….
+	Features []string
+	// For is the first object that needs Features[0].
+	For topo.Object
+}
+
+// Error names the missing features and the object that needs the first of them.
+func (e *MissingFeatureError) Error() string {
+	return fmt.Sprintf("this kernel has no %s, needed for %v", strings.Join(e.Features, ", no "), e.For)
+}
+
+// Is reports whether target is errors.ErrUnsupported.
+func (e *MissingFeatureError) Is(target error) bool { return target == errors.ErrUnsupported }
+
+const (
+	featureVLANFiltering = "bridge VLAN filtering"
+	featureEthtool       = "ethtool netlink"
+	featureFlowtable     = "flowtables"
+)
+
+// requiredFeature returns the optional kernel feature that an object needs, or "".
+func requiredFeature(o topo.Object) string {
+	switch o := o.(type) {
+	case topo.Bridge:
+		if o.VLANFiltering {
+			return featureVLANFiltering
+		}
+	case topo.Dummy:
+		return "dummy"
+	case topo.VLAN:
+		return "vlan"
+	case topo.VXLAN:
+		return "vxlan"
+	case topo.Macvlan:
+		return "macvlan"
+	case topo.Ipvlan:
+		return "ipvlan"
+	case topo.Qdisc:
+		return "netem"
+	case topo.NoOffload:
+		return featureEthtool
+	case topo.Fastpath:
+		return featureFlowtable
+	}
+	return ""
+}
+
+// hasIPv6 reports whether the kernel supports IPv6. It may be built without IPv6, or
+// IPv6 may be disabled at boot (ipv6.disable=1).
+func hasIPv6() bool {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err != unix.EAFNOSUPPORT
+}
+
+func needsIPv6(o topo.Object) bool {
+	switch o := o.(type) {
+	case topo.Address:
+		return o.Prefix.Addr().Is6()
+	case topo.Route:
+		return o.Dst.Addr().Is6()
+	case topo.Neigh:
+		return o.Addr.Is6()
+	case topo.Sysctl:
+		return strings.HasPrefix(o.Name, "net.ipv6.") || strings.HasPrefix(o.Name, "net/ipv6/")
+	}
+	return false
+}
+
+// missingFeatures returns a *MissingFeatureError if the kernel does not have the features
+// that a plan needs. It tries them in a scratch namespace, before vnet changes anything.
+func missingFeatures(plan topo.Plan) error {
+	if !hasIPv6() {
+		for _, s := range plan {
+			if s.Want != nil && needsIPv6(s.Want) {
+				return &MissingFeatureError{[]string{"IPv6"}, s.Want}
+			}
+		}
+	}
+	var needed []string
+	first := map[string]topo.Object{}
+	for _, s := range plan {
+		if f := requiredFeature(s.Object()); f != "" && s.Want != nil && first[f] == nil {
+			needed, first[f] = append(needed, f), s.Want
+		}
+	}
+	if len(needed) == 0 {
+		return nil
+	}
+	slices.Sort(needed)
+	scratch, err := newScratchNetns()
+	if err != nil {
+		return err
+	}
+	defer scratch.close()
+	var missing []string
+	for _, f := range needed {
+		switch has, err := scratch.supports(f); {
+		case err != nil:
+			return err
+		case !has:
+			missing = append(missing, f)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &MissingFeatureError{missing, first[missing[0]]}
+}
+
+// A scratchNetns is a namespace without a name in which features are tried. close deletes it.
+type scratchNetns struct {
+	ns   *os.File
+	conn *rtnl.Conn
+}
+
+func (t *scratchNetns) close() {
+	t.conn.Close()
+	t.ns.Close()
+}
+
+// The bridge that is the parent of the tried links.
+const (
+	scratchParent     = 2
+	scratchParentName = "parent"
+)
+
+func newScratchNetns() (*scratchNetns, error) {
+	ns, err := nsfs.New()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		ns.Close()
+		return nil, err
+	}
+	t := &scratchNetns{ns, conn}
+	parent := rtnl.LinkConfig{Name: scratchParentName, Index: scratchParent, Kind: rtnl.Kind{Name: "bridge"}}
+	err = conn.Do(rtnl.AddLink(parent))
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *scratchNetns) supports(feature string) (bool, error) {
+	var err error
+	switch feature {
+	case featureEthtool:
+		var o *rtnl.Offload
+		if o, err = rtnl.DialOffload(nil); err == nil {
+			err = o.Close()
+		}
+	case featureFlowtable:
+		err = t.tryFlowtable()
+	default:
+		err = t.conn.Do(t.featureRequest(feature))
+	}
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, unix.EOPNOTSUPP),
+		errors.Is(err, unix.EINVAL), errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	}
+	return false, err
+}
+
+func (t *scratchNetns) tryFlowtable() error {
+	c, err := nft.Dial(t.ns)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Apply("vnet", nil, []nft.Rule{nft.Fastpath{Device: scratchParentName}})
+}
+
+// featureRequest returns the smallest request that uses the feature.
+func (t *scratchNetns) featureRequest(feature string) rtnl.Request {
+	kind := rtnl.Kind{Name: feature}
+	config := rtnl.LinkConfig{Name: "try-" + feature, Parent: scratchParent}
+	switch feature {
+	case "netem":
+		return rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent})
+	case featureVLANFiltering:
+		kind.Name, kind.Options = "bridge", rtnl.Options{"vlan_filtering": uint64(1)}
+		config.Name, config.Parent = "try-filtering", 0
+	case "vlan":
+		kind.Options = rtnl.Options{"id": uint64(1)}
+	case "vxlan":
+		kind.Options, config.Parent = rtnl.Options{"id": uint64(1), "dstport": uint64(4789)}, 0
+	case "macvlan":
+		kind.Options = rtnl.Options{"mode": macvlanModes["bridge"]}
+	case "ipvlan":
+		kind.Options = rtnl.Options{"mode": ipvlanModes["l2"]}
+	case "dummy":
+		config.Parent = 0
+	}
+	config.Kind = kind
+	return rtnl.AddLink(config)
+}

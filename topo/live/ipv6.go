@@ -1,0 +1,121 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// applyIPv6Modes writes the IPv6 settings of the links that a stage created or changed. Links in
+// mode IPv6NoLinkLocal have none: to find a setting in one of a thousand namespaces, the kernel
+// compares the names in all others.
+func (x *executor) applyIPv6Modes(stage []topo.Step, results []result) {
+	if !x.ipv6 {
+		return
+	}
+	modes := x.ipv6Modes()
+	var links []topo.LinkSettings
+	for i, s := range stage {
+		if results[i].err != nil {
+			continue
+		}
+		for _, l := range s.IPv6Settings(modes) {
+			l.Step = i
+			links = append(links, l)
+		}
+	}
+	x.writeIPv6Settings(links, results)
+}
+
+// addrGenRequests returns the requests for addrgenmode none. They also delete the link-local address
+// that the kernel has created.
+func (k *Kernel) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([]rtnl.Request, error) {
+	link, err := s.linkIndex(a.Link)
+	if err != nil {
+		return nil, err
+	}
+	none := uint8(addrGenNone)
+	reqs := []rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: link}, rtnl.LinkConfig{AddrGenMode: &none})}
+	if s.snapshot == nil || s.snapshot.names[link] == "" { // a new link, never up
+		return reqs, nil
+	}
+	addrs, err := s.conn.Addrs(rtnl.AddrFilter{Link: link, Family: unix.AF_INET6})
+	for _, a := range addrs {
+		if a.Prefix.Addr().IsLinkLocalUnicast() && !isConfigured(a) {
+			reqs = append(reqs, rtnl.DeleteAddr(a))
+		}
+	}
+	return reqs, err
+}
+
+// restoreLinkLocal gives links whose AddrGenNone a stage deletes their link-local address again.
+// The kernel creates it at once if the mode changes by a sysctl, but not by a netlink message.
+func (k *Kernel) restoreLinkLocal(stage []topo.Step, results []result) {
+	var links []topo.LinkSettings
+	for i, s := range stage {
+		if a, ok := s.Have.(topo.AddrGenNone); ok && s.Want == nil {
+			links = append(links, topo.LinkSettings{
+				Step: i, Link: topo.LinkKey(a.NS, a.Link), Settings: topo.LinkLocalSettings(),
+			})
+			results[i].touched = true
+		}
+	}
+	k.writeIPv6Settings(links, results)
+}
+
+// writeIPv6Settings writes the IPv6 settings of links, namespace by namespace.
+func (k *Kernel) writeIPv6Settings(links []topo.LinkSettings, results []result) {
+	var order []string
+	indexes := map[string][]int{} // in links, by namespace
+	for i, l := range links {
+		if indexes[l.Link.NS] == nil {
+			order = append(order, l.Link.NS)
+		}
+		indexes[l.Link.NS] = append(indexes[l.Link.NS], i)
+	}
+	errs := make([]error, len(links))
+	err := withThreads(len(order), func(t nsfs.Thread, n int) {
+		s, err := k.handle(order[n])
+		if err == nil {
+			err = s.withFile(t.Enter)
+		}
+		for _, i := range indexes[order[n]] {
+			if errs[i] = err; err == nil {
+				errs[i] = writeSettings(links[i])
+			}
+		}
+	})
+	for i, l := range links {
+		if err := errors.Join(errs[i], err); err != nil && results[l.Step].err == nil {
+			results[l.Step].err = fmt.Errorf("%s: %w", l.Link, err)
+		}
+	}
+}
+
+// writeSettings writes the settings in the namespace of the calling thread.
+func writeSettings(l topo.LinkSettings) error {
+	for _, set := range l.Settings {
+		name, value, _ := strings.Cut(set, "=")
+		err := error(nil)
+		if value == topo.FromDefault {
+			value, err = nsfs.Sysctl("net/ipv6/conf/default/" + name)
+		}
+		if err == nil {
+			err = setSysctlIfExists("net/ipv6/conf/"+l.Link.Name+"/"+name, value)
+		}
+		if l.Optional && (errors.Is(err, unix.EROFS) || errors.Is(err, fs.ErrPermission)) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

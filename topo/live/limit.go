@@ -1,0 +1,62 @@
+package live
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// reservedFiles is the number of open files besides those of handles: the lab's lock, the
+// Go runtime's files, and files open during reads, writes and requests.
+const reservedFiles = 3*linkBatch + 64
+
+// checkOpenFileLimit returns EMFILE if the limit of open files (RLIMIT_NOFILE) is too low
+// for the namespaces of a plan. Otherwise it grows the file descriptor table for them.
+func (k *Kernel) checkOpenFileLimit(p topo.Plan) error {
+	needed := reservedFiles
+	for _, h := range k.handles {
+		needed += filesPerHandle(h.own)
+	}
+	for _, s := range p {
+		if n, ok := s.Want.(topo.Namespace); ok && s.Op() == topo.Create {
+			needed += filesPerHandle(n.From == "")
+		}
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	if uint64(needed) > limit.Cur {
+		return fmt.Errorf("the lab's namespaces need %d open files, but the limit is %d (ulimit -n); "+
+			"nothing was changed: %w", needed, limit.Cur, unix.EMFILE)
+	}
+	k.growFDTable(needed - reservedFiles)
+	return nil
+}
+
+// filesPerHandle returns the number of files that a handle keeps open: the socket and, for
+// a foreign namespace, the namespace file.
+func filesPerHandle(own bool) int {
+	if own {
+		return 1
+	}
+	return 2
+}
+
+// growFDTable grows the file descriptor table at once to the given number of files and some
+// more. Otherwise the kernel doubles the table each time it is full, and in a process with
+// several threads each doubling waits for an RCU grace period. Errors are ignored: if the
+// table cannot grow, a later open returns the error.
+func (k *Kernel) growFDTable(files int) {
+	const smallest = 64 // NR_OPEN_DEFAULT of <linux/fdtable.h>, on 64 bits
+	size := files + smallest/2
+	if size <= max(k.fdTableSize, smallest) {
+		return
+	}
+	k.fdTableSize = size
+	if fd, err := unix.FcntlInt(k.lock.Fd(), unix.F_DUPFD_CLOEXEC, size); err == nil {
+		unix.Close(fd)
+	}
+}

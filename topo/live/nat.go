@@ -1,0 +1,224 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// NATTable is the nftables table of the rules that `vnet nat` adds. The rules of a lab are in vnet_LAB.
+const NATTable = "vnet"
+
+// A SettingChange is a sysctl that was changed.
+type SettingChange struct {
+	Key, Old, New string
+	// Why is the reason, in a few words.
+	Why string
+}
+
+// String returns a sentence: net.ipv4.ip_forward is now 1, was 0: to forward
+// IPv4. If the name of the link contains a dot, the key keeps its slashes, which
+// sysctl(8) accepts.
+func (s SettingChange) String() string {
+	key := s.Key
+	if !strings.Contains(key, ".") {
+		key = strings.ReplaceAll(key, "/", ".")
+	}
+	return fmt.Sprintf("%s is now %s, was %s: %s", key, s.New, s.Old, s.Why)
+}
+
+// A NATReport lists what [AddNAT] changed and found in addition to the rules.
+type NATReport struct {
+	Settings []SettingChange
+	// Drops are the chains of other tables that drop forwarded packets by their
+	// policy. They need a rule that accepts the packets of the new rules.
+	Drops []nft.Chain
+}
+
+// AddNAT adds rules to a table of the namespace ns (nil means the current one).
+// It also turns on forwarding for the address families of the rules.
+//
+// With IPv6 forwarding, the kernel ignores router advertisements. AddNAT sets
+// accept_ra=2 on links that have routes from them, so that they keep working.
+// A forward that accepts packets to 127.0.0.1 needs route_localnet on the link to
+// its target; the rule that protects other ports of 127.0.0.1 is in the table
+// before that. AddNAT continues after [nft.ErrStaleConntrack].
+func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
+	var report NATReport
+	c, err := nft.Dial(ns)
+	if err != nil {
+		return report, err
+	}
+	defer c.Close()
+	applied := c.Apply(table, nil, rules)
+	if applied != nil && !errors.Is(applied, nft.ErrStaleConntrack) {
+		return report, applied
+	}
+	route, err := rtnl.Dial(ns)
+	if err != nil {
+		return report, err
+	}
+	defer route.Close()
+	wanted, err := gatewaySettings(route, rules)
+	if err != nil {
+		return report, err
+	}
+	if report.Settings, err = applySettings(ns, wanted); err != nil {
+		return report, err
+	}
+	report.Drops, err = foreignDrops(c, table)
+	return report, errors.Join(applied, err)
+}
+
+// foreignDrops returns the chains of other tables that drop forwarded packets by their policy.
+func foreignDrops(c *nft.Conn, table string) ([]nft.Chain, error) {
+	drops, err := c.ForwardDrops()
+	return slices.DeleteFunc(drops, func(ch nft.Chain) bool { return ch.Family == "inet" && ch.Table == table }), err
+}
+
+// applySettings writes the settings that differ, in order.
+func applySettings(ns *os.File, wanted []SettingChange) (changed []SettingChange, err error) {
+	err = inNamespace(ns, func() error {
+		for _, s := range wanted {
+			old, err := nsfs.Sysctl(s.Key)
+			if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.Key, "net/ipv6/") {
+				continue // the kernel has no IPv6
+			}
+			if err != nil {
+				return err
+			}
+			s.Old = old
+			// accept_ra=0 stays: somebody has turned it off.
+			if old == s.New || strings.HasSuffix(s.Key, "/accept_ra") && old != "1" {
+				continue
+			}
+			if err := nsfs.SetSysctl(s.Key, s.New); err != nil {
+				return err
+			}
+			changed = append(changed, s)
+		}
+		return nil
+	})
+	return changed, err
+}
+
+// inNamespace runs fn in a namespace; nil means the current one.
+func inNamespace(ns *os.File, fn func() error) error {
+	if ns == nil {
+		return fn()
+	}
+	return nsfs.Do(ns, fn)
+}
+
+// gatewaySettings returns the sysctls that the rules need, in the order in which to set them.
+func gatewaySettings(c *rtnl.Conn, rules []nft.Rule) ([]SettingChange, error) {
+	var wanted []SettingChange
+	want := func(key, value, why string) {
+		s := SettingChange{Key: key, New: value, Why: why}
+		if !slices.Contains(wanted, s) {
+			wanted = append(wanted, s)
+		}
+	}
+	v4, v6 := familiesOf(rules)
+	if v4 {
+		want("net/ipv4/ip_forward", "1", "to forward IPv4")
+	}
+	if v6 {
+		links, err := linksWithRARoutes(c)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range links {
+			want("net/ipv6/conf/"+l+"/accept_ra", "2", "to accept router advertisements while forwarding")
+		}
+		want("net/ipv6/conf/all/forwarding", "1", "to forward IPv6")
+	}
+	for _, r := range rules {
+		f, ok := r.(nft.Forward)
+		if !ok || !f.To.Is4() || f.In != "" || f.Addr.IsValid() && !f.Addr.IsLoopback() {
+			continue
+		}
+		link, err := linkToward(c, f.To)
+		if err != nil {
+			return nil, err
+		}
+		if link != "" && link != "lo" {
+			want("net/ipv4/conf/"+link+"/route_localnet", "1", "to forward from 127.0.0.1")
+		}
+	}
+	return wanted, nil
+}
+
+// familiesOf reports the address families of rules.
+func familiesOf(rules []nft.Rule) (v4, v6 bool) {
+	for _, r := range rules {
+		var a netip.Addr
+		switch r := r.(type) {
+		case nft.Masquerade:
+			a = r.Source.Addr()
+		case nft.SourceNAT:
+			a = r.To
+		case nft.Forward:
+			a = r.To
+		default:
+			continue
+		}
+		v4 = v4 || !a.IsValid() || a.Is4()
+		v6 = v6 || !a.IsValid() || a.Is6()
+	}
+	return v4, v6
+}
+
+// linksWithRARoutes returns the names of links that have routes from router advertisements.
+func linksWithRARoutes(c *rtnl.Conn) ([]string, error) {
+	routes, err := c.Routes(rtnl.RouteFilter{Family: unix.AF_INET6, AllTables: true, Protocol: unix.RTPROT_RA})
+	if err != nil {
+		return nil, err
+	}
+	var links []uint32
+	for _, r := range routes {
+		if r.Protocol != unix.RTPROT_RA {
+			continue
+		}
+		links = append(links, r.Link) // 0 for a multipath route
+		for _, h := range r.Hops {
+			links = append(links, h.Link)
+		}
+	}
+	slices.Sort(links)
+	var names []string
+	for _, i := range slices.Compact(links) {
+		if i == 0 {
+			continue
+		}
+		l, err := c.Link(rtnl.LinkID{Index: i})
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, l.Name)
+	}
+	return names, nil
+}
+
+// linkToward returns the name of the link of the route to an address, "" if there is no route.
+func linkToward(c *rtnl.Conn, a netip.Addr) (string, error) {
+	r, err := c.RouteGet(rtnl.RouteQuery{Dst: a})
+	if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+		return "", nil
+	}
+	if err != nil || r.Link == 0 {
+		return "", err
+	}
+	l, err := c.Link(rtnl.LinkID{Index: r.Link})
+	return l.Name, err
+}

@@ -1,0 +1,239 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// linksAndFiles executes a stage with objects on links, and files. It writes many files in
+// parallel, because the requests wait most of the time for the kernel's lock of all links (RTNL).
+func (k *Kernel) linksAndFiles(stage []topo.Step, results []result) {
+	from, to := topo.FilesIn(stage)
+	files := func() { k.fileStage(stage[from:to], results[from:to]) }
+	var parallel sync.WaitGroup
+	defer parallel.Wait()
+	if to-from > smallBatch {
+		parallel.Go(files)
+	}
+	k.requestStage(stage[:from], results[:from])
+	k.requestStage(stage[to:], results[to:])
+	if to > from && to-from <= smallBatch {
+		files()
+	}
+}
+
+// requestStage executes steps that need only one or two requests each.
+func (k *Kernel) requestStage(stage []topo.Step, results []result) {
+	tasks := make([]task, 0, len(stage))
+	for i, s := range stage {
+		h, err := k.handle(s.Object().Key().NS)
+		if err != nil {
+			results[i].err = err
+			continue
+		}
+		reqs, err := k.stepRequests(h, s)
+		if err != nil {
+			results[i].err = err
+			continue
+		}
+		tasks = append(tasks, task{step: i, handle: h, reqs: reqs})
+	}
+	k.restoreLinkLocal(stage, results)
+	k.runPerNamespace(stage, tasks, results)
+}
+
+func (k *Kernel) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+	switch o := step.Object().(type) {
+	case topo.Up:
+		set := rtnl.LinkConfig{}
+		set.SetUp(step.Op() == topo.Create)
+		return oneRequest(rtnl.SetLink(rtnl.LinkID{Name: o.Link}, set), nil)
+	case topo.AddrGenNone:
+		if step.Op() == topo.Delete {
+			return nil, nil // see restoreLinkLocal
+		}
+		return k.addrGenRequests(h, o)
+	case topo.Address:
+		return oneRequest(h.addressRequest(step, o))
+	case topo.Neigh:
+		return oneRequest(h.neighRequest(step, o))
+	case topo.Route:
+		return k.routeRequests(h, step)
+	case topo.Port:
+		return k.portRequests(h, step)
+	case topo.Qdisc:
+		return oneRequest(h.qdiscRequest(step, o))
+	case topo.BridgeVLAN:
+		return oneRequest(h.bridgeVLANRequest(step, o))
+	}
+	return nil, fmt.Errorf("%T: package topo has no request for it", step.Object())
+}
+
+func oneRequest(r rtnl.Request, err error) ([]rtnl.Request, error) { return []rtnl.Request{r}, err }
+
+// addressRequest turns duplicate address detection off: the lab knows its addresses, and
+// detection would delay each by a second.
+func (h *netnsHandle) addressRequest(step topo.Step, a topo.Address) (rtnl.Request, error) {
+	link, err := h.linkIndex(a.Link)
+	if err != nil {
+		return rtnl.Request{}, err
+	}
+	addr := rtnl.Addr{Link: link, Prefix: a.Prefix}
+	if step.Op() == topo.Delete {
+		return rtnl.DeleteAddr(addr), nil
+	}
+	if addr.Is6() {
+		addr.Flags = unix.IFA_F_NODAD
+	}
+	return rtnl.AddAddr(addr), nil
+}
+
+func (h *netnsHandle) neighRequest(step topo.Step, n topo.Neigh) (rtnl.Request, error) {
+	link, err := h.linkIndex(n.Link)
+	if err != nil {
+		return rtnl.Request{}, err
+	}
+	neigh := rtnl.Neigh{Link: link, Addr: n.Addr, LLAddr: lladdr(n.MAC), State: unix.NUD_PERMANENT}
+	switch step.Op() {
+	case topo.Create: // replaces an entry that the kernel may have learnt
+		return rtnl.ReplaceNeigh(neigh), nil
+	case topo.Change:
+		return rtnl.ChangeNeigh(neigh), nil
+	}
+	return rtnl.DeleteNeigh(neigh), nil
+}
+
+var routeNumbers = map[string]uint8{
+	"": unix.RTN_UNICAST, topo.TypeUnicast: unix.RTN_UNICAST, "blackhole": unix.RTN_BLACKHOLE,
+	"unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT,
+}
+
+func (k *Kernel) routeRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+	r, err := h.route(step.Object().(topo.Route))
+	if err != nil {
+		return nil, err
+	}
+	record, recorded := mark.Route(k.lab, step.Object().(topo.Route).Key().Name), !h.own
+	lo := rtnl.LinkID{Name: "lo"}
+	switch step.Op() {
+	case topo.Create:
+		if recorded { // first: a route without a record would never be deleted
+			return []rtnl.Request{rtnl.AddAltNames(lo, record), rtnl.AddRoute(r)}, nil
+		}
+		return oneRequest(rtnl.AddRoute(r), nil)
+	case topo.Change:
+		return oneRequest(rtnl.ReplaceRoute(r), nil)
+	}
+	if recorded {
+		return []rtnl.Request{rtnl.DeleteRoute(r), rtnl.DeleteAltNames(lo, record)}, nil
+	}
+	return oneRequest(rtnl.DeleteRoute(r), nil)
+}
+
+func (h *netnsHandle) route(r topo.Route) (rtnl.Route, error) {
+	out := rtnl.Route{
+		Dst: r.Dst, Type: routeNumbers[r.Type], Table: r.Table, Protocol: topo.RouteProtocol,
+		Metric: r.Metric, PrefSrc: r.Src,
+	}
+	out.Metrics.Values[unix.RTAX_MTU] = uint32(r.MTU)
+	hops := r.NextHops()
+	for _, from := range hops {
+		hop := rtnl.Hop{Gateway: from.Via, Weight: max(from.Weight, 1)}
+		if from.Onlink {
+			hop.Flags = unix.RTNH_F_ONLINK
+		}
+		if from.Device != "" {
+			i, err := h.linkIndex(from.Device)
+			if err != nil {
+				return out, err
+			}
+			hop.Link = i
+		}
+		out.Hops = append(out.Hops, hop)
+	}
+	if len(hops) == 1 {
+		hop := out.Hops[0]
+		out.Hops, out.Gateway, out.Link, out.Flags = nil, hop.Gateway, hop.Link, uint32(hop.Flags)
+	}
+	out.Scope = out.DefaultScope()
+	return out, nil
+}
+
+func (k *Kernel) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+	name := step.Object().Key().Name
+	l, err := h.conn.Link(rtnl.LinkID{Name: name})
+	if err != nil {
+		return nil, err
+	}
+	id := rtnl.LinkID{Index: l.Index}
+	if step.Want != nil {
+		var set rtnl.LinkConfig
+		if err := h.setMaster(&set, step.Want.(topo.Port).Master); err != nil {
+			return nil, err
+		}
+		if step.Op() == topo.Change {
+			return oneRequest(rtnl.SetLink(id, set), nil)
+		}
+		was, err := h.linkName(l.Master)
+		if err != nil {
+			return nil, err
+		}
+		// An altname must be unique in its namespace: the link's name makes it so.
+		record := mark.Port(k.lab) + was + "@" + name
+		return []rtnl.Request{rtnl.AddAltNames(id, record), rtnl.SetLink(id, set)}, nil
+	}
+	set := rtnl.LinkConfig{Master: new(uint32)}
+	var record []rtnl.Request
+	for _, alt := range l.AltNames {
+		if was, ok := strings.CutPrefix(alt, mark.Port(k.lab)); ok {
+			was, _, _ = strings.Cut(was, "@")
+			// The former master may have been deleted.
+			if err := h.setMaster(&set, was); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			record = append(record, rtnl.DeleteAltNames(id, alt))
+		}
+	}
+	return append([]rtnl.Request{rtnl.SetLink(id, set)}, record...), nil
+}
+
+// linkName returns the name of a link by its index, "" for index 0.
+func (h *netnsHandle) linkName(index uint32) (string, error) {
+	if index == 0 {
+		return "", nil
+	}
+	l, err := h.conn.Link(rtnl.LinkID{Index: index})
+	return l.Name, err
+}
+
+func (h *netnsHandle) qdiscRequest(step topo.Step, q topo.Qdisc) (rtnl.Request, error) {
+	link, err := h.linkIndex(q.Link)
+	if err != nil {
+		return rtnl.Request{}, err
+	}
+	if step.Op() == topo.Delete {
+		return rtnl.DeleteQdisc(link), nil
+	}
+	return rtnl.ReplaceNetem(rtnl.Netem{Link: link, Delay: q.Delay, Jitter: q.Jitter, Loss: q.Loss, Rate: q.Rate}), nil
+}
+
+func (h *netnsHandle) bridgeVLANRequest(step topo.Step, v topo.BridgeVLAN) (rtnl.Request, error) {
+	l, err := h.conn.Link(rtnl.LinkID{Name: v.Link})
+	if err != nil {
+		return rtnl.Request{}, err
+	}
+	vlan := rtnl.PortVLAN{Link: l.Index, Self: l.Kind.Name == "bridge", ID: v.ID, Untagged: v.Untagged, PVID: v.PVID}
+	if step.Op() == topo.Delete {
+		return rtnl.DeletePortVLAN(vlan), nil
+	}
+	return rtnl.AddPortVLAN(vlan), nil
+}

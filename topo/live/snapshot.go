@@ -1,0 +1,295 @@
+package live
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/internal/parallel"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Snapshot reads the lab's state from the kernel: the objects with its mark. A setting in
+// want that the lab did not need to change is in the snapshot if it has the wanted value.
+// want may be nil.
+func (k *Kernel) Snapshot(want topo.State) (topo.State, error) {
+	return k.snapshot(want, topo.Touched{All: true}, true)
+}
+
+// snapshot reads what is touched. For the rest it uses the last snapshot, which must have been
+// for the same want, and the files written since. It looks for processes only if programs is true.
+func (k *Kernel) snapshot(want topo.State, touched topo.Touched, programs bool) (topo.State, error) {
+	wanted := wantedValuesOf(want)
+	var all []nsfs.Process
+	var allErr error
+	var wg sync.WaitGroup
+	if programs {
+		wg.Go(func() { all, allErr = nsfs.Processes() })
+	}
+	read := func(s *netnsHandle, entered error) error {
+		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !touched.All}
+		links, _ := touched.Of(s.name)
+		if links != nil && s.snapshot != nil && singleReadCost*len(links) < len(s.snapshot.links) {
+			v.links, v.touched = s.snapshot.links, links
+		}
+		return k.readNetns(v, entered)
+	}
+	needsRead := func(s *netnsHandle) bool {
+		_, is := touched.Of(s.name)
+		return is || s.snapshot == nil
+	}
+	err := k.discover(read, needsRead)
+	wg.Wait()
+	if err := errors.Join(err, allErr); err != nil {
+		return nil, err
+	}
+	r := &stateBuilder{lab: k.lab}
+	for _, s := range k.handles {
+		clear(s.snapshot.inLab)
+		r.snapshots = append(r.snapshots, s.snapshot)
+	}
+	r.links()
+	r.namespaces()
+	k.withoutCarrier = r.withoutCarrier
+	if programs {
+		if err := k.findPrograms(want, all); err != nil {
+			return nil, err
+		}
+	}
+	r.processes(k.programs)
+	if !k.ipv6 {
+		r.assumeAddrGenNone(want)
+	}
+	k.have, k.want = r.state(), want
+	return k.have, nil
+}
+
+// processes adds the programs that run.
+func (r *stateBuilder) processes(programs []process) {
+	for _, p := range programs {
+		for _, v := range r.snapshots {
+			if v.handle.id == p.ns {
+				r.put(topo.Process{NS: v.handle.name, Command: p.command})
+			}
+		}
+	}
+}
+
+// A stateBuilder makes a state from the snapshots of namespaces.
+type stateBuilder struct {
+	lab            string
+	snapshots      []*netnsSnapshot
+	found          []foundObject
+	withoutCarrier []carrierWait
+}
+
+// A foundObject is an object read from the kernel, with its key.
+type foundObject struct {
+	key    topo.Key
+	object topo.Object
+}
+
+func (r *stateBuilder) put(o topo.Object) {
+	o = topo.Normalize(o)
+	r.found = append(r.found, foundObject{o.Key(), o})
+}
+
+func (r *stateBuilder) state() topo.State {
+	s := make(topo.State, len(r.found))
+	for _, f := range r.found {
+		s[f.key] = f.object
+	}
+	return s
+}
+
+// namespaces adds the objects of all namespaces, in parallel.
+func (r *stateBuilder) namespaces() {
+	var turns parallel.Queue
+	parts := make([][]foundObject, workers)
+	parallel.Each(workers, workers, func(w int) {
+		part := stateBuilder{lab: r.lab}
+		turns.Run(len(r.snapshots), func(i int) { part.namespace(r.snapshots[i]) })
+		parts[w] = part.found
+	})
+	for _, part := range parts {
+		r.found = append(r.found, part...)
+	}
+}
+
+// A carrierWait is a link without carrier, although it and its peer are up.
+type carrierWait struct {
+	handle *netnsHandle
+	index  uint32
+}
+
+// namespace adds the objects of a namespace other than its links.
+func (r *stateBuilder) namespace(v *netnsSnapshot) {
+	ns := v.handle.name
+	switch {
+	case v.handle.own:
+		r.put(topo.Namespace{Name: ns})
+	case ns != "":
+		r.put(topo.Namespace{Name: ns, From: v.handle.from})
+	}
+	for _, l := range v.links {
+		if l.Up() && (v.inLab[l.Index] || v.handle.own && l.Name == "lo") {
+			r.put(topo.Up{NS: ns, Link: l.Name})
+		}
+		r.port(v, l)
+	}
+	hasIPv6 := map[uint32]bool{} // an address of the lab
+	for _, a := range v.addrs {
+		if v.inLab[a.Link] && isConfigured(a) {
+			r.put(topo.Address{NS: ns, Link: v.names[a.Link], Prefix: a.Prefix})
+			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
+		}
+	}
+	for _, l := range v.links {
+		if v.inLab[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == addrGenNone && !hasIPv6[l.Index] {
+			r.addrGenNone(v, l.Name)
+		}
+	}
+	for _, n := range v.neighs {
+		if v.inLab[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(topo.MAC{}) {
+			r.put(topo.Neigh{NS: ns, Link: v.names[n.Link], Addr: n.Addr, MAC: topo.MAC([]byte(n.LLAddr))})
+		}
+	}
+	for _, n := range v.netems {
+		if v.inLab[n.Link] {
+			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: topo.Impairment{Delay: n.Delay, Jitter: n.Jitter, Loss: n.Loss, Rate: n.Rate}})
+		}
+	}
+	for _, name := range v.noOffload {
+		r.put(topo.NoOffload{NS: ns, Link: name})
+	}
+	for _, m := range v.vlans {
+		if v.inLab[m.Link] {
+			r.put(topo.BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
+		}
+	}
+	for _, route := range v.routes {
+		r.route(v, route)
+	}
+	v.handle.emptyTable = true
+	for _, rule := range v.rules {
+		if o := objectOf(ns, rule.Rule); o != nil {
+			v.handle.emptyTable = false
+			r.put(o)
+		}
+	}
+	for name, value := range v.values {
+		r.put(topo.Sysctl{NS: ns, Name: name, Value: value})
+	}
+	r.staleRecords(v)
+	for name, text := range v.handle.files {
+		r.put(topo.File{NS: ns, Name: name, Content: text})
+	}
+}
+
+// addrGenNone adds an AddrGenNone, unless the lab has an IPv6 setting for the link.
+func (r *stateBuilder) addrGenNone(v *netnsSnapshot, link string) {
+	for name := range v.wanted.settings {
+		if of, _, ok := topo.IPv6SysctlOf(name); ok && of == link {
+			return
+		}
+	}
+	r.put(topo.AddrGenNone{NS: v.handle.name, Link: link})
+}
+
+// assumeAddrGenNone adds every wanted AddrGenNone, for a kernel without IPv6.
+func (r *stateBuilder) assumeAddrGenNone(want topo.State) {
+	for _, o := range want {
+		if a, ok := o.(topo.AddrGenNone); ok {
+			r.put(a)
+		}
+	}
+}
+
+// staleRecords finds records of the lab for things that somebody else deleted.
+func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
+	routes := map[string]bool{}
+	for _, in := range v.routes {
+		routes[mark.Route(r.lab, v.route(in).Key().Name)] = true
+	}
+	for _, l := range v.links {
+		for _, name := range l.AltNames {
+			record, ours := strings.CutPrefix(name, mark.Of(r.lab)+":")
+			word, value, _ := strings.Cut(record, "=")
+			exists := true
+			switch {
+			case word == "port":
+				exists = l.Master != 0
+			case l.Name != "lo":
+			case word == "route":
+				exists = routes[name]
+			case word == "ra":
+				link := mark.Unescaper.Replace(value)
+				exists = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == link })
+			case strings.HasPrefix(word, "net."):
+				_, exists = v.values[mark.Unescaper.Replace(word)]
+			}
+			if ours && !exists {
+				v.handle.staleRecords = append(v.handle.staleRecords, staleRecord{l.Name, name})
+			}
+		}
+	}
+}
+
+// isConfigured reports whether a program added the address. The kernel creates link-local
+// addresses itself, and others from router advertisements.
+func isConfigured(a rtnl.Addr) bool {
+	if a.Flags&unix.IFA_F_PERMANENT == 0 || a.Anycast {
+		return false
+	}
+	return !a.Prefix.Addr().Is6() || !a.Prefix.Addr().IsLinkLocalUnicast() || a.Flags&unix.IFA_F_NODAD != 0
+}
+
+func (r *stateBuilder) port(v *netnsSnapshot, l rtnl.Link) {
+	if _, was := mark.Find(l.AltNames, mark.Port(r.lab)); was != "" && l.Master != 0 {
+		r.put(topo.Port{NS: v.handle.name, Link: l.Name, Master: v.names[l.Master]})
+	}
+}
+
+func (r *stateBuilder) route(v *netnsSnapshot, in rtnl.Route) {
+	if in.Protocol != topo.RouteProtocol {
+		return
+	}
+	out := v.route(in)
+	if !v.handle.own && !slices.Contains(v.lo().AltNames, mark.Route(r.lab, out.Key().Name)) {
+		return
+	}
+	r.put(out)
+}
+
+// route converts a route to an object.
+func (v *netnsSnapshot) route(in rtnl.Route) topo.Route {
+	out := topo.Route{NS: v.handle.name, Dst: in.Dst, Src: in.PrefSrc, Table: in.Table, Metric: in.Metric}
+	out.MTU = int(in.Metrics.Values[unix.RTAX_MTU])
+	for name, number := range routeNumbers {
+		if number == in.Type {
+			out.Type = name
+		}
+	}
+	if in.Type == unix.RTN_UNICAST {
+		hops := in.Hops
+		if len(hops) == 0 {
+			hops = []rtnl.Hop{{Gateway: in.Gateway, Link: in.Link, Flags: uint8(in.Flags)}}
+		}
+		out.Type, out.Hops = "", topo.JoinHops(v.hops(hops)...)
+	}
+	return topo.Normalize(out).(topo.Route)
+}
+
+func (v *netnsSnapshot) hops(in []rtnl.Hop) (hops []topo.Hop) {
+	for _, h := range in {
+		onlink := h.Flags&unix.RTNH_F_ONLINK != 0
+		hops = append(hops, topo.Hop{Via: h.Gateway, Device: v.names[h.Link], Weight: h.Weight, Onlink: onlink})
+	}
+	return hops
+}

@@ -1,0 +1,189 @@
+package live
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// unknownNS stands for a namespace that is not the lab's: somebody moved a link there.
+const unknownNS = "?"
+
+// A linkEntry is a link in the snapshot of a namespace.
+type linkEntry struct {
+	snapshot *netnsSnapshot
+	link     *rtnl.Link
+}
+
+// A vethTable has veth ends by their own index and their peer's (IFLA_LINK).
+type vethTable map[[2]uint32][]linkEntry
+
+// links adds the lab's links: those with its mark, and their peers.
+func (r *stateBuilder) links() {
+	table := vethTable{}
+	for _, v := range r.snapshots {
+		for i := range v.links {
+			l := &v.links[i]
+			if l.Kind.Name == "veth" {
+				at := [2]uint32{l.Index, l.Parent}
+				table[at] = append(table[at], linkEntry{v, l})
+			}
+		}
+	}
+	for _, v := range r.snapshots {
+		for i := range v.links {
+			if l := &v.links[i]; l.Alias == mark.Of(r.lab) && l.Name != "lo" && !v.inLab[l.Index] {
+				r.link(linkEntry{v, l}, table)
+			}
+		}
+	}
+}
+
+func (r *stateBuilder) link(e linkEntry, table vethTable) {
+	e.snapshot.inLab[e.link.Index] = true
+	l := e.commonConfig()
+	o := e.link.Kind.Options
+	switch e.link.Kind.Name {
+	case "bridge":
+		r.put(topo.Bridge{Link: l, STP: optionNumber(o, "stp_state") != 0, VLANFiltering: optionNumber(o, "vlan_filtering") != 0})
+	case "veth":
+		r.veth(e, table)
+	case "dummy":
+		r.put(topo.Dummy{Link: l})
+	case "vlan":
+		r.put(topo.VLAN{Link: l, Parent: e.snapshot.names[e.link.Parent], ID: uint16(optionNumber(o, "id"))})
+	case "vxlan":
+		v := topo.VXLAN{Link: l, ID: uint32(optionNumber(o, "id")), Port: uint16(optionNumber(o, "dstport"))}
+		v.Parent = e.snapshot.names[uint32(optionNumber(o, "link"))]
+		v.Local, v.Remote = optionAddr(o, "local"), optionAddr(o, "remote")
+		r.put(v)
+	case "macvlan":
+		ns, parent := r.parent(e)
+		r.put(topo.Macvlan{Link: l, ParentNS: ns, Parent: parent, Mode: modeName(macvlanModes, optionNumber(o, "mode"))})
+	case "ipvlan":
+		ns, parent := r.parent(e)
+		r.put(topo.Ipvlan{Link: l, ParentNS: ns, Parent: parent, Mode: modeName(ipvlanModes, optionNumber(o, "mode"))})
+	}
+}
+
+// commonConfig returns the properties that all kinds of links have.
+func (e linkEntry) commonConfig() topo.Link {
+	l := topo.Link{NS: e.snapshot.handle.name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.snapshot.names[e.link.Master]}
+	if len(e.link.Address) == len(topo.MAC{}) {
+		l.MAC = topo.MAC([]byte(e.link.Address))
+	}
+	for _, alt := range e.link.AltNames {
+		if !strings.HasPrefix(alt, "vnet:") {
+			l.AltName = alt
+			break
+		}
+	}
+	l.Isolated, l.Hairpin = optionNumber(e.link.Port, "isolated") != 0, optionNumber(e.link.Port, "hairpin") != 0
+	return l
+}
+
+func optionNumber(o rtnl.Options, name string) uint64 {
+	n, _ := o[name].(uint64)
+	return n
+}
+
+func optionAddr(o rtnl.Options, name string) netip.Addr {
+	a, _ := o[name].(netip.Addr)
+	if a.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return a
+}
+
+func modeName(modes map[string]uint64, mode uint64) string {
+	for name, n := range modes {
+		if n == mode {
+			return name
+		}
+	}
+	return ""
+}
+
+func (r *stateBuilder) veth(near linkEntry, table vethTable) {
+	far, ok := r.peer(near, table)
+	if !ok {
+		// The peer's name is unknown; this one distinguishes several such pairs.
+		peerName := near.snapshot.handle.name + ":" + near.link.Name
+		r.put(topo.Veth{Ends: [2]topo.Link{near.commonConfig(), {NS: unknownNS, Name: peerName}}})
+		return
+	}
+	far.snapshot.inLab[far.link.Index] = true
+	r.put(topo.Veth{Ends: [2]topo.Link{near.commonConfig(), far.commonConfig()}})
+	if near.link.Up() && far.link.Up() {
+		r.noteCarrier(near)
+		r.noteCarrier(far)
+	}
+}
+
+func (r *stateBuilder) noteCarrier(e linkEntry) {
+	if e.link.Flags&unix.IFF_LOWER_UP == 0 {
+		r.withoutCarrier = append(r.withoutCarrier, carrierWait{e.snapshot.handle, e.link.Index})
+	}
+}
+
+// peer finds the other end of a veth pair. The indexes alone are not enough: links of
+// other namespaces may have the same ones.
+func (r *stateBuilder) peer(near linkEntry, table vethTable) (linkEntry, bool) {
+	for _, far := range table[[2]uint32{near.link.Parent, near.link.Index}] {
+		// Each end has the nsid of the other's namespace. Looking up an nsid takes the
+		// kernel longer the more nsids a namespace has: the machine has one for each
+		// host, a host has one for the machine. So ask in the host.
+		asked, other := near, far
+		if near.snapshot.handle.name == "" {
+			asked, other = far, near
+		}
+		if asked.pointsTo(other) {
+			return far, true
+		}
+	}
+	return linkEntry{}, false
+}
+
+// pointsTo reports whether the link's IFLA_LINK_NETNSID is the namespace of other.
+func (e linkEntry) pointsTo(other linkEntry) bool {
+	if e.link.ParentNSID == nil {
+		return e.snapshot == other.snapshot
+	}
+	id, err := e.snapshot.handle.nsid(other.snapshot.handle)
+	return err == nil && id == *e.link.ParentNSID
+}
+
+// nsid returns the id that another namespace has in this one (ip-netns(8)'s nsid).
+func (h *netnsHandle) nsid(other *netnsHandle) (int32, error) {
+	if id, ok := h.nsids[other]; ok {
+		return id, nil
+	}
+	var id int32
+	err := other.withFile(func(ns *os.File) (err error) {
+		id, err = h.conn.NSID(ns)
+		return err
+	})
+	if err == nil && id >= 0 {
+		h.nsids[other] = id
+	}
+	return id, err
+}
+
+// parent returns the parent of a macvlan or ipvlan device.
+func (r *stateBuilder) parent(e linkEntry) (ns, name string) {
+	if e.link.ParentNSID == nil {
+		return e.snapshot.handle.name, e.snapshot.names[e.link.Parent]
+	}
+	for _, v := range r.snapshots {
+		if id, err := e.snapshot.handle.nsid(v.handle); err == nil && id == *e.link.ParentNSID {
+			return v.handle.name, v.names[e.link.Parent]
+		}
+	}
+	return unknownNS, ""
+}

@@ -1,0 +1,250 @@
+package live
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// singleReadCost is how many times longer one link takes to read alone than in a list.
+const singleReadCost = 2
+
+// readNetns reads a namespace. The calling thread is in it, unless entered is an error. When
+// the lab is being taken down, a namespace of the lab need not be readable.
+func (k *Kernel) readNetns(v *netnsSnapshot, entered error) error {
+	s, err := v.handle, entered
+	s.snapshot = nil
+	if err == nil {
+		err = k.read(v)
+	}
+	if err != nil && k.goingDown && s.own {
+		*v = netnsSnapshot{handle: s, inLab: map[uint32]bool{}}
+		err = k.readFiles(v)
+	}
+	if err == nil {
+		s.snapshot = v
+	}
+	return err
+}
+
+// wantedValues has the wanted settings and files of a namespace, by name.
+type wantedValues struct{ settings, files map[string]string }
+
+// wantedValuesOf returns the wanted values of a state, by namespace.
+func wantedValuesOf(want topo.State) map[string]wantedValues {
+	wanted := map[string]wantedValues{}
+	for _, o := range want {
+		switch x := o.(type) {
+		case topo.Sysctl:
+			w := wanted[x.NS]
+			w.settings = with(w.settings, x.Name, x.Value)
+			wanted[x.NS] = w
+		case topo.File:
+			w := wanted[x.NS]
+			w.files = with(w.files, x.Name, x.Content)
+			wanted[x.NS] = w
+		}
+	}
+	return wanted
+}
+
+func with(m map[string]string, key, value string) map[string]string {
+	if m == nil {
+		return map[string]string{key: value}
+	}
+	m[key] = value
+	return m
+}
+
+// A netnsSnapshot is what was read in a namespace.
+type netnsSnapshot struct {
+	handle *netnsHandle
+	wanted wantedValues // settings to read, and the wanted values of settings and files
+	links  []rtnl.Link
+	// touched has the names of the links to read again; the others in links are still
+	// correct. nil means that links is empty.
+	touched    map[string]bool
+	names      map[uint32]string // of links by index
+	inLab      map[uint32]bool   // the lab's links
+	addrs      []rtnl.Addr
+	routes     []rtnl.Route
+	neighs     []rtnl.Neigh
+	netems     []rtnl.Netem
+	noOffload  []string // names of links without transmit checksum offload
+	vlans      []rtnl.PortVLAN
+	rules      []nft.CountedRule
+	values     map[string]string // of settings
+	filesKnown bool              // the handle has the current files
+}
+
+// read reads the namespace that the calling thread is in.
+func (k *Kernel) read(v *netnsSnapshot) (err error) {
+	c := v.handle.conn
+	if v.touched != nil {
+		v.links, err = rereadLinks(c, v.links, v.touched)
+	} else {
+		v.links, err = k.linksOf(c)
+	}
+	if err != nil {
+		return err
+	}
+	v.indexLinks()
+	k.prefetchMachineID(v)
+	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
+		return err
+	}
+	v.routes, err = c.Routes(rtnl.RouteFilter{AllTables: true, Protocol: topo.RouteProtocol})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
+		return err
+	}
+	if err := errors.Join(v.readRare(), k.readOffloads(v)); err != nil {
+		return err
+	}
+	if err := k.readRules(v); err != nil {
+		return err
+	}
+	if err := k.readSettings(v); err != nil {
+		return err
+	}
+	if v.filesKnown {
+		return nil
+	}
+	return k.readFiles(v)
+}
+
+// linksOf lists the links of a namespace. It asks without counters first. Some kernels then
+// leave out addrgenmode too, even that of lo; there it asks again with counters.
+func (k *Kernel) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
+	counts := k.withCounters.Load()
+	links, err := c.Links(rtnl.LinkFilter{NoStats: !counts})
+	known := slices.ContainsFunc(links, func(l rtnl.Link) bool { return l.AddrGenMode != nil })
+	if err != nil || known || counts || !k.ipv6 {
+		return links, err
+	}
+	k.withCounters.Store(true) // namespaces read at the same time may ask twice too
+	return c.Links(rtnl.LinkFilter{})
+}
+
+// rereadLinks returns links with the touched ones read again.
+func rereadLinks(c *rtnl.Conn, links []rtnl.Link, touched map[string]bool) ([]rtnl.Link, error) {
+	links = slices.DeleteFunc(slices.Clone(links), func(l rtnl.Link) bool { return touched[l.Name] })
+	for _, name := range slices.SortedFunc(maps.Keys(touched), naming.Compare) {
+		l, err := c.Link(rtnl.LinkID{Name: name})
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, err
+		case l.Name == name: // not another link's altname
+			links = append(links, l)
+		}
+	}
+	return links, nil
+}
+
+// prefetchMachineID reads the machine's nsid in this namespace if a link's peer or parent is
+// in another one. It will be needed, and here it is read for many namespaces in parallel.
+func (k *Kernel) prefetchMachineID(v *netnsSnapshot) {
+	if v.handle.name != "" && slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.ParentNSID != nil }) {
+		_, _ = v.handle.nsid(k.machine()) // on an error, nsid asks again later
+	}
+}
+
+// readRules reads the lab's NAT rules. Most hosts need no nftables socket for that.
+func (k *Kernel) readRules(v *netnsSnapshot) error {
+	if v.handle.nftConn == nil && nft.Untouched() {
+		return nil
+	}
+	rules, err := v.handle.nft()
+	if err != nil {
+		return err
+	}
+	v.rules, err = rules.Read(topo.TableName(k.lab))
+	return err
+}
+
+// readRare reads what few namespaces have, if their links show that they have it.
+func (v *netnsSnapshot) readRare() (err error) {
+	c := v.handle.conn
+	if slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Qdisc == "netem" }) {
+		if v.netems, err = c.Netems(); err != nil {
+			return err
+		}
+	}
+	filters := func(l rtnl.Link) bool { return optionNumber(l.Kind.Options, "vlan_filtering") != 0 }
+	if slices.ContainsFunc(v.links, filters) {
+		v.vlans, err = c.PortVLANs()
+	}
+	return err
+}
+
+// indexLinks fills the maps of the links' names and indexes.
+func (v *netnsSnapshot) indexLinks() {
+	v.names, v.inLab = make(map[uint32]string, len(v.links)), map[uint32]bool{}
+	v.handle.mu.Lock()
+	defer v.handle.mu.Unlock()
+	clear(v.handle.linkIndexes)
+	v.handle.chooseNextIndex(v.links)
+	for _, l := range v.links {
+		v.names[l.Index] = l.Name
+		v.handle.linkIndexes[l.Name] = l.Index
+	}
+}
+
+// lo returns the namespace's loopback link, which has the records.
+func (v *netnsSnapshot) lo() rtnl.Link { return loOf(v.links) }
+
+func loOf(links []rtnl.Link) rtnl.Link {
+	for _, l := range links {
+		if l.Name == "lo" {
+			return l
+		}
+	}
+	return rtnl.Link{}
+}
+
+// readSettings reads the settings that the lab changed, and the wanted ones.
+func (k *Kernel) readSettings(v *netnsSnapshot) error {
+	names := map[string]bool{} // whether the lab has changed it
+	lo := v.lo()
+	for _, alt := range lo.AltNames {
+		if rest, ok := strings.CutPrefix(alt, mark.Of(k.lab)+":net."); ok {
+			name, _, _ := strings.Cut(rest, "=")
+			names["net."+mark.Unescaper.Replace(name)] = true
+		}
+	}
+	for name := range v.wanted.settings {
+		if !names[name] {
+			names[name] = false
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	v.values = make(map[string]string, len(names))
+	for name, changed := range names {
+		value, err := nsfs.Sysctl(sysctlKey(name))
+		if _, wanted := v.wanted.settings[name]; errors.Is(err, fs.ErrNotExist) || err != nil && !wanted {
+			continue // the link does not exist, or a foreign record is wrong
+		}
+		if err != nil {
+			return err
+		}
+		value = topo.Normalize(topo.Sysctl{Name: name, Value: value}).(topo.Sysctl).Value
+		if changed || value == v.wanted.settings[name] && mark.Foreign(lo.AltNames, k.lab, name) == "" {
+			v.values[name] = value
+		}
+	}
+	return nil
+}

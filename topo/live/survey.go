@@ -1,0 +1,211 @@
+package live
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Survey reads the running machine, including what vnet did not create. It reads the
+// machine's namespace and those with names: their virtual links, and addresses, routes
+// and neighbours on these. It reads NAT rules from vnet's tables, and from foreign tables if
+// vnet could write the same rules. The second result lists what it cannot represent.
+func Survey() (topo.State, []string, error) {
+	k := &Kernel{log: slog.New(slog.DiscardHandler), ipv6: hasIPv6(), handles: map[string]*netnsHandle{}}
+	defer k.Close()
+	if err := k.enterAll(); err != nil {
+		return nil, nil, err
+	}
+	r := &stateBuilder{}
+	for _, s := range k.handles {
+		v := &netnsSnapshot{handle: s}
+		if err := k.survey(v); err != nil {
+			return nil, nil, err
+		}
+		r.snapshots = append(r.snapshots, v)
+	}
+	unknown := r.allLinks()
+	for _, v := range r.snapshots {
+		r.namespace(v)
+		for _, route := range v.routes {
+			if v.overLabLinks(route) {
+				r.put(v.route(route))
+			}
+		}
+		more, err := v.tables(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		unknown = append(unknown, more...)
+	}
+	have := r.state()
+	for _, o := range have {
+		if veth, ok := o.(topo.Veth); ok && (veth.Ends[0].NS == unknownNS || veth.Ends[1].NS == unknownNS) {
+			unknown = append(unknown, veth.String()+": its other end is in a namespace without a name")
+			delete(have, veth.Key())
+		}
+	}
+	slices.Sort(unknown)
+	return have, unknown, nil
+}
+
+// enterAll opens handles for the machine's namespace and those with names.
+func (k *Kernel) enterAll() error {
+	here, err := nsfs.Current()
+	if err != nil {
+		return err
+	}
+	s, err := k.openHandle("", here, false)
+	if err != nil {
+		return err
+	}
+	entries, err := nsfs.List()
+	if err != nil {
+		return err
+	}
+	seen := map[nsfs.ID]bool{s.id: true}
+	for _, e := range entries {
+		if e.Stale || seen[e.ID] {
+			continue
+		}
+		ns, err := nsfs.Open(e.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := k.openHandle(e.Name, ns, true); err != nil {
+			return err
+		}
+		seen[e.ID] = true
+	}
+	return nil
+}
+
+// survey reads a namespace completely.
+func (k *Kernel) survey(v *netnsSnapshot) (err error) {
+	c := v.handle.conn
+	if v.links, err = k.linksOf(c); err != nil {
+		return err
+	}
+	v.indexLinks()
+	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
+		return err
+	}
+	if v.routes, err = c.Routes(rtnl.RouteFilter{}); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
+		return err
+	}
+	v.values = map[string]string{}
+	return v.handle.runInside(func() error {
+		for _, name := range []string{topo.ForwardingIPv4, topo.ForwardingIPv6} {
+			if value, err := nsfs.Sysctl(sysctlKey(name)); err == nil && value == "1" {
+				v.values[name] = value
+			}
+		}
+		return nil
+	})
+}
+
+// allLinks adds all virtual links, and returns those of a kind that labs do not have.
+func (r *stateBuilder) allLinks() (unknown []string) {
+	table := vethTable{}
+	for _, v := range r.snapshots {
+		for i := range v.links {
+			if l := &v.links[i]; l.Kind.Name == "veth" {
+				at := [2]uint32{l.Index, l.Parent}
+				table[at] = append(table[at], linkEntry{v, l})
+			}
+		}
+	}
+	for _, v := range r.snapshots {
+		for i := range v.links {
+			l := &v.links[i]
+			switch {
+			case slices.Contains(labKinds, l.Kind.Name):
+				if !v.inLab[l.Index] {
+					r.link(linkEntry{v, l}, table)
+				}
+			case l.Kind.Name != "" && !strings.HasSuffix(l.Name, "0"): // the kernel itself creates tunl0, sit0 …
+				unknown = append(unknown, display.In(v.handle.name)+"link "+l.Name+" type "+l.Kind.Name)
+			}
+		}
+	}
+	return unknown
+}
+
+// labKinds are the kinds of links that a lab can have.
+var labKinds = []string{"bridge", "veth", topo.KindDummy, topo.KindVLAN, topo.KindVXLAN, topo.KindMACVLAN, topo.KindIPVLAN}
+
+// overLabLinks reports whether a program added the route, and all its links are in the
+// state or it has none.
+func (v *netnsSnapshot) overLabLinks(in rtnl.Route) bool {
+	switch {
+	case in.Protocol == unix.RTPROT_KERNEL, in.Protocol == unix.RTPROT_RA, in.Protocol == unix.RTPROT_REDIRECT:
+		return false
+	case in.Type != unix.RTN_UNICAST:
+		return v.handle.name != "" // the machine's own are not a lab's
+	}
+	for _, h := range in.Hops {
+		if !v.inLab[h.Link] {
+			return false
+		}
+	}
+	return len(in.Hops) > 0 || v.inLab[in.Link]
+}
+
+// tables adds the NAT rules of vnet's tables and of foreign tables. It returns the rules and
+// chains that vnet cannot represent.
+func (v *netnsSnapshot) tables(r *stateBuilder) (unknown []string, err error) {
+	conn, err := v.handle.nft()
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := conn.Tables()
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, name := range names {
+		rules, err := conn.Read(name)
+		known[name] = err == nil && len(rules) > 0
+		for _, rule := range rules {
+			unknown = append(unknown, r.rule(v.handle.name, rule.Rule)...)
+		}
+	}
+	rules, chains, err := v.handle.readForeignTables(func(table string) bool { return known[table] })
+	for _, rule := range rules {
+		unknown = append(unknown, r.rule(v.handle.name, rule)...)
+	}
+	for _, c := range chains {
+		unknown = append(unknown, display.In(v.handle.name)+"nftables "+c.String())
+	}
+	return unknown, err
+}
+
+// rule adds a NAT rule, or returns one that no lab has: a foreign set element, or
+// masquerade for all sources.
+func (r *stateBuilder) rule(ns string, rule nft.Rule) (unknown []string) {
+	o := objectOf(ns, rule)
+	if m, ok := rule.(nft.Masquerade); o == nil || ok && !m.Source.IsValid() {
+		return []string{display.In(ns) + rule.String()}
+	}
+	r.put(o)
+	return nil
+}

@@ -1,0 +1,191 @@
+package topo
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
+)
+
+// A Route is an entry of a routing table. Routes that the kernel creates itself, for
+// the subnets of addresses, are not included.
+type Route struct {
+	NS  string
+	Dst netip.Prefix // masked; 0.0.0.0/0 and ::/0 are the default route
+	// Type is unicast, blackhole, unreachable or prohibit; "" means unicast.
+	Type string
+	// Hops are the next hops as [JoinHops] writes them, each with its device;
+	// "" for types without next hops.
+	Hops   string
+	Src    netip.Addr // preferred source; invalid means the kernel's choice
+	Table  uint32     // 0 means main
+	Metric uint32     // 0 means the kernel's default: 0 for IPv4, 1024 for IPv6
+	MTU    int        // bytes; 0 means the device's
+}
+
+// The type of ordinary routes, and the main table.
+const (
+	TypeUnicast = "unicast"
+	MainTable   = 254  // RT_TABLE_MAIN
+	metric6     = 1024 // IP6_RT_PRIO_USER
+)
+
+// Key implements [Object]: destination, table and metric.
+func (r Route) Key() Key {
+	r = r.plain()
+	return Key{OfRoute, r.NS, r.dst() + r.place()}
+}
+
+func (r Route) dst() string {
+	switch {
+	case r.Dst.Bits() == 0 && r.Dst.Addr().Is4():
+		return "default"
+	case r.Dst.Bits() == 0:
+		return "default6"
+	}
+	return r.Dst.String()
+}
+
+func (r Route) place() (s string) {
+	if r.Table != 0 {
+		s += " table " + strconv.FormatUint(uint64(r.Table), 10)
+	}
+	if r.Metric != 0 {
+		s += " metric " + strconv.FormatUint(uint64(r.Metric), 10)
+	}
+	return s
+}
+
+// String is "red: route default via 192.168.15.1 dev eth0".
+func (r Route) String() string { return display.In(r.NS) + "route " + r.words() }
+
+// words returns the route in ip-route(8)'s words.
+func (r Route) words() string { return r.wordsWith("") }
+
+// wordsWith inserts more words before the hops, where ip(8) accepts them.
+func (r Route) wordsWith(more string) string {
+	dst := r.dst()
+	if dst == "default6" {
+		dst = "::/0"
+	}
+	if r.Type != "" && r.Type != TypeUnicast {
+		dst = r.Type + " " + dst
+	}
+	s := dst + r.place()
+	if r.Src.IsValid() {
+		s += " src " + r.Src.String()
+	}
+	if r.MTU != 0 {
+		s += " mtu " + strconv.Itoa(r.MTU)
+	}
+	s += more
+	if r.Hops != "" {
+		s += " " + r.Hops
+	}
+	return s
+}
+
+// NextHops returns the next hops as a list.
+func (r Route) NextHops() []Hop { return splitHops(r.Hops) }
+
+func (r Route) needs() []Key {
+	keys := []Key{{OfNamespace, r.NS, ""}}
+	for _, h := range r.NextHops() {
+		keys = append(keys, Key{OfLink, r.NS, h.Device}, Key{OfUp, r.NS, h.Device})
+	}
+	return keys
+}
+
+func (r Route) provides() []Key { return []Key{r.Key()} }
+
+func (r Route) canBecome(next Object) bool {
+	n, ok := next.(Route)
+	return ok && r.Type == n.Type
+}
+
+func (r Route) normal() Object {
+	r = r.plain()
+	r.Hops = JoinHops(r.NextHops()...)
+	return r
+}
+
+// plain is normal without the hops.
+func (r Route) plain() Route {
+	r.Dst = r.Dst.Masked()
+	if r.Type == TypeUnicast {
+		r.Type = ""
+	}
+	if r.Table == MainTable {
+		r.Table = 0
+	}
+	if r.Metric == metric6 && r.Dst.Addr().Is6() {
+		r.Metric = 0
+	}
+	return r
+}
+
+// JoinHops writes next hops in ip-route(8)'s words: "via 10.0.0.1 dev eth0" for
+// one, "nexthop via … dev … weight 1 nexthop …" for several. The text is comparable
+// with ==; the order of hops matters.
+func JoinHops(hops ...Hop) string {
+	var b strings.Builder
+	for _, h := range hops {
+		if len(hops) > 1 {
+			b.WriteString("nexthop ")
+		}
+		if h.Via.IsValid() {
+			fmt.Fprintf(&b, "via %s ", h.Via)
+		}
+		if h.Device != "" {
+			fmt.Fprintf(&b, "dev %s ", h.Device)
+		}
+		if len(hops) > 1 {
+			fmt.Fprintf(&b, "weight %d ", max(h.Weight, 1))
+		}
+		if h.Onlink {
+			b.WriteString("onlink ")
+		}
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// splitHops parses the text of JoinHops.
+func splitHops(s string) (hops []Hop) {
+	words := strings.Fields(s)
+	if len(words) > 0 && words[0] != "nexthop" {
+		hops = append(hops, Hop{})
+	}
+	for i := 0; i < len(words); i++ {
+		if words[i] == "nexthop" {
+			hops = append(hops, Hop{})
+			continue
+		}
+		h := &hops[len(hops)-1]
+		if words[i] == "onlink" {
+			h.Onlink = true
+			continue
+		}
+		if i++; i == len(words) {
+			return hops
+		}
+		switch words[i-1] {
+		case "via":
+			h.Via, _ = netip.ParseAddr(words[i])
+		case "dev":
+			h.Device = words[i]
+		case "weight":
+			h.Weight, _ = strconv.Atoi(words[i])
+		}
+	}
+	return hops
+}
+
+// A Hop is one next hop of a StaticRoute.
+type Hop struct {
+	Via    netip.Addr // invalid for a route directly to a device
+	Device string     // "" means the device whose subnet contains Via
+	Weight int        // weight in a multipath route, 1–256; 0 means 1
+	Onlink bool       // Via is on the link although no subnet contains it
+}

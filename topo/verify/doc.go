@@ -1,0 +1,14 @@
+// Package verify proves facts of a lab that is up, with real packets. It needs Linux.
+//
+//	lab.Facts ──▶ Verify ──┬─ probe      sockets in both hosts: ping, TCP, UDP, DNS
+//	                       ├─ judge      compares the answer with the fact
+//	                       └─ diagnose   follows a lost packet: links, routes, filters, traces
+//	                                   ──▶ Report   text, JSON, JUnit, TAP
+//
+// It needs no program in the hosts: it opens the sockets there itself, and answers for a server that
+// does not run.
+//
+// # What is not checked
+//
+// A fact holds at the moment of the probe. Packet loss below one in a few probes is not seen.
+package verify

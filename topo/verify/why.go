@@ -1,0 +1,183 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo/lab"
+)
+
+// sysctl reads a number under /proc/sys/net of the host. It returns -1 if it cannot be read;
+// callers then report no problem.
+func (h *hostInfo) sysctl(key string) int {
+	value := ""
+	err := nsfs.Do(h.ns, func() (err error) {
+		value, err = nsfs.Sysctl("net/" + key)
+		return err
+	})
+	n, convErr := strconv.Atoi(value)
+	if err != nil || convErr != nil {
+		return -1
+	}
+	return n
+}
+
+// forwards reports whether the host forwards packets of a family that arrive on a link.
+func (h *hostInfo) forwards(in uint32, v4 bool) bool {
+	if v4 {
+		return h.sysctl("ipv4/conf/"+h.links[in].Name+"/forwarding") != 0
+	}
+	return h.sysctl("ipv6/conf/all/forwarding") != 0
+}
+
+// noRouteReason says why the kernel has no route to dst. For a packet that arrived from outside,
+// the errno does not tell the cause, so the possible causes are checked one by one.
+func (h *hostInfo) noRouteReason(err error, at packetPos, src, dst netip.Addr) string {
+	if at.in != 0 {
+		if _, own := h.conn.RouteGet(rtnl.RouteQuery{Dst: dst}); own != nil {
+			err = own
+		} else {
+			return h.sourceProblem(err, at.in, src, dst)
+		}
+	}
+	switch {
+	case errors.Is(err, unix.ENETUNREACH):
+		return "no route to " + dst.String()
+	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL):
+		return "packets to " + dst.String() + " are not routed: " + errnoText(errnoIn(err))
+	}
+	return err.Error()
+}
+
+// sourceProblem says why a packet from src is not forwarded, although the host itself has a route
+// to dst.
+func (h *hostInfo) sourceProblem(err error, in uint32, src, dst netip.Addr) string {
+	name := h.links[in].Name
+	if _, own := h.addrs[src]; own {
+		return fmt.Sprintf("packets from %s that arrive on %s are dropped: the host itself has that address", src, name)
+	}
+	if h.rpFilterDrops(src, in) {
+		return fmt.Sprintf("rp_filter drops packets from %s that arrive on %s", src, name)
+	}
+	return fmt.Sprintf("packets from %s that arrive on %s are not forwarded to %s: %v", src, name, dst, errnoIn(err))
+}
+
+// Values of rp_filter. The kernel uses the greater one of conf/all and conf/LINK.
+// See Documentation/networking/ip-sysctl.rst in the kernel's source.
+const (
+	strictRPFilter = 1 // the route to the source must lead over the same link
+	looseRPFilter  = 2 // there must be a route to the source
+)
+
+// rpFilterDrops reports whether rp_filter drops packets from src that arrive on a link. IPv6 has
+// no rp_filter.
+func (h *hostInfo) rpFilterDrops(src netip.Addr, in uint32) bool {
+	if !src.Is4() {
+		return false
+	}
+	filter := max(h.sysctl("ipv4/conf/all/rp_filter"), h.sysctl("ipv4/conf/"+h.links[in].Name+"/rp_filter"))
+	if filter < strictRPFilter {
+		return false
+	}
+	back, err := h.conn.RouteGet(rtnl.RouteQuery{Dst: src, FIBMatch: true})
+	if filter >= looseRPFilter {
+		return err != nil
+	}
+	return err != nil || back.Link != in && !hasHop(back.Hops, in)
+}
+
+func hasHop(hops []rtnl.Hop, link uint32) bool {
+	for _, h := range hops {
+		if h.Link == link {
+			return true
+		}
+	}
+	return false
+}
+
+func errnoIn(err error) unix.Errno {
+	var errno unix.Errno
+	errors.As(err, &errno)
+	return errno
+}
+
+// linkProblem says why a link carries no packets; "" if it does.
+func (h *hostInfo) linkProblem(index uint32) string {
+	l, ok := h.links[index]
+	switch {
+	case !ok:
+		return ""
+	case !l.Up():
+		return "link " + l.Name + " is down"
+	case l.Flags&unix.IFF_LOWER_UP == 0:
+		return "link " + l.Name + " has no carrier: its peer is down"
+	}
+	if m, ok := h.links[l.Master]; ok && !m.Up() {
+		return "link " + m.Name + " is down"
+	}
+	return ""
+}
+
+// neighProblem says that a neighbour does not answer ARP or neighbour discovery; "" if it does.
+func (h *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
+	l := h.links[link]
+	if l.Flags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0 {
+		return ""
+	}
+	n, err := h.conn.Neigh(link, hop, false)
+	if err != nil || n.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("neighbour %s on %s does not answer (%s)", hop, l.Name, neighProtocol(hop))
+}
+
+// neighSource returns the source address of the host's neighbour requests: that of the packet if
+// it is the host's own.
+func (h *hostInfo) neighSource(src, hop netip.Addr) netip.Addr {
+	if _, own := h.addrs[src]; own {
+		return src
+	}
+	route, _ := h.conn.RouteGet(rtnl.RouteQuery{Dst: hop})
+	return route.PrefSrc
+}
+
+// hairpinProblem says that a bridge port without hairpin blocks a packet. It applies where
+// br_netfilter passes bridged packets to NAT, and the packet has to leave by the port on which it
+// arrived.
+func (w *walker) hairpinProblem(h *hostInfo, to *lab.Iface, v4 bool) string {
+	key := "bridge/bridge-nf-call-ip6tables"
+	if v4 {
+		key = "bridge/bridge-nf-call-iptables"
+	}
+	if to.Attachment == nil || h.sysctl(key) != 1 {
+		return ""
+	}
+	name, _ := lab.PortName(w.layout.Topology.Name, to.Host, to.Name)
+	for _, l := range h.links {
+		if l.Name == name && l.Port["hairpin"] == uint64(0) {
+			bridge := h.links[l.Master].Name
+			return fmt.Sprintf("bridge %s does not send a packet back out of its ingress port %s (hairpin off)", bridge, name)
+		}
+	}
+	return ""
+}
+
+func familyName(a netip.Addr) string {
+	if a.Is4() {
+		return "IPv4"
+	}
+	return "IPv6"
+}
+
+func neighProtocol(a netip.Addr) string {
+	if a.Is4() {
+		return "ARP"
+	}
+	return "neighbour discovery"
+}
