@@ -15,7 +15,7 @@ import (
 )
 
 // sandboxEnv is an environment variable of the process that [Sandbox] starts. It
-// proves nothing, because anybody can set it. It only says that the descriptors
+// proves nothing, because every program can set it. It only says that the descriptors
 // outsideNet and outsideMounts may be open; see inSandbox.
 const sandboxEnv = "VNET_SANDBOX"
 

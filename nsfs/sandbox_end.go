@@ -17,7 +17,7 @@ import (
 // runAlone runs a command, passes signals on to it, and afterwards kills the processes
 // that it left. They would keep the namespaces of the sandbox.
 func runAlone(cmd *exec.Cmd) error {
-	// Orphans in the sandbox become children of this process.
+	// Processes in the sandbox whose parent has ended become children of this process.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err == nil {
 		defer killChildren(children())
 	}

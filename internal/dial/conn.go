@@ -171,9 +171,9 @@ func (c *conn) receive(b []byte, flags int) (n, recvFlags int, err error) {
 // aligned returns n rounded up to the alignment of messages and attributes.
 func aligned(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }
 
-// Messages appends the messages of a datagram to messages. Their data is part of the datagram.
-func Messages(messages []netlink.Message, datagram []byte) ([]netlink.Message, error) {
-	b := append(datagram, make([]byte, aligned(len(datagram))-len(datagram))...)
+// Messages appends the messages of a datagram b to messages. Their data is part of b.
+func Messages(messages []netlink.Message, b []byte) ([]netlink.Message, error) {
+	b = append(b, make([]byte, aligned(len(b))-len(b))...)
 	for len(b) >= unix.NLMSG_HDRLEN {
 		n := aligned(int(binary.NativeEndian.Uint32(b)))
 		if n < unix.NLMSG_HDRLEN || n > len(b) {
