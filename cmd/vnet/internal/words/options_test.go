@@ -39,6 +39,16 @@ func TestParseOptions(t *testing.T) {
 		{"-ts link", plain(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
 		{"-N link", plain(func(o *Options) { o.Numeric = true })},
 		{"-l 5 -rc 1000 link", plain(func(*Options) {})},
+		{"-l 4294967295 link", plain(func(*Options) {})},
+		{"-e link\n-echo link", plain(func(*Options) {})},
+		{"-i link\n-iec link", plain(func(o *Options) { o.IEC = true })},
+		{"-r link\n-resolve link", plain(func(o *Options) { o.Resolve = true })},
+		{"-help\n-help link", plain(func(o *Options) { o.Help = true })},
+		{"-M link\n-f mpls link", plain(func(o *Options) { o.Family = unix.AF_MPLS })},
+		{"-B link\n-f bridge link", plain(func(o *Options) { o.Family = unix.AF_BRIDGE })},
+		{"-6 -f any link", plain(func(*Options) {})},
+		{"-c=always -color=never link", plain(func(*Options) {})},
+		{"-c -- -j", plain(func(o *Options) { o.Color = "always" })},
 	} {
 		for line := range strings.Lines(tt.lines) {
 			got, rest, err := ParseOptions(strings.Fields(line))
@@ -50,9 +60,22 @@ func TestParseOptions(t *testing.T) {
 	for line, want := range map[string]string{
 		"-foo link": `option "-foo" is unknown`, "-n": `"-n" needs a value`, "-f ipx link": `family "ipx" is unknown`,
 		"-l many link": `"many" is not a number`, "--jsno link": `option "--jsno" is unknown`,
+		"-l 4294967296 link": `"4294967296" is not a number`, "-44 link": `option "-44" is unknown`,
+		"-c=sometimes link": `option "-c=sometimes" is unknown`, "-f": `"-f" needs a value`,
 	} {
 		if _, _, err := ParseOptions(strings.Fields(line)); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+}
+
+// TestOptionsEnd checks which words are left after the options. A single dash is not an option.
+func TestOptionsEnd(t *testing.T) {
+	for line, want := range map[string]string{
+		"": "", "-j": "", "-j link -4": "link -4", "-- -j link": "-j link", "-j - link": "- link", "link": "link",
+	} {
+		if _, rest, err := ParseOptions(strings.Fields(line)); strings.Join(rest, " ") != want || err != nil {
+			t.Errorf("%s: left %q, %v; want %q", line, rest, err, want)
 		}
 	}
 }
@@ -68,6 +91,33 @@ func TestOptionTable(t *testing.T) {
 	}
 }
 
+// TestLongBatchLine: a line that is too long, or has no end, is an error. It is not read to its end.
+func TestLongBatchLine(t *testing.T) {
+	for what, in := range map[string]io.Reader{
+		"no end": zeros{}, "no end in many lines": joined{},
+		"one line": strings.NewReader(strings.Repeat("x", maxBatchLine+1) + "\n"),
+	} {
+		if line, _, err := BatchLine(bufio.NewReader(in)); !errors.Is(err, errLongLine) || line != nil {
+			t.Errorf("%s: %d words, %v", what, len(line), err)
+		}
+	}
+	long := strings.Repeat("x", maxBatchLine-1)
+	line, _, err := BatchLine(bufio.NewReader(strings.NewReader(long + "\n")))
+	if err != nil || len(line) != 1 || line[0] != long {
+		t.Errorf("a line of %d bytes: %d words, %v", len(long)+1, len(line), err)
+	}
+}
+
+// zeros is like /dev/zero.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }
+
+// joined is lines that backslashes join without end.
+type joined struct{}
+
+func (joined) Read(b []byte) (int, error) { return copy(b, "word \\\n"), nil }
+
 func TestBatchLine(t *testing.T) {
 	type line struct {
 		words string // with | between them
@@ -82,6 +132,10 @@ func TestBatchLine(t *testing.T) {
 		"link set v0 alias \"it's\"":   {{"link|set|v0|alias|it's", 1}},
 		"\tlink \t up\r\n":             {{"link|up", 1}, {"", 0}},
 		"link \\":                      {{"link|\\", 1}},
+		"":                             {{"", 0}},
+		"a\\\nb\\\nc\n":                {{"abc", 3}, {"", 0}},
+		"'a''b' \"\" c# '#'":           {{"a|b||c#|#", 1}},
+		"\r\n\"a'b\"c 'd\"'\n":         {{"", 1}, {"a'b|c|d\"", 1}, {"", 0}},
 	} {
 		in := bufio.NewReader(strings.NewReader(text))
 		for i, w := range want {
