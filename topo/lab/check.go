@@ -12,12 +12,18 @@ import (
 )
 
 // Check returns all mistakes of t as [Mistakes], or nil. Parse and Compile
-// call it. It does not look at the machine: missing kernel features and
-// conflicts with existing objects are found when a plan is made.
+// make the same checks. It does not look at the machine: missing kernel features
+// and conflicts with existing objects are found when a plan is made.
 func Check(t Topology) error {
-	k := &checker{mistakeList: mistakeList{src: t.source}, t: &t}
+	_, err := checkedLayout(&t)
+	return err
+}
+
+// checkedLayout returns the layout of t, and all mistakes of t as [Mistakes], or nil.
+func checkedLayout(t *Topology) (*Layout, error) {
+	k := &checker{mistakeList: mistakeList{src: t.source}, t: t}
 	k.all()
-	return k.err()
+	return k.layout, k.err()
 }
 
 type checker struct {
@@ -173,7 +179,7 @@ func (k *checker) gateway(n int) {
 	if g == NoGateway || g == in {
 		return
 	}
-	if k.knownHost(net.at, g, "as gateway of network "+net.Name) && k.layout.attachmentOf(g, net.Name) == nil {
+	if k.knownHost(net.at, g, "as gateway of network "+net.Name) && k.layout.gatewayAttachment[n] == nil {
 		k.mistakef(net.at, g, fmt.Sprintf("add %s to the networks of %s", net.Name, g),
 			"gateway %s is not on network %s", g, net.Name)
 	}

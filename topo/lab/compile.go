@@ -16,41 +16,56 @@ import (
 // name, MAC and MTU, every address, route, sysctl and NAT rule. The same
 // topology always gives the same state. The error is of type [Mistakes].
 func Compile(t Topology) (topo.State, error) {
-	if err := Check(t); err != nil {
+	l, err := checkedLayout(&t)
+	if err != nil {
 		return nil, err
 	}
-	l, _ := NewLayout(&t)
-	c := &compiler{
-		mistakeList: mistakeList{src: t.source}, t: &t, l: l,
-		state: make(topo.State, 10*len(l.Ifaces)), forwarded: map[target]bool{},
-	}
-	for _, p := range l.portForwards() {
-		c.forwarded[target{p.gateway, p.to}] = true
-	}
-	for i := range t.Hosts {
-		c.namespace(&t.Hosts[i])
-	}
-	for n := range l.Ifaces {
-		c.iface(n)
-	}
-	for n := range t.Networks {
-		c.vlans(n)
-		c.uplink(&t.Networks[n])
-	}
-	for i := range t.Hosts {
-		c.hostRoutes(&t.Hosts[i])
-	}
-	c.nat()
-	c.isolation()
-	c.fastpaths()
+	return compile(l)
+}
+
+// compile is Compile for a layout without mistakes.
+func compile(l *Layout) (topo.State, error) {
+	c := newCompiler(l)
+	c.objects()
 	c.settings()
-	c.files()
 	c.limits()
 	if err := c.err(); err != nil {
 		return nil, err
 	}
 	c.state.AddAddrGenNone()
 	return c.state, nil
+}
+
+func newCompiler(l *Layout) *compiler {
+	c := &compiler{
+		mistakeList: mistakeList{src: l.Topology.source}, t: l.Topology, l: l,
+		state: make(topo.State, 10*len(l.Ifaces)), forwards: l.portForwards(), forwarded: map[target]bool{},
+	}
+	for _, p := range c.forwards {
+		c.forwarded[target{p.gateway, p.to}] = true
+	}
+	return c
+}
+
+// objects makes all objects, except those of settings.
+func (c *compiler) objects() {
+	for i := range c.t.Hosts {
+		c.namespace(&c.t.Hosts[i])
+	}
+	for n := range c.l.Ifaces {
+		c.iface(n)
+	}
+	for n := range c.t.Networks {
+		c.vlans(n)
+		c.uplink(&c.t.Networks[n])
+	}
+	for i := range c.t.Hosts {
+		c.hostRoutes(&c.t.Hosts[i])
+	}
+	c.nat()
+	c.isolation()
+	c.fastpaths()
+	c.files()
 }
 
 // A compiler makes the objects of a topology. Two different objects with one
@@ -60,6 +75,8 @@ type compiler struct {
 	t     *Topology
 	l     *Layout
 	state topo.State
+
+	forwards []resolvedForward // all port forwards
 	// forwarded are the addresses to which ports are forwarded. If the host with
 	// such an address connects to its own forwarded port, the packets leave the
 	// bridge by the port on which they arrived. With br_netfilter, where NAT runs
@@ -262,7 +279,7 @@ func (c *compiler) nat() {
 			c.masquerade(c.t.Hosts[i].Name, p, nil)
 		}
 	}
-	for _, p := range c.l.portForwards() {
+	for _, p := range c.forwards {
 		f := topo.Forward{
 			NS: topo.NSOf(p.gateway), Proto: p.spec.Proto, Addr: p.spec.Listen,
 			First: p.spec.First, Last: p.spec.Last, To: p.to, ToPort: p.spec.ToFirst,
@@ -382,6 +399,16 @@ func (d DNS) file() string {
 // settings makes the sysctls: forwarding where needed, then those of the file,
 // which replace them.
 func (c *compiler) settings() {
+	c.forwarding()
+	for i := range c.t.Hosts {
+		for _, s := range c.t.Hosts[i].Sysctls {
+			c.state.Put(topo.Sysctl{NS: topo.NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
+		}
+	}
+}
+
+// forwarding turns on forwarding on every host that forwards packets.
+func (c *compiler) forwarding() {
 	for i := range c.t.Hosts {
 		if h := &c.t.Hosts[i]; h.Name != topo.Machine && c.l.Forwards(h) {
 			c.forward(h.Name)
@@ -389,11 +416,6 @@ func (c *compiler) settings() {
 	}
 	if c.machineForwards() {
 		c.forward("")
-	}
-	for i := range c.t.Hosts {
-		for _, s := range c.t.Hosts[i].Sysctls {
-			c.state.Put(topo.Sysctl{NS: topo.NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
-		}
 	}
 }
 
@@ -430,5 +452,5 @@ func (c *compiler) machineForwards() bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.l.portForwards(), func(p resolvedForward) bool { return p.gateway == topo.Machine })
+	return slices.ContainsFunc(c.forwards, func(p resolvedForward) bool { return p.gateway == topo.Machine })
 }

@@ -16,12 +16,7 @@ func (l *Layout) Forwards(h *Host) bool {
 	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
 		return true
 	}
-	for n := range l.Topology.Networks {
-		if l.Topology.GatewayOf(n) == h.Name {
-			return true
-		}
-	}
-	return false
+	return l.gateways[h.Name]
 }
 
 // A Layout lists every device of every host of a topology, with its name and
@@ -34,6 +29,11 @@ type Layout struct {
 	Ifaces    []Iface          // bridges, then devices on networks, ends of links, other devices
 	ByHost    map[string][]int // for each host, its Ifaces
 	ByNetwork [][]int          // for each network, its Ifaces: the bridge first
+
+	gateways map[string]bool // the hosts that are the gateway of a network
+	// For each network, the attachment of its gateway, and that of the host in whose namespace
+	// its bridge is; nil if there is none.
+	gatewayAttachment, bridgeAttachment []*Attachment
 }
 
 // An Iface is one network device of the lab.
@@ -63,12 +63,17 @@ func NewLayout(t *Topology) (*Layout, []*Iface) {
 		nets:      make(map[string]int, len(t.Networks)),
 		ByHost:    make(map[string][]int, len(t.Hosts)+1),
 		ByNetwork: make([][]int, len(t.Networks)),
+
+		gateways:          make(map[string]bool, len(t.Networks)),
+		gatewayAttachment: make([]*Attachment, len(t.Networks)),
+		bridgeAttachment:  make([]*Attachment, len(t.Networks)),
 	}
 	for i := range t.Hosts {
 		l.Hosts[t.Hosts[i].Name] = i
 	}
 	for i := range t.Networks {
 		l.nets[t.Networks[i].Name] = i
+		l.gateways[t.GatewayOf(i)] = true
 		l.add(Iface{Host: t.BridgeHost(i), Name: t.Networks[i].Name, Network: i, at: t.Networks[i].at})
 	}
 	for i := range t.Hosts {
@@ -104,7 +109,12 @@ func (l *Layout) addHost(h *Host) {
 		if !ok {
 			continue
 		}
-		if l.Topology.BridgeHost(n) != h.Name {
+		if l.gatewayAttachment[n] == nil && l.Topology.GatewayOf(n) == h.Name {
+			l.gatewayAttachment[n] = a
+		}
+		if l.Topology.BridgeHost(n) == h.Name {
+			l.bridgeAttachment[n] = cmp.Or(l.bridgeAttachment[n], a)
+		} else {
 			l.add(Iface{Host: h.Name, Name: a.Device, Network: n, Attachment: a, Addrs: slices.Clone(a.Prefixes), at: a.at})
 		}
 	}
