@@ -30,9 +30,7 @@ func (k *checker) host(h *Host) {
 	for i := range h.Neighbours {
 		k.neighbour(h, &h.Neighbours[i])
 	}
-	for _, s := range h.Sysctls {
-		k.sysctl(h, s)
-	}
+	k.sysctls(h)
 	for _, c := range h.Run {
 		if strings.TrimSpace(c) == "" {
 			k.mistakef(h.at, "run", "write a shell command", "%s: run has an empty command", h.Name)
@@ -48,6 +46,21 @@ func (k *checker) host(h *Host) {
 			k.mistakef(h.at, p.String(), "write "+p.Masked().String(), "nat %s has bits set after the prefix length", p)
 		}
 	}
+}
+
+func (k *checker) sysctls(h *Host) {
+	for _, s := range h.Sysctls {
+		k.sysctl(h, s)
+	}
+}
+
+// checkSysctls checks the sysctls only, for a topology whose other keys are checked.
+func checkSysctls(t *Topology) error {
+	k := &checker{mistakeList: mistakeList{src: t.source}, t: t}
+	for i := range t.Hosts {
+		k.sysctls(&t.Hosts[i])
+	}
+	return k.err()
 }
 
 // machine checks for keys that the machine cannot have.

@@ -20,20 +20,10 @@ func Compile(t Topology) (topo.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compile(l)
-}
-
-// compile is Compile for a layout without mistakes.
-func compile(l *Layout) (topo.State, error) {
 	c := newCompiler(l)
 	c.objects()
-	c.settings()
-	c.limits()
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	c.state.AddAddrGenNone()
-	return c.state, nil
+	c.forwarding()
+	return c.complete()
 }
 
 func newCompiler(l *Layout) *compiler {
@@ -47,7 +37,7 @@ func newCompiler(l *Layout) *compiler {
 	return c
 }
 
-// objects makes all objects, except those of settings.
+// objects makes all objects, except those of forwarding and complete.
 func (c *compiler) objects() {
 	for i := range c.t.Hosts {
 		c.namespace(&c.t.Hosts[i])
@@ -75,6 +65,10 @@ type compiler struct {
 	t     *Topology
 	l     *Layout
 	state topo.State
+
+	// knownHostsFile is a text of the hosts file that may be the right one. If it is, the state has
+	// this string: to compare it with itself takes no time, however many hosts have it.
+	knownHostsFile string
 
 	forwards []resolvedForward // all port forwards
 	// forwarded are the addresses to which ports are forwarded. If the host with
@@ -349,6 +343,9 @@ func (l *Layout) routersOf(a, b int) map[string][2]string {
 // resolv.conf.
 func (c *compiler) files() {
 	hosts := c.hostsFile()
+	if hosts == c.knownHostsFile {
+		hosts = c.knownHostsFile
+	}
 	for i := range c.t.Hosts {
 		h := &c.t.Hosts[i]
 		if h.Name == topo.Machine || h.Namespace != "" {
@@ -396,15 +393,20 @@ func (d DNS) file() string {
 	return b.String()
 }
 
-// settings makes the sysctls: forwarding where needed, then those of the file,
-// which replace them.
-func (c *compiler) settings() {
-	c.forwarding()
+// complete adds the sysctls of the file, which replace those made so far, and what follows from
+// them. It returns the state.
+func (c *compiler) complete() (topo.State, error) {
 	for i := range c.t.Hosts {
 		for _, s := range c.t.Hosts[i].Sysctls {
 			c.state.Put(topo.Sysctl{NS: topo.NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
 		}
 	}
+	c.limits()
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	c.state.AddAddrGenNone()
+	return c.state, nil
 }
 
 // forwarding turns on forwarding on every host that forwards packets.

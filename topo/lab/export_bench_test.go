@@ -2,14 +2,14 @@ package lab
 
 import (
 	"fmt"
-	"testing"
 	"strings"
+	"testing"
 
 	"github.com/vnet-lab/vnet/topo"
 )
 
 // largeState returns the state of a lab with this many hosts on networks of 100 hosts. Each host has a forwarded
-// port, and a router that is on all networks.
+// port.
 func largeState(tb testing.TB, hosts int) topo.State {
 	tb.Helper()
 	var b strings.Builder
@@ -40,4 +40,19 @@ func BenchmarkExport(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestExportIsLinear: an export of ten times as many hosts allocates about ten times as
+// often. The hosts are on the networks of one machine, have names in one hosts file and forwarded
+// ports: what reads one of these lists once for each host would allocate a hundred times as often.
+func TestExportIsLinear(t *testing.T) {
+	small, large := exportWork(t, 200), exportWork(t, 2000)
+	if ratio := float64(large) / float64(small); ratio > 12 {
+		t.Errorf("200 hosts: %d allocations, 2000 hosts: %d, %.1f times as many; want at most 12", small, large, ratio)
+	}
+}
+
+func exportWork(t *testing.T, hosts int) uint64 {
+	state := largeState(t, hosts)
+	return uint64(testing.AllocsPerRun(1, func() { Export("large", state) }))
 }
