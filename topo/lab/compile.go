@@ -176,29 +176,6 @@ func (c *compiler) impair(i topo.Impairment, links ...topo.Key) {
 	}
 }
 
-// device makes an entry of the devices of a host.
-func (c *compiler) device(i *Iface) {
-	v, link := i.Device, c.link(i)
-	link.Master = v.Network
-	parent, parentNS := v.Parent, link.NS
-	if owner, dev, ok := strings.Cut(v.Parent, ":"); ok {
-		parent, parentNS = dev, topo.NSOf(owner)
-	}
-	switch v.Kind {
-	case topo.KindDummy:
-		c.put(topo.Dummy{Link: link})
-	case topo.KindVLAN:
-		c.put(topo.VLAN{Link: link, Parent: parent, ID: uint16(v.ID)})
-	case topo.KindVXLAN:
-		c.put(topo.VXLAN{Link: link, ID: v.ID, Local: v.Local, Remote: v.Remote, Parent: parent, Port: v.Port})
-	case topo.KindMACVLAN:
-		c.put(topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
-	case topo.KindIPVLAN:
-		link.MAC = topo.MAC{}
-		c.put(topo.Ipvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
-	}
-}
-
 // defaultVLAN is the VLAN of ports without VLANs in the file: the bridge's default PVID.
 const defaultVLAN = 1
 

@@ -137,34 +137,9 @@ func (e *exporter) link(o topo.Object) {
 		if n, ok := e.nets[topo.LinkKey(o.NS, o.Master)]; ok {
 			e.t.Networks[n].Uplink = o.Link
 		}
-	case topo.Dummy:
-		e.device(o.Link, Device{Kind: topo.KindDummy})
-	case topo.VLAN:
-		e.device(o.Link, Device{Kind: topo.KindVLAN, Parent: o.Parent, ID: uint32(o.ID)})
-	case topo.VXLAN:
-		port := omitDefault(o.Port, topo.VXLANPort)
-		e.device(o.Link, Device{Kind: topo.KindVXLAN, Parent: o.Parent, ID: o.ID, Local: o.Local, Remote: o.Remote, Port: port})
-	case topo.Macvlan:
-		parent, mode := parentName(o.NS, o.ParentNS, o.Parent), omitDefault(o.Mode, "bridge")
-		e.device(o.Link, Device{Kind: topo.KindMACVLAN, Parent: parent, Mode: mode})
-	case topo.Ipvlan:
-		parent, mode := parentName(o.NS, o.ParentNS, o.Parent), omitDefault(o.Mode, "l2")
-		e.device(o.Link, Device{Kind: topo.KindIPVLAN, Parent: parent, Mode: mode})
+	default:
+		e.device(o)
 	}
-}
-
-func parentName(ns, parentNS, parent string) string {
-	if ns == parentNS {
-		return parent
-	}
-	return cmp.Or(parentNS, topo.Machine) + ":" + parent
-}
-
-func (e *exporter) device(l topo.Link, v Device) {
-	v.Name, v.MTU, v.Network, v.Addresses = l.Name, l.MTU, l.Master, e.addrs[l.Key()]
-	v.MAC = omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, topo.Machine), l.Name))
-	h := e.host(l.NS)
-	h.Devices = append(h.Devices, v)
 }
 
 func (e *exporter) cable(a, b topo.Link) {

@@ -130,21 +130,6 @@ func (a *Attachment) format() (m mapping) {
 	return m
 }
 
-func (v *Device) format() (m mapping) {
-	m.text("type", v.Kind)
-	m.text("parent", v.Parent)
-	m.number("id", int(v.ID))
-	m.text("mode", v.Mode)
-	m.addr("local", v.Local)
-	m.addr("remote", v.Remote)
-	m.number("port", int(v.Port))
-	m.text("network", v.Network)
-	m.list("addresses", display.Prefixes(v.Addresses))
-	m.number("mtu", v.MTU)
-	m.mac(v.MAC)
-	return m
-}
-
 func (c *Link) format() *yaml.Node {
 	var m mapping
 	var ends, macs []string

@@ -215,34 +215,6 @@ func (l *Layout) defaultGateway(host string, v4 bool) (gatewayRoute, bool) {
 	return gatewayRoute{}, false
 }
 
-// deviceMTU returns the MTU of a device for which the file has none: that of its
-// parent, or for vxlan that of the underlying device minus the tunnel headers.
-func (l *Layout) deviceMTU(i *Iface) int {
-	v, under := i.Device, topo.DefaultMTU
-	for _, n := range l.ByHost[i.Host] {
-		if p := &l.Ifaces[n]; p != i && p.Name == v.Parent {
-			under = l.mtuOf(p)
-		}
-	}
-	if v.Kind != topo.KindVXLAN {
-		return under
-	}
-	if p := l.deviceFor(i.Host, v.Parent, v.Remote); p != nil && p != i {
-		under = l.mtuOf(p)
-	}
-	if v.Remote.Is6() || v.Local.Is6() {
-		return under - vxlanHeaders6
-	}
-	return under - vxlanHeaders4
-}
-
-// Bytes that VXLAN adds to a packet: inner Ethernet, VXLAN, UDP and outer IP
-// header; RFC 7348, section 5.
-const (
-	vxlanHeaders4 = 14 + 8 + 8 + 20
-	vxlanHeaders6 = 14 + 8 + 8 + 40
-)
-
 // mtuOf returns the MTU of a device.
 func (l *Layout) mtuOf(i *Iface) int {
 	switch {
