@@ -131,7 +131,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: topo.KindMACVLAN, parent: requiredOutside, modes: naming.MacvlanModes.Names("source"), // it needs a list of addresses
+		name: topo.KindMACVLAN, parent: requiredOutside, modes: naming.LabMacvlanModes.Names(),
 		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
 			return topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}
 		},

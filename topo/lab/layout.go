@@ -54,6 +54,11 @@ func (i *Iface) IsBridge() bool {
 	return i.Network >= 0 && i.Attachment == nil && i.Device == nil
 }
 
+// HasAddr reports whether a is an address of the device.
+func (i *Iface) HasAddr(a netip.Addr) bool {
+	return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
 // NewLayout returns the layout of t. The second result lists the devices that
 // got no address because their subnet is too small, once per subnet.
 func NewLayout(t *Topology) (*Layout, []*Iface) {
@@ -180,7 +185,7 @@ func (l *Layout) machineName(n int) string {
 	} else {
 		host, dev = l.Topology.BridgeHost(i.Network), l.Topology.Networks[i.Network].Name
 	}
-	name, _ := PortName(l.Topology.Name, host, dev)
+	name, _ := portName(l.Topology.Name, host, dev)
 	return name
 }
 
@@ -267,9 +272,13 @@ func nameHash(names ...string) uint64 {
 	return v ^ v>>33
 }
 
-// PortName returns the name of the bridge end of a host's veth pair: HOST-DEV if
-// that is a valid device name, else a short name with a hash. full is HOST-DEV.
-func PortName(lab, host, dev string) (name, full string) {
+// PortName returns the name of the bridge port of a device on a network: HOST-DEV if that is a
+// valid device name, else a short name with a hash. full is HOST-DEV.
+func (l *Layout) PortName(i *Iface) (name, full string) {
+	return portName(l.Topology.Name, i.Host, i.Name)
+}
+
+func portName(lab, host, dev string) (name, full string) {
 	full = host + "-" + dev
 	if len(full) <= naming.MaxLinkName && validDevice(full) {
 		return full, full

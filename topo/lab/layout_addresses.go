@@ -107,6 +107,25 @@ func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 	return firstAddr(s)
 }
 
+// deviceFor returns the device of the host whose subnet contains a, nil if
+// there is none. If dev is not "", only that device counts.
+func (l *Layout) deviceFor(host, dev string, a netip.Addr) *Iface {
+	var best *Iface
+	bits := -1
+	for _, n := range l.ByHost[host] {
+		i := &l.Ifaces[n]
+		if dev != "" && i.Name != dev {
+			continue
+		}
+		for _, p := range i.Addrs {
+			if p.IsValid() && p.Bits() > bits && p.Contains(a) && (!p.IsSingleIP() || p.Addr() == a) {
+				best, bits = i, p.Bits()
+			}
+		}
+	}
+	return best
+}
+
 // firstAddr returns the first address of s for a host: not the network address,
 // except in a point-to-point subnet (/31, /127) or for a single address.
 func firstAddr(s netip.Prefix) netip.Addr {
