@@ -29,7 +29,7 @@ func TestExportListsWhatItLeavesOut(t *testing.T) {
 		"a port of a bridge that is not there": {[]topo.Object{inBridge}, "- link b "},
 		"a forward from one link": {[]topo.Object{topo.Forward{
 			In: "eth0", Proto: "tcp", First: 80, To: netip.MustParseAddr("10.0.0.2"), ToPort: 80,
-		}}, "- forward "},
+		}}, "- nat dnat "},
 	} {
 		objects := append([]topo.Object{topo.Namespace{Name: "red"}}, tt.objects...)
 		topology, rest := Export("x", topo.NewState(objects...))
