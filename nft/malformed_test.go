@@ -13,7 +13,7 @@ import (
 
 // TestMalformed checks that decoders refuse messages without a header, and attributes that end too early, at any depth.
 func TestMalformed(t *testing.T) {
-	s := setsByName()["masquerade4"]
+	s := setNamed("masquerade4")
 	head := []byte{unix.NFPROTO_IPV4, 0, 0, 0}
 	broken := attrBytes(1, make([]byte, 8))[:8] // 12 bytes, of which 8 are there
 	element := func(attrs ...[]byte) []byte { return elementsBody(nested(1, slices.Concat(attrs...))) }

@@ -146,9 +146,9 @@ func TestOptionCodec(t *testing.T) {
 func TestLimitsOfNames(t *testing.T) {
 	for what, err := range map[string]error{
 		"name":      CheckLinkName(strings.Repeat("x", 15)),
-		"long name": SetLink(LinkID{Name: strings.Repeat("x", maxAltName)}, LinkConfig{}).err,
-		"alias":     SetLink(LinkID{Index: 7}, LinkConfig{Alias: ptr(strings.Repeat("x", maxAlias))}).err,
-		"altname":   AddAltNames(LinkID{Index: 7}, strings.Repeat("x", maxAltName)).err,
+		"long name": SetLink(LinkID{Name: strings.Repeat("x", 127)}, LinkConfig{}).err,
+		"alias":     SetLink(LinkID{Index: 7}, LinkConfig{Alias: ptr(strings.Repeat("x", 255))}).err,
+		"altname":   AddAltNames(LinkID{Index: 7}, strings.Repeat("x", 127)).err,
 		"label":     AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Label: strings.Repeat("x", 15)}).err,
 		"weight":    AddRoute(Route{Dst: pfx("10.0.0.0/8"), Hops: []Hop{{Weight: 256}, {}}}).err,
 		"loss":      ReplaceNetem(Netem{Loss: 100}).err,
