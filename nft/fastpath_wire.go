@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"golang.org/x/sys/unix"
 )
 
@@ -159,7 +160,7 @@ func decodeFlowtable(body []byte) (table, name string, devices []string, err err
 func decodeDevices(to *[]string) func(*netlink.AttributeDecoder) error {
 	return func(ad *netlink.AttributeDecoder) error {
 		for ad.Next() {
-			if name := ad.String(); len(name) <= maxName {
+			if name := ad.String(); len(name) <= naming.MaxLinkName {
 				*to = append(*to, name)
 			}
 		}
