@@ -148,30 +148,6 @@ func (c *Conn) Tables() ([]string, error) {
 	return names, nil
 }
 
-// ForwardDrops returns the base chains of any table at the forward hook with policy drop: each drops a forwarded packet
-// unless one of its rules accepts it.
-func (c *Conn) ForwardDrops() ([]Chain, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m := request(unix.NFT_MSG_GETCHAIN, netlink.Dump)
-	m.Data[0] = unix.NFPROTO_UNSPEC
-	bodies, err := c.list("chains", m)
-	if err != nil {
-		return nil, err
-	}
-	var chains []Chain
-	for _, b := range bodies {
-		chain, drops, err := decodeForwardDrop(b)
-		if err != nil {
-			return nil, err
-		}
-		if drops {
-			chains = append(chains, chain)
-		}
-	}
-	return chains, nil
-}
-
 // generation returns the generation ID of the ruleset. Every change increments it.
 func (c *Conn) generation() (uint32, error) {
 	m := request(unix.NFT_MSG_GETGEN, 0)
