@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -15,20 +17,31 @@ import (
 
 // An executor executes the stages of one plan.
 type executor struct {
-	*Kernel
+	*handleTable
+	log      *slog.Logger
+	calls    *kernelCalls
+	files    *labFiles
+	programs *programFinder
 	// ipv6Modes are the IPv6 modes of the links that the plan creates or changes. A stage does not
 	// show them: the addresses of its links come in later stages.
 	ipv6Modes func() map[topo.Key]topo.IPv6Mode
 	// nsids are those of new namespaces in the machine's; see descendingNSIDs.
 	nsids map[string]int32
+	// requestFiles are the namespaces in requests, open until these are sent.
+	requestFiles []*os.File
+}
+
+func (k *Kernel) newExecutor(modes func() map[topo.Key]topo.IPv6Mode) *executor {
+	return &executor{
+		handleTable: k.handleTable, log: k.log, calls: &k.calls, files: k.files, programs: k.programs, ipv6Modes: modes,
+	}
 }
 
 // executor returns the executor of a plan that changes have into want.
 func (k *Kernel) executor(plan topo.Plan, have, want topo.State) *executor {
-	x := &executor{Kernel: k}
-	x.ipv6Modes = sync.OnceValue(func() map[topo.Key]topo.IPv6Mode { return plan.IPv6Modes(have, want) })
+	x := k.newExecutor(sync.OnceValue(func() map[topo.Key]topo.IPv6Mode { return plan.IPv6Modes(have, want) }))
 	if len(have) == 0 {
-		x.nsids = k.descendingNSIDs(plan)
+		x.nsids = k.descendingNSIDs(plan, k.waveSize)
 	}
 	return x
 }
@@ -51,7 +64,7 @@ func (k *Kernel) Do(ctx context.Context, stage []topo.Step) error {
 		maps.Copy(all, plan.IPv6Modes(nil, want))
 		return all
 	}
-	return (&executor{Kernel: k, ipv6Modes: modes}).do(ctx, stage)
+	return k.newExecutor(modes).do(ctx, stage)
 }
 
 // do executes a stage as [Kernel.Do] does.

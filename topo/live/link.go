@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"reflect"
 
 	"github.com/vnet-lab/vnet/internal/mark"
@@ -61,27 +62,27 @@ func (x *executor) linksOfType(stage []topo.Step, from, to int, results []result
 
 // linkTasks returns the tasks that create or change a link: one in the namespace that gets
 // the request to create it, and perhaps one in the link's or the far veth end's namespace.
-func (k *Kernel) linkTasks(s topo.Step) ([]task, error) {
+func (x *executor) linkTasks(s topo.Step) ([]task, error) {
 	if s.Op() == topo.Change {
-		return k.changeTasks(s)
+		return x.changeTasks(s)
 	}
 	switch o := s.Want.(type) {
 	case topo.Bridge:
-		return k.bridgeTasks(o)
+		return x.bridgeTasks(o)
 	case topo.Veth:
-		return k.vethTasks(o)
+		return x.vethTasks(o)
 	case topo.Dummy:
-		return k.newLinkTasks(o.Link, "", "", rtnl.Kind{Name: "dummy"})
+		return x.newLinkTasks(o.Link, "", "", rtnl.Kind{Name: "dummy"})
 	case topo.VLAN:
-		return k.newLinkTasks(o.Link, o.NS, o.Parent, rtnl.Kind{Name: "vlan", Options: rtnl.Options{"id": uint64(o.ID)}})
+		return x.newLinkTasks(o.Link, o.NS, o.Parent, rtnl.Kind{Name: "vlan", Options: rtnl.Options{"id": uint64(o.ID)}})
 	case topo.VXLAN:
-		return k.vxlanTasks(o)
+		return x.vxlanTasks(o)
 	case topo.Macvlan:
 		options := rtnl.Options{"mode": macvlanModes[cmp.Or(o.Mode, "bridge")]}
-		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: options})
+		return x.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: options})
 	case topo.Ipvlan:
 		options := rtnl.Options{"mode": ipvlanModes[cmp.Or(o.Mode, "l2")]}
-		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: options})
+		return x.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: options})
 	}
 	return nil, fmt.Errorf("%T is not a link", s.Want)
 }
@@ -95,14 +96,14 @@ var (
 // bridgeTasks sets a bridge's MTU and MAC after the bridge exists: values from the create
 // request would change with its ports. The create request has the MAC, too: otherwise udev
 // would replace the MAC, which it takes for random.
-func (k *Kernel) bridgeTasks(b topo.Bridge) ([]task, error) {
-	h, index, err := k.handleAndIndex(b.NS)
+func (x *executor) bridgeTasks(b topo.Bridge) ([]task, error) {
+	h, index, err := x.handleAndIndex(b.NS)
 	if err != nil {
 		return nil, err
 	}
 	kind := rtnl.Kind{Name: "bridge", Options: bridgeOptions(topo.Bridge{}, b)}
 	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: kind}
-	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: k.alias()}
+	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: x.alias()}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
 	reqs = append(reqs, altNameRequests(index, "", b.AltName)...)
 	return []task{{handle: h, reqs: reqs, onSuccess: func() { h.setIndex(b.Name, index) }}}, nil
@@ -117,8 +118,8 @@ func bridgeOptions(was, b topo.Bridge) rtnl.Options {
 }
 
 // handleAndIndex returns the handle of a new link's namespace and the link's index.
-func (k *Kernel) handleAndIndex(ns string) (*netnsHandle, uint32, error) {
-	h, err := k.handle(ns)
+func (x *executor) handleAndIndex(ns string) (*netnsHandle, uint32, error) {
+	h, err := x.handle(ns)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -126,19 +127,19 @@ func (k *Kernel) handleAndIndex(ns string) (*netnsHandle, uint32, error) {
 	return h, index, err
 }
 
-func (k *Kernel) alias() *string {
-	mark := mark.Of(k.lab)
+func (t *handleTable) alias() *string {
+	mark := mark.Of(t.lab)
 	return &mark
 }
 
 // vethTasks creates both ends in one request, each in its namespace with its name. Requests
 // in the far end's namespace set what the create request cannot.
-func (k *Kernel) vethTasks(v topo.Veth) ([]task, error) {
-	near, nearIndex, err := k.handleAndIndex(v.Ends[0].NS)
+func (x *executor) vethTasks(v topo.Veth) ([]task, error) {
+	near, nearIndex, err := x.handleAndIndex(v.Ends[0].NS)
 	if err != nil {
 		return nil, err
 	}
-	far, farIndex, err := k.handleAndIndex(v.Ends[1].NS)
+	far, farIndex, err := x.handleAndIndex(v.Ends[1].NS)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +153,7 @@ func (k *Kernel) vethTasks(v topo.Veth) ([]task, error) {
 	add, peer := newLinkConfig(v.Ends[0], nearIndex), newLinkConfig(v.Ends[1], farIndex)
 	add.Limits, peer.Limits = singleQueue, singleQueue
 	if far != near {
-		if peer.NS, err = k.openForRequest(far); err != nil {
+		if peer.NS, err = x.openForRequest(far); err != nil {
 			return nil, err
 		}
 	}
@@ -162,7 +163,7 @@ func (k *Kernel) vethTasks(v topo.Veth) ([]task, error) {
 	add.Kind = rtnl.Kind{Name: "veth", Peer: &peer}
 	tasks := []task{{
 		handle: near,
-		reqs:   append([]rtnl.Request{rtnl.AddLink(add)}, k.completionRequests(v.Ends[0], nearIndex, true)...),
+		reqs:   append([]rtnl.Request{rtnl.AddLink(add)}, x.completionRequests(v.Ends[0], nearIndex, true)...),
 		onSuccess: func() {
 			near.setIndex(v.Ends[0].Name, nearIndex)
 			far.setIndex(v.Ends[1].Name, farIndex)
@@ -178,7 +179,7 @@ func (k *Kernel) vethTasks(v topo.Veth) ([]task, error) {
 	}
 	// The near end's mark identifies the pair. The far end needs its own mark in a foreign
 	// namespace, and also if the lab created both namespaces: one may be gone before the other.
-	reqs = append(reqs, k.completionRequests(v.Ends[1], farIndex, !far.own || near.own)...)
+	reqs = append(reqs, x.completionRequests(v.Ends[1], farIndex, !far.own || near.own)...)
 	if len(reqs) > 0 {
 		tasks = append(tasks, task{handle: far, reqs: reqs})
 	}
@@ -202,6 +203,23 @@ func lladdr(m topo.MAC) rtnl.LLAddr {
 	return rtnl.LLAddr(m[:])
 }
 
+// openForRequest opens the file of a namespace for use in a request. closeRequestFiles
+// closes it after the request is sent.
+func (x *executor) openForRequest(h *netnsHandle) (*os.File, error) {
+	ns, err := h.openFile()
+	if err == nil {
+		x.requestFiles = append(x.requestFiles, ns)
+	}
+	return ns, err
+}
+
+func (x *executor) closeRequestFiles() {
+	for _, ns := range x.requestFiles {
+		ns.Close()
+	}
+	x.requestFiles = x.requestFiles[:0]
+}
+
 // setMaster sets the master in a request; "" sets none.
 func (h *netnsHandle) setMaster(c *rtnl.LinkConfig, master string) error {
 	if master == "" {
@@ -218,13 +236,13 @@ func (h *netnsHandle) setMaster(c *rtnl.LinkConfig, master string) error {
 // completionRequests returns the requests for attributes that a create request cannot set:
 // the mark, bridge port options and the altname. A bridge port also gets no IPv6 link-local
 // address: it needs none, nor the packets of duplicate address detection.
-func (k *Kernel) completionRequests(l topo.Link, index uint32, mark bool) []rtnl.Request {
+func (x *executor) completionRequests(l topo.Link, index uint32, mark bool) []rtnl.Request {
 	set, needed := rtnl.LinkConfig{}, mark
 	if mark {
-		set.Alias = k.alias()
+		set.Alias = x.alias()
 	}
 	if l.Master != "" {
-		if k.ipv6 && l.CarriesIPv6() {
+		if x.ipv6 && l.CarriesIPv6() {
 			none := uint8(addrGenNone)
 			set.AddrGenMode, needed = &none, true
 		}
@@ -256,8 +274,8 @@ func altNameRequests(index uint32, old, next string) (reqs []rtnl.Request) {
 
 // newLinkTasks returns the tasks that create a link, with a parent unless parent is "". The
 // create request goes to the parent's namespace.
-func (k *Kernel) newLinkTasks(l topo.Link, parentNS, parent string, kind rtnl.Kind) ([]task, error) {
-	handle, index, err := k.handleAndIndex(l.NS)
+func (x *executor) newLinkTasks(l topo.Link, parentNS, parent string, kind rtnl.Kind) ([]task, error) {
+	handle, index, err := x.handleAndIndex(l.NS)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +283,7 @@ func (k *Kernel) newLinkTasks(l topo.Link, parentNS, parent string, kind rtnl.Ki
 	add := newLinkConfig(l, index)
 	add.Kind = kind
 	if parent != "" {
-		if from, err = k.handle(parentNS); err != nil {
+		if from, err = x.handle(parentNS); err != nil {
 			return nil, err
 		}
 		if add.Parent, err = from.linkIndex(parent); err != nil {
@@ -274,14 +292,14 @@ func (k *Kernel) newLinkTasks(l topo.Link, parentNS, parent string, kind rtnl.Ki
 	}
 	done := func() { handle.setIndex(l.Name, index) }
 	if from != handle {
-		if add.NS, err = k.openForRequest(handle); err != nil {
+		if add.NS, err = x.openForRequest(handle); err != nil {
 			return nil, err
 		}
 		set := rtnl.LinkConfig{}
 		if err := handle.setMaster(&set, l.Master); err != nil {
 			return nil, err
 		}
-		reqs := k.completionRequests(l, index, true)
+		reqs := x.completionRequests(l, index, true)
 		if set.Master != nil {
 			reqs = append([]rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: index}, set)}, reqs...)
 		}
@@ -291,11 +309,11 @@ func (k *Kernel) newLinkTasks(l topo.Link, parentNS, parent string, kind rtnl.Ki
 	if err := handle.setMaster(&add, l.Master); err != nil {
 		return nil, err
 	}
-	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, k.completionRequests(l, index, true)...)
+	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, x.completionRequests(l, index, true)...)
 	return []task{{handle: handle, reqs: reqs, onSuccess: done}}, nil
 }
 
-func (k *Kernel) vxlanTasks(v topo.VXLAN) ([]task, error) {
+func (x *executor) vxlanTasks(v topo.VXLAN) ([]task, error) {
 	o := rtnl.Options{"id": uint64(v.ID), "dstport": uint64(cmp.Or(v.Port, topo.VXLANPort)), "learning": uint64(1)}
 	if v.Local.IsValid() {
 		o["local"] = v.Local
@@ -304,7 +322,7 @@ func (k *Kernel) vxlanTasks(v topo.VXLAN) ([]task, error) {
 		o["remote"] = v.Remote
 	}
 	if v.Parent != "" {
-		h, err := k.handle(v.NS)
+		h, err := x.handle(v.NS)
 		if err != nil {
 			return nil, err
 		}
@@ -314,15 +332,15 @@ func (k *Kernel) vxlanTasks(v topo.VXLAN) ([]task, error) {
 		}
 		o["link"] = uint64(i)
 	}
-	return k.newLinkTasks(v.Link, "", "", rtnl.Kind{Name: "vxlan", Options: o})
+	return x.newLinkTasks(v.Link, "", "", rtnl.Kind{Name: "vxlan", Options: o})
 }
 
 // changeTasks returns the tasks that change a link without replacing it.
-func (k *Kernel) changeTasks(s topo.Step) ([]task, error) {
+func (x *executor) changeTasks(s topo.Step) ([]task, error) {
 	was, next := s.Have.(topo.LinkObject).Links(), s.Want.(topo.LinkObject).Links()
 	var tasks []task
 	for i := range next {
-		t, err := k.changeLinkTask(was[i], next[i])
+		t, err := x.changeLinkTask(was[i], next[i])
 		if err != nil {
 			return nil, err
 		}
@@ -339,8 +357,8 @@ func (k *Kernel) changeTasks(s topo.Step) ([]task, error) {
 	return tasks, nil
 }
 
-func (k *Kernel) changeLinkTask(was, l topo.Link) (task, error) {
-	h, err := k.handle(l.NS)
+func (x *executor) changeLinkTask(was, l topo.Link) (task, error) {
+	h, err := x.handle(l.NS)
 	if err != nil {
 		return task{}, err
 	}
@@ -360,7 +378,7 @@ func (k *Kernel) changeLinkTask(was, l topo.Link) (task, error) {
 		if err := h.setMaster(&set, l.Master); err != nil {
 			return task{}, err
 		}
-		if k.ipv6 && l.CarriesIPv6() {
+		if x.ipv6 && l.CarriesIPv6() {
 			mode := uint8(0)
 			if l.Master != "" {
 				mode = addrGenNone

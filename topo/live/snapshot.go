@@ -18,13 +18,16 @@ import (
 // Snapshot reads the lab's state from the kernel: the objects with its mark. A setting in
 // want that the lab did not need to change is in the snapshot if it has the wanted value.
 // want may be nil.
-func (k *Kernel) Snapshot(want topo.State) (topo.State, error) {
-	return k.snapshot(want, topo.Touched{All: true}, true)
+func (k *Kernel) Snapshot(want topo.State) (topo.State, error) { return k.readAll(want) }
+
+// readAll reads the whole lab; see [Kernel.Snapshot].
+func (rd *reader) readAll(want topo.State) (topo.State, error) {
+	return rd.snapshot(want, topo.Touched{All: true}, true)
 }
 
 // snapshot reads what is touched. For the rest it uses the last snapshot, which must have been
 // for the same want, and the files written since. It looks for processes only if programs is true.
-func (k *Kernel) snapshot(want topo.State, touched topo.Touched, programs bool) (topo.State, error) {
+func (rd *reader) snapshot(want topo.State, touched topo.Touched, programs bool) (topo.State, error) {
 	wanted := wantedValuesOf(want)
 	var all []nsfs.Process
 	var allErr error
@@ -38,36 +41,36 @@ func (k *Kernel) snapshot(want topo.State, touched topo.Touched, programs bool) 
 		if links != nil && s.snapshot != nil && singleReadCost*len(links) < len(s.snapshot.links) {
 			v.links, v.touched = s.snapshot.links, links
 		}
-		return k.readNetns(v, entered)
+		return rd.readNetns(v, entered)
 	}
 	needsRead := func(s *netnsHandle) bool {
 		_, is := touched.Of(s.name)
 		return is || s.snapshot == nil
 	}
-	err := k.discover(read, needsRead)
+	err := rd.discover(read, needsRead)
 	wg.Wait()
 	if err := errors.Join(err, allErr); err != nil {
 		return nil, err
 	}
-	r := &stateBuilder{lab: k.lab}
-	for _, s := range k.handles {
+	r := &stateBuilder{lab: rd.lab}
+	for _, s := range rd.handles {
 		clear(s.snapshot.inLab)
 		r.snapshots = append(r.snapshots, s.snapshot)
 	}
 	r.links()
 	r.namespaces()
-	k.withoutCarrier = r.withoutCarrier
+	rd.withoutCarrier = r.withoutCarrier
 	if programs {
-		if err := k.findPrograms(want, all); err != nil {
+		if err := rd.programs.find(want, all); err != nil {
 			return nil, err
 		}
 	}
-	r.processes(k.programs)
-	if !k.ipv6 {
+	r.processes(rd.programs.running)
+	if !rd.ipv6 {
 		r.assumeAddrGenNone(want)
 	}
-	k.have, k.want = r.state(), want
-	return k.have, nil
+	rd.have, rd.want = r.state(), want
+	return rd.have, nil
 }
 
 // processes adds the programs that run.
@@ -120,12 +123,6 @@ func (r *stateBuilder) namespaces() {
 	for _, part := range parts {
 		r.found = append(r.found, part...)
 	}
-}
-
-// A carrierWait is a link without carrier, although it and its peer are up.
-type carrierWait struct {
-	handle *netnsHandle
-	index  uint32
 }
 
 // namespace adds the objects of a namespace other than its links.

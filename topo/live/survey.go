@@ -3,7 +3,6 @@ package live
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -21,15 +20,15 @@ import (
 // and neighbours on these. It reads NAT rules from vnet's tables, and from foreign tables if
 // vnet could write the same rules. The second result lists what it cannot represent.
 func Survey() (topo.State, []string, error) {
-	k := &Kernel{log: slog.New(slog.DiscardHandler), ipv6: hasIPv6(), handles: map[string]*netnsHandle{}}
-	defer k.Close()
-	if err := k.enterAll(); err != nil {
+	rd := newReader(newHandleTable(""))
+	defer rd.closeAll()
+	if err := rd.enterAll(); err != nil {
 		return nil, nil, err
 	}
 	r := &stateBuilder{}
-	for _, s := range k.handles {
+	for _, s := range rd.handles {
 		v := &netnsSnapshot{handle: s}
-		if err := k.survey(v); err != nil {
+		if err := rd.survey(v); err != nil {
 			return nil, nil, err
 		}
 		r.snapshots = append(r.snapshots, v)
@@ -60,12 +59,12 @@ func Survey() (topo.State, []string, error) {
 }
 
 // enterAll opens handles for the machine's namespace and those with names.
-func (k *Kernel) enterAll() error {
+func (rd *reader) enterAll() error {
 	here, err := nsfs.Current()
 	if err != nil {
 		return err
 	}
-	s, err := k.openHandle("", here, false)
+	s, err := rd.openHandle("", here, false)
 	if err != nil {
 		return err
 	}
@@ -85,7 +84,7 @@ func (k *Kernel) enterAll() error {
 		if err != nil {
 			return err
 		}
-		if _, err := k.openHandle(e.Name, ns, true); err != nil {
+		if _, err := rd.openHandle(e.Name, ns, true); err != nil {
 			return err
 		}
 		seen[e.ID] = true
@@ -94,9 +93,9 @@ func (k *Kernel) enterAll() error {
 }
 
 // survey reads a namespace completely.
-func (k *Kernel) survey(v *netnsSnapshot) (err error) {
+func (rd *reader) survey(v *netnsSnapshot) (err error) {
 	c := v.handle.conn
-	if v.links, err = k.linksOf(c); err != nil {
+	if v.links, err = rd.linksOf(c); err != nil {
 		return err
 	}
 	v.indexLinks()
