@@ -177,8 +177,10 @@ func (t *scratchNetns) supports(feature string) (bool, error) {
 		}
 	case featureFlowtable:
 		err = t.tryFlowtable()
+	case "netem":
+		err = t.conn.Do(rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent}))
 	default:
-		err = t.conn.Do(t.featureRequest(feature))
+		err = t.tryLink(feature)
 	}
 	switch {
 	case err == nil:
@@ -199,27 +201,18 @@ func (t *scratchNetns) tryFlowtable() error {
 	return c.Apply("vnet", nil, []nft.Rule{nft.Fastpath{Device: scratchParentName}})
 }
 
-// featureRequest returns the smallest request that uses the feature.
-func (t *scratchNetns) featureRequest(feature string) rtnl.Request {
-	kind := rtnl.Kind{Name: feature}
-	config := rtnl.LinkConfig{Name: "try-" + feature, Parent: scratchParent}
-	switch feature {
-	case "netem":
-		return rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent})
-	case featureVLANFiltering:
-		kind.Name, kind.Options = "bridge", rtnl.Options{"vlan_filtering": uint64(1)}
-		config.Name, config.Parent = "try-filtering", 0
-	case "vlan":
-		kind.Options = rtnl.Options{"id": uint64(1)}
-	case "vxlan":
-		kind.Options, config.Parent = rtnl.Options{"id": uint64(1), "dstport": uint64(4789)}, 0
-	case "macvlan":
-		kind.Options = rtnl.Options{"mode": macvlanModes["bridge"]}
-	case "ipvlan":
-		kind.Options = rtnl.Options{"mode": ipvlanModes["l2"]}
-	case "dummy":
-		config.Parent = 0
+// tryLink creates a link of the kind that needs the feature.
+func (t *scratchNetns) tryLink(feature string) error {
+	for _, k := range linkKinds {
+		if requiredFeature(k.sample) != feature {
+			continue
+		}
+		n := k.encode(k.sample)
+		try := rtnl.LinkConfig{Name: "try-" + k.name, Kind: rtnl.Kind{Name: k.name, Options: n.options}}
+		if n.parent != "" {
+			n.setParent(&try, scratchParent)
+		}
+		return t.conn.Do(rtnl.AddLink(try))
 	}
-	config.Kind = kind
-	return rtnl.AddLink(config)
+	return fmt.Errorf("no kind of link needs %s", feature)
 }

@@ -41,7 +41,7 @@ func (x *executor) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([]rtnl.R
 	if err != nil {
 		return nil, err
 	}
-	none := uint8(addrGenNone)
+	none := rtnl.AddrGenNone
 	reqs := []rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: link}, rtnl.LinkConfig{AddrGenMode: &none})}
 	if s.snapshot == nil || s.snapshot.names[link] == "" { // a new link, never up
 		return reqs, nil

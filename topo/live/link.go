@@ -1,7 +1,6 @@
 package live
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"reflect"
@@ -10,9 +9,6 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
-
-// From <linux/if_link.h>: IN6_ADDR_GEN_MODE_NONE.
-const addrGenNone = 1
 
 // linkBatch is the number of links created together: with a request for the mark of each,
 // they fit into one system call. It also limits the number of open namespace files.
@@ -66,32 +62,15 @@ func (x *executor) linkTasks(s topo.Step) ([]task, error) {
 	if s.Op() == topo.Change {
 		return x.changeTasks(s)
 	}
-	switch o := s.Want.(type) {
-	case topo.Bridge:
-		return x.bridgeTasks(o)
-	case topo.Veth:
-		return x.vethTasks(o)
-	case topo.Dummy:
-		return x.newLinkTasks(o.Link, "", "", rtnl.Kind{Name: "dummy"})
-	case topo.VLAN:
-		return x.newLinkTasks(o.Link, o.NS, o.Parent, rtnl.Kind{Name: "vlan", Options: rtnl.Options{"id": uint64(o.ID)}})
-	case topo.VXLAN:
-		return x.vxlanTasks(o)
-	case topo.Macvlan:
-		options := rtnl.Options{"mode": macvlanModes[cmp.Or(o.Mode, "bridge")]}
-		return x.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: options})
-	case topo.Ipvlan:
-		options := rtnl.Options{"mode": ipvlanModes[cmp.Or(o.Mode, "l2")]}
-		return x.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: options})
+	k := linkKindOf(s.Want)
+	switch {
+	case k == nil:
+		return nil, fmt.Errorf("%T is not a link", s.Want)
+	case k.tasks != nil:
+		return k.tasks(x, s.Want)
 	}
-	return nil, fmt.Errorf("%T is not a link", s.Want)
+	return x.newLinkTasks(k.name, k.encode(s.Want))
 }
-
-// From <linux/if_link.h>.
-var (
-	macvlanModes = map[string]uint64{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
-	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
-)
 
 // bridgeTasks sets a bridge's MTU and MAC after the bridge exists: values from the create
 // request would change with its ports. The create request has the MAC, too: otherwise udev
@@ -101,20 +80,12 @@ func (x *executor) bridgeTasks(b topo.Bridge) ([]task, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind := rtnl.Kind{Name: "bridge", Options: bridgeOptions(topo.Bridge{}, b)}
+	kind := rtnl.Kind{Name: "bridge", Options: encodeBridge(b).options}
 	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: kind}
 	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: x.alias()}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
 	reqs = append(reqs, altNameRequests(index, "", b.AltName)...)
 	return []task{{handle: h, reqs: reqs, onSuccess: func() { h.setIndex(b.Name, index) }}}, nil
-}
-
-func bridgeOptions(was, b topo.Bridge) rtnl.Options {
-	options := rtnl.Options{}
-	for _, o := range b.OptionsSince(was) {
-		options[o.Name] = o.Value
-	}
-	return options
 }
 
 // handleAndIndex returns the handle of a new link's namespace and the link's index.
@@ -243,7 +214,7 @@ func (x *executor) completionRequests(l topo.Link, index uint32, mark bool) []rt
 	}
 	if l.Master != "" {
 		if x.ipv6 && l.CarriesIPv6() {
-			none := uint8(addrGenNone)
+			none := rtnl.AddrGenNone
 			set.AddrGenMode, needed = &none, true
 		}
 		if l.Isolated || l.Hairpin {
@@ -272,130 +243,52 @@ func altNameRequests(index uint32, old, next string) (reqs []rtnl.Request) {
 	return reqs
 }
 
-// newLinkTasks returns the tasks that create a link, with a parent unless parent is "". The
-// create request goes to the parent's namespace.
-func (x *executor) newLinkTasks(l topo.Link, parentNS, parent string, kind rtnl.Kind) ([]task, error) {
-	handle, index, err := x.handleAndIndex(l.NS)
+// newLinkTasks returns the tasks that create a link. The create request goes to the parent's
+// namespace.
+func (x *executor) newLinkTasks(kind string, n newLink) ([]task, error) {
+	handle, index, err := x.handleAndIndex(n.NS)
 	if err != nil {
 		return nil, err
 	}
 	from := handle
-	add := newLinkConfig(l, index)
-	add.Kind = kind
-	if parent != "" {
-		if from, err = x.handle(parentNS); err != nil {
+	add := newLinkConfig(n.Link, index)
+	add.Kind = rtnl.Kind{Name: kind, Options: n.options}
+	if n.parent != "" {
+		if from, err = x.handle(n.parentNS); err != nil {
 			return nil, err
 		}
-		if add.Parent, err = from.linkIndex(parent); err != nil {
+		parent, err := from.linkIndex(n.parent)
+		if err != nil {
 			return nil, err
 		}
+		n.setParent(&add, parent)
 	}
-	done := func() { handle.setIndex(l.Name, index) }
+	done := func() { handle.setIndex(n.Name, index) }
 	if from != handle {
-		if add.NS, err = x.openForRequest(handle); err != nil {
-			return nil, err
-		}
-		set := rtnl.LinkConfig{}
-		if err := handle.setMaster(&set, l.Master); err != nil {
-			return nil, err
-		}
-		reqs := x.completionRequests(l, index, true)
-		if set.Master != nil {
-			reqs = append([]rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: index}, set)}, reqs...)
-		}
-		created := task{handle: from, reqs: []rtnl.Request{rtnl.AddLink(add)}, onSuccess: done}
-		return []task{created, {handle: handle, reqs: reqs}}, nil
+		return x.tasksFrom(from, handle, add, n.Link, done)
 	}
-	if err := handle.setMaster(&add, l.Master); err != nil {
+	if err := handle.setMaster(&add, n.Master); err != nil {
 		return nil, err
 	}
-	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, x.completionRequests(l, index, true)...)
+	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, x.completionRequests(n.Link, index, true)...)
 	return []task{{handle: handle, reqs: reqs, onSuccess: done}}, nil
 }
 
-func (x *executor) vxlanTasks(v topo.VXLAN) ([]task, error) {
-	o := rtnl.Options{"id": uint64(v.ID), "dstport": uint64(cmp.Or(v.Port, topo.VXLANPort)), "learning": uint64(1)}
-	if v.Local.IsValid() {
-		o["local"] = v.Local
+// tasksFrom returns the tasks that create a link in another namespace than its parent's.
+func (x *executor) tasksFrom(from, to *netnsHandle, add rtnl.LinkConfig, l topo.Link, done func()) ([]task, error) {
+	var err error
+	if add.NS, err = x.openForRequest(to); err != nil {
+		return nil, err
 	}
-	if v.Remote.IsValid() {
-		o["remote"] = v.Remote
+	set := rtnl.LinkConfig{}
+	if err := to.setMaster(&set, l.Master); err != nil {
+		return nil, err
 	}
-	if v.Parent != "" {
-		h, err := x.handle(v.NS)
-		if err != nil {
-			return nil, err
-		}
-		i, err := h.linkIndex(v.Parent)
-		if err != nil {
-			return nil, err
-		}
-		o["link"] = uint64(i)
+	reqs := x.completionRequests(l, add.Index, true)
+	if set.Master != nil {
+		reqs = append([]rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: add.Index}, set)}, reqs...)
 	}
-	return x.newLinkTasks(v.Link, "", "", rtnl.Kind{Name: "vxlan", Options: o})
-}
-
-// changeTasks returns the tasks that change a link without replacing it.
-func (x *executor) changeTasks(s topo.Step) ([]task, error) {
-	was, next := s.Have.(topo.LinkObject).Links(), s.Want.(topo.LinkObject).Links()
-	var tasks []task
-	for i := range next {
-		t, err := x.changeLinkTask(was[i], next[i])
-		if err != nil {
-			return nil, err
-		}
-		if b, ok := s.Want.(topo.Bridge); ok {
-			if o := bridgeOptions(s.Have.(topo.Bridge), b); len(o) > 0 {
-				set := rtnl.LinkConfig{Kind: rtnl.Kind{Name: "bridge", Options: o}}
-				t.reqs = append(t.reqs, rtnl.SetLink(rtnl.LinkID{Name: b.Name}, set))
-			}
-		}
-		if len(t.reqs) > 0 {
-			tasks = append(tasks, t)
-		}
-	}
-	return tasks, nil
-}
-
-func (x *executor) changeLinkTask(was, l topo.Link) (task, error) {
-	h, err := x.handle(l.NS)
-	if err != nil {
-		return task{}, err
-	}
-	index, err := h.linkIndex(l.Name)
-	if err != nil {
-		return task{}, err
-	}
-	set, id := rtnl.LinkConfig{}, rtnl.LinkID{Index: index}
-	if was.MTU != l.MTU {
-		set.MTU = uint32(l.MTU)
-	}
-	if was.MAC != l.MAC {
-		set.Address = lladdr(l.MAC)
-	}
-	if was.Master != l.Master {
-		set.Master = new(uint32) // 0: no master
-		if err := h.setMaster(&set, l.Master); err != nil {
-			return task{}, err
-		}
-		if x.ipv6 && l.CarriesIPv6() {
-			mode := uint8(0)
-			if l.Master != "" {
-				mode = addrGenNone
-			}
-			set.AddrGenMode = &mode
-		}
-	}
-	t := task{handle: h}
-	if set.MTU != 0 || set.Address != "" || set.Master != nil {
-		t.reqs = append(t.reqs, rtnl.SetLink(id, set))
-	}
-	newPort := was.Master != l.Master && (l.Isolated || l.Hairpin)
-	if l.Master != "" && (newPort || was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
-		t.reqs = append(t.reqs, rtnl.SetLink(id, rtnl.LinkConfig{PortKind: "bridge_slave", Port: portOptions(l)}))
-	}
-	t.reqs = append(t.reqs, altNameRequests(index, was.AltName, l.AltName)...)
-	return t, nil
+	return []task{{handle: from, reqs: []rtnl.Request{rtnl.AddLink(add)}, onSuccess: done}, {handle: to, reqs: reqs}}, nil
 }
 
 func optionBool(b bool) uint64 {

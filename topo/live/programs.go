@@ -36,7 +36,8 @@ func (f *programFinder) processes() ([]process, error) {
 }
 
 // A program that calls execve, or whose child takes over, cannot be found for a moment. If
-// an expected program is missing, the processes are read again, up to rescans times.
+// an expected program is missing, the processes are read again, up to rescans times. The kernel
+// reports no event at the end of an execve, so this is the only wait for a fixed time.
 const (
 	rescans     = 10
 	rescanDelay = 10 * time.Millisecond

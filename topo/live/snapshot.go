@@ -88,6 +88,7 @@ func (r *stateBuilder) processes(programs []process) {
 type stateBuilder struct {
 	lab            string
 	snapshots      []*netnsSnapshot
+	veths          vethTable
 	found          []foundObject
 	withoutCarrier []carrierWait
 }
@@ -148,7 +149,7 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 		}
 	}
 	for _, l := range v.links {
-		if v.inLab[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == addrGenNone && !hasIPv6[l.Index] {
+		if v.inLab[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == rtnl.AddrGenNone && !hasIPv6[l.Index] {
 			r.addrGenNone(v, l.Name)
 		}
 	}

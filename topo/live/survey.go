@@ -121,22 +121,14 @@ func (rd *reader) survey(v *netnsSnapshot) (err error) {
 
 // allLinks adds all virtual links, and returns those of a kind that labs do not have.
 func (r *stateBuilder) allLinks() (unknown []string) {
-	table := vethTable{}
-	for _, v := range r.snapshots {
-		for i := range v.links {
-			if l := &v.links[i]; l.Kind.Name == "veth" {
-				at := [2]uint32{l.Index, l.Parent}
-				table[at] = append(table[at], linkEntry{v, l})
-			}
-		}
-	}
+	r.findVeths()
 	for _, v := range r.snapshots {
 		for i := range v.links {
 			l := &v.links[i]
 			switch {
-			case slices.Contains(labKinds, l.Kind.Name):
+			case linkKindNamed(l.Kind.Name) != nil:
 				if !v.inLab[l.Index] {
-					r.link(linkEntry{v, l}, table)
+					r.link(linkEntry{v, l})
 				}
 			case l.Kind.Name != "" && !strings.HasSuffix(l.Name, "0"): // the kernel itself creates tunl0, sit0 …
 				unknown = append(unknown, display.In(v.handle.name)+"link "+l.Name+" type "+l.Kind.Name)
@@ -145,9 +137,6 @@ func (r *stateBuilder) allLinks() (unknown []string) {
 	}
 	return unknown
 }
-
-// labKinds are the kinds of links that a lab can have.
-var labKinds = []string{"bridge", "veth", topo.KindDummy, topo.KindVLAN, topo.KindVXLAN, topo.KindMACVLAN, topo.KindIPVLAN}
 
 // overLabLinks reports whether a program added the route, and all its links are in the
 // state or it has none.
