@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/rtnl"
-	"golang.org/x/sys/unix"
 )
 
 // A carrierWait is a link without carrier, although it and its peer are up.

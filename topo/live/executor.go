@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -22,18 +21,18 @@ type executor struct {
 	calls    *kernelCalls
 	files    *labFiles
 	programs *programFinder
+	requests *requestBuilder
 	// ipv6Modes are the IPv6 modes of the links that the plan creates or changes. A stage does not
 	// show them: the addresses of its links come in later stages.
 	ipv6Modes func() map[topo.Key]topo.IPv6Mode
 	// nsids are those of new namespaces in the machine's; see descendingNSIDs.
 	nsids map[string]int32
-	// requestFiles are the namespaces in requests, open until these are sent.
-	requestFiles []*os.File
 }
 
 func (k *Kernel) newExecutor(modes func() map[topo.Key]topo.IPv6Mode) *executor {
 	return &executor{
-		handleTable: k.handleTable, log: k.log, calls: &k.calls, files: k.files, programs: k.programs, ipv6Modes: modes,
+		handleTable: k.handleTable, log: k.log, calls: &k.calls, files: k.files, programs: k.programs,
+		requests: &requestBuilder{handleTable: k.handleTable}, ipv6Modes: modes,
 	}
 }
 

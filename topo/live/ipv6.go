@@ -36,7 +36,7 @@ func (x *executor) applyIPv6Modes(stage []topo.Step, results []result) {
 
 // addrGenRequests returns the requests for addrgenmode none. They also delete the link-local address
 // that the kernel has created.
-func (x *executor) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([]rtnl.Request, error) {
+func (rb *requestBuilder) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([]rtnl.Request, error) {
 	link, err := s.linkIndex(a.Link)
 	if err != nil {
 		return nil, err

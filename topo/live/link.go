@@ -30,7 +30,7 @@ func (x *executor) linkStage(stage []topo.Step, results []result) {
 func (x *executor) linksOfType(stage []topo.Step, from, to int, results []result) {
 	var near, far []task
 	for i := from; i < to; i++ {
-		tasks, err := x.linkTasks(stage[i])
+		tasks, err := x.requests.linkTasks(stage[i])
 		if err != nil {
 			results[i].err = err
 			continue
@@ -45,7 +45,7 @@ func (x *executor) linksOfType(stage []topo.Step, from, to int, results []result
 		}
 	}
 	x.runTasks(near, results)
-	x.closeRequestFiles()
+	x.requests.closeRequestFiles()
 	var completing []task
 	for _, t := range far {
 		if results[t.step].err == nil { // the link was created
@@ -58,39 +58,39 @@ func (x *executor) linksOfType(stage []topo.Step, from, to int, results []result
 
 // linkTasks returns the tasks that create or change a link: one in the namespace that gets
 // the request to create it, and perhaps one in the link's or the far veth end's namespace.
-func (x *executor) linkTasks(s topo.Step) ([]task, error) {
+func (rb *requestBuilder) linkTasks(s topo.Step) ([]task, error) {
 	if s.Op() == topo.Change {
-		return x.changeTasks(s)
+		return rb.changeTasks(s)
 	}
 	k := linkKindOf(s.Want)
 	switch {
 	case k == nil:
 		return nil, fmt.Errorf("%T is not a link", s.Want)
 	case k.tasks != nil:
-		return k.tasks(x, s.Want)
+		return k.tasks(rb, s.Want)
 	}
-	return x.newLinkTasks(k.name, k.encode(s.Want))
+	return rb.newLinkTasks(k.name, k.encode(s.Want))
 }
 
 // bridgeTasks sets a bridge's MTU and MAC after the bridge exists: values from the create
 // request would change with its ports. The create request has the MAC, too: otherwise udev
 // would replace the MAC, which it takes for random.
-func (x *executor) bridgeTasks(b topo.Bridge) ([]task, error) {
-	h, index, err := x.handleAndIndex(b.NS)
+func (rb *requestBuilder) bridgeTasks(b topo.Bridge) ([]task, error) {
+	h, index, err := rb.handleAndIndex(b.NS)
 	if err != nil {
 		return nil, err
 	}
 	kind := rtnl.Kind{Name: "bridge", Options: encodeBridge(b).options}
 	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: kind}
-	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: x.alias()}
+	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: rb.alias()}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
 	reqs = append(reqs, altNameRequests(index, "", b.AltName)...)
 	return []task{{handle: h, reqs: reqs, onSuccess: func() { h.setIndex(b.Name, index) }}}, nil
 }
 
 // handleAndIndex returns the handle of a new link's namespace and the link's index.
-func (x *executor) handleAndIndex(ns string) (*netnsHandle, uint32, error) {
-	h, err := x.handle(ns)
+func (rb *requestBuilder) handleAndIndex(ns string) (*netnsHandle, uint32, error) {
+	h, err := rb.handle(ns)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -105,12 +105,12 @@ func (t *handleTable) alias() *string {
 
 // vethTasks creates both ends in one request, each in its namespace with its name. Requests
 // in the far end's namespace set what the create request cannot.
-func (x *executor) vethTasks(v topo.Veth) ([]task, error) {
-	near, nearIndex, err := x.handleAndIndex(v.Ends[0].NS)
+func (rb *requestBuilder) vethTasks(v topo.Veth) ([]task, error) {
+	near, nearIndex, err := rb.handleAndIndex(v.Ends[0].NS)
 	if err != nil {
 		return nil, err
 	}
-	far, farIndex, err := x.handleAndIndex(v.Ends[1].NS)
+	far, farIndex, err := rb.handleAndIndex(v.Ends[1].NS)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (x *executor) vethTasks(v topo.Veth) ([]task, error) {
 	add, peer := newLinkConfig(v.Ends[0], nearIndex), newLinkConfig(v.Ends[1], farIndex)
 	add.Limits, peer.Limits = singleQueue, singleQueue
 	if far != near {
-		if peer.NS, err = x.openForRequest(far); err != nil {
+		if peer.NS, err = rb.openForRequest(far); err != nil {
 			return nil, err
 		}
 	}
@@ -134,7 +134,7 @@ func (x *executor) vethTasks(v topo.Veth) ([]task, error) {
 	add.Kind = rtnl.Kind{Name: "veth", Peer: &peer}
 	tasks := []task{{
 		handle: near,
-		reqs:   append([]rtnl.Request{rtnl.AddLink(add)}, x.completionRequests(v.Ends[0], nearIndex, true)...),
+		reqs:   append([]rtnl.Request{rtnl.AddLink(add)}, rb.completionRequests(v.Ends[0], nearIndex, true)...),
 		onSuccess: func() {
 			near.setIndex(v.Ends[0].Name, nearIndex)
 			far.setIndex(v.Ends[1].Name, farIndex)
@@ -150,7 +150,7 @@ func (x *executor) vethTasks(v topo.Veth) ([]task, error) {
 	}
 	// The near end's mark identifies the pair. The far end needs its own mark in a foreign
 	// namespace, and also if the lab created both namespaces: one may be gone before the other.
-	reqs = append(reqs, x.completionRequests(v.Ends[1], farIndex, !far.own || near.own)...)
+	reqs = append(reqs, rb.completionRequests(v.Ends[1], farIndex, !far.own || near.own)...)
 	if len(reqs) > 0 {
 		tasks = append(tasks, task{handle: far, reqs: reqs})
 	}
@@ -174,21 +174,27 @@ func lladdr(m topo.MAC) rtnl.LLAddr {
 	return rtnl.LLAddr(m[:])
 }
 
+// A requestBuilder makes the requests of steps. It sends none.
+type requestBuilder struct {
+	*handleTable
+	files []*os.File // namespaces in requests, open until these are sent
+}
+
 // openForRequest opens the file of a namespace for use in a request. closeRequestFiles
 // closes it after the request is sent.
-func (x *executor) openForRequest(h *netnsHandle) (*os.File, error) {
+func (rb *requestBuilder) openForRequest(h *netnsHandle) (*os.File, error) {
 	ns, err := h.openFile()
 	if err == nil {
-		x.requestFiles = append(x.requestFiles, ns)
+		rb.files = append(rb.files, ns)
 	}
 	return ns, err
 }
 
-func (x *executor) closeRequestFiles() {
-	for _, ns := range x.requestFiles {
+func (rb *requestBuilder) closeRequestFiles() {
+	for _, ns := range rb.files {
 		ns.Close()
 	}
-	x.requestFiles = x.requestFiles[:0]
+	rb.files = rb.files[:0]
 }
 
 // setMaster sets the master in a request; "" sets none.
@@ -207,13 +213,13 @@ func (h *netnsHandle) setMaster(c *rtnl.LinkConfig, master string) error {
 // completionRequests returns the requests for attributes that a create request cannot set:
 // the mark, bridge port options and the altname. A bridge port also gets no IPv6 link-local
 // address: it needs none, nor the packets of duplicate address detection.
-func (x *executor) completionRequests(l topo.Link, index uint32, mark bool) []rtnl.Request {
+func (rb *requestBuilder) completionRequests(l topo.Link, index uint32, mark bool) []rtnl.Request {
 	set, needed := rtnl.LinkConfig{}, mark
 	if mark {
-		set.Alias = x.alias()
+		set.Alias = rb.alias()
 	}
 	if l.Master != "" {
-		if x.ipv6 && l.CarriesIPv6() {
+		if rb.ipv6 && l.CarriesIPv6() {
 			none := rtnl.AddrGenNone
 			set.AddrGenMode, needed = &none, true
 		}
@@ -245,8 +251,8 @@ func altNameRequests(index uint32, old, next string) (reqs []rtnl.Request) {
 
 // newLinkTasks returns the tasks that create a link. The create request goes to the parent's
 // namespace.
-func (x *executor) newLinkTasks(kind string, n newLink) ([]task, error) {
-	handle, index, err := x.handleAndIndex(n.NS)
+func (rb *requestBuilder) newLinkTasks(kind string, n newLink) ([]task, error) {
+	handle, index, err := rb.handleAndIndex(n.NS)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +260,7 @@ func (x *executor) newLinkTasks(kind string, n newLink) ([]task, error) {
 	add := newLinkConfig(n.Link, index)
 	add.Kind = rtnl.Kind{Name: kind, Options: n.options}
 	if n.parent != "" {
-		if from, err = x.handle(n.parentNS); err != nil {
+		if from, err = rb.handle(n.parentNS); err != nil {
 			return nil, err
 		}
 		parent, err := from.linkIndex(n.parent)
@@ -265,26 +271,26 @@ func (x *executor) newLinkTasks(kind string, n newLink) ([]task, error) {
 	}
 	done := func() { handle.setIndex(n.Name, index) }
 	if from != handle {
-		return x.tasksFrom(from, handle, add, n.Link, done)
+		return rb.tasksFrom(from, handle, add, n.Link, done)
 	}
 	if err := handle.setMaster(&add, n.Master); err != nil {
 		return nil, err
 	}
-	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, x.completionRequests(n.Link, index, true)...)
+	reqs := append([]rtnl.Request{rtnl.AddLink(add)}, rb.completionRequests(n.Link, index, true)...)
 	return []task{{handle: handle, reqs: reqs, onSuccess: done}}, nil
 }
 
 // tasksFrom returns the tasks that create a link in another namespace than its parent's.
-func (x *executor) tasksFrom(from, to *netnsHandle, add rtnl.LinkConfig, l topo.Link, done func()) ([]task, error) {
+func (rb *requestBuilder) tasksFrom(from, to *netnsHandle, add rtnl.LinkConfig, l topo.Link, done func()) ([]task, error) {
 	var err error
-	if add.NS, err = x.openForRequest(to); err != nil {
+	if add.NS, err = rb.openForRequest(to); err != nil {
 		return nil, err
 	}
 	set := rtnl.LinkConfig{}
 	if err := to.setMaster(&set, l.Master); err != nil {
 		return nil, err
 	}
-	reqs := x.completionRequests(l, add.Index, true)
+	reqs := rb.completionRequests(l, add.Index, true)
 	if set.Master != nil {
 		reqs = append([]rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: add.Index}, set)}, reqs...)
 	}

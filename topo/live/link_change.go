@@ -6,11 +6,11 @@ import (
 )
 
 // changeTasks returns the tasks that change a link without replacing it.
-func (x *executor) changeTasks(s topo.Step) ([]task, error) {
+func (rb *requestBuilder) changeTasks(s topo.Step) ([]task, error) {
 	was, next := s.Have.(topo.LinkObject).Links(), s.Want.(topo.LinkObject).Links()
 	var tasks []task
 	for i := range next {
-		t, err := x.changeLinkTask(was[i], next[i])
+		t, err := rb.changeLinkTask(was[i], next[i])
 		if err != nil {
 			return nil, err
 		}
@@ -27,8 +27,8 @@ func (x *executor) changeTasks(s topo.Step) ([]task, error) {
 	return tasks, nil
 }
 
-func (x *executor) changeLinkTask(was, l topo.Link) (task, error) {
-	h, err := x.handle(l.NS)
+func (rb *requestBuilder) changeLinkTask(was, l topo.Link) (task, error) {
+	h, err := rb.handle(l.NS)
 	if err != nil {
 		return task{}, err
 	}
@@ -48,7 +48,7 @@ func (x *executor) changeLinkTask(was, l topo.Link) (task, error) {
 		if err := h.setMaster(&set, l.Master); err != nil {
 			return task{}, err
 		}
-		if x.ipv6 && l.CarriesIPv6() {
+		if rb.ipv6 && l.CarriesIPv6() {
 			mode := rtnl.AddrGenEUI64
 			if l.Master != "" {
 				mode = rtnl.AddrGenNone

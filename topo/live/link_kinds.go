@@ -21,7 +21,7 @@ type linkKind struct {
 	// decode returns the object of a link. l has the properties that all kinds have.
 	decode func(r *stateBuilder, e linkEntry, l topo.Link) topo.Object
 	// tasks returns the tasks that create a link; nil means those of newLinkTasks.
-	tasks func(x *executor, o topo.Object) ([]task, error)
+	tasks func(rb *requestBuilder, o topo.Object) ([]task, error)
 }
 
 // A newLink is what a request to create a link consists of.
@@ -46,14 +46,14 @@ var linkKinds = []linkKind{
 	{
 		name: "bridge", sample: topo.Bridge{VLANFiltering: true},
 		encode: func(o topo.Object) newLink { return encodeBridge(o.(topo.Bridge)) },
-		tasks:  func(x *executor, o topo.Object) ([]task, error) { return x.bridgeTasks(o.(topo.Bridge)) },
+		tasks:  func(rb *requestBuilder, o topo.Object) ([]task, error) { return rb.bridgeTasks(o.(topo.Bridge)) },
 		decode: func(_ *stateBuilder, e linkEntry, l topo.Link) topo.Object {
 			return topo.Bridge{Link: l, STP: e.option("stp_state") != 0, VLANFiltering: e.option("vlan_filtering") != 0}
 		},
 	},
 	{
 		name: "veth", sample: topo.Veth{},
-		tasks:  func(x *executor, o topo.Object) ([]task, error) { return x.vethTasks(o.(topo.Veth)) },
+		tasks:  func(rb *requestBuilder, o topo.Object) ([]task, error) { return rb.vethTasks(o.(topo.Veth)) },
 		decode: func(r *stateBuilder, e linkEntry, l topo.Link) topo.Object { return r.veth(e, l) },
 	},
 	{

@@ -9,10 +9,11 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
-	"golang.org/x/sys/unix"
 )
 
 // A process is a running program of the lab.

@@ -40,7 +40,7 @@ func (x *executor) requestStage(stage []topo.Step, results []result) {
 			results[i].err = err
 			continue
 		}
-		reqs, err := x.stepRequests(h, s)
+		reqs, err := x.requests.stepRequests(h, s)
 		if err != nil {
 			results[i].err = err
 			continue
@@ -51,7 +51,7 @@ func (x *executor) requestStage(stage []topo.Step, results []result) {
 	x.runPerNamespace(stage, tasks, results)
 }
 
-func (x *executor) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+func (rb *requestBuilder) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
 	switch o := step.Object().(type) {
 	case topo.Up:
 		set := rtnl.LinkConfig{}
@@ -61,15 +61,15 @@ func (x *executor) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request,
 		if step.Op() == topo.Delete {
 			return nil, nil // see restoreLinkLocal
 		}
-		return x.addrGenRequests(h, o)
+		return rb.addrGenRequests(h, o)
 	case topo.Address:
 		return oneRequest(h.addressRequest(step, o))
 	case topo.Neigh:
 		return oneRequest(h.neighRequest(step, o))
 	case topo.Route:
-		return x.routeRequests(h, step)
+		return rb.routeRequests(h, step)
 	case topo.Port:
-		return x.portRequests(h, step)
+		return rb.portRequests(h, step)
 	case topo.Qdisc:
 		return oneRequest(h.qdiscRequest(step, o))
 	case topo.BridgeVLAN:
@@ -117,12 +117,12 @@ var routeNumbers = map[string]uint8{
 	"unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT,
 }
 
-func (x *executor) routeRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+func (rb *requestBuilder) routeRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
 	r, err := h.route(step.Object().(topo.Route))
 	if err != nil {
 		return nil, err
 	}
-	record, recorded := mark.Route(x.lab, step.Object().(topo.Route).Key().Name), !h.own
+	record, recorded := mark.Route(rb.lab, step.Object().(topo.Route).Key().Name), !h.own
 	lo := rtnl.LinkID{Name: "lo"}
 	switch step.Op() {
 	case topo.Create:
@@ -168,7 +168,7 @@ func (h *netnsHandle) route(r topo.Route) (rtnl.Route, error) {
 	return out, nil
 }
 
-func (x *executor) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+func (rb *requestBuilder) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
 	name := step.Object().Key().Name
 	l, err := h.conn.Link(rtnl.LinkID{Name: name})
 	if err != nil {
@@ -188,13 +188,13 @@ func (x *executor) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request,
 			return nil, err
 		}
 		// An altname must be unique in its namespace: the link's name makes it so.
-		record := mark.Port(x.lab) + was + "@" + name
+		record := mark.Port(rb.lab) + was + "@" + name
 		return []rtnl.Request{rtnl.AddAltNames(id, record), rtnl.SetLink(id, set)}, nil
 	}
 	set := rtnl.LinkConfig{Master: new(uint32)}
 	var record []rtnl.Request
 	for _, alt := range l.AltNames {
-		if was, ok := strings.CutPrefix(alt, mark.Port(x.lab)); ok {
+		if was, ok := strings.CutPrefix(alt, mark.Port(rb.lab)); ok {
 			was, _, _ = strings.Cut(was, "@")
 			// The former master may have been deleted.
 			if err := h.setMaster(&set, was); err != nil && !errors.Is(err, fs.ErrNotExist) {

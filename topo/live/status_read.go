@@ -45,7 +45,7 @@ func (o *Observer) Close() {
 	for _, w := range o.watches {
 		w.Close()
 	}
-	o.closeAll()
+	_ = o.closeAll() // there is no lock
 }
 
 // Status reads the lab. The drift is the difference from want; nil means no drift.

@@ -21,7 +21,7 @@ import (
 // vnet could write the same rules. The second result lists what it cannot represent.
 func Survey() (topo.State, []string, error) {
 	rd := newReader(newHandleTable(""))
-	defer rd.closeAll()
+	defer func() { _ = rd.closeAll() }() // there is no lock
 	if err := rd.enterAll(); err != nil {
 		return nil, nil, err
 	}

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/internal/parallel"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
-	"golang.org/x/sys/unix"
 )
 
 // A task holds a step's requests to one namespace's socket. If the first request
