@@ -42,18 +42,8 @@ func only(p topo.Plan, kind topo.Kind) bool {
 // around may be nil. Otherwise Up passes each stage to the [topo.Do] that around returns, which
 // can show progress or ask first.
 func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan, topo.Do) topo.Do) (topo.Plan, error) {
-	have, err := k.Snapshot(want)
-	if err == nil {
-		err = k.cleaner().removeStale()
-	}
-	if err != nil {
-		return nil, err
-	}
-	plan := topo.DiffInWaves(have, want, k.waveSize)
-	if len(plan) == 0 {
-		return nil, nil
-	}
-	if err := errors.Join(missingFeatures(plan), conflictFinder{k.handleTable}.nameConflicts(plan), k.checkOpenFileLimit(plan)); err != nil {
+	have, plan, err := k.planUp(want)
+	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
 	run := topo.Do(k.executor(plan, have, want).do)
@@ -69,6 +59,22 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 		return nil, &topo.ApplyError{Err: err, Undone: len(plan), Undo: undo}
 	}
 	return plan, nil
+}
+
+// planUp reads the lab, removes what a crash left, and returns the plan of Up if nothing is in its way.
+func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err error) {
+	if have, err = k.Snapshot(want); err != nil {
+		return nil, nil, err
+	}
+	if err := k.cleaner().removeStale(); err != nil {
+		return nil, nil, err
+	}
+	plan = topo.DiffInWaves(have, want, k.waveSize)
+	if len(plan) == 0 {
+		return have, nil, nil
+	}
+	conflicts := conflictFinder{k.handleTable}.nameConflicts(plan)
+	return have, plan, errors.Join(missingFeatures(plan), conflicts, k.checkOpenFileLimit(plan))
 }
 
 // checkUp reads the objects that the plan touched, compares them with want and waits for

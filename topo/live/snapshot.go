@@ -28,13 +28,29 @@ func (rd *reader) readAll(want topo.State) (topo.State, error) {
 // snapshot reads what is touched. For the rest it uses the last snapshot, which must have been
 // for the same want, and the files written since. It looks for processes only if programs is true.
 func (rd *reader) snapshot(want topo.State, touched topo.Touched, programs bool) (topo.State, error) {
-	wanted := wantedValuesOf(want)
 	var all []nsfs.Process
 	var allErr error
 	var wg sync.WaitGroup
 	if programs {
 		wg.Go(func() { all, allErr = nsfs.Processes() })
 	}
+	err := rd.readTouched(want, touched)
+	wg.Wait()
+	if err := errors.Join(err, allErr); err != nil {
+		return nil, err
+	}
+	if programs {
+		if err := rd.programs.find(want, all); err != nil {
+			return nil, err
+		}
+	}
+	rd.have, rd.want = rd.build(want), want
+	return rd.have, nil
+}
+
+// readTouched reads the touched namespaces, and those that were not known before.
+func (rd *reader) readTouched(want topo.State, touched topo.Touched) error {
+	wanted := wantedValuesOf(want)
 	read := func(s *netnsHandle, entered error) error {
 		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !touched.All}
 		links, _ := touched.Of(s.name)
@@ -47,11 +63,11 @@ func (rd *reader) snapshot(want topo.State, touched topo.Touched, programs bool)
 		_, is := touched.Of(s.name)
 		return is || s.snapshot == nil
 	}
-	err := rd.discover(read, needsRead)
-	wg.Wait()
-	if err := errors.Join(err, allErr); err != nil {
-		return nil, err
-	}
+	return rd.discover(read, needsRead)
+}
+
+// build makes the state from what was read in all namespaces.
+func (rd *reader) build(want topo.State) topo.State {
 	r := &stateBuilder{lab: rd.lab}
 	for _, s := range rd.handles {
 		clear(s.snapshot.inLab)
@@ -60,17 +76,11 @@ func (rd *reader) snapshot(want topo.State, touched topo.Touched, programs bool)
 	r.links()
 	r.namespaces()
 	rd.withoutCarrier = r.withoutCarrier
-	if programs {
-		if err := rd.programs.find(want, all); err != nil {
-			return nil, err
-		}
-	}
 	r.processes(rd.programs.running)
 	if !rd.ipv6 {
 		r.assumeAddrGenNone(want)
 	}
-	rd.have, rd.want = r.state(), want
-	return rd.have, nil
+	return r.state()
 }
 
 // processes adds the programs that run.
