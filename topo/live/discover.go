@@ -42,15 +42,20 @@ func (rd *reader) discover(read func(s *netnsHandle, entered error) error, needs
 		}
 	}
 	rd.closeDropped()
-	for _, s := range rd.handles {
+	d.noteStaleRecords()
+	return nil
+}
+
+// noteStaleRecords notes the records of adopted namespaces that were not found.
+func (d *discovery) noteStaleRecords() {
+	for _, s := range d.handles {
 		s.staleRecords = nil
 	}
-	machine := rd.handles[""]
+	machine := d.handles[""]
 	for inode, host := range d.adopted {
-		stale := staleRecord{"lo", mark.AdoptedID(rd.lab, inode, host)}
+		stale := staleRecord{"lo", mark.AdoptedID(d.lab, inode, host)}
 		machine.staleRecords = append(machine.staleRecords, stale)
 	}
-	return nil
 }
 
 // A discovery looks for the namespaces of a lab.

@@ -63,26 +63,34 @@ func (l *labFiles) step(calls *kernelCalls, step topo.Step) error {
 	if err := l.prepareDir(h, dir, path, step.Op()); err != nil {
 		return err
 	}
+	was, _ := step.Have.(topo.File)
+	if err := l.write(calls, path, f.Content, was.Content, step.Op() == topo.Change); err != nil {
+		return err
+	}
+	h.cacheFile(f, false)
+	return nil
+}
+
+// write writes a file of the lab. If it cannot overwrite an existing one, it restores its content.
+func (l *labFiles) write(calls *kernelCalls, path, content, was string, exists bool) (err error) {
 	buffer, _ := l.buffers.Get().([]byte)
-	text := append(append(buffer[:0], mark.FileMark(l.lab)...), f.Content...)
+	text := append(append(buffer[:0], mark.FileMark(l.lab)...), content...)
 	defer l.buffers.Put(text[:0]) //nolint:staticcheck // allocating a slice header is cheap compared with the array
-	was, exists := step.Have.(topo.File)
 	if exists {
-		if err = calls.overwriteFile(path, text); err != nil && !errors.Is(err, errForeignFile) {
-			err = errors.Join(err, calls.overwriteFile(path, append([]byte(mark.FileMark(l.lab)), was.Content...)))
+		err = calls.overwriteFile(path, text)
+		if !errors.Is(err, errForeignFile) {
+			if err != nil {
+				err = errors.Join(err, calls.overwriteFile(path, append([]byte(mark.FileMark(l.lab)), was...)))
+			}
+			return err
 		}
 	}
-	if !exists || errors.Is(err, errForeignFile) {
-		temp := filepath.Join(dir, "."+f.Name+"."+mark.Of(l.lab))
-		if err = calls.writeFile(temp, text); err == nil {
-			err = os.Rename(temp, path)
-		}
-		if err != nil {
-			_ = removeFile(temp) // report the first error
-		}
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+mark.Of(l.lab))
+	if err = calls.writeFile(temp, text); err == nil {
+		err = os.Rename(temp, path)
 	}
-	if err == nil {
-		h.cacheFile(step.Want.(topo.File), false)
+	if err != nil {
+		_ = removeFile(temp) // report the first error
 	}
 	return err
 }

@@ -65,22 +65,27 @@ func findLabs(lab string) (labs labNames, err error) {
 	if err := readTableMarks(labs); err != nil || labs[lab] {
 		return labs, err
 	}
+	return labs, labs.addNamespaces(lab)
+}
+
+// addNamespaces adds the labs of named namespaces. It stops when it finds the given one.
+func (l labNames) addNamespaces(lab string) error {
 	entries, err := nsfs.List()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	notes := nsfs.Marks()
 	for _, e := range entries {
 		if noted, ok := strings.CutPrefix(cmp.Or(notes[e.Name], nsfs.StaleMark(e.Name)), mark.Of("")); ok {
-			labs.add(noted)
-		} else if err := readNamespaceMarks(e.Name, labs); err != nil {
-			return labs, err
+			l.add(noted)
+		} else if err := readNamespaceMarks(e.Name, l); err != nil {
+			return err
 		}
-		if labs[lab] {
+		if l[lab] {
 			break
 		}
 	}
-	return labs, nil
+	return nil
 }
 
 // readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names

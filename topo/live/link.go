@@ -132,29 +132,36 @@ func (rb *requestBuilder) vethTasks(v topo.Veth) ([]task, error) {
 		return nil, err
 	}
 	add.Kind = rtnl.Kind{Name: "veth", Peer: &peer}
-	tasks := []task{{
+	created := task{
 		handle: near,
 		reqs:   append([]rtnl.Request{rtnl.AddLink(add)}, rb.completionRequests(v.Ends[0], nearIndex, true)...),
 		onSuccess: func() {
 			near.setIndex(v.Ends[0].Name, nearIndex)
 			far.setIndex(v.Ends[1].Name, farIndex)
 		},
-	}}
-	set := rtnl.LinkConfig{}
-	if err := far.setMaster(&set, v.Ends[1].Master); err != nil {
-		return nil, err
-	}
-	var reqs []rtnl.Request
-	if set.Master != nil {
-		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: farIndex}, set))
 	}
 	// The near end's mark identifies the pair. The far end needs its own mark in a foreign
 	// namespace, and also if the lab created both namespaces: one may be gone before the other.
-	reqs = append(reqs, rb.completionRequests(v.Ends[1], farIndex, !far.own || near.own)...)
-	if len(reqs) > 0 {
-		tasks = append(tasks, task{handle: far, reqs: reqs})
+	reqs, err := rb.requestsAfterCreate(far, v.Ends[1], farIndex, !far.own || near.own)
+	if err != nil || len(reqs) == 0 {
+		return []task{created}, err
 	}
-	return tasks, nil
+	return []task{created, {handle: far, reqs: reqs}}, nil
+}
+
+// requestsAfterCreate returns the requests for a link in a namespace to which the create request
+// was not sent: its master, and completionRequests.
+func (rb *requestBuilder) requestsAfterCreate(
+	h *netnsHandle, l topo.Link, index uint32, mark bool,
+) (reqs []rtnl.Request, err error) {
+	set := rtnl.LinkConfig{}
+	if err := h.setMaster(&set, l.Master); err != nil {
+		return nil, err
+	}
+	if set.Master != nil {
+		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: index}, set))
+	}
+	return append(reqs, rb.completionRequests(l, index, mark)...), nil
 }
 
 // singleQueue gives a veth end one queue, which it would end up with anyway. Otherwise the
@@ -286,13 +293,9 @@ func (rb *requestBuilder) tasksFrom(from, to *netnsHandle, add rtnl.LinkConfig, 
 	if add.NS, err = rb.openForRequest(to); err != nil {
 		return nil, err
 	}
-	set := rtnl.LinkConfig{}
-	if err := to.setMaster(&set, l.Master); err != nil {
+	reqs, err := rb.requestsAfterCreate(to, l, add.Index, true)
+	if err != nil {
 		return nil, err
-	}
-	reqs := rb.completionRequests(l, add.Index, true)
-	if set.Master != nil {
-		reqs = append([]rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: add.Index}, set)}, reqs...)
 	}
 	return []task{{handle: from, reqs: []rtnl.Request{rtnl.AddLink(add)}, onSuccess: done}, {handle: to, reqs: reqs}}, nil
 }

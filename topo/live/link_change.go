@@ -44,16 +44,8 @@ func (rb *requestBuilder) changeLinkTask(was, l topo.Link) (task, error) {
 		set.Address = lladdr(l.MAC)
 	}
 	if was.Master != l.Master {
-		set.Master = new(uint32) // 0: no master
-		if err := h.setMaster(&set, l.Master); err != nil {
+		if err := rb.setNewMaster(h, &set, l); err != nil {
 			return task{}, err
-		}
-		if rb.ipv6 && l.CarriesIPv6() {
-			mode := rtnl.AddrGenEUI64
-			if l.Master != "" {
-				mode = rtnl.AddrGenNone
-			}
-			set.AddrGenMode = &mode
 		}
 	}
 	t := task{handle: h}
@@ -66,4 +58,20 @@ func (rb *requestBuilder) changeLinkTask(was, l topo.Link) (task, error) {
 	}
 	t.reqs = append(t.reqs, altNameRequests(index, was.AltName, l.AltName)...)
 	return t, nil
+}
+
+// setNewMaster sets the master of a link that exists. A port needs no link-local address.
+func (rb *requestBuilder) setNewMaster(h *netnsHandle, set *rtnl.LinkConfig, l topo.Link) error {
+	set.Master = new(uint32) // 0: no master
+	if err := h.setMaster(set, l.Master); err != nil {
+		return err
+	}
+	if rb.ipv6 && l.CarriesIPv6() {
+		mode := rtnl.AddrGenEUI64
+		if l.Master != "" {
+			mode = rtnl.AddrGenNone
+		}
+		set.AddrGenMode = &mode
+	}
+	return nil
 }

@@ -191,6 +191,12 @@ func (rb *requestBuilder) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.R
 		record := mark.Port(rb.lab) + was + "@" + name
 		return []rtnl.Request{rtnl.AddAltNames(id, record), rtnl.SetLink(id, set)}, nil
 	}
+	return rb.portReleaseRequests(h, l)
+}
+
+// portReleaseRequests returns the requests that give an uplink its former master again.
+func (rb *requestBuilder) portReleaseRequests(h *netnsHandle, l rtnl.Link) ([]rtnl.Request, error) {
+	id := rtnl.LinkID{Index: l.Index}
 	set := rtnl.LinkConfig{Master: new(uint32)}
 	var record []rtnl.Request
 	for _, alt := range l.AltNames {

@@ -145,40 +145,11 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	case ns != "":
 		r.put(topo.Namespace{Name: ns, From: v.handle.from})
 	}
-	for _, l := range v.links {
-		if l.Up() && (v.inLab[l.Index] || v.handle.own && l.Name == "lo") {
-			r.put(topo.Up{NS: ns, Link: l.Name})
-		}
-		r.port(v, l)
-	}
-	hasIPv6 := map[uint32]bool{} // an address of the lab
-	for _, a := range v.addrs {
-		if v.inLab[a.Link] && isConfigured(a) {
-			r.put(topo.Address{NS: ns, Link: v.names[a.Link], Prefix: a.Prefix})
-			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
-		}
-	}
-	for _, l := range v.links {
-		if v.inLab[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == rtnl.AddrGenNone && !hasIPv6[l.Index] {
-			r.addrGenNone(v, l.Name)
-		}
-	}
+	r.addresses(v)
+	r.linkProperties(v)
 	for _, n := range v.neighs {
 		if v.inLab[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(topo.MAC{}) {
 			r.put(topo.Neigh{NS: ns, Link: v.names[n.Link], Addr: n.Addr, MAC: topo.MAC([]byte(n.LLAddr))})
-		}
-	}
-	for _, n := range v.netems {
-		if v.inLab[n.Link] {
-			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: topo.Impairment{Delay: n.Delay, Jitter: n.Jitter, Loss: n.Loss, Rate: n.Rate}})
-		}
-	}
-	for _, name := range v.noOffload {
-		r.put(topo.NoOffload{NS: ns, Link: name})
-	}
-	for _, m := range v.vlans {
-		if v.inLab[m.Link] {
-			r.put(topo.BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
 		}
 	}
 	for _, route := range v.routes {
@@ -197,6 +168,49 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	r.staleRecords(v)
 	for name, text := range v.handle.files {
 		r.put(topo.File{NS: ns, Name: name, Content: text})
+	}
+}
+
+// addresses adds what is up, the uplinks, the addresses, and the links without a link-local one.
+func (r *stateBuilder) addresses(v *netnsSnapshot) {
+	ns := v.handle.name
+	for _, l := range v.links {
+		if l.Up() && (v.inLab[l.Index] || v.handle.own && l.Name == "lo") {
+			r.put(topo.Up{NS: ns, Link: l.Name})
+		}
+		r.port(v, l)
+	}
+	hasIPv6 := map[uint32]bool{} // an address of the lab
+	for _, a := range v.addrs {
+		if v.inLab[a.Link] && isConfigured(a) {
+			r.put(topo.Address{NS: ns, Link: v.names[a.Link], Prefix: a.Prefix})
+			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
+		}
+	}
+	for _, l := range v.links {
+		none := l.AddrGenMode != nil && *l.AddrGenMode == rtnl.AddrGenNone
+		if v.inLab[l.Index] && l.Master == 0 && none && !hasIPv6[l.Index] {
+			r.addrGenNone(v, l.Name)
+		}
+	}
+}
+
+// linkProperties adds the qdiscs, the checksum offload and the VLANs of links.
+func (r *stateBuilder) linkProperties(v *netnsSnapshot) {
+	ns := v.handle.name
+	for _, n := range v.netems {
+		if v.inLab[n.Link] {
+			is := topo.Impairment{Delay: n.Delay, Jitter: n.Jitter, Loss: n.Loss, Rate: n.Rate}
+			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: is})
+		}
+	}
+	for _, name := range v.noOffload {
+		r.put(topo.NoOffload{NS: ns, Link: name})
+	}
+	for _, m := range v.vlans {
+		if v.inLab[m.Link] {
+			r.put(topo.BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
+		}
 	}
 }
 

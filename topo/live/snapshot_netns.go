@@ -125,14 +125,7 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	}
 	v.indexLinks()
 	rd.prefetchMachineID(v)
-	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
-		return err
-	}
-	v.routes, err = c.Routes(rtnl.RouteFilter{AllTables: true, Protocol: topo.RouteProtocol})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
+	if err := v.readOnLinks(); err != nil {
 		return err
 	}
 	if err := errors.Join(v.readRare(), rd.readOffloads(v)); err != nil {
@@ -148,6 +141,20 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 		return nil
 	}
 	return rd.files.readFiles(v)
+}
+
+// readOnLinks reads addresses, neighbours and the lab's routes.
+func (v *netnsSnapshot) readOnLinks() (err error) {
+	c := v.handle.conn
+	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
+		return err
+	}
+	v.routes, err = c.Routes(rtnl.RouteFilter{AllTables: true, Protocol: topo.RouteProtocol})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	v.neighs, err = c.Neighs(rtnl.NeighFilter{})
+	return err
 }
 
 // linksOf lists the links of a namespace. It asks without counters first. Some kernels then

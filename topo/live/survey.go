@@ -48,14 +48,20 @@ func Survey() (topo.State, []string, error) {
 		unknown = append(unknown, more...)
 	}
 	have := r.state()
+	unknown = append(unknown, removeHalfPairs(have)...)
+	slices.Sort(unknown)
+	return have, unknown, nil
+}
+
+// removeHalfPairs removes veth pairs with an end in an unknown namespace, and returns them.
+func removeHalfPairs(have topo.State) (unknown []string) {
 	for _, o := range have {
 		if veth, ok := o.(topo.Veth); ok && (veth.Ends[0].NS == unknownNS || veth.Ends[1].NS == unknownNS) {
 			unknown = append(unknown, veth.String()+": its other end is in a namespace without a name")
 			delete(have, veth.Key())
 		}
 	}
-	slices.Sort(unknown)
-	return have, unknown, nil
+	return unknown
 }
 
 // enterAll opens handles for the machine's namespace and those with names.
