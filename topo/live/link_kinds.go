@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"reflect"
 
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -86,24 +87,24 @@ var linkKinds = []linkKind{
 		name: topo.KindMACVLAN, sample: topo.Macvlan{Parent: scratchParentName},
 		encode: func(o topo.Object) newLink {
 			m := o.(topo.Macvlan)
-			mode := rtnl.Options{"mode": macvlanModes[cmp.Or(m.Mode, "bridge")]}
+			mode := modeOption(naming.LabMacvlanModes, m.Mode)
 			return newLink{Link: m.Link, parentNS: m.ParentNS, parent: m.Parent, options: mode}
 		},
 		decode: func(r *stateBuilder, e linkEntry, l topo.Link) topo.Object {
 			ns, parent := r.parent(e)
-			return topo.Macvlan{Link: l, ParentNS: ns, Parent: parent, Mode: modeName(macvlanModes, e.option("mode"))}
+			return topo.Macvlan{Link: l, ParentNS: ns, Parent: parent, Mode: naming.LabMacvlanModes.Name(e.option("mode"))}
 		},
 	},
 	{
 		name: topo.KindIPVLAN, sample: topo.Ipvlan{Parent: scratchParentName},
 		encode: func(o topo.Object) newLink {
 			i := o.(topo.Ipvlan)
-			mode := rtnl.Options{"mode": ipvlanModes[cmp.Or(i.Mode, "l2")]}
+			mode := modeOption(naming.IpvlanModes, i.Mode)
 			return newLink{Link: i.Link, parentNS: i.ParentNS, parent: i.Parent, options: mode}
 		},
 		decode: func(r *stateBuilder, e linkEntry, l topo.Link) topo.Object {
 			ns, parent := r.parent(e)
-			return topo.Ipvlan{Link: l, ParentNS: ns, Parent: parent, Mode: modeName(ipvlanModes, e.option("mode"))}
+			return topo.Ipvlan{Link: l, ParentNS: ns, Parent: parent, Mode: naming.IpvlanModes.Name(e.option("mode"))}
 		},
 	},
 }
@@ -152,19 +153,10 @@ func encodeVXLAN(v topo.VXLAN) newLink {
 	return newLink{Link: v.Link, parentNS: v.NS, parent: v.Parent, parentOption: "link", options: o}
 }
 
-// From <linux/if_link.h>.
-var (
-	macvlanModes = map[string]uint64{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
-	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
-)
-
-func modeName(modes map[string]uint64, mode uint64) string {
-	for name, n := range modes {
-		if n == mode {
-			return name
-		}
-	}
-	return ""
+// modeOption returns the option for a mode of a macvlan or ipvlan link. "" is the first mode.
+func modeOption(modes naming.Modes, mode string) rtnl.Options {
+	number, _ := modes.Number(cmp.Or(mode, modes[0].Name))
+	return rtnl.Options{"mode": number}
 }
 
 // option returns an option of the link's kind that is a number; 0 if it has none.
