@@ -69,7 +69,10 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 	if err := k.cleaner().removeStale(); err != nil {
 		return nil, nil, err
 	}
-	plan = topo.DiffInWaves(have, want, k.waveSize)
+	plan = topo.Diff(have, want)
+	if k.waveSize != topo.WaveSize && len(have) == 0 {
+		plan = plan.InWaves(k.waveSize)
+	}
 	if len(plan) == 0 {
 		return have, nil, nil
 	}

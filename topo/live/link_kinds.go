@@ -136,8 +136,8 @@ func encodeBridge(b topo.Bridge) newLink {
 // bridgeOptions returns the options in which b differs from was.
 func bridgeOptions(was, b topo.Bridge) rtnl.Options {
 	options := rtnl.Options{}
-	for _, o := range b.OptionsSince(was) {
-		options[o.Name] = o.Value
+	for name, value := range b.OptionsSince(was) {
+		options[name] = value
 	}
 	return options
 }
