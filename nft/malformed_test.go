@@ -21,7 +21,8 @@ func TestMalformed(t *testing.T) {
 	for name, decode := range map[string]func([]byte) error{
 		"set":        func(b []byte) error { _, err := decodeSet(b); return err },
 		"elements":   func(b []byte) error { _, err := decodeElements(b, s); return err },
-		"chain":      func(b []byte) error { _, _, err := decodeForwardDrop(b); return err },
+		"chain":      func(b []byte) error { _, _, _, err := decodeBaseChain(b); return err },
+		"rule":       func(b []byte) error { _, _, _, err := decodeVerdict(b); return err },
 		"name":       func(b []byte) error { _, err := decodeString(b, 2); return err },
 		"flow":       func(b []byte) error { _, err := decodeFlow(b); return err },
 		"flow count": func(b []byte) error { _, err := decodeFlowCount(b); return err },
@@ -62,8 +63,8 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// TestDecodeForwardDrop checks that only base chains at the forward hook with policy drop count.
-func TestDecodeForwardDrop(t *testing.T) {
+// TestDecodeBaseChain checks the family, hook and policy of base chains.
+func TestDecodeBaseChain(t *testing.T) {
 	chain := func(family byte, hook, policy uint32) []byte {
 		return slices.Concat([]byte{family, 0, 0, 0}, attrString(unix.NFTA_CHAIN_TABLE, "filter"),
 			attrString(unix.NFTA_CHAIN_NAME, "FORWARD"), attr32(unix.NFTA_CHAIN_POLICY, policy),
@@ -80,7 +81,8 @@ func TestDecodeForwardDrop(t *testing.T) {
 		{chain(unix.NFPROTO_IPV4, unix.NF_INET_LOCAL_IN, policyDrop), ""},
 		{chain(unix.NFPROTO_IPV4, unix.NF_INET_FORWARD, policyAccept), ""},
 	} {
-		c, ok, err := decodeForwardDrop(tt.body)
+		c, hook, policy, err := decodeBaseChain(tt.body)
+		ok := c.Family != "" && hook == unix.NF_INET_FORWARD && policy == policyDrop
 		if err != nil || ok != (tt.want != "") || ok && c.String() != tt.want {
 			t.Errorf("%v, %t, %v; want %q", c, ok, err, tt.want)
 		}
