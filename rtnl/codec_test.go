@@ -296,3 +296,36 @@ func TestFilters(t *testing.T) {
 		}
 	}
 }
+
+// TestNeighCache: the kernel's four numbers are read only if all are there.
+func TestNeighCache(t *testing.T) {
+	body, err := encodeNeigh(Neigh{Link: 7, Addr: ipa("10.0.0.1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var four []byte
+	for n := range uint32(4) {
+		four = binary.NativeEndian.AppendUint32(four, n+1)
+	}
+	for n, want := range map[int]NeighCache{16: {Confirmed: 1, Used: 2, Updated: 3, References: 4}, 15: {}, 0: {}} {
+		got, err := decodeNeigh(slices.Concat(body, attrOf(unix.NDA_CACHEINFO, four[:n]...)))
+		if got.Cache != want || err != nil {
+			t.Errorf("%d bytes: %+v, %v", n, got.Cache, err)
+		}
+	}
+}
+
+// TestRouteString: what a route has besides its destination.
+func TestRouteString(t *testing.T) {
+	for want, r := range map[string]Route{
+		"10.0.0.0/8":                          {Dst: pfx("10.0.0.0/8")},
+		"10.0.0.1":                            {Dst: pfx("10.0.0.1/32")},
+		"default via 10.0.0.1 metric 5":       {Dst: pfx("0.0.0.0/0"), Gateway: ipa("10.0.0.1"), Metric: 5},
+		"default nexthop nexthop via fd00::1": {Dst: pfx("::/0"), Hops: []Hop{{Link: 7}, {Gateway: ipa("fd00::1")}}},
+		"default table 9":                     {Dst: pfx("::/0"), Table: 9},
+	} {
+		if got := r.String(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
