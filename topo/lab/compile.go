@@ -42,6 +42,7 @@ func Compile(t Topology) (topo.State, error) {
 	}
 	c.nat()
 	c.isolation()
+	c.closed()
 	c.fastpaths()
 	c.settings()
 	c.files()

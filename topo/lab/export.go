@@ -410,8 +410,9 @@ func (e *exporter) differences(t *Topology) []string {
 			lines = append(lines, "- "+o.String())
 		}
 	}
+	protected := slices.ContainsFunc(e.objects, isProtection)
 	for _, o := range made.Objects() {
-		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen {
+		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen && (protected || !isProtection(o)) {
 			lines = append(lines, "+ "+o.String())
 		}
 	}

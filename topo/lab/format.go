@@ -49,7 +49,11 @@ func (n *Network) format() (m mapping) {
 	case n.NAT:
 		m.flag("nat", true)
 	}
-	m.flag("routed", n.Routed)
+	if len(n.RoutedFrom) > 0 {
+		m.one("routed", display.Prefixes(n.RoutedFrom))
+	} else {
+		m.flag("routed", n.Routed)
+	}
 	m.text("uplink", n.Uplink)
 	switch {
 	case n.IsolateHosts && len(n.IsolateFrom) > 0:

@@ -74,7 +74,7 @@ func (l *fileLab) topology(d *decoder) Topology {
 func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
 	net := Network{
 		Name: name, Subnets: n.Subnets, In: n.In,
-		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed,
+		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed.on, RoutedFrom: n.Routed.from,
 		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts, Fastpath: n.Fastpath,
 		MTU: n.MTU.bytes, MTUAuto: n.MTU.auto, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
 		at: at,

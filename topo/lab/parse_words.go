@@ -147,6 +147,15 @@ func (c *natChoice) read(d *decoder, n *yaml.Node) {
 	c.on = true
 }
 
+func (c *routedChoice) read(d *decoder, n *yaml.Node) {
+	if on, err := parseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
+		c.on = on
+		return
+	}
+	d.value(n, &c.from)
+	c.on = true
+}
+
 func (c *isolateChoice) read(d *decoder, n *yaml.Node) {
 	if on, err := parseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
 		c.hosts = on

@@ -38,6 +38,8 @@ type Network struct {
 	NAT    bool         // the gateway masquerades packets that leave the subnets
 	NATTo  []netip.Addr // SNAT to these addresses instead of masquerading; implies NAT
 	Routed bool         // the gateway forwards between the subnets and other networks without NAT
+	// RoutedFrom are the sources outside the lab that reach the hosts of a routed network; none means all.
+	RoutedFrom []netip.Prefix
 
 	Uplink       string   // a device to put into the bridge, for example eth0; it is never deleted
 	IsolateHosts bool     // hosts of this network cannot reach each other

@@ -103,6 +103,12 @@ func ruleOf(o topo.Object) (nft.Rule, error) {
 		return nft.SourceNAT{Source: o.Source, Out: o.Out, To: o.To}, nil
 	case topo.Isolation:
 		return nft.Isolate{In: o.In, Out: o.Out}, nil
+	case topo.OwnLink:
+		return nft.Own{Link: o.Link}, nil
+	case topo.ClosedLink:
+		return nft.Closed{Link: o.Link}, nil
+	case topo.SourceGate:
+		return nft.Gate{Link: o.Link, MAC: nft.MAC(o.MAC)}, nil
 	case topo.Fastpath:
 		return nft.Fastpath{Device: o.Link, Port: o.Port}, nil
 	case topo.Forward:
@@ -123,6 +129,12 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 		return topo.SourceNAT{NS: ns, Source: r.Source, Out: r.Out, To: r.To}
 	case nft.Isolate:
 		return topo.Isolation{NS: ns, In: r.In, Out: r.Out}
+	case nft.Own:
+		return topo.OwnLink{NS: ns, Link: r.Link}
+	case nft.Closed:
+		return topo.ClosedLink{NS: ns, Link: r.Link}
+	case nft.Gate:
+		return topo.SourceGate{NS: ns, Link: r.Link, MAC: topo.MAC(r.MAC)}
 	case nft.Fastpath:
 		return topo.Fastpath{NS: ns, Link: r.Device, Port: r.Port}
 	case nft.Forward:
