@@ -13,6 +13,8 @@ test: ; go test ./...
 race: ; CGO_ENABLED=1 go test -race ./...
 lint: ; golangci-lint run
 ci: ; .ci/run
+# Mutation tests of the pure packages; see CONTRIBUTING.md. Needs root.
+mutants: ; .ci/mutants
 # Tests on other kernels and processors, and in a Vagrant machine
 ci-machines: ; .ci/machines
 # Tests in a VM: make test-vm KERNEL=6.1
@@ -29,5 +31,5 @@ bench-setup: ; bench/setup.sh
 profile: ; go test ./topo/live -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test \
 	-cpuprofile bench/cpu.prof -memprofile bench/mem.prof
 
-.PHONY: bench bench-setup profile build install demo test race lint ci ci-machines test-vm test-vm-all \
-	test-processors
+.PHONY: bench bench-setup profile build install demo test race lint ci mutants ci-machines test-vm \
+	test-vm-all test-processors

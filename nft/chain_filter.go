@@ -54,9 +54,26 @@ func filterRules(sets map[string]bool) []rule {
 // known returns the rule that accepts the packets of connections whose first packet was accepted.
 func known() rule { return rule{is(one(ctState), knownState), {verb: accept}} }
 
-// unlessForwarded returns the rules that drop all packets except those to forwarded ports.
-func unlessForwarded(needed bool) []rule {
-	if !needed {
+// closedRules returns the rules for packets to a closed link. The set closed_link contains each closed link paired with
+// itself, for packets that a bridge passes between its ports; see guardTableRules.
+func closedRules(sets map[string]bool) []rule {
+	if !sets["closed"] {
+		return nil
+	}
+	back := statement{verb: ret}
+	rules := []rule{{is(one(ctStatus), statusDNAT), back}, {inSet("closed_link", iif, oif), back}}
+	if sets["allow4"] {
+		rules = append(rules, rule{matchIPv4, inSet("allow4", saddr4, oif), back})
+	}
+	if sets["allow6"] {
+		rules = append(rules, rule{matchIPv6, inSet("allow6", saddr6, oif), back})
+	}
+	return append(rules, rule{{verb: drop}})
+}
+
+// apartRules returns the rules for packets between links of an Isolate.
+func apartRules(sets map[string]bool) []rule {
+	if !sets["isolate"] && !sets["isolate_link"] {
 		return nil
 	}
 	return []rule{{is(one(ctStatus), statusDNAT), {verb: ret}}, {{verb: drop}}}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 )
 
 // Own is a link of the lab in this namespace. Packets that come in by these links may go to [Closed] links, and packets
@@ -20,8 +21,9 @@ func (o Own) elements() []element { return []element{{set: "own", key: encodeNam
 
 func decodeOwn(e element, _ set) (Rule, error) { return Own{decodeName(e.key)}, nil }
 
-// Closed drops packets that are forwarded to a link from a link that is not [Own], except those to forwarded ports and
-// those of connections that began at the link.
+// Closed drops packets that are forwarded to a link from another link that is not [Own], except those to forwarded
+// ports, those from the sources of an [Allow], and those of connections that began at the link. It does not affect
+// packets that a bridge passes between its ports.
 type Closed struct{ Link string }
 
 // String returns the rule in nft's syntax: oifname "v-net-0" iifname != @own drop.
@@ -33,6 +35,39 @@ func (c Closed) Check() error { return invalid(c, checkLink(c.Link)) }
 func (c Closed) elements() []element { return []element{{set: "closed", key: encodeName(c.Link)}} }
 
 func decodeClosed(e element, _ set) (Rule, error) { return Closed{decodeName(e.key)}, nil }
+
+// Allow lets packets from a source pass to a [Closed] link, by whatever link they come in.
+type Allow struct {
+	Link   string       // the closed link
+	Source netip.Prefix // 0.0.0.0/0 or ::/0 means all sources of the family
+}
+
+// String returns the rule in nft's syntax: ip saddr 10.0.0.0/8 oifname "v-net-0" return.
+func (a Allow) String() string { return egressMatchText(a.Source, a.Link) + "return" }
+
+// Check returns an error if the rule is invalid.
+func (a Allow) Check() error {
+	err := checkLink(a.Link)
+	switch {
+	case err != nil:
+	case !a.Source.IsValid():
+		err = errors.New("expected a source")
+	default:
+		err = checkSource(a.Source)
+	}
+	return invalid(a, err)
+}
+
+func (a Allow) elements() []element {
+	e := egressElement(a.Source, a.Link)
+	e.set = "allow" + familyDigit(a.Source.Addr())
+	return []element{e}
+}
+
+func decodeAllow(e element, s set) (Rule, error) {
+	source, link, err := decodeEgress(e, s)
+	return Allow{Link: link, Source: source}, err
+}
 
 // Gate is a MAC address at which a link accepts packets to be routed. It distinguishes them from packets that a bridge
 // passes between its ports, which rules also see if net.bridge.bridge-nf-call-iptables is on. A bridge accepts packets

@@ -78,6 +78,14 @@ func checkClosed(t *testing.T, filtered string) {
 	w.withoutRule("vnet", "closed", "drop", func() { red("from outside, without the rule", w.outside, allKinds...) })
 	w.apply(closed[2:], nil)
 	red("from a link that is not the lab's own", w.other)
+	w.apply(closed[1:2], nil)
+	red("from a neighbour, on a link that is not the lab's own", w.blue, allKinds...)
+	if filtered == "1" {
+		w.withoutRule("vnet", "closed", "@closed_link", func() {
+			red("from a neighbour, without the rule for it", w.blue)
+		})
+	}
+	w.checkAllow(t, red)
 
 	w.apply(nil, forwardsToRed())
 	port := func(what string, want ...string) {
@@ -88,6 +96,26 @@ func checkClosed(t *testing.T, filtered string) {
 	w.withoutRule("vnet", "closed", "ct status dnat", func() { port("forwarded port, without the rule for it") })
 	w.checkReach(t, "forwarded port, from a link that is not the lab's own", w.other, "192.168.16.1", "fd00:16::1",
 		allKinds...)
+}
+
+// checkAllow checks that sources of an Allow reach a closed link, in one family each. It leaves no Allow.
+func (w labNet) checkAllow(t *testing.T, red func(string, *os.File, ...string)) {
+	ipv4, ipv6 := prefix("10.9.0.0/24"), prefix("2001:db8:9::/64")
+	for _, tt := range []struct {
+		rule nft.Allow
+		want []string
+	}{
+		{nft.Allow{Link: "v-net-0", Source: ipv4}, ipv4Kinds},
+		{nft.Allow{Link: "v-net-0", Source: ipv6}, ipv6Kinds},
+		{nft.Allow{Link: "v-net-0", Source: prefix("0.0.0.0/0")}, ipv4Kinds},
+		{nft.Allow{Link: "lab1", Source: ipv4}, nil},
+		{nft.Allow{Link: "v-net-0", Source: prefix("10.9.1.0/24")}, nil},
+	} {
+		w.apply(nil, []nft.Rule{tt.rule})
+		red(tt.rule.String(), w.outside, tt.want...)
+		w.apply([]nft.Rule{tt.rule}, nil)
+		red("after "+tt.rule.String(), w.outside)
+	}
 }
 
 // TestIsolateNetworks checks that nothing is forwarded from one link to another, except to forwarded ports, and that

@@ -41,7 +41,9 @@ func someRules() []Rule {
 		}
 	}
 	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
-		Own{"a"}, Closed{"a"}, Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"})
+		Own{"a"}, Closed{"a"},
+		Allow{"a", netip.MustParsePrefix("128.0.0.0/1")}, Allow{"exactly15bytes.", netip.MustParsePrefix("::/0")},
+		Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"})
 }
 
 // TestElementsRoundTrip checks that encoded elements decode to the same rules.

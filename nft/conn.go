@@ -79,7 +79,7 @@ func (c *Conn) Close() error { return c.nl.Close() }
 // Apply deletes the conntrack entries of connections that would continue to use the old rules: all that a deleted
 // [Forward] translated, and, except for established connections of TCP or SCTP, those that a deleted [Masquerade] or
 // [SourceNAT] may have translated, those that an added rule would translate, and those that an added [Isolate] or
-// [Closed] forbids.
+// [Closed], or a deleted [Allow], forbids.
 func (c *Conn) Apply(table string, del, add []Rule) error {
 	for _, r := range slices.Concat(del, add) {
 		if err := r.Check(); err != nil {

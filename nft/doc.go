@@ -7,7 +7,8 @@
 //	Forward    ─┼─▶ Rule ───────▶ Change ────────────▶      map dnat4 { tcp . 80 : … }
 //	Isolate    ─┤  (a value)        │     transaction       flowtable fastpath { … }
 //	Closed     ─┤                   │                       chain prerouting { … }
-//	Own, Gate  ─┤                   └─▶ text for nft -f   }
+//	Allow      ─┤                   └─▶ text for nft -f   }
+//	Own, Gate  ─┤
 //	Fastpath   ─┘
 //
 //	kernel ──▶ Conn.Read ──▶ the same rules, with counters
@@ -35,9 +36,9 @@
 // [Masquerade] or [SourceNAT], the chain leak drops it, after NAT. It lets pass replies to connections from outside
 // and packets between the sources of rules without Out.
 //
-// A [Closed] link gets forwarded packets from links in [Own] only. Between the links of an [Isolate], nothing is
-// forwarded. Both let forwarded ports pass, and all packets of connections that were accepted before. A [Gate] drops
-// packets whose source address is not behind the link they come in by.
+// A [Closed] link gets forwarded packets from links in [Own] and from sources of an [Allow] only. Between the links of an
+// [Isolate], nothing is forwarded. Both let forwarded ports pass, and all packets of connections that were accepted
+// before. A [Gate] drops packets whose source address is not behind the link they come in by.
 //
 // # The guard
 //
@@ -46,6 +47,7 @@
 //
 //	table inet vnet-guard {
 //		set guarded { type nf_proto; elements = { ipv4 } }
+//		set from4 { type ifname; elements = { "eth0" } }
 //		chain forward {
 //			type filter hook forward priority filter; policy accept;
 //			ct state established,related accept
@@ -54,6 +56,7 @@
 //			ct status dnat return                 forwarded ports, of any table
 //			meta iifkind "bridge" add @bridged { iifname . iifname }
 //			iifname . oifname @bridged return     bridged, not routed
+//			meta nfproto ipv4 iifname @from4 return  links that forwarded before vnet turned forwarding on
 //			meta nfproto @guarded drop
 //		}
 //	}

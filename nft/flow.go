@@ -79,6 +79,10 @@ func (f *staleMatcher) add(c ruleChange) {
 		if !c.removed { // flows that are dropped leave no entry
 			f.others = append(f.others, c)
 		}
+	case Allow:
+		if c.removed {
+			f.others = append(f.others, c)
+		}
 	case Own, Gate, Fastpath: // neither translate nor drop
 	case Forward:
 		if r.Ports.size() == 1 {
@@ -101,7 +105,7 @@ func (f *staleMatcher) needsLocalAddrs() bool {
 		switch c.rule.(type) {
 		case Masquerade:
 			return c.removed
-		case Isolate, Closed:
+		case Isolate, Closed, Allow:
 			return true
 		}
 		return false
@@ -127,6 +131,8 @@ func (c ruleChange) affects(fl flow, f *staleMatcher) bool {
 		return f.drops(fl, r.In, r.Out)
 	case Closed:
 		return f.drops(fl, "", r.Link)
+	case Allow:
+		return r.Source.Contains(fl.orig.src) && f.drops(fl, "", r.Link)
 	}
 	return false
 }

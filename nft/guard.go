@@ -16,12 +16,16 @@ const LinkGroup = 0x766e
 
 // A Guard drops forwarded packets of a namespace in which vnet turned forwarding on: without it, all networks of the
 // machine could reach each other. It lets pass: packets that come in or leave by a link of the group [LinkGroup],
-// packets to forwarded ports of any table, packets from or to Sources, packets that leave by a link in Out, packets
-// that a bridge passes between its ports, and all later packets of these connections.
+// packets to forwarded ports of any table, packets from or to Sources, packets that leave by a link in Out, IPv4 packets
+// that come in by a link in From, packets that a bridge passes between its ports, and all later packets of these
+// connections.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of rules that are not of a lab
 	Out        []string       // output links of such rules without a source
+	// From is the links that forwarded IPv4 before vnet turned forwarding on (net.ipv4.conf.LINK.forwarding was 1 and
+	// net.ipv4.ip_forward was 0).
+	From []string
 }
 
 // Check returns an error if the guard has an invalid source or link.
@@ -35,7 +39,7 @@ func (g Guard) Check() error {
 			return &Error{Op: "check", Object: "table inet " + GuardTable, Err: err}
 		}
 	}
-	for _, link := range g.Out {
+	for _, link := range slices.Concat(g.Out, g.From) {
 		if err := checkLink(link); err != nil {
 			return &Error{Op: "check", Object: "table inet " + GuardTable, Err: err}
 		}
@@ -63,6 +67,9 @@ func (g Guard) elements() map[element]bool {
 		e.set = "hand" + e.set
 		all[e] = true
 	}
+	for _, link := range g.From {
+		all[element{set: "from4", key: encodeName(link)}] = true
+	}
 	for _, link := range g.Out {
 		all[element{set: "hand_out", key: encodeName(link)}] = true
 	}
@@ -82,14 +89,19 @@ func (c content) guard() Guard {
 			if p, err := prefixBetween(e.key, e.end); err == nil && checkSource(p) == nil {
 				g.Sources = append(g.Sources, p)
 			}
-		case e.set == "hand_out":
+		case e.set == "hand_out", e.set == "from4":
+			list := &g.Out
+			if e.set == "from4" {
+				list = &g.From
+			}
 			if name := decodeName(e.key); checkLink(name) == nil {
-				g.Out = append(g.Out, name)
+				*list = append(*list, name)
 			}
 		}
 	}
 	sort.Slice(g.Sources, func(i, j int) bool { return g.Sources[i].Addr().Less(g.Sources[j].Addr()) })
 	slices.Sort(g.Out)
+	slices.Sort(g.From)
 	return g
 }
 
@@ -101,6 +113,7 @@ func guardSets() []set {
 		{name: "hand4", key: []*field{ipv4Addr}, interval: true},
 		{name: "hand6", key: []*field{ipv6Addr}, interval: true},
 		{name: "hand_out", key: []*field{ifname}},
+		{name: "from4", key: []*field{ifname}},
 	}
 }
 
@@ -130,6 +143,9 @@ func guardTableRules(sets map[string]bool) []rule {
 	}
 	if sets["hand_out"] {
 		rules = append(rules, rule{inSet("hand_out", oif), back})
+	}
+	if sets["from4"] {
+		rules = append(rules, rule{matchFamily(false, false), inSet("from4", iif), back})
 	}
 	return append(rules, rule{inSet("guarded", family), {verb: drop}})
 }

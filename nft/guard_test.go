@@ -19,7 +19,7 @@ var comparePrefix = cmpopts.EquateComparable(netip.Prefix{})
 // someGuards returns guards with all combinations of sets.
 func someGuards() []nft.Guard {
 	var guards []nft.Guard
-	for i := range 16 {
+	for i := range 32 {
 		var g nft.Guard
 		g.IPv4, g.IPv6 = i&1 != 0, i&2 != 0
 		if i&4 != 0 {
@@ -28,6 +28,9 @@ func someGuards() []nft.Guard {
 		}
 		if i&8 != 0 {
 			g.Out = []string{"eth0", "ppp0"}
+		}
+		if i&16 != 0 {
+			g.From = []string{"eth0", "eth1"}
 		}
 		guards = append(guards, g)
 	}
@@ -68,7 +71,7 @@ func TestGuardReadsBack(t *testing.T) {
 			return sortedBlocks(strings.ReplaceAll(runNFT(t, "", "list", "ruleset"), nft.GuardTable, "vnet"))
 		}
 		byConn, listed := bytecode(t), list()
-		if err := c.Guard(guards[(i*7+3)%16]); err != nil {
+		if err := c.Guard(guards[(i*7+3)%32]); err != nil {
 			t.Fatal(err)
 		}
 		runNFT(t, g.Script(), "-f", "-")
@@ -107,6 +110,7 @@ func TestGuardNormalForm(t *testing.T) {
 		{Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")}},
 		{Out: []string{""}},
 		{Out: []string{"a b"}},
+		{From: []string{""}},
 	} {
 		if err := c.Guard(bad); err == nil {
 			t.Errorf("%+v is accepted", bad)
@@ -204,6 +208,9 @@ func TestGuardForwarding(t *testing.T) {
 	w.guard(nft.Guard{IPv4: true, IPv6: true, Out: []string{"eth0"}})
 	out("by an output link", allKinds...)
 	in("from an output link")
+	w.guard(nft.Guard{IPv4: true, IPv6: true, From: []string{"v-net-0"}})
+	out("by a link that forwarded before", ipv4Kinds...)
+	in("to a link that forwarded before")
 
 	w.guard(both)
 	w.sh(w.machine, "ip link set v-net-0 group 30318")

@@ -56,7 +56,9 @@ func allRules() []nft.Rule {
 	return append(rules, nft.Masquerade{Out: "ppp0"}, nft.Masquerade{Source: prefix("0.0.0.0/0")},
 		nft.Masquerade{Source: prefix("::/0")}, nft.Isolate{In: "v-net-0", Out: "v-net-1"},
 		nft.Isolate{In: "v-net-0", Out: "v-net-0"}, nft.Own{Link: "v-net-0"}, nft.Own{Link: "v-net-1"},
-		nft.Closed{Link: "v-net-0"}, nft.Gate{Link: "v-net-0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}})
+		nft.Closed{Link: "v-net-0"}, nft.Allow{Link: "v-net-0", Source: prefix("10.0.0.0/8")},
+		nft.Allow{Link: "v-net-0", Source: prefix("fd00::/8")}, nft.Allow{Link: "v-net-1", Source: prefix("0.0.0.0/0")},
+		nft.Gate{Link: "v-net-0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}})
 }
 
 // TestReadsBack checks that Read returns the rules of Apply, and that nft prints the same text as Text.

@@ -49,6 +49,8 @@ func elementsOf(rules []Rule) map[element]bool {
 		switch r := r.(type) {
 		case Forward:
 			all[targetElement(r)] = true
+		case Closed:
+			all[element{set: "closed_link", key: encodeName(r.Link) + encodeName(r.Link)}] = true
 		case Fastpath:
 			for _, e := range r.helperElements() {
 				all[e] = true
@@ -130,12 +132,14 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 4
 	case Closed:
 		key.kind = 5
-	case Gate:
+	case Allow:
 		key.kind = 6
-	case Fastpath:
+	case Gate:
 		key.kind = 7
-	case Foreign:
+	case Fastpath:
 		key.kind = 8
+	case Foreign:
+		key.kind = 9
 	}
 	return key
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Gate] or [Fastpath], or a [Foreign]
-// element. Rules can be compared with ==: each rule has a single canonical form, and Check refuses all others.
+// A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Allow], [Gate] or [Fastpath], or a
+// [Foreign] element. Rules can be compared with ==: each rule has a single canonical form, and Check refuses all others.
 type Rule interface {
 	// String returns the rule in nft's syntax, as a rule in a chain.
 	String() string
@@ -21,7 +21,8 @@ type Rule interface {
 
 // CountedRule is a rule with its counters since it was added. A NAT rule counts only the first packet of each
 // connection, because NAT chains see no others. An [Isolate] counts every packet that is not of an accepted connection,
-// also those to forwarded ports. An [Own], [Closed], [Gate] or [Fastpath] has no counters.
+// also those to forwarded ports. An [Own], [Closed], [Allow], [Gate] or [Fastpath] has no
+// counters.
 type CountedRule struct {
 	Rule
 	Packets, Bytes uint64

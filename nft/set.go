@@ -89,6 +89,9 @@ func makeSets() []set {
 	sets := []set{
 		{name: "own", key: []*field{ifname}, decode: decodeOwn},
 		{name: "closed", key: []*field{ifname}, decode: decodeClosed},
+		{name: "closed_link", key: []*field{ifname, ifname}},
+		{name: "allow4", key: []*field{ipv4Addr, ifname}, interval: true, decode: decodeAllow},
+		{name: "allow6", key: []*field{ipv6Addr, ifname}, interval: true, decode: decodeAllow},
 		{name: "gate", key: []*field{ifname, etherAddr}, decode: decodeGate},
 		{name: "isolate", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
 		{name: "isolate_link", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},

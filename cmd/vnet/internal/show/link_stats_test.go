@@ -26,6 +26,8 @@ func TestStats(t *testing.T) {
 	wide, compressed := counted(), counted()
 	wide.Stats.TxBytes, wide.Stats.RxPackets = 1234567890123, 12345678
 	compressed.Stats.RxCompressed, compressed.Stats.RxNohandler = 22, 24
+	both := compressed
+	both.Stats.TxCompressed = 12345678901
 	for _, tt := range []struct {
 		what  string
 		link  rtnl.Link
@@ -60,6 +62,11 @@ func TestStats(t *testing.T) {
              4       2      6       8      18      10 
     TX errors: aborted   fifo  window heartbt transns
                     17     19      21      20      31 `},
+		{"compressed both ways", both, 1, `
+    RX:  bytes packets errors dropped  missed   mcast  compressed
+             3       1      5       7      16       9          22 
+    TX:  bytes packets errors dropped carrier collsns  compressed
+             4       2      6       8      18      10 12345678901 `},
 	} {
 		var m members
 		LinkStyle{Style: Style{Stats: tt.stats}}.addStats(&m, tt.link)

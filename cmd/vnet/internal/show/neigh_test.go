@@ -96,6 +96,8 @@ func TestFull(t *testing.T) {
 		"address lines": Addrs(full{}, []LinkAddrs{addr}, line),
 		"neighbours": Neighs(full{}, []rtnl.Neigh{{Addr: netip.MustParseAddr("10.0.0.2")}},
 			NeighStyle{Link: func(uint32) string { return "" }}),
+		"routes": Routes(full{}, []rtnl.Route{{Dst: netip.MustParsePrefix("10.0.0.0/8")}},
+			RouteStyle{Link: func(uint32) string { return "" }}),
 		"namespaces": NetnsList(full{}, []Netns{{Name: "red"}}, Style{}),
 		"numbers":    NSIDs(full{}, []NSID{{ID: 1}}, Style{}),
 		"JSON":       NetnsList(full{}, []Netns{{Name: "red"}}, Style{JSON: true}),

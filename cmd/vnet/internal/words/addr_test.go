@@ -55,6 +55,18 @@ func TestAddrChange(t *testing.T) {
 		{"add 10.0.0.1/24 dev v0 preferred_lft 10", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/24"), Valid: forever, Preferred: 10}},
 		{"add 10.0.0.1/24 dev v0 valid_lft forever preferred_lft 0", 0,
 			rtnl.Addr{Prefix: pfx("10.0.0.1/24"), Valid: forever}},
+		{"add 10.0.0.1/24 dev v0 valid_lft 20 preferred_lft 20", 0,
+			rtnl.Addr{Prefix: pfx("10.0.0.1/24"), Valid: 20, Preferred: 20}},
+		{"add 10.0.0.1/24 dev v0 valid_lft 4294967295 metric 4294967295", 0,
+			rtnl.Addr{Prefix: pfx("10.0.0.1/24"), Valid: forever, Preferred: forever, Metric: 1<<32 - 1}},
+		{"add peer 10.0.0.2/24 dev v0", 0, rtnl.Addr{Prefix: pfx("10.0.0.2/24")}},
+		{"add peer fd00::2 fd00::1 dev v0", 0, rtnl.Addr{Prefix: pfx("fd00::1/128"), Peer: ipa("fd00::2")}},
+		{"del fd00::1 dev v0", 0, rtnl.Addr{Prefix: pfx("fd00::1/128")}},
+		{"add ::1 dev lo", 0, rtnl.Addr{Prefix: pfx("::1/128")}},
+		{"del 127.0.0.5/8 dev lo", 0, rtnl.Addr{Prefix: pfx("127.0.0.5/8")}},
+		{"add fd00::1/64 dev v0 nodad home mngtmpaddr optimistic autojoin", 0, rtnl.Addr{Prefix: pfx("fd00::1/64"),
+			Flags: unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR | unix.IFA_F_OPTIMISTIC |
+				unix.IFA_F_MCAUTOJOIN}},
 	} {
 		for line := range strings.Lines(tt.lines) {
 			w := Of(strings.Fields(line))
@@ -69,6 +81,10 @@ func TestAddrChange(t *testing.T) {
 	w := Of(strings.Fields("10.0.0.1/24 dev v0 nodad optimistic"))
 	if got := w.AddrChange("add", 0); got.Addr.Flags != 0 || len(got.Notes) != 2 || w.Err != nil {
 		t.Errorf("%+v, %v", got, w.Err)
+	}
+	w = Of(strings.Fields("10.0.0.1/24 help dev v0"))
+	if got := w.AddrChange("add", 0); !got.Help || got.Dev != "" || w.Err != nil {
+		t.Errorf("addr add help: %+v, %v", got, w.Err)
 	}
 }
 
@@ -95,6 +111,16 @@ func TestAddrMistakes(t *testing.T) {
 		{"add 10.0.0.1/24 dev v0 valid_lft 10 preferred_lft 20", 0, "preferred_lft is greater than valid_lft", 1},
 		{"add 10.0.0.1/24 dev v0 valid_lft 0 preferred_lft 0", 0, "valid_lft is zero", 1},
 		{"add 10.0.0.1/24 dev", 0, `"dev" needs a value`, 0},
+		{"add 10.0.0.1/24 dev v0 metric 4294967296", 0, `"metric": "4294967296" is not a number`, 0},
+		{"add 10.0.0.1/24 dev v0 valid_lft 4294967296", 0,
+			`"valid_lft": "4294967296" is neither seconds nor "forever"`, 0},
+		{"add 10.0.0.1/24 dev v0 peer", 0, `"peer" needs a value`, 0},
+		{"add local", 0, `"local" needs a value`, 0},
+		{"add any dev v0", 0, `expected an IP prefix, not "any"`, 1},
+		{"add peer fd00::1 10.0.0.1 dev v0", 0, "peer fd00::1 and 10.0.0.1 are of different address families", 0},
+		{"add 10.0.0.1/24 brd 10.0.0.x dev v0", 0, `expected an IPv4 address, not "10.0.0.x"`, 1},
+		{"add 10.0.0.1/24 brd", 0, `"brd" needs a value`, 0},
+		{"dle 10.0.0.1/24 dev v0", 0, `address command "dle" is unknown`, 0},
 	} {
 		w := Of(strings.Fields(tt.words))
 		w.AddrChange(w.AddrVerb(), tt.family)
@@ -118,6 +144,7 @@ func TestAddrSelection(t *testing.T) {
 		"-tentative": "local lan", "label v0": "local six", "label v0:*": "lan", "label v0*": "local lan six",
 		"proto 77": "local lan six", "proto 78": "local six",
 		"dev v0 up permanent scope global": "six",
+		"to 0/0":                           "local lan",
 	} {
 		w := Of(strings.Fields(words))
 		s := w.AddrSelection(0)
@@ -133,5 +160,60 @@ func TestAddrSelection(t *testing.T) {
 		if s.LimitsAddrs() != (words != "" && words != "scope all") {
 			t.Errorf("addr show %s limits addresses: %t", words, s.LimitsAddrs())
 		}
+	}
+}
+
+// TestAddrSelectionFamily checks that a family selects addresses of that family, and other families none.
+func TestAddrSelectionFamily(t *testing.T) {
+	four, six := rtnl.Addr{Prefix: pfx("10.0.0.1/24")}, rtnl.Addr{Prefix: pfx("fd00::1/64")}
+	for family, want := range map[int][2]bool{
+		0: {true, true}, unix.AF_INET: {true, false}, unix.AF_INET6: {false, true}, unix.AF_BRIDGE: {false, false},
+	} {
+		s := Of(nil).AddrSelection(family)
+		if got := [2]bool{s.MatchesAddr(four, "v0"), s.MatchesAddr(six, "v0")}; got != want {
+			t.Errorf("family %d: %v, want %v", family, got, want)
+		}
+	}
+}
+
+// TestAddrSelectionWords checks what the words of addr show select besides addresses.
+func TestAddrSelectionWords(t *testing.T) {
+	for words, want := range map[string]AddrSelection{
+		"v0":                      {LinkSelection: LinkSelection{Dev: "v0"}},
+		"help scope galaxy":       {LinkSelection: LinkSelection{Help: true}},
+		"up type veth master br0": {LinkSelection: LinkSelection{Up: true, Kind: "veth", Master: "br0"}},
+		"to fd00::/8":             {Family: unix.AF_INET6, To: pfx("fd00::/8")},
+		"label v0:*":              {Label: "v0:*"},
+		"scope link":              {Scope: unix.RT_SCOPE_LINK, HasScope: true},
+		"proto kernel_ra":         {Proto: 2, HasProto: true},
+		"-permanent tentative": {Flags: unix.IFA_F_TENTATIVE,
+			Mask: unix.IFA_F_PERMANENT | unix.IFA_F_TENTATIVE},
+		"permanent dynamic": {Mask: unix.IFA_F_PERMANENT},
+		"-dynamic -primary": {Flags: unix.IFA_F_PERMANENT | unix.IFA_F_SECONDARY,
+			Mask: unix.IFA_F_PERMANENT | unix.IFA_F_SECONDARY},
+	} {
+		w := Of(strings.Fields(words))
+		if diff := cmp.Diff(want, w.AddrSelection(0), cmpPrefix); diff != "" || w.Err != nil {
+			t.Errorf("addr show %s: %v, -want +got\n%s", words, w.Err, diff)
+		}
+	}
+	for words, want := range map[string]string{
+		"scope galaxy":   `scope "galaxy" is unknown`,
+		"scope":          `"scope" needs a value`,
+		"proto nobody":   `protocol "nobody" is unknown`,
+		"label":          `"label" needs a value`,
+		"to 10.0.0.0/33": `expected an IP prefix, not "10.0.0.0/33"`,
+		"group nobody":   `group "nobody" is unknown`,
+		"dev":            `"dev" needs a value`,
+		"v0 v1":          `word "v1" is unknown`,
+	} {
+		w := Of(strings.Fields(words))
+		if w.AddrSelection(0); w.Err == nil || w.Err.Error() != want {
+			t.Errorf("addr show %s: %v, want %s", words, w.Err, want)
+		}
+	}
+	w := Of([]string{"dev", ""})
+	if w.AddrSelection(0); w.Err == nil || w.Err.Error() != "a link's name cannot be empty" || w.Err.(*Error).Status != 1 {
+		t.Errorf("addr show dev '': %v", w.Err)
 	}
 }

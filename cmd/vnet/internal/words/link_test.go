@@ -278,6 +278,29 @@ func TestLinkSelection(t *testing.T) {
 			t.Errorf("%+v with master %d: %t", tt.s, tt.master, got)
 		}
 	}
+	down := rtnl.Link{}
+	for _, tt := range []struct {
+		s      LinkSelection
+		master uint32
+		want   bool
+	}{
+		{LinkSelection{}, 0, true}, {LinkSelection{Up: true}, 0, false}, {LinkSelection{NoMaster: true}, 0, true},
+		{LinkSelection{}, 3, false}, {LinkSelection{Kind: "veth"}, 0, false},
+		{LinkSelection{Group: ptr(uint32(0))}, 0, true},
+	} {
+		if got := tt.s.Matches(down, tt.master); got != tt.want {
+			t.Errorf("%+v with master %d, a link that is down: %t", tt.s, tt.master, got)
+		}
+	}
+	for words, want := range map[string]string{
+		"group nobody": `group "nobody" is unknown`, "group": `"group" needs a value`, "type": `"type" needs a value`,
+		"dev": `"dev" needs a value`, "v0 v1": `word "v1" is unknown`, "v0 upp": `word "upp" is unknown`,
+	} {
+		w := Of(strings.Fields(words))
+		if w.LinkSelection(); w.Err == nil || w.Err.Error() != want {
+			t.Errorf("link show %s: %v, want %s", words, w.Err, want)
+		}
+	}
 }
 
 func TestLinkProperty(t *testing.T) {
@@ -289,6 +312,10 @@ func TestLinkProperty(t *testing.T) {
 	w = Of(strings.Fields("del v0 altname one"))
 	if diff := cmp.Diff(LinkProperty{Delete: true, Dev: "v0", AltNames: []string{"one"}}, w.LinkProperty()); diff != "" ||
 		w.Err != nil {
+		t.Error(w.Err, diff)
+	}
+	w = Of(strings.Fields("help dev v0"))
+	if diff := cmp.Diff(LinkProperty{Help: true}, w.LinkProperty()); diff != "" || w.Err != nil {
 		t.Error(w.Err, diff)
 	}
 	for words, want := range map[string]string{

@@ -91,6 +91,11 @@ func TestNeighMistakes(t *testing.T) {
 		{"add 10.0.0.2 dev v0 nud sta", 0, `state "sta" is unknown`, "", 0},
 		{"add 10.0.0.2 dev v0 protocol nobody", 0, `protocol "nobody" is unknown`, "", 0},
 		{"get 10.0.0.2 dev v0 lladdr 02:00:00:00:00:01", 0, `word "lladdr" is unknown`, "", 0},
+		{"add 10.0.0.2 dev v0 nud 256", 0, `state "256" is unknown`, "", 0},
+		{"add 10.0.0.2 dev v0 lladdr", 0, `"lladdr" needs a value`, "", 0},
+		{"add dev v0 to", 0, `"to" needs a value`, "", 0},
+		{"add proxy 10.0.0.2", 0, "an address and a link (dev) are required", "vnet neigh add ADDRESS dev LINK", 0},
+		{"replace", 0, "an address and a link (dev) are required", "vnet neigh replace ADDRESS dev LINK", 0},
 	} {
 		w := Of(strings.Fields(tt.words))
 		w.NeighChange(w.NeighVerb(), tt.family)
@@ -134,6 +139,9 @@ func TestNeighSelection(t *testing.T) {
 		{words: "nud all", show: "fixed stale six failed multicast new answered", flush: "fixed stale six new answered"},
 		{words: "unused", show: "fixed six failed answered", flush: "six new answered"},
 		{words: "proto static", show: "fixed", flush: ""},
+		{words: "proto 0", show: "stale six failed answered", flush: "stale six new answered"},
+		{words: "to all fd00::/16", show: "six failed", flush: "six"},
+		{words: "nud incomplete nud 0", show: "new answered", flush: "new answered"},
 		{words: "protocol all", show: "fixed stale six failed answered", flush: "stale six new answered"},
 	} {
 		for _, flush := range []bool{false, true} {
@@ -174,6 +182,8 @@ func TestNeighSelectionLinks(t *testing.T) {
 	}
 	for words, want := range map[string]string{
 		"dev v0 dev v1":  `"dev" is given twice`,
+		"to":             `"to" needs a value`,
+		"master":         `"master" needs a value`,
 		"nud":            `"nud" needs a value`,
 		"nud sleepy":     `state "sleepy" is unknown`,
 		"proto nobody":   `protocol "nobody" is unknown`,

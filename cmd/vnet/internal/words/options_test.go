@@ -39,6 +39,16 @@ func TestParseOptions(t *testing.T) {
 		{"-ts link", plain(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
 		{"-N link", plain(func(o *Options) { o.Numeric = true })},
 		{"-l 5 -rc 1000 link", plain(func(*Options) {})},
+		{"-l 4294967295 link", plain(func(*Options) {})},
+		{"-e link\n-echo link", plain(func(*Options) {})},
+		{"-i link\n-iec link", plain(func(o *Options) { o.IEC = true })},
+		{"-r link\n-resolve link", plain(func(o *Options) { o.Resolve = true })},
+		{"-help\n-help link", plain(func(o *Options) { o.Help = true })},
+		{"-M link\n-f mpls link", plain(func(o *Options) { o.Family = unix.AF_MPLS })},
+		{"-B link\n-f bridge link", plain(func(o *Options) { o.Family = unix.AF_BRIDGE })},
+		{"-6 -f any link", plain(func(*Options) {})},
+		{"-c=always -color=never link", plain(func(*Options) {})},
+		{"-c -- -j", plain(func(o *Options) { o.Color = "always" })},
 	} {
 		for line := range strings.Lines(tt.lines) {
 			got, rest, err := ParseOptions(strings.Fields(line))
@@ -50,9 +60,22 @@ func TestParseOptions(t *testing.T) {
 	for line, want := range map[string]string{
 		"-foo link": `option "-foo" is unknown`, "-n": `"-n" needs a value`, "-f ipx link": `family "ipx" is unknown`,
 		"-l many link": `"many" is not a number`, "--jsno link": `option "--jsno" is unknown`,
+		"-l 4294967296 link": `"4294967296" is not a number`, "-44 link": `option "-44" is unknown`,
+		"-c=sometimes link": `option "-c=sometimes" is unknown`, "-f": `"-f" needs a value`,
 	} {
 		if _, _, err := ParseOptions(strings.Fields(line)); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", line, err, want)
+		}
+	}
+}
+
+// TestOptionsEnd checks which words are left after the options. A single dash is not an option.
+func TestOptionsEnd(t *testing.T) {
+	for line, want := range map[string]string{
+		"": "", "-j": "", "-j link -4": "link -4", "-- -j link": "-j link", "-j - link": "- link", "link": "link",
+	} {
+		if _, rest, err := ParseOptions(strings.Fields(line)); strings.Join(rest, " ") != want || err != nil {
+			t.Errorf("%s: left %q, %v; want %q", line, rest, err, want)
 		}
 	}
 }
@@ -82,6 +105,10 @@ func TestBatchLine(t *testing.T) {
 		"link set v0 alias \"it's\"":   {{"link|set|v0|alias|it's", 1}},
 		"\tlink \t up\r\n":             {{"link|up", 1}, {"", 0}},
 		"link \\":                      {{"link|\\", 1}},
+		"":                             {{"", 0}},
+		"a\\\nb\\\nc\n":                {{"abc", 3}, {"", 0}},
+		"'a''b' \"\" c# '#'":           {{"a|b||c#|#", 1}},
+		"\r\n\"a'b\"c 'd\"'\n":         {{"", 1}, {"a'b|c|d\"", 1}, {"", 0}},
 	} {
 		in := bufio.NewReader(strings.NewReader(text))
 		for i, w := range want {

@@ -86,6 +86,9 @@ func TestNumber(t *testing.T) {
 			t.Errorf("%s: %d, %t; want %d", word, n, ok, want)
 		}
 	}
+	if n, ok := Number("18446744073709551615", 1<<64-1); !ok || n != 1<<64-1 {
+		t.Errorf("the greatest number is %d, %t", n, ok)
+	}
 	for _, word := range []string{"", "256", "-1", "+1", "1_0", "0o7", "0b1", "09", "x", "1.0", " 1"} {
 		if n, ok := Number(word, 255); ok {
 			t.Errorf("%q is %d", word, n)
