@@ -5,6 +5,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -34,7 +35,7 @@ func (h *netnsHandle) guardForwarding(name string) error {
 	if err != nil {
 		return err
 	}
-	lo, err := h.lo()
+	lo, err := h.conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,8 @@ func ruleOf(o topo.Object) (nft.Rule, error) {
 		return nft.Own{Link: o.Link}, nil
 	case topo.ClosedLink:
 		return nft.Closed{Link: o.Link}, nil
+	case topo.AllowedSource:
+		return nft.Allow{Link: o.Link, Source: o.Source}, nil
 	case topo.SourceGate:
 		return nft.Gate{Link: o.Link, MAC: nft.MAC(o.MAC)}, nil
 	case topo.Fastpath:
@@ -133,6 +135,8 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 		return topo.OwnLink{NS: ns, Link: r.Link}
 	case nft.Closed:
 		return topo.ClosedLink{NS: ns, Link: r.Link}
+	case nft.Allow:
+		return topo.AllowedSource{NS: ns, Link: r.Link, Source: r.Source}
 	case nft.Gate:
 		return topo.SourceGate{NS: ns, Link: r.Link, MAC: topo.MAC(r.MAC)}
 	case nft.Fastpath:
