@@ -87,3 +87,13 @@ func (h *netnsHandle) isGuarded(name string) (bool, error) {
 	}
 	return g.IPv4, err
 }
+
+// linkGroup returns the group by which the guard knows a link of the lab; nil in the lab's own
+// namespaces, which have no guard, and for ports of bridges, which forward nothing themselves.
+func (h *netnsHandle) linkGroup(l topo.Link) *uint32 {
+	if h.own || l.Master != "" {
+		return nil
+	}
+	group := uint32(nft.LinkGroup)
+	return &group
+}

@@ -102,7 +102,7 @@ func (k *Kernel) bridgeTasks(b topo.Bridge) ([]task, error) {
 	}
 	kind := rtnl.Kind{Name: "bridge", Options: bridgeOptions(topo.Bridge{}, b)}
 	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: kind}
-	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: k.alias()}
+	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: k.alias(), Group: h.linkGroup(b.Link)}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
 	reqs = append(reqs, altNameRequests(index, "", b.AltName)...)
 	return []task{{handle: h, reqs: reqs, onSuccess: func() { h.setIndex(b.Name, index) }}}, nil
@@ -222,6 +222,9 @@ func (k *Kernel) completionRequests(l topo.Link, index uint32, mark bool) []rtnl
 	set, needed := rtnl.LinkConfig{}, mark
 	if mark {
 		set.Alias = k.alias()
+		if h, err := k.handle(l.NS); err == nil {
+			set.Group = h.linkGroup(l)
+		}
 	}
 	if l.Master != "" {
 		if k.ipv6 && l.CarriesIPv6() {
