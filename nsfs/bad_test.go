@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -138,7 +139,11 @@ func TestStale(t *testing.T) {
 	if err := unix.Mkfifo(file("fifo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := errors.Join(unix.Mknod(file("socket"), unix.S_IFSOCK|0o600, 0), os.Mkdir(file("dir"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
 	for name, target := range map[string]string{
+		"loop": "loop", "below": "/proc/self/stat/x", "null": "/dev/null",
 		"link": "/proc/self/ns/net", "uts": "/proc/self/ns/uts", "dangling": "/nowhere", "process": "/proc/1073741824/ns/net",
 	} {
 		if err := os.Symlink(target, file(name)); err != nil {
@@ -146,14 +151,21 @@ func TestStale(t *testing.T) {
 		}
 	}
 	want := map[string]bool{"red": true, "link": true, "plain!": true, "fifo!": true, "uts!": true, "dangling!": true,
-		"process!": true}
+		"process!": true, "socket!": true, "dir!": true, "loop!": true, "below!": true, "null!": true}
 	got := names(t)
 	for name := range want {
 		if !got[name] {
 			t.Errorf("%s is not in the list %v", name, got)
 		}
 	}
-	for _, name := range []string{"plain", "fifo", "uts"} {
+	marks := make(chan map[string]string, 1)
+	go func() { marks <- nsfs.Marks() }()
+	select {
+	case <-marks:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Marks waits for an odd file")
+	}
+	for _, name := range []string{"plain", "fifo", "uts", "socket", "dir", "loop", "below", "null", "dangling", "process"} {
 		if _, err := nsfs.Open(name); !errors.Is(err, nsfs.ErrNotNamespace) {
 			t.Errorf("Open(%s): %v", name, err)
 		}
@@ -169,11 +181,16 @@ func TestStale(t *testing.T) {
 	if identity(t, link) == identity(t, ns) {
 		t.Error("the link leads to red")
 	}
-	for _, name := range []string{"red", "link", "plain", "fifo", "uts", "dangling", "process"} {
+	for _, name := range []string{"red", "link", "plain", "fifo", "uts", "dangling", "process", "socket", "loop", "below",
+		"null"} {
 		if err := nsfs.Remove(name); err != nil {
 			t.Errorf("Remove(%s): %v", name, err)
 		}
 	}
+	if err := nsfs.Remove("dir"); !errors.Is(err, unix.EISDIR) {
+		t.Errorf("Remove of a directory: %v", err)
+	}
+	os.Remove(file("dir"))
 	if _, err := os.Stat("/proc/self/ns/net"); err != nil {
 		t.Errorf("the target of a symbolic link was changed: %v", err)
 	}
@@ -194,6 +211,34 @@ func TestMountedTwice(t *testing.T) {
 	}
 	if len(mounts(t)) != 1 || len(names(t)) != 0 {
 		t.Errorf("left: %v %v", mounts(t), names(t))
+	}
+}
+
+// TestRemoveFromReadOnlyDisk: if the file of a name cannot be removed, the name is still the
+// namespace.
+func TestRemoveFromReadOnlyDisk(t *testing.T) {
+	fresh(t)
+	ns := add(t, "red")
+	if err := unix.Mount("", nsfs.Dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	err := nsfs.Remove("red")
+	if !errors.Is(err, unix.EROFS) {
+		t.Errorf("Remove: %v", err)
+	}
+	again, err := nsfs.Open("red")
+	if err != nil {
+		t.Fatalf("the name is no longer the namespace: %v", err)
+	}
+	defer again.Close()
+	if identity(t, again) != identity(t, ns) {
+		t.Error("the name is another namespace")
+	}
+	if err := unix.Mount("", nsfs.Dir, "", unix.MS_REMOUNT|unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := nsfs.Remove("red"); err != nil {
+		t.Error(err)
 	}
 }
 

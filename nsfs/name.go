@@ -28,11 +28,13 @@ var ErrName = errors.New("not a name for a network namespace")
 // Entry is one name in [Dir].
 type Entry struct {
 	Name string
-	// ID identifies the namespace; zero when Stale.
+	// ID identifies the namespace; zero when Stale or Err is set.
 	ID ID
 	// Stale means that the file of the name is not a namespace: it is left from a
 	// crash or a reboot, or another program created it.
 	Stale bool
+	// Err is why the file cannot be read, although it may be a namespace.
+	Err error
 }
 
 // Add creates a namespace with a name. If the name exists, even as a stale file,
@@ -145,7 +147,7 @@ func Marks() map[string]string {
 func readMark(dir int, path string) string {
 	var st unix.Stat_t
 	var text [maxMark]byte
-	fd, err := unix.Openat(dir, path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	fd, err := unix.Openat(dir, path, openFlags|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ""
 	}
@@ -162,20 +164,20 @@ func readMark(dir int, path string) string {
 
 // Remove removes a name. The namespace stays while something else refers to it;
 // otherwise the kernel destroys it a moment later, asynchronously. If the name does
-// not exist, the error is fs.ErrNotExist. Stale names are removed as well.
+// not exist, the error is fs.ErrNotExist. Stale names are removed as well. If the file
+// cannot be removed, the name stays and still is the namespace.
 func Remove(name string) error {
 	path, err := pathOf(name)
 	if err != nil {
 		return err
 	}
 	for range maxMounts {
-		// EINVAL: not a mount point, only a stale file. ENOENT: unlink below returns it.
-		err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		if err != nil && err != unix.EINVAL && err != unix.ENOENT {
-			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
-		}
-		if err = unix.Unlink(path); err != unix.EBUSY { // busy: mounted more than once
+		// First unlink: if it is not allowed, for example on a read-only disk, nothing has changed.
+		if err = unix.Unlink(path); err != unix.EBUSY {
 			break
+		}
+		if err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
 		}
 	}
 	if err != nil {
@@ -214,12 +216,14 @@ func Names() ([]string, error) {
 func entryOf(name string) Entry {
 	ns, err := OpenPath(filepath.Join(Dir, name))
 	if err != nil {
-		// A namespace that may not be opened is not stale.
-		return Entry{Name: name, Stale: !errors.Is(err, fs.ErrPermission)}
+		if errors.Is(err, ErrNotNamespace) || errors.Is(err, fs.ErrNotExist) {
+			return Entry{Name: name, Stale: true}
+		}
+		return Entry{Name: name, Err: err}
 	}
 	defer ns.Close()
 	id, err := Identity(ns)
-	return Entry{Name: name, ID: id, Stale: err != nil}
+	return Entry{Name: name, ID: id, Err: err}
 }
 
 // pathOf returns the path of a name's file. It refuses names that lead outside of [Dir].

@@ -58,7 +58,17 @@ func Open(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return OpenPath(path)
+	ns, err := OpenPath(path)
+	var st unix.Stat_t
+	if errors.Is(err, fs.ErrNotExist) && unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return nil, notNamespace(path, unix.ENOENT) // a symbolic link that leads nowhere
+	}
+	return ns, err
+}
+
+// notNamespace returns an [ErrNotNamespace] for a file that cannot even be opened.
+func notNamespace(path string, errno error) error {
+	return &fs.PathError{Op: "open network namespace", Path: path, Err: fmt.Errorf("%w: %w", ErrNotNamespace, errno)}
 }
 
 // OpenPid opens the network namespace of the first thread of a process.
@@ -66,13 +76,20 @@ func OpenPid(pid int) (*os.File, error) {
 	return OpenPath(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
 }
 
+// openFlags open a file that should be a namespace, or the file under its mount, and may be
+// anything else: opening a FIFO does not wait, and a terminal does not become the process's.
+const openFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+
 // OpenPath opens a namespace by its file: /proc/PID/ns/net or a bind mount of it.
-// For any other file the error is [ErrNotNamespace].
+// For any other file the error is [ErrNotNamespace]; a FIFO does not make it wait.
 func OpenPath(path string) (*os.File, error) {
-	// Nonblocking, so that opening a FIFO does not wait.
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
+	fd, err := unix.Open(path, openFlags, 0)
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.EACCES, unix.EPERM, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.EINTR, unix.ESRCH:
 		return nil, &fs.PathError{Op: "open network namespace", Path: path, Err: err}
+	default: // ELOOP, ENOTDIR, ENXIO, EIO …: opening a namespace has none of these errors
+		return nil, notNamespace(path, err)
 	}
 	if !isNetNS(fd) {
 		unix.Close(fd)

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("NSFS_PROGRAM") != "" {
 		os.Exit(program(os.Args[1:]))
 	}
-	for _, again := range []string{"NSFS_UNPRIVILEGED", "NSFS_EXEC", "NSFS_NOSYS"} {
+	for _, again := range []string{"NSFS_UNPRIVILEGED", "NSFS_EXEC", "NSFS_NOSYS", "NSFS_PRIVATE"} {
 		if os.Getenv(again) != "" {
 			os.Exit(m.Run())
 		}
@@ -85,6 +85,8 @@ func program(args []string) int {
 	case "pid":
 		fmt.Println(os.Getpid())
 		return 3
+	case "wait": // until it is killed
+		unix.Pause()
 	case "seven":
 		return 7
 	}
@@ -318,7 +320,8 @@ func TestInterop(t *testing.T) {
 	}
 }
 
-// mounts returns the mount points at and under the directory.
+// mounts returns the mount points at and under the directory. It leaves out those of the
+// machine, which are hidden under the sandbox's /run.
 func mounts(t *testing.T) []string {
 	t.Helper()
 	info, err := os.ReadFile("/proc/self/mountinfo")
@@ -326,9 +329,19 @@ func mounts(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	var found []string
+	inside := map[string]bool{} // by mount ID
 	for _, line := range strings.Split(string(info), "\n") {
 		fields := strings.Fields(line)
-		if len(fields) > 4 && (fields[4] == nsfs.Dir || strings.HasPrefix(fields[4], nsfs.Dir+"/")) {
+		if len(fields) < 5 {
+			continue
+		}
+		if fields[4] == filepath.Dir(nsfs.Dir) { // the last one is the sandbox's
+			clear(inside)
+			found = nil
+			inside[fields[0]] = true
+		}
+		if inside[fields[1]] && (fields[4] == nsfs.Dir || strings.HasPrefix(fields[4], nsfs.Dir+"/")) {
+			inside[fields[0]] = true
 			found = append(found, line)
 		}
 	}

@@ -14,18 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sandboxEnv is an environment variable of the process that [Sandbox] starts. Its
-// value names the namespaces outside. A process that has the variable but is still
-// in those namespaces must not mount anything over their /run.
+// sandboxEnv is an environment variable of the process that [Sandbox] starts. It
+// proves nothing, because every program can set it. It only says that the descriptors
+// outsideNet and outsideMounts may be open; see inSandbox.
 const sandboxEnv = "VNET_SANDBOX"
+
+// The process that [Sandbox] starts gets the namespaces outside as these descriptors.
+const (
+	outsideNet    = 3
+	outsideMounts = 4
+)
 
 // Sandbox runs the program again, with the same arguments, in a new network
 // namespace and a new mount namespace, and calls run there. It returns run's
 // result. If it cannot create the sandbox, it prints the error on standard error
 // and returns 1. Inside, the caller is root over its own network, and /run and
 // /etc/netns are empty. No change to links, mounts or nftables reaches the machine;
-// all changes end with the process. A user other than root also gets a user
-// namespace; see user_namespaces(7).
+// all changes end with the process. Processes that are left in the sandbox are
+// killed. A user other than root also gets a user namespace; see user_namespaces(7).
 //
 // It is meant for TestMain:
 //
@@ -34,6 +40,8 @@ func Sandbox(run func() int) int {
 	if !inSandbox() {
 		return reexec()
 	}
+	unix.Close(outsideNet)
+	unix.Close(outsideMounts)
 	os.Unsetenv(sandboxEnv) // a sandbox inside this one must be a new one
 	if err := prepareMounts(); err != nil {
 		fmt.Fprintln(os.Stderr, "sandbox:", err)
@@ -42,19 +50,37 @@ func Sandbox(run func() int) int {
 	return run()
 }
 
-// inSandbox reports whether this process is in other namespaces than those that
-// the environment variable names.
+// inSandbox reports whether this process is in a new network and mount namespace that
+// [Sandbox] created. The environment variable is not enough: on the machine itself,
+// /run would be covered. The proof is that the process has open descriptors of other
+// namespaces than its own, and that lo is down, as it is only in a new namespace.
 func inSandbox() bool {
-	outside := strings.Fields(os.Getenv(sandboxEnv))
-	here := strings.Fields(namespaces())
-	return len(outside) == 2 && len(here) == 2 && outside[0] != here[0] && outside[1] != here[1]
+	if os.Getenv(sandboxEnv) == "" {
+		return false
+	}
+	return isOutside(outsideNet, "net") && isOutside(outsideMounts, "mnt") && loIsDown()
 }
 
-// namespaces returns the network and mount namespace of this process as text.
-func namespaces() string {
-	network, _ := os.Readlink("/proc/self/ns/net")
-	mounts, _ := os.Readlink("/proc/self/ns/mnt")
-	return network + " " + mounts
+// isOutside reports whether a descriptor is a namespace of a type, such as net, and not
+// the one of this process.
+func isOutside(fd int, typ string) bool {
+	here, err := os.Readlink("/proc/self/ns/" + typ)
+	outside, outsideErr := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	return err == nil && outsideErr == nil && strings.HasPrefix(outside, typ+":[") && outside != here
+}
+
+// loIsDown reports whether the link lo is down.
+func loIsDown() bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil || unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, lo) != nil {
+		return false
+	}
+	return lo.Uint16()&unix.IFF_UP == 0
 }
 
 // reexec starts the program again in new namespaces and waits for it.
@@ -64,8 +90,17 @@ func reexec() int {
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), sandboxEnv+"="+namespaces())
+	cmd.Env = append(os.Environ(), sandboxEnv+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	for _, typ := range []string{"net", "mnt"} { // outsideNet, outsideMounts
+		f, err := os.Open("/proc/thread-self/ns/" + typ)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "sandbox:", err)
+			return 1
+		}
+		defer f.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS,
 		Pdeathsig:  syscall.SIGKILL,
@@ -75,7 +110,7 @@ func reexec() int {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	err := cmd.Run()
+	err := runAlone(cmd)
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -86,7 +121,7 @@ func reexec() int {
 		fmt.Fprintln(os.Stderr, "sandbox:", exit)
 		return 1
 	}
-	fmt.Fprintln(os.Stderr, "sandbox:", fmt.Errorf("create namespaces: %w", err))
+	fmt.Fprintln(os.Stderr, "sandbox:", explainRefusal(err))
 	return 1
 }
 

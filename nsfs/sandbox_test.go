@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,15 @@ func inner() int {
 		hosts, err := os.ReadFile("/etc/hosts")
 		entries, derr := os.ReadDir("/etc/netns")
 		fmt.Printf("%s%v %d %v", hosts, err, len(entries), derr)
+	case "orphan": // its parent ends, and it ignores the signals of a terminal
+		cmd := exec.Command("/proc/self/exe", "wait")
+		cmd.Env, cmd.SysProcAttr = append(os.Environ(), "NSFS_PROGRAM=1"), &syscall.SysProcAttr{Setsid: true}
+		fmt.Print(cmd.Start())
+	case "signal":
+		heard := make(chan os.Signal, 1)
+		signal.Notify(heard, unix.SIGTERM)
+		unix.Kill(os.Getppid(), unix.SIGTERM)
+		fmt.Print(<-heard)
 	case "seven":
 		return 7
 	case "die":
@@ -92,6 +102,57 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
+// TestSandboxLeavesNoProcess: a process that is left in a sandbox is killed. A signal for the
+// process outside reaches the one inside.
+func TestSandboxLeavesNoProcess(t *testing.T) {
+	if out, code := sandbox(t, "orphan", nil); code != 0 || out != "<nil>" {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	for _, p := range processes(t) {
+		if env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.Pid)); strings.Contains(string(env), "NSFS_INNER=orphan") {
+			t.Errorf("process %d is left", p.Pid)
+		}
+	}
+	if out, code := sandbox(t, "signal", nil); code != 0 || out != "terminated" {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+func processes(t *testing.T) []nsfs.Process {
+	t.Helper()
+	list, err := nsfs.Processes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestSandboxProof: even with descriptors of other namespaces, a process in a network namespace
+// that is in use gets a new sandbox.
+func TestSandboxProof(t *testing.T) {
+	fresh(t)
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	mounts, err := os.Open("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mounts.Close()
+	ip(t, "link set lo up")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), "NSFS_INNER=print", "VNET_SANDBOX=1")
+	cmd.ExtraFiles = []*os.File{ns, mounts}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	here := readlink(t, "/proc/self/ns/net")
+	if fields := strings.Fields(string(out)); err != nil || len(fields) < 4 || fields[3] == here {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestSandboxNeedsNamespaces: the environment variable alone does not count as a sandbox, so
 // nothing is mounted over the /run of the machine.
 func TestSandboxNeedsNamespaces(t *testing.T) {
@@ -129,7 +190,8 @@ func TestSandboxRefused(t *testing.T) {
 	if cmd.ProcessState == nil {
 		t.Skipf("no unshare(1) to create a user namespace: %v", err)
 	}
-	if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "sandbox: create namespaces: ") {
+	if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(string(out), "sandbox: create namespaces: ") ||
+		!strings.HasSuffix(string(out), "user.max_net_namespaces is 0: the machine allows no network namespaces\n") {
 		t.Errorf("exit %d: %s", cmd.ProcessState.ExitCode(), out)
 	}
 }

@@ -1,10 +1,14 @@
 package nsfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sysctl reads a network sysctl of the calling thread's namespace; inside [Do] that
@@ -20,13 +24,34 @@ func Sysctl(key string) (string, error) {
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 
-// SetSysctl writes a network sysctl of the calling thread's namespace; see [Sysctl].
+// A SysctlError says which sysctl could not be set to which value.
+type SysctlError struct {
+	Key, Value string
+	Err        error
+}
+
+// Error is "set net.ipv4.ip_forward to 1: open /proc/sys/net/ipv4/ip_forward: read-only file system".
+func (e *SysctlError) Error() string { return "set " + e.Key + " to " + e.Value + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *SysctlError) Unwrap() error { return e.Err }
+
+// SetSysctl writes a network sysctl of the calling thread's namespace; see [Sysctl]. If
+// /proc/sys is read-only, as in containers, a sysctl that has the value already is no
+// error; any other gives a *[SysctlError].
 func SetSysctl(key, value string) error {
 	path, err := sysctlPath(key)
 	if err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, unix.EROFS) {
+		have, readErr := Sysctl(key)
+		if readErr == nil && slices.Equal(strings.Fields(have), strings.Fields(value)) {
+			return nil
+		}
+		return &SysctlError{key, value, err}
+	}
 	if err != nil {
 		return err
 	}

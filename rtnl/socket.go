@@ -3,7 +3,6 @@ package rtnl
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"slices"
 
@@ -67,7 +66,7 @@ func (s *socket) SendMessages(messages []netlink.Message) ([]netlink.Message, er
 func (s *socket) ReceiveAnswer(fn func([]netlink.Message) error) error {
 	var fnErr error
 	err := s.Receive(func(datagram []byte) (more bool, err error) {
-		if s.messages, err = parseMessages(s.messages[:0], datagram); err != nil {
+		if s.messages, err = dial.Messages(s.messages[:0], datagram); err != nil {
 			return false, err
 		}
 		answers := slices.DeleteFunc(s.messages, func(m netlink.Message) bool { return !s.isAnswer(m) })
@@ -96,23 +95,6 @@ func (s *socket) isAnswer(m netlink.Message) bool {
 
 // aligned returns n rounded up to the alignment of messages and attributes.
 func aligned(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }
-
-// parseMessages appends the messages of a datagram to messages.
-func parseMessages(messages []netlink.Message, b []byte) ([]netlink.Message, error) {
-	b = append(b, make([]byte, aligned(len(b))-len(b))...)
-	for len(b) >= unix.NLMSG_HDRLEN {
-		n := aligned(int(binary.NativeEndian.Uint32(b)))
-		if n < unix.NLMSG_HDRLEN || n > len(b) {
-			return nil, fmt.Errorf("netlink message of %d bytes in %d", n, len(b))
-		}
-		var m netlink.Message
-		if err := m.UnmarshalBinary(b[:n]); err != nil {
-			return nil, err
-		}
-		messages, b = append(messages, m), b[n:]
-	}
-	return messages, nil
-}
 
 // errorIn returns the error that a message contains: struct nlmsgerr begins with an errno,
 // and the end of a dump may begin with one.

@@ -8,6 +8,8 @@ import (
 	"github.com/mdlayher/netlink"
 	"github.com/vnet-lab/vnet/nsfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/dial"
 )
 
 // TestSocketLikeLibrary: our socket reads the same as that of package netlink, also for a
@@ -118,13 +120,13 @@ func TestUnreadAnswers(t *testing.T) {
 func TestBrokenDatagrams(t *testing.T) {
 	for _, b := range [][]byte{append(make([]byte, 15), 1), {8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
 		{64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}} {
-		if m, err := parseMessages(nil, b); err == nil {
+		if m, err := dial.Messages(nil, b); err == nil {
 			t.Errorf("%v is %v", b, m)
 		}
 	}
 }
 
-// FuzzMessages: parseMessages and errorIn accept any bytes. parseAttributes finds the same
+// FuzzMessages: dial.Messages and errorIn accept any bytes. parseAttributes finds the same
 // attributes as package netlink.
 func FuzzMessages(f *testing.F) {
 	refused := netlink.Message{Header: netlink.Header{Length: 56, Type: netlink.Error, Flags: netlink.AcknowledgeTLVs,
@@ -141,7 +143,7 @@ func FuzzMessages(f *testing.F) {
 	copy(overlong[20:], []byte{0xff, 0xff, 0xff, 0x80}) // the length of the refused request
 	f.Add(overlong)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		messages, _ := parseMessages(nil, b)
+		messages, _ := dial.Messages(nil, b)
 		for _, m := range messages {
 			if err := errorIn(m); err != nil && m.Header.Type != netlink.Error && m.Header.Type != netlink.Done {
 				t.Errorf("%v is %v", m, err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // TableName returns the name of a lab's nftables table, the same in each namespace.
@@ -245,7 +247,29 @@ func shellWord(s string) string {
 	if plain {
 		return s
 	}
+	if display.Escape(s) != s && !strings.HasSuffix(s, "\n") {
+		return printfWord(s)
+	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// printfWord returns a word of sh(1) that is s, without control characters: a script may be
+// shown on a terminal. s does not end with a newline, which the shell would remove.
+func printfWord(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\'':
+			b.WriteString(`'\''`)
+		case c == '%' || c == '\\':
+			b.WriteString(map[byte]string{'%': "%%", '\\': `\\`}[c])
+		case c < ' ' || c > '~' || c == '-' && i == 0: // printf would read an option
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return `"$(printf '` + b.String() + `')"`
 }
 
 // hereDoc returns a command with text as its standard input.

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // noNAT is the NATScript for states without NAT.
@@ -30,6 +32,20 @@ esac; }` + "\n"
 		t.Fatalf("%v\n%s%s", err, out, script)
 	}
 	return string(out), dir
+}
+
+// Words with control characters are the same for the shell, and have none in the script.
+func TestScriptWithoutControlCharacters(t *testing.T) {
+	for _, s := range []string{"a\x1b[31m", "\x07it's 100% \\033 $(id)`id`\"", "\xff\u009b\n1", "-n\r"} {
+		word := shellWord(s)
+		if display.Escape(word) != word {
+			t.Errorf("%q is the word %q", s, word)
+		}
+		out, err := exec.Command("sh", "-c", "printf %s "+word).CombinedOutput()
+		if err != nil || string(out) != s {
+			t.Errorf("the shell reads %s as %q, %v; want %q", word, out, err, s)
+		}
+	}
 }
 
 // The kernel allows names of links that a shell would execute.

@@ -31,7 +31,9 @@ func (s *session) batch(file string) error {
 		}
 		if len(line) > 0 {
 			s.Options = options
-			if cmdErr := s.object(line); cmdErr != nil {
+			cmdErr := s.object(line)
+			s.closeOpened()
+			if cmdErr != nil {
 				failed = true
 				s.out.Flush()
 				s.report(fmt.Errorf("%s:%d: %w", file, at, cmdErr))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -65,7 +66,7 @@ func (s *session) complete(args []string) error {
 	}
 	before, word := args[:len(args)-1], args[len(args)-1]
 	for _, c := range s.candidates(before, word) {
-		if strings.HasPrefix(c, word) {
+		if strings.HasPrefix(c, word) && show.Name(c) == c { // no control characters for the shell
 			fmt.Fprintln(s.out, c)
 		}
 	}

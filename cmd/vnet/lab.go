@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -13,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab"
 	"github.com/vnet-lab/vnet/topo/live"
@@ -58,21 +55,6 @@ func (s *session) stateOf(topology lab.Topology) (topo.State, error) {
 	return want, s.mistakes(err)
 }
 
-func (s *session) readFile(file string) ([]byte, error) {
-	if file == "-" {
-		return io.ReadAll(s.in)
-	}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		e := &words.Error{Text: fmt.Sprintf("there is no file %s", file), Status: exitFailed}
-		if file == labFile {
-			e.Hint = "name a lab file, or - for standard input"
-		}
-		return nil, e
-	}
-	return text, err
-}
-
 // mistakes prints the mistakes of a lab file, if err contains any.
 func (s *session) mistakes(err error) error {
 	var list lab.Mistakes
@@ -85,11 +67,13 @@ func (s *session) mistakes(err error) error {
 	return exit(exitMistakes, errReported)
 }
 
-// interruptible returns a context that is cancelled by Ctrl-C, SIGTERM, or SIGHUP unless nohup(1) ignores it. A
-// second signal ends the program if it comes a second or more after the first. Earlier ones count as the first:
-// timeout(1) sends its signal to the program and to its process group.
+// interruptible returns a context that is cancelled by Ctrl-C, Ctrl-\, SIGTERM, or SIGHUP unless nohup(1) ignores it.
+// A closed pipe (SIGPIPE) does not end the program either: all of them would leave a half-made lab. A second
+// signal ends the program if it comes a second or more after the first. Earlier ones count as the first: timeout(1)
+// sends its signal to the program and to its process group.
 func interruptible() (context.Context, context.CancelFunc) {
-	signals := []os.Signal{os.Interrupt, unix.SIGTERM}
+	signals := []os.Signal{os.Interrupt, unix.SIGTERM, unix.SIGQUIT}
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) // not ignored: programs that vnet starts would ignore it too
 	if !signal.Ignored(unix.SIGHUP) {
 		signals = append(signals, unix.SIGHUP)
 	}

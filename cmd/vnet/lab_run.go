@@ -52,6 +52,7 @@ func (s *session) verify(l labLine) error {
 
 // showReport prints a report in the chosen format.
 func (s *session) showReport(r verify.Report, l labLine) error {
+	s.hintPermission(r)
 	var err error
 	switch {
 	case l.Bool("json") || s.JSON:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -10,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestWhatInterrupts checks that SIGINT, SIGTERM and SIGHUP cancel the context. A second signal immediately after the
-// first, as from timeout(1), must not end the program. Each signal is tested in a separate process, because a signal
-// can arrive late and in any thread.
+// TestWhatInterrupts checks that SIGINT, SIGTERM, SIGHUP and SIGQUIT cancel the context. A second signal immediately
+// after the first, as from timeout(1), must not end the program. Each signal is tested in a separate process, because a
+// signal can arrive late and in any thread.
 func TestWhatInterrupts(t *testing.T) {
 	if sig, ok := toBeSent(); ok {
 		ctx, stop := interruptible()
@@ -25,7 +26,7 @@ func TestWhatInterrupts(t *testing.T) {
 		}
 		return
 	}
-	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
+	for _, sig := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
 		if out, err := inAnother(t, sig); err != nil {
 			t.Errorf("%s is ignored, or the second one ends the program: %v\n%s", sig, err, out)
 		}
@@ -65,4 +66,22 @@ func inAnother(t *testing.T, sig unix.Signal) ([]byte, error) {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.timeout=1m")
 	cmd.Env = append(os.Environ(), signalHint+"="+strconv.Itoa(int(sig)))
 	return cmd.CombinedOutput()
+}
+
+// TestInterruptedDown checks that the error of an interrupted down names what is left and the command that removes it.
+func TestInterruptedDown(t *testing.T) {
+	for _, tt := range []struct {
+		left        []string
+		error, hint string
+	}{
+		{[]string{"one"}, "interrupted: lab one is not removed completely: context canceled",
+			"vnet down one removes the rest"},
+		{[]string{"one", "two"}, "interrupted: 2 labs are not removed completely: context canceled",
+			"vnet down --all removes the rest"},
+	} {
+		err := interruptedDown(tt.left, context.Canceled)
+		if hint := (&session{}).hintOf(err); err.Error() != tt.error || hint != tt.hint {
+			t.Errorf("%v: %v; %s", tt.left, err, hint)
+		}
+	}
 }

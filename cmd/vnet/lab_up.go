@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -223,17 +224,32 @@ func (s *session) down(l labLine) error {
 	}
 	var all topo.Plan
 	var errs []error
-	for _, lab := range labs {
+	for i, lab := range labs {
 		errs = append(errs, s.withKernel(lab, func(ctx context.Context, k *live.Kernel) error {
 			done, err := k.Down(ctx, s.progress)
 			all = append(all, done...)
+			if errors.Is(err, context.Canceled) {
+				return interruptedDown(labs[i:], err)
+			}
 			return err
 		}))
+		if errors.Is(errs[i], context.Canceled) {
+			break
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return s.printSummary(all, "made", "changed", "deleted")
+}
+
+// interruptedDown returns the error of a down that was interrupted: which labs are left, and how to remove them.
+func interruptedDown(left []string, err error) error {
+	what, command := "lab "+left[0]+" is", "vnet down "+left[0]
+	if len(left) > 1 {
+		what, command = fmt.Sprintf("%d labs are", len(left)), "vnet down --all"
+	}
+	return &hinted{fmt.Errorf("interrupted: %s not removed completely: %w", what, err), command + " removes the rest"}
 }
 
 // A namedLab is a lab that is up and was given by name, or a lab that a file describes.
@@ -266,6 +282,9 @@ func (s *session) fileOrLab(word string) (namedLab, error) {
 		e.Status = exitFailed
 		if name := strings.TrimSuffix(filepath.Base(word), filepath.Ext(word)); slices.Contains(labs, name) {
 			e.Hint = "there is no such file, but lab " + name + " is up; use that name"
+		}
+		if missing := missingCapabilities(s.neededCapabilities()); len(missing) > 0 {
+			e.Hint = s.permissionHint(fs.ErrPermission) // vnet could not look into namespaces
 		}
 		if e.Hint == "" {
 			e.Hint = "vnet ls lists the labs that are up"

@@ -31,7 +31,10 @@ const (
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	s := newSession(in, out, errOut)
 	defer s.close()
-	err := s.command(args)
+	err := checkPrivilege()
+	if err == nil {
+		err = s.command(args)
+	}
 	if ferr := s.out.Flush(); err == nil && ferr != nil {
 		err = fmt.Errorf("write: %w", ferr)
 	}
@@ -55,7 +58,7 @@ func (s *session) report(err error) {
 			fmt.Fprintln(s.err, "vnet: error:", display.Escape(line))
 		}
 	}
-	if hint := hintOf(err); hint != "" {
+	if hint := s.hintOf(err); hint != "" {
 		s.hint("%s", hint)
 	}
 }

@@ -52,6 +52,7 @@ func manPage() []byte {
 		}
 	}
 	b.WriteString(".SH EXIT STATUS\n" + roff(strings.TrimSpace(exitCodes)) +
+		"\n.SH CAPABILITIES\n" + roff(strings.TrimSpace(strings.TrimPrefix(capabilityHelp, "Capabilities: "))) +
 		"\n.SH SEE ALSO\nip(8), nft(8), network_namespaces(7)\n")
 	return b.Bytes()
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/nsfs"
 )
@@ -113,9 +114,7 @@ func (s *session) netnsDelete(c words.NetnsCommand) error {
 	}
 	entries, err := nsfs.List()
 	for _, e := range entries {
-		if err == nil {
-			err = nsfs.Remove(e.Name)
-		}
+		err = errors.Join(err, nsfs.Remove(e.Name)) // one that cannot be removed does not keep the others
 	}
 	return err
 }
@@ -135,7 +134,7 @@ func (s *session) netnsIdentify(c words.NetnsCommand) error {
 	if len(found) > 0 {
 		name = found[len(found)-1]
 	}
-	fmt.Fprintln(s.out, name)
+	fmt.Fprintln(s.out, show.Name(name))
 	return nil
 }
 
@@ -171,7 +170,7 @@ func (s *session) netnsExecAll(argv []string) error {
 		return fmt.Errorf("there is no %s", nsfs.Dir)
 	}
 	for _, e := range entries {
-		fmt.Fprintf(s.out, "\nnetns: %s\n", e.Name)
+		fmt.Fprintf(s.out, "\nnetns: %s\n", show.Name(e.Name))
 		s.out.Flush()
 		if err := netnsExecError(e.Name, s.runIn(e.Name, argv)); err != nil {
 			s.report(err)
@@ -223,7 +222,7 @@ func (s *session) netnsMonitor() error {
 		if e.Removed {
 			what = "delete"
 		}
-		fmt.Fprintln(s.out, what, e.Name)
+		fmt.Fprintln(s.out, what, show.Name(e.Name))
 		s.out.Flush()
 	}
 }

@@ -22,7 +22,9 @@ func (s *session) netnsList() error {
 	list := make([]show.Netns, len(entries))
 	for i, e := range entries {
 		list[i].Name = e.Name
-		if e.Stale {
+		if e.Err != nil {
+			s.note("%v", e.Err)
+		} else if e.Stale {
 			s.note("%s is stale: the name has no namespace; vnet netns del %[1]s removes it", e.Name)
 		} else if id, ok := nsidOf(c, e.Name); ok {
 			list[i].ID = &id

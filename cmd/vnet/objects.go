@@ -70,6 +70,7 @@ func (o object) do(s *session, args []string) error {
 	if err := checkKernel(o.name, args); err != nil {
 		return err
 	}
+	s.current = o.name
 	if s.Netns != "" && !slices.Contains(netnsObjects, o.name) {
 		return words.Errorf("%s does not support -netns", o.name)
 	}

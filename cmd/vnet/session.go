@@ -28,7 +28,9 @@ type session struct {
 	ns   *os.File   // the namespace of -netns; nil means the current one
 	conn *rtnl.Conn // opened when first needed
 
-	opened []*os.File // namespaces that requests refer to; they stay open until close
+	current string // the object whose command runs; "" before the first
+
+	opened []*os.File // namespaces that requests refer to; they stay open until the command ends
 }
 
 func newSession(in io.Reader, out, errOut io.Writer) *session {
@@ -36,15 +38,21 @@ func newSession(in io.Reader, out, errOut io.Writer) *session {
 }
 
 func (s *session) close() {
-	for _, f := range s.opened {
-		f.Close()
-	}
+	s.closeOpened()
 	if s.conn != nil {
 		s.conn.Close()
 	}
 	if s.ns != nil {
 		s.ns.Close()
 	}
+}
+
+// closeOpened closes the namespaces that the requests of one command refer to.
+func (s *session) closeOpened() {
+	for _, f := range s.opened {
+		f.Close() // f is nil if the request has a process ID
+	}
+	s.opened = nil
 }
 
 // command runs a whole command line, including the options.
@@ -172,7 +180,7 @@ type hinted struct {
 func (h *hinted) Unwrap() error { return h.error }
 
 // hintOf returns the hint for an error; "" if there is none.
-func hintOf(err error) string {
+func (s *session) hintOf(err error) string {
 	var word *words.Error
 	var h *hinted
 	var rule *nft.Error
@@ -186,10 +194,12 @@ func hintOf(err error) string {
 			"; some systems have it in a separate package, such as linux-modules-extra or kmod-nft-nat"
 	case strings.Contains(err.Error(), rtnl.NoIPv6):
 		return "the kernel was built without CONFIG_IPV6, or booted with ipv6.disable=1"
+	case errors.Is(err, unix.EROFS) && strings.Contains(err.Error(), "/proc/sys/"):
+		return sysctlHint(err)
 	case errors.Is(err, unix.EMFILE):
 		return "raise the limit of open files in the shell, as root: ulimit -n 65536"
 	case errors.Is(err, fs.ErrPermission):
-		return "this needs CAP_NET_ADMIN: run it as root, or in an isolated network: vnet sandbox COMMAND"
+		return s.permissionHint(err)
 	}
 	return ""
 }

@@ -16,6 +16,8 @@ import (
 
 // Conn opens a socket of package netlink in the namespace ns. If ns is nil, it is the
 // namespace that config names, or else the calling thread's. The file may be closed afterwards.
+// The socket waits a minute for an answer ([ErrNoAnswer]), unless the caller sets a deadline or
+// joins a multicast group.
 func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error) {
 	if ns != nil {
 		config.NetNS = int(ns.Fd())
@@ -24,16 +26,16 @@ func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := nl.SyscallConn()
-	if err == nil {
-		controlErr := raw.Control(func(fd uintptr) { err = kernelOnly(int(fd)) })
-		err = errors.Join(controlErr, err)
-	}
+	c, err := newConn(nl)
 	if err != nil {
+		return nil, err
+	}
+	controlErr := c.raw.Control(func(fd uintptr) { err = kernelOnly(int(fd)) })
+	if err = errors.Join(controlErr, err); err != nil {
 		nl.Close()
 		return nil, err
 	}
-	return nl, nil
+	return c.open()
 }
 
 // kernelOnly connects a socket to the kernel and discards the messages that came before.

@@ -4,8 +4,10 @@ package dial
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,18 +20,26 @@ import (
 //	                  in one system call
 type Socket struct {
 	fd      int
-	pending [][]byte // datagrams that were read and not yet given to a caller
+	wait    time.Duration // for an answer
+	pending [][]byte      // datagrams that were read and not yet given to a caller
 }
 
 // Open opens a socket of a netlink family, such as NETLINK_ROUTE, in the calling thread's
-// namespace. The caller must close it.
-func Open(family int) (*Socket, error) {
+// namespace. It waits a minute for an answer ([ErrNoAnswer]). The caller must close it.
+func Open(family int) (*Socket, error) { return openSocket(family, answerTime) }
+
+func openSocket(family int, wait time.Duration) (*Socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, family)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	s := &Socket{fd: fd}
-	if err := connect(fd); err != nil {
+	s := &Socket{fd: fd, wait: wait}
+	err = connect(fd)
+	if err == nil {
+		limit := unix.NsecToTimeval(wait.Nanoseconds())
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -70,6 +80,9 @@ func (s *Socket) Receive(fn func(datagram []byte) (more bool, err error)) error 
 	defer b.release()
 	for {
 		datagrams, err := b.read(s.fd)
+		if errors.Is(err, unix.EAGAIN) {
+			return noAnswer(s.wait)
+		}
 		if err != nil {
 			return err
 		}

@@ -7,9 +7,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nsfs"
 )
 
 // lockDir holds the lock files: one per lab that a process works on, and one for the
@@ -49,10 +50,7 @@ func (l *lock) Close() error {
 func lockFile(ctx context.Context, name string, onWait func()) (*lock, error) {
 	for {
 		// Another process may remove the directory at any time, with its lock.
-		if err := os.MkdirAll(lockDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
-		}
-		f, err := os.OpenFile(filepath.Join(lockDir, name), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+		f, err := nsfs.OpenPrivate(lockDir, name)
 		if errors.Is(err, fs.ErrNotExist) && isMissingOrDir(lockDir) {
 			continue
 		}

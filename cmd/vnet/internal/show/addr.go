@@ -32,7 +32,7 @@ func Addrs(w io.Writer, links []LinkAddrs, s LinkStyle) error {
 	for _, l := range links {
 		for _, a := range l.Addrs {
 			line := fmt.Sprintf("%d: %s", l.Index, l.Name) + s.addr(a).text()
-			if _, err := io.WriteString(w, strings.ReplaceAll(line, "\n", "\\")+"\n"); err != nil {
+			if err := printLine(w, strings.ReplaceAll(line, "\n", "\\")); err != nil {
 				return err
 			}
 		}
@@ -124,7 +124,7 @@ func (s LinkStyle) addr(a rtnl.Addr) members {
 		m.add("protocol", s.addrProto(a.Proto), "proto %s ")
 	}
 	if a.Label != "" {
-		m.add("label", a.Label, "%s")
+		m.put("label", a.Label, Name(a.Label))
 	}
 	addLifetimes(&m, a)
 	return m

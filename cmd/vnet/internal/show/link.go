@@ -45,7 +45,7 @@ func (s LinkStyle) link(l rtnl.Link) members {
 		s.addDetails(&m, l)
 	}
 	if l.Alias != "" && (!s.Addrs || s.Details > 0) {
-		m.put("ifalias", l.Alias, "\n    alias "+l.Alias)
+		m.put("ifalias", l.Alias, "\n    alias "+Name(l.Alias))
 	}
 	if !s.Addrs && s.Stats > 0 {
 		s.addStats(&m, l)
@@ -234,7 +234,7 @@ func (s LinkStyle) addParentNetns(m *members, l rtnl.Link) {
 		case *l.ParentNSID < 0:
 			m.put("link_netnsid", *l.ParentNSID, " link-netnsid unknown")
 		case name != "":
-			m.put("link_netnsid", *l.ParentNSID, " link-netns "+name)
+			m.put("link_netnsid", *l.ParentNSID, " link-netns "+Name(name))
 		default:
 			m.add("link_netnsid", *l.ParentNSID, " link-netnsid %d")
 		}

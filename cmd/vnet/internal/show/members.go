@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // A member is one property in ip(8)'s output: a member of the JSON object, if it has a name, and a piece of the text.
@@ -89,11 +91,31 @@ func (s Style) paint(c color, text string) string {
 	case !s.Color || c == 0:
 		return text
 	case s.Light:
-		return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
+		return fmt.Sprintf("%s[%dm%s%[1]s[0m", escape, c, text)
 	case c == colorInet6:
 		c += 60 // the bright one
 	}
-	return fmt.Sprintf("\x1b[1;%dm%s\x1b[0m", c, text)
+	return fmt.Sprintf("%s[1;%dm%s%[1]s[0m", escape, c, text)
+}
+
+// escape stands for the escape character (0x1b) in a text that is not printed yet. No text from the kernel has it: the
+// kernel ends names and aliases at a zero byte. printLine replaces it.
+const escape = "\x00"
+
+// printLine prints a text and a line break. Characters that are not printable appear as Go escapes: root in any
+// namespace chooses the names of its links, and they must not control the terminal.
+func printLine(w io.Writer, text string) error {
+	parts := strings.Split(text, escape)
+	for i, part := range parts {
+		parts[i] = display.Escape(part)
+	}
+	_, err := io.WriteString(w, strings.Join(parts, "\x1b")+"\n")
+	return err
+}
+
+// Name returns a name or another text on one line as it is printed: line breaks and tabs are Go escapes, too.
+func Name(text string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(display.Escape(text))
 }
 
 // list prints objects as JSON or text. With -oneline, backslashes replace the line breaks of an object.
@@ -109,7 +131,7 @@ func (s Style) list(w io.Writer, all []members) error {
 		if text == "" {
 			continue
 		}
-		if _, err := io.WriteString(w, text+"\n"); err != nil {
+		if err := printLine(w, text); err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ func NAT(w io.Writer, rules []nft.CountedRule, style Style) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, j := range list {
-		fmt.Fprintf(t, "%s\tpackets %d bytes %d\n", j.words(), j.Packets, j.Bytes)
+		fmt.Fprintf(t, "%s\tpackets %d bytes %d\n", Name(j.words()), j.Packets, j.Bytes)
 	}
 	return t.Flush()
 }

@@ -30,7 +30,7 @@ func Neighs(w io.Writer, neighs []rtnl.Neigh, s NeighStyle) error {
 		return JSON(w, all, s.Pretty)
 	}
 	for _, m := range all {
-		if _, err := io.WriteString(w, m.text()+"\n"); err != nil {
+		if err := printLine(w, m.text()); err != nil {
 			return err
 		}
 	}

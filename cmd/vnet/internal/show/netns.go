@@ -21,11 +21,11 @@ func NetnsList(w io.Writer, list []Netns, s Style) error {
 		return JSON(w, list, s.Pretty)
 	}
 	for _, n := range list {
-		line := n.Name
+		line := Name(n.Name)
 		if n.ID != nil {
 			line += fmt.Sprintf(" (id: %d)", *n.ID)
 		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
+		if err := printLine(w, line); err != nil {
 			return err
 		}
 	}
@@ -52,14 +52,14 @@ func NSIDs(w io.Writer, list []NSID, s Style) error {
 			addNSID(m, "current-nsid", *n.Current)
 		}
 		if n.Name != "" {
-			m.add("name", n.Name, "(iproute2 netns name: %s)")
+			m.put("name", n.Name, "(iproute2 netns name: "+Name(n.Name)+")")
 		}
 	}
 	if s.JSON {
 		return JSON(w, all, s.Pretty)
 	}
 	for _, m := range all {
-		if _, err := fmt.Fprintln(w, m.text()); err != nil {
+		if err := printLine(w, m.text()); err != nil {
 			return err
 		}
 	}

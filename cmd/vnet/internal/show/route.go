@@ -32,7 +32,7 @@ func Routes(w io.Writer, routes []rtnl.Route, s RouteStyle) error {
 		return JSON(w, all, s.Pretty)
 	}
 	for _, m := range all {
-		if _, err := io.WriteString(w, m.text()+"\n"); err != nil {
+		if err := printLine(w, m.text()); err != nil {
 			return err
 		}
 	}

@@ -91,6 +91,33 @@ func TestOptionTable(t *testing.T) {
 	}
 }
 
+// TestLongBatchLine: a line that is too long, or has no end, is an error. It is not read to its end.
+func TestLongBatchLine(t *testing.T) {
+	for what, in := range map[string]io.Reader{
+		"no end": zeros{}, "no end in many lines": joined{},
+		"one line": strings.NewReader(strings.Repeat("x", maxBatchLine+1) + "\n"),
+	} {
+		if line, _, err := BatchLine(bufio.NewReader(in)); !errors.Is(err, errLongLine) || line != nil {
+			t.Errorf("%s: %d words, %v", what, len(line), err)
+		}
+	}
+	long := strings.Repeat("x", maxBatchLine-1)
+	line, _, err := BatchLine(bufio.NewReader(strings.NewReader(long + "\n")))
+	if err != nil || len(line) != 1 || line[0] != long {
+		t.Errorf("a line of %d bytes: %d words, %v", len(long)+1, len(line), err)
+	}
+}
+
+// zeros is like /dev/zero.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }
+
+// joined is lines that backslashes join without end.
+type joined struct{}
+
+func (joined) Read(b []byte) (int, error) { return copy(b, "word \\\n"), nil }
+
 func TestBatchLine(t *testing.T) {
 	type line struct {
 		words string // with | between them

@@ -1,0 +1,189 @@
+//go:build linux
+
+package dial
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// answerTime is how long a socket waits for an answer. The kernel answers a request during the
+// send call, so the answer is usually there already. It is much longer than a dump takes.
+const answerTime = time.Minute
+
+// ErrNoAnswer means that the kernel did not answer in time, or that the answer was lost. The
+// request may have been executed.
+var ErrNoAnswer = errors.New("no answer from the kernel")
+
+func noAnswer(wait time.Duration) error { return fmt.Errorf("%w within %v", ErrNoAnswer, wait) }
+
+// A conn sends and receives in place of a socket of package netlink, which it uses for all
+// else. That socket takes an interrupted call (EINTR) for one that must wait: it then waits
+// for the next message, although the answer has arrived, and that may be for ever.
+type conn struct {
+	*netlink.Conn
+	raw  syscall.RawConn
+	wait atomic.Int64 // for an answer, in nanoseconds; 0 is without end
+	// recv is recvmsg(2).
+	recv func(fd int, b []byte, flags int) (n, recvFlags int, err error)
+}
+
+// newConn returns a connection that uses the socket of nl. An error closes it.
+func newConn(nl *netlink.Conn) (*conn, error) {
+	raw, err := nl.SyscallConn()
+	if err != nil {
+		nl.Close()
+		return nil, err
+	}
+	c := &conn{Conn: nl, raw: raw, recv: recvmsg}
+	c.wait.Store(int64(answerTime))
+	return c, nil
+}
+
+func recvmsg(fd int, b []byte, flags int) (n, recvFlags int, err error) {
+	n, _, recvFlags, _, err = unix.Recvmsg(fd, b, nil, flags)
+	return n, recvFlags, err
+}
+
+// open returns the connection for package netlink.
+func (c *conn) open() (*netlink.Conn, error) {
+	var name unix.Sockaddr
+	var err error
+	controlErr := c.raw.Control(func(fd uintptr) { name, err = unix.Getsockname(int(fd)) })
+	if err = errors.Join(controlErr, err); err != nil {
+		c.Close()
+		return nil, err
+	}
+	pid := uint32(0)
+	if own, ok := name.(*unix.SockaddrNetlink); ok {
+		pid = own.Pid
+	}
+	return netlink.NewConn(c, pid), nil
+}
+
+// JoinGroup joins a multicast group. Afterwards the socket waits for messages without end.
+func (c *conn) JoinGroup(group uint32) error {
+	c.wait.Store(0)
+	return c.Conn.JoinGroup(group)
+}
+
+// SetDeadline sets the deadlines of the caller instead of the usual one for answers.
+func (c *conn) SetDeadline(t time.Time) error {
+	c.wait.Store(0)
+	return c.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline sets the deadline of the caller instead of the usual one for answers.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.wait.Store(0)
+	return c.Conn.SetReadDeadline(t)
+}
+
+// Send sends a message.
+func (c *conn) Send(m netlink.Message) error { return c.SendMessages([]netlink.Message{m}) }
+
+// SendMessages sends messages in one system call.
+func (c *conn) SendMessages(messages []netlink.Message) error {
+	var all []byte
+	for _, m := range messages {
+		b, err := m.MarshalBinary()
+		if err != nil {
+			return err
+		}
+		all = append(all, b...)
+	}
+	var err error
+	rawErr := c.raw.Write(func(fd uintptr) bool {
+		err = unix.EINTR
+		for err == unix.EINTR {
+			err = unix.Sendto(int(fd), all, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		}
+		return err != unix.EAGAIN
+	})
+	return errors.Join(rawErr, os.NewSyscallError("sendmsg", err))
+}
+
+// Receive receives the messages of one datagram.
+func (c *conn) Receive() (messages []netlink.Message, err error) {
+	size, _, err := c.receive(nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, aligned(size))
+	n, flags, err := c.receive(b, 0)
+	if err != nil {
+		return nil, err
+	}
+	if flags&unix.MSG_TRUNC != 0 {
+		return nil, fmt.Errorf("recvmsg: a message of more than %d bytes", size)
+	}
+	return Messages(nil, b[:aligned(n)])
+}
+
+// ReceiveIter is Receive as a sequence.
+func (c *conn) ReceiveIter() iter.Seq2[netlink.Message, error] {
+	return func(yield func(netlink.Message, error) bool) {
+		messages, err := c.Receive()
+		for _, m := range messages {
+			if !yield(m, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(netlink.Message{}, err)
+		}
+	}
+}
+
+// receive waits for a message and calls recvmsg again if it is interrupted.
+func (c *conn) receive(b []byte, flags int) (n, recvFlags int, err error) {
+	wait := time.Duration(c.wait.Load())
+	if wait > 0 {
+		if err := c.Conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+			return 0, 0, err
+		}
+	}
+	rawErr := c.raw.Read(func(fd uintptr) bool {
+		err = unix.EINTR
+		for err == unix.EINTR {
+			n, recvFlags, err = c.recv(int(fd), b, flags)
+		}
+		return err != unix.EAGAIN
+	})
+	switch {
+	case rawErr != nil && wait > 0 && errors.Is(rawErr, os.ErrDeadlineExceeded):
+		return 0, 0, noAnswer(wait)
+	case rawErr != nil:
+		return 0, 0, rawErr
+	}
+	return n, recvFlags, os.NewSyscallError("recvmsg", err)
+}
+
+// aligned returns n rounded up to the alignment of messages and attributes.
+func aligned(n int) int { return (n + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }
+
+// Messages appends the messages of a datagram b to messages. Their data is part of b.
+func Messages(messages []netlink.Message, b []byte) ([]netlink.Message, error) {
+	b = append(b, make([]byte, aligned(len(b))-len(b))...)
+	for len(b) >= unix.NLMSG_HDRLEN {
+		n := aligned(int(binary.NativeEndian.Uint32(b)))
+		if n < unix.NLMSG_HDRLEN || n > len(b) {
+			return nil, fmt.Errorf("netlink message of %d bytes in %d", n, len(b))
+		}
+		var m netlink.Message
+		if err := m.UnmarshalBinary(b[:n]); err != nil {
+			return nil, err
+		}
+		messages, b = append(messages, m), b[n:]
+	}
+	return messages, nil
+}
