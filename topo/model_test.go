@@ -108,7 +108,7 @@ func (m *modelKernel) remove(o Object) error {
 	}
 	delete(m.has, o.Key())
 	if a, ok := o.(Address); ok {
-		for _, k := range d.sameSubnet(a) {
+		for _, k := range a.needsInState(d) {
 			if m.age[k] > m.age[o.Key()] {
 				delete(m.has, k)
 			}
@@ -189,7 +189,7 @@ func (w *world) bridgesOnly(d dependencies, o Object) bool {
 
 func (w *world) reachable(d dependencies, r Route) bool {
 	for _, h := range r.NextHops() {
-		if len(d.hopAddresses(r, h)) == 0 {
+		if len(r.hopAddresses(d, h)) == 0 {
 			return false
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
 )
 
 // A Route is an entry of a routing table. Routes that the kernel creates itself, for
@@ -111,6 +112,49 @@ func (r Route) normal() Object {
 	return r
 }
 
+// rank puts routes to a device before routes through a gateway: they may lead
+// to the gateway.
+func (r Route) rank() int {
+	for _, h := range r.NextHops() {
+		if h.Via.IsValid() && !h.Onlink {
+			return 1
+		}
+	}
+	return 0
+}
+
+func (r Route) needsIPv6() bool { return r.Dst.Addr().Is6() }
+
+func (r Route) useIPv6(uses linkUses) {
+	for _, h := range r.NextHops() {
+		if r.Dst.Addr().Is6() || h.Via.Is6() {
+			uses[Key{OfLink, r.NS, h.Device}] |= usesIPv6Otherwise
+		}
+	}
+}
+
+func (r Route) needsInState(d dependencies) (keys []Key) {
+	for _, h := range r.NextHops() {
+		keys = append(keys, r.hopAddresses(d, h)...)
+	}
+	return keys
+}
+
+// hopAddresses returns the addresses that a next hop of a route needs: those whose subnet
+// contains the gateway, and the preferred source. The kernel deletes a route without such a
+// gateway with the last IPv4 address of its link, so it needs all of them.
+func (r Route) hopAddresses(d dependencies, h Hop) (keys []Key) {
+	for _, a := range d.addrs[Key{OfLink, r.NS, h.Device}] {
+		if a.Prefix.Addr().Is4() != r.Dst.Addr().Is4() && !h.Via.IsValid() {
+			continue
+		}
+		if a.reaches(h) || r.Src == a.Prefix.Addr() {
+			keys = append(keys, a.Key())
+		}
+	}
+	return keys
+}
+
 // plain is normal without the hops.
 func (r Route) plain() Route {
 	r.Dst = r.Dst.Masked()
@@ -189,3 +233,21 @@ type Hop struct {
 	Weight int        // weight in a multipath route, 1–256; 0 means 1
 	Onlink bool       // Via is on the link although no subnet contains it
 }
+
+// commands also write a record in namespaces that the lab did not create.
+func (r Route) commands(w *scriptWriter, s Step) []command {
+	cmds := []command{{r.NS, "ip", "route " + ipVerb(s) + " " + r.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
+	record := command{r.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Route(w.lab, r.Key().Name)}
+	n, _ := w.state[Key{OfNamespace, r.NS, ""}].(Namespace)
+	switch {
+	case r.NS != "" && n.From == "" || s.Op() == Change:
+		return cmds
+	case s.Op() == Create:
+		return []command{record, cmds[0]}
+	}
+	return append(cmds, record)
+}
+
+// RouteProtocol is the protocol of the lab's routes (ip-route(8)'s proto). iproute2's
+// rt_protos does not use this number.
+const RouteProtocol = 118 // "v"

@@ -28,12 +28,12 @@ func inWaves(creates Plan, want State, size int) Plan {
 		}
 	}
 	for k, link := range w.links {
-		at, parent := w.link(link), parentOf(link)
+		at, parent := w.link(link), link.parent()
 		_, bridge := link.(Bridge)
 		if bridge || w.links[parent] != nil && parent.NS != k.NS {
 			at = w.last // set up after everything in other namespaces
 		}
-		for _, l := range link.(LinkObject).Links() {
+		for _, l := range link.Links() {
 			w.complete[l.NS] = max(w.complete[l.NS], at)
 		}
 	}
@@ -74,14 +74,16 @@ type waves struct {
 
 func (w waves) wave(o Object) int {
 	k := o.Key()
-	switch k.Kind {
-	case OfNamespace:
+	if link, ok := o.(LinkObject); ok {
+		return w.link(link)
+	}
+	if k.Kind == OfNamespace {
 		return w.of[k.NS]
-	case OfLink:
-		return w.link(o)
-	case OfProcess:
+	}
+	switch kinds[k.Kind].wave {
+	case lastWave:
 		return w.last
-	case OfNAT, OfSysctl: // after all links: settings for all links change each link's
+	case withAllLinks:
 		return max(w.of[k.NS], w.complete[k.NS])
 	}
 	for _, need := range o.needs() {
@@ -94,11 +96,11 @@ func (w waves) wave(o Object) int {
 }
 
 // link returns the first wave in which a link's namespaces and parents exist.
-func (w waves) link(link Object) (at int) {
+func (w waves) link(link LinkObject) (at int) {
 	for range mostParents {
-		parent := parentOf(link)
+		parent := link.parent()
 		at = max(at, w.of[parent.NS])
-		for _, l := range link.(LinkObject).Links() {
+		for _, l := range link.Links() {
 			at = max(at, w.of[l.NS])
 		}
 		if link = w.links[parent]; link == nil {
