@@ -1,10 +1,8 @@
 package topo
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/mark"
@@ -17,9 +15,8 @@ type Route struct {
 	Dst netip.Prefix // masked; 0.0.0.0/0 and ::/0 are the default route
 	// Type is unicast, blackhole, unreachable or prohibit; "" means unicast.
 	Type string
-	// Hops are the next hops as [JoinHops] writes them, each with its device;
-	// "" for types without next hops.
-	Hops   string
+	// Hops are the next hops, each with its device; zero for types without next hops.
+	Hops   Hops
 	Src    netip.Addr // preferred source; invalid means the kernel's choice
 	Table  uint32     // 0 means main
 	Metric uint32     // 0 means the kernel's default: 0 for IPv4, 1024 for IPv6
@@ -82,18 +79,15 @@ func (r Route) wordsWith(more string) string {
 		s += " mtu " + strconv.Itoa(r.MTU)
 	}
 	s += more
-	if r.Hops != "" {
-		s += " " + r.Hops
+	if r.Hops != (Hops{}) {
+		s += " " + r.Hops.String()
 	}
 	return s
 }
 
-// NextHops returns the next hops as a list.
-func (r Route) NextHops() []Hop { return splitHops(r.Hops) }
-
 func (r Route) needs() []Key {
 	keys := []Key{{OfNamespace, r.NS, ""}}
-	for _, h := range r.NextHops() {
+	for h := range r.Hops.All() {
 		keys = append(keys, Key{OfLink, r.NS, h.Device}, Key{OfUp, r.NS, h.Device})
 	}
 	return keys
@@ -106,16 +100,10 @@ func (r Route) canBecome(next Object) bool {
 	return ok && r.Type == n.Type
 }
 
-func (r Route) normal() Object {
-	r = r.plain()
-	r.Hops = JoinHops(r.NextHops()...)
-	return r
-}
-
 // rank puts routes to a device before routes through a gateway: they may lead
 // to the gateway.
 func (r Route) rank() int {
-	for _, h := range r.NextHops() {
+	for h := range r.Hops.All() {
 		if h.Via.IsValid() && !h.Onlink {
 			return 1
 		}
@@ -126,7 +114,7 @@ func (r Route) rank() int {
 func (r Route) needsIPv6() bool { return r.Dst.Addr().Is6() }
 
 func (r Route) useIPv6(uses linkUses) {
-	for _, h := range r.NextHops() {
+	for h := range r.Hops.All() {
 		if r.Dst.Addr().Is6() || h.Via.Is6() {
 			uses[Key{OfLink, r.NS, h.Device}] |= usesIPv6Otherwise
 		}
@@ -134,7 +122,7 @@ func (r Route) useIPv6(uses linkUses) {
 }
 
 func (r Route) needsInState(d dependencies) (keys []Key) {
-	for _, h := range r.NextHops() {
+	for h := range r.Hops.All() {
 		keys = append(keys, r.hopAddresses(d, h)...)
 	}
 	return keys
@@ -155,7 +143,8 @@ func (r Route) hopAddresses(d dependencies, h Hop) (keys []Key) {
 	return keys
 }
 
-// plain is normal without the hops.
+func (r Route) normal() Object { return r.plain() }
+
 func (r Route) plain() Route {
 	r.Dst = r.Dst.Masked()
 	if r.Type == TypeUnicast {
@@ -168,70 +157,6 @@ func (r Route) plain() Route {
 		r.Metric = 0
 	}
 	return r
-}
-
-// JoinHops writes next hops in ip-route(8)'s words: "via 10.0.0.1 dev eth0" for
-// one, "nexthop via … dev … weight 1 nexthop …" for several. The text is comparable
-// with ==; the order of hops matters.
-func JoinHops(hops ...Hop) string {
-	var b strings.Builder
-	for _, h := range hops {
-		if len(hops) > 1 {
-			b.WriteString("nexthop ")
-		}
-		if h.Via.IsValid() {
-			fmt.Fprintf(&b, "via %s ", h.Via)
-		}
-		if h.Device != "" {
-			fmt.Fprintf(&b, "dev %s ", h.Device)
-		}
-		if len(hops) > 1 {
-			fmt.Fprintf(&b, "weight %d ", max(h.Weight, 1))
-		}
-		if h.Onlink {
-			b.WriteString("onlink ")
-		}
-	}
-	return strings.TrimSuffix(b.String(), " ")
-}
-
-// splitHops parses the text of JoinHops.
-func splitHops(s string) (hops []Hop) {
-	words := strings.Fields(s)
-	if len(words) > 0 && words[0] != "nexthop" {
-		hops = append(hops, Hop{})
-	}
-	for i := 0; i < len(words); i++ {
-		if words[i] == "nexthop" {
-			hops = append(hops, Hop{})
-			continue
-		}
-		h := &hops[len(hops)-1]
-		if words[i] == "onlink" {
-			h.Onlink = true
-			continue
-		}
-		if i++; i == len(words) {
-			return hops
-		}
-		switch words[i-1] {
-		case "via":
-			h.Via, _ = netip.ParseAddr(words[i])
-		case "dev":
-			h.Device = words[i]
-		case "weight":
-			h.Weight, _ = strconv.Atoi(words[i])
-		}
-	}
-	return hops
-}
-
-// A Hop is one next hop of a StaticRoute.
-type Hop struct {
-	Via    netip.Addr // invalid for a route directly to a device
-	Device string     // "" means the device whose subnet contains Via
-	Weight int        // weight in a multipath route, 1–256; 0 means 1
-	Onlink bool       // Via is on the link although no subnet contains it
 }
 
 // commands also write a record in namespaces that the lab did not create.

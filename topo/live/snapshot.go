@@ -281,7 +281,7 @@ func (v *netnsSnapshot) route(in rtnl.Route) topo.Route {
 		if len(hops) == 0 {
 			hops = []rtnl.Hop{{Gateway: in.Gateway, Link: in.Link, Flags: uint8(in.Flags)}}
 		}
-		out.Type, out.Hops = "", topo.JoinHops(v.hops(hops)...)
+		out.Type, out.Hops = "", topo.NewHops(v.hops(hops)...)
 	}
 	return topo.Normalize(out).(topo.Route)
 }
