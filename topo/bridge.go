@@ -2,6 +2,7 @@ package topo
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/vnet-lab/vnet/internal/display"
 )
@@ -27,24 +28,18 @@ func (b Bridge) String() string {
 	return s
 }
 
-// A LinkOption is an option of a kind of link; name is ip-link(8)'s.
-type LinkOption struct {
-	Name  string
-	Value uint64
-}
-
-// OptionsSince returns the options in which b differs from was; the zero Bridge stands
-// for a new one. Equal options are left out, because a kernel without VLAN filtering
-// refuses even to turn it off.
-func (b Bridge) OptionsSince(was Bridge) (options []LinkOption) {
-	if b.STP != was.STP {
-		options = append(options, LinkOption{"stp_state", bit(b.STP)})
+// OptionsSince returns ip-link(8)'s names and values of the options in which b differs from was;
+// the zero Bridge stands for a new one. Equal options are left out, because a kernel without VLAN
+// filtering refuses even to turn it off.
+func (b Bridge) OptionsSince(was Bridge) iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		if b.STP != was.STP && !yield("stp_state", bit(b.STP)) || b.VLANFiltering == was.VLANFiltering {
+			return
+		}
+		if yield("vlan_filtering", bit(b.VLANFiltering)) {
+			yield("vlan_default_pvid", bit(!b.VLANFiltering)) // ports are in no VLAN by default
+		}
 	}
-	if b.VLANFiltering != was.VLANFiltering { // ports are in no VLAN by default
-		options = append(options, LinkOption{"vlan_filtering", bit(b.VLANFiltering)},
-			LinkOption{"vlan_default_pvid", bit(!b.VLANFiltering)})
-	}
-	return options
 }
 
 func bit(b bool) uint64 {
@@ -76,18 +71,18 @@ func (b Bridge) normal() Object {
 // commands set MTU and MAC after the bridge is created, as vnet does.
 func (b Bridge) commands(w *scriptWriter, s Step) []command {
 	was, _ := s.Have.(Bridge)
-	words := " type bridge"
-	options := b.OptionsSince(was)
-	for _, o := range options {
-		words += fmt.Sprintf(" %s %d", o.Name, o.Value)
+	options := ""
+	for name, value := range b.OptionsSince(was) {
+		options += fmt.Sprintf(" %s %d", name, value)
 	}
+	const words = " type bridge"
 	if s.Op() == Create {
-		cmds := []command{{b.NS, "ip", "link add name " + creationWords(Link{Name: b.Name, MAC: b.MAC}) + words}}
+		cmds := []command{{b.NS, "ip", "link add name " + creationWords(Link{Name: b.Name, MAC: b.MAC}) + words + options}}
 		return append(cmds, w.setLink(Link{NS: b.NS, Name: b.Name}, b.Link)...)
 	}
 	var cmds []command
-	if len(options) > 0 {
-		cmds = append(cmds, command{b.NS, "ip", "link set dev " + b.Name + words})
+	if options != "" {
+		cmds = append(cmds, command{b.NS, "ip", "link set dev " + b.Name + words + options})
 	}
 	return append(cmds, w.setLink(was.Link, b.Link)...)
 }

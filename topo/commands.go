@@ -190,26 +190,25 @@ func (w *scriptWriter) commands(s Step) []command {
 // ipv6Commands write the IPv6 settings of links.
 func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
 	for _, l := range s.IPv6Settings(w.ipv6Modes) {
-		c := w.ipv6SettingsCommand(l.Link.NS, l.Link.Name, l.Settings...)
-		if l.Optional {
-			c.text += " || :"
-		}
-		cmds = append(cmds, c)
+		cmds = append(cmds, w.ipv6SettingsCommand(l))
 	}
 	return cmds
 }
 
-func (w *scriptWriter) ipv6SettingsCommand(ns, link string, settings ...string) command {
+func (w *scriptWriter) ipv6SettingsCommand(l LinkSettings) command {
 	text := "sysctl -eqw"
-	for _, set := range settings {
-		if name, value, _ := strings.Cut(set, "="); value == FromDefault {
-			read := w.netnsExec(ns, "sysctl -n "+LinkSysctl("ipv6", "default", name)).text
-			text += " " + shellWord(LinkSysctl("ipv6", link, name+"=")) + "$(" + read + ")"
+	for _, set := range l.Settings {
+		if name, _, hasValue := strings.Cut(set, "="); !hasValue {
+			read := w.netnsExec(l.Link.NS, "sysctl -n "+LinkSysctl("ipv6", "default", name)).text
+			text += " " + shellWord(LinkSysctl("ipv6", l.Link.Name, name+"=")) + "$(" + read + ")"
 			continue
 		}
-		text += " " + shellWord(LinkSysctl("ipv6", link, set))
+		text += " " + shellWord(LinkSysctl("ipv6", l.Link.Name, set))
 	}
-	return w.netnsExec(ns, text)
+	if l.Optional {
+		text += " || :"
+	}
+	return w.netnsExec(l.Link.NS, text)
 }
 
 func ipVerb(s Step) string {

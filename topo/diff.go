@@ -11,10 +11,10 @@ import (
 //
 // Diff(have, nil) deletes every object with a step of its own. Without the step, the
 // plan's reverse could not create it again.
-func Diff(have, want State) Plan { return DiffInWaves(have, want, WaveSize) }
+func Diff(have, want State) Plan { return diffInWaves(have, want, WaveSize) }
 
-// DiffInWaves is Diff with a number of namespaces per wave.
-func DiffInWaves(have, want State, wave int) Plan {
+// diffInWaves is Diff with a number of namespaces per wave.
+func diffInWaves(have, want State, wave int) Plan {
 	if have.Equal(want) {
 		return nil
 	}
@@ -38,7 +38,7 @@ func DiffInWaves(have, want State, wave int) Plan {
 	slices.Reverse(deletes)
 	sortSteps(creates, want)
 	if len(have) == 0 {
-		creates = inWaves(creates, want, wave)
+		creates = creates.InWaves(wave)
 	}
 	return append(deletes, creates...)
 }

@@ -126,12 +126,9 @@ func (s State) IPv6ModesIn(namespaces map[string]bool) map[Key]IPv6Mode {
 type LinkSettings struct {
 	Step     int // index in the stage
 	Link     Key
-	Settings []string
-	Optional bool // no error where /proc/sys is read-only
+	Settings []string // "NAME=VALUE"; "NAME" copies the setting of net.ipv6.conf.default
+	Optional bool     // no error where /proc/sys is read-only
 }
-
-// FromDefault as a value means: copy the setting of net.ipv6.conf.default.
-const FromDefault = "default"
 
 // IPv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
 // that enter or leave a bridge.
@@ -148,7 +145,7 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 		case !veth || (was.Ends[i].Master == "") == (l.Master == ""):
 			continue
 		case l.Master == "" && m != IPv6UserSet && m != IPv6Unused:
-			sl.Settings, sl.Optional = append(sl.Settings, "disable_ipv6="+FromDefault), true
+			sl.Settings, sl.Optional = append(sl.Settings, "disable_ipv6"), true
 		case m != IPv6Disabled:
 			continue
 		}
@@ -158,10 +155,6 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 	}
 	return links
 }
-
-// LinkLocalSettings returns the settings for a link whose AddrGenNone is deleted. When
-// addr_gen_mode changes, the kernel creates the link-local address at once.
-func LinkLocalSettings() []string { return append(IPv6Default.Settings(), "addr_gen_mode=0") }
 
 // IPv6Modes returns the modes of all links in the namespaces in which the plan creates, changes
 // or deletes links: those of want, and those of have for links that want does not have.

@@ -11,14 +11,18 @@ func newOrder(states ...State) order {
 	o := order{links: map[Key]LinkObject{}}
 	for _, s := range states {
 		for _, object := range s {
-			if link, ok := object.(LinkObject); ok {
-				for _, k := range link.provides() {
-					o.links[k] = link
-				}
-			}
+			o.add(object)
 		}
 	}
 	return o
+}
+
+func (o order) add(object Object) {
+	if link, ok := object.(LinkObject); ok {
+		for _, k := range link.provides() {
+			o.links[k] = link
+		}
+	}
 }
 
 // A position is the position of an object in the order.

@@ -82,13 +82,13 @@ func (p Plan) Stages() []Plan {
 	})
 }
 
-// FilesIn returns the range of the files in a stage. They are at its end, or at its
+// Files returns the range of the files in a stage. They are at its end, or at its
 // beginning if it deletes them.
-func FilesIn(stage []Step) (from, to int) {
-	if from = slices.IndexFunc(stage, isFile); from < 0 {
-		return len(stage), len(stage)
+func (p Plan) Files() (from, to int) {
+	if from = slices.IndexFunc(p, isFile); from < 0 {
+		return len(p), len(p)
 	}
-	for to = from; to < len(stage) && isFile(stage[to]); to++ {
+	for to = from; to < len(p) && isFile(p[to]); to++ {
 	}
 	return from, to
 }

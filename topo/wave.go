@@ -1,11 +1,13 @@
 package topo
 
+import "slices"
+
 // WaveSize is the highest number of namespaces in a wave.
 const WaveSize = 1024
 
-// inWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
-// namespaces, then their links, then what is on the links. Each wave keeps the order of
-// creates.
+// InWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
+// namespaces, then their links, then what is on the links. Each wave keeps the plan's order. A plan
+// of at most size namespaces stays the same.
 //
 //	h0 … h1023     namespaces, veth pairs, addresses, routes, files
 //	h1024 … h2047  the same
@@ -16,13 +18,14 @@ const WaveSize = 1024
 // message about a port of the machine, the kernel goes through the namespaces of one wave
 // instead of all; see [live.Kernel.descendingNSIDs]. A lab that exists already is changed without
 // waves: its bridges are up, and a port may enter one only after the machine's rules are set.
-func inWaves(creates Plan, want State, size int) Plan {
-	namespaces := creates.NewNamespaces()
+func (p Plan) InWaves(size int) Plan {
+	namespaces := p.NewNamespaces()
 	if namespaces <= size {
-		return creates
+		return p
 	}
-	w := waves{newOrder(want), map[string]int{}, map[string]int{}, (namespaces-1)/size + 1}
-	for _, s := range creates {
+	w := waves{newOrder(), map[string]int{}, map[string]int{}, (namespaces-1)/size + 1}
+	for _, s := range p {
+		w.add(s.Want)
 		if s.makesNamespace() {
 			w.of[s.Want.Key().NS] = len(w.of) / size
 		}
@@ -38,15 +41,11 @@ func inWaves(creates Plan, want State, size int) Plan {
 		}
 	}
 	parts := make([]Plan, w.last+1)
-	for _, s := range creates {
+	for _, s := range p {
 		at := w.wave(s.Want)
 		parts[at] = append(parts[at], s)
 	}
-	creates = creates[:0]
-	for _, part := range parts {
-		creates = append(creates, part...)
-	}
-	return creates
+	return slices.Concat(parts...)
 }
 
 // NewNamespaces returns how many namespaces the plan creates.

@@ -17,7 +17,7 @@ import (
 // linksAndFiles executes a stage with objects on links, and files. It writes many files in
 // parallel, because the requests wait most of the time for the kernel's lock of all links (RTNL).
 func (k *Kernel) linksAndFiles(stage []topo.Step, results []result) {
-	from, to := topo.FilesIn(stage)
+	from, to := topo.Plan(stage).Files()
 	files := func() { k.fileStage(stage[from:to], results[from:to]) }
 	var parallel sync.WaitGroup
 	defer parallel.Wait()
