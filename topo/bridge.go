@@ -16,6 +16,9 @@ type Bridge struct {
 	VLANFiltering bool
 }
 
+// Type is "bridge".
+func (b Bridge) Type() string { return "bridge" }
+
 // String is "link v-net-0 address 02:… type bridge".
 func (b Bridge) String() string {
 	s := display.In(b.NS) + b.words() + " type bridge"

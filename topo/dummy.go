@@ -5,6 +5,9 @@ import "github.com/vnet-lab/vnet/internal/display"
 // A Dummy is a dummy device: a link for addresses that drops all packets.
 type Dummy struct{ Link }
 
+// Type is "dummy".
+func (d Dummy) Type() string { return "dummy" }
+
 // String is "red: link d0 address 02:… type dummy".
 func (d Dummy) String() string { return display.In(d.NS) + d.words() + " type dummy" }
 
@@ -17,8 +20,6 @@ func (d Dummy) normal() Object {
 	d.Link = d.normalLink()
 	return d
 }
-
-func (d Dummy) feature() string { return "dummy" }
 
 func (d Dummy) commands(w *scriptWriter, s Step) []command {
 	return w.linkCommands(s, d.Link, Key{}, " type dummy")

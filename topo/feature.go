@@ -1,6 +1,6 @@
 package topo
 
-// The features with a name of their own; the others have the name of their kind of link.
+// The features with a name of their own; the others have the name of a type of link.
 const (
 	FeatureVLANFiltering = "bridge VLAN filtering"
 	FeatureNetem         = "netem"
@@ -8,7 +8,8 @@ const (
 	FeatureFlowtable     = "flowtables"
 )
 
-// A needsFeature object needs an optional feature of the kernel; without the method, it needs none.
+// A needsFeature object may need an optional feature of the kernel. Without the method, a link needs
+// its type of link, and another object needs none.
 type needsFeature interface{ feature() string }
 
 // A needsIPv6 object may need a kernel with IPv6; without the method, it does not.
@@ -17,8 +18,11 @@ type needsIPv6 interface{ needsIPv6() bool }
 // Feature returns the optional feature of the kernel that an object needs: "vlan", "netem" …;
 // "" means none.
 func Feature(o Object) string {
-	if f, ok := o.(needsFeature); ok {
-		return f.feature()
+	switch o := o.(type) {
+	case needsFeature:
+		return o.feature()
+	case LinkObject:
+		return o.Type()
 	}
 	return ""
 }

@@ -14,6 +14,9 @@ type Ipvlan struct {
 	Mode     string // l2, l3, l3s; "" means l2
 }
 
+// Type is "ipvlan".
+func (i Ipvlan) Type() string { return "ipvlan" }
+
 // String is "red: link iv0 link eth0 type ipvlan mode l2".
 func (i Ipvlan) String() string {
 	return display.In(i.NS) + i.words() + " link " + display.In(i.ParentNS) + i.Parent + i.typeWords()
@@ -25,8 +28,7 @@ func (i Ipvlan) needs() []Key {
 	return append(i.Link.needs(), Key{OfNamespace, i.ParentNS, ""}, i.parent())
 }
 
-func (i Ipvlan) parent() Key     { return Key{OfLink, i.ParentNS, i.Parent} }
-func (i Ipvlan) feature() string { return "ipvlan" }
+func (i Ipvlan) parent() Key { return Key{OfLink, i.ParentNS, i.Parent} }
 
 func (i Ipvlan) canBecome(next Object) bool {
 	n, ok := next.(Ipvlan)

@@ -64,6 +64,8 @@ func (l Link) needs() []Key {
 type LinkObject interface {
 	Object
 	Links() []Link
+	// Type returns ip-link(8)'s type: "bridge", "veth", "vlan" ….
+	Type() string
 	// Parent returns the key of the link that this one is above; zero if there is none.
 	parent() Key
 }

@@ -14,6 +14,9 @@ type Macvlan struct {
 	Mode     string // bridge, private, vepa, passthru; "" means bridge
 }
 
+// Type is "macvlan".
+func (m Macvlan) Type() string { return "macvlan" }
+
 // String is "red: link mv0 address 02:… link eth0 type macvlan mode bridge".
 func (m Macvlan) String() string {
 	return display.In(m.NS) + m.words() + " link " + display.In(m.ParentNS) + m.Parent + m.typeWords()
@@ -25,8 +28,7 @@ func (m Macvlan) needs() []Key {
 	return append(m.Link.needs(), Key{OfNamespace, m.ParentNS, ""}, m.parent())
 }
 
-func (m Macvlan) parent() Key     { return Key{OfLink, m.ParentNS, m.Parent} }
-func (m Macvlan) feature() string { return "macvlan" }
+func (m Macvlan) parent() Key { return Key{OfLink, m.ParentNS, m.Parent} }
 
 func (m Macvlan) canBecome(next Object) bool {
 	n, ok := next.(Macvlan)

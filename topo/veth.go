@@ -14,6 +14,9 @@ func (v Veth) Links() []Link { return v.Ends[:] }
 // Key implements [Object]. It is the key of the first end.
 func (v Veth) Key() Key { return v.sorted().Ends[0].Key() }
 
+// Type is "veth".
+func (v Veth) Type() string { return "veth" }
+
 // String is "link red-eth0 address 02:… master v-net-0 type veth peer red: link eth0 address 02:…".
 func (v Veth) String() string {
 	return display.In(v.Ends[0].NS) + v.Ends[0].words() + " type veth peer " + display.In(v.Ends[1].NS) + v.Ends[1].words()
@@ -23,6 +26,8 @@ func (v Veth) needs() []Key { return append(v.Ends[0].needs(), v.Ends[1].needs()
 
 func (v Veth) parent() Key { return Key{} }
 func (v Veth) rank() int   { return 1 }
+
+func (v Veth) feature() string { return "" }
 
 func (v Veth) provides() []Key {
 	v = v.sorted()

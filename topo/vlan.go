@@ -13,14 +13,16 @@ type VLAN struct {
 	ID     uint16 // 1–4094
 }
 
+// Type is "vlan".
+func (v VLAN) Type() string { return "vlan" }
+
 // String is "red: link eth0.10 address 02:… link eth0 type vlan id 10".
 func (v VLAN) String() string {
 	return fmt.Sprintf("%s%s link %s type vlan id %d", display.In(v.NS), v.words(), v.Parent, v.ID)
 }
 
-func (v VLAN) parent() Key     { return Key{OfLink, v.NS, v.Parent} }
-func (v VLAN) needs() []Key    { return append(v.Link.needs(), v.parent()) }
-func (v VLAN) feature() string { return "vlan" }
+func (v VLAN) parent() Key  { return Key{OfLink, v.NS, v.Parent} }
+func (v VLAN) needs() []Key { return append(v.Link.needs(), v.parent()) }
 
 func (v VLAN) canBecome(next Object) bool {
 	n, ok := next.(VLAN)

@@ -22,6 +22,9 @@ type VXLAN struct {
 // VXLANPort is the UDP port of VXLAN that IANA assigned. The kernel's default is an older one.
 const VXLANPort = 4789
 
+// Type is "vxlan".
+func (v VXLAN) Type() string { return "vxlan" }
+
 // String is "east: link vx0 … type vxlan id 50 local 10.50.0.1 remote 10.50.0.2 dstport 4789".
 func (v VXLAN) String() string { return display.In(v.NS) + v.words() + v.typeWords() }
 
@@ -55,8 +58,6 @@ func (v VXLAN) needs() []Key {
 	}
 	return append(v.Link.needs(), v.parent())
 }
-
-func (v VXLAN) feature() string { return "vxlan" }
 
 func (v VXLAN) canBecome(next Object) bool {
 	n, ok := next.(VXLAN)
