@@ -36,3 +36,24 @@ func (s State) AddAddrGenNone() {
 		s.Put(a)
 	}
 }
+
+func (a AddrGenNone) onLink() Key { return Key{OfLink, a.NS, a.Link} }
+
+// SettingsWithout returns the settings for the link when the AddrGenNone is deleted. When
+// addr_gen_mode changes, the kernel creates the link-local address at once.
+func (a AddrGenNone) SettingsWithout() LinkSettings {
+	return LinkSettings{Link: a.onLink(), Settings: append(IPv6Default.Settings(), "addr_gen_mode=0")}
+}
+
+// commands also delete the link-local address that a link has, or make the kernel
+// create one, which it does only if the mode is changed by a sysctl.
+func (a AddrGenNone) commands(w *scriptWriter, s Step) []command {
+	if s.Want == nil {
+		return []command{w.ipv6SettingsCommand(a.SettingsWithout())}
+	}
+	cmds := []command{{a.NS, "ip", "link set dev " + a.Link + " addrgenmode none"}}
+	if _, had := w.initial[Key{OfUp, a.NS, a.Link}]; had {
+		cmds = append(cmds, command{a.NS, "ip", "-6 addr flush dev " + a.Link + " scope link"})
+	}
+	return cmds
+}

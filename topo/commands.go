@@ -9,13 +9,6 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 )
 
-// TableName returns the name of a lab's nftables table, the same in each namespace.
-func TableName(lab string) string { return "vnet_" + lab }
-
-// A NATScript returns the input for nft -f that changes a table from have to want. The
-// objects are Masquerade, SourceNAT, Forward, Isolation or Fastpath.
-type NATScript func(table string, have, want []Object) (string, error)
-
 // Commands returns a shell script that does the same as the plan, with ip, bridge, tc,
 // nft and sysctl. It sets the marks and records too, so vnet can take the lab down. have
 // is the state before the plan.
@@ -55,6 +48,7 @@ type scriptWriter struct {
 	initial   State // before the script
 	ipv6Modes map[Key]IPv6Mode
 	natScript NATScript
+	natSteps  []Step    // of this stage, not yet written
 	batch     []command // of one tool and namespace, not yet written
 }
 
@@ -80,19 +74,9 @@ func (c command) line(tool string) string {
 
 func (w *scriptWriter) line(s string) { w.out.WriteString(s + "\n") }
 
-var headings = map[Kind]string{
-	OfNamespace: "namespaces", OfLink: "links", OfPort: "ports", OfBridgeVLAN: "VLANs of ports",
-	OfQdisc: "impairments", OfOffload: "checksum offload", OfSysctl: "settings", OfNAT: "NAT and isolation",
-	OfAddrGen: "IPv6 address generation", OfUp: "up and down", OfAddress: "addresses", OfNeigh: "neighbours",
-	OfRoute: "routes", OfFile: "files", OfProcess: "programs",
-}
-
 func (w *scriptWriter) stage(stage Plan) error {
-	w.line("\n# " + headings[stage[0].Object().Key().Kind] + ": " + stage[0].Op().Name())
+	w.line("\n# " + kinds[stage[0].Object().Key().Kind].heading + ": " + stage[0].Op().Name())
 	defer w.advance(stage)
-	if stage[0].Object().Key().Kind == OfNAT {
-		return w.natStage(stage)
-	}
 	for _, s := range stage {
 		if s.Op() == Create {
 			w.state.Put(s.Want)
@@ -102,7 +86,7 @@ func (w *scriptWriter) stage(stage Plan) error {
 		}
 	}
 	w.flush()
-	return nil
+	return w.writeNAT()
 }
 
 func (w *scriptWriter) advance(stage Plan) {
@@ -163,77 +147,12 @@ func (w *scriptWriter) refOf(ns string) string {
 	return cmp.Or(n.Ref(), ns)
 }
 
-// needsName reports whether an adopted namespace has no name in /run/netns.
-func needsName(n Namespace) bool { return n.Ref() == "" }
-
-// nameCommand returns the command that gives it one.
-func nameCommand(n Namespace) string {
-	if n.HasPID() {
-		return "ip netns attach " + shellWord(n.Name) + " " + n.From
-	}
-	file := shellWord("/run/netns/" + n.Name)
-	return "mkdir -p /run/netns && touch " + file + " && mount --bind " + shellWord(n.From) + " " + file
-}
-
 // netnsExec returns a line that runs a command in a namespace.
 func (w *scriptWriter) netnsExec(ns, text string) command {
 	if ns != "" {
 		text = "ip netns exec " + shellWord(w.refOf(ns)) + " " + text
 	}
 	return command{text: text}
-}
-
-func (w *scriptWriter) natStage(stage Plan) error {
-	var order []string
-	del, add := map[string][]Object{}, map[string][]Object{}
-	seen := map[string]bool{}
-	for _, s := range stage {
-		ns := s.Object().Key().NS
-		if !seen[ns] {
-			seen[ns], order = true, append(order, ns)
-		}
-		if s.Have != nil {
-			del[ns] = append(del[ns], s.Have)
-		}
-		if s.Want != nil {
-			add[ns] = append(add[ns], s.Want)
-		}
-	}
-	for _, ns := range order {
-		have := w.natOf(ns)
-		want := replaced(have, del[ns], add[ns])
-		text, err := w.natScript(TableName(w.lab), have, want)
-		if err != nil {
-			return err
-		}
-		w.line(w.netnsExec(ns, "nft -f - <<'.'").text)
-		w.out.WriteString(text)
-		w.line(".")
-	}
-	return nil
-}
-
-// natOf returns the NAT objects of a namespace at this point of the script.
-func (w *scriptWriter) natOf(ns string) (objects []Object) {
-	for _, o := range w.state.Objects() {
-		if k := o.Key(); k.Kind == OfNAT && k.NS == ns {
-			objects = append(objects, o)
-		}
-	}
-	return objects
-}
-
-func replaced(have, del, add []Object) (want []Object) {
-	gone := make(map[Object]bool, len(del))
-	for _, o := range del {
-		gone[o] = true
-	}
-	for _, o := range have {
-		if !gone[o] {
-			want = append(want, o)
-		}
-	}
-	return append(want, add...)
 }
 
 // shellWord quotes a word if it has characters that are special to a shell.
@@ -282,3 +201,40 @@ func hereDoc(cmd, text string) string {
 }
 
 func netnsFile(ns, name string) string { return filepath.Join("/etc/netns", ns, name) }
+
+// commands returns the commands of a step.
+func (w *scriptWriter) commands(s Step) []command {
+	if link, ok := s.Object().(LinkObject); ok && s.Want == nil {
+		k := link.Key()
+		return []command{{k.NS, "ip", "link del dev " + k.Name}}
+	}
+	return append(s.Object().commands(w, s), w.ipv6Commands(s)...)
+}
+
+// ipv6Commands write the IPv6 settings of links.
+func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
+	for _, l := range s.IPv6Settings(w.ipv6Modes) {
+		cmds = append(cmds, w.ipv6SettingsCommand(l))
+	}
+	return cmds
+}
+
+func (w *scriptWriter) ipv6SettingsCommand(l LinkSettings) command {
+	text := "sysctl -eqw"
+	for _, set := range l.Settings {
+		if name, _, hasValue := strings.Cut(set, "="); !hasValue {
+			read := w.netnsExec(l.Link.NS, "sysctl -n "+LinkSysctl("ipv6", "default", name)).text
+			text += " " + shellWord(LinkSysctl("ipv6", l.Link.Name, name+"=")) + "$(" + read + ")"
+			continue
+		}
+		text += " " + shellWord(LinkSysctl("ipv6", l.Link.Name, set))
+	}
+	if l.Optional {
+		text += " || :"
+	}
+	return w.netnsExec(l.Link.NS, text)
+}
+
+func ipVerb(s Step) string {
+	return map[Op]string{Create: "add", Change: "replace", Delete: "del"}[s.Op()]
+}

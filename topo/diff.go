@@ -11,10 +11,10 @@ import (
 //
 // Diff(have, nil) deletes every object with a step of its own. Without the step, the
 // plan's reverse could not create it again.
-func Diff(have, want State) Plan { return DiffInWaves(have, want, WaveSize) }
+func Diff(have, want State) Plan { return diffInWaves(have, want, WaveSize) }
 
-// DiffInWaves is Diff with a number of namespaces per wave.
-func DiffInWaves(have, want State, wave int) Plan {
+// diffInWaves is Diff with a number of namespaces per wave.
+func diffInWaves(have, want State, wave int) Plan {
 	if have.Equal(want) {
 		return nil
 	}
@@ -38,7 +38,7 @@ func DiffInWaves(have, want State, wave int) Plan {
 	slices.Reverse(deletes)
 	sortSteps(creates, want)
 	if len(have) == 0 {
-		creates = inWaves(creates, want, wave)
+		creates = creates.InWaves(wave)
 	}
 	return append(deletes, creates...)
 }
@@ -121,63 +121,21 @@ func newDependencies(s State) dependencies {
 			d.providers[p] = k
 		}
 		if a, ok := o.(Address); ok {
-			link := Key{OfLink, a.NS, a.Link}
-			d.addrs[link] = append(d.addrs[link], a)
+			d.addrs[a.onLink()] = append(d.addrs[a.onLink()], a)
 		}
 	}
 	return d
 }
 
+// A needsInState object also needs objects because of others in the state; without the
+// method, it does not.
+type needsInState interface{ needsInState(d dependencies) []Key }
+
 // of returns the keys that o depends on. The state may lack some of them.
 func (d dependencies) of(o Object) []Key {
 	keys := o.needs()
-	switch x := o.(type) {
-	case Up: // a VLAN device goes down with its parent
-		if p := parentOf(d.links[Key{OfLink, x.NS, x.Link}]); p.NS == x.NS {
-			keys = append(keys, Key{OfUp, p.NS, p.Name})
-		}
-	case Address:
-		keys = append(keys, d.sameSubnet(x)...)
-	case Route:
-		for _, h := range x.NextHops() {
-			keys = append(keys, d.hopAddresses(x, h)...)
-		}
+	if more, ok := o.(needsInState); ok {
+		keys = append(keys, more.needsInState(d)...)
 	}
 	return keys
-}
-
-// sameSubnet returns the other IPv4 addresses of the link in the same subnet. The first
-// one added is the primary address; the kernel deletes the others with it.
-func (d dependencies) sameSubnet(a Address) (keys []Key) {
-	if !a.Prefix.Addr().Is4() {
-		return nil
-	}
-	for _, b := range d.addrs[Key{OfLink, a.NS, a.Link}] {
-		if b != a && b.Prefix.Masked() == a.Prefix.Masked() {
-			keys = append(keys, b.Key())
-		}
-	}
-	return keys
-}
-
-// hopAddresses returns the addresses that a next hop of a route needs: those whose subnet
-// contains the gateway, and the preferred source. The kernel deletes a route without such a
-// gateway with the last IPv4 address of its link, so it needs all of them.
-func (d dependencies) hopAddresses(r Route, h Hop) (keys []Key) {
-	for _, a := range d.addrs[Key{OfLink, r.NS, h.Device}] {
-		if a.Prefix.Addr().Is4() != r.Dst.Addr().Is4() && !h.Via.IsValid() {
-			continue
-		}
-		if a.reaches(h) || r.Src == a.Prefix.Addr() {
-			keys = append(keys, a.Key())
-		}
-	}
-	return keys
-}
-
-func (a Address) reaches(h Hop) bool {
-	if !h.Via.IsValid() || h.Onlink {
-		return a.Prefix.Addr().Is4()
-	}
-	return a.Prefix.Contains(h.Via)
 }

@@ -21,11 +21,14 @@ func (f Fastpath) String() string {
 	return display.In(f.NS) + f.Key().Name
 }
 
-func (f Fastpath) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}} }
-func (f Fastpath) provides() []Key       { return []Key{f.Key()} }
-func (f Fastpath) canBecome(Object) bool { return true }
-func (f Fastpath) normal() Object        { return f }
+func (f Fastpath) needs() []Key                               { return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}} }
+func (f Fastpath) provides() []Key                            { return []Key{f.Key()} }
+func (f Fastpath) canBecome(Object) bool                      { return true }
+func (f Fastpath) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
+func (f Fastpath) normal() Object                             { return f }
 
 // MaxFastpaths is how many fast paths a namespace can have. It is the limit of package nft: the
 // kernel lists a flowtable in one message.
 const MaxFastpaths = 1500
+
+func (f Fastpath) feature() string { return FeatureFlowtable }

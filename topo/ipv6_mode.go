@@ -58,42 +58,21 @@ const (
 	setsDisableIPv6   // the setting disable_ipv6
 )
 
-// ipv6UsesOf returns the uses of links, by the keys of the links. It looks at the given
-// namespaces; nil means all.
-func (s State) ipv6UsesOf(namespaces map[string]bool) map[Key]ipv6Uses {
-	uses := map[Key]ipv6Uses{}
+// linkUses has the uses of links, by the keys of the links.
+type linkUses map[Key]ipv6Uses
+
+// A usesIPv6 object may add a use to its links; without the method, it adds none.
+type usesIPv6 interface{ useIPv6(uses linkUses) }
+
+// ipv6UsesIn returns the uses of links. It looks at the given namespaces; nil means all.
+func (s State) ipv6UsesIn(namespaces map[string]bool) linkUses {
+	uses := linkUses{}
 	for k, o := range s {
 		if namespaces != nil && !namespaces[k.NS] {
 			continue
 		}
-		switch x := o.(type) {
-		case Address:
-			bit := usesIPv4Address
-			if x.Prefix.Addr().Is6() {
-				bit = usesIPv6Address
-			}
-			uses[Key{OfLink, x.NS, x.Link}] |= bit
-		case Neigh:
-			if x.Addr.Is6() {
-				uses[Key{OfLink, x.NS, x.Link}] |= usesIPv6Otherwise
-			}
-		case Route:
-			for _, hop := range x.NextHops() {
-				if x.Dst.Addr().Is6() || hop.Via.Is6() {
-					uses[Key{OfLink, x.NS, hop.Device}] |= usesIPv6Otherwise
-				}
-			}
-		case Sysctl:
-			if link, name, ok := IPv6SysctlOf(x.Name); ok {
-				uses[Key{OfLink, x.NS, link}] |= usesIPv6Otherwise
-				if name == "disable_ipv6" {
-					uses[Key{OfLink, x.NS, link}] |= setsDisableIPv6
-				}
-			}
-		case VXLAN:
-			if x.Remote.Is6() || x.Local.Is6() {
-				uses[Key{OfLink, x.NS, x.Parent}] |= usesIPv6Otherwise
-			}
+		if user, ok := o.(usesIPv6); ok {
+			user.useIPv6(uses)
 		}
 	}
 	return uses
@@ -102,7 +81,7 @@ func (s State) ipv6UsesOf(namespaces map[string]bool) map[Key]ipv6Uses {
 // eachIPv6Mode calls fn with each link that the lab creates, and its mode. It looks at the
 // given namespaces; nil means all.
 func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, IPv6Mode)) {
-	uses := s.ipv6UsesOf(namespaces)
+	uses := s.ipv6UsesIn(namespaces)
 	for k, o := range s {
 		made, ok := o.(LinkObject)
 		if !ok || namespaces != nil && !namespaces[k.NS] {
@@ -147,12 +126,9 @@ func (s State) IPv6ModesIn(namespaces map[string]bool) map[Key]IPv6Mode {
 type LinkSettings struct {
 	Step     int // index in the stage
 	Link     Key
-	Settings []string
-	Optional bool // no error where /proc/sys is read-only
+	Settings []string // "NAME=VALUE"; "NAME" copies the setting of net.ipv6.conf.default
+	Optional bool     // no error where /proc/sys is read-only
 }
-
-// FromDefault as a value means: copy the setting of net.ipv6.conf.default.
-const FromDefault = "default"
 
 // IPv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
 // that enter or leave a bridge.
@@ -169,7 +145,7 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 		case !veth || (was.Ends[i].Master == "") == (l.Master == ""):
 			continue
 		case l.Master == "" && m != IPv6UserSet && m != IPv6Unused:
-			sl.Settings, sl.Optional = append(sl.Settings, "disable_ipv6="+FromDefault), true
+			sl.Settings, sl.Optional = append(sl.Settings, "disable_ipv6"), true
 		case m != IPv6Disabled:
 			continue
 		}
@@ -178,19 +154,6 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 		}
 	}
 	return links
-}
-
-// LinkLocalSettings returns the settings for a link whose AddrGenNone is deleted. When
-// addr_gen_mode changes, the kernel creates the link-local address at once.
-func LinkLocalSettings() []string { return append(IPv6Default.Settings(), "addr_gen_mode=0") }
-
-// IPv6SysctlOf splits net.ipv6.conf.LINK.NAME; ok is false for any other setting.
-func IPv6SysctlOf(setting string) (link, name string, ok bool) {
-	path := Sysctl{Name: setting}.Path()
-	if len(path) != 5 || path[1] != "ipv6" || path[2] != "conf" {
-		return "", "", false
-	}
-	return path[3], path[4], true
 }
 
 // IPv6Modes returns the modes of all links in the namespaces in which the plan creates, changes

@@ -81,11 +81,11 @@ func oneByOne(t *testing.T, m *modelKernel, p Plan) {
 func TestLaw3_InWaves(t *testing.T) {
 	waves := 0
 	eachPair(t, func(t *testing.T, a, want State) {
-		if len(a) > 0 && !slices.Equal(DiffInWaves(a, want, 1), Diff(a, want)) {
+		if len(a) > 0 && !slices.Equal(diffInWaves(a, want, 1), Diff(a, want)) {
 			t.Error("a lab that exists already is changed in waves")
 		}
 		for size := 1; size < 4; size++ {
-			p := DiffInWaves(nil, want, size)
+			p := diffInWaves(nil, want, size)
 			oneByOne(t, newModelKernel(nil, want), p)
 			oneByOne(t, newModelKernel(want), p.Reverse())
 			m := newModelKernel(nil, want)
@@ -94,7 +94,7 @@ func TestLaw3_InWaves(t *testing.T) {
 			}
 			checkNATFirst(t, p, want)
 			for _, stage := range append(p.Stages(), p.Reverse().Stages()...) {
-				from, to := FilesIn(stage)
+				from, to := stage.Files()
 				if n := len(stage) - len(slices.DeleteFunc(slices.Clone(stage), isFile)); n != to-from {
 					t.Errorf("of %d files, %d are adjacent in\n%s", n, to-from, stage)
 				}

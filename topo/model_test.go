@@ -108,7 +108,7 @@ func (m *modelKernel) remove(o Object) error {
 	}
 	delete(m.has, o.Key())
 	if a, ok := o.(Address); ok {
-		for _, k := range d.sameSubnet(a) {
+		for _, k := range a.needsInState(d) {
 			if m.age[k] > m.age[o.Key()] {
 				delete(m.has, k)
 			}
@@ -188,8 +188,8 @@ func (w *world) bridgesOnly(d dependencies, o Object) bool {
 }
 
 func (w *world) reachable(d dependencies, r Route) bool {
-	for _, h := range r.NextHops() {
-		if len(d.hopAddresses(r, h)) == 0 {
+	for h := range r.Hops.All() {
+		if len(r.hopAddresses(d, h)) == 0 {
 			return false
 		}
 	}
@@ -272,7 +272,7 @@ func (w *world) configureLink(ns, name string) {
 		if via.Is6() {
 			dst = netip.MustParsePrefix("::/0")
 		}
-		w.add(Route{NS: ns, Dst: dst, Hops: JoinHops(Hop{Via: via, Device: name})})
+		w.add(Route{NS: ns, Dst: dst, Hops: NewHops(Hop{Via: via, Device: name})})
 	case 6:
 		w.add(BridgeVLAN{ns, name, uint16(w.r.IntN(2) + 1), w.chance(50), w.chance(50)})
 	case 7:

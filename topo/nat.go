@@ -37,9 +37,10 @@ func (m Masquerade) words() string {
 	return s
 }
 
-func (m Masquerade) needs() []Key          { return []Key{{OfNamespace, m.NS, ""}} }
-func (m Masquerade) provides() []Key       { return []Key{m.Key()} }
-func (m Masquerade) canBecome(Object) bool { return false }
+func (m Masquerade) needs() []Key                               { return []Key{{OfNamespace, m.NS, ""}} }
+func (m Masquerade) provides() []Key                            { return []Key{m.Key()} }
+func (m Masquerade) canBecome(Object) bool                      { return false }
+func (m Masquerade) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (m Masquerade) normal() Object {
 	m.Source = m.Source.Masked()
 	return m
@@ -67,9 +68,10 @@ func (s SourceNAT) String() string {
 	return display.In(s.NS) + s.Key().Name + " --to-source " + s.To.String()
 }
 
-func (s SourceNAT) needs() []Key          { return []Key{{OfNamespace, s.NS, ""}} }
-func (s SourceNAT) provides() []Key       { return []Key{s.Key()} }
-func (s SourceNAT) canBecome(Object) bool { return true }
+func (s SourceNAT) needs() []Key                                  { return []Key{{OfNamespace, s.NS, ""}} }
+func (s SourceNAT) provides() []Key                               { return []Key{s.Key()} }
+func (s SourceNAT) canBecome(Object) bool                         { return true }
+func (s SourceNAT) commands(w *scriptWriter, step Step) []command { return w.natCommands(step) }
 func (s SourceNAT) normal() Object {
 	s.Source = s.Source.Masked()
 	return s
@@ -121,9 +123,10 @@ func dportWords(first, last uint16) string {
 	return fmt.Sprintf("%d:%d", first, last)
 }
 
-func (f Forward) needs() []Key          { return []Key{{OfNamespace, f.NS, ""}} }
-func (f Forward) provides() []Key       { return []Key{f.Key()} }
-func (f Forward) canBecome(Object) bool { return true }
+func (f Forward) needs() []Key                               { return []Key{{OfNamespace, f.NS, ""}} }
+func (f Forward) provides() []Key                            { return []Key{f.Key()} }
+func (f Forward) canBecome(Object) bool                      { return true }
+func (f Forward) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (f Forward) normal() Object {
 	f.Last, f.ToPort = cmp.Or(f.Last, f.First), cmp.Or(f.ToPort, f.First)
 	return f
@@ -142,7 +145,8 @@ func (i Isolation) Key() Key { return Key{OfNAT, i.NS, "isolate " + i.In + " " +
 // String is "isolate v-net-0 v-net-1".
 func (i Isolation) String() string { return display.In(i.NS) + i.Key().Name }
 
-func (i Isolation) needs() []Key          { return []Key{{OfNamespace, i.NS, ""}} }
-func (i Isolation) provides() []Key       { return []Key{i.Key()} }
-func (i Isolation) canBecome(Object) bool { return false }
-func (i Isolation) normal() Object        { return i }
+func (i Isolation) needs() []Key                               { return []Key{{OfNamespace, i.NS, ""}} }
+func (i Isolation) provides() []Key                            { return []Key{i.Key()} }
+func (i Isolation) canBecome(Object) bool                      { return false }
+func (i Isolation) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
+func (i Isolation) normal() Object                             { return i }

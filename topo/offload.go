@@ -1,6 +1,9 @@
 package topo
 
-import "github.com/vnet-lab/vnet/internal/display"
+import (
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
+)
 
 // A NoOffload turns off transmit checksum offload of a link. A virtual link has no
 // hardware that fills in checksums. Raw sockets and virtual machines behind it would
@@ -20,3 +23,15 @@ func (n NoOffload) needs() []Key          { return []Key{{OfLink, n.NS, n.Link}}
 func (n NoOffload) provides() []Key       { return []Key{n.Key()} }
 func (n NoOffload) canBecome(Object) bool { return true }
 func (n NoOffload) normal() Object        { return n }
+
+func (n NoOffload) feature() string { return FeatureEthtool }
+
+// commands use ethtool. vnet reads the offload only of links with this record.
+func (n NoOffload) commands(w *scriptWriter, s Step) []command {
+	altname := shellWord(mark.Offload(w.lab, n.Link))
+	record := command{n.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(n.Link) + " altname " + altname}
+	if s.Want == nil {
+		return []command{w.netnsExec(n.NS, "ethtool -K "+shellWord(n.Link)+" tx on"), record}
+	}
+	return []command{record, w.netnsExec(n.NS, "ethtool -K "+shellWord(n.Link)+" tx off")}
+}

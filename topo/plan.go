@@ -78,21 +78,17 @@ func (p Plan) Stages() []Plan {
 		if a.Op() == Delete {
 			first, then = then, first
 		}
-		return a.Op() == b.Op() && (first == then || configuresLinks[first] && (configuresLinks[then] || then == OfFile))
+		return a.Op() == b.Op() && (first == then || kinds[first].stage == onLinks && kinds[then].stage != ownStage)
 	})
 }
 
-// configuresLinks has the kinds that configure links. A namespace's socket sends them in one
-// system call. Files come after them in the order, and are written at the same time.
-var configuresLinks = map[Kind]bool{OfAddrGen: true, OfUp: true, OfAddress: true, OfNeigh: true, OfRoute: true}
-
-// FilesIn returns the range of the files in a stage. They are at its end, or at its
+// Files returns the range of the files in a stage. They are at its end, or at its
 // beginning if it deletes them.
-func FilesIn(stage []Step) (from, to int) {
-	if from = slices.IndexFunc(stage, isFile); from < 0 {
-		return len(stage), len(stage)
+func (p Plan) Files() (from, to int) {
+	if from = slices.IndexFunc(p, isFile); from < 0 {
+		return len(p), len(p)
 	}
-	for to = from; to < len(stage) && isFile(stage[to]); to++ {
+	for to = from; to < len(p) && isFile(p[to]); to++ {
 	}
 	return from, to
 }
@@ -148,7 +144,7 @@ func liesInDeleted(o Object, namespaces map[string]bool) bool {
 	if !ok {
 		return false
 	}
-	if parent := parentOf(o); parent != (Key{}) && !namespaces[parent.NS] {
+	if parent := link.parent(); parent != (Key{}) && !namespaces[parent.NS] {
 		return false
 	}
 	return !slices.ContainsFunc(link.Links(), func(l Link) bool { return !namespaces[l.NS] })
@@ -156,28 +152,15 @@ func liesInDeleted(o Object, namespaces map[string]bool) bool {
 
 // impliedBy reports whether the kernel deletes an object with one of the links or namespaces.
 func impliedBy(o Object, links map[Key]bool, namespaces map[string]bool) bool {
-	var link string
-	switch x := o.(type) {
-	case AddrGenNone:
-		link = x.Link
-	case Up:
-		link = x.Link
-	case Address:
-		link = x.Link
-	case Neigh:
-		link = x.Link
-	case Qdisc:
-		link = x.Link
-	case BridgeVLAN:
-		link = x.Link
-	default:
-		if k := o.Key().Kind; k != OfRoute && k != OfNAT && k != OfSysctl {
-			return false
-		}
+	k := o.Key()
+	if !kinds[k.Kind].vanishes {
+		return false
 	}
-	ns := o.Key().NS
-	_, deleted := namespaces[ns]
-	return deleted || links[Key{OfLink, ns, link}]
+	if _, deleted := namespaces[k.NS]; deleted {
+		return true
+	}
+	on, ok := o.(onLink)
+	return ok && links[on.onLink()]
 }
 
 // String returns one line per step.
@@ -270,7 +253,7 @@ func (p Plan) Touched() Touched {
 			return Touched{All: true}
 		}
 		for _, o := range []Object{s.Have, s.Want} {
-			if o == nil || o.Key().Kind == OfFile {
+			if o == nil || kinds[o.Key().Kind].touches == nothing {
 				continue
 			}
 			objects = append(objects, o)
@@ -287,18 +270,18 @@ func (p Plan) Touched() Touched {
 }
 
 func (t Touched) add(o Object, created map[Key]bool) {
-	kind, ns := o.Key().Kind, o.Key().NS
+	touches, ns := kinds[o.Key().Kind].touches, o.Key().NS
 	for _, k := range append(o.provides(), o.needs()...) {
 		names := t.links[k.NS]
 		if k.Kind != OfLink || names == nil {
 			continue
 		}
 		names[k.Name] = true
-		if kind != OfLink && kind != OfRoute && k.Name != "lo" && !created[k] {
+		if touches != itsLink && k.Name != "lo" && !created[k] {
 			t.links[k.NS] = nil
 		}
 	}
-	if kind == OfSysctl || kind == OfProcess || kind == OfPort {
+	if touches == itsNamespace {
 		t.links[ns] = nil
 	}
 }

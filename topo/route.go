@@ -1,12 +1,11 @@
 package topo
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
 )
 
 // A Route is an entry of a routing table. Routes that the kernel creates itself, for
@@ -16,9 +15,8 @@ type Route struct {
 	Dst netip.Prefix // masked; 0.0.0.0/0 and ::/0 are the default route
 	// Type is unicast, blackhole, unreachable or prohibit; "" means unicast.
 	Type string
-	// Hops are the next hops as [JoinHops] writes them, each with its device;
-	// "" for types without next hops.
-	Hops   string
+	// Hops are the next hops, each with its device; zero for types without next hops.
+	Hops   Hops
 	Src    netip.Addr // preferred source; invalid means the kernel's choice
 	Table  uint32     // 0 means main
 	Metric uint32     // 0 means the kernel's default: 0 for IPv4, 1024 for IPv6
@@ -81,18 +79,15 @@ func (r Route) wordsWith(more string) string {
 		s += " mtu " + strconv.Itoa(r.MTU)
 	}
 	s += more
-	if r.Hops != "" {
-		s += " " + r.Hops
+	if r.Hops != (Hops{}) {
+		s += " " + r.Hops.String()
 	}
 	return s
 }
 
-// NextHops returns the next hops as a list.
-func (r Route) NextHops() []Hop { return splitHops(r.Hops) }
-
 func (r Route) needs() []Key {
 	keys := []Key{{OfNamespace, r.NS, ""}}
-	for _, h := range r.NextHops() {
+	for h := range r.Hops.All() {
 		keys = append(keys, Key{OfLink, r.NS, h.Device}, Key{OfUp, r.NS, h.Device})
 	}
 	return keys
@@ -105,13 +100,51 @@ func (r Route) canBecome(next Object) bool {
 	return ok && r.Type == n.Type
 }
 
-func (r Route) normal() Object {
-	r = r.plain()
-	r.Hops = JoinHops(r.NextHops()...)
-	return r
+// rank puts routes to a device before routes through a gateway: they may lead
+// to the gateway.
+func (r Route) rank() int {
+	for h := range r.Hops.All() {
+		if h.Via.IsValid() && !h.Onlink {
+			return 1
+		}
+	}
+	return 0
 }
 
-// plain is normal without the hops.
+func (r Route) needsIPv6() bool { return r.Dst.Addr().Is6() }
+
+func (r Route) useIPv6(uses linkUses) {
+	for h := range r.Hops.All() {
+		if r.Dst.Addr().Is6() || h.Via.Is6() {
+			uses[Key{OfLink, r.NS, h.Device}] |= usesIPv6Otherwise
+		}
+	}
+}
+
+func (r Route) needsInState(d dependencies) (keys []Key) {
+	for h := range r.Hops.All() {
+		keys = append(keys, r.hopAddresses(d, h)...)
+	}
+	return keys
+}
+
+// hopAddresses returns the addresses that a next hop of a route needs: those whose subnet
+// contains the gateway, and the preferred source. The kernel deletes a route without such a
+// gateway with the last IPv4 address of its link, so it needs all of them.
+func (r Route) hopAddresses(d dependencies, h Hop) (keys []Key) {
+	for _, a := range d.addrs[Key{OfLink, r.NS, h.Device}] {
+		if a.Prefix.Addr().Is4() != r.Dst.Addr().Is4() && !h.Via.IsValid() {
+			continue
+		}
+		if a.reaches(h) || r.Src == a.Prefix.Addr() {
+			keys = append(keys, a.Key())
+		}
+	}
+	return keys
+}
+
+func (r Route) normal() Object { return r.plain() }
+
 func (r Route) plain() Route {
 	r.Dst = r.Dst.Masked()
 	if r.Type == TypeUnicast {
@@ -126,66 +159,20 @@ func (r Route) plain() Route {
 	return r
 }
 
-// JoinHops writes next hops in ip-route(8)'s words: "via 10.0.0.1 dev eth0" for
-// one, "nexthop via … dev … weight 1 nexthop …" for several. The text is comparable
-// with ==; the order of hops matters.
-func JoinHops(hops ...Hop) string {
-	var b strings.Builder
-	for _, h := range hops {
-		if len(hops) > 1 {
-			b.WriteString("nexthop ")
-		}
-		if h.Via.IsValid() {
-			fmt.Fprintf(&b, "via %s ", h.Via)
-		}
-		if h.Device != "" {
-			fmt.Fprintf(&b, "dev %s ", h.Device)
-		}
-		if len(hops) > 1 {
-			fmt.Fprintf(&b, "weight %d ", max(h.Weight, 1))
-		}
-		if h.Onlink {
-			b.WriteString("onlink ")
-		}
+// commands also write a record in namespaces that the lab did not create.
+func (r Route) commands(w *scriptWriter, s Step) []command {
+	cmds := []command{{r.NS, "ip", "route " + ipVerb(s) + " " + r.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
+	record := command{r.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Route(w.lab, r.Key().Name)}
+	n, _ := w.state[Key{OfNamespace, r.NS, ""}].(Namespace)
+	switch {
+	case r.NS != "" && n.From == "" || s.Op() == Change:
+		return cmds
+	case s.Op() == Create:
+		return []command{record, cmds[0]}
 	}
-	return strings.TrimSuffix(b.String(), " ")
+	return append(cmds, record)
 }
 
-// splitHops parses the text of JoinHops.
-func splitHops(s string) (hops []Hop) {
-	words := strings.Fields(s)
-	if len(words) > 0 && words[0] != "nexthop" {
-		hops = append(hops, Hop{})
-	}
-	for i := 0; i < len(words); i++ {
-		if words[i] == "nexthop" {
-			hops = append(hops, Hop{})
-			continue
-		}
-		h := &hops[len(hops)-1]
-		if words[i] == "onlink" {
-			h.Onlink = true
-			continue
-		}
-		if i++; i == len(words) {
-			return hops
-		}
-		switch words[i-1] {
-		case "via":
-			h.Via, _ = netip.ParseAddr(words[i])
-		case "dev":
-			h.Device = words[i]
-		case "weight":
-			h.Weight, _ = strconv.Atoi(words[i])
-		}
-	}
-	return hops
-}
-
-// A Hop is one next hop of a StaticRoute.
-type Hop struct {
-	Via    netip.Addr // invalid for a route directly to a device
-	Device string     // "" means the device whose subnet contains Via
-	Weight int        // weight in a multipath route, 1–256; 0 means 1
-	Onlink bool       // Via is on the link although no subnet contains it
-}
+// RouteProtocol is the protocol of the lab's routes (ip-route(8)'s proto). iproute2's
+// rt_protos does not use this number.
+const RouteProtocol = 118 // "v"

@@ -1,11 +1,13 @@
 package topo
 
+import "slices"
+
 // WaveSize is the highest number of namespaces in a wave.
 const WaveSize = 1024
 
-// inWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
-// namespaces, then their links, then what is on the links. Each wave keeps the order of
-// creates.
+// InWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
+// namespaces, then their links, then what is on the links. Each wave keeps the plan's order. A plan
+// of at most size namespaces stays the same.
 //
 //	h0 … h1023     namespaces, veth pairs, addresses, routes, files
 //	h1024 … h2047  the same
@@ -16,37 +18,34 @@ const WaveSize = 1024
 // message about a port of the machine, the kernel goes through the namespaces of one wave
 // instead of all; see [live.Kernel.descendingNSIDs]. A lab that exists already is changed without
 // waves: its bridges are up, and a port may enter one only after the machine's rules are set.
-func inWaves(creates Plan, want State, size int) Plan {
-	namespaces := creates.NewNamespaces()
+func (p Plan) InWaves(size int) Plan {
+	namespaces := p.NewNamespaces()
 	if namespaces <= size {
-		return creates
+		return p
 	}
-	w := waves{newOrder(want), map[string]int{}, map[string]int{}, (namespaces-1)/size + 1}
-	for _, s := range creates {
+	w := waves{newOrder(), map[string]int{}, map[string]int{}, (namespaces-1)/size + 1}
+	for _, s := range p {
+		w.add(s.Want)
 		if s.makesNamespace() {
 			w.of[s.Want.Key().NS] = len(w.of) / size
 		}
 	}
 	for k, link := range w.links {
-		at, parent := w.link(link), parentOf(link)
+		at, parent := w.link(link), link.parent()
 		_, bridge := link.(Bridge)
 		if bridge || w.links[parent] != nil && parent.NS != k.NS {
 			at = w.last // set up after everything in other namespaces
 		}
-		for _, l := range link.(LinkObject).Links() {
+		for _, l := range link.Links() {
 			w.complete[l.NS] = max(w.complete[l.NS], at)
 		}
 	}
 	parts := make([]Plan, w.last+1)
-	for _, s := range creates {
+	for _, s := range p {
 		at := w.wave(s.Want)
 		parts[at] = append(parts[at], s)
 	}
-	creates = creates[:0]
-	for _, part := range parts {
-		creates = append(creates, part...)
-	}
-	return creates
+	return slices.Concat(parts...)
 }
 
 // NewNamespaces returns how many namespaces the plan creates.
@@ -74,14 +73,16 @@ type waves struct {
 
 func (w waves) wave(o Object) int {
 	k := o.Key()
-	switch k.Kind {
-	case OfNamespace:
+	if link, ok := o.(LinkObject); ok {
+		return w.link(link)
+	}
+	if k.Kind == OfNamespace {
 		return w.of[k.NS]
-	case OfLink:
-		return w.link(o)
-	case OfProcess:
+	}
+	switch kinds[k.Kind].wave {
+	case lastWave:
 		return w.last
-	case OfNAT, OfSysctl: // after all links: settings for all links change each link's
+	case withAllLinks:
 		return max(w.of[k.NS], w.complete[k.NS])
 	}
 	for _, need := range o.needs() {
@@ -94,11 +95,11 @@ func (w waves) wave(o Object) int {
 }
 
 // link returns the first wave in which a link's namespaces and parents exist.
-func (w waves) link(link Object) (at int) {
+func (w waves) link(link LinkObject) (at int) {
 	for range mostParents {
-		parent := parentOf(link)
+		parent := link.parent()
 		at = max(at, w.of[parent.NS])
-		for _, l := range link.(LinkObject).Links() {
+		for _, l := range link.Links() {
 			at = max(at, w.of[l.NS])
 		}
 		if link = w.links[parent]; link == nil {

@@ -19,7 +19,7 @@ func (c *compiler) hostRoutes(h *Host) {
 			continue
 		}
 		hop := topo.Hop{Via: gw.addr, Device: gw.port.Name}
-		c.put(topo.Route{NS: ns, Dst: defaultRoute(v4), Hops: topo.JoinHops(hop)})
+		c.put(topo.Route{NS: ns, Dst: defaultRoute(v4), Hops: topo.NewHops(hop)})
 	}
 	for _, nb := range h.Neighbours {
 		dev := nb.Device
@@ -42,7 +42,7 @@ func (c *compiler) route(h *Host, r *StaticRoute) topo.Route {
 		}
 		hops[i] = hop
 	}
-	out.Hops = topo.JoinHops(hops...)
+	out.Hops = topo.NewHops(hops...)
 	return out
 }
 

@@ -352,14 +352,14 @@ func (e *exporter) exportRoutes() {
 		gw, ok := l.defaultGateway(cmp.Or(r.NS, topo.Machine), r.Dst.Addr().Is4())
 		implied := topo.Route{NS: r.NS, Dst: defaultRoute(r.Dst.Addr().Is4())}
 		if ok {
-			implied.Hops = topo.JoinHops(topo.Hop{Via: gw.addr, Device: gw.port.Name})
+			implied.Hops = topo.NewHops(topo.Hop{Via: gw.addr, Device: gw.port.Name})
 		}
 		if ok && r == implied {
 			continue
 		}
 		h := e.host(r.NS)
 		h.Routes = append(h.Routes, StaticRoute{
-			Type: cmp.Or(r.Type, topo.TypeUnicast), Dst: r.Dst, Hops: r.NextHops(), Src: r.Src,
+			Type: cmp.Or(r.Type, topo.TypeUnicast), Dst: r.Dst, Hops: r.Hops.List(), Src: r.Src,
 			Table: r.Table, Metric: r.Metric, MTU: r.MTU,
 		})
 	}

@@ -54,7 +54,9 @@ func TestExportOfHandMade(t *testing.T) {
 	objects = append(objects,
 		topo.Bridge{Link: topo.Link{Name: "v-net-0", MAC: mac(99)}}, topo.Up{NS: "", Link: "v-net-0"},
 		topo.Address{NS: "", Link: "v-net-0", Prefix: netip.MustParsePrefix("192.168.15.1/24")},
-		topo.Route{NS: "red", Dst: netip.MustParsePrefix("0.0.0.0/0"), Hops: "via 192.168.15.1 dev veth-red"},
+		topo.Route{NS: "red", Dst: netip.MustParsePrefix("0.0.0.0/0"), Hops: topo.NewHops(topo.Hop{
+			Via: netip.MustParseAddr("192.168.15.1"), Device: "veth-red",
+		})},
 		topo.Sysctl{Name: "net.ipv4.ip_forward", Value: "1"},
 		topo.Masquerade{Source: netip.MustParsePrefix("192.168.15.0/24")},
 		topo.Masquerade{Source: netip.MustParsePrefix("10.0.0.0/8"), Out: "eth0"},

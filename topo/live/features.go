@@ -32,39 +32,6 @@ func (e *MissingFeatureError) Error() string {
 // Is reports whether target is errors.ErrUnsupported.
 func (e *MissingFeatureError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-const (
-	featureVLANFiltering = "bridge VLAN filtering"
-	featureEthtool       = "ethtool netlink"
-	featureFlowtable     = "flowtables"
-)
-
-// requiredFeature returns the optional kernel feature that an object needs, or "".
-func requiredFeature(o topo.Object) string {
-	switch o := o.(type) {
-	case topo.Bridge:
-		if o.VLANFiltering {
-			return featureVLANFiltering
-		}
-	case topo.Dummy:
-		return "dummy"
-	case topo.VLAN:
-		return "vlan"
-	case topo.VXLAN:
-		return "vxlan"
-	case topo.Macvlan:
-		return "macvlan"
-	case topo.Ipvlan:
-		return "ipvlan"
-	case topo.Qdisc:
-		return "netem"
-	case topo.NoOffload:
-		return featureEthtool
-	case topo.Fastpath:
-		return featureFlowtable
-	}
-	return ""
-}
-
 // hasIPv6 reports whether the kernel supports IPv6. It may be built without IPv6, or
 // IPv6 may be disabled at boot (ipv6.disable=1).
 func hasIPv6() bool {
@@ -75,26 +42,12 @@ func hasIPv6() bool {
 	return err != unix.EAFNOSUPPORT
 }
 
-func needsIPv6(o topo.Object) bool {
-	switch o := o.(type) {
-	case topo.Address:
-		return o.Prefix.Addr().Is6()
-	case topo.Route:
-		return o.Dst.Addr().Is6()
-	case topo.Neigh:
-		return o.Addr.Is6()
-	case topo.Sysctl:
-		return strings.HasPrefix(o.Name, "net.ipv6.") || strings.HasPrefix(o.Name, "net/ipv6/")
-	}
-	return false
-}
-
 // missingFeatures returns a *MissingFeatureError if the kernel does not have the features
 // that a plan needs. It tries them in a scratch namespace, before vnet changes anything.
 func missingFeatures(plan topo.Plan) error {
 	if !hasIPv6() {
 		for _, s := range plan {
-			if s.Want != nil && needsIPv6(s.Want) {
+			if s.Want != nil && topo.NeedsIPv6(s.Want) {
 				return &MissingFeatureError{[]string{"IPv6"}, s.Want}
 			}
 		}
@@ -102,7 +55,7 @@ func missingFeatures(plan topo.Plan) error {
 	var needed []string
 	first := map[string]topo.Object{}
 	for _, s := range plan {
-		if f := requiredFeature(s.Object()); f != "" && s.Want != nil && first[f] == nil {
+		if f := topo.Feature(s.Object()); f != "" && s.Want != nil && first[f] == nil {
 			needed, first[f] = append(needed, f), s.Want
 		}
 	}
@@ -170,12 +123,12 @@ func newScratchNetns() (*scratchNetns, error) {
 func (t *scratchNetns) supports(feature string) (bool, error) {
 	var err error
 	switch feature {
-	case featureEthtool:
+	case topo.FeatureEthtool:
 		var o *rtnl.Offload
 		if o, err = rtnl.DialOffload(nil); err == nil {
 			err = o.Close()
 		}
-	case featureFlowtable:
+	case topo.FeatureFlowtable:
 		err = t.tryFlowtable()
 	default:
 		err = t.conn.Do(t.featureRequest(feature))
@@ -204,9 +157,9 @@ func (t *scratchNetns) featureRequest(feature string) rtnl.Request {
 	kind := rtnl.Kind{Name: feature}
 	config := rtnl.LinkConfig{Name: "try-" + feature, Parent: scratchParent}
 	switch feature {
-	case "netem":
+	case topo.FeatureNetem:
 		return rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent})
-	case featureVLANFiltering:
+	case topo.FeatureVLANFiltering:
 		kind.Name, kind.Options = "bridge", rtnl.Options{"vlan_filtering": uint64(1)}
 		config.Name, config.Parent = "try-filtering", 0
 	case "vlan":

@@ -18,7 +18,7 @@ func TestRequiredFeature(t *testing.T) {
 		{topo.Dummy{}, "dummy"}, {topo.VLAN{}, "vlan"}, {topo.VXLAN{}, "vxlan"}, {topo.Macvlan{}, "macvlan"}, {topo.Ipvlan{}, "ipvlan"},
 		{topo.Qdisc{}, "netem"}, {topo.NoOffload{}, "ethtool netlink"},
 	} {
-		if got := requiredFeature(tt.object); got != tt.want {
+		if got := topo.Feature(tt.object); got != tt.want {
 			t.Errorf("%T needs %q, want %q", tt.object, got, tt.want)
 		}
 	}
@@ -36,7 +36,7 @@ func TestNeedsIPv6(t *testing.T) {
 		{topo.Sysctl{Name: "net.ipv6.conf.all.forwarding"}, true}, {topo.Sysctl{Name: "net/ipv6/conf/a.b/accept_ra"}, true},
 		{topo.Sysctl{Name: "net.ipv4.ip_forward"}, false}, {topo.Up{Link: "lo"}, false},
 	} {
-		if got := needsIPv6(tt.object); got != tt.want {
+		if got := topo.NeedsIPv6(tt.object); got != tt.want {
 			t.Errorf("%v: %t", tt.object, got)
 		}
 	}

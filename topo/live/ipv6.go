@@ -61,9 +61,9 @@ func (k *Kernel) restoreLinkLocal(stage []topo.Step, results []result) {
 	var links []topo.LinkSettings
 	for i, s := range stage {
 		if a, ok := s.Have.(topo.AddrGenNone); ok && s.Want == nil {
-			links = append(links, topo.LinkSettings{
-				Step: i, Link: topo.LinkKey(a.NS, a.Link), Settings: topo.LinkLocalSettings(),
-			})
+			l := a.SettingsWithout()
+			l.Step = i
+			links = append(links, l)
 			results[i].touched = true
 		}
 	}
@@ -102,9 +102,9 @@ func (k *Kernel) writeIPv6Settings(links []topo.LinkSettings, results []result) 
 // writeSettings writes the settings in the namespace of the calling thread.
 func writeSettings(l topo.LinkSettings) error {
 	for _, set := range l.Settings {
-		name, value, _ := strings.Cut(set, "=")
+		name, value, hasValue := strings.Cut(set, "=")
 		err := error(nil)
-		if value == topo.FromDefault {
+		if !hasValue {
 			value, err = nsfs.Sysctl("net/ipv6/conf/default/" + name)
 		}
 		if err == nil {

@@ -360,7 +360,7 @@ func TestIPv6Modes(t *testing.T) {
 	addr := topo.Address{NS: "h", Link: "eth0", Prefix: netip.MustParsePrefix("10.0.0.2/24")}
 	route := func(dst, via string) topo.Route {
 		hop := topo.Hop{Via: netip.MustParseAddr(via), Device: "eth0"}
-		return topo.Route{NS: "h", Dst: netip.MustParsePrefix(dst), Hops: topo.JoinHops(hop)}
+		return topo.Route{NS: "h", Dst: netip.MustParsePrefix(dst), Hops: topo.NewHops(hop)}
 	}
 	for _, c := range []struct {
 		what string

@@ -60,7 +60,10 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 	if err != nil {
 		return nil, err
 	}
-	plan := topo.DiffInWaves(have, want, k.waveSize)
+	plan := topo.Diff(have, want)
+	if k.waveSize != topo.WaveSize && len(have) == 0 {
+		plan = plan.InWaves(k.waveSize)
+	}
 	if len(plan) == 0 {
 		return nil, nil
 	}

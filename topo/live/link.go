@@ -110,8 +110,8 @@ func (k *Kernel) bridgeTasks(b topo.Bridge) ([]task, error) {
 
 func bridgeOptions(was, b topo.Bridge) rtnl.Options {
 	options := rtnl.Options{}
-	for _, o := range b.OptionsSince(was) {
-		options[o.Name] = o.Value
+	for name, value := range b.OptionsSince(was) {
+		options[name] = value
 	}
 	return options
 }

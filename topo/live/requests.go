@@ -17,7 +17,7 @@ import (
 // linksAndFiles executes a stage with objects on links, and files. It writes many files in
 // parallel, because the requests wait most of the time for the kernel's lock of all links (RTNL).
 func (k *Kernel) linksAndFiles(stage []topo.Step, results []result) {
-	from, to := topo.FilesIn(stage)
+	from, to := topo.Plan(stage).Files()
 	files := func() { k.fileStage(stage[from:to], results[from:to]) }
 	var parallel sync.WaitGroup
 	defer parallel.Wait()
@@ -145,8 +145,7 @@ func (h *netnsHandle) route(r topo.Route) (rtnl.Route, error) {
 		Metric: r.Metric, PrefSrc: r.Src,
 	}
 	out.Metrics.Values[unix.RTAX_MTU] = uint32(r.MTU)
-	hops := r.NextHops()
-	for _, from := range hops {
+	for from := range r.Hops.All() {
 		hop := rtnl.Hop{Gateway: from.Via, Weight: max(from.Weight, 1)}
 		if from.Onlink {
 			hop.Flags = unix.RTNH_F_ONLINK
@@ -160,7 +159,7 @@ func (h *netnsHandle) route(r topo.Route) (rtnl.Route, error) {
 		}
 		out.Hops = append(out.Hops, hop)
 	}
-	if len(hops) == 1 {
+	if len(out.Hops) == 1 {
 		hop := out.Hops[0]
 		out.Hops, out.Gateway, out.Link, out.Flags = nil, hop.Gateway, hop.Link, uint32(hop.Flags)
 	}

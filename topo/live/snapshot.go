@@ -195,7 +195,7 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 // addrGenNone adds an AddrGenNone, unless the lab has an IPv6 setting for the link.
 func (r *stateBuilder) addrGenNone(v *netnsSnapshot, link string) {
 	for name := range v.wanted.settings {
-		if of, _, ok := topo.IPv6SysctlOf(name); ok && of == link {
+		if of, _, ok := (topo.Sysctl{Name: name}).IPv6Link(); ok && of == link {
 			return
 		}
 	}
@@ -281,7 +281,7 @@ func (v *netnsSnapshot) route(in rtnl.Route) topo.Route {
 		if len(hops) == 0 {
 			hops = []rtnl.Hop{{Gateway: in.Gateway, Link: in.Link, Flags: uint8(in.Flags)}}
 		}
-		out.Type, out.Hops = "", topo.JoinHops(v.hops(hops)...)
+		out.Type, out.Hops = "", topo.NewHops(v.hops(hops)...)
 	}
 	return topo.Normalize(out).(topo.Route)
 }

@@ -117,7 +117,7 @@ func TestDescendingNSIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, want := labtest.Compiled(t, starLab(4))
-	plan := topo.DiffInWaves(nil, want, 2)
+	plan := topo.Diff(nil, want).InWaves(2)
 	if k.waveSize = 4; k.descendingNSIDs(plan) != nil {
 		t.Error("the hosts of one wave have ids")
 	}

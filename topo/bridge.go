@@ -1,0 +1,91 @@
+package topo
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/vnet-lab/vnet/internal/display"
+)
+
+// A Bridge is a bridge device; see ip-link(8).
+type Bridge struct {
+	Link
+	STP bool // run the spanning tree protocol
+	// VLANFiltering separates VLANs. Ports and the bridge itself are then only in
+	// the VLANs of their [BridgeVLAN] objects.
+	VLANFiltering bool
+}
+
+// Type is "bridge".
+func (b Bridge) Type() string { return "bridge" }
+
+// String is "link v-net-0 address 02:… type bridge".
+func (b Bridge) String() string {
+	s := display.In(b.NS) + b.words() + " type bridge"
+	if b.STP {
+		s += " stp_state 1"
+	}
+	if b.VLANFiltering {
+		s += " vlan_filtering 1"
+	}
+	return s
+}
+
+// OptionsSince returns ip-link(8)'s names and values of the options in which b differs from was;
+// the zero Bridge stands for a new one. Equal options are left out, because a kernel without VLAN
+// filtering refuses even to turn it off.
+func (b Bridge) OptionsSince(was Bridge) iter.Seq2[string, uint64] {
+	return func(yield func(string, uint64) bool) {
+		if b.STP != was.STP && !yield("stp_state", bit(b.STP)) || b.VLANFiltering == was.VLANFiltering {
+			return
+		}
+		if yield("vlan_filtering", bit(b.VLANFiltering)) {
+			yield("vlan_default_pvid", bit(!b.VLANFiltering)) // ports are in no VLAN by default
+		}
+	}
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (b Bridge) rank() int { return 0 }
+
+func (b Bridge) feature() string {
+	if b.VLANFiltering {
+		return FeatureVLANFiltering
+	}
+	return ""
+}
+
+func (b Bridge) canBecome(next Object) bool {
+	n, ok := next.(Bridge)
+	return ok && b.inPlace(n.Link)
+}
+
+func (b Bridge) normal() Object {
+	b.Link = b.normalLink()
+	return b
+}
+
+// commands set MTU and MAC after the bridge is created, as vnet does.
+func (b Bridge) commands(w *scriptWriter, s Step) []command {
+	was, _ := s.Have.(Bridge)
+	options := ""
+	for name, value := range b.OptionsSince(was) {
+		options += fmt.Sprintf(" %s %d", name, value)
+	}
+	const words = " type bridge"
+	if s.Op() == Create {
+		cmds := []command{{b.NS, "ip", "link add name " + creationWords(Link{Name: b.Name, MAC: b.MAC}) + words + options}}
+		return append(cmds, w.setLink(Link{NS: b.NS, Name: b.Name}, b.Link)...)
+	}
+	var cmds []command
+	if options != "" {
+		cmds = append(cmds, command{b.NS, "ip", "link set dev " + b.Name + words + options})
+	}
+	return append(cmds, w.setLink(was.Link, b.Link)...)
+}

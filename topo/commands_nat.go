@@ -1,0 +1,66 @@
+package topo
+
+// TableName returns the name of a lab's nftables table, the same in each namespace.
+func TableName(lab string) string { return "vnet_" + lab }
+
+// A NATScript returns the input for nft -f that changes a table from have to want. The
+// objects are Masquerade, SourceNAT, Forward, Isolation or Fastpath.
+type NATScript func(table string, have, want []Object) (string, error)
+
+// natCommands keep a step for writeNAT: one input of nft has all changes of a namespace.
+func (w *scriptWriter) natCommands(s Step) []command {
+	w.natSteps = append(w.natSteps, s)
+	return nil
+}
+
+// writeNAT writes the steps that natCommands kept.
+func (w *scriptWriter) writeNAT() error {
+	var order []string
+	steps := map[string][]Step{}
+	for _, s := range w.natSteps {
+		ns := s.Object().Key().NS
+		if steps[ns] == nil {
+			order = append(order, ns)
+		}
+		steps[ns] = append(steps[ns], s)
+	}
+	w.natSteps = nil
+	for _, ns := range order {
+		have, want := w.natOf(ns, steps[ns])
+		text, err := w.natScript(TableName(w.lab), have, want)
+		if err != nil {
+			return err
+		}
+		w.line(w.netnsExec(ns, "nft -f - <<'.'").text)
+		w.out.WriteString(text)
+		w.line(".")
+	}
+	return nil
+}
+
+// natOf returns the NAT objects of a namespace before and after the steps.
+func (w *scriptWriter) natOf(ns string, steps []Step) (have, want []Object) {
+	before := State{}
+	for k, o := range w.state {
+		if k.Kind == OfNAT && k.NS == ns {
+			before[k] = o
+		}
+	}
+	gone, added := map[Object]bool{}, []Object(nil)
+	for _, s := range steps {
+		if s.Have == nil {
+			delete(before, s.Want.Key()) // see stage
+		}
+		gone[s.Have] = true
+		if s.Want != nil {
+			added = append(added, s.Want)
+		}
+	}
+	have = before.Objects()
+	for _, o := range have {
+		if !gone[o] {
+			want = append(want, o)
+		}
+	}
+	return have, append(want, added...)
+}

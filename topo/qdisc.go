@@ -1,0 +1,67 @@
+package topo
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/vnet-lab/vnet/internal/display"
+)
+
+// A Qdisc is a netem qdisc: it delays, drops or limits the packets that a link sends.
+type Qdisc struct {
+	NS   string
+	Link string
+	Impairment
+}
+
+// Key implements [Object].
+func (q Qdisc) Key() Key { return Key{OfQdisc, q.NS, q.Link} }
+
+// String is "red: qdisc dev eth0 netem delay 50ms loss 2% rate 1000000bit".
+func (q Qdisc) String() string { return display.In(q.NS) + "qdisc dev " + q.Link + " " + q.words() }
+
+// words returns the properties in tc-netem(8)'s words.
+func (q Qdisc) words() string {
+	s := "netem"
+	if q.Delay != 0 {
+		s += " delay " + milliseconds(q.Delay)
+		if q.Jitter != 0 {
+			s += " " + milliseconds(q.Jitter)
+		}
+	}
+	if q.Loss != 0 {
+		s += " loss " + strconv.FormatFloat(q.Loss, 'g', -1, 64) + "%"
+	}
+	if q.Rate != 0 {
+		s += " rate " + strconv.FormatUint(q.Rate, 10) + "bit"
+	}
+	return s
+}
+
+// milliseconds writes a time as tc(8) reads it.
+func milliseconds(d time.Duration) string {
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', -1, 64) + "ms"
+}
+
+func (q Qdisc) needs() []Key          { return []Key{{OfLink, q.NS, q.Link}} }
+func (q Qdisc) provides() []Key       { return []Key{q.Key()} }
+func (q Qdisc) canBecome(Object) bool { return true }
+
+// Normal rounds to what the kernel stores: whole bytes per second, and the loss as a
+// 32-bit fraction.
+func (q Qdisc) normal() Object {
+	q.Rate = q.Rate / 8 * 8
+	q.Loss = math.Round(q.Loss*1e6) / 1e6
+	return q
+}
+
+func (q Qdisc) onLink() Key     { return Key{OfLink, q.NS, q.Link} }
+func (q Qdisc) feature() string { return FeatureNetem }
+
+func (q Qdisc) commands(_ *scriptWriter, s Step) []command {
+	if s.Want == nil {
+		return []command{{q.NS, "tc", "qdisc del dev " + q.Link + " root"}}
+	}
+	return []command{{q.NS, "tc", "qdisc replace dev " + q.Link + " root " + q.words()}}
+}
