@@ -150,8 +150,15 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 	return nil
 }
 
-// NFTScript is a [topo.NATScript]: it prints what nft(8) has to do.
-func NFTScript(table string, have, want []topo.Object) (string, error) {
+// NATScript returns the scripts of package nft, for [topo.Plan.Commands].
+func NATScript() topo.NATScript {
+	return topo.NATScript{Rules: rulesScript, Guard: func(ipv6 bool) string {
+		return nft.Guard{IPv4: !ipv6, IPv6: ipv6}.Script()
+	}}
+}
+
+// rulesScript returns what nft(8) has to do to change a table.
+func rulesScript(table string, have, want []topo.Object) (string, error) {
 	rules := func(objects []topo.Object) (list []nft.Rule, err error) {
 		for _, o := range objects {
 			r, err := ruleOf(o)

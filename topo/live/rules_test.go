@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -135,5 +136,12 @@ func withoutFreeFDs(t *testing.T, fn func() error) error {
 func TestMaxFastpaths(t *testing.T) {
 	if topo.MaxFastpaths != nft.MaxFastpaths {
 		t.Errorf("%d, but nft has %d", topo.MaxFastpaths, nft.MaxFastpaths)
+	}
+}
+
+// TestGuardNames: scripts use the names of package nft, which the model does not import.
+func TestGuardNames(t *testing.T) {
+	if mark.LinkGroup != nft.LinkGroup || mark.GuardTable != nft.GuardTable {
+		t.Errorf("group %d and table %s, but nft has %d and %s", mark.LinkGroup, mark.GuardTable, nft.LinkGroup, nft.GuardTable)
 	}
 }
