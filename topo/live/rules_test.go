@@ -54,11 +54,11 @@ func TestConntrackEntriesRemain(t *testing.T) {
 	if err := k.Do(t.Context(), plan.Reverse()); err != nil {
 		t.Fatal(err)
 	}
-	// Then deleting the sysctls, which comes after the rules, fails.
-	maps.DeleteFunc(without, func(_ topo.Key, o topo.Object) bool { _, is := o.(topo.Sysctl); return is })
+	// Then deleting a link, which comes after the rules, fails.
+	fails := append(slices.Clone(plan), topo.Step{Have: want[topo.LinkKey("", "street0")]})
 	err = withoutFreeFDs(t, func() error {
-		return topo.Apply(t.Context(), topo.Diff(want, without), func(ctx context.Context, stage []topo.Step) error {
-			if stage[0].Object().Key().Kind == topo.OfSysctl {
+		return topo.Apply(t.Context(), fails, func(ctx context.Context, stage []topo.Step) error {
+			if stage[0].Object().Key().Kind == topo.OfLink {
 				return unix.EBUSY
 			}
 			return k.Do(ctx, stage)
