@@ -53,12 +53,9 @@ func TestRefusals(t *testing.T) {
 			ToPort: 1}}, is: fs.ErrExist,
 			want: "add tcp dport 109-110 dnat ip to 192.168.15.2:1-2: " +
 				"conflicts with tcp dport 100-109 dnat ip to 192.168.15.2:200-209"},
-		{add: []nft.Rule{good, nft.Masquerade{Source: prefix("10.2.0.0/16")}}, is: fs.ErrExist,
-			want: "add ip saddr 10.2.0.0/16 masquerade: conflicts with ip saddr 10.0.0.0/8 masquerade"},
-		{add: []nft.Rule{nft.Masquerade{Source: prefix("10.3.0.0/16"), Out: "eth0"},
-			nft.Masquerade{Source: prefix("10.3.1.0/24"), Out: "eth0"}}, is: fs.ErrExist,
-			want: `add ip saddr 10.3.1.0/24 oifname "eth0" masquerade: ` +
-				`conflicts with ip saddr 10.3.0.0/16 oifname "eth0" masquerade`},
+		{add: []nft.Rule{good, nft.SourceNAT{Source: prefix("10.1.0.0/16"), To: addr("198.51.100.8")}}, is: fs.ErrExist,
+			want: "add ip saddr 10.1.0.0/16 snat ip to 198.51.100.8: " +
+				"conflicts with ip saddr 10.1.0.0/16 snat ip to 198.51.100.7"},
 	} {
 		err := c.Apply("vnet", tt.del, tt.add)
 		if err == nil || err.Error() != tt.want || !errors.Is(err, tt.is) {
@@ -101,6 +98,44 @@ func TestTableOfOlderVersion(t *testing.T) {
 		mustApply(t, c, nil, append(without(rules, change.del), change.add...))
 		if diff := cmp.Diff(listing(t), got); diff != "" && i != 1 { // 1 changes no chain
 			t.Errorf("change %d: -new table +changed table:\n%s", i, diff)
+		}
+	}
+	runNFT(t, "flush ruleset\n", "-f", "-")
+}
+
+// TestSetsOfOlderVersion checks that rules in sets for all prefix lengths, which an older version made, are read, and
+// that any change puts them into the sets of this version.
+func TestSetsOfOlderVersion(t *testing.T) {
+	needNFT(t)
+	c := dial(t)
+	rules := []nft.Rule{
+		nft.Masquerade{Source: prefix("192.168.15.0/24")}, nft.Masquerade{Source: prefix("fd00:15::/64"), Out: "eth0"},
+		nft.SourceNAT{Source: prefix("192.168.16.2/32"), To: addr("198.51.100.7")},
+		nft.SourceNAT{Source: prefix("10.0.0.0/8"), Out: "eth0", To: addr("198.51.100.7")},
+	}
+	lengths := regexp.MustCompile(`(masquerade|snat)([46])_\d+`)
+	old := lengths.ReplaceAllString(nft.Text("vnet", rules...), "$1$2")
+	for i, change := range []struct{ del, add []nft.Rule }{
+		{}, {del: rules[1:]}, {add: []nft.Rule{nft.Masquerade{Source: prefix("192.168.15.2/32")}}}, {add: rules[:1]},
+		{del: rules[:1], add: []nft.Rule{nft.Own{Link: "a"}}},
+	} {
+		runNFT(t, "flush ruleset\n"+old, "-f", "-")
+		sameRules(t, c, rules)
+		mustApply(t, c, change.del, change.add)
+		want := append(without(rules, slices.Concat(change.del, change.add)), change.add...)
+		sameRules(t, c, want)
+		got := listing(t)
+		runNFT(t, "flush ruleset\n", "-f", "-")
+		mustApply(t, c, nil, want)
+		if diff := cmp.Diff(listing(t), got); diff != "" {
+			t.Errorf("change %d: -new table +changed table:\n%s", i, diff)
+		}
+		if script := nft.Script("vnet", rules, want); script != "" && i != 3 {
+			runNFT(t, "flush ruleset\n"+old, "-f", "-")
+			runNFT(t, script, "-f", "-")
+			if diff := cmp.Diff(listing(t), got); diff != "" {
+				t.Errorf("change %d: -script +changed table:\n%s", i, diff)
+			}
 		}
 	}
 	runNFT(t, "flush ruleset\n", "-f", "-")
@@ -169,12 +204,12 @@ func TestForeignElements(t *testing.T) {
 	}
 	t.Cleanup(func() { c.DeleteTable("vnet") })
 	mustApply(t, c, nil, own)
-	const overlapped = "element masquerade4 { 10.0.0.5-10.0.0.9 }"
+	const overlapped = "element masquerade4_24 { 10.0.0.5-10.0.0.9 }"
 	foreign := []string{
 		"element dnat4 { 1 . 8 : 192.168.15.9 . 9 }",
 		"element dnat4_range { tcp-udp . 53 : 192.168.15.9 }",
 		overlapped,
-		"element snat4 { 10.0.1.5-10.0.1.6 : 198.51.100.9 }",
+		"element snat4_24 { 10.0.1.5-10.0.1.6 : 198.51.100.9 }",
 	}
 	if kernelSince(t, 5, 13) { // which supports catch-all elements
 		foreign = append(foreign, "element dnat4 { * : 192.168.15.9 . 9 }")
@@ -227,8 +262,8 @@ func TestForeignElements(t *testing.T) {
 	addForeign()
 	mustApply(t, c, nil, nil)
 	expect("untouched", own...)
-	runNFT(t, "flush map inet vnet dnat4_range; flush map inet vnet dnat4; flush map inet vnet snat4; "+
-		"delete element inet vnet masquerade4 { 192.168.15.0/24 }\n", "-f", "-")
+	runNFT(t, "flush map inet vnet dnat4_range; flush map inet vnet dnat4; flush map inet vnet snat4_24; "+
+		"delete element inet vnet masquerade4_24 { 192.168.15.0/24 }\n", "-f", "-")
 	mustApply(t, c, nil, nil)
 	mustHaveNoTables(t, c)
 	mustApply(t, c, nil, own)
@@ -246,9 +281,9 @@ func TestForeignSetWithSameName(t *testing.T) {
 	c := dial(t)
 	own := nft.Masquerade{Out: "eth0"}
 	mustApply(t, c, nil, []nft.Rule{own})
-	runNFT(t, `add set inet vnet masquerade4 { type inet_service; flags interval; elements = { 80 }; }
+	runNFT(t, `add set inet vnet masquerade4_8 { type inet_service; flags interval; elements = { 80 }; }
 add map inet vnet dnat4 { type inet_proto . inet_service : verdict; elements = { tcp . 80 : drop }; }
-add map inet vnet snat6 { type ipv6_addr : ipv6_addr; elements = { ::1 : ::2 }; }
+add map inet vnet snat6_64 { type ipv6_addr : ipv6_addr; elements = { ::1 : ::2 }; }
 `, "-f", "-")
 	if rules, err := c.Read("vnet"); err != nil || len(rules) != 1 || rules[0].Rule != own {
 		t.Errorf("%v, %v", rules, err)

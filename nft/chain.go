@@ -88,8 +88,8 @@ func outputRules(sets map[string]bool) []rule { return forwardRules(sets, oif) }
 // have no input link.
 func forwardRules(sets map[string]bool, hook load) []rule {
 	var rules []rule
-	for _, s := range allSets() {
-		if !sets[s.name] || !strings.HasPrefix(s.name, "dnat") {
+	for _, s := range setsNamed(sets) {
+		if !strings.HasPrefix(s.name, "dnat") {
 			continue
 		}
 		byDevice, byAddr := strings.Contains(s.name, "_dev"), strings.Contains(s.name, "_addr")
@@ -139,11 +139,21 @@ func postroutingRules(sets map[string]bool) []rule {
 		}
 		rules = append(rules, linkScopeRules(sets, ipv6)...)
 		add("targets"+n, forwarded, first, inSet("targets"+n, daddr), statement{verb: jump, name: "hairpin"})
-		add("snat"+n+"_out", first, translate("snat"+n+"_out", saddr, oif))
-		add("masquerade"+n+"_out", first, inSet("masquerade"+n+"_out", saddr, oif), statement{verb: masquerade})
-		add("inside"+n, first, inSet("inside"+n, saddr), inSet("inside"+n, daddr), statement{verb: ret})
-		add("snat"+n, first, translate("snat"+n, saddr))
-		add("masquerade"+n, first, inSet("masquerade"+n, saddr), statement{verb: masquerade})
+		inside := "inside" + n
+		for _, bits := range lengthsOf(sets, "snat"+n, "masquerade"+n) {
+			name := withLength("snat"+n+"_out", bits)
+			add(name, first, translate(name, saddr, oif))
+			name = withLength("masquerade"+n+"_out", bits)
+			add(name, first, inSet(name, saddr, oif), statement{verb: masquerade})
+			if sets[withLength("snat"+n, bits)] || sets[withLength("masquerade"+n, bits)] {
+				add(inside, first, inSet(inside, saddr), inSet(inside, daddr), statement{verb: ret})
+				inside = "" // only once
+			}
+			name = withLength("snat"+n, bits)
+			add(name, first, translate(name, saddr))
+			name = withLength("masquerade"+n, bits)
+			add(name, first, inSet(name, saddr), statement{verb: masquerade})
+		}
 	}
 	add("masquerade_out", inSet("masquerade_out", oif), statement{verb: masquerade})
 	add("masquerade_all", inSet("masquerade_all", family), isNot(one(oif), loName),
@@ -156,10 +166,7 @@ func postroutingRules(sets map[string]bool) []rule {
 // ports. Rules see the latter if net.bridge.bridge-nf-call-iptables is on, without an input link.
 func linkScopeRules(sets map[string]bool, ipv6 bool) []rule {
 	n := map[bool]string{false: "4", true: "6"}[ipv6]
-	egress := sets["masquerade_out"] || sets["masquerade_all"]
-	for _, name := range []string{"snat", "masquerade"} {
-		egress = egress || sets[name+n] || sets[name+n+"_out"]
-	}
+	egress := sets["masquerade_out"] || sets["masquerade_all"] || len(lengthsOf(sets, "snat"+n, "masquerade"+n)) > 0
 	bridged := rule{is(one(iifIndex), noLink), isNot(one(saddrType), localType)}
 	switch {
 	case !egress:

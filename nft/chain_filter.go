@@ -62,11 +62,11 @@ func closedRules(sets map[string]bool) []rule {
 	}
 	back := statement{verb: ret}
 	rules := []rule{{is(one(ctStatus), statusDNAT), back}, {inSet("closed_link", iif, oif), back}}
-	if sets["allow4"] {
-		rules = append(rules, rule{matchIPv4, inSet("allow4", saddr4, oif), back})
+	for _, bits := range lengthsOf(sets, "allow4") {
+		rules = append(rules, rule{matchIPv4, inSet(withLength("allow4", bits), saddr4, oif), back})
 	}
-	if sets["allow6"] {
-		rules = append(rules, rule{matchIPv6, inSet("allow6", saddr6, oif), back})
+	for _, bits := range lengthsOf(sets, "allow6") {
+		rules = append(rules, rule{matchIPv6, inSet(withLength("allow6", bits), saddr6, oif), back})
 	}
 	return append(rules, rule{{verb: drop}})
 }

@@ -60,7 +60,7 @@ func (a Allow) Check() error {
 
 func (a Allow) elements() []element {
 	e := egressElement(a.Source, a.Link)
-	e.set = "allow" + familyDigit(a.Source.Addr())
+	e.set = withLength("allow"+familyDigit(a.Source.Addr()), a.Source.Bits())
 	return []element{e}
 }
 

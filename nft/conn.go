@@ -137,6 +137,9 @@ func (c *Conn) readForChange(table string, del, add []Rule) (have content, compl
 	if err != nil || !complete || !have.exists {
 		return have, complete, err
 	}
+	if have.isOlder() {
+		return c.read(table, func(set) bool { return true })
+	}
 	have.partial = true
 	return have, true, c.readElements(table, have, elementsOf(add))
 }
@@ -282,18 +285,17 @@ func (c *Conn) read(table string, include func(set) bool) (have content, complet
 		return have, complete, err
 	}
 	have.exists = true
-	sets := setsByName()
 	for _, b := range bodies {
 		listed, err := decodeSet(b)
 		if err != nil {
 			return have, false, err
 		}
-		if s, ok := sets[listed.name]; ok && s.matches(listed) {
+		if s := setNamed(listed.name); s.name != "" && s.matches(listed) {
 			have.sets[s.name] = true
 		}
 	}
 	if have.sets[fastLinks] {
-		if complete, err = c.readFlowtable(table, sets[flowtable], have); err != nil || !complete {
+		if complete, err = c.readFlowtable(table, setNamed(flowtable), have); err != nil || !complete {
 			return have, complete, err
 		}
 	}
@@ -335,11 +337,10 @@ func (c *Conn) readSet(table string, s set, have content) (complete bool, err er
 
 // readElements looks up elements by their keys, and adds those that exist to have. It skips interval sets.
 func (c *Conn) readElements(table string, have content, elements map[element]bool) error {
-	sets := setsByName()
 	var reqs []netlink.Message
 	var setOf []set
 	for e := range elements {
-		s := sets[e.set]
+		s := setNamed(e.set)
 		if s.interval || s.isFastpathSet() || !have.sets[e.set] {
 			continue
 		}

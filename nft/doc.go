@@ -3,7 +3,7 @@
 // paths (a flowtable): links between which established connections bypass all rules.
 //
 //	Masquerade ─┐                                        table inet vnet {
-//	SourceNAT  ─┤        elements        one                set masquerade4 { … }
+//	SourceNAT  ─┤        elements        one                set masquerade4_24 { … }
 //	Forward    ─┼─▶ Rule ───────▶ Change ────────────▶      map dnat4 { tcp . 80 : … }
 //	Isolate    ─┤  (a value)        │     transaction       flowtable fastpath { … }
 //	Closed     ─┤                   │                       chain prerouting { … }
@@ -25,7 +25,8 @@
 // setting for ::1. A neighbour's source address is translated, so that replies come back the same way. Other clients
 // keep their address.
 //
-// Packets from one masqueraded network to another are not translated.
+// Of several [Masquerade] and [SourceNAT] rules for a packet, the one with the longest prefix applies. Packets from one
+// masqueraded network to another are not translated.
 //
 // With route_localnet, services on 127.0.0.1 need protection: the table drops packets from or to 127.0.0.0/8 that
 // come in by a link.

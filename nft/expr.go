@@ -71,7 +71,7 @@ func masked(v value) expr.Any {
 // translateExprs looks up the new address into register 1. In a map with ports, the port follows in the next
 // register.
 func (s statement) translateExprs() []expr.Any {
-	to := setsByName()[s.name].data
+	to := setNamed(s.name).data
 	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: protoIPv4, RegAddrMin: reg1, RegAddrMax: reg1}
 	if s.verb == snat {
 		nat.Type = expr.NATTypeSourceNAT

@@ -146,14 +146,13 @@ func needsNewFlowtable(have content, want map[element]bool) bool {
 	if !have.sets[flowtable] {
 		return false
 	}
-	sets := setsByName()
 	for e := range have.elements {
-		if s := sets[e.set]; !want[e] && !s.dynamic {
+		if s := setNamed(e.set); !want[e] && !s.dynamic {
 			return true
 		}
 	}
 	for e := range want {
-		if _, exists := have.elements[e]; !exists && !sets[e.set].isFastpathSet() {
+		if _, exists := have.elements[e]; !exists && !setNamed(e.set).isFastpathSet() {
 			return true
 		}
 	}

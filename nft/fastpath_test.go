@@ -90,7 +90,7 @@ func TestFlowtableRoundTrip(t *testing.T) {
 	for _, r := range rules {
 		sent = append(sent, r.elements()...)
 	}
-	e.devices(setsByName()[flowtable], sent)
+	e.devices(setNamed(flowtable), sent)
 	table, name, devices, err := decodeFlowtable(e.out[0].Data)
 	if table != "vnet" || name != flowtable || err != nil {
 		t.Errorf("%s %s, %v", table, name, err)
@@ -183,7 +183,7 @@ func TestFlowtableRefusals(t *testing.T) {
 
 func FuzzDecodeFlowtable(f *testing.F) {
 	e := encoder{table: "vnet"}
-	e.devices(setsByName()[flowtable], append(Fastpath{Device: "eth0"}.elements(),
+	e.devices(setNamed(flowtable), append(Fastpath{Device: "eth0"}.elements(),
 		Fastpath{Device: "v-net-0"}.elements()...))
 	f.Add(e.out[0].Data)
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -192,7 +192,7 @@ func FuzzDecodeFlowtable(f *testing.F) {
 			return
 		}
 		for _, d := range devices {
-			if r := setsByName()[flowtable].decodeRule(element{set: flowtable, key: encodeName(d)}); r.String() == "" {
+			if r := setNamed(flowtable).decodeRule(element{set: flowtable, key: encodeName(d)}); r.String() == "" {
 				t.Errorf("%q: empty rule", d)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"golang.org/x/sys/unix"
 )
 
@@ -157,7 +158,7 @@ func decodeFlowtable(body []byte) (table, name string, devices []string, err err
 func decodeDevices(to *[]string) func(*netlink.AttributeDecoder) error {
 	return func(ad *netlink.AttributeDecoder) error {
 		for ad.Next() {
-			if name := ad.String(); len(name) <= maxName {
+			if name := ad.String(); len(name) <= naming.MaxLinkName {
 				*to = append(*to, name)
 			}
 		}

@@ -9,7 +9,7 @@ type Foreign struct{ element element }
 
 // String returns the element in nft's syntax: element masquerade4 { 10.0.0.5-10.0.0.9 }.
 func (f Foreign) String() string {
-	return "element " + f.element.set + " { " + f.element.text(setsByName()[f.element.set]) + " }"
+	return "element " + f.element.set + " { " + f.element.text(setNamed(f.element.set)) + " }"
 }
 
 // Check always returns an error.
@@ -30,6 +30,9 @@ func (s set) decodeRule(e element) Rule {
 		return Foreign{e}
 	}
 	r, err := s.decode(e, s)
+	if s.allLengths && err == nil && r.Check() == nil {
+		e.set = r.elements()[0].set
+	}
 	if err != nil || r.Check() != nil || !containsElement(r, e) {
 		return Foreign{e}
 	}

@@ -7,6 +7,8 @@ import (
 )
 
 // Masquerade translates the source address of packets that leave a private network to an address of the output link.
+// If several rules match, the one with the longest prefix wins; of those, a rule with Out, and then a [SourceNAT].
+//
 // It does not translate packets between the sources of the table's rules without Out, packets that come in from
 // outside, and link-local multicast and broadcast.
 type Masquerade struct {
@@ -43,7 +45,7 @@ func (m Masquerade) elements() []element {
 		return []element{{set: "masquerade_all", key: encodeFamily(m.Source.Addr())}}
 	}
 	e := egressElement(m.Source, m.Out)
-	e.set = "masquerade" + e.set
+	e.set = withLength("masquerade"+e.set, m.Source.Bits())
 	return []element{e}
 }
 

@@ -16,6 +16,16 @@ type content struct {
 	partial bool
 }
 
+// isOlder reports whether an older version made the table, with sets for all prefix lengths.
+func (c content) isOlder() bool {
+	for name := range c.sets {
+		if setNamed(name).allLengths {
+			return true
+		}
+	}
+	return false
+}
+
 type count struct{ packets, bytes uint64 }
 
 // A change is the difference between two contents of a table. The fields are in the order of execution.
@@ -31,7 +41,7 @@ type change struct {
 	createSets    []set
 	createChains  []chain
 	added         []element
-	// Deleted and added rules, to find stale flows.
+	// Deleted and added rules, to find stale flows. Deleted is also the part of a rule that a more specific one overrides.
 	oldRules, newRules []Rule
 }
 
@@ -88,10 +98,9 @@ func setNamesFor(elements map[element]bool) map[string]bool {
 
 // rules returns the rules of a table's elements, sorted.
 func (c content) rules() []CountedRule {
-	sets := setsByName()
 	counts := make(map[Rule]count, len(c.elements))
 	for e, n := range c.elements {
-		s := sets[e.set]
+		s := setNamed(e.set)
 		if s.decode == nil {
 			continue
 		}
@@ -174,6 +183,7 @@ func planChange(table string, have content, del, add []Rule) (*change, error) {
 // addRules adds rules that do not exist yet. It returns an error if one conflicts with an existing rule.
 func (c *change) addRules(rules map[Rule]bool, add []Rule) error {
 	index := indexRules(rules)
+	c.oldRules = append(c.oldRules, overridden(rules, add)...)
 	for _, r := range add {
 		if rules[r] {
 			continue
@@ -195,7 +205,6 @@ func (c *change) addRules(rules map[Rule]bool, add []Rule) error {
 
 // A ruleIndex finds rules by the keys of their elements.
 type ruleIndex struct {
-	sets      map[string]set
 	byID      map[elementID]Rule
 	intervals map[string][]indexedElement // by set
 }
@@ -206,7 +215,7 @@ type indexedElement struct {
 }
 
 func indexRules(rules map[Rule]bool) ruleIndex {
-	p := ruleIndex{setsByName(), make(map[elementID]Rule, len(rules)), make(map[string][]indexedElement)}
+	p := ruleIndex{make(map[elementID]Rule, len(rules)), make(map[string][]indexedElement)}
 	for r := range rules {
 		p.add(r)
 	}
@@ -216,7 +225,7 @@ func indexRules(rules map[Rule]bool) ruleIndex {
 func (p ruleIndex) add(r Rule) {
 	for _, e := range r.elements() {
 		p.byID[e.id()] = r
-		if p.sets[e.set].interval {
+		if setNamed(e.set).interval {
 			p.intervals[e.set] = append(p.intervals[e.set], indexedElement{e, r})
 		}
 	}
@@ -229,7 +238,7 @@ func (p ruleIndex) conflict(r Rule) Rule {
 			return other
 		}
 		for _, h := range p.intervals[e.set] {
-			if e.overlaps(h.element, p.sets[e.set]) {
+			if e.overlaps(h.element, setNamed(e.set)) {
 				return h.rule
 			}
 		}
@@ -251,7 +260,9 @@ func (c *change) compute(have content, want map[element]bool) {
 	}
 	c.createTable = !have.exists
 	replace := needsNewFlowtable(have, want)
-	for _, s := range allSets() {
+	all := maps.Clone(needed)
+	maps.Copy(all, have.sets)
+	for _, s := range setsNamed(all) {
 		switch {
 		case s.flowtable && needed[s.name] && replace:
 			c.replaceFlowtable(&have, s)
@@ -272,9 +283,8 @@ func (c *change) compute(have content, want map[element]bool) {
 
 // diffElements computes the elements to delete and to add, sorted.
 func (c *change) diffElements(have content, want map[element]bool, needed map[string]bool) {
-	sets := setsByName()
 	for e := range have.elements {
-		if !want[e] && needed[e.set] && !sets[e.set].dynamic {
+		if !want[e] && needed[e.set] && !setNamed(e.set).dynamic {
 			c.deleted = append(c.deleted, e)
 		}
 	}
@@ -284,8 +294,12 @@ func (c *change) diffElements(have content, want map[element]bool, needed map[st
 		}
 	}
 	order := make(map[string]int)
-	for i, s := range allSets() {
-		order[s.name] = i
+	for _, list := range [][]element{c.deleted, c.added} {
+		for _, e := range list {
+			if _, known := order[e.set]; !known {
+				order[e.set] = setNamed(e.set).order
+			}
+		}
 	}
 	// slices.SortFunc would add a copy of its code to the binary for each element type.
 	for _, list := range [][]element{c.deleted, c.added} {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/naming"
 )
 
 // A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Allow], [Gate] or [Fastpath], or a
@@ -85,25 +87,21 @@ func (p Ports) check() error {
 	return nil
 }
 
-// maxName is the maximum length of a link's name, in bytes: IFNAMSIZ of <linux/if.h> without the NUL.
-const maxName = 15
-
 // checkDevice returns an error if name is not a valid name of a link. It also refuses quotes, wildcards and
 // backslashes, which are special in nft's syntax. An empty name means any link and is valid.
 func checkDevice(name string) error {
 	switch {
-	case len(name) > maxName:
-		return fmt.Errorf("device name %q has %d bytes, maximum is %d", name, len(name), maxName)
-	case name == "." || name == ".." || strings.ContainsAny(name, "/:\"*\\"):
+	case name == "":
+		return nil
+	case len(name) > naming.MaxLinkName:
+		return fmt.Errorf("device name %q has %d bytes, maximum is %d", name, len(name), naming.MaxLinkName)
+	case !naming.IsLink(name), strings.ContainsAny(name, `"*\`), strings.ContainsFunc(name, isControl):
 		return fmt.Errorf("%q is not a valid device name", name)
-	}
-	for _, c := range []byte(name) {
-		if c <= ' ' || c == 0x7f {
-			return fmt.Errorf("%q is not a valid device name", name)
-		}
 	}
 	return nil
 }
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // checkTarget returns an error if NAT cannot translate to the address.
 func checkTarget(a netip.Addr) error {

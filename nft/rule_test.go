@@ -158,7 +158,7 @@ func TestText(t *testing.T) {
 		elements = { 192.168.15.0/24 }
 	}
 
-	set masquerade4 {
+	set masquerade4_24 {
 		type ipv4_addr
 		flags interval
 		counter
@@ -195,7 +195,7 @@ func TestText(t *testing.T) {
 		ip daddr 255.255.255.255 return
 		ct status dnat ip daddr @targets4 jump hairpin
 		ip saddr @inside4 ip daddr @inside4 return
-		ip saddr @masquerade4 masquerade
+		ip saddr @masquerade4_24 masquerade
 	}
 
 	chain private {

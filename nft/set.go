@@ -59,6 +59,9 @@ type set struct {
 	counter   bool
 	dynamic   bool // the kernel adds elements for packets
 	flowtable bool // not a set, but a flowtable: the keys are its devices
+	// allLengths means that only older versions made this set; see withLength.
+	allLengths bool
+	order      int // in the table
 	// decode returns the rule of an element; nil for auxiliary sets.
 	decode func(element, set) (Rule, error)
 }
@@ -66,11 +69,12 @@ type set struct {
 // dynamicSize is the maximum number of elements of a dynamic set, equal to nft's default.
 const dynamicSize = 65535
 
-// allSets returns the sets that a table can have, in their order in the table. A table has only the non-empty ones.
-func allSets() []set { return sets().inOrder }
+// fixedSets returns the sets that a table can have, in their order in the table, except those for a prefix length; see
+// setNamed. A table has only the non-empty ones.
+func fixedSets() []set { return sets().inOrder }
 
-// setsByName returns allSets by name.
-func setsByName() map[string]set { return sets().byName }
+// orderStep leaves room for a set per prefix length after each set.
+const orderStep = 256
 
 // sets computes the sets once, because every element and statement needs them.
 var sets = sync.OnceValue(func() (all struct {
@@ -79,8 +83,10 @@ var sets = sync.OnceValue(func() (all struct {
 }) {
 	all.inOrder = makeSets()
 	all.byName = make(map[string]set, len(all.inOrder))
-	for _, s := range all.inOrder {
-		all.byName[s.name] = s
+	for i := range all.inOrder {
+		s := &all.inOrder[i]
+		s.order = i * orderStep
+		all.byName[s.name] = *s
 	}
 	return all
 })
@@ -90,8 +96,8 @@ func makeSets() []set {
 		{name: "own", key: []*field{ifname}, decode: decodeOwn},
 		{name: "closed", key: []*field{ifname}, decode: decodeClosed},
 		{name: "closed_link", key: []*field{ifname, ifname}},
-		{name: "allow4", key: []*field{ipv4Addr, ifname}, interval: true, decode: decodeAllow},
-		{name: "allow6", key: []*field{ipv6Addr, ifname}, interval: true, decode: decodeAllow},
+		{name: "allow4", key: []*field{ipv4Addr, ifname}, interval: true, allLengths: true, decode: decodeAllow},
+		{name: "allow6", key: []*field{ipv6Addr, ifname}, interval: true, allLengths: true, decode: decodeAllow},
 		{name: "gate", key: []*field{ifname, etherAddr}, decode: decodeGate},
 		{name: "isolate", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
 		{name: "isolate_link", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
@@ -129,25 +135,19 @@ func forwardSets(addr *field, name string) []set {
 
 func egressSets(addr *field, n string) []set {
 	one, two, to := []*field{addr}, []*field{addr, ifname}, []*field{addr}
-	return []set{
+	rules := []set{
+		{name: "snat" + n + "_out", key: two, data: to, decode: decodeSourceNAT},
+		{name: "masquerade" + n + "_out", key: two, decode: decodeMasquerade},
+		{name: "snat" + n, key: one, data: to, decode: decodeSourceNAT},
+		{name: "masquerade" + n, key: one, decode: decodeMasquerade},
+	}
+	for i := range rules {
+		rules[i].interval, rules[i].counter, rules[i].allLengths = true, true, true
+	}
+	return append([]set{
 		{name: "inside" + n, key: one, interval: true},
 		{name: "private" + n + "_out", key: two, interval: true},
-		{name: "snat" + n + "_out", key: two, data: to, interval: true, counter: true, decode: decodeSourceNAT},
-		{name: "masquerade" + n + "_out", key: two, interval: true, counter: true, decode: decodeMasquerade},
-		{name: "snat" + n, key: one, data: to, interval: true, counter: true, decode: decodeSourceNAT},
-		{name: "masquerade" + n, key: one, interval: true, counter: true, decode: decodeMasquerade},
-	}
-}
-
-// setsNamed returns the sets with these names, in the order of allSets.
-func setsNamed(names map[string]bool) []set {
-	var sets []set
-	for _, s := range allSets() {
-		if names[s.name] {
-			sets = append(sets, s)
-		}
-	}
-	return sets
+	}, rules...)
 }
 
 // keyword returns nft's keyword: set, map or flowtable.

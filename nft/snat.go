@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// SourceNAT translates the source address of packets that leave a private network to a fixed address. It takes
-// precedence over [Masquerade], and has the same exceptions.
+// SourceNAT translates the source address of packets that leave a private network to a fixed address. It has
+// the same precedence and exceptions as [Masquerade].
 type SourceNAT struct {
 	Source netip.Prefix // the private network
 	Out    string       // the output link; "" means any
@@ -36,9 +36,43 @@ func (s SourceNAT) Check() error {
 	return invalid(s, err)
 }
 
+// overridden returns the parts of Masquerade and SourceNAT rules that added rules override: those with their more
+// specific sources.
+func overridden(rules map[Rule]bool, add []Rule) (parts []Rule) {
+	for _, r := range add {
+		source := sourceOf(r)
+		if !source.IsValid() || rules[r] {
+			continue
+		}
+		for old := range rules {
+			if s := sourceOf(old); !s.IsValid() || s.Bits() >= source.Bits() || !s.Overlaps(source) {
+				continue
+			}
+			switch old := old.(type) {
+			case Masquerade:
+				parts = append(parts, Masquerade{Source: source, Out: old.Out})
+			case SourceNAT:
+				parts = append(parts, SourceNAT{Source: source, Out: old.Out, To: old.To})
+			}
+		}
+	}
+	return parts
+}
+
+// sourceOf returns the source of a Masquerade or SourceNAT; the zero Prefix for other rules.
+func sourceOf(r Rule) netip.Prefix {
+	switch r := r.(type) {
+	case Masquerade:
+		return r.Source
+	case SourceNAT:
+		return r.Source
+	}
+	return netip.Prefix{}
+}
+
 func (s SourceNAT) elements() []element {
 	e := egressElement(s.Source, s.Out)
-	e.set, e.data = "snat"+e.set, string(s.To.AsSlice())
+	e.set, e.data = withLength("snat"+e.set, s.Source.Bits()), string(s.To.AsSlice())
 	return []element{e}
 }
 

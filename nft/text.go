@@ -28,7 +28,8 @@ func textOf(table string, elements map[element]bool) string {
 }
 
 // Script returns an nft script that changes a table with the rules have into one with the rules want. nft -f runs it in
-// one transaction. If nothing changes, it returns "".
+// one transaction. If nothing changes, it returns "". If the rules need other sets, the script makes the whole table
+// anew, with counters of zero. So it also works if an older version made the table, with other sets and chains.
 func Script(table string, have, want []Rule) string {
 	old, new := elementsOf(have), elementsOf(want)
 	current := content{exists: len(old) > 0, sets: setNamesFor(old), elements: make(map[element]count, len(old))}
@@ -37,56 +38,33 @@ func Script(table string, have, want []Rule) string {
 	}
 	c := change{table: table}
 	c.compute(current, new)
-	if c.createTable {
+	switch {
+	case c.createTable:
 		return Text(table, want...)
+	case c.deleteTable, c.rebuildChains:
+		return "delete table inet " + table + "\n" + Text(table, want...)
 	}
 	return c.script()
 }
 
-// script returns the nft script for a change of an existing table.
+// script returns the nft script for a change of elements.
 func (c *change) script() string {
 	var lines []string
-	line := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	if c.deleteTable {
-		line("delete table inet %s", c.table)
-	}
-	if c.rebuildChains {
-		line("flush table inet %s", c.table)
-	}
-	for _, ch := range c.deleteChains {
-		line("delete chain inet %s %s", c.table, ch.name)
-	}
+	line := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)+"\n") }
 	c.elementLines("delete", c.deleted, line)
-	for _, s := range c.deleteSets {
-		line("delete %s inet %s %s", s.keyword(), c.table, s.name)
-	}
-	for _, s := range c.createSets {
-		line("add %s inet %s %s { %s; }", s.keyword(), c.table, s.name, strings.Join(s.properties(), "; "))
-	}
-	for _, ch := range c.createChains {
-		line("add chain inet %s %s%s", c.table, ch.name, ch.hookBlock())
-	}
-	for _, ch := range c.createChains {
-		for _, r := range ch.rules {
-			line("add rule inet %s %s %s", c.table, ch.name, r)
-		}
-	}
 	c.elementLines("add", c.added, line)
-	if len(lines) == 0 {
-		return ""
-	}
-	return strings.Join(lines, "\n") + "\n"
+	return strings.Join(lines, "")
 }
 
 func (c *change) elementLines(op string, elements []element, line func(string, ...any)) {
-	sets := setsByName()
 	for _, e := range elements {
-		if s := sets[e.set]; s.flowtable { // devices are only added
+		s := setNamed(e.set)
+		if s.flowtable { // devices are only added
 			line("add flowtable inet %s %s { %s; devices = { %s }; }", c.table, s.name,
 				strings.Join(s.properties(), "; "), s.key[0].text(e.key))
 			continue
 		}
-		line("%s element inet %s %s { %s }", op, c.table, e.set, e.text(sets[e.set]))
+		line("%s element inet %s %s { %s }", op, c.table, e.set, e.text(s))
 	}
 }
 
@@ -162,11 +140,4 @@ func (c chain) block() string {
 
 func (c chain) hookText() string {
 	return fmt.Sprintf("type %s hook %s priority %s; policy accept;", c.kind, c.hook, c.priorityText)
-}
-
-func (c chain) hookBlock() string {
-	if c.hook == "" {
-		return ""
-	}
-	return " { " + c.hookText() + " }"
 }

@@ -263,13 +263,12 @@ func (e *encoder) rule(c chain, r rule) {
 
 // elements adds messages for elements, which must be sorted by set.
 func (e *encoder) elements(kind int, flags netlink.HeaderFlags, op string, all []element) {
-	sets := setsByName()
 	for len(all) > 0 {
 		n := 1
 		for n < len(all) && n < elementsPerMessage && all[n].set == all[0].set {
 			n++
 		}
-		s := sets[all[0].set]
+		s := setNamed(all[0].set)
 		if s.flowtable { // devices are only added
 			e.devices(s, all[:n])
 			all = all[n:]

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vnet-lab/vnet/internal/naming"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,7 +43,7 @@ func TestAddrRefusals(t *testing.T) {
 }
 
 func TestLinkRefusals(t *testing.T) {
-	long := strings.Repeat("x", maxAltName+1)
+	long := strings.Repeat("x", naming.MaxAltName+1)
 	for _, tt := range []struct {
 		request Request
 		want    string

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,11 +25,8 @@ const portSuffix = "_slave"
 // errRename: IFLA_IFNAME is either the name of the link to change or its new name.
 var errRename = errors.New("renaming a link needs its index")
 
-// maxAlias is IFALIASZ-1 of <linux/if.h>, and maxAltName ALTIFNAMSIZ-1, in bytes.
-const (
-	maxAlias   = 255
-	maxAltName = 127
-)
+// maxAlias is IFALIASZ-1 of <linux/if.h>, in bytes.
+const maxAlias = 255
 
 // CheckLinkName returns an error if a name is not valid for a link. The kernel would
 // truncate a name that is too long, and refuse other invalid names with EINVAL only;
@@ -37,9 +35,9 @@ func CheckLinkName(name string) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("a link's name cannot be empty")
-	case len(name) >= unix.IFNAMSIZ:
-		return fmt.Errorf("%q has %d bytes, a link's name has at most %d", name, len(name), unix.IFNAMSIZ-1)
-	case name == "." || name == "..", strings.ContainsAny(name, "/: \t\n\v\f\r\x00"):
+	case len(name) > naming.MaxLinkName:
+		return fmt.Errorf("%q has %d bytes, a link's name has at most %d", name, len(name), naming.MaxLinkName)
+	case !naming.IsLink(name):
 		return fmt.Errorf("%q is not a name for a link", name)
 	}
 	return nil
@@ -168,13 +166,13 @@ func (l LinkConfig) encodeFor(id LinkID) ([]byte, error) {
 	attr := uint16(unix.IFLA_IFNAME)
 	if l.Name != "" {
 		return nil, errRename
-	} else if len(id.Name) >= unix.IFNAMSIZ {
+	} else if len(id.Name) > naming.MaxLinkName {
 		attr = unix.IFLA_ALT_IFNAME
 	} else if err := CheckLinkName(id.Name); err != nil {
 		return nil, err
 	}
-	if len(id.Name) > maxAltName {
-		return nil, fmt.Errorf("a name has at most %d bytes", maxAltName)
+	if len(id.Name) > naming.MaxAltName {
+		return nil, fmt.Errorf("a name has at most %d bytes", naming.MaxAltName)
 	}
 	ae := netlink.NewAttributeEncoder()
 	ae.String(attr, id.Name)
@@ -190,8 +188,8 @@ func encodeAltNames(id LinkID, names []string) ([]byte, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Nested(unix.IFLA_PROP_LIST, func(ae *netlink.AttributeEncoder) error {
 		for _, name := range names {
-			if name == "" || len(name) > maxAltName {
-				return fmt.Errorf("%q: an alternative name has 1 to %d bytes", name, maxAltName)
+			if name == "" || len(name) > naming.MaxAltName {
+				return fmt.Errorf("%q: an alternative name has 1 to %d bytes", name, naming.MaxAltName)
 			}
 			ae.String(unix.IFLA_ALT_IFNAME, name)
 		}

@@ -169,10 +169,6 @@ func (s *session) afterVerb(object string, rest []string) []string {
 	return completionWords[object]
 }
 
-// linkKinds are the kinds that vnet link add can create.
-var linkKinds = []string{"bond", "bridge", "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan",
-	"vrf", "vxlan"}
-
 // completionWords are the most common keywords of each object.
 var completionWords = map[string][]string{
 	"link": {"address", "alias", "altname", "dev", "down", "group", "link", "master", "mtu", "name", "netns",

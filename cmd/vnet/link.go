@@ -53,6 +53,10 @@ KIND       := veth [peer [name] NAME [PROPERTIES]]
    vnet link del veth-red
 `
 
+// linkKinds are the kinds that vnet link add can create.
+var linkKinds = []string{"bond", "bridge", "dummy", "ifb", "ipvlan", "ipvtap", "macvlan", "macvtap", "veth", "vlan",
+	"vrf", "vxlan"}
+
 // link runs vnet link.
 func (s *session) link(args []string) error {
 	w := words.Of(args)

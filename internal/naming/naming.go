@@ -5,9 +5,10 @@ import "strings"
 
 // The lengths of names.
 const (
-	MaxLinkName = 15 // bytes; IFNAMSIZ minus the final zero byte
-	MaxHostName = 63 // bytes; a DNS label
-	MaxLabName  = 48 // bytes; leaves room for a prefix in the names of nftables tables
+	MaxLinkName = 15  // bytes; IFNAMSIZ of <linux/if.h> without the final zero byte
+	MaxAltName  = 127 // bytes, of an alternative name of a link; ALTIFNAMSIZ without the final zero byte
+	MaxHostName = 63  // bytes; a DNS label
+	MaxLabName  = 48  // bytes; leaves room for a prefix in the names of nftables tables
 )
 
 // IsAlnum reports whether a byte is an ASCII letter or digit.
@@ -30,6 +31,12 @@ func ValidChars(name, first, others string) bool {
 
 // NameChars are the characters of names, besides letters and digits.
 const NameChars = "_.-"
+
+// IsLink reports whether the kernel allows the characters of a link's name; see dev_valid_name in
+// net/core/dev.c. It does not check the length.
+func IsLink(s string) bool {
+	return s != "" && s != "." && s != ".." && !strings.ContainsAny(s, "/: \t\n\v\f\r\x00")
+}
 
 // IsLab reports whether s can be the name of a lab.
 func IsLab(s string) bool { return len(s) <= MaxLabName && ValidChars(s, "", NameChars) }

@@ -196,7 +196,7 @@ func (d *drawing) connect(l *lab.Layout, alike map[string][]string) {
 func (d *drawing) tunnel(l *lab.Layout, i *lab.Iface, host int) {
 	for n := range l.Ifaces {
 		far, drawn := d.index[l.Ifaces[n].Host]
-		if drawn && i.Device.Remote.IsValid() && lab.HasAddress(&l.Ifaces[n], i.Device.Remote) {
+		if drawn && i.Device.Remote.IsValid() && l.Ifaces[n].HasAddr(i.Device.Remote) {
 			label := fmt.Sprint(i.Device.Kind, " ", i.Device.ID)
 			if !slices.Contains(d.edges, drawnEdge{far, host, label, false}) {
 				d.edge(host, far, label, false)
@@ -244,7 +244,7 @@ func impairmentWords(i topo.Impairment) (words []string) {
 		words = append(words, fmt.Sprintf("loss %g%%", i.Loss))
 	}
 	if i.Rate > 0 {
-		words = append(words, lab.FormatRate(i.Rate))
+		words = append(words, display.Rate(i.Rate))
 	}
 	return words
 }

@@ -1,23 +1,27 @@
 package lab
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
 )
 
 // Check returns all mistakes of t as [Mistakes], or nil. Parse and Compile
-// call it. It does not look at the machine: missing kernel features and
-// conflicts with existing objects are found when a plan is made.
+// make the same checks. It does not look at the machine: missing kernel features
+// and conflicts with existing objects are found when a plan is made.
 func Check(t Topology) error {
-	k := &checker{mistakeList: mistakeList{src: t.source}, t: &t}
+	_, err := checkedLayout(&t)
+	return err
+}
+
+// checkedLayout returns the layout of t, and all mistakes of t as [Mistakes], or nil.
+func checkedLayout(t *Topology) (*Layout, error) {
+	k := &checker{mistakeList: mistakeList{src: t.source}, t: t}
 	k.all()
-	return k.err()
+	return k.layout, k.err()
 }
 
 type checker struct {
@@ -173,7 +177,7 @@ func (k *checker) gateway(n int) {
 	if g == NoGateway || g == in {
 		return
 	}
-	if k.knownHost(net.at, g, "as gateway of network "+net.Name) && k.layout.attachmentOf(g, net.Name) == nil {
+	if k.knownHost(net.at, g, "as gateway of network "+net.Name) && k.layout.gatewayAttachment[n] == nil {
 		k.mistakef(net.at, g, fmt.Sprintf("add %s to the networks of %s", net.Name, g),
 			"gateway %s is not on network %s", g, net.Name)
 	}
@@ -257,131 +261,6 @@ func anyShared(a, b []netip.Prefix) bool {
 		}
 	}
 	return false
-}
-
-func (k *checker) devices() {
-	for h := range k.t.Hosts {
-		host := &k.t.Hosts[h]
-		for d := range host.Devices {
-			k.device(host, &host.Devices[d])
-		}
-	}
-	if len(k.list) > 0 {
-		return // the MTU of a device needs valid parents
-	}
-	for n := range k.layout.Ifaces {
-		k.deviceMTU(&k.layout.Ifaces[n])
-	}
-}
-
-var deviceModes = map[string][]string{
-	topo.KindMACVLAN: {"bridge", "private", "vepa", "passthru"},
-	topo.KindIPVLAN:  {"l2", "l3", "l3s"},
-}
-
-var deviceKinds = []string{topo.KindDummy, topo.KindVLAN, topo.KindVXLAN, topo.KindMACVLAN, topo.KindIPVLAN}
-
-// Device checks an entry of the devices of a host.
-func (k *checker) device(host *Host, v *Device) {
-	if !slices.Contains(deviceKinds, v.Kind) {
-		k.mistakef(v.at, v.Kind, spell.DidYouMean(v.Kind, deviceKinds), "device %s: unknown type %q", v.Name, v.Kind)
-		return
-	}
-	k.mtu(v.at, v.MTU, v.Addresses)
-	if v.Mode != "" && !slices.Contains(deviceModes[v.Kind], v.Mode) {
-		k.mistakef(v.at, v.Mode, spell.DidYouMean(v.Mode, deviceModes[v.Kind]),
-			"device %s: a %s has no mode %q", v.Name, v.Kind, v.Mode)
-	}
-	k.parent(host, v)
-	switch {
-	case v.Kind == topo.KindVLAN && (v.ID < 1 || v.ID > 4094):
-		k.mistakef(v.at, "id", "write id: 1 to 4094", "device %s: a vlan needs an id", v.Name)
-	case v.Kind == topo.KindVXLAN && v.ID >= 1<<24:
-		k.mistakef(v.at, "id", "the largest is 16777215", "device %s: id %d is out of range", v.Name, v.ID)
-	}
-	if v.Local.IsValid() && v.Remote.IsValid() && v.Local.Is4() != v.Remote.Is4() {
-		k.mistakef(v.at, v.Remote.String(), "", "device %s: local and remote have different address families", v.Name)
-	}
-	if v.Network == "" {
-		return
-	}
-	n, ok := k.knownNetwork(v.at, v.Network, "for device "+v.Name)
-	if ok && k.t.BridgeHost(n) != host.Name {
-		in := k.t.BridgeHost(n)
-		hint := fmt.Sprintf("move the device to %s, or write in: %s for the network", in, host.Name)
-		k.mistakef(v.at, v.Network, hint, "device %s of %s cannot be a port of network %s: its bridge is in %s",
-			v.Name, displayName(host.Name), v.Network, displayName(in))
-	}
-}
-
-// deviceMTU reports a device whose MTU is smaller than that of its network.
-func (k *checker) deviceMTU(i *Iface) {
-	if i.Device == nil || i.Network < 0 || k.incomplete {
-		return
-	}
-	net := &k.t.Networks[i.Network]
-	if mtu, want := k.layout.mtuOf(i), cmp.Or(net.MTU, topo.DefaultMTU); mtu < want {
-		k.mistakef(i.at, i.Name, fmt.Sprintf("write mtu: %d for network %s", mtu, net.Name),
-			"device %s has an MTU of %d, less than the %d of network %s", i.Name, mtu, want, net.Name)
-	}
-}
-
-// parent checks the parent device of v.
-func (k *checker) parent(host *Host, v *Device) {
-	needs := v.Kind == topo.KindVLAN || v.Kind == topo.KindMACVLAN || v.Kind == topo.KindIPVLAN
-	switch {
-	case v.Parent == "" && needs:
-		hint := "write parent: eth0"
-		if v.Kind != topo.KindVLAN {
-			hint += ", or parent: machine:eth0 for a device of the machine"
-		}
-		k.mistakef(v.at, v.Name, hint, "device %s: a %s needs a parent", v.Name, v.Kind)
-		return
-	case v.Parent == "":
-		return
-	case v.Kind == topo.KindDummy:
-		k.mistakef(v.at, v.Parent, "remove parent", "device %s: a dummy has no parent", v.Name)
-		return
-	}
-	if k.isOwnAncestor(host, v) {
-		k.mistakef(v.at, v.Parent, "",
-			"device %s of %s is its own parent, directly or through other devices", v.Name, host.Name)
-		return
-	}
-	owner, dev := host.Name, v.Parent
-	if on, of, ok := strings.Cut(v.Parent, ":"); ok {
-		owner, dev = on, of
-		if owner != host.Name && owner != topo.Machine {
-			k.mistakef(v.at, v.Parent, "name a device of the same host, or machine:DEV",
-				"device %s: parent %s belongs to another host", v.Name, v.Parent)
-			return
-		}
-		if owner != host.Name && v.Kind != topo.KindMACVLAN && v.Kind != topo.KindIPVLAN {
-			k.mistakef(v.at, v.Parent, "move the device to the machine, or use macvlan",
-				"device %s: a %s cannot have the parent %s in another namespace", v.Name, v.Kind, dev)
-			return
-		}
-	}
-	if !k.deviceName(v.at, dev, "parent") || owner == topo.Machine || k.isAdopted(owner) {
-		return // the other devices of the machine or an adopted namespace are unknown here
-	}
-	if dev == v.Name || !slices.Contains(k.deviceNames(owner), dev) {
-		k.mistakef(v.at, dev, spell.DidYouMean(dev, k.deviceNames(owner)),
-			"device %s: %s has no device %q to be its parent", v.Name, owner, dev)
-	}
-}
-
-// isOwnAncestor reports whether the chain of parents of v has no end.
-func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
-	at := v
-	for range host.Devices {
-		n := slices.IndexFunc(host.Devices, func(d Device) bool { return d.Name == at.Parent })
-		if n < 0 {
-			return false
-		}
-		at = &host.Devices[n]
-	}
-	return true
 }
 
 // deviceNames returns the names of the host's devices.

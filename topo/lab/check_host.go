@@ -30,9 +30,7 @@ func (k *checker) host(h *Host) {
 	for i := range h.Neighbours {
 		k.neighbour(h, &h.Neighbours[i])
 	}
-	for _, s := range h.Sysctls {
-		k.sysctl(h, s)
-	}
+	k.sysctls(h)
 	for _, c := range h.Run {
 		if strings.TrimSpace(c) == "" {
 			k.mistakef(h.at, "run", "write a shell command", "%s: run has an empty command", h.Name)
@@ -48,6 +46,21 @@ func (k *checker) host(h *Host) {
 			k.mistakef(h.at, p.String(), "write "+p.Masked().String(), "nat %s has bits set after the prefix length", p)
 		}
 	}
+}
+
+func (k *checker) sysctls(h *Host) {
+	for _, s := range h.Sysctls {
+		k.sysctl(h, s)
+	}
+}
+
+// checkSysctls checks the sysctls only, for a topology whose other keys are checked.
+func checkSysctls(t *Topology) error {
+	k := &checker{mistakeList: mistakeList{src: t.source}, t: t}
+	for i := range t.Hosts {
+		k.sysctls(&t.Hosts[i])
+	}
+	return k.err()
 }
 
 // machine checks for keys that the machine cannot have.
@@ -165,7 +178,7 @@ func (k *checker) hop(h *Host, r *StaticRoute, hop topo.Hop) {
 	case i == nil:
 		k.mistakef(r.at, hop.Via.String(), "use a next hop in one of the subnets, or write onlink",
 			"route %s: next hop %s is in no subnet of %s%s", r.Dst, hop.Via, displayName(h.Name), onDevice(hop.Device))
-	case HasAddress(i, hop.Via):
+	case i.HasAddr(hop.Via):
 		k.mistakef(r.at, hop.Via.String(), "",
 			"route %s: next hop %s is an address of %s itself", r.Dst, hop.Via, displayName(h.Name))
 	case !k.hasOwner(i, hop.Via):
@@ -183,30 +196,6 @@ func onDevice(dev string) string {
 
 func (k *checker) deviceFor(host, dev string, a netip.Addr) *Iface {
 	return k.layout.deviceFor(host, dev, a)
-}
-
-// deviceFor returns the device of the host whose subnet contains a, nil if
-// there is none. If dev is not "", only that device counts.
-func (l *Layout) deviceFor(host, dev string, a netip.Addr) *Iface {
-	var best *Iface
-	bits := -1
-	for _, n := range l.ByHost[host] {
-		i := &l.Ifaces[n]
-		if dev != "" && i.Name != dev {
-			continue
-		}
-		for _, p := range i.Addrs {
-			if p.IsValid() && p.Bits() > bits && p.Contains(a) && (!p.IsSingleIP() || p.Addr() == a) {
-				best, bits = i, p.Bits()
-			}
-		}
-	}
-	return best
-}
-
-// HasAddress reports whether a is an address of the device.
-func HasAddress(i *Iface, a netip.Addr) bool {
-	return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
 // hasOwner reports whether another host on i's link has the address, or
@@ -233,7 +222,7 @@ func (k *checker) hasOwner(i *Iface, a netip.Addr) bool {
 // VLAN device on top of the one that is on the link.
 func (k *checker) hostHas(host string, a netip.Addr) bool {
 	for _, n := range k.layout.ByHost[host] {
-		if HasAddress(&k.layout.Ifaces[n], a) {
+		if k.layout.Ifaces[n].HasAddr(a) {
 			return true
 		}
 	}

@@ -129,7 +129,7 @@ func (k *checker) duplicateDevices() {
 	}
 	for n := range k.layout.Ifaces {
 		if i := &k.layout.Ifaces[n]; i.Attachment != nil {
-			port, _ := PortName(k.t.Name, i.Host, i.Name)
+			port, _ := k.layout.PortName(i)
 			what := "the bridge port of " + i.Host + " on network " + k.t.Networks[i.Network].Name
 			use(i.at, k.t.BridgeHost(i.Network), port, what)
 		}

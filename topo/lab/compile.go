@@ -16,42 +16,47 @@ import (
 // name, MAC and MTU, every address, route, sysctl and NAT rule. The same
 // topology always gives the same state. The error is of type [Mistakes].
 func Compile(t Topology) (topo.State, error) {
-	if err := Check(t); err != nil {
+	l, err := checkedLayout(&t)
+	if err != nil {
 		return nil, err
 	}
-	l, _ := NewLayout(&t)
+	c := newCompiler(l)
+	c.objects()
+	c.forwarding()
+	return c.complete()
+}
+
+func newCompiler(l *Layout) *compiler {
 	c := &compiler{
-		mistakeList: mistakeList{src: t.source}, t: &t, l: l,
-		state: make(topo.State, 10*len(l.Ifaces)), forwarded: map[target]bool{},
+		mistakeList: mistakeList{src: l.Topology.source}, t: l.Topology, l: l,
+		state: make(topo.State, 10*len(l.Ifaces)), forwards: l.portForwards(), forwarded: map[target]bool{},
 	}
-	for _, p := range l.portForwards() {
+	for _, p := range c.forwards {
 		c.forwarded[target{p.gateway, p.to}] = true
 	}
-	for i := range t.Hosts {
-		c.namespace(&t.Hosts[i])
+	return c
+}
+
+// objects makes all objects, except those of forwarding and complete.
+func (c *compiler) objects() {
+	for i := range c.t.Hosts {
+		c.namespace(&c.t.Hosts[i])
 	}
-	for n := range l.Ifaces {
+	for n := range c.l.Ifaces {
 		c.iface(n)
 	}
-	for n := range t.Networks {
+	for n := range c.t.Networks {
 		c.vlans(n)
-		c.uplink(&t.Networks[n])
+		c.uplink(&c.t.Networks[n])
 	}
-	for i := range t.Hosts {
-		c.hostRoutes(&t.Hosts[i])
+	for i := range c.t.Hosts {
+		c.hostRoutes(&c.t.Hosts[i])
 	}
 	c.nat()
 	c.isolation()
 	c.closed()
 	c.fastpaths()
-	c.settings()
 	c.files()
-	c.limits()
-	if err := c.err(); err != nil {
-		return nil, err
-	}
-	c.state.AddAddrGenNone()
-	return c.state, nil
 }
 
 // A compiler makes the objects of a topology. Two different objects with one
@@ -61,6 +66,12 @@ type compiler struct {
 	t     *Topology
 	l     *Layout
 	state topo.State
+
+	// knownHostsFile is a text of the hosts file that may be the right one. If it is, the state has
+	// this string: to compare it with itself takes no time, however many hosts have it.
+	knownHostsFile string
+
+	forwards []resolvedForward // all port forwards
 	// forwarded are the addresses to which ports are forwarded. If the host with
 	// such an address connects to its own forwarded port, the packets leave the
 	// bridge by the port on which they arrived. With br_netfilter, where NAT runs
@@ -123,7 +134,7 @@ func (c *compiler) link(i *Iface) topo.Link {
 func (c *compiler) port(i *Iface) {
 	net := &c.t.Networks[i.Network]
 	bridgeHost := c.t.BridgeHost(i.Network)
-	name, full := PortName(c.t.Name, i.Host, i.Name)
+	name, full := c.l.PortName(i)
 	peer := topo.Link{
 		NS: topo.NSOf(bridgeHost), Name: name, MTU: cmp.Or(net.MTU, topo.DefaultMTU), Master: net.Name,
 		MAC:      derivedMAC(c.t.Name, bridgeHost, name, "port"),
@@ -166,29 +177,6 @@ func (c *compiler) impair(i topo.Impairment, links ...topo.Key) {
 	}
 }
 
-// device makes an entry of the devices of a host.
-func (c *compiler) device(i *Iface) {
-	v, link := i.Device, c.link(i)
-	link.Master = v.Network
-	parent, parentNS := v.Parent, link.NS
-	if owner, dev, ok := strings.Cut(v.Parent, ":"); ok {
-		parent, parentNS = dev, topo.NSOf(owner)
-	}
-	switch v.Kind {
-	case topo.KindDummy:
-		c.put(topo.Dummy{Link: link})
-	case topo.KindVLAN:
-		c.put(topo.VLAN{Link: link, Parent: parent, ID: uint16(v.ID)})
-	case topo.KindVXLAN:
-		c.put(topo.VXLAN{Link: link, ID: v.ID, Local: v.Local, Remote: v.Remote, Parent: parent, Port: v.Port})
-	case topo.KindMACVLAN:
-		c.put(topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
-	case topo.KindIPVLAN:
-		link.MAC = topo.MAC{}
-		c.put(topo.Ipvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode})
-	}
-}
-
 // defaultVLAN is the VLAN of ports without VLANs in the file: the bridge's default PVID.
 const defaultVLAN = 1
 
@@ -214,7 +202,7 @@ func (c *compiler) vlans(n int) {
 		i := &c.l.Ifaces[k]
 		switch {
 		case i.Attachment != nil:
-			name, _ := PortName(c.t.Name, i.Host, i.Name)
+			name, _ := c.l.PortName(i)
 			untagged := i.Attachment.VLAN
 			if untagged == 0 && len(i.Attachment.VLANs) == 0 {
 				untagged = defaultVLAN
@@ -246,93 +234,13 @@ func (c *compiler) uplink(net *Network) {
 	}
 }
 
-// nat makes the masquerade, SNAT and port forward objects, each in the namespace
-// of its gateway.
-func (c *compiler) nat() {
-	for n := range c.t.Networks {
-		net := &c.t.Networks[n]
-		if !net.NAT && len(net.NATTo) == 0 {
-			continue
-		}
-		for _, s := range net.Subnets {
-			c.masquerade(c.t.GatewayOf(n), s, net.NATTo)
-		}
-	}
-	for i := range c.t.Hosts {
-		for _, p := range c.t.Hosts[i].NAT {
-			c.masquerade(c.t.Hosts[i].Name, p, nil)
-		}
-	}
-	for _, p := range c.l.portForwards() {
-		f := topo.Forward{
-			NS: topo.NSOf(p.gateway), Proto: p.spec.Proto, Addr: p.spec.Listen,
-			First: p.spec.First, Last: p.spec.Last, To: p.to, ToPort: p.spec.ToFirst,
-		}
-		if f.Addr.IsUnspecified() {
-			f.Addr = netip.Addr{}
-		}
-		c.put(f)
-		c.allowLoopback(f)
-	}
-}
-
-func (c *compiler) masquerade(host string, source netip.Prefix, to []netip.Addr) {
-	for _, a := range to {
-		if a.Is4() == source.Addr().Is4() {
-			c.put(topo.SourceNAT{NS: topo.NSOf(host), Source: source, To: a})
-			return
-		}
-	}
-	c.put(topo.Masquerade{NS: topo.NSOf(host), Source: source})
-}
-
-// allowLoopback sets route_localnet for a port forward that accepts packets to
-// 127.0.0.1.
-func (c *compiler) allowLoopback(f topo.Forward) {
-	if !f.To.Is4() || f.Addr.IsValid() && !f.Addr.IsLoopback() {
-		return
-	}
-	host := cmp.Or(f.NS, topo.Machine)
-	if i := c.l.deviceFor(host, "", f.To); i != nil {
-		c.put(topo.Sysctl{NS: f.NS, Name: topo.LinkSysctl("ipv4", i.Name, "route_localnet"), Value: "1"})
-	}
-}
-
-// isolation isolates networks on every router that is on both.
-func (c *compiler) isolation() {
-	for n := range c.t.Networks {
-		for _, other := range c.t.Networks[n].IsolateFrom {
-			for host, links := range c.l.routersOf(n, c.l.nets[other]) {
-				c.put(topo.Isolation{NS: topo.NSOf(host), In: links[0], Out: links[1]})
-				c.put(topo.Isolation{NS: topo.NSOf(host), In: links[1], Out: links[0]})
-			}
-		}
-	}
-}
-
-// routersOf returns the hosts that have addresses on both networks, and their
-// devices there.
-func (l *Layout) routersOf(a, b int) map[string][2]string {
-	devices := map[string]string{}
-	for _, k := range l.ByNetwork[a] {
-		if i := &l.Ifaces[k]; i.Device == nil && len(i.Addrs) > 0 {
-			devices[i.Host] = i.Name
-		}
-	}
-	both := map[string][2]string{}
-	for _, k := range l.ByNetwork[b] {
-		i := &l.Ifaces[k]
-		if dev, ok := devices[i.Host]; ok && i.Device == nil && len(i.Addrs) > 0 {
-			both[i.Host] = [2]string{dev, i.Name}
-		}
-	}
-	return both
-}
-
 // files makes the files that programs in a host see in /etc: hosts and
 // resolv.conf.
 func (c *compiler) files() {
 	hosts := c.hostsFile()
+	if hosts == c.knownHostsFile {
+		hosts = c.knownHostsFile
+	}
 	for i := range c.t.Hosts {
 		h := &c.t.Hosts[i]
 		if h.Name == topo.Machine || h.Namespace != "" {
@@ -380,9 +288,24 @@ func (d DNS) file() string {
 	return b.String()
 }
 
-// settings makes the sysctls: forwarding where needed, then those of the file,
-// which replace them.
-func (c *compiler) settings() {
+// complete adds the sysctls of the file, which replace those made so far, and what follows from
+// them. It returns the state.
+func (c *compiler) complete() (topo.State, error) {
+	for i := range c.t.Hosts {
+		for _, s := range c.t.Hosts[i].Sysctls {
+			c.state.Put(topo.Sysctl{NS: topo.NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
+		}
+	}
+	c.limits()
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	c.state.AddAddrGenNone()
+	return c.state, nil
+}
+
+// forwarding turns on forwarding on every host that forwards packets.
+func (c *compiler) forwarding() {
 	for i := range c.t.Hosts {
 		if h := &c.t.Hosts[i]; h.Name != topo.Machine && c.l.Forwards(h) {
 			c.forward(h.Name)
@@ -390,11 +313,6 @@ func (c *compiler) settings() {
 	}
 	if c.machineForwards() {
 		c.forward("")
-	}
-	for i := range c.t.Hosts {
-		for _, s := range c.t.Hosts[i].Sysctls {
-			c.state.Put(topo.Sysctl{NS: topo.NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
-		}
 	}
 }
 
@@ -431,5 +349,5 @@ func (c *compiler) machineForwards() bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.l.portForwards(), func(p resolvedForward) bool { return p.gateway == topo.Machine })
+	return slices.ContainsFunc(c.forwards, func(p resolvedForward) bool { return p.gateway == topo.Machine })
 }

@@ -37,7 +37,7 @@ func (c *compiler) fastPorts(host string, net int) {
 	for _, n := range c.l.ByNetwork[net] {
 		switch i := &c.l.Ifaces[n]; {
 		case i.Attachment != nil:
-			name, _ := PortName(c.t.Name, i.Host, i.Name)
+			name, _ := c.l.PortName(i)
 			put(name)
 		case i.Device != nil:
 			put(i.Name)

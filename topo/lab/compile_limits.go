@@ -6,11 +6,9 @@ import (
 	"math"
 
 	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
 )
-
-// maxRecord is the maximum length of a record in bytes: ALTIFNAMSIZ-1 of <linux/if.h>.
-const maxRecord = 127
 
 // limits reports what exceeds limits of the kernel.
 func (c *compiler) limits() {
@@ -42,9 +40,9 @@ func (c *compiler) limits() {
 
 // checkRecord reports a record of an object that is too long for an alternative name.
 func (c *compiler) checkRecord(o topo.Object, record string) {
-	if len(record) > maxRecord {
+	if len(record) > naming.MaxAltName {
 		message := fmt.Sprintf("%s: the record %s has %d bytes, but an alternative name of a link has at most %d",
-			o, record, len(record), maxRecord)
+			o, record, len(record), naming.MaxAltName)
 		c.mistake(c.t.at(o.Key().NS), "", message, "use a shorter name for the lab or the host")
 	}
 }

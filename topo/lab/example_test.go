@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab"
@@ -59,4 +60,34 @@ hosts:
 	// Output:
 	// lab.yaml:3:21: "10.0.0.0" has no prefix length; write 10.0.0.0/24, for example
 	// lab.yaml:5:20: unknown network "ofice" for red; did you mean "office"?
+}
+
+// Export describes a network that was made by hand, and Format writes it as a lab file. The second result of
+// Export lists what `vnet up` with this file would make different: here, the MAC addresses, and the links are up.
+func ExampleExport() {
+	pair := topo.Veth{Ends: [2]topo.Link{{NS: "blue", Name: "eth0"}, {NS: "red", Name: "eth0"}}}
+	topology, rest := lab.Export("pair", topo.NewState(
+		topo.Namespace{Name: "red"}, topo.Namespace{Name: "blue"}, pair,
+		topo.Address{NS: "red", Link: "eth0", Prefix: netip.MustParsePrefix("10.0.0.1/30")},
+		topo.Address{NS: "blue", Link: "eth0", Prefix: netip.MustParsePrefix("10.0.0.2/30")},
+	))
+	fmt.Print(string(lab.Format(topology)))
+	for _, line := range rest {
+		fmt.Println(line)
+	}
+	// Output:
+	// name: pair
+	// hosts:
+	//   blue: {}
+	//   red: {}
+	// links:
+	//   - {endpoints: ['blue:eth0', 'red:eth0'], addresses: [[10.0.0.2/30], [10.0.0.1/30]]}
+	// - blue: link eth0 type veth peer red: link eth0
+	// + blue: link eth0 address 5e:45:b9:e2:93:00 type veth peer red: link eth0 address 92:4a:30:38:2a:db
+	// + blue: link eth0 up
+	// + blue: link lo up
+	// + red: link eth0 up
+	// + red: link lo up
+	// + blue: file /etc/hosts (4 lines)
+	// + red: file /etc/hosts (4 lines)
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -39,17 +38,26 @@ type exporter struct {
 	objects   []topo.Object
 	noGateway map[topo.Key]bool // bridges of networks without a gateway, by key
 
-	t       Topology
-	netKeys []topo.Key       // for each network, the key of its bridge
-	nets    map[topo.Key]int // networks by the key of their bridge
-	hosts   map[string]int   // by namespace
-	addrs   map[topo.Key][]netip.Prefix
-	vlans   map[topo.Key][]topo.BridgeVLAN
+	// What it has made so far, with indexes: it searches no list, so that the work grows
+	// linearly with the lab.
+	t         Topology
+	netKeys   []topo.Key       // for each network, the key of its bridge
+	nets      map[topo.Key]int // networks by the key of their bridge
+	netNames  map[string]int   // networks by name
+	attached  map[topo.Key]int // networks by the key of an attached device
+	hosts     map[string]int   // by namespace
+	addrs     map[topo.Key][]netip.Prefix
+	vlans     map[topo.Key][]topo.BridgeVLAN
+	hostsFile string // the hosts file that aliases has read last
 }
 
+// An attachmentRef is the place of an attachment in the topology.
+type attachmentRef struct{ host, attachment int }
+
 func (e *exporter) topology() Topology {
-	e.t, e.netKeys = Topology{Name: e.name}, nil
-	e.nets, e.hosts = map[topo.Key]int{}, map[string]int{}
+	e.t, e.netKeys, e.hostsFile = Topology{Name: e.name}, nil, ""
+	e.nets, e.netNames, e.attached = map[topo.Key]int{}, map[string]int{}, map[topo.Key]int{}
+	e.hosts = map[string]int{}
 	e.addrs, e.vlans = map[topo.Key][]netip.Prefix{}, map[topo.Key][]topo.BridgeVLAN{}
 	for _, o := range e.objects {
 		switch o := o.(type) {
@@ -68,8 +76,8 @@ func (e *exporter) topology() Topology {
 	for _, o := range e.objects {
 		e.link(o)
 	}
-	for n := range e.t.Networks {
-		e.subnets(n)
+	for n, on := range e.attachments() {
+		e.subnets(n, on)
 	}
 	for _, o := range e.objects {
 		e.setting(o)
@@ -93,10 +101,10 @@ func (e *exporter) host(ns string) *Host {
 }
 
 func (e *exporter) bridge(b topo.Bridge) {
-	if slices.ContainsFunc(e.t.Networks, func(n Network) bool { return n.Name == b.Name }) {
+	if _, used := e.netNames[b.Name]; used {
 		return // network names are unique; differences lists it
 	}
-	e.nets[b.Key()] = len(e.t.Networks)
+	e.nets[b.Key()], e.netNames[b.Name] = len(e.t.Networks), len(e.t.Networks)
 	e.netKeys = append(e.netKeys, b.Key())
 	e.t.Networks = append(e.t.Networks, Network{
 		Name: b.Name, In: b.NS, MTU: omitDefault(b.MTU, topo.DefaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
@@ -129,34 +137,9 @@ func (e *exporter) link(o topo.Object) {
 		if n, ok := e.nets[topo.LinkKey(o.NS, o.Master)]; ok {
 			e.t.Networks[n].Uplink = o.Link
 		}
-	case topo.Dummy:
-		e.device(o.Link, Device{Kind: topo.KindDummy})
-	case topo.VLAN:
-		e.device(o.Link, Device{Kind: topo.KindVLAN, Parent: o.Parent, ID: uint32(o.ID)})
-	case topo.VXLAN:
-		port := omitDefault(o.Port, topo.VXLANPort)
-		e.device(o.Link, Device{Kind: topo.KindVXLAN, Parent: o.Parent, ID: o.ID, Local: o.Local, Remote: o.Remote, Port: port})
-	case topo.Macvlan:
-		parent, mode := parentName(o.NS, o.ParentNS, o.Parent), omitDefault(o.Mode, "bridge")
-		e.device(o.Link, Device{Kind: topo.KindMACVLAN, Parent: parent, Mode: mode})
-	case topo.Ipvlan:
-		parent, mode := parentName(o.NS, o.ParentNS, o.Parent), omitDefault(o.Mode, "l2")
-		e.device(o.Link, Device{Kind: topo.KindIPVLAN, Parent: parent, Mode: mode})
+	default:
+		e.device(o)
 	}
-}
-
-func parentName(ns, parentNS, parent string) string {
-	if ns == parentNS {
-		return parent
-	}
-	return cmp.Or(parentNS, topo.Machine) + ":" + parent
-}
-
-func (e *exporter) device(l topo.Link, v Device) {
-	v.Name, v.MTU, v.Network, v.Addresses = l.Name, l.MTU, l.Master, e.addrs[l.Key()]
-	v.MAC = omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, topo.Machine), l.Name))
-	h := e.host(l.NS)
-	h.Devices = append(h.Devices, v)
 }
 
 func (e *exporter) cable(a, b topo.Link) {
@@ -211,34 +194,44 @@ func (e *exporter) attachment(l, peer topo.Link) {
 	net.IsolateHosts = net.IsolateHosts || peer.Isolated
 	h := e.host(l.NS)
 	h.Networks = append(h.Networks, a)
+	e.attached[l.Key()] = n
+}
+
+// attachments returns the attachments to each network, in the order of the hosts.
+func (e *exporter) attachments() [][]attachmentRef {
+	all := make([][]attachmentRef, len(e.t.Networks))
+	for i := range e.t.Hosts {
+		for k := range e.t.Hosts[i].Networks {
+			n := e.netNames[e.t.Hosts[i].Networks[k].Network]
+			all[n] = append(all[n], attachmentRef{i, k})
+		}
+	}
+	return all
 }
 
 // subnets derives the subnets of a network, and its gateway, from the addresses
-// on it.
-func (e *exporter) subnets(n int) {
+// on it. on are the attachments to it.
+func (e *exporter) subnets(n int, on []attachmentRef) {
 	net, k := &e.t.Networks[n], e.netKeys[n]
 	own := e.addrs[k]
 	for _, p := range own {
 		e.addSubnet(net, p)
 	}
-	for i := range e.t.Hosts {
-		for _, a := range e.t.Hosts[i].Networks {
-			if a.Network == net.Name {
-				for _, p := range e.addrs[topo.LinkKey(topo.NSOf(e.t.Hosts[i].Name), a.Device)] {
-					e.addSubnet(net, p)
-				}
-			}
+	for _, ref := range on {
+		for _, p := range e.addressesOf(ref) {
+			e.addSubnet(net, p)
 		}
 	}
 	e.gateway(net, k, own)
-	for i := range e.t.Hosts {
-		h := &e.t.Hosts[i]
-		for j := range h.Networks {
-			if a := &h.Networks[j]; a.Network == net.Name && a.Device != "" {
-				e.assignAddresses(net, a, e.addrs[topo.LinkKey(topo.NSOf(h.Name), a.Device)])
-			}
-		}
+	for _, ref := range on {
+		e.assignAddresses(net, &e.t.Hosts[ref.host].Networks[ref.attachment], e.addressesOf(ref))
 	}
+}
+
+// addressesOf returns the addresses of the device of an attachment.
+func (e *exporter) addressesOf(ref attachmentRef) []netip.Prefix {
+	h := &e.t.Hosts[ref.host]
+	return e.addrs[topo.LinkKey(topo.NSOf(h.Name), h.Networks[ref.attachment].Device)]
 }
 
 func (e *exporter) addSubnet(net *Network, p netip.Prefix) {
@@ -290,81 +283,6 @@ func (e *exporter) assignAddresses(net *Network, a *Attachment, addrs []netip.Pr
 	a.NoAddress = !plain && len(net.Subnets) > 0
 }
 
-// setting adds an object that belongs to one host: a neighbour, program, sysctl or file.
-func (e *exporter) setting(o topo.Object) {
-	switch o := o.(type) {
-	case topo.Neigh:
-		h := e.host(o.NS)
-		h.Neighbours = append(h.Neighbours, StaticNeigh{Addr: o.Addr, MAC: o.MAC, Device: o.Link})
-	case topo.Process:
-		h := e.host(o.NS)
-		h.Run = append(h.Run, o.Command)
-	case topo.Sysctl:
-		h := e.host(o.NS)
-		h.Sysctls = append(h.Sysctls, Setting{Key: o.Name, Value: o.Value})
-	case topo.File:
-		switch o.Name {
-		case "hosts":
-			e.aliases(o.Content)
-		case "resolv.conf":
-			e.host(o.NS).DNS = ParseResolv(o.Content)
-		}
-	}
-}
-
-// aliases reads the aliases of hosts from a hosts file.
-func (e *exporter) aliases(text string) {
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) < 3 {
-			continue
-		}
-		if i, ok := e.hosts[omitDefault(words[1], topo.Machine)]; ok && len(e.t.Hosts[i].Aliases) == 0 {
-			e.t.Hosts[i].Aliases = words[2:]
-		}
-	}
-}
-
-// ParseResolv reads the text of a resolv.conf.
-func ParseResolv(text string) (d DNS) {
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) > 1 && words[0] == "nameserver":
-			if a, err := parseAddr(words[1]); err == nil {
-				d.Servers = append(d.Servers, a)
-			}
-		case len(words) > 1 && words[0] == "search":
-			d.Search = words[1:]
-		}
-	}
-	return d
-}
-
-// exportRoutes adds the routes, except default routes that follow from gateways.
-func (e *exporter) exportRoutes() {
-	l, _ := NewLayout(&e.t)
-	for _, o := range e.objects {
-		r, ok := o.(topo.Route)
-		if !ok {
-			continue
-		}
-		gw, ok := l.defaultGateway(cmp.Or(r.NS, topo.Machine), r.Dst.Addr().Is4())
-		implied := topo.Route{NS: r.NS, Dst: defaultRoute(r.Dst.Addr().Is4())}
-		if ok {
-			implied.Hops = topo.NewHops(topo.Hop{Via: gw.addr, Device: gw.port.Name})
-		}
-		if ok && r == implied {
-			continue
-		}
-		h := e.host(r.NS)
-		h.Routes = append(h.Routes, StaticRoute{
-			Type: cmp.Or(r.Type, topo.TypeUnicast), Dst: r.Dst, Hops: r.Hops.List(), Src: r.Src,
-			Table: r.Table, Metric: r.Metric, MTU: r.MTU,
-		})
-	}
-}
-
 // dropDefaultNames removes device names that are the default: eth0, eth1 …
 func (e *exporter) dropDefaultNames() {
 	for i := range e.t.Hosts {
@@ -394,59 +312,4 @@ func withoutDefaultRoute(t *Topology, s topo.State) (nets []int) {
 		}
 	}
 	return nets
-}
-
-// differences removes sysctls from t that follow from other keys. It returns the
-// differences between the state and the compiled t.
-func (e *exporter) differences(t *Topology) []string {
-	e.removeImplied(t)
-	made, err := Compile(*t)
-	if err != nil {
-		return strings.Split(err.Error(), "\n")
-	}
-	var lines []string
-	for _, o := range e.objects {
-		if made[o.Key()] != o && o.Key().Kind != topo.OfAddrGen {
-			lines = append(lines, "- "+o.String())
-		}
-	}
-	protected := slices.ContainsFunc(e.objects, isProtection)
-	for _, o := range made.Objects() {
-		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen && (protected || !isProtection(o)) {
-			lines = append(lines, "+ "+o.String())
-		}
-	}
-	return lines
-}
-
-// removeImplied removes the sysctls from t that compiling t would make anyway. It
-// sets router instead of the sysctls for forwarding.
-func (e *exporter) removeImplied(t *Topology) {
-	settings := make([][]Setting, len(t.Hosts))
-	for i := range t.Hosts {
-		settings[i], t.Hosts[i].Sysctls = t.Hosts[i].Sysctls, nil
-	}
-	e.setRouters(t)
-	implied, _ := Compile(*t)
-	for i := range t.Hosts {
-		for _, s := range settings[i] {
-			o := topo.Normalize(topo.Sysctl{NS: topo.NSOf(t.Hosts[i].Name), Name: s.Key, Value: s.Value})
-			if implied[o.Key()] != o {
-				t.Hosts[i].Sysctls = append(t.Hosts[i].Sysctls, s)
-			}
-		}
-	}
-}
-
-// setRouters sets Router for hosts that forward packets and are not a gateway.
-func (e *exporter) setRouters(t *Topology) {
-	implied, _ := Compile(*t)
-	for i := range t.Hosts {
-		for _, key := range []string{topo.ForwardingIPv4, topo.ForwardingIPv6} {
-			k := topo.Sysctl{NS: topo.NSOf(t.Hosts[i].Name), Name: key}.Key()
-			if s, ok := e.state[k].(topo.Sysctl); ok && s.Value == "1" && implied[k] == nil {
-				t.Hosts[i].Router = true
-			}
-		}
-	}
 }

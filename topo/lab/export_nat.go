@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -11,18 +12,25 @@ import (
 // possible, else as nat and ports of a router.
 func (e *exporter) exportNAT() {
 	l, _ := NewLayout(&e.t)
+	targets := forwardTargets(l)
+	masquerades := map[topo.Key]bool{}
 	for n := range e.t.Networks {
 		e.networkNAT(n)
+		for _, s := range e.t.Networks[n].Subnets {
+			if e.t.Networks[n].NAT {
+				masquerades[topo.Masquerade{NS: topo.NSOf(e.t.GatewayOf(n)), Source: s}.Key()] = true
+			}
+		}
 	}
 	for _, o := range e.objects {
 		switch o := o.(type) {
 		case topo.Masquerade:
-			if o.Out == "" && !e.networkMasquerades(o.NS, o.Source) {
+			if o.Out == "" && !masquerades[o.Key()] {
 				h := e.host(o.NS)
 				h.NAT = append(h.NAT, o.Source)
 			}
 		case topo.Forward:
-			e.exportForward(l, o)
+			e.exportForward(l, targets, o)
 		case topo.Isolation:
 			e.exportIsolation(o)
 		case topo.Fastpath:
@@ -37,6 +45,12 @@ func (e *exporter) exportNAT() {
 func (e *exporter) exportRouted() {
 	_, v4 := e.state[topo.Sysctl{Name: topo.ForwardingIPv4}.Key()]
 	_, v6 := e.state[topo.Sysctl{Name: topo.ForwardingIPv6}.Key()]
+	allowed := map[string][]netip.Prefix{}
+	for _, o := range e.objects {
+		if a, ok := o.(topo.AllowedSource); ok && a.NS == "" {
+			allowed[a.Link] = append(allowed[a.Link], a.Source)
+		}
+	}
 	for n := range e.t.Networks {
 		net := &e.t.Networks[n]
 		if e.t.GatewayOf(n) != topo.Machine || net.NAT || len(net.Subnets) == 0 {
@@ -47,22 +61,20 @@ func (e *exporter) exportRouted() {
 			link = e.portOf(topo.Machine, net.Name)
 		}
 		_, isClosed := e.state[topo.ClosedLink{Link: link}.Key()]
-		net.Routed = (v4 || v6) && !isClosed
-		for _, o := range e.objects {
-			if a, ok := o.(topo.AllowedSource); ok && a.NS == "" && a.Link == link {
-				net.Routed, net.RoutedFrom = true, append(net.RoutedFrom, a.Source)
-			}
-		}
+		net.RoutedFrom = allowed[link]
+		net.Routed = (v4 || v6) && !isClosed || len(net.RoutedFrom) > 0
 	}
 }
 
 // portOf returns the device of a host on a network.
 func (e *exporter) portOf(host, network string) string {
-	for i := range e.t.Hosts {
-		for _, a := range e.t.Hosts[i].Networks {
-			if e.t.Hosts[i].Name == host && a.Network == network {
-				return a.Device
-			}
+	n, ok := e.hosts[topo.NSOf(host)]
+	if !ok {
+		return ""
+	}
+	for _, a := range e.t.Hosts[n].Networks {
+		if a.Network == network {
+			return a.Device
 		}
 	}
 	return ""
@@ -99,29 +111,34 @@ func (e *exporter) networkNAT(n int) {
 	net.NAT, net.NATTo = true, to
 }
 
-// networkMasquerades reports whether the NAT of a network includes this masquerade.
-func (e *exporter) networkMasquerades(ns string, source netip.Prefix) bool {
-	for n := range e.t.Networks {
-		if net := &e.t.Networks[n]; net.NAT && topo.NSOf(e.t.GatewayOf(n)) == ns && slices.Contains(net.Subnets, source) {
-			return true
+// forwardTargets returns the first host that has each address on the network of its gateway: to
+// this host, the gateway can forward the host's ports.
+func forwardTargets(l *Layout) map[target]int {
+	targets := make(map[target]int, 2*len(l.Topology.Hosts))
+	for i := range l.Topology.Hosts {
+		for _, v4 := range []bool{true, false} {
+			gw, ok := l.defaultGateway(l.Topology.Hosts[i].Name, v4)
+			if !ok {
+				continue
+			}
+			to := target{gw.gateway, firstAddrOf(gw.port.Addrs, v4)}
+			if _, used := targets[to]; !used {
+				targets[to] = i
+			}
 		}
 	}
-	return false
+	return targets
 }
 
 // exportForward adds a port forward: to the ports of the target host if the
 // target's gateway does it, else to the ports of a router.
-func (e *exporter) exportForward(l *Layout, f topo.Forward) {
+func (e *exporter) exportForward(l *Layout, targets map[target]int, f topo.Forward) {
 	if f.In != "" {
 		return // the file cannot express it; differences lists it
 	}
 	p := Forward{Listen: f.Addr, First: f.First, Last: f.Last, ToFirst: f.ToPort, Proto: f.Proto}
-	for i := range e.t.Hosts {
+	if i, ok := targets[target{cmp.Or(f.NS, topo.Machine), f.To}]; ok {
 		h := &e.t.Hosts[i]
-		gw, ok := l.defaultGateway(h.Name, f.To.Is4())
-		if !ok || topo.NSOf(gw.gateway) != f.NS || firstAddrOf(gw.port.Addrs, f.To.Is4()) != f.To {
-			continue
-		}
 		if both := e.hasOtherFamily(l, h, f); both && !f.To.Is4() {
 			return // included in the forward for IPv4
 		} else if !both && !p.Listen.IsValid() && dualStack(l, h.Name) {
@@ -187,10 +204,9 @@ func (e *exporter) networkAt(ns, dev string) int {
 	if n, ok := e.nets[topo.LinkKey(ns, dev)]; ok {
 		return n
 	}
-	for _, a := range e.host(ns).Networks {
-		if a.Device == dev {
-			return slices.IndexFunc(e.t.Networks, func(n Network) bool { return n.Name == a.Network })
-		}
+	e.host(ns)
+	if n, ok := e.attached[topo.LinkKey(ns, dev)]; ok {
+		return n
 	}
 	return -1
 }

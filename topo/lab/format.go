@@ -2,7 +2,6 @@ package lab
 
 import (
 	"bytes"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -134,21 +133,6 @@ func (a *Attachment) format() (m mapping) {
 	return m
 }
 
-func (v *Device) format() (m mapping) {
-	m.text("type", v.Kind)
-	m.text("parent", v.Parent)
-	m.number("id", int(v.ID))
-	m.text("mode", v.Mode)
-	m.addr("local", v.Local)
-	m.addr("remote", v.Remote)
-	m.number("port", int(v.Port))
-	m.text("network", v.Network)
-	m.list("addresses", display.Prefixes(v.Addresses))
-	m.number("mtu", v.MTU)
-	m.mac(v.MAC)
-	return m
-}
-
 func (c *Link) format() *yaml.Node {
 	var m mapping
 	var ends, macs []string
@@ -187,19 +171,9 @@ func formatImpairment(i topo.Impairment) (m mapping) {
 		m.text("loss", strconv.FormatFloat(i.Loss, 'f', -1, 64)+"%")
 	}
 	if i.Rate > 0 {
-		m.text("rate", FormatRate(i.Rate))
+		m.text("rate", display.Rate(i.Rate))
 	}
 	return m
-}
-
-// FormatRate writes a rate in the largest unit without a fraction.
-func FormatRate(bits uint64) string {
-	for _, u := range rateUnits {
-		if v := uint64(u.bits); bits%v == 0 {
-			return fmt.Sprint(bits/v, u.suffix)
-		}
-	}
-	return fmt.Sprint(bits, "bit")
 }
 
 func (x Expectation) format() *yaml.Node {

@@ -16,12 +16,7 @@ func (l *Layout) Forwards(h *Host) bool {
 	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
 		return true
 	}
-	for n := range l.Topology.Networks {
-		if l.Topology.GatewayOf(n) == h.Name {
-			return true
-		}
-	}
-	return false
+	return l.gateways[h.Name]
 }
 
 // A Layout lists every device of every host of a topology, with its name and
@@ -34,6 +29,11 @@ type Layout struct {
 	Ifaces    []Iface          // bridges, then devices on networks, ends of links, other devices
 	ByHost    map[string][]int // for each host, its Ifaces
 	ByNetwork [][]int          // for each network, its Ifaces: the bridge first
+
+	gateways map[string]bool // the hosts that are the gateway of a network
+	// For each network, the attachment of its gateway, and that of the host in whose namespace
+	// its bridge is; nil if there is none.
+	gatewayAttachment, bridgeAttachment []*Attachment
 }
 
 // An Iface is one network device of the lab.
@@ -54,6 +54,11 @@ func (i *Iface) IsBridge() bool {
 	return i.Network >= 0 && i.Attachment == nil && i.Device == nil
 }
 
+// HasAddr reports whether a is an address of the device.
+func (i *Iface) HasAddr(a netip.Addr) bool {
+	return slices.ContainsFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
 // NewLayout returns the layout of t. The second result lists the devices that
 // got no address because their subnet is too small, once per subnet.
 func NewLayout(t *Topology) (*Layout, []*Iface) {
@@ -63,12 +68,17 @@ func NewLayout(t *Topology) (*Layout, []*Iface) {
 		nets:      make(map[string]int, len(t.Networks)),
 		ByHost:    make(map[string][]int, len(t.Hosts)+1),
 		ByNetwork: make([][]int, len(t.Networks)),
+
+		gateways:          make(map[string]bool, len(t.Networks)),
+		gatewayAttachment: make([]*Attachment, len(t.Networks)),
+		bridgeAttachment:  make([]*Attachment, len(t.Networks)),
 	}
 	for i := range t.Hosts {
 		l.Hosts[t.Hosts[i].Name] = i
 	}
 	for i := range t.Networks {
 		l.nets[t.Networks[i].Name] = i
+		l.gateways[t.GatewayOf(i)] = true
 		l.add(Iface{Host: t.BridgeHost(i), Name: t.Networks[i].Name, Network: i, at: t.Networks[i].at})
 	}
 	for i := range t.Hosts {
@@ -104,7 +114,12 @@ func (l *Layout) addHost(h *Host) {
 		if !ok {
 			continue
 		}
-		if l.Topology.BridgeHost(n) != h.Name {
+		if l.gatewayAttachment[n] == nil && l.Topology.GatewayOf(n) == h.Name {
+			l.gatewayAttachment[n] = a
+		}
+		if l.Topology.BridgeHost(n) == h.Name {
+			l.bridgeAttachment[n] = cmp.Or(l.bridgeAttachment[n], a)
+		} else {
 			l.add(Iface{Host: h.Name, Name: a.Device, Network: n, Attachment: a, Addrs: slices.Clone(a.Prefixes), at: a.at})
 		}
 	}
@@ -170,7 +185,7 @@ func (l *Layout) machineName(n int) string {
 	} else {
 		host, dev = l.Topology.BridgeHost(i.Network), l.Topology.Networks[i.Network].Name
 	}
-	name, _ := PortName(l.Topology.Name, host, dev)
+	name, _ := portName(l.Topology.Name, host, dev)
 	return name
 }
 
@@ -204,34 +219,6 @@ func (l *Layout) defaultGateway(host string, v4 bool) (gatewayRoute, bool) {
 	}
 	return gatewayRoute{}, false
 }
-
-// deviceMTU returns the MTU of a device for which the file has none: that of its
-// parent, or for vxlan that of the underlying device minus the tunnel headers.
-func (l *Layout) deviceMTU(i *Iface) int {
-	v, under := i.Device, topo.DefaultMTU
-	for _, n := range l.ByHost[i.Host] {
-		if p := &l.Ifaces[n]; p != i && p.Name == v.Parent {
-			under = l.mtuOf(p)
-		}
-	}
-	if v.Kind != topo.KindVXLAN {
-		return under
-	}
-	if p := l.deviceFor(i.Host, v.Parent, v.Remote); p != nil && p != i {
-		under = l.mtuOf(p)
-	}
-	if v.Remote.Is6() || v.Local.Is6() {
-		return under - vxlanHeaders6
-	}
-	return under - vxlanHeaders4
-}
-
-// Bytes that VXLAN adds to a packet: inner Ethernet, VXLAN, UDP and outer IP
-// header; RFC 7348, section 5.
-const (
-	vxlanHeaders4 = 14 + 8 + 8 + 20
-	vxlanHeaders6 = 14 + 8 + 8 + 40
-)
 
 // mtuOf returns the MTU of a device.
 func (l *Layout) mtuOf(i *Iface) int {
@@ -285,9 +272,13 @@ func nameHash(names ...string) uint64 {
 	return v ^ v>>33
 }
 
-// PortName returns the name of the bridge end of a host's veth pair: HOST-DEV if
-// that is a valid device name, else a short name with a hash. full is HOST-DEV.
-func PortName(lab, host, dev string) (name, full string) {
+// PortName returns the name of the bridge port of a device on a network: HOST-DEV if that is a
+// valid device name, else a short name with a hash. full is HOST-DEV.
+func (l *Layout) PortName(i *Iface) (name, full string) {
+	return portName(l.Topology.Name, i.Host, i.Name)
+}
+
+func portName(lab, host, dev string) (name, full string) {
 	full = host + "-" + dev
 	if len(full) <= naming.MaxLinkName && validDevice(full) {
 		return full, full

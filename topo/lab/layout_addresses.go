@@ -35,7 +35,7 @@ func (l *Layout) assignAddresses() (unassigned []*Iface) {
 // the gateway, the bridge gets them. Another gateway gets them in assignSubnet.
 func (l *Layout) assignGateway(n int, used map[netip.Addr]bool) {
 	net, br := &l.Topology.Networks[n], &l.Ifaces[l.ByNetwork[n][0]]
-	own := l.attachmentOf(br.Host, net.Name)
+	own := l.bridgeAttachment[n]
 	switch {
 	case l.Topology.GatewayOf(n) == br.Host:
 		for _, s := range net.Subnets {
@@ -97,7 +97,7 @@ func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 			return a
 		}
 	}
-	if att := l.attachmentOf(l.Topology.GatewayOf(n), net.Name); att != nil {
+	if att := l.gatewayAttachment[n]; att != nil {
 		for _, a := range att.Addresses {
 			if s.Contains(a) {
 				return a
@@ -107,18 +107,23 @@ func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 	return firstAddr(s)
 }
 
-// attachmentOf returns the host's attachment to the network, nil if there is none.
-func (l *Layout) attachmentOf(host, network string) *Attachment {
-	h, ok := l.Hosts[host]
-	if !ok {
-		return nil
-	}
-	for k := range l.Topology.Hosts[h].Networks {
-		if a := &l.Topology.Hosts[h].Networks[k]; a.Network == network {
-			return a
+// deviceFor returns the device of the host whose subnet contains a, nil if
+// there is none. If dev is not "", only that device counts.
+func (l *Layout) deviceFor(host, dev string, a netip.Addr) *Iface {
+	var best *Iface
+	bits := -1
+	for _, n := range l.ByHost[host] {
+		i := &l.Ifaces[n]
+		if dev != "" && i.Name != dev {
+			continue
+		}
+		for _, p := range i.Addrs {
+			if p.IsValid() && p.Bits() > bits && p.Contains(a) && (!p.IsSingleIP() || p.Addr() == a) {
+				best, bits = i, p.Bits()
+			}
 		}
 	}
-	return nil
+	return best
 }
 
 // firstAddr returns the first address of s for a host: not the network address,

@@ -141,7 +141,7 @@ func TestPortNames(t *testing.T) {
 	}
 	for _, host := range hosts {
 		for _, dev := range []string{"eth0", "eth1", "eth0.4094"} {
-			name, full := PortName("lab", host, dev)
+			name, full := portName("lab", host, dev)
 			if !validDevice(name) {
 				t.Errorf("%s %s: %q is not a device name", host, dev, name)
 			}
@@ -154,11 +154,11 @@ func TestPortNames(t *testing.T) {
 			seen[name] = full
 		}
 	}
-	if name, _ := PortName("lab", "red", "eth0"); name != "red-eth0" {
+	if name, _ := portName("lab", "red", "eth0"); name != "red-eth0" {
 		t.Errorf("a short name is %q", name)
 	}
-	a, _ := PortName("lab1", "a-host-of-a-long-name", "eth0")
-	b, _ := PortName("lab2", "a-host-of-a-long-name", "eth0")
+	a, _ := portName("lab1", "a-host-of-a-long-name", "eth0")
+	b, _ := portName("lab2", "a-host-of-a-long-name", "eth0")
 	if a == b {
 		t.Errorf("two labs have the same %s", a)
 	}

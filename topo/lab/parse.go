@@ -159,17 +159,6 @@ func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachme
 	return att
 }
 
-func (v *fileDevice) device(d *decoder, name string, at pos) Device {
-	return Device{
-		Name: name, Kind: v.Type, Parent: v.Parent, Mode: v.Mode,
-		ID:    uint32(d.within(at, "id", v.ID, 1<<24-1)),
-		Local: v.Local, Remote: v.Remote,
-		Port:      uint16(d.within(at, "port", v.Port, 65535)),
-		Network:   v.Network,
-		Addresses: v.Addresses, MTU: v.MTU, MAC: v.MAC, at: at,
-	}
-}
-
 func (l *fileLink) cable(d *decoder) (Link, bool) {
 	c := Link{MTU: l.MTU, Impair: l.Impair.impairment(), NoOffload: bool(l.Offload), at: l.At}
 	if len(l.Endpoints) != 2 {

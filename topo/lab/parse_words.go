@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // errWord means only that a word is not valid. The decoder adds which kind of
@@ -95,20 +97,14 @@ func parsePercent(s string) (percent, error) {
 	return percent(v), nil
 }
 
-// rateUnits are tc(8)'s units for bits per second.
-var rateUnits = []struct {
-	suffix string
-	bits   float64
-}{{"tbit", 1e12}, {"gbit", 1e9}, {"mbit", 1e6}, {"kbit", 1e3}, {"bit", 1}}
-
 func parseRate(s string) (bitrate, error) {
-	for _, u := range rateUnits {
-		if digits, ok := strings.CutSuffix(strings.ToLower(s), u.suffix); ok {
+	for _, u := range display.RateUnits {
+		if digits, ok := strings.CutSuffix(strings.ToLower(s), u.Suffix); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
-			if err != nil || !(v > 0) || v*u.bits > math.MaxInt64 {
+			if err != nil || !(v > 0) || v*float64(u.Bits) > math.MaxInt64 {
 				return 0, errWord
 			}
-			return bitrate(v * u.bits), nil
+			return bitrate(v * float64(u.Bits)), nil
 		}
 	}
 	return 0, errWord

@@ -130,25 +130,6 @@ type End struct {
 	MAC       topo.MAC // zero means derived from the names
 }
 
-// A Device is any other device of a host: not its end of a network's or a
-// link's veth pair.
-type Device struct {
-	Name      string
-	Kind      string // one of the Kind constants
-	Parent    string // its parent device, of the same host or "machine:DEV"; required for vlan, macvlan and ipvlan
-	ID        uint32 // VLAN id 1–4094, or VXLAN network identifier 0–16777215
-	Mode      string // macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; "" means bridge and l2
-	Local     netip.Addr
-	Remote    netip.Addr // vxlan: the other VTEP, or a multicast group
-	Port      uint16     // vxlan: UDP port; 0 means 4789
-	Network   string     // make it a port of this network's bridge
-	Addresses []netip.Prefix
-	MTU       int      // bytes; 0 means the parent's or 1500, for vxlan minus the tunnel headers
-	MAC       topo.MAC // zero means derived from the names
-
-	at pos
-}
-
 // A Forward forwards ports to a host or an address (DNAT).
 type Forward struct {
 	Listen      netip.Addr // only packets to this address; invalid means any address of the gateway

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -167,9 +168,9 @@ func (t *scratchNetns) featureRequest(feature string) rtnl.Request {
 	case "vxlan":
 		kind.Options, config.Parent = rtnl.Options{"id": uint64(1), "dstport": uint64(4789)}, 0
 	case "macvlan":
-		kind.Options = rtnl.Options{"mode": macvlanModes["bridge"]}
+		kind.Options = modeOption(naming.LabMacvlanModes, "bridge")
 	case "ipvlan":
-		kind.Options = rtnl.Options{"mode": ipvlanModes["l2"]}
+		kind.Options = modeOption(naming.IpvlanModes, "l2")
 	case "dummy":
 		config.Parent = 0
 	}

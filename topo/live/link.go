@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -77,20 +78,20 @@ func (k *Kernel) linkTasks(s topo.Step) ([]task, error) {
 	case topo.VXLAN:
 		return k.vxlanTasks(o)
 	case topo.Macvlan:
-		options := rtnl.Options{"mode": macvlanModes[cmp.Or(o.Mode, "bridge")]}
+		options := modeOption(naming.LabMacvlanModes, o.Mode)
 		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "macvlan", Options: options})
 	case topo.Ipvlan:
-		options := rtnl.Options{"mode": ipvlanModes[cmp.Or(o.Mode, "l2")]}
+		options := modeOption(naming.IpvlanModes, o.Mode)
 		return k.newLinkTasks(o.Link, o.ParentNS, o.Parent, rtnl.Kind{Name: "ipvlan", Options: options})
 	}
 	return nil, fmt.Errorf("%T is not a link", s.Want)
 }
 
-// From <linux/if_link.h>.
-var (
-	macvlanModes = map[string]uint64{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
-	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
-)
+// modeOption returns the option for a mode of a macvlan or ipvlan link. "" is the first mode.
+func modeOption(modes naming.Modes, mode string) rtnl.Options {
+	number, _ := modes.Number(cmp.Or(mode, modes[0].Name))
+	return rtnl.Options{"mode": number}
+}
 
 // bridgeTasks sets a bridge's MTU and MAC after the bridge exists: values from the create
 // request would change with its ports. The create request has the MAC, too: otherwise udev

@@ -84,9 +84,9 @@ func TestForeignElementsInTable(t *testing.T) {
 	k := openKernel(t, lab)
 	table := "inet " + topo.TableName(lab)
 	for what, script := range map[string]string{
-		"a range": "nft add element " + table + " masquerade4 '{ 10.0.0.5-10.0.0.9 }'",
-		"an empty one": "nft flush map " + table + " dnat4; nft flush set " + table + " masquerade4; " +
-			"nft flush set " + table + " masquerade6",
+		"a range": "nft add element " + table + " masquerade4_24 '{ 10.0.0.5-10.0.0.9 }'",
+		"an empty one": "nft flush map " + table + " dnat4; nft flush set " + table + " masquerade4_24; " +
+			"nft flush set " + table + " masquerade6_64",
 		"a table alone": "nft delete table " + table + "; nft add table " + table,
 	} {
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
@@ -100,7 +100,7 @@ func TestForeignElementsInTable(t *testing.T) {
 		status, err := o.Status(want)
 		o.Close()
 		shown := slices.ContainsFunc(status.Rules, func(r NATStatus) bool {
-			return r.Text == "element masquerade4 { 10.0.0.5-10.0.0.9 }"
+			return r.Text == "element masquerade4_24 { 10.0.0.5-10.0.0.9 }"
 		})
 		if err != nil || shown != (what == "a range") {
 			t.Errorf("%s: %v, %+v", what, err, status.Rules)

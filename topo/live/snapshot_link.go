@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -65,10 +66,10 @@ func (r *stateBuilder) link(e linkEntry, table vethTable) {
 		r.put(v)
 	case "macvlan":
 		ns, parent := r.parent(e)
-		r.put(topo.Macvlan{Link: l, ParentNS: ns, Parent: parent, Mode: modeName(macvlanModes, optionNumber(o, "mode"))})
+		r.put(topo.Macvlan{Link: l, ParentNS: ns, Parent: parent, Mode: naming.LabMacvlanModes.Name(optionNumber(o, "mode"))})
 	case "ipvlan":
 		ns, parent := r.parent(e)
-		r.put(topo.Ipvlan{Link: l, ParentNS: ns, Parent: parent, Mode: modeName(ipvlanModes, optionNumber(o, "mode"))})
+		r.put(topo.Ipvlan{Link: l, ParentNS: ns, Parent: parent, Mode: naming.IpvlanModes.Name(optionNumber(o, "mode"))})
 	}
 }
 
@@ -99,15 +100,6 @@ func optionAddr(o rtnl.Options, name string) netip.Addr {
 		return netip.Addr{}
 	}
 	return a
-}
-
-func modeName(modes map[string]uint64, mode uint64) string {
-	for name, n := range modes {
-		if n == mode {
-			return name
-		}
-	}
-	return ""
 }
 
 func (r *stateBuilder) veth(near linkEntry, table vethTable) {

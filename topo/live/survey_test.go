@@ -84,13 +84,13 @@ table ip nat {
 	if err := conn.Apply(NATTable, nil, byHand); err != nil {
 		t.Fatal(err)
 	}
-	shell(t, "nft add element inet vnet masquerade4 '{ 10.9.0.5-10.9.0.9 }'")
+	shell(t, "nft add element inet vnet masquerade4_24 '{ 10.9.0.5-10.9.0.9 }'")
 	got, unknown, err := Survey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(unknown, []string{
-		"element masquerade4 { 10.9.0.5-10.9.0.9 }", "nftables chain ip nat front",
+		"element masquerade4_24 { 10.9.0.5-10.9.0.9 }", "nftables chain ip nat front",
 		`oifname "eth8" masquerade`, `oifname "eth9" masquerade`,
 	}) {
 		t.Errorf("unknown: %q", unknown)

@@ -158,7 +158,7 @@ func (w *walker) hairpinProblem(h *hostInfo, to *lab.Iface, v4 bool) string {
 	if to.Attachment == nil || h.sysctl(key) != 1 {
 		return ""
 	}
-	name, _ := lab.PortName(w.layout.Topology.Name, to.Host, to.Name)
+	name, _ := w.layout.PortName(to)
 	for _, l := range h.links {
 		if l.Name == name && l.Port["hairpin"] == uint64(0) {
 			bridge := h.links[l.Master].Name

@@ -32,6 +32,10 @@ func TestParentNetns(t *testing.T) {
 			"1: v0@if2: <>  link-netns red", `{"ifindex":1,"link_index":2,"ifname":"v0","flags":[],"link_netnsid":5}`,
 		},
 		{
+			"a link in namespace 0", rtnl.Link{Name: "v0", Parent: 2, ParentNSID: nsid(0), Seen: on},
+			"1: v0@if2: <>  link-netnsid 0", `{"ifindex":1,"link_index":2,"ifname":"v0","flags":[],"link_netnsid":0}`,
+		},
+		{
 			"a link in a namespace without a name", rtnl.Link{Name: "v0", Parent: 2, ParentNSID: nsid(6), Seen: on},
 			"1: v0@if2: <>  link-netnsid 6", `{"ifindex":1,"link_index":2,"ifname":"v0","flags":[],"link_netnsid":6}`,
 		},
@@ -91,6 +95,25 @@ func TestDetails(t *testing.T) {
 		LinkStyle{}.addDetails(&m, tt.link)
 		if got := m.text(); got != tt.want {
 			t.Errorf("%+v:\n%q, want\n%q", tt.link, got, tt.want)
+		}
+	}
+}
+
+// TestDetailsJSON checks that linkinfo is there only for a link with a kind, or for a port.
+func TestDetailsJSON(t *testing.T) {
+	for _, tt := range []struct {
+		link rtnl.Link
+		want string
+	}{
+		{rtnl.Link{}, `{}`},
+		{rtnl.Link{Kind: rtnl.Kind{Name: "veth"}}, `{"linkinfo":{"info_kind":"veth"}}`},
+		{rtnl.Link{PortKind: "bridge_slave"}, `{"linkinfo":{"info_slave_kind":"bridge"}}`},
+		{rtnl.Link{NetnsImmutable: true, ParentBus: "pci"}, `{"netns-immutable":true,"parentbus":"pci"}`},
+	} {
+		var m members
+		LinkStyle{}.addDetails(&m, tt.link)
+		if got, err := m.MarshalJSON(); err != nil || string(got) != tt.want {
+			t.Errorf("%+v:\n%s, %v; want\n%s", tt.link, got, err, tt.want)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -253,16 +254,10 @@ func addQoS(m *members, way string, maps []rtnl.QoS) {
 	m.put(way+"_qos", list, text+"} ")
 }
 
-var (
-	macvlanModes = map[uint64]string{1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source"}
-	ipvlanModes  = []string{"l2", "l3", "l3s"}
-	ipvlanFlags  = []string{"bridge", "private", "vepa"}
-)
-
 func macvlanOption(m *members, name string, n uint64) {
 	switch {
 	case name == "mode":
-		m.add(name, macvlanModes[n], name+" %s ")
+		m.add(name, naming.MacvlanModes.Name(n), name+" %s ")
 	case name == "flags" && n&1 != 0:
 		m.put("nopromisc", true, "nopromisc ")
 	case name != "flags":
@@ -271,11 +266,12 @@ func macvlanOption(m *members, name string, n uint64) {
 }
 
 func ipvlanOption(m *members, name string, n uint64) {
+	mode, flag := naming.IpvlanModes.Name(n), naming.IpvlanFlags.Name(n)
 	switch {
-	case name == "mode" && int(n) < len(ipvlanModes):
-		m.put(name, ipvlanModes[n], " mode "+ipvlanModes[n]+" ")
-	case name == "flags" && int(n) < len(ipvlanFlags):
-		m.put(ipvlanFlags[n], true, ipvlanFlags[n]+" ")
+	case name == "mode" && mode != "":
+		m.put(name, mode, " mode "+mode+" ")
+	case name == "flags" && flag != "":
+		m.put(flag, true, flag+" ")
 	}
 }
 

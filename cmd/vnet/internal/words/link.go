@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -159,7 +160,7 @@ func (r *linkReader) checkName(name string, named bool) {
 	}
 	e := Errorf("%v", err)
 	badChars := strings.ContainsAny(name, "/ \t\n\v\f\r\x00")
-	if len(name) >= unix.IFNAMSIZ && !badChars {
+	if len(name) > naming.MaxLinkName && !badChars {
 		e.Hint = "use a short name and add the long one as an alternative name: link property add dev SHORT altname " + name
 	}
 	if name != "" && (!named || !badChars && strings.Contains(name, ":")) {

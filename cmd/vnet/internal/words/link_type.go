@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -267,18 +268,11 @@ func (r *linkReader) vlanOption(word string, o rtnl.Options) bool {
 	return false
 }
 
-// Modes and flags of macvlan and ipvlan by name.
-var (
-	macvlanModes = map[string]uint64{"private": 1, "vepa": 2, "bridge": 4, "passthru": 8, "source": 16}
-	ipvlanModes  = map[string]uint64{"l2": 0, "l3": 1, "l3s": 2}
-	ipvlanFlags  = map[string]uint64{"bridge": 0, "private": 1, "vepa": 2}
-)
-
 func (r *linkReader) modeOption(kind, word string, o rtnl.Options) bool {
-	modes := macvlanModes
+	modes := naming.MacvlanModes
 	if strings.HasPrefix(kind, "ip") {
-		modes = ipvlanModes
-		if flag, ok := ipvlanFlags[word]; ok {
+		modes = naming.IpvlanModes
+		if flag, ok := naming.IpvlanFlags.Number(word); ok {
 			o["flags"] = flag
 			return true
 		}
@@ -289,7 +283,7 @@ func (r *linkReader) modeOption(kind, word string, o rtnl.Options) bool {
 		return true
 	case Short(word, "mode"):
 		value := r.Value(word)
-		mode, ok := modes[value]
+		mode, ok := modes.Number(value)
 		if !ok {
 			r.Err = &Error{Text: fmt.Sprintf("%q is not a mode of %s", value, kind), Status: 1}
 		}

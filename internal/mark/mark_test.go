@@ -1,0 +1,67 @@
+package mark
+
+import (
+	"maps"
+	"testing"
+)
+
+// TestRecords: the text of each mark and record. Labs that run have them in the kernel: another
+// version of vnet must write the same.
+func TestRecords(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{Of("x"), "vnet:x"},
+		{FileMark("x"), "# vnet:x\n"},
+		{Adopted("x", "red", "/run/a b%"), "vnet:x:netns=red@%2Frun%2Fa%20b%25"},
+		{AdoptedID("x", 4026531840, "red"), "vnet:x:takes=4026531840@red"},
+		{Sysctl("x", "net.ipv4.conf.eth0/1.rp_filter"), "vnet:x:net.ipv4.conf.eth0%2F1.rp_filter="},
+		{Route("x", "10.0.0.0/8 7"), "vnet:x:route=10.0.0.0%2F8%207"},
+		{Offload("x", "eth0"), "vnet:x:offload=eth0"},
+		{Port("x"), "vnet:x:port="},
+		{RunShell, `sh -c "$VNET_RUN" && exec sleep infinity`},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%q, want %q", tt.got, tt.want)
+		}
+	}
+}
+
+func TestEscaper(t *testing.T) {
+	for _, text := range []string{"", "a", "/", " ", "%", "%2F", "%25", "/run/x y%20"} {
+		if got := Unescaper.Replace(Escaper.Replace(text)); got != text {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}
+
+// TestAdoptedHosts: only records of this lab count, and only with a number.
+func TestAdoptedHosts(t *testing.T) {
+	names := []string{
+		AdoptedID("x", 7, "red"), AdoptedID("x", 8, "blue"), AdoptedID("y", 9, "green"), "vnet:x:takes=z@red", "7@red", "",
+	}
+	if got := AdoptedHosts(names, "x"); !maps.Equal(got, map[uint64]string{7: "red", 8: "blue"}) {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestFind(t *testing.T) {
+	names := []string{"eth0", Port("x") + "br0@eth0", Port("x") + "br1@eth0"}
+	if name, value := Find(names, Port("x")); name != names[1] || value != "br0@eth0" {
+		t.Errorf("%q, %q", name, value)
+	}
+	if name, value := Find(names, Port("y")); name != "" || value != "" {
+		t.Errorf("%q, %q", name, value)
+	}
+}
+
+// TestForeign: the record of another lab counts, not the lab's own, and not a name without mark.
+func TestForeign(t *testing.T) {
+	const setting = "net.ipv4.ip_forward"
+	for _, tt := range []struct{ record, want string }{
+		{Sysctl("y", setting) + "0", "0"}, {Sysctl("x", setting) + "0", ""}, {Sysctl("y", "net.ipv4.x") + "0", ""},
+		{"y:" + setting + "=0", ""}, {"vnet:y", ""}, {"", ""},
+	} {
+		if got := Foreign([]string{"eth0", tt.record}, "x", setting); got != tt.want {
+			t.Errorf("Foreign(%q) = %q, want %q", tt.record, got, tt.want)
+		}
+	}
+}

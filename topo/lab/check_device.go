@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+func (k *checker) devices() {
+	for h := range k.t.Hosts {
+		host := &k.t.Hosts[h]
+		for d := range host.Devices {
+			k.device(host, &host.Devices[d])
+		}
+	}
+	if len(k.list) > 0 {
+		return // the MTU of a device needs valid parents
+	}
+	for n := range k.layout.Ifaces {
+		k.deviceMTU(&k.layout.Ifaces[n])
+	}
+}
+
+// masterOf checks the network whose bridge the device becomes a port of.
+func (k *checker) masterOf(host *Host, v *Device) {
+	if v.Network == "" {
+		return
+	}
+	n, ok := k.knownNetwork(v.at, v.Network, "for device "+v.Name)
+	if ok && k.t.BridgeHost(n) != host.Name {
+		in := k.t.BridgeHost(n)
+		hint := fmt.Sprintf("move the device to %s, or write in: %s for the network", in, host.Name)
+		k.mistakef(v.at, v.Network, hint, "device %s of %s cannot be a port of network %s: its bridge is in %s",
+			v.Name, displayName(host.Name), v.Network, displayName(in))
+	}
+}
+
+// deviceMTU reports a device whose MTU is smaller than that of its network.
+func (k *checker) deviceMTU(i *Iface) {
+	if i.Device == nil || i.Network < 0 || k.incomplete {
+		return
+	}
+	net := &k.t.Networks[i.Network]
+	if mtu, want := k.layout.mtuOf(i), cmp.Or(net.MTU, topo.DefaultMTU); mtu < want {
+		k.mistakef(i.at, i.Name, fmt.Sprintf("write mtu: %d for network %s", mtu, net.Name),
+			"device %s has an MTU of %d, less than the %d of network %s", i.Name, mtu, want, net.Name)
+	}
+}
+
+// parent checks the parent device of v.
+func (k *checker) parent(host *Host, v *Device, rule parentRule) {
+	switch {
+	case v.Parent == "" && rule.required():
+		hint := "write parent: eth0"
+		if rule == requiredOutside {
+			hint += ", or parent: machine:eth0 for a device of the machine"
+		}
+		k.mistakef(v.at, v.Name, hint, "device %s: a %s needs a parent", v.Name, v.Kind)
+		return
+	case v.Parent == "":
+		return
+	case rule == noParent:
+		k.mistakef(v.at, v.Parent, "remove parent", "device %s: a %s has no parent", v.Name, v.Kind)
+		return
+	}
+	if k.isOwnAncestor(host, v) {
+		k.mistakef(v.at, v.Parent, "",
+			"device %s of %s is its own parent, directly or through other devices", v.Name, host.Name)
+		return
+	}
+	owner, dev := host.Name, v.Parent
+	if on, of, ok := strings.Cut(v.Parent, ":"); ok {
+		owner, dev = on, of
+		if owner != host.Name && owner != topo.Machine {
+			k.mistakef(v.at, v.Parent, "name a device of the same host, or machine:DEV",
+				"device %s: parent %s belongs to another host", v.Name, v.Parent)
+			return
+		}
+		if owner != host.Name && rule != requiredOutside {
+			k.mistakef(v.at, v.Parent, "move the device to the machine, or use macvlan",
+				"device %s: a %s cannot have the parent %s in another namespace", v.Name, v.Kind, dev)
+			return
+		}
+	}
+	if !k.deviceName(v.at, dev, "parent") || owner == topo.Machine || k.isAdopted(owner) {
+		return // the other devices of the machine or an adopted namespace are unknown here
+	}
+	if dev == v.Name || !slices.Contains(k.deviceNames(owner), dev) {
+		k.mistakef(v.at, dev, spell.DidYouMean(dev, k.deviceNames(owner)),
+			"device %s: %s has no device %q to be its parent", v.Name, owner, dev)
+	}
+}
+
+// isOwnAncestor reports whether the chain of parents of v has no end.
+func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
+	at := v
+	for range host.Devices {
+		n := slices.IndexFunc(host.Devices, func(d Device) bool { return d.Name == at.Parent })
+		if n < 0 {
+			return false
+		}
+		at = &host.Devices[n]
+	}
+	return true
+}

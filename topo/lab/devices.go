@@ -1,0 +1,254 @@
+package lab
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// A Device is any other device of a host: not its end of a network's or a
+// link's veth pair.
+type Device struct {
+	Name      string
+	Kind      string // one of the Kind constants
+	Parent    string // its parent device, of the same host or "machine:DEV"; required for vlan, macvlan and ipvlan
+	ID        uint32 // VLAN id 1–4094, or VXLAN network identifier 0–16777215
+	Mode      string // macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; "" means bridge and l2
+	Local     netip.Addr
+	Remote    netip.Addr // vxlan: the other VTEP, or a multicast group
+	Port      uint16     // vxlan: UDP port; 0 means 4789
+	Network   string     // make it a port of this network's bridge
+	Addresses []netip.Prefix
+	MTU       int      // bytes; 0 means the parent's or 1500, for vxlan minus the tunnel headers
+	MAC       topo.MAC // zero means derived from the names
+
+	at pos
+}
+
+// device converts an entry of the file.
+func (v *fileDevice) device(d *decoder, name string, at pos) Device {
+	return Device{
+		Name: name, Kind: v.Type, Parent: v.Parent, Mode: v.Mode,
+		ID:    uint32(d.within(at, "id", v.ID, 1<<24-1)),
+		Local: v.Local, Remote: v.Remote,
+		Port:      uint16(d.within(at, "port", v.Port, 65535)),
+		Network:   v.Network,
+		Addresses: v.Addresses, MTU: v.MTU, MAC: v.MAC, at: at,
+	}
+}
+
+func (v *Device) format() (m mapping) {
+	m.text("type", v.Kind)
+	m.text("parent", v.Parent)
+	m.number("id", int(v.ID))
+	m.text("mode", v.Mode)
+	m.addr("local", v.Local)
+	m.addr("remote", v.Remote)
+	m.number("port", int(v.Port))
+	m.text("network", v.Network)
+	m.list("addresses", display.Prefixes(v.Addresses))
+	m.number("mtu", v.MTU)
+	m.mac(v.MAC)
+	return m
+}
+
+// A deviceKind is a type of device: what is different from the other types. The keys of all
+// types are those of fileDevice.
+type deviceKind struct {
+	name   string
+	parent parentRule
+	modes  []string // the first is the default; none if it has no modes
+
+	check   func(k *checker, v *Device) // additional checks; may be nil
+	headers func(v *Device) int         // bytes that it adds to each packet; nil means none
+
+	// object returns the object. link has the device's name, MAC, MTU and master.
+	object func(link topo.Link, v *Device, parentNS, parent string) topo.Object
+	// export is the reverse: it reports whether o is of this type, and returns its link and own keys.
+	export func(o topo.Object) (topo.Link, Device, bool)
+}
+
+// A parentRule says whether a device has a parent, and where the parent may be.
+type parentRule int
+
+const (
+	noParent        parentRule = iota
+	optionalParent             // in the same host
+	requiredParent             // in the same host
+	requiredOutside            // in the same host or on the machine
+)
+
+func (r parentRule) required() bool { return r == requiredParent || r == requiredOutside }
+
+// deviceKinds are the types of devices, in the order of the manual.
+var deviceKinds = []deviceKind{
+	{
+		name: topo.KindDummy,
+		object: func(link topo.Link, _ *Device, _, _ string) topo.Object {
+			return topo.Dummy{Link: link}
+		},
+		export: func(o topo.Object) (topo.Link, Device, bool) {
+			d, ok := o.(topo.Dummy)
+			return d.Link, Device{}, ok
+		},
+	},
+	{
+		name: topo.KindVLAN, parent: requiredParent,
+		check: func(k *checker, v *Device) {
+			if v.ID < 1 || v.ID > 4094 {
+				k.mistakef(v.at, "id", "write id: 1 to 4094", "device %s: a vlan needs an id", v.Name)
+			}
+		},
+		object: func(link topo.Link, v *Device, _, parent string) topo.Object {
+			return topo.VLAN{Link: link, Parent: parent, ID: uint16(v.ID)}
+		},
+		export: func(o topo.Object) (topo.Link, Device, bool) {
+			d, ok := o.(topo.VLAN)
+			return d.Link, Device{Parent: d.Parent, ID: uint32(d.ID)}, ok
+		},
+	},
+	{
+		name: topo.KindVXLAN, parent: optionalParent,
+		check: func(k *checker, v *Device) {
+			if v.ID >= 1<<24 {
+				k.mistakef(v.at, "id", "the largest is 16777215", "device %s: id %d is out of range", v.Name, v.ID)
+			}
+		},
+		headers: vxlanHeaders,
+		object: func(link topo.Link, v *Device, _, parent string) topo.Object {
+			return topo.VXLAN{Link: link, ID: v.ID, Local: v.Local, Remote: v.Remote, Parent: parent, Port: v.Port}
+		},
+		export: func(o topo.Object) (topo.Link, Device, bool) {
+			d, ok := o.(topo.VXLAN)
+			port := omitDefault(d.Port, topo.VXLANPort)
+			return d.Link, Device{Parent: d.Parent, ID: d.ID, Local: d.Local, Remote: d.Remote, Port: port}, ok
+		},
+	},
+	{
+		name: topo.KindMACVLAN, parent: requiredOutside, modes: naming.LabMacvlanModes.Names(),
+		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
+			return topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}
+		},
+		export: func(o topo.Object) (topo.Link, Device, bool) {
+			d, ok := o.(topo.Macvlan)
+			return d.Link, Device{Parent: parentName(d.NS, d.ParentNS, d.Parent), Mode: d.Mode}, ok
+		},
+	},
+	{
+		name: topo.KindIPVLAN, parent: requiredOutside, modes: naming.IpvlanModes.Names(),
+		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
+			link.MAC = topo.MAC{} // that of the parent
+			return topo.Ipvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}
+		},
+		export: func(o topo.Object) (topo.Link, Device, bool) {
+			d, ok := o.(topo.Ipvlan)
+			return d.Link, Device{Parent: parentName(d.NS, d.ParentNS, d.Parent), Mode: d.Mode}, ok
+		},
+	},
+}
+
+// kindNames returns the names of the types.
+func kindNames() []string {
+	return display.Texts(deviceKinds, func(d deviceKind) string { return d.name })
+}
+
+// kind returns the type of the device, nil if it is unknown.
+func (v *Device) kind() *deviceKind {
+	if n := slices.IndexFunc(deviceKinds, func(d deviceKind) bool { return d.name == v.Kind }); n >= 0 {
+		return &deviceKinds[n]
+	}
+	return nil
+}
+
+// device checks an entry of the devices of a host.
+func (k *checker) device(host *Host, v *Device) {
+	kind := v.kind()
+	if kind == nil {
+		k.mistakef(v.at, v.Kind, spell.DidYouMean(v.Kind, kindNames()), "device %s: unknown type %q", v.Name, v.Kind)
+		return
+	}
+	k.mtu(v.at, v.MTU, v.Addresses)
+	if v.Mode != "" && !slices.Contains(kind.modes, v.Mode) {
+		k.mistakef(v.at, v.Mode, spell.DidYouMean(v.Mode, kind.modes),
+			"device %s: a %s has no mode %q", v.Name, v.Kind, v.Mode)
+	}
+	k.parent(host, v, kind.parent)
+	if kind.check != nil {
+		kind.check(k, v)
+	}
+	if v.Local.IsValid() && v.Remote.IsValid() && v.Local.Is4() != v.Remote.Is4() {
+		k.mistakef(v.at, v.Remote.String(), "", "device %s: local and remote have different address families", v.Name)
+	}
+	k.masterOf(host, v)
+}
+
+// device makes the object of an entry of the devices of a host.
+func (c *compiler) device(i *Iface) {
+	v, link := i.Device, c.link(i)
+	link.Master = v.Network
+	parent, parentNS := v.Parent, link.NS
+	if owner, dev, ok := strings.Cut(v.Parent, ":"); ok {
+		parent, parentNS = dev, topo.NSOf(owner)
+	}
+	c.put(v.kind().object(link, v, parentNS, parent))
+}
+
+// device adds o to the devices of its host if it is a device.
+func (e *exporter) device(o topo.Object) {
+	for n := range deviceKinds {
+		kind := &deviceKinds[n]
+		l, v, ok := kind.export(o)
+		if !ok {
+			continue
+		}
+		v.Kind, v.Name, v.MTU, v.Network, v.Addresses = kind.name, l.Name, l.MTU, l.Master, e.addrs[l.Key()]
+		v.MAC = omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, topo.Machine), l.Name))
+		if len(kind.modes) > 0 {
+			v.Mode = omitDefault(v.Mode, kind.modes[0])
+		}
+		h := e.host(l.NS)
+		h.Devices = append(h.Devices, v)
+	}
+}
+
+func parentName(ns, parentNS, parent string) string {
+	if ns == parentNS {
+		return parent
+	}
+	return cmp.Or(parentNS, topo.Machine) + ":" + parent
+}
+
+// deviceMTU returns the MTU of a device for which the file has none: that of its
+// parent, or for a tunnel that of the underlying device minus the tunnel headers.
+func (l *Layout) deviceMTU(i *Iface) int {
+	v, under := i.Device, topo.DefaultMTU
+	for _, n := range l.ByHost[i.Host] {
+		if p := &l.Ifaces[n]; p != i && p.Name == v.Parent {
+			under = l.mtuOf(p)
+		}
+	}
+	kind := v.kind()
+	if kind == nil || kind.headers == nil {
+		return under
+	}
+	if p := l.deviceFor(i.Host, v.Parent, v.Remote); p != nil && p != i {
+		under = l.mtuOf(p)
+	}
+	return under - kind.headers(v)
+}
+
+// vxlanHeaders returns the bytes that VXLAN adds to a packet: inner Ethernet, VXLAN, UDP and
+// outer IP header; RFC 7348, section 5.
+func vxlanHeaders(v *Device) int {
+	const ethernet, vxlan, udp, ipv4, ipv6 = 14, 8, 8, 20, 40
+	if v.Remote.Is6() || v.Local.Is6() {
+		return ethernet + vxlan + udp + ipv6
+	}
+	return ethernet + vxlan + udp + ipv4
+}

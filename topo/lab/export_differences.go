@@ -1,0 +1,78 @@
+package lab
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// differences removes sysctls from t that follow from other keys. It returns the
+// differences between the state and the compiled t.
+func (e *exporter) differences(t *Topology) []string {
+	made, err := e.compileWithoutImplied(t)
+	if err != nil {
+		return strings.Split(err.Error(), "\n")
+	}
+	var lines []string
+	for _, o := range e.objects {
+		if made[o.Key()] != o && o.Key().Kind != topo.OfAddrGen {
+			lines = append(lines, "- "+o.String())
+		}
+	}
+	protected := slices.ContainsFunc(e.objects, isProtection)
+	for _, o := range made.Objects() {
+		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen && (protected || !isProtection(o)) {
+			lines = append(lines, "+ "+o.String())
+		}
+	}
+	return lines
+}
+
+// compileWithoutImplied compiles t. Before, it removes the sysctls from t that compiling t would
+// make anyway, and sets Router instead of the sysctls for forwarding. Neither changes the layout.
+func (e *exporter) compileWithoutImplied(t *Topology) (topo.State, error) {
+	settings := make([][]Setting, len(t.Hosts))
+	for i := range t.Hosts {
+		settings[i], t.Hosts[i].Sysctls = t.Hosts[i].Sysctls, nil
+	}
+	l, err := checkedLayout(t)
+	if err != nil {
+		e.setRouters(t, nil)
+		for i := range t.Hosts {
+			t.Hosts[i].Sysctls = settings[i]
+		}
+		return nil, Check(*t)
+	}
+	c := newCompiler(l)
+	c.knownHostsFile = e.hostsFile
+	c.objects()
+	c.forwarding()
+	e.setRouters(t, c.state)
+	c.forwarding()
+	for i := range t.Hosts {
+		for _, s := range settings[i] {
+			o := topo.Normalize(topo.Sysctl{NS: topo.NSOf(t.Hosts[i].Name), Name: s.Key, Value: s.Value})
+			if c.state[o.Key()] != o {
+				t.Hosts[i].Sysctls = append(t.Hosts[i].Sysctls, s)
+			}
+		}
+	}
+	if err := checkSysctls(t); err != nil {
+		return nil, err
+	}
+	return c.complete()
+}
+
+// setRouters sets Router for hosts that forward packets and are not a gateway. implied is what
+// t makes without it.
+func (e *exporter) setRouters(t *Topology, implied topo.State) {
+	for i := range t.Hosts {
+		for _, key := range []string{topo.ForwardingIPv4, topo.ForwardingIPv6} {
+			k := topo.Sysctl{NS: topo.NSOf(t.Hosts[i].Name), Name: key}.Key()
+			if s, ok := e.state[k].(topo.Sysctl); ok && s.Value == "1" && implied[k] == nil {
+				t.Hosts[i].Router = true
+			}
+		}
+	}
+}

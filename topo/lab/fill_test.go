@@ -1,0 +1,70 @@
+package lab
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// TestFillEgress: only what the lab leaves to the machine changes.
+func TestFillEgress(t *testing.T) {
+	for _, tt := range []struct {
+		network Network
+		mtu     int
+		needs   bool
+		wantMTU int
+		links   []string
+	}{
+		{Network{MTU: 9000}, 1420, false, 9000, nil},
+		{Network{MTUAuto: true}, 1420, true, 1420, nil},
+		{Network{MTUAuto: true}, 0, true, 1500, nil},
+		{Network{Fastpath: true}, 1420, true, 0, []string{"eth0"}},
+	} {
+		topology := Topology{Networks: []Network{tt.network}}
+		if topology.NeedsEgress() != tt.needs {
+			t.Errorf("%+v: NeedsEgress is %t", tt.network, !tt.needs)
+		}
+		topology.FillEgress([]string{"eth0"}, tt.mtu)
+		if got := topology.Networks[0].MTU; got != tt.wantMTU || !slices.Equal(topology.EgressLinks, tt.links) {
+			t.Errorf("%+v: MTU %d, links %v", tt.network, got, topology.EgressLinks)
+		}
+	}
+}
+
+func TestNamespaceOf(t *testing.T) {
+	topology := Topology{Hosts: []Host{{Name: "red"}, {Name: "blue", Namespace: "outside"}}}
+	for host, want := range map[string]topo.Namespace{
+		"red": {Name: "red"}, "blue": {Name: "blue", From: "outside"}, "green": {Name: "green"},
+	} {
+		if got := topology.NamespaceOf(host); got != want {
+			t.Errorf("%s: %+v", host, got)
+		}
+	}
+}
+
+// TestDeviceKeys: the file's comments on type and mode list what the table of device types has.
+func TestDeviceKeys(t *testing.T) {
+	var modes []string
+	for _, kind := range deviceKinds {
+		modes = append(modes, kind.modes...)
+	}
+	for key, want := range map[string][]string{"type": kindNames(), "mode": modes} {
+		if got := enumOf[fileDevice](key); !slices.Equal(got, want) {
+			t.Errorf("%s: the schema has %v, devices.go has %v", key, got, want)
+		}
+	}
+}
+
+// enumOf returns the words that the schema allows for a key.
+func enumOf[T any](key string) []string {
+	typ := reflect.TypeFor[T]()
+	for i := range typ.NumField() {
+		if f := typ.Field(i); f.Tag.Get("yaml") == key {
+			return strings.Split(f.Tag.Get("enum"), ",")
+		}
+	}
+	return nil
+}
