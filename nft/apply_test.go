@@ -141,55 +141,6 @@ func TestSetsOfOlderVersion(t *testing.T) {
 	runNFT(t, "flush ruleset\n", "-f", "-")
 }
 
-// TestOtherTables checks that ForwardDrops lists chains of other tables, and that these tables are never changed.
-func TestOtherTables(t *testing.T) {
-	needNFT(t)
-	c := dial(t)
-	foreign := `table ip filter {
-	chain FORWARD {
-		type filter hook forward priority filter; policy drop;
-	}
-
-	chain INPUT {
-		type filter hook input priority filter; policy drop;
-	}
-}
-table inet firewall {
-	chain forward {
-		type filter hook forward priority filter + 10; policy drop;
-		ct state established,related accept
-	}
-
-	chain accepting {
-		type filter hook forward priority filter; policy accept;
-	}
-}
-`
-	runNFT(t, foreign, "-f", "-")
-	mustApply(t, c, nil, allRules())
-	drops, err := c.ForwardDrops()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []nft.Chain{{Family: "inet", Table: "firewall", Name: "forward"},
-		{Family: "ip", Table: "filter", Name: "FORWARD"}}
-	slices.SortFunc(drops, func(a, b nft.Chain) int { return len(a.Family) - len(b.Family) })
-	slices.Reverse(drops)
-	if diff := cmp.Diff(want, drops); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	if got := drops[1].String(); got != "chain ip filter FORWARD" {
-		t.Error(got)
-	}
-	if err := c.DeleteTable("vnet"); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(foreign, runNFT(t, "", "list", "ruleset")); diff != "" {
-		t.Errorf("-before +after:\n%s", diff)
-	}
-	runNFT(t, "flush ruleset\n", "-f", "-")
-}
-
 // TestForeignElements checks that foreign elements in our sets are read as Foreign, do not block other changes, and are
 // deleted together with the last rule.
 func TestForeignElements(t *testing.T) {

@@ -273,12 +273,15 @@ func FuzzDecodeFlow(f *testing.F) {
 	})
 }
 
-func FuzzDecodeForwardDrop(f *testing.F) {
+func FuzzDecodeForwardChain(f *testing.F) {
 	e := encoder{table: "vnet"}
 	e.chain(chain{name: "forward", kind: "filter", hook: "forward"})
 	f.Add(e.out[0].Data)
+	e.rule(chain{name: "forward"}, rule{{verb: jump, name: "x"}})
+	f.Add(e.out[1].Data)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, _, _ = decodeForwardDrop(body)
+		_, _, _, _ = decodeBaseChain(body)
+		_, _, _, _ = decodeVerdict(body)
 		_, _ = decodeString(body, unix.NFTA_TABLE_NAME)
 	})
 }

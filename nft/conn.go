@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -17,8 +17,11 @@ import (
 )
 
 const (
-	// maxAttempts limits how often a change is computed again because the ruleset changed in between.
-	maxAttempts = 20
+	// patience limits how long a request waits for its reply, and how long an operation is repeated because the ruleset
+	// changes in between.
+	patience = 10 * time.Second
+	// optimisticReads is the number of times that a table is read without a lock.
+	optimisticReads = 5
 	// bufferSize is the size of the socket's receive and send buffers, in bytes. A commit is one sendmsg, and each
 	// refusal contains the whole refused message.
 	bufferSize = 16 << 20
@@ -28,8 +31,9 @@ const (
 
 // Conn is a socket in one network namespace. It is safe for concurrent use.
 type Conn struct {
-	mu sync.Mutex // one exchange at a time
-	nl *netlink.Conn
+	mu       sync.Mutex // one exchange at a time
+	nl       *netlink.Conn
+	patience time.Duration
 }
 
 // Dial opens a socket in the namespace ns; nil means the calling thread's. The caller may close the file afterwards.
@@ -64,67 +68,10 @@ func configureSocket(nl *netlink.Conn) error {
 
 // NewConn returns a Conn that uses an open NETLINK_NETFILTER socket. Tests pass a socket that records or counts
 // messages; see package nltest of github.com/mdlayher/netlink.
-func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl} }
+func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl, patience: patience} }
 
 // Close closes the socket.
 func (c *Conn) Close() error { return c.nl.Close() }
-
-// Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
-// with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign].
-//
-// Adding an existing rule succeeds and changes nothing. Deleting a rule that does not exist returns fs.ErrNotExist.
-// Adding a rule that conflicts with an existing one that is not in del returns fs.ErrExist. After these and all other
-// errors nothing is changed, except for [ErrStaleConntrack]: then everything is changed.
-//
-// Apply deletes the conntrack entries of connections that would continue to use the old rules: all that a deleted
-// [Forward] translated, and, except for established connections of TCP or SCTP, those that a deleted [Masquerade] or
-// [SourceNAT] may have translated, those that an added rule would translate, and those that an added [Isolate] or
-// [Closed], or a deleted [Allow], forbids.
-func (c *Conn) Apply(table string, del, add []Rule) error {
-	for _, r := range slices.Concat(del, add) {
-		if err := r.Check(); err != nil {
-			return err
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	defer c.lock()()
-	for range maxAttempts {
-		done, err := c.attempt(table, del, add)
-		if done || err != nil {
-			return err
-		}
-	}
-	return &Error{Op: "change", Object: "table inet " + table, Err: errBusy}
-}
-
-// attempt makes one attempt to apply. If the ruleset changed in between, done is false.
-func (c *Conn) attempt(table string, del, add []Rule) (done bool, err error) {
-	generation, err := c.generation()
-	if err != nil {
-		return false, err
-	}
-	have, complete, err := c.readForChange(table, del, add)
-	if err != nil || !complete {
-		return false, err
-	}
-	change, err := planChange(table, have, del, add)
-	if err != nil {
-		return false, err
-	}
-	if change.empty() {
-		return true, nil
-	}
-	messages, err := change.messages()
-	if err != nil {
-		return false, err
-	}
-	done, err = c.commit(generation, messages)
-	if !done || err != nil {
-		return false, err
-	}
-	return true, staleConntrack(c.deleteStaleFlows(change.oldRules, change.newRules))
-}
 
 // readForChange reads the content that planChange needs. To delete rules, or without any rule, this is the whole
 // table. To add rules, it is the elements to be added, and all elements of interval sets and fast paths, which are
@@ -149,67 +96,34 @@ func (c *Conn) readForChange(table string, del, add []Rule) (have content, compl
 func (c *Conn) Read(table string) ([]CountedRule, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range maxAttempts {
+	have, err := c.readConsistent(table, func(s set) bool { return s.decode != nil })
+	if err != nil {
+		return nil, err
+	}
+	return have.rules(), nil
+}
+
+// readConsistent reads the content of a table, all of one generation of the ruleset. If the ruleset changes each time,
+// it lets other changes wait.
+func (c *Conn) readConsistent(table string, include func(set) bool) (have content, err error) {
+	attempts, unlock := 0, func() {}
+	defer func() { unlock() }()
+	err = c.retry("show", "table inet "+table, func() (bool, error) {
+		if attempts++; attempts == optimisticReads {
+			unlock = c.lock()
+		}
 		before, err := c.generation()
 		if err != nil || before == initialGeneration {
-			return nil, err
+			return true, err
 		}
-		have, complete, err := c.read(table, func(s set) bool { return s.decode != nil })
-		if err != nil {
-			return nil, err
+		var complete bool
+		if have, complete, err = c.read(table, include); err != nil || !complete {
+			return false, err
 		}
 		after, err := c.generation()
-		if err != nil {
-			return nil, err
-		}
-		if complete && before == after {
-			return have.rules(), nil
-		}
-	}
-	return nil, &Error{Op: "show", Object: "table inet " + table, Err: errBusy}
-}
-
-// DeleteTable deletes a table with its content, and the conntrack entries of its rules, as [Conn.Apply] does. It
-// returns fs.ErrNotExist if the table does not exist.
-func (c *Conn) DeleteTable(table string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	defer c.lock()()
-	for range maxAttempts {
-		done, err := c.attemptDelete(table)
-		if done || err != nil {
-			return err
-		}
-	}
-	return &Error{Op: "delete", Object: "table inet " + table, Err: errBusy}
-}
-
-// attemptDelete makes one attempt to delete. If the ruleset changed in between, done is false.
-func (c *Conn) attemptDelete(table string) (done bool, err error) {
-	generation, err := c.generation()
-	if err != nil {
-		return false, err
-	}
-	have, complete, err := c.read(table, func(s set) bool { return s.decode != nil })
-	if err != nil || !complete {
-		return false, err
-	}
-	if !have.exists {
-		return false, &Error{Op: "delete", Object: "table inet " + table, Err: unix.ENOENT}
-	}
-	messages, err := (&change{table: table, deleteTable: true}).messages()
-	if err != nil {
-		return false, err
-	}
-	done, err = c.commit(generation, messages)
-	if !done || err != nil {
-		return false, err
-	}
-	var old []Rule
-	for _, r := range have.rules() {
-		old = append(old, r.Rule)
-	}
-	return true, staleConntrack(c.deleteStaleFlows(old, nil))
+		return before == after, err
+	})
+	return have, err
 }
 
 // Tables returns the names of all tables of the family inet except [GuardTable]. This package creates tables of this
@@ -232,30 +146,6 @@ func (c *Conn) Tables() ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// ForwardDrops returns the base chains of any table at the forward hook with policy drop: each drops a forwarded packet
-// unless one of its rules accepts it.
-func (c *Conn) ForwardDrops() ([]Chain, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m := request(unix.NFT_MSG_GETCHAIN, netlink.Dump)
-	m.Data[0] = unix.NFPROTO_UNSPEC
-	bodies, err := c.list("chains", m)
-	if err != nil {
-		return nil, err
-	}
-	var chains []Chain
-	for _, b := range bodies {
-		chain, drops, err := decodeForwardDrop(b)
-		if err != nil {
-			return nil, err
-		}
-		if drops {
-			chains = append(chains, chain)
-		}
-	}
-	return chains, nil
 }
 
 // generation returns the generation ID of the ruleset. Every change increments it.
@@ -329,10 +219,29 @@ func (c *Conn) readSet(table string, s set, have content) (complete bool, err er
 		}
 		all = append(all, some...)
 	}
+	if repeatsKey(all, s) {
+		return false, nil
+	}
 	for _, e := range joinIntervals(all, s) {
 		have.elements[e.element] = e.count
 	}
 	return true, nil
+}
+
+// repeatsKey reports whether a dump has a key twice. If the kernel resizes the hash table of a set during a dump, it
+// sends some elements twice and omits others.
+func repeatsKey(all []rawElement, s set) bool {
+	if s.interval {
+		return false
+	}
+	seen := make(map[string]bool, len(all))
+	for _, e := range all {
+		if seen[e.key] {
+			return true
+		}
+		seen[e.key] = true
+	}
+	return false
 }
 
 // readElements looks up elements by their keys, and adds those that exist to have. It skips interval sets.

@@ -93,7 +93,7 @@ func conntrackRequest(kind int, flags netlink.HeaderFlags, family byte) netlink.
 func (c *Conn) flowCount() (int, error) {
 	// The kernel flags its single reply as multipart, but never sends NLMSG_DONE. The dump request after it
 	// gets one, which ends the receive loop. That dump is short.
-	sent, err := c.nl.SendMessages([]netlink.Message{
+	sent, err := c.send([]netlink.Message{
 		conntrackRequest(ctGetStats, 0, unix.AF_UNSPEC), request(unix.NFT_MSG_GETTABLE, netlink.Dump),
 	})
 	if err != nil {

@@ -209,50 +209,6 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 	return joined
 }
 
-// Chain is a base chain of any table.
-type Chain struct {
-	Family string // nft's name: ip, ip6 or inet
-	Table  string
-	Name   string
-}
-
-// String returns the chain as nft names it: chain ip filter FORWARD.
-func (c Chain) String() string { return "chain " + c.Family + " " + c.Table + " " + c.Name }
-
-// families contains nft's names of the families that forward packets.
-var families = map[byte]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
-
-// decodeForwardDrop decodes a chain. It reports in ok whether it is a base chain at the forward hook with policy
-// drop.
-func decodeForwardDrop(body []byte) (c Chain, ok bool, err error) {
-	ad, err := attrs(body)
-	if err != nil {
-		return c, false, err
-	}
-	hook, policy := ^uint32(0), uint32(policyAccept)
-	for ad.Next() {
-		switch ad.Type() {
-		case unix.NFTA_CHAIN_TABLE:
-			c.Table = ad.String()
-		case unix.NFTA_CHAIN_NAME:
-			c.Name = ad.String()
-		case unix.NFTA_CHAIN_POLICY:
-			policy = ad.Uint32()
-		case unix.NFTA_CHAIN_HOOK:
-			ad.Nested(func(ad *netlink.AttributeDecoder) error {
-				for ad.Next() {
-					if ad.Type() == unix.NFTA_HOOK_HOOKNUM {
-						hook = ad.Uint32()
-					}
-				}
-				return nil
-			})
-		}
-	}
-	c.Family = families[body[0]]
-	return c, c.Family != "" && hook == unix.NF_INET_FORWARD && policy == policyDrop, ad.Err()
-}
-
 // decodeString returns the first attribute of a type as a string.
 func decodeString(body []byte, kind uint16) (string, error) {
 	ad, err := attrs(body)

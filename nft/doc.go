@@ -65,6 +65,10 @@
 // Connection tracking stores how a flow is translated. [Conn.Apply] deletes the conntrack entries that a change makes
 // stale; see the method.
 //
+// If the kernel's reply to a change is lost, the next attempt reads what the table has, so the change is made once and
+// completely. Changes of several processes wait for each other. An operation gives up when the kernel does not reply, or
+// when the ruleset changes during each attempt, for ten seconds.
+//
 // # What is not checked
 //
 // The package does not check whether forwarding is on (net.ipv4.ip_forward), whether devices exist, and what other

@@ -48,7 +48,10 @@ func staleConntrack(cause error) error {
 	return fmt.Errorf("%w: %w", ErrStaleConntrack, cause)
 }
 
-// errBusy is the error after maxAttempts attempts, each of which met a concurrent change of the ruleset.
+// errLost is the cause if the kernel's reply was lost or did not come, so that the outcome is unknown.
+var errLost = errors.New("no reply from the kernel")
+
+// errBusy is the error after many attempts, each of which met a concurrent change of the ruleset.
 var errBusy = errors.New("the ruleset kept changing")
 
 // conflictError is the cause of a failed add.

@@ -4,6 +4,7 @@ package nft
 
 import (
 	"errors"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"github.com/vnet-lab/vnet/internal/naming"
@@ -110,7 +111,8 @@ func (c *Conn) allowLargeDumps() error {
 	}
 	req := request(unix.NFT_MSG_GETGEN, 0)
 	req.Data[0] = unix.NFPROTO_UNSPEC
-	sent, err := c.nl.SendMessages([]netlink.Message{req})
+	c.nl.SetReadDeadline(time.Now().Add(c.patience))
+	sent, err := c.send([]netlink.Message{req})
 	if err != nil {
 		return c.refusal("show", "ruleset", err)
 	}

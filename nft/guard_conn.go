@@ -10,24 +10,11 @@ func (c *Conn) Guard(g Guard) error { return c.UpdateGuard(func(Guard) Guard { r
 func (c *Conn) ReadGuard() (Guard, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for range maxAttempts {
-		before, err := c.generation()
-		if err != nil || before == initialGeneration {
-			return Guard{}, err
-		}
-		have, complete, err := c.read(GuardTable, func(set) bool { return true })
-		if err != nil {
-			return Guard{}, err
-		}
-		after, err := c.generation()
-		if err != nil {
-			return Guard{}, err
-		}
-		if complete && before == after {
-			return have.guard(), nil
-		}
+	have, err := c.readConsistent(GuardTable, func(set) bool { return true })
+	if err != nil {
+		return Guard{}, err
 	}
-	return Guard{}, &Error{Op: "show", Object: "table inet " + GuardTable, Err: errBusy}
+	return have.guard(), nil
 }
 
 // UpdateGuard replaces the namespace's guard by update's result. If the ruleset changed after it was read, it reads
@@ -36,13 +23,7 @@ func (c *Conn) UpdateGuard(update func(have Guard) Guard) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.lock()()
-	for range maxAttempts {
-		done, err := c.attemptGuard(update)
-		if done || err != nil {
-			return err
-		}
-	}
-	return &Error{Op: "change", Object: "table inet " + GuardTable, Err: errBusy}
+	return c.retry("change", "table inet "+GuardTable, func() (bool, error) { return c.attemptGuard(update) })
 }
 
 // attemptGuard makes one attempt to change the guard. If the ruleset changed in between, done is false.

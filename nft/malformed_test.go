@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -21,7 +22,8 @@ func TestMalformed(t *testing.T) {
 	for name, decode := range map[string]func([]byte) error{
 		"set":        func(b []byte) error { _, err := decodeSet(b); return err },
 		"elements":   func(b []byte) error { _, err := decodeElements(b, s); return err },
-		"chain":      func(b []byte) error { _, _, err := decodeForwardDrop(b); return err },
+		"chain":      func(b []byte) error { _, _, _, err := decodeBaseChain(b); return err },
+		"rule":       func(b []byte) error { _, _, _, err := decodeVerdict(b); return err },
 		"name":       func(b []byte) error { _, err := decodeString(b, 2); return err },
 		"flow":       func(b []byte) error { _, err := decodeFlow(b); return err },
 		"flow count": func(b []byte) error { _, err := decodeFlowCount(b); return err },
@@ -62,8 +64,8 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// TestDecodeForwardDrop checks that only base chains at the forward hook with policy drop count.
-func TestDecodeForwardDrop(t *testing.T) {
+// TestDecodeBaseChain checks the family, hook and policy of base chains.
+func TestDecodeBaseChain(t *testing.T) {
 	chain := func(family byte, hook, policy uint32) []byte {
 		return slices.Concat([]byte{family, 0, 0, 0}, attrString(unix.NFTA_CHAIN_TABLE, "filter"),
 			attrString(unix.NFTA_CHAIN_NAME, "FORWARD"), attr32(unix.NFTA_CHAIN_POLICY, policy),
@@ -80,7 +82,8 @@ func TestDecodeForwardDrop(t *testing.T) {
 		{chain(unix.NFPROTO_IPV4, unix.NF_INET_LOCAL_IN, policyDrop), ""},
 		{chain(unix.NFPROTO_IPV4, unix.NF_INET_FORWARD, policyAccept), ""},
 	} {
-		c, ok, err := decodeForwardDrop(tt.body)
+		c, hook, policy, err := decodeBaseChain(tt.body)
+		ok := c.Family != "" && hook == unix.NF_INET_FORWARD && policy == policyDrop
 		if err != nil || ok != (tt.want != "") || ok && c.String() != tt.want {
 			t.Errorf("%v, %t, %v; want %q", c, ok, err, tt.want)
 		}
@@ -108,6 +111,21 @@ func TestCommentOf(t *testing.T) {
 	} {
 		if got := commentOf([]byte(data)); got != want {
 			t.Errorf("%q: %q, want %q", data, got, want)
+		}
+	}
+}
+
+// TestDecodeCounter checks that only an expression with the name counter counts, and where its numbers are.
+func TestDecodeCounter(t *testing.T) {
+	key := nested(unix.NFTA_SET_ELEM_KEY, attrBytes(unix.NFTA_DATA_VALUE, []byte{10, 0, 0, 1}))
+	numbers := nested(unix.NFTA_EXPR_DATA, slices.Concat(
+		attrBytes(unix.NFTA_COUNTER_BYTES, binary.BigEndian.AppendUint64(nil, 120)),
+		attrBytes(unix.NFTA_COUNTER_PACKETS, binary.BigEndian.AppendUint64(nil, 2))))
+	for name, want := range map[string]count{"counter": {packets: 2, bytes: 120}, "limit": {}} {
+		expr := nested(unix.NFTA_SET_ELEM_EXPR, append(attrString(unix.NFTA_EXPR_NAME, name), numbers...))
+		got, err := decodeElements(elementsBody(nested(1, append(slices.Clone(key), expr...))), setNamed("masquerade4"))
+		if err != nil || len(got) != 1 || got[0].count != want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 		}
 	}
 }

@@ -4,12 +4,17 @@ package nft
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
+
+// firstWait is how long receive waits before it looks for a reply again.
+const firstWait = time.Second
 
 // commit sends a transaction. The kernel executes all of it or nothing. If the ruleset does not have the given
 // generation any more, commit returns done false and no error. Generation 0 matches any.
@@ -25,7 +30,7 @@ func (c *Conn) commit(generation uint32, messages []message) (done bool, err err
 	// Kernels before 6.10 do not acknowledge the end of a batch.
 	batch[len(batch)-1].Header.Flags |= netlink.Acknowledge
 	batch = append(batch, batchMark(unix.NFNL_MSG_BATCH_END))
-	sent, err := c.nl.SendMessages(batch)
+	sent, err := c.send(batch)
 	if errors.Is(err, unix.EMSGSIZE) { // exceeding the limit needs CAP_NET_ADMIN in the initial user namespace
 		return false, &Error{Op: "send", Object: "transaction", Message: "larger than net.core.wmem_max allows",
 			Err: unix.EMSGSIZE}
@@ -45,12 +50,12 @@ func batchMark(kind netlink.HeaderType) netlink.Message {
 }
 
 // outcome reads the replies to a transaction: refusals, and the acknowledgement of the last message, which ends them.
-// It skips replies to earlier requests, and duplicates that the kernel sends when it restarts after loading a module.
+// If replies were lost, the error is errLost: the kernel executed the transaction or refused it. It skips replies to earlier requests, and duplicates that the kernel sends when it restarts after loading a module.
 func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, err error) {
 	first, last := sent[0].Header.Sequence, sent[len(sent)-2].Header.Sequence
 	var refusals []error
 	for {
-		replies, err := c.nl.Receive()
+		replies, err := c.receive(c.patience)
 		var oe *netlink.OpError
 		switch {
 		case errors.As(err, &oe) && oe.Sequence != 0:
@@ -164,16 +169,57 @@ type reply struct {
 	err  error
 }
 
-// query sends requests that have one reply each, up to window at a time.
+// send sends messages in one system call.
+func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
+	c.nl.SetWriteDeadline(time.Now().Add(c.patience)) // fails for a socket of a test
+	sent, err := c.nl.SendMessages(messages)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, errLost
+	}
+	return sent, err
+}
+
+// receive waits for a reply, or for all parts of a dump. If replies were lost, or if there is none for the given time,
+// the error is errLost. The Go runtime does not see that a reply is ready if the system call that reads it was
+// interrupted (EINTR). So receive looks again after firstWait, and then less and less often.
+func (c *Conn) receive(patience time.Duration) ([]netlink.Message, error) {
+	var all []netlink.Message
+	start := time.Now()
+	for wait := min(firstWait, patience); ; wait *= 2 {
+		c.nl.SetReadDeadline(time.Now().Add(wait)) // fails for a socket of a test
+		var failed error
+		for m, err := range c.nl.ReceiveIter() {
+			if failed = err; err == nil {
+				all = append(all, m)
+			}
+		}
+		switch {
+		case failed == nil:
+			return all, nil
+		case errors.Is(failed, unix.ENOBUFS):
+			return nil, errLost
+		case !errors.Is(failed, os.ErrDeadlineExceeded):
+			return nil, failed
+		case time.Since(start) >= patience:
+			return nil, errLost
+		}
+	}
+}
+
+// query sends requests that have one reply each, up to window at a time. It repeats requests whose replies are lost, so
+// they must be idempotent.
 func (c *Conn) query(object string, reqs []netlink.Message) ([]reply, error) {
 	replies := make([]reply, len(reqs))
 	for at := 0; at < len(reqs); at += window {
 		end := min(at+window, len(reqs))
-		sent, err := c.nl.SendMessages(reqs[at:end])
+		err := c.retry("show", object, func() (bool, error) {
+			sent, err := c.send(reqs[at:end])
+			if err == nil {
+				err = c.readReplies(sent, replies[at:end])
+			}
+			return err == nil, err
+		})
 		if err != nil {
-			return nil, c.refusal("show", object, err)
-		}
-		if err := c.readReplies(sent, replies[at:end]); err != nil {
 			return nil, c.refusal("show", object, err)
 		}
 	}
@@ -184,7 +230,7 @@ func (c *Conn) query(object string, reqs []netlink.Message) ([]reply, error) {
 func (c *Conn) readReplies(sent []netlink.Message, to []reply) error {
 	first := sent[0].Header.Sequence
 	for missing := len(sent); missing > 0; {
-		got, err := c.nl.Receive()
+		got, err := c.receive(c.patience)
 		var oe *netlink.OpError
 		if errors.As(err, &oe) && oe.Sequence != 0 {
 			if i, ok := requestIndex(oe.Sequence, first, len(to)); ok {
@@ -208,33 +254,38 @@ func (c *Conn) readReplies(sent []netlink.Message, to []reply) error {
 
 // list dumps, and repeats the dump until it is complete.
 func (c *Conn) list(object string, req netlink.Message) ([][]byte, error) {
-	for range maxAttempts {
-		bodies, complete, err := c.dump(object, req)
-		if err != nil || complete {
-			return bodies, err
-		}
-	}
-	return nil, &Error{Op: "show", Object: object, Err: errBusy}
+	var bodies [][]byte
+	err := c.retry("show", object, func() (complete bool, err error) {
+		bodies, complete, err = c.dump(object, req)
+		return complete, err
+	})
+	return bodies, err
 }
 
 // dump sends a dump request and returns the bodies of the kernel's messages. If the dumped objects changed during the
-// dump, complete is false.
+// dump, or if messages were lost, complete is false.
 func (c *Conn) dump(object string, req netlink.Message) (bodies [][]byte, complete bool, err error) {
-	sent, err := c.nl.Send(req)
+	sent, err := c.send([]netlink.Message{req})
 	if err != nil {
 		return nil, false, c.refusal("show", object, err)
 	}
 	complete = true
-	for {
-		got, err := c.nl.Receive()
+	for wait := c.patience; ; {
+		got, err := c.receive(wait)
 		var oe *netlink.OpError
-		if errors.As(err, &oe) && oe.Sequence != 0 && oe.Sequence != sent.Header.Sequence {
+		if errors.As(err, &oe) && oe.Sequence != 0 && oe.Sequence != sent[0].Header.Sequence {
 			continue // a late reply to an earlier request
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errLost) && complete: // read the rest, else the kernel refuses the next dump
+			complete, wait = false, min(firstWait, c.patience)
+			continue
+		case errors.Is(err, unix.EBUSY):
+			return nil, false, nil
+		case err != nil:
 			return nil, false, c.refusal("show", object, err)
 		}
-		if len(got) > 0 && got[0].Header.Sequence != sent.Header.Sequence {
+		if len(got) > 0 && got[0].Header.Sequence != sent[0].Header.Sequence {
 			continue
 		}
 		for _, m := range got {

@@ -5,6 +5,7 @@ package nft
 import (
 	"errors"
 	"iter"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,6 +19,8 @@ type fakeSocket struct {
 	// replies contains a function for each send. It returns the datagrams that the kernel sends as replies.
 	replies []func(sent []netlink.Message) [][]netlink.Message
 	queue   [][]netlink.Message
+	// failures contains an error for each of the first receives; nil for none.
+	failures []error
 }
 
 // fakeConn returns a Conn with a fakeSocket.
@@ -37,6 +40,13 @@ func (s *fakeSocket) SendMessages(m []netlink.Message) error {
 }
 
 func (s *fakeSocket) Receive() ([]netlink.Message, error) {
+	if len(s.failures) > 0 {
+		err := s.failures[0]
+		s.failures = s.failures[1:]
+		if err != nil {
+			return nil, err
+		}
+	}
 	if len(s.queue) == 0 {
 		return nil, errors.New("no more replies")
 	}
@@ -59,6 +69,11 @@ func (s *fakeSocket) ReceiveIter() iter.Seq2[netlink.Message, error] {
 	}
 }
 
+// failingConn returns a Conn whose first receives fail.
+func failingConn(failures []error, replies ...func([]netlink.Message) [][]netlink.Message) *Conn {
+	return NewConn(netlink.NewConn(&fakeSocket{replies: replies, failures: failures}, 1))
+}
+
 // tableReply returns the kernel's message for a table in a dump.
 func tableReply(to netlink.Message, name string, flags netlink.HeaderFlags) netlink.Message {
 	m := request(unix.NFT_MSG_NEWTABLE, flags|netlink.Multi, attrString(unix.NFTA_TABLE_NAME, name))
@@ -77,8 +92,8 @@ func errorReply(sequence uint32, errno unix.Errno) netlink.Message {
 		Data: append(native32(uint32(-int32(errno))), make([]byte, 16)...)}
 }
 
-// TestInterruptedDumps checks that a dump is repeated if the kernel reports that it was interrupted, up to maxAttempts
-// times.
+// TestInterruptedDumps checks that a dump is repeated if the kernel reports that it was interrupted, until
+// the time is over.
 func TestInterruptedDumps(t *testing.T) {
 	list := func(flags netlink.HeaderFlags, names ...string) func([]netlink.Message) [][]netlink.Message {
 		return func(sent []netlink.Message) [][]netlink.Message {
@@ -94,11 +109,9 @@ func TestInterruptedDumps(t *testing.T) {
 	if diff := cmp.Diff([]string{"vnet_red", "vnet_blue"}, tables); diff != "" || err != nil {
 		t.Errorf("%v; -want +got:\n%s", err, diff)
 	}
-	endless := make([]func([]netlink.Message) [][]netlink.Message, maxAttempts)
-	for i := range endless {
-		endless[i] = list(netlink.DumpInterrupted, "vnet_red")
-	}
-	if tables, err = fakeConn(endless...).Tables(); !errors.Is(err, errBusy) {
+	c = fakeConn(list(netlink.DumpInterrupted, "vnet_red"))
+	c.patience = 0
+	if tables, err = c.Tables(); !errors.Is(err, errBusy) {
 		t.Errorf("tables %q, %v", tables, err)
 	}
 	c = fakeConn(list(netlink.DumpInterrupted, "gone"), list(0))
@@ -142,5 +155,54 @@ func TestLateReplies(t *testing.T) {
 	}
 	if tables, err := fakeConn(listed).Tables(); err != nil || len(tables) != 1 || tables[0] != "fresh" {
 		t.Errorf("tables %q, %v", tables, err)
+	}
+}
+
+// TestLostReplies checks that queries are repeated if replies are lost, that an interrupted wait goes on, and that it
+// has an end. A dump of which parts are lost is read to its end before it is repeated.
+func TestLostReplies(t *testing.T) {
+	timeout, lost := os.ErrDeadlineExceeded, unix.ENOBUFS
+	generation := func(sent []netlink.Message) [][]netlink.Message {
+		m := request(unix.NFT_MSG_NEWGEN, 0, attr32(unix.NFTA_GEN_ID, 7))
+		m.Header.Sequence = sent[0].Header.Sequence
+		return [][]netlink.Message{{m}}
+	}
+	dump := func(sent []netlink.Message) [][]netlink.Message {
+		return [][]netlink.Message{{tableReply(sent[0], "red", 0)}, {tableReply(sent[0], "blue", 0)}, {done(sent[0])}}
+	}
+	type replies = []func([]netlink.Message) [][]netlink.Message
+	for _, tt := range []struct {
+		what     string
+		failures []error
+		replies  replies
+	}{
+		{"interrupted", []error{timeout, timeout}, replies{dump}},
+		{"interrupted between parts", []error{nil, timeout, nil, timeout}, replies{dump}},
+		{"lost", []error{lost}, replies{dump, dump}},
+		{"lost between parts", []error{nil, lost}, replies{dump, dump}},
+		{"lost at the end", []error{nil, nil, lost}, replies{dump, dump}},
+	} {
+		tables, err := failingConn(tt.failures, tt.replies...).Tables()
+		if diff := cmp.Diff([]string{"red", "blue"}, tables); diff != "" || err != nil {
+			t.Errorf("%s: %v; -want +got:\n%s", tt.what, err, diff)
+		}
+	}
+	n, err := failingConn([]error{lost, timeout}, generation, generation).generation()
+	if n != 7 || err != nil {
+		t.Errorf("generation %d, %v", n, err)
+	}
+	for what, call := range map[string]func(*Conn) error{
+		"query": func(c *Conn) error { _, err := c.generation(); return err },
+		"dump":  func(c *Conn) error { _, err := c.Tables(); return err },
+		"transaction": func(c *Conn) error {
+			_, err := c.commit(0, []message{{Message: request(unix.NFT_MSG_NEWTABLE, 0)}})
+			return err
+		},
+	} {
+		c := failingConn([]error{timeout, timeout, timeout, timeout}, dump, dump)
+		c.patience = 0
+		if err := call(c); !errors.Is(err, errLost) {
+			t.Errorf("%s without reply: %v", what, err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -21,6 +22,9 @@ type countingSocket struct {
 	requests, bytes int
 	// before, if not nil, runs before each sendmsg that begins a transaction.
 	before func()
+	// lose, if not nil, is called after each sendmsg that begins a transaction. If it returns true, the replies are lost.
+	lose   func() bool
+	losing bool
 }
 
 func newCountingConn(t testing.TB) (*countingSocket, *nft.Conn) {
@@ -59,11 +63,24 @@ func (w *countingSocket) SendMessages(messages []netlink.Message) error {
 	}
 	w.requests += len(messages)
 	w.bytes += len(all)
-	return unix.Sendto(w.fd, all, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+	if err := unix.Sendto(w.fd, all, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	if w.lose != nil && messages[0].Header.Type == unix.NFNL_MSG_BATCH_BEGIN {
+		w.losing = w.lose()
+	}
+	return nil
 }
 
 func (w *countingSocket) Receive() ([]netlink.Message, error) {
 	buf := make([]byte, 1<<20)
+	if w.losing {
+		w.losing = false
+		if _, _, err := unix.Recvfrom(w.fd, buf, 0); err != nil {
+			return nil, err
+		}
+		return nil, unix.ENOBUFS
+	}
 	n, _, err := unix.Recvfrom(w.fd, buf, 0)
 	if err != nil {
 		return nil, err
@@ -170,6 +187,26 @@ func TestNothingToDo(t *testing.T) {
 	mustHaveNoTables(t, c)
 }
 
+// TestDeletesAtOnce checks that none of many deletes at the same time fails. Each deletes rules that only it deletes.
+func TestDeletesAtOnce(t *testing.T) {
+	const n, each = 16, 20
+	rules := forwards(n * each)
+	mustApply(t, dial(t), nil, rules)
+	var all sync.WaitGroup
+	for i := range n {
+		c := dial(t)
+		all.Go(func() {
+			for _, r := range rules[i*each : (i+1)*each] {
+				if err := c.Apply("vnet", []nft.Rule{r}, nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	mustHaveNoTables(t, dial(t))
+}
+
 // TestConcurrentChange checks that a change is computed again if the ruleset changed after it was read.
 func TestConcurrentChange(t *testing.T) {
 	w, c := newCountingConn(t)
@@ -252,5 +289,54 @@ func mustHaveNoTables(t testing.TB, c *nft.Conn) {
 	}
 	if err := c.DeleteTable("vnet"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("deleting an absent table: %v", err)
+	}
+}
+
+// TestLostOutcome checks that a change whose reply is lost is looked up: if the kernel executed it, it is done, else it
+// is made again.
+func TestLostOutcome(t *testing.T) {
+	w, c := newCountingConn(t)
+	other := dial(t)
+	unrelated := nft.Masquerade{Out: "eth9"}
+	t.Cleanup(func() { other.DeleteTable("other") })
+	var old, new []nft.Rule
+	for port := range uint16(20) {
+		r := nft.Forward{Proto: nft.TCP, Ports: nft.Port(port + 1), To: addr("192.168.15.2"), ToPort: 80}
+		if port < 10 {
+			old = append(old, r)
+		} else {
+			new = append(new, r)
+		}
+	}
+	for refused := range 3 { // the transactions that the kernel refuses because the ruleset changed
+		transactions := 0
+		w.before = func() {
+			if transactions++; transactions <= refused {
+				mustApply(t, other, nil, []nft.Rule{unrelated})
+				mustApply(t, other, []nft.Rule{unrelated}, nil)
+			}
+		}
+		w.lose = func() bool { return transactions <= 2 }
+		for _, change := range []struct{ del, add []nft.Rule }{{nil, old}, {old, new}, {new, nil}} {
+			transactions = 0
+			mustApply(t, c, change.del, change.add)
+			sameRules(t, other, change.add)
+			if want := refused + 1; transactions != want {
+				t.Errorf("%d refused: %d transactions, want %d", refused, transactions, want)
+			}
+		}
+		mustApply(t, other, nil, old)
+		transactions = 0
+		if err := c.DeleteTable("vnet"); err != nil {
+			t.Errorf("%d refused: %v", refused, err)
+		}
+		transactions = 0
+		if err := c.Guard(nft.Guard{IPv4: true}); err != nil {
+			t.Errorf("%d refused: %v", refused, err)
+		}
+		if err := c.Guard(nft.Guard{}); err != nil {
+			t.Errorf("%d refused: %v", refused, err)
+		}
+		mustHaveNoTables(t, other)
 	}
 }

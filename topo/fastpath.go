@@ -21,7 +21,9 @@ func (f Fastpath) String() string {
 	return display.In(f.NS) + f.Key().Name
 }
 
-func (f Fastpath) needs() []Key                               { return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}} }
+func (f Fastpath) needs() []Key {
+	return []Key{{OfNamespace, f.NS, ""}, {OfLink, f.NS, f.Link}}
+}
 func (f Fastpath) provides() []Key                            { return []Key{f.Key()} }
 func (f Fastpath) canBecome(Object) bool                      { return true }
 func (f Fastpath) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }

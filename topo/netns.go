@@ -69,7 +69,8 @@ func (n Namespace) commands(w *scriptWriter, s Step) []command {
 // adoptCommands adopt or release a namespace. It gets records, and a name in /run/netns if
 // it has none.
 func (n Namespace) adoptCommands(w *scriptWriter, s Step) (cmds []command) {
-	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Adopted(w.lab, n.Name, n.From)}
+	adopted := mark.Adopted(w.lab, n.Name, n.From)
+	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + adopted}
 	file := shellWord("/run/netns/" + w.refOf(n.Name))
 	altname := mark.AdoptedIDPrefix(w.lab) + "$(stat -Lc %i " + file + ")@" + shellWord(n.Name)
 	id := command{text: "ip link property " + ipVerb(s) + " dev lo altname " + altname}

@@ -30,7 +30,7 @@ func (u settingUse) needsGuard(lab string) bool {
 
 // guardForwarding adds the family of a forwarding sysctl to the guard. Links that forwarded before
 // go on to do so.
-func (h *netnsHandle) guardForwarding(name string) error {
+func (x *executor) guardForwarding(h *netnsHandle, name string) error {
 	conn, err := h.nft()
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (h *netnsHandle) guardForwarding(name string) error {
 	if err != nil {
 		return err
 	}
-	return conn.UpdateGuard(func(g nft.Guard) nft.Guard {
+	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
 		if name == topo.ForwardingIPv6 {
 			g.IPv6 = true
 			return g
@@ -57,12 +57,12 @@ func (h *netnsHandle) guardForwarding(name string) error {
 }
 
 // unguardForwarding removes the family of a forwarding sysctl, which is off, from the guard.
-func (h *netnsHandle) unguardForwarding(name string) error {
+func (x *executor) unguardForwarding(h *netnsHandle, name string) error {
 	conn, err := h.nft()
 	if err != nil {
 		return err
 	}
-	return conn.UpdateGuard(func(g nft.Guard) nft.Guard {
+	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
 		if name == topo.ForwardingIPv6 {
 			g.IPv6 = false
 		} else {

@@ -21,7 +21,7 @@ const handLab = "@hand"
 // A handNAT changes the rules of a table by hand, and the settings that they need. The settings are
 // shared with labs: records on lo say who needs them, and what they were before.
 type handNAT struct {
-	kernel *Kernel
+	*executor
 	handle *netnsHandle
 	table  string
 	conn   *nft.Conn
@@ -71,7 +71,7 @@ func FlushNAT(ns *os.File, table string) (report NATReport, err error) {
 }
 
 // withHandNAT opens the namespace and calls fn while no lab changes settings.
-func withHandNAT(ns *os.File, table string, fn func(*handNAT) error) error {
+func withHandNAT(ns *os.File, tableName string, fn func(*handNAT) error) error {
 	lock, err := lockSysctls()
 	switch {
 	case err == nil:
@@ -79,8 +79,12 @@ func withHandNAT(ns *os.File, table string, fn func(*handNAT) error) error {
 	case !errors.Is(err, fs.ErrPermission) && !isReadOnly(err): // then no lab can be there either
 		return err
 	}
-	k := &Kernel{lab: handLab, log: slog.New(slog.DiscardHandler), ipv6: hasIPv6(), handles: map[string]*netnsHandle{}}
-	defer k.Close()
+	table := newHandleTable(handLab)
+	defer func() { _ = table.closeAll() }() // only sockets
+	x := &executor{
+		handleTable: table, log: slog.New(slog.DiscardHandler), calls: &realCalls,
+		requests: &requestBuilder{handleTable: table},
+	}
 	name := "" // the process is in the namespace
 	if ns == nil {
 		ns, err = nsfs.Current()
@@ -91,7 +95,7 @@ func withHandNAT(ns *os.File, table string, fn func(*handNAT) error) error {
 	if err != nil {
 		return err
 	}
-	h, err := k.openHandle(name, ns, false)
+	h, err := table.openHandle(name, ns, false)
 	if err != nil {
 		return err
 	}
@@ -99,7 +103,7 @@ func withHandNAT(ns *os.File, table string, fn func(*handNAT) error) error {
 	if err != nil {
 		return err
 	}
-	return fn(&handNAT{k, h, table, conn})
+	return fn(&handNAT{x, h, tableName, conn})
 }
 
 func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
@@ -181,7 +185,7 @@ func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err 
 		}
 		if err != nil {
 			for _, u := range slices.Backward(acquired) {
-				_, undo := n.kernel.releaseSetting(u)
+				_, undo := n.releaseSetting(u)
 				err = errors.Join(err, undo)
 			}
 			return nil, err
@@ -208,8 +212,8 @@ func (n *handNAT) acquireOne(s SettingChange) (u settingUse, err error) {
 		return u, nil // it was so before, and nobody will change it
 	}
 	had := u.record
-	if _, err = n.kernel.acquireSetting(u); err == nil && s.Old != s.New {
-		err = n.kernel.setSysctl(n.handle, name, s.New)
+	if _, err = n.acquireSetting(u); err == nil && s.Old != s.New {
+		err = n.setSysctl(n.handle, name, s.New)
 	}
 	now, again := n.handle.settingUse(handLab, name)
 	if had != "" {
@@ -244,7 +248,7 @@ func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error)
 		if err != nil {
 			return changed, err
 		}
-		if _, err := n.kernel.releaseSetting(u); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if _, err := n.releaseSetting(u); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return changed, err
 		}
 		if s.New, err = n.handle.sysctl(name); err == nil && s.New != s.Old {

@@ -27,15 +27,14 @@ func TestLaw4_LiveFailedRequestIsUndone(t *testing.T) {
 		before := machineState(t)
 		for _, n := range pickRequests(name, up) {
 			errno := errnos[n%len(errnos)]
-			k.requests = 0
-			k.fault = func(i int) error {
+			injectFaults(k, func(i int) error {
 				if i == n {
 					return errno
 				}
 				return nil
-			}
+			})
 			_, err := k.Up(t.Context(), want, nil)
-			k.fault = nil
+			withoutFaults(k)
 			checkUndone(t, n, err, errno)
 			if left, err := k.Snapshot(nil); err != nil || len(left) != 0 {
 				t.Fatalf("request %d (%v): left: %v\n%s", n, errno, err, left)

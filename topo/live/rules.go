@@ -12,7 +12,7 @@ import (
 )
 
 // natStage changes the NAT rules of each namespace in one transaction.
-func (k *Kernel) natStage(stage []topo.Step, results []result) {
+func (x *executor) natStage(stage []topo.Step, results []result) {
 	var order []string
 	of := map[string][]int{}
 	for i, s := range stage {
@@ -24,9 +24,9 @@ func (k *Kernel) natStage(stage []topo.Step, results []result) {
 	}
 	parallel.Each(workers, len(order), func(n int) {
 		places := of[order[n]]
-		at, err := k.changeNAT(order[n], stage, places)
+		at, err := x.changeNAT(order[n], stage, places)
 		if errors.Is(err, nft.ErrStaleConntrack) { // the step is done; the old connections end by themselves
-			k.log.Warn(display.In(order[n]) + err.Error())
+			x.log.Warn(display.In(order[n]) + err.Error())
 			err = nil
 		}
 		for _, i := range places {
@@ -40,7 +40,7 @@ func (k *Kernel) natStage(stage []topo.Step, results []result) {
 
 // changeNAT executes the steps at the given places in the stage, all in namespace ns. With an
 // error it returns the place of the step that failed.
-func (k *Kernel) changeNAT(ns string, stage []topo.Step, places []int) (at int, err error) {
+func (x *executor) changeNAT(ns string, stage []topo.Step, places []int) (at int, err error) {
 	var del, add []nft.Rule
 	byText := map[string]int{}
 	for _, i := range places {
@@ -59,16 +59,13 @@ func (k *Kernel) changeNAT(ns string, stage []topo.Step, places []int) (at int, 
 			byText[r.String()] = i
 		}
 	}
-	h, err := k.handle(ns)
+	h, err := x.handle(ns)
 	if err != nil {
 		return places[0], err
 	}
 	conn, err := h.nft()
 	if err == nil {
-		err = k.injectedFault()
-	}
-	if err == nil {
-		err = conn.Apply(topo.TableName(k.lab), del, add)
+		err = x.calls.applyNAT(conn, topo.TableName(x.lab), del, add)
 	}
 	at = places[0]
 	if e, ok := err.(*nft.Error); ok {

@@ -1,0 +1,156 @@
+//go:build linux
+
+package nft
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
+// with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign].
+//
+// Adding an existing rule succeeds and changes nothing. Deleting a rule that does not exist returns fs.ErrNotExist.
+// Adding a rule that conflicts with an existing one that is not in del returns fs.ErrExist. After these and all other
+// errors nothing is changed, except for [ErrStaleConntrack]: then everything is changed.
+//
+// Apply deletes the conntrack entries of connections that would continue to use the old rules: all that a deleted
+// [Forward] translated, and, except for established connections of TCP or SCTP, those that a deleted [Masquerade] or
+// [SourceNAT] may have translated, those that an added rule would translate, and those that an added [Isolate] or
+// [Closed], or a deleted [Allow], forbids.
+func (c *Conn) Apply(table string, del, add []Rule) error {
+	for _, r := range slices.Concat(del, add) {
+		if err := r.Check(); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.lock()()
+	var lost lostChange
+	return c.retry("change", "table inet "+table, func() (bool, error) { return c.attempt(table, del, add, &lost) })
+}
+
+// retry calls attempt until it is done or fails. It gives up after c.patience: then the ruleset changed during each
+// attempt, or the kernel's replies were lost.
+func (c *Conn) retry(op, object string, attempt func() (done bool, err error)) error {
+	for start := time.Now(); ; {
+		done, err := attempt()
+		lost := errors.Is(err, errLost)
+		if done || err != nil && !lost {
+			return err
+		}
+		if time.Since(start) > c.patience {
+			if lost {
+				return err
+			}
+			return &Error{Op: op, Object: object, Err: errBusy}
+		}
+	}
+}
+
+// A lostChange is a change whose reply was lost, so that its outcome is unknown. The next attempt finds out.
+type lostChange struct {
+	happened           bool
+	oldRules, newRules []Rule
+}
+
+// add records a change.
+func (l *lostChange) add(c *change) {
+	l.happened = true
+	l.oldRules, l.newRules = append(l.oldRules, c.oldRules...), append(l.newRules, c.newRules...)
+}
+
+// attempt makes one attempt to apply. If the ruleset changed in between, done is false.
+func (c *Conn) attempt(table string, del, add []Rule, lost *lostChange) (done bool, err error) {
+	generation, err := c.generation()
+	if err != nil {
+		return false, err
+	}
+	have, complete, err := c.readForChange(table, del, add)
+	if err != nil || !complete {
+		return false, err
+	}
+	if lost.happened { // the lost change may have deleted them
+		del = have.existing(del)
+	}
+	change, err := planChange(table, have, del, add)
+	if err != nil {
+		now, generationErr := c.generation()
+		if generationErr != nil || now != generation { // what was read may be of several generations
+			return false, generationErr
+		}
+		return false, err
+	}
+	if !change.empty() {
+		messages, err := change.messages()
+		if err != nil {
+			return false, err
+		}
+		done, err := c.commit(generation, messages)
+		if errors.Is(err, errLost) {
+			lost.add(change)
+		}
+		if !done || err != nil {
+			return false, err
+		}
+	} else if !lost.happened {
+		return true, nil
+	}
+	lost.add(change)
+	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, lost.newRules))
+}
+
+// existing returns the rules that the table has.
+func (c content) existing(rules []Rule) []Rule {
+	have := make(map[Rule]bool)
+	for _, r := range c.rules() {
+		have[r.Rule] = true
+	}
+	return slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return !have[r] })
+}
+
+// DeleteTable deletes a table with its content, and the conntrack entries of its rules, as [Conn.Apply] does. It
+// returns fs.ErrNotExist if the table does not exist.
+func (c *Conn) DeleteTable(table string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.lock()()
+	var lost lostChange
+	return c.retry("delete", "table inet "+table, func() (bool, error) { return c.attemptDelete(table, &lost) })
+}
+
+// attemptDelete makes one attempt to delete. If the ruleset changed in between, done is false.
+func (c *Conn) attemptDelete(table string, lost *lostChange) (done bool, err error) {
+	generation, err := c.generation()
+	if err != nil {
+		return false, err
+	}
+	have, complete, err := c.read(table, func(s set) bool { return s.decode != nil })
+	if err != nil || !complete {
+		return false, err
+	}
+	if have.exists {
+		change := change{table: table, deleteTable: true}
+		for _, r := range have.rules() {
+			change.oldRules = append(change.oldRules, r.Rule)
+		}
+		messages, err := change.messages()
+		if err != nil {
+			return false, err
+		}
+		done, err := c.commit(generation, messages)
+		if done || errors.Is(err, errLost) {
+			lost.add(&change)
+		}
+		if !done || err != nil {
+			return false, err
+		}
+	} else if !lost.happened {
+		return false, &Error{Op: "delete", Object: "table inet " + table, Err: unix.ENOENT}
+	}
+	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, nil))
+}
