@@ -54,6 +54,7 @@ func (c *compiler) objects() {
 	}
 	c.nat()
 	c.isolation()
+	c.closed()
 	c.fastpaths()
 	c.files()
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vnet-lab/vnet/topo"
@@ -22,8 +23,9 @@ func (e *exporter) differences(t *Topology) []string {
 			lines = append(lines, "- "+o.String())
 		}
 	}
+	protected := slices.ContainsFunc(e.objects, isProtection)
 	for _, o := range made.Objects() {
-		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen {
+		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen && (protected || !isProtection(o)) {
 			lines = append(lines, "+ "+o.String())
 		}
 	}

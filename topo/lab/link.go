@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/topo"
-	"go.yaml.in/yaml/v3"
 )
 
 // A Link is a veth pair between two hosts, without a bridge.

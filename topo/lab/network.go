@@ -22,6 +22,8 @@ type Network struct {
 	NAT    bool         // the gateway masquerades packets that leave the subnets
 	NATTo  []netip.Addr // SNAT to these addresses instead of masquerading; implies NAT
 	Routed bool         // the gateway forwards between the subnets and other networks without NAT
+	// RoutedFrom are the sources outside the lab that reach the hosts of a routed network; none means all.
+	RoutedFrom []netip.Prefix
 
 	Uplink       string   // a device to put into the bridge, for example eth0; it is never deleted
 	IsolateHosts bool     // hosts of this network cannot reach each other
@@ -63,7 +65,7 @@ func (t *Topology) GatewayOf(n int) string {
 func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
 	net := Network{
 		Name: name, Subnets: n.Subnets, In: n.In,
-		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed,
+		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed.on, RoutedFrom: n.Routed.from,
 		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts, Fastpath: n.Fastpath,
 		MTU: n.MTU.bytes, MTUAuto: n.MTU.auto, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
 		at: at,
@@ -105,7 +107,11 @@ func (n *Network) format() (m mapping) {
 	case n.NAT:
 		m.flag("nat", true)
 	}
-	m.flag("routed", n.Routed)
+	if len(n.RoutedFrom) > 0 {
+		m.one("routed", display.Prefixes(n.RoutedFrom))
+	} else {
+		m.flag("routed", n.Routed)
+	}
 	m.text("uplink", n.Uplink)
 	switch {
 	case n.IsolateHosts && len(n.IsolateFrom) > 0:

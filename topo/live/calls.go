@@ -15,6 +15,7 @@ import (
 type kernelCalls struct {
 	send          func(*rtnl.Conn, ...rtnl.Request) error
 	applyNAT      func(c *nft.Conn, table string, del, add []nft.Rule) error
+	updateGuard   func(c *nft.Conn, update func(nft.Guard) nft.Guard) error
 	newNetns      func(nsfs.Thread) (*os.File, error)
 	removeNetns   func(name string) error
 	setSysctl     func(key, value string) error
@@ -27,7 +28,8 @@ type kernelCalls struct {
 }
 
 var realCalls = kernelCalls{
-	send: (*rtnl.Conn).Do, applyNAT: (*nft.Conn).Apply, newNetns: nsfs.Thread.New, removeNetns: nsfs.Remove,
+	send: (*rtnl.Conn).Do, applyNAT: (*nft.Conn).Apply, updateGuard: (*nft.Conn).UpdateGuard,
+	newNetns: nsfs.Thread.New, removeNetns: nsfs.Remove,
 	setSysctl: nsfs.SetSysctl, setChecksums: (*rtnl.Offload).SetChecksums,
 	writeFile: writeFile, overwriteFile: overwriteFile, removeFile: os.Remove,
 	run: (*netnsHandle).run, signal: unix.PidfdSendSignal,

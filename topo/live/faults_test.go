@@ -34,6 +34,9 @@ func injectFaults(k *Kernel, fault func(n int) error) *faultInjector {
 		applyNAT: func(c *nft.Conn, table string, del, add []nft.Rule) error {
 			return f.before(func() error { return realCalls.applyNAT(c, table, del, add) })
 		},
+		updateGuard: func(c *nft.Conn, update func(nft.Guard) nft.Guard) error {
+			return f.before(func() error { return realCalls.updateGuard(c, update) })
+		},
 		setSysctl: func(key, value string) error {
 			return f.before(func() error { return realCalls.setSysctl(key, value) })
 		},

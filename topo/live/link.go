@@ -82,7 +82,7 @@ func (rb *requestBuilder) bridgeTasks(b topo.Bridge) ([]task, error) {
 	}
 	kind := rtnl.Kind{Name: "bridge", Options: encodeBridge(b).options}
 	add := rtnl.LinkConfig{Name: b.Name, Index: index, Address: lladdr(b.MAC), Kind: kind}
-	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: rb.alias()}
+	set := rtnl.LinkConfig{MTU: uint32(b.MTU), Address: lladdr(b.MAC), Alias: rb.alias(), Group: h.linkGroup(b.Link)}
 	reqs := []rtnl.Request{rtnl.AddLink(add), rtnl.SetLink(rtnl.LinkID{Index: index}, set)}
 	reqs = append(reqs, altNameRequests(index, "", b.AltName)...)
 	return []task{{handle: h, reqs: reqs, onSuccess: func() { h.setIndex(b.Name, index) }}}, nil
@@ -224,6 +224,9 @@ func (rb *requestBuilder) completionRequests(l topo.Link, index uint32, mark boo
 	set, needed := rtnl.LinkConfig{}, mark
 	if mark {
 		set.Alias = rb.alias()
+		if h, err := rb.handle(l.NS); err == nil {
+			set.Group = h.linkGroup(l)
+		}
 	}
 	if l.Master != "" {
 		if rb.ipv6 && l.CarriesIPv6() {

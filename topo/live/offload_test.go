@@ -196,7 +196,7 @@ func doRefusing(k *Kernel, do topo.Do, kind topo.Kind, refused *int) topo.Do {
 // The script does the same with ethtool(8), and adds vnet's record.
 func TestOffloadCommands(t *testing.T) {
 	_, want := labtest.Compiled(t, offloadLab)
-	script, err := topo.Diff(nil, want).Commands("raw", nil, NFTScript)
+	script, err := topo.Diff(nil, want).Commands("raw", nil, NATScript())
 	if err != nil {
 		t.Fatal(err)
 	}

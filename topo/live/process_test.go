@@ -151,7 +151,7 @@ func TestCommandsStopPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	down, err := topo.Diff(have, nil).Commands(one.lab, have, NFTScript)
+	down, err := topo.Diff(have, nil).Commands(one.lab, have, NATScript())
 	if err != nil {
 		t.Fatal(err)
 	}

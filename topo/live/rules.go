@@ -100,6 +100,14 @@ func ruleOf(o topo.Object) (nft.Rule, error) {
 		return nft.SourceNAT{Source: o.Source, Out: o.Out, To: o.To}, nil
 	case topo.Isolation:
 		return nft.Isolate{In: o.In, Out: o.Out}, nil
+	case topo.OwnLink:
+		return nft.Own{Link: o.Link}, nil
+	case topo.ClosedLink:
+		return nft.Closed{Link: o.Link}, nil
+	case topo.AllowedSource:
+		return nft.Allow{Link: o.Link, Source: o.Source}, nil
+	case topo.SourceGate:
+		return nft.Gate{Link: o.Link, MAC: nft.MAC(o.MAC)}, nil
 	case topo.Fastpath:
 		return nft.Fastpath{Device: o.Link, Port: o.Port}, nil
 	case topo.Forward:
@@ -120,6 +128,14 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 		return topo.SourceNAT{NS: ns, Source: r.Source, Out: r.Out, To: r.To}
 	case nft.Isolate:
 		return topo.Isolation{NS: ns, In: r.In, Out: r.Out}
+	case nft.Own:
+		return topo.OwnLink{NS: ns, Link: r.Link}
+	case nft.Closed:
+		return topo.ClosedLink{NS: ns, Link: r.Link}
+	case nft.Allow:
+		return topo.AllowedSource{NS: ns, Link: r.Link, Source: r.Source}
+	case nft.Gate:
+		return topo.SourceGate{NS: ns, Link: r.Link, MAC: topo.MAC(r.MAC)}
 	case nft.Fastpath:
 		return topo.Fastpath{NS: ns, Link: r.Device, Port: r.Port}
 	case nft.Forward:
@@ -131,8 +147,15 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 	return nil
 }
 
-// NFTScript is a [topo.NATScript]: it prints what nft(8) has to do.
-func NFTScript(table string, have, want []topo.Object) (string, error) {
+// NATScript returns the scripts of package nft, for [topo.Plan.Commands].
+func NATScript() topo.NATScript {
+	return topo.NATScript{Rules: rulesScript, Guard: func(ipv6 bool) string {
+		return nft.Guard{IPv4: !ipv6, IPv6: ipv6}.Script()
+	}}
+}
+
+// rulesScript returns what nft(8) has to do to change a table.
+func rulesScript(table string, have, want []topo.Object) (string, error) {
 	rules := func(objects []topo.Object) (list []nft.Rule, err error) {
 		for _, o := range objects {
 			r, err := ruleOf(o)

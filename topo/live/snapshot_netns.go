@@ -247,6 +247,20 @@ func loOf(links []rtnl.Link) rtnl.Link {
 	return rtnl.Link{}
 }
 
+// withGuard returns the value of a sysctl, and says so if a guard is missing.
+func (rd *reader) withGuard(v *netnsSnapshot, name, value string) (string, error) {
+	u := settingUse{handle: v.handle, lo: v.lo(), name: name}
+	u.record, _ = mark.Find(u.lo.AltNames, mark.Sysctl(rd.lab, name))
+	if !u.needsGuard(rd.lab) {
+		return value, nil
+	}
+	guarded, err := v.handle.isGuarded(name)
+	if err == nil && !guarded {
+		value += unguarded
+	}
+	return value, err
+}
+
 // readSettings reads the settings that the lab changed, and the wanted ones.
 func (rd *reader) readSettings(v *netnsSnapshot) error {
 	names := map[string]bool{} // whether the lab has changed it
@@ -275,6 +289,11 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 			return err
 		}
 		value = topo.Normalize(topo.Sysctl{Name: name, Value: value}).(topo.Sysctl).Value
+		if changed && value == "1" {
+			if value, err = rd.withGuard(v, name, value); err != nil {
+				return err
+			}
+		}
 		if changed || value == v.wanted.settings[name] && mark.Foreign(lo.AltNames, rd.lab, name) == "" {
 			v.values[name] = value
 		}

@@ -64,10 +64,27 @@ func (x *executor) sysctlStep(step topo.Step) (r result) {
 			r.err = x.setSysctl(h, key.Name, step.Want.(topo.Sysctl).Value)
 		}
 	case topo.Change:
-		r.err = x.setSysctl(h, key.Name, step.Want.(topo.Sysctl).Value)
-		r.touched = r.err == nil
+		if value := step.Want.(topo.Sysctl).Value; strings.HasSuffix(value, unguarded) {
+			r.touched, r.err = true, x.unguardForwarding(h, key.Name) // undoes that the guard was put back
+		} else {
+			r = x.changeSetting(u, value)
+		}
 	case topo.Delete:
 		r.touched, r.err = x.releaseSetting(u)
+	}
+	return r
+}
+
+// changeSetting sets a sysctl that the lab has set before, and puts the guard of forwarding back.
+func (x *executor) changeSetting(u settingUse, value string) (r result) {
+	if u.needsGuard(x.lab) {
+		if r.err = x.guardForwarding(u.handle, u.name); r.err != nil {
+			return r
+		}
+		r.touched = true
+	}
+	if r.err = x.setSysctl(u.handle, u.name, value); r.err == nil {
+		r.touched = true
 	}
 	return r
 }
@@ -76,7 +93,7 @@ func (x *executor) sysctlStep(step topo.Step) (r result) {
 // the links that forward already and those that need accept_ra=2.
 func (x *executor) acquireSetting(u settingUse) (touched bool, err error) {
 	if u.record == "" {
-		if err := x.recordSysctl(u); err != nil {
+		if err := x.recordSysctl(&u); err != nil {
 			return false, err
 		}
 		touched = true
@@ -92,21 +109,26 @@ func (x *executor) acquireSetting(u settingUse) (touched bool, err error) {
 	}
 	if u.name == topo.ForwardingIPv6 {
 		kept, err := x.keepAcceptRA(u.handle, u.lo)
-		return touched || kept, err
+		if touched = touched || kept; err != nil {
+			return touched, err
+		}
+	}
+	if u.needsGuard(x.lab) {
+		return true, x.guardForwarding(u.handle, u.name)
 	}
 	return touched, nil
 }
 
 // recordSysctl records the value that the sysctl had before the first lab set it.
-func (x *executor) recordSysctl(u settingUse) (err error) {
+func (x *executor) recordSysctl(u *settingUse) (err error) {
 	was := u.others
 	if was == "" {
 		if was, err = u.handle.sysctl(u.name); err != nil {
 			return err
 		}
 	}
-	record := mark.Sysctl(x.lab, u.name) + strings.Join(strings.Fields(was), "+")
-	return x.changeLoRecord(u.handle, rtnl.AddAltNames, record)
+	u.record = mark.Sysctl(x.lab, u.name) + strings.Join(strings.Fields(was), "+")
+	return x.changeLoRecord(u.handle, rtnl.AddAltNames, u.record)
 }
 
 // releaseSetting restores the former value, unless another lab sets the sysctl, too, and deletes
@@ -121,6 +143,11 @@ func (x *executor) releaseSetting(u settingUse) (touched bool, err error) {
 	}
 	if isForwarding(u.name) {
 		if err := x.restoreForwarding(u.handle, u.lo, u.name, touched); err != nil {
+			return touched, err
+		}
+	}
+	if touched && u.needsGuard(x.lab) {
+		if err := x.unguardForwarding(u.handle, u.name); err != nil {
 			return touched, err
 		}
 	}
