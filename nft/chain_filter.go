@@ -96,11 +96,7 @@ func leakRules(sets map[string]bool) []rule {
 			n, first, saddr, daddr = "6", matchIPv6, saddr6, daddr6
 		}
 		add("private"+n+"_out", first, inSet("private"+n+"_out", saddr, oif))
-		inside := []statement{first, inSet("inside"+n, saddr), notInSet("inside"+n, daddr)}
-		if sets["own"] {
-			inside = append(inside, notInSet("own", oif))
-		}
-		add("inside"+n, inside...)
+		add("inside"+n, first, inSet("inside"+n, saddr), notInSet("inside"+n, daddr))
 	}
 	add("private_out", inSet("private_out", oif), isNot(one(saddrType), localType))
 	if sets["private_all"] { // does not translate forwarded connections; an untracked packet has no ct status

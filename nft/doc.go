@@ -34,8 +34,8 @@
 // # What the table drops
 //
 // NAT does not see packets that connection tracking does not recognize. If such a packet leaves with the source of a
-// [Masquerade] or [SourceNAT], the chain leak drops it, after NAT. It lets pass replies to connections from outside,
-// packets between the sources of rules without Out, and packets that leave by a link in [Own].
+// [Masquerade] or [SourceNAT], the chain leak drops it, after NAT. It lets pass replies to connections from outside
+// and packets between the sources of rules without Out.
 //
 // A [Closed] link gets forwarded packets from links in [Own] and from sources of an [Allow] only. Between the links of an
 // [Isolate], nothing is forwarded. Both let forwarded ports pass, and all packets of connections that were accepted

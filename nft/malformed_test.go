@@ -3,6 +3,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -110,6 +111,21 @@ func TestCommentOf(t *testing.T) {
 	} {
 		if got := commentOf([]byte(data)); got != want {
 			t.Errorf("%q: %q, want %q", data, got, want)
+		}
+	}
+}
+
+// TestDecodeCounter checks that only an expression with the name counter counts, and where its numbers are.
+func TestDecodeCounter(t *testing.T) {
+	key := nested(unix.NFTA_SET_ELEM_KEY, attrBytes(unix.NFTA_DATA_VALUE, []byte{10, 0, 0, 1}))
+	numbers := nested(unix.NFTA_EXPR_DATA, slices.Concat(
+		attrBytes(unix.NFTA_COUNTER_BYTES, binary.BigEndian.AppendUint64(nil, 120)),
+		attrBytes(unix.NFTA_COUNTER_PACKETS, binary.BigEndian.AppendUint64(nil, 2))))
+	for name, want := range map[string]count{"counter": {packets: 2, bytes: 120}, "limit": {}} {
+		expr := nested(unix.NFTA_SET_ELEM_EXPR, append(attrString(unix.NFTA_EXPR_NAME, name), numbers...))
+		got, err := decodeElements(elementsBody(nested(1, append(slices.Clone(key), expr...))), setNamed("masquerade4"))
+		if err != nil || len(got) != 1 || got[0].count != want {
+			t.Errorf("%s: %+v, %v; want %+v", name, got, err, want)
 		}
 	}
 }

@@ -21,3 +21,8 @@ func OpenFrom(name, from string) (*os.File, error) {
 	}
 	return Open(from)
 }
+
+// Reopen returns another descriptor of a namespace, which the caller closes.
+func Reopen(ns *os.File) (*os.File, error) {
+	return OpenPath("/proc/self/fd/" + strconv.Itoa(int(ns.Fd())))
+}

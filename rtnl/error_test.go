@@ -166,3 +166,53 @@ func TestErrorsLive(t *testing.T) {
 		}
 	}
 }
+
+// TestNoIPv6: the errnos that mean that the kernel has no IPv6 depend on the request. A message of the kernel is kept.
+func TestNoIPv6(t *testing.T) {
+	four, six := []byte{unix.AF_INET}, []byte{unix.AF_INET6}
+	for _, tt := range []struct {
+		typ     netlink.HeaderType
+		body    []byte
+		errno   unix.Errno
+		message string
+		want    string
+	}{
+		{unix.RTM_NEWLINK, four, unix.EAFNOSUPPORT, "", NoIPv6}, {unix.RTM_SETLINK, nil, unix.EAFNOSUPPORT, "", NoIPv6},
+		{unix.RTM_NEWLINK, six, unix.EOPNOTSUPP, "", ""}, {unix.RTM_NEWLINK - 1, six, unix.EOPNOTSUPP, "", NoIPv6},
+		{unix.RTM_NEWADDR, six, unix.EOPNOTSUPP, "", NoIPv6}, {unix.RTM_NEWADDR, six, unix.EAFNOSUPPORT, "", NoIPv6},
+		{unix.RTM_NEWADDR, four, unix.EAFNOSUPPORT, "", ""}, {unix.RTM_NEWADDR, nil, unix.EOPNOTSUPP, "", ""},
+		{unix.RTM_NEWROUTE, six, unix.EINVAL, "", ""}, {unix.RTM_NEWROUTE, six, unix.EOPNOTSUPP, "why", "why"},
+	} {
+		m := netlink.Message{Header: netlink.Header{Type: tt.typ}, Data: tt.body}
+		e := newError("add", "x", m, &netlink.OpError{Op: "receive", Err: tt.errno, Message: tt.message})
+		if e.Message != tt.want || e.Err != tt.errno {
+			t.Errorf("type %d, %v, %v: %q, %v; want %q", tt.typ, tt.body, tt.errno, e.Message, e.Err, tt.want)
+		}
+	}
+	if e := newError("add", "x", netlink.Message{}, fs.ErrClosed); e.Err != fs.ErrClosed || e.Message != "" {
+		t.Errorf("another error becomes %#v", e)
+	}
+}
+
+// TestRequestLayout: the first and the last type of message with each header.
+func TestRequestLayout(t *testing.T) {
+	for typ, want := range map[netlink.HeaderType]int{
+		unix.RTM_NEWLINK - 1: 0, unix.RTM_NEWLINK: unix.SizeofIfInfomsg, unix.RTM_SETLINK: unix.SizeofIfInfomsg,
+		unix.RTM_NEWADDR: unix.SizeofIfAddrmsg, unix.RTM_GETADDR: unix.SizeofIfAddrmsg, unix.RTM_GETADDR + 1: 0,
+		unix.RTM_NEWROUTE: unix.SizeofRtMsg, unix.RTM_GETROUTE: unix.SizeofRtMsg, unix.RTM_GETROUTE + 1: 0,
+		unix.RTM_NEWNEIGH: unix.SizeofNdMsg, unix.RTM_GETNEIGH: unix.SizeofNdMsg, unix.RTM_GETNEIGH + 1: 0,
+	} {
+		if got, names := requestLayout(typ); got != want || (names != nil) != (want != 0) {
+			t.Errorf("type %d: %d bytes, want %d", typ, got, want)
+		}
+	}
+	last := netlink.Message{Header: netlink.Header{Type: unix.RTM_NEWLINK},
+		Data: append(make([]byte, unix.SizeofIfInfomsg), attrOf(unix.IFLA_MTU)...)}
+	if got := attrAt(last, unix.NLMSG_HDRLEN+unix.SizeofIfInfomsg); got != "IFLA_MTU" {
+		t.Errorf("the attribute without a value at the end is %q", got)
+	}
+	last.Data = append(last.Data, attrOf(unix.IFLA_GROUP)...)
+	if got := attrAt(last, unix.NLMSG_HDRLEN+unix.SizeofIfInfomsg+unix.SizeofNlAttr); got != "IFLA_GROUP" {
+		t.Errorf("the attribute after it is %q", got)
+	}
+}

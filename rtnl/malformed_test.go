@@ -3,13 +3,9 @@ package rtnl
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,114 +83,6 @@ func TestMalformed(t *testing.T) {
 	} {
 		if err := tt.decode(tt.body); !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%s: %v, want %v", tt.what, err, tt.want)
-		}
-	}
-}
-
-// TestOptionCodec checks the least and the greatest value of each type of option, in both directions.
-func TestOptionCodec(t *testing.T) {
-	most := ^uint64(0)
-	for _, tt := range []struct {
-		kind, option string
-		value        any
-		size         int // bytes
-	}{
-		{"bridge", "mcast_snooping", uint64(0), 1}, {"bridge", "mcast_snooping", most >> 56, 1},
-		{"bridge", "priority", most >> 48, 2}, {"bridge", "ageing_time", most >> 32, 4},
-		{"bridge", "mcast_querier_interval", most, 8}, {"bridge", "vlan_protocol", most >> 48, 2},
-		{"bridge", "boolopt", most - 5, 8}, {"bridge", "group_address", LLAddr("123456"), 6},
-		{"vxlan", "flowlabel", most >> 32, 4}, {"vxlan", "srcport", uint64(0x03e807d0), 4},
-		{"vxlan", "reserved_bits", most - 7, 8}, {"vxlan", "link", most >> 32, 4},
-		{"vxlan", "remote", ipa("fd00::1"), 16}, {"vxlan", "local", ipa("10.0.0.1"), 4},
-		{"vxlan", "gbp", uint64(1), 0}, {"bond", "arp_ip_target", []netip.Addr{ipa("10.0.0.1")}, 8},
-		{"vlan", "ingress-qos-map", []QoS{{1, 2}, {3, 4}}, 24},
-	} {
-		table := kindOptions[tt.kind]
-		opt := table[slices.IndexFunc(table, func(o Option) bool { return o.Name == tt.option })]
-		b, err := opt.encode(tt.value)
-		if err != nil || len(b) != tt.size {
-			t.Errorf("%s %s: %d bytes, %v; want %d", tt.option, fmt.Sprint(tt.value), len(b), err, tt.size)
-			continue
-		}
-		options := decodeOptions(tt.kind, attrOf(opt.attrFor(tt.value), b...))
-		if diff := cmp.Diff(Options{tt.option: tt.value}, options, cmpAddr); diff != "" {
-			t.Errorf("%s: -want +got\n%s", tt.option, diff)
-		}
-		if opt.Type == Flag { // has no value
-			continue
-		}
-		short := decodeOptions(tt.kind, attrOf(opt.attrFor(tt.value), append(b, make([]byte, maxLLAddr)...)...))
-		if _, ok := short[tt.option]; ok {
-			t.Errorf("%s of %d bytes is decoded as %v", tt.option, len(b)+maxLLAddr, short)
-		}
-	}
-	for name, value := range map[string]uint64{"mcast_snooping": 1 << 8, "priority": 1 << 16, "ageing_time": 1 << 32} {
-		_, err := LinkConfig{Kind: Kind{Name: "bridge", Options: Options{name: value}}}.encode()
-		if want := fmt.Sprintf("%s: %d is too large", name, value); err == nil || err.Error() != want {
-			t.Errorf("%v, want %s", err, want)
-		}
-	}
-	if o := decodeOptions("bridge", []byte{1}); o != nil {
-		t.Errorf("malformed options are %v", o)
-	}
-	if o := decodeOptions("no-such", nil); o != nil {
-		t.Errorf("options of an unknown kind are %v", o)
-	}
-}
-
-// TestLimitsOfNames: the longest name, alias and label are accepted.
-func TestLimitsOfNames(t *testing.T) {
-	for what, err := range map[string]error{
-		"name":      CheckLinkName(strings.Repeat("x", 15)),
-		"long name": SetLink(LinkID{Name: strings.Repeat("x", 127)}, LinkConfig{}).err,
-		"alias":     SetLink(LinkID{Index: 7}, LinkConfig{Alias: ptr(strings.Repeat("x", 255))}).err,
-		"altname":   AddAltNames(LinkID{Index: 7}, strings.Repeat("x", 127)).err,
-		"label":     AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Label: strings.Repeat("x", 15)}).err,
-		"weight":    AddRoute(Route{Dst: pfx("10.0.0.0/8"), Hops: []Hop{{Weight: 256}, {}}}).err,
-		"loss":      ReplaceNetem(Netem{Loss: 100}).err,
-		"lifetime":  AddAddr(Addr{Link: 7, Prefix: pfx("10.0.0.1/24"), Valid: 5, Preferred: 5}).err,
-	} {
-		if err != nil {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if err := AddRoute(Route{Dst: pfx("10.0.0.0/8"), Hops: []Hop{{Weight: -1}}}).err; err == nil {
-		t.Error("a negative weight is accepted")
-	}
-}
-
-// TestHas checks attributes at the borders of the bit sets.
-func TestHas(t *testing.T) {
-	l := Link{Seen: [2]uint64{1 | 1<<63, 1 | 1<<62}}
-	for attr, want := range map[uint16]bool{0: true, 1: false, 63: true, 64: true, 65: false, 126: true, 127: false,
-		128: false, 1000: false} {
-		if got := l.Has(attr); got != want {
-			t.Errorf("attribute %d: %t", attr, got)
-		}
-	}
-}
-
-// TestAsInet6 checks which attributes an AF_INET6 dump has.
-func TestAsInet6(t *testing.T) {
-	l := Link{Index: 2, Name: "v0", Type: 1, Flags: 3, MTU: 1500, Address: "123456", Parent: 4, OperState: 6,
-		Alias: "x", TxQueueLen: 1000, Seen: [2]uint64{^uint64(0), ^uint64(0)}}
-	want := Link{Index: 2, Name: "v0", Type: 1, Flags: 3, MTU: 1500, Address: "123456", Parent: 4, OperState: 6}
-	for _, attr := range []int{unix.IFLA_ADDRESS, unix.IFLA_IFNAME, unix.IFLA_MTU, unix.IFLA_LINK, unix.IFLA_OPERSTATE} {
-		want.Seen[0] |= 1 << attr
-	}
-	if diff := cmp.Diff(want, l.AsInet6()); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
-	}
-}
-
-// TestRouteExpires checks that the kernel's ticks are rounded up to seconds, and negative ones are left out.
-func TestRouteExpires(t *testing.T) {
-	for ticks, want := range map[int32]uint32{-1: 0, 0: 0, 1: 1, 100: 1, 101: 2, 12345: 124} {
-		cache := binary.NativeEndian.AppendUint32(make([]byte, 8), uint32(ticks))
-		var r Route
-		r.decodeCache(cache)
-		if r.Expires != want || r.Cache.Expires != ticks {
-			t.Errorf("%d ticks: %d seconds, want %d; %d", ticks, r.Expires, want, r.Cache.Expires)
 		}
 	}
 }

@@ -63,6 +63,9 @@ func (w *scriptWriter) setLink(was, l Link) []command {
 	}
 	if was == atCreation(l) || was == (Link{NS: l.NS, Name: l.Name}) {
 		set += " alias " + mark.Of(w.lab)
+		if n, _ := w.state[Key{OfNamespace, l.NS, ""}].(Namespace); l.Master == "" && (l.NS == "" || n.From != "") {
+			set += " group " + strconv.Itoa(mark.LinkGroup)
+		}
 	}
 	var cmds []command
 	if set != "" {

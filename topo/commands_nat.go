@@ -3,9 +3,13 @@ package topo
 // TableName returns the name of a lab's nftables table, the same in each namespace.
 func TableName(lab string) string { return "vnet_" + lab }
 
-// A NATScript returns the input for nft -f that changes a table from have to want. The
-// objects are Masquerade, SourceNAT, Forward, Isolation or Fastpath.
-type NATScript func(table string, have, want []Object) (string, error)
+// A NATScript returns inputs for nft -f. Package live has one.
+type NATScript struct {
+	// Rules changes a table from have to want, which are objects of kind OfNAT.
+	Rules func(table string, have, want []Object) (string, error)
+	// Guard makes the table that keeps foreign networks apart in one family.
+	Guard func(ipv6 bool) string
+}
 
 // natCommands keep a step for writeNAT: one input of nft has all changes of a namespace.
 func (w *scriptWriter) natCommands(s Step) []command {
@@ -27,7 +31,7 @@ func (w *scriptWriter) writeNAT() error {
 	w.natSteps = nil
 	for _, ns := range order {
 		have, want := w.natOf(ns, steps[ns])
-		text, err := w.natScript(TableName(w.lab), have, want)
+		text, err := w.natScript.Rules(TableName(w.lab), have, want)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,10 @@ import (
 )
 
 // noNAT is the NATScript for states without NAT.
-func noNAT(string, []Object, []Object) (string, error) { return "", nil }
+var noNAT = NATScript{
+	Rules: func(string, []Object, []Object) (string, error) { return "", nil },
+	Guard: func(bool) string { return "" },
+}
 
 // runScript runs a script in an empty directory, with functions for ip and the other tools
 // that only print their arguments.
@@ -19,7 +22,7 @@ func runScript(t *testing.T, script string) (printed, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	tools := ""
-	for _, tool := range []string{"ip", "bridge", "tc", "sysctl", "stat", "touch", "mount", "setsid"} {
+	for _, tool := range []string{"ip", "bridge", "tc", "sysctl", "stat", "touch", "mount", "setsid", "nft"} {
 		tools += tool + "() { printf '<%s>' " + tool + ` "$@"; echo; case "$*" in
 *-batch*) cat ;;
 *-o*) echo ' vnet:lab:port=m@x' 'vnet:lab:net.ipv4.conf.a$(id>z).rp_filter=1' ;;

@@ -12,8 +12,8 @@ const (
 	OfBridgeVLAN Kind = "vlan"
 	OfQdisc      Kind = "qdisc"
 	OfOffload    Kind = "offload"
-	OfSysctl     Kind = "sysctl"
 	OfNAT        Kind = "nat"
+	OfSysctl     Kind = "sysctl"
 	OfAddrGen    Kind = "addrgenmode"
 	OfUp         Kind = "up"
 	OfAddress    Kind = "addr"
@@ -28,6 +28,9 @@ const (
 // Bridges are set up after everything that makes hosts send packets, and addresses on bridges
 // come after that. Otherwise packets from new ports are flooded to all earlier ports, and a
 // thousand hosts take four times as long.
+//
+// NAT comes before settings: what protects the machine from forwarding and route_localnet is in place
+// before them, and until they have their former values again.
 var kindRows = []kindRow{
 	{kind: OfNamespace, heading: "namespaces"},
 	{kind: OfLink, heading: "links", parentsFirst: true, touches: itsLink},
@@ -35,8 +38,8 @@ var kindRows = []kindRow{
 	{kind: OfBridgeVLAN, heading: "VLANs of ports", vanishes: true},
 	{kind: OfQdisc, heading: "impairments", vanishes: true},
 	{kind: OfOffload, heading: "checksum offload"},
-	{kind: OfSysctl, heading: "settings", vanishes: true, touches: itsNamespace, wave: withAllLinks},
 	{kind: OfNAT, heading: "NAT and isolation", vanishes: true, wave: withAllLinks},
+	{kind: OfSysctl, heading: "settings", vanishes: true, touches: itsNamespace, wave: withAllLinks},
 	{kind: OfAddrGen, heading: "IPv6 address generation", vanishes: true, stage: onLinks},
 	{kind: OfUp, heading: "up and down", vanishes: true, stage: onLinks, parentsFirst: true},
 	{kind: OfAddress, heading: "addresses", vanishes: true, stage: onLinks},

@@ -103,11 +103,53 @@ func (s Sysctl) commands(w *scriptWriter, step Step) []command {
 	case Create:
 		was := w.netnsExec(s.NS, "sysctl -n "+shellWord(s.Name)).text
 		value := `"$(` + was + ` | tr '\t ' '++')"`
-		return []command{{text: lo + "link property add dev lo altname " + shellWord(record) + value}, set}
+		cmds := []command{{text: lo + "link property add dev lo altname " + shellWord(record) + value}}
+		return append(append(cmds, w.guardCommands(s)...), set)
 	case Delete:
 		find := `was=$(` + lo + `-o link show dev lo | tr ' \\' '\n\n' | grep -F ` + shellWord(record) + `)`
 		restore := w.netnsExec(s.NS, "sysctl -qw "+shellWord(s.Name+"=")+`"$(echo "${was#*=}" | tr + ' ')"`).text
-		return []command{{text: find}, {text: restore}, {text: lo + `link property del dev lo altname "$was"`}}
+		cmds := append([]command{{text: find}, {text: restore}}, w.unguardCommands(s)...)
+		return append(cmds, command{text: lo + `link property del dev lo altname "$was"`})
 	}
 	return []command{set}
+}
+
+// guardCommands keep foreign networks apart, if a sysctl turns forwarding on that is off. The lab's own
+// namespaces have no foreign networks.
+func (w *scriptWriter) guardCommands(s Sysctl) []command {
+	family := s.guardedFamily()
+	if n, _ := w.state[Key{OfNamespace, s.NS, ""}].(Namespace); family == "" || s.NS != "" && n.From == "" {
+		return nil
+	}
+	off := `[ "$(` + w.netnsExec(s.NS, "sysctl -n "+s.Name).text + `)" = 1 ] || `
+	list := w.netnsExec(s.NS, "nft list table inet "+mark.GuardTable).text + " >/dev/null 2>&1 || "
+	add := w.netnsExec(s.NS, "nft add element inet "+mark.GuardTable+" guarded '{ "+family+" }'").text
+	table := hereDoc(list+w.netnsExec(s.NS, "nft -f -").text, w.natScript.Guard(family == "ipv6"))
+	return []command{{text: off + "{ " + table + "\n" + add + "; }"}}
+}
+
+// unguardCommands remove the guard of a forwarding sysctl that is off again.
+func (w *scriptWriter) unguardCommands(s Sysctl) []command {
+	family := s.guardedFamily()
+	if n, _ := w.state[Key{OfNamespace, s.NS, ""}].(Namespace); family == "" || s.NS != "" && n.From == "" {
+		return nil
+	}
+	on := `[ "$(` + w.netnsExec(s.NS, "sysctl -n "+s.Name).text + `)" = 1 ] || `
+	nft := func(words string) string { return w.netnsExec(s.NS, "nft "+words).text }
+	return []command{
+		{text: on + nft("delete element inet "+mark.GuardTable+" guarded '{ "+family+" }'") + " 2>/dev/null || :"},
+		{text: nft("list set inet "+mark.GuardTable+" guarded") + " 2>/dev/null | grep -q elements || " +
+			nft("delete table inet "+mark.GuardTable) + " 2>/dev/null || :"},
+	}
+}
+
+// guardedFamily returns nft's name of the family that the sysctl forwards; "" for other sysctls.
+func (s Sysctl) guardedFamily() string {
+	switch s.normal().(Sysctl).Name {
+	case ForwardingIPv4:
+		return "ipv4"
+	case ForwardingIPv6:
+		return "ipv6"
+	}
+	return ""
 }

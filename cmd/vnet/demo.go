@@ -117,7 +117,7 @@ func (s *session) demoSteps(_ topo.Plan, do topo.Do) topo.Do {
 	last := ""
 	return func(ctx context.Context, stage []topo.Step) error {
 		for _, part := range splitByTitle(stage) {
-			script, err := topo.Plan(part).Commands("demo", have, live.NFTScript)
+			script, err := topo.Plan(part).Commands("demo", have, live.NATScript())
 			if err != nil {
 				return err
 			}

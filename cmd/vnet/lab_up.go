@@ -138,7 +138,7 @@ func (s *session) showPlan(lab string, have topo.State, p topo.Plan, l labLine) 
 		_, err = s.out.Write(b)
 		return err
 	case l.Bool("commands"):
-		script, err := p.Commands(lab, have, live.NFTScript)
+		script, err := p.Commands(lab, have, live.NATScript())
 		if err != nil {
 			return err
 		}

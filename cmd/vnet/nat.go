@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"io/fs"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/show"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
@@ -54,7 +53,7 @@ func (s *session) nat(args []string) error {
 		if err := noMore(w, verb); err != nil {
 			return err
 		}
-		return s.withNFT(natFlush)
+		return s.natFlush()
 	case "help":
 		return s.usage(natHelp)
 	}
@@ -74,14 +73,20 @@ func (s *session) natChange(verb string, w *words.Words) error {
 	if w.Err != nil {
 		return w.Err
 	}
-	if verb == "delete" {
-		return s.withNFT(func(c *nft.Conn) error { return c.Apply(live.NATTable, rules, nil) })
-	}
 	ns, err := s.namespace()
 	if err != nil {
 		return err
 	}
-	report, err := live.AddNAT(ns, live.NATTable, rules...)
+	change := live.AddNAT
+	if verb == "delete" {
+		change = live.DeleteNAT
+	}
+	report, err := change(ns, live.NATTable, rules...)
+	return s.natReport(report, err)
+}
+
+// natReport prints what a change of rules changed besides, and returns its error.
+func (s *session) natReport(report live.NATReport, err error) error {
 	for _, c := range report.Settings {
 		s.note("%s", c)
 	}
@@ -100,11 +105,13 @@ func (s *session) natShow(c *nft.Conn) error {
 }
 
 // natFlush deletes all rules. An empty table is not an error.
-func natFlush(c *nft.Conn) error {
-	if err := c.DeleteTable(live.NATTable); !errors.Is(err, fs.ErrNotExist) {
+func (s *session) natFlush() error {
+	ns, err := s.namespace()
+	if err != nil {
 		return err
 	}
-	return nil
+	report, err := live.FlushNAT(ns, live.NATTable)
+	return s.natReport(report, err)
 }
 
 // withNFT runs fn with a socket in the namespace that the command works in.

@@ -8,6 +8,12 @@ import (
 	"strings"
 )
 
+// LinkGroup is the group of the links of labs in namespaces that are not their own: nft.LinkGroup.
+const LinkGroup = 0x766e
+
+// GuardTable is the nftables table that keeps foreign networks apart: nft.GuardTable.
+const GuardTable = "vnet-guard"
+
 // FileMark returns the first line of a lab's files.
 func FileMark(lab string) string { return "# " + Of(lab) + "\n" }
 

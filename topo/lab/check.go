@@ -222,47 +222,6 @@ func (k *checker) impairment(at pos, i topo.Impairment) {
 	}
 }
 
-func (k *checker) cables() {
-	for i := range k.t.Links {
-		c := &k.t.Links[i]
-		for _, e := range c.Ends {
-			k.knownHost(c.at, e.Host, "in an endpoint")
-		}
-		k.mtu(c.at, c.MTU, slices.Concat(c.Ends[0].Addresses, c.Ends[1].Addresses))
-		k.impairment(c.at, c.Impair)
-		for _, v4 := range []bool{true, false} {
-			a, b := ofFamily(c.Ends[0].Addresses, v4), ofFamily(c.Ends[1].Addresses, v4)
-			if len(a) > 0 && len(b) > 0 && !anyShared(a, b) {
-				k.mistakef(c.at, b[0].String(), "give both ends addresses of one subnet",
-					"the ends of the link are in different subnets: %s and %s", a[0], b[0])
-			}
-		}
-	}
-}
-
-func ofFamily(list []netip.Prefix, v4 bool) []netip.Prefix {
-	var out []netip.Prefix
-	for _, p := range list {
-		if p.IsValid() && p.Addr().Is4() == v4 {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-// anyShared reports whether an address of a and one of b are in the same
-// subnet. A single address (/32 or /128) is accepted: it needs routes.
-func anyShared(a, b []netip.Prefix) bool {
-	for _, p := range a {
-		for _, q := range b {
-			if p.IsSingleIP() || q.IsSingleIP() || p.Masked() == q.Masked() {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // deviceNames returns the names of the host's devices.
 func (k *checker) deviceNames(host string) []string {
 	names := []string{}

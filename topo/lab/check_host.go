@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"cmp"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -76,50 +74,6 @@ func (k *checker) machine(h *Host) {
 		if v.has {
 			k.mistakef(h.at, v.key, "remove it; only other hosts can have it", "the machine cannot have %s", v.key)
 		}
-	}
-}
-
-func (k *checker) attachment(h *Host, a *Attachment) {
-	n, ok := k.knownNetwork(a.at, a.Network, "for "+h.Name)
-	if !ok {
-		return
-	}
-	net := &k.t.Networks[n]
-	for _, addr := range a.Addresses {
-		k.requestedAddress(a.at, addr, net)
-	}
-	k.mtu(a.at, a.MTU, net.Subnets)
-	if limit := cmp.Or(net.MTU, topo.DefaultMTU); a.MTU > limit {
-		k.mistakef(a.at, fmt.Sprint(a.MTU), fmt.Sprintf("increase the mtu of network %s too", net.Name),
-			"mtu %d of %s is larger than the %d of network %s: the bridge would drop packets", a.MTU, h.Name, limit, net.Name)
-	}
-	if (a.VLAN != 0 || len(a.VLANs) > 0) && !net.VLANFiltering {
-		k.mistakef(a.at, "vlan", fmt.Sprintf("write vlan_filtering: true for network %s", net.Name),
-			"%s has VLANs on network %s, which has no VLAN filtering", h.Name, net.Name)
-	}
-	if a.VLAN != 0 && slices.Contains(a.VLANs, a.VLAN) {
-		k.mistakef(a.at, fmt.Sprint(a.VLAN), "remove it from vlans",
-			"VLAN %d of %s is both tagged and untagged", a.VLAN, h.Name)
-	}
-	k.impairment(a.at, a.Impair)
-}
-
-// requestedAddress checks an address that the file gives a host.
-func (k *checker) requestedAddress(at pos, a netip.Addr, net *Network) {
-	s := prefixOf(a, net.Subnets)
-	switch {
-	case !s.IsValid() && k.incomplete:
-	case !s.IsValid() && len(net.Subnets) == 0:
-		k.mistakef(at, a.String(), "add subnets to the network", "address %s: network %s has no subnets", a, net.Name)
-	case !s.IsValid():
-		k.mistakef(at, a.String(), "its subnets are "+display.JoinPrefixes(net.Subnets),
-			"address %s is in no subnet of network %s", a, net.Name)
-	case hostBits(s) > 1 && a == s.Addr():
-		k.mistakef(at, a.String(), "the first address for a host is "+firstAddr(s).String(),
-			"address %s is the network address of %s", a, s)
-	case hostBits(s) > 1 && a.Is4() && a.Compare(lastAddr(s)) > 0:
-		k.mistakef(at, a.String(), "the last address for a host is "+lastAddr(s).String(),
-			"address %s is the broadcast address of %s", a, s)
 	}
 }
 

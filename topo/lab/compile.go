@@ -54,6 +54,7 @@ func (c *compiler) objects() {
 	}
 	c.nat()
 	c.isolation()
+	c.closed()
 	c.fastpaths()
 	c.files()
 }
@@ -151,12 +152,6 @@ func (c *compiler) port(i *Iface) {
 	c.put(topo.Up{NS: peer.NS, Link: peer.Name})
 	c.impair(i.Attachment.Impair, c.link(i).Key(), peer.Key())
 	c.offload(i.Attachment.NoOffload, c.link(i).Key(), peer.Key())
-}
-
-func (c *compiler) cable(a, b *Iface) {
-	c.put(topo.Veth{Ends: [2]topo.Link{c.link(a), c.link(b)}})
-	c.impair(a.Link.Impair, c.link(a).Key(), c.link(b).Key())
-	c.offload(a.Link.NoOffload, c.link(a).Key(), c.link(b).Key())
 }
 
 func (c *compiler) offload(off bool, links ...topo.Key) {
@@ -274,17 +269,6 @@ func (c *compiler) hostsLines(b *strings.Builder, host string, aliases []string)
 			fmt.Fprintf(b, "%s %s\n", a, strings.Join(append([]string{host}, aliases...), " "))
 		}
 	}
-}
-
-func (d DNS) file() string {
-	var b strings.Builder
-	for _, s := range d.Servers {
-		fmt.Fprintf(&b, "nameserver %s\n", s)
-	}
-	if len(d.Search) > 0 {
-		fmt.Fprintf(&b, "search %s\n", strings.Join(d.Search, " "))
-	}
-	return b.String()
 }
 
 // complete adds the sysctls of the file, which replace those made so far, and what follows from

@@ -142,18 +142,6 @@ func (e *exporter) link(o topo.Object) {
 	}
 }
 
-func (e *exporter) cable(a, b topo.Link) {
-	c := Link{MTU: omitDefault(a.MTU, topo.DefaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
-	for i, l := range []topo.Link{a, b} {
-		e.host(l.NS)
-		c.Ends[i] = End{
-			Host: cmp.Or(l.NS, topo.Machine), Device: l.Name, Addresses: e.addrs[l.Key()],
-			MAC: omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, topo.Machine), l.Name)),
-		}
-	}
-	e.t.Links = append(e.t.Links, c)
-}
-
 // impairment returns the impairment of a link if both ends have the same, else none.
 func (e *exporter) impairment(a, b topo.Link) topo.Impairment {
 	q, _ := e.state[topo.Key{Kind: topo.OfQdisc, NS: a.NS, Name: a.Name}].(topo.Qdisc)

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/vnet-lab/vnet/topo"
@@ -13,14 +14,18 @@ func (e *exporter) differences(t *Topology) []string {
 	if err != nil {
 		return strings.Split(err.Error(), "\n")
 	}
+	if made.Equal(e.state) {
+		return nil // the usual case: to sort the objects of made takes longer than to compile them
+	}
 	var lines []string
 	for _, o := range e.objects {
 		if made[o.Key()] != o && o.Key().Kind != topo.OfAddrGen {
 			lines = append(lines, "- "+o.String())
 		}
 	}
+	protected := slices.ContainsFunc(e.objects, isProtection)
 	for _, o := range made.Objects() {
-		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen {
+		if e.state[o.Key()] != o && o.Key().Kind != topo.OfAddrGen && (protected || !isProtection(o)) {
 			lines = append(lines, "+ "+o.String())
 		}
 	}

@@ -46,22 +46,6 @@ func (e *exporter) aliases(text string) {
 	}
 }
 
-// ParseResolv reads the text of a resolv.conf.
-func ParseResolv(text string) (d DNS) {
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) > 1 && words[0] == "nameserver":
-			if a, err := parseAddr(words[1]); err == nil {
-				d.Servers = append(d.Servers, a)
-			}
-		case len(words) > 1 && words[0] == "search":
-			d.Search = words[1:]
-		}
-	}
-	return d
-}
-
 // exportRoutes adds the routes, except default routes that follow from gateways.
 func (e *exporter) exportRoutes() {
 	l, _ := NewLayout(&e.t)

@@ -37,6 +37,56 @@ func (e *exporter) exportNAT() {
 			e.exportFastpath(o)
 		}
 	}
+	e.exportRouted()
+}
+
+// exportRouted sets Routed of the networks that the machine forwards to and that are not closed, and
+// RoutedFrom of those that are closed with exceptions.
+func (e *exporter) exportRouted() {
+	_, v4 := e.state[topo.Sysctl{Name: topo.ForwardingIPv4}.Key()]
+	_, v6 := e.state[topo.Sysctl{Name: topo.ForwardingIPv6}.Key()]
+	allowed := map[string][]netip.Prefix{}
+	for _, o := range e.objects {
+		if a, ok := o.(topo.AllowedSource); ok && a.NS == "" {
+			allowed[a.Link] = append(allowed[a.Link], a.Source)
+		}
+	}
+	for n := range e.t.Networks {
+		net := &e.t.Networks[n]
+		if e.t.GatewayOf(n) != topo.Machine || net.NAT || len(net.Subnets) == 0 {
+			continue
+		}
+		link := net.Name // of the machine: its port if the bridge is elsewhere
+		if in := e.t.BridgeHost(n); in != topo.Machine {
+			link = e.portOf(topo.Machine, net.Name)
+		}
+		_, isClosed := e.state[topo.ClosedLink{Link: link}.Key()]
+		net.RoutedFrom = allowed[link]
+		net.Routed = (v4 || v6) && !isClosed || len(net.RoutedFrom) > 0
+	}
+}
+
+// portOf returns the device of a host on a network.
+func (e *exporter) portOf(host, network string) string {
+	n, ok := e.hosts[topo.NSOf(host)]
+	if !ok {
+		return ""
+	}
+	for _, a := range e.t.Hosts[n].Networks {
+		if a.Network == network {
+			return a.Device
+		}
+	}
+	return ""
+}
+
+// isProtection reports whether an object only protects the lab: networks made by hand lack it.
+func isProtection(o topo.Object) bool {
+	switch o.(type) {
+	case topo.OwnLink, topo.ClosedLink, topo.SourceGate:
+		return true
+	}
+	return false
 }
 
 // networkNAT sets NAT of a network if the gateway does masquerade or SNAT for

@@ -52,8 +52,9 @@ type fileNetwork struct {
 	// this source address (SNAT).
 	NAT natChoice `yaml:"nat"`
 	// Routed: the gateway forwards between these subnets and other networks without NAT. The other
-	// networks need routes to these subnets.
-	Routed bool `yaml:"routed"`
+	// networks need routes to these subnets. With true, anybody outside can reach the hosts; with
+	// prefixes, only these sources can. Default: outside reaches published ports only.
+	Routed routedChoice `yaml:"routed"`
 	// In: the host in whose namespace the bridge is. Default: the machine.
 	In string `yaml:"in"`
 	// Uplink: a device, such as eth0, that becomes a port of the bridge and connects this network to the
@@ -253,6 +254,12 @@ type (
 	natChoice struct {
 		on bool
 		to many[netip.Addr]
+	}
+
+	// routedChoice is true, false, or sources.
+	routedChoice struct {
+		on   bool
+		from many[netip.Prefix]
 	}
 
 	// isolateChoice is true, false, or names of networks.

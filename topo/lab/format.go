@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"net/netip"
-	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -32,128 +31,6 @@ func Format(t Topology) []byte {
 	_ = out.Encode(doc.node(0))
 	_ = out.Close()
 	return b.Bytes()
-}
-
-func (n *Network) format() (m mapping) {
-	m.list("subnets", display.Prefixes(n.Subnets))
-	m.text("in", n.In)
-	gateway := display.Addrs(n.GatewayAddr)
-	if n.Gateway != "" {
-		gateway = append([]string{n.Gateway}, gateway...)
-	}
-	m.one("gateway", gateway)
-	switch {
-	case len(n.NATTo) > 0:
-		m.one("nat", display.Addrs(n.NATTo))
-	case n.NAT:
-		m.flag("nat", true)
-	}
-	m.flag("routed", n.Routed)
-	m.text("uplink", n.Uplink)
-	switch {
-	case n.IsolateHosts && len(n.IsolateFrom) > 0:
-		m.list("isolate", append([]string{"hosts"}, n.IsolateFrom...))
-	case len(n.IsolateFrom) > 0:
-		m.list("isolate", n.IsolateFrom)
-	default:
-		m.flag("isolate", n.IsolateHosts)
-	}
-	m.flag("fastpath", n.Fastpath)
-	if n.MTUAuto {
-		m.text("mtu", "auto")
-	} else {
-		m.number("mtu", n.MTU)
-	}
-	m.mac(n.MAC)
-	m.flag("stp", n.STP)
-	m.flag("vlan_filtering", n.VLANFiltering)
-	return m
-}
-
-func (h *Host) format() (m mapping) {
-	m.text("namespace", h.Namespace)
-	h.formatNetworks(&m)
-	m.list("ports", display.Texts(h.Ports, Forward.String))
-	m.list("routes", display.Texts(h.Routes, StaticRoute.String))
-	m.list("neighbours", display.Texts(h.Neighbours, StaticNeigh.String))
-	var sysctls mapping
-	for _, s := range h.Sysctls {
-		sysctls.text(s.Key, s.Value)
-	}
-	m.sub("sysctls", sysctls)
-	m.list("aliases", h.Aliases)
-	var dns mapping
-	dns.list("servers", display.Addrs(h.DNS.Servers))
-	dns.list("search", h.DNS.Search)
-	m.sub("dns", dns)
-	var router mapping
-	router.list("nat", display.Prefixes(h.NAT))
-	router.list("ports", display.Texts(h.Forwards, Forward.String))
-	if len(router) == 0 {
-		m.flag("router", h.Router)
-	}
-	m.sub("router", router)
-	m.table("devices", len(h.Devices), func(i int) (string, mapping) { return h.Devices[i].Name, h.Devices[i].format() })
-	m.list("run", h.Run)
-	return m
-}
-
-// formatNetworks writes the networks as a list of names if none has other keys.
-func (h *Host) formatNetworks(m *mapping) {
-	var names []string
-	plain := true
-	for i := range h.Networks {
-		names = append(names, h.Networks[i].Network)
-		plain = plain && len(h.Networks[i].format()) == 0
-	}
-	if plain {
-		m.list("networks", names)
-		return
-	}
-	m.table("networks", len(names), func(i int) (string, mapping) { return names[i], h.Networks[i].format() })
-}
-
-func (a *Attachment) format() (m mapping) {
-	address := slices.Concat(display.Addrs(a.Addresses), display.Prefixes(a.Prefixes))
-	if a.NoAddress {
-		address = append(address, "none")
-	}
-	m.one("address", address)
-	m.text("name", a.Device)
-	m.mac(a.MAC)
-	m.number("mtu", a.MTU)
-	m.number("vlan", int(a.VLAN))
-	m.list("vlans", display.Texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
-	m.sub("impair", formatImpairment(a.Impair))
-	m.offload(a.NoOffload)
-	return m
-}
-
-func (c *Link) format() *yaml.Node {
-	var m mapping
-	var ends, macs []string
-	addrs := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
-	any := false
-	for _, e := range c.Ends {
-		end := e.Host
-		if e.Device != "" {
-			end += ":" + e.Device
-		}
-		ends, macs = append(ends, end), append(macs, e.MAC.String())
-		any = any || len(e.Addresses) > 0
-		addrs.Content = append(addrs.Content, sequence(display.Prefixes(e.Addresses)))
-	}
-	m.list("endpoints", ends)
-	if any {
-		m.add("addresses", addrs)
-	}
-	if !c.Ends[0].MAC.IsZero() || !c.Ends[1].MAC.IsZero() {
-		m.list("macs", macs)
-	}
-	m.number("mtu", c.MTU)
-	m.sub("impair", formatImpairment(c.Impair))
-	m.offload(c.NoOffload)
-	return m.node(yaml.FlowStyle)
 }
 
 func formatImpairment(i topo.Impairment) (m mapping) {

@@ -133,22 +133,6 @@ func (l *Layout) add(i Iface) {
 	l.Ifaces = append(l.Ifaces, i)
 }
 
-// BridgeHost returns the host in whose namespace the bridge of network n is.
-func (t *Topology) BridgeHost(n int) string {
-	if in := t.Networks[n].In; in != "" {
-		return in
-	}
-	return topo.Machine
-}
-
-// GatewayOf returns the host that is the gateway of network n, or NoGateway.
-func (t *Topology) GatewayOf(n int) string {
-	if g := t.Networks[n].Gateway; g != "" {
-		return g
-	}
-	return t.BridgeHost(n)
-}
-
 // nameDevices names the devices without a name eth0, eth1 … On the machine such
 // names are in use already; there, a device is named after its peer.
 func (l *Layout) nameDevices() {

@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/vnet-lab/vnet/internal/display"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // errWord means only that a word is not valid. The decoder adds which kind of
@@ -139,6 +140,15 @@ func (c *natChoice) read(d *decoder, n *yaml.Node) {
 		return
 	}
 	d.value(n, &c.to)
+	c.on = true
+}
+
+func (c *routedChoice) read(d *decoder, n *yaml.Node) {
+	if on, err := parseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
+		c.on = on
+		return
+	}
+	d.value(n, &c.from)
 	c.on = true
 }
 

@@ -223,6 +223,8 @@ func (m *schemaMaker) of(t reflect.Type) object {
 	switch t {
 	case reflect.TypeFor[natChoice]():
 		return anyOf(boolean, m.of(reflect.TypeFor[many[netip.Addr]]()))
+	case reflect.TypeFor[routedChoice]():
+		return anyOf(boolean, m.of(reflect.TypeFor[many[netip.Prefix]]()))
 	case reflect.TypeFor[isolateChoice]():
 		return anyOf(boolean, m.of(reflect.TypeFor[many[string]]()))
 	case reflect.TypeFor[router]():

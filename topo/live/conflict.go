@@ -47,9 +47,12 @@ func (e *ConflictError) Error() string {
 // Is reports whether target is fs.ErrExist.
 func (e *ConflictError) Is(target error) bool { return target == fs.ErrExist }
 
+// A conflictFinder finds what is in the way of a plan.
+type conflictFinder struct{ *handleTable }
+
 // nameConflicts returns a *ConflictError if names that a plan needs already exist. It
 // changes nothing.
-func (k *Kernel) nameConflicts(p topo.Plan) error {
+func (c conflictFinder) nameConflicts(p topo.Plan) error {
 	deleted := map[topo.Key]bool{}
 	var found []Conflict
 	for _, s := range p {
@@ -67,7 +70,7 @@ func (k *Kernel) nameConflicts(p topo.Plan) error {
 			}
 		case topo.LinkObject:
 			for _, l := range o.Links() {
-				if with := k.linkConflict(l); with != "" && !deleted[l.Key()] && !deleted[s.Want.Key()] {
+				if with := c.linkConflict(l); with != "" && !deleted[l.Key()] && !deleted[s.Want.Key()] {
 					found = append(found, Conflict{s.Want, with})
 				}
 			}
@@ -100,8 +103,8 @@ func namespaceConflict(n topo.Namespace) string {
 
 // linkConflict describes the existing link of that name; "" if there is none. The lab's
 // own namespaces have no foreign links.
-func (k *Kernel) linkConflict(l topo.Link) string {
-	h, err := k.handle(l.NS)
+func (c conflictFinder) linkConflict(l topo.Link) string {
+	h, err := c.handle(l.NS)
 	if err != nil || h.own {
 		return ""
 	}
@@ -131,6 +134,11 @@ func ownerText(labs labNames) string {
 // on a port that the plan forwards, foreign forwards of the same port, and foreign
 // addresses in the same prefix. After Up, either the lab's object works or the foreign one.
 func (k *Kernel) Conflicts(p topo.Plan) ([]Conflict, error) {
+	return conflictFinder{k.handleTable}.find(p)
+}
+
+// find finds conflicts; see [Kernel.Conflicts].
+func (c conflictFinder) find(p topo.Plan) ([]Conflict, error) {
 	var found []Conflict
 	foreign := map[string]*foreignState{}
 	for _, s := range p {
@@ -138,12 +146,12 @@ func (k *Kernel) Conflicts(p topo.Plan) ([]Conflict, error) {
 		if s.Op() != topo.Create {
 			continue
 		}
-		at, err := k.handle(o.Key().NS)
+		at, err := c.handle(o.Key().NS)
 		if err != nil || at.own {
 			continue // not created yet, or created by the lab
 		}
 		if foreign[at.name] == nil {
-			if foreign[at.name], err = k.readForeignState(at, p); err != nil {
+			if foreign[at.name], err = c.readForeignState(at, p); err != nil {
 				return nil, err
 			}
 		}
@@ -175,18 +183,18 @@ type foreignForward struct {
 }
 
 // readForeignState reads what can conflict with a plan in a namespace.
-func (k *Kernel) readForeignState(h *netnsHandle, p topo.Plan) (*foreignState, error) {
+func (c conflictFinder) readForeignState(h *netnsHandle, p topo.Plan) (*foreignState, error) {
 	o := &foreignState{links: map[uint32]string{}}
 	var err error
 	if planCreates[topo.Address](p, h.name) {
-		if err = o.readAddrs(k, h); err != nil {
+		if err = o.readAddrs(c.lab, h); err != nil {
 			return nil, err
 		}
 	}
 	if !planCreates[topo.Forward](p, h.name) {
 		return o, nil
 	}
-	if o.forwards, err = k.foreignForwards(h); err != nil {
+	if o.forwards, err = c.foreignForwards(h); err != nil {
 		return nil, err
 	}
 	return o, h.runInside(func() error {
@@ -204,13 +212,13 @@ func planCreates[T topo.Object](p topo.Plan, ns string) bool {
 	return false
 }
 
-func (o *foreignState) readAddrs(k *Kernel, h *netnsHandle) error {
+func (o *foreignState) readAddrs(lab string, h *netnsHandle) error {
 	links, err := h.conn.Links(rtnl.LinkFilter{NoStats: true})
 	if err != nil {
 		return err
 	}
 	for _, l := range links {
-		if l.Alias != mark.Of(k.lab) {
+		if l.Alias != mark.Of(lab) {
 			o.links[l.Index] = l.Name
 		}
 	}
@@ -219,7 +227,7 @@ func (o *foreignState) readAddrs(k *Kernel, h *netnsHandle) error {
 }
 
 // foreignForwards returns the forwards of other labs and of other nftables users.
-func (k *Kernel) foreignForwards(h *netnsHandle) (list []foreignForward, err error) {
+func (c conflictFinder) foreignForwards(h *netnsHandle) (list []foreignForward, err error) {
 	conn, err := h.nft()
 	if err != nil {
 		return nil, err
@@ -230,7 +238,7 @@ func (k *Kernel) foreignForwards(h *netnsHandle) (list []foreignForward, err err
 	}
 	for _, table := range tables {
 		lab, ok := strings.CutPrefix(table, topo.TableName(""))
-		if !ok || lab == k.lab {
+		if !ok || lab == c.lab {
 			continue
 		}
 		rules, err := conn.Read(table)

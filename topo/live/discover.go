@@ -18,14 +18,14 @@ import (
 // discover finds the lab's namespaces and opens handles: its own ones by name, adopted ones by
 // name or by a process in them. read, if not nil, is called in each namespace that was not
 // known before, and in those for which needsRead is true.
-func (k *Kernel) discover(read func(s *netnsHandle, entered error) error, needsRead func(*netnsHandle) bool) error {
-	lo, err := k.handles[""].conn.Link(rtnl.LinkID{Name: "lo"})
+func (rd *reader) discover(read func(s *netnsHandle, entered error) error, needsRead func(*netnsHandle) bool) error {
+	lo, err := rd.handles[""].conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
 	}
-	d := &discovery{Kernel: k, read: read, needsRead: needsRead, adopted: mark.AdoptedHosts(lo.AltNames, k.lab)}
+	d := &discovery{reader: rd, visit: read, needsRead: needsRead, adopted: mark.AdoptedHosts(lo.AltNames, rd.lab)}
 	d.found, d.known = map[string]bool{"": true}, map[nsfs.ID]*netnsHandle{}
-	for _, s := range k.handles {
+	for _, s := range rd.handles {
 		d.known[s.id] = s
 	}
 	if err := d.byName(); err != nil {
@@ -36,27 +36,32 @@ func (k *Kernel) discover(read func(s *netnsHandle, entered error) error, needsR
 			return err
 		}
 	}
-	for name := range k.handles {
+	for name := range rd.handles {
 		if !d.found[name] {
-			k.dropHandle(name)
+			rd.dropHandle(name)
 		}
 	}
-	k.closeDropped()
-	for _, s := range k.handles {
+	rd.closeDropped()
+	d.noteStaleRecords()
+	return nil
+}
+
+// noteStaleRecords notes the records of adopted namespaces that were not found.
+func (d *discovery) noteStaleRecords() {
+	for _, s := range d.handles {
 		s.staleRecords = nil
 	}
-	machine := k.handles[""]
+	machine := d.handles[""]
 	for inode, host := range d.adopted {
-		stale := staleRecord{"lo", mark.AdoptedID(k.lab, inode, host)}
+		stale := staleRecord{"lo", mark.AdoptedID(d.lab, inode, host)}
 		machine.staleRecords = append(machine.staleRecords, stale)
 	}
-	return nil
 }
 
 // A discovery looks for the namespaces of a lab.
 type discovery struct {
-	*Kernel
-	read      func(s *netnsHandle, entered error) error
+	*reader
+	visit     func(s *netnsHandle, entered error) error
 	needsRead func(*netnsHandle) bool
 	mu        sync.Mutex               // protects adopted, stale and found
 	adopted   map[uint64]string        // adopted hosts not yet found, by inode
@@ -111,9 +116,11 @@ func readCandidates() (n namedCandidates) {
 // PrefetchNames starts to list the names of namespaces in the background, for the next
 // call of [Kernel.Snapshot] or of a method that uses it. That call does not see changes
 // after PrefetchNames. It saves time while the caller compiles a lab.
-func (k *Kernel) PrefetchNames() {
+func (k *Kernel) PrefetchNames() { k.prefetch() }
+
+func (rd *reader) prefetch() {
 	names := make(chan namedCandidates, 1) // buffered: perhaps nobody receives
-	k.prefetched = names
+	rd.prefetched = names
 	go func() { names <- readCandidates() }()
 }
 
@@ -166,7 +173,7 @@ func (d *discovery) open(list []candidate, known ...*netnsHandle) error {
 		}
 	}
 	known = slices.DeleteFunc(known, func(s *netnsHandle) bool {
-		return d.read == nil || !d.found[s.name] || !d.needsRead(s)
+		return d.visit == nil || !d.found[s.name] || !d.needsRead(s)
 	})
 	if d.lock != nil { // an Observer has none
 		d.growFDTable(len(d.handles) + len(unknown))
@@ -174,13 +181,13 @@ func (d *discovery) open(list []candidate, known ...*netnsHandle) error {
 	errs := make([]error, len(known)+len(unknown))
 	err := withThreads(len(errs), func(t nsfs.Thread, i int) {
 		if i < len(known) { // the machine comes first, because it has most
-			errs[i] = d.read(known[i], known[i].withFile(t.Enter))
+			errs[i] = d.visit(known[i], known[i].withFile(t.Enter))
 			return
 		}
 		at := unknown[i-len(known)]
 		s, err := d.adopt(at, d.inspect(t, at))
-		if s != nil && d.read != nil {
-			err = d.read(s, nil)
+		if s != nil && d.visit != nil {
+			err = d.visit(s, nil)
 		}
 		errs[i] = err
 	})

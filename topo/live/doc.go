@@ -7,6 +7,16 @@
 //	                        └─ Do         one stage of a plan
 //	Observe ──▶ Observer ───── Status     drift, counters, rates; waits for changes
 //
+// Inside, one type does one thing:
+//
+//	handleTable      the namespaces of a lab, and an open socket in each
+//	reader           snapshots; labFiles and programFinder read files and processes for it
+//	requestBuilder   requests from steps; link_kinds.go is its table
+//	executor         sends the requests of a stage, and undoes them; cleaner removes what a crash left
+//	conflictFinder   what is in the way of a plan
+//
+// Kernel has a reader and makes an executor for each plan; Observer has only a reader.
+//
 // There is no state file. A link has the lab's mark as its alias, a namespace has it on its lo, and
 // altnames save the former state of what the lab changed. So Down works after a crash, without the
 // file.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -15,7 +16,12 @@ import (
 
 // An executor executes the stages of one plan.
 type executor struct {
-	*Kernel
+	*handleTable
+	log      *slog.Logger
+	calls    *kernelCalls
+	files    *labFiles
+	programs *programFinder
+	requests *requestBuilder
 	// ipv6Modes are the IPv6 modes of the links that the plan creates or changes. A stage does not
 	// show them: the addresses of its links come in later stages.
 	ipv6Modes func() map[topo.Key]topo.IPv6Mode
@@ -23,12 +29,18 @@ type executor struct {
 	nsids map[string]int32
 }
 
+func (k *Kernel) newExecutor(modes func() map[topo.Key]topo.IPv6Mode) *executor {
+	return &executor{
+		handleTable: k.handleTable, log: k.log, calls: &k.calls, files: k.files, programs: k.programs,
+		requests: &requestBuilder{handleTable: k.handleTable}, ipv6Modes: modes,
+	}
+}
+
 // executor returns the executor of a plan that changes have into want.
 func (k *Kernel) executor(plan topo.Plan, have, want topo.State) *executor {
-	x := &executor{Kernel: k}
-	x.ipv6Modes = sync.OnceValue(func() map[topo.Key]topo.IPv6Mode { return plan.IPv6Modes(have, want) })
+	x := k.newExecutor(sync.OnceValue(func() map[topo.Key]topo.IPv6Mode { return plan.IPv6Modes(have, want) }))
 	if len(have) == 0 {
-		x.nsids = k.descendingNSIDs(plan)
+		x.nsids = k.descendingNSIDs(plan, k.waveSize)
 	}
 	return x
 }
@@ -51,7 +63,7 @@ func (k *Kernel) Do(ctx context.Context, stage []topo.Step) error {
 		maps.Copy(all, plan.IPv6Modes(nil, want))
 		return all
 	}
-	return (&executor{Kernel: k, ipv6Modes: modes}).do(ctx, stage)
+	return k.newExecutor(modes).do(ctx, stage)
 }
 
 // do executes a stage as [Kernel.Do] does.

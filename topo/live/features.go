@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -131,8 +130,10 @@ func (t *scratchNetns) supports(feature string) (bool, error) {
 		}
 	case topo.FeatureFlowtable:
 		err = t.tryFlowtable()
+	case topo.FeatureNetem:
+		err = t.conn.Do(rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent}))
 	default:
-		err = t.conn.Do(t.featureRequest(feature))
+		err = t.tryLink(feature)
 	}
 	switch {
 	case err == nil:
@@ -153,27 +154,19 @@ func (t *scratchNetns) tryFlowtable() error {
 	return c.Apply("vnet", nil, []nft.Rule{nft.Fastpath{Device: scratchParentName}})
 }
 
-// featureRequest returns the smallest request that uses the feature.
-func (t *scratchNetns) featureRequest(feature string) rtnl.Request {
-	kind := rtnl.Kind{Name: feature}
-	config := rtnl.LinkConfig{Name: "try-" + feature, Parent: scratchParent}
-	switch feature {
-	case topo.FeatureNetem:
-		return rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent})
-	case topo.FeatureVLANFiltering:
-		kind.Name, kind.Options = "bridge", rtnl.Options{"vlan_filtering": uint64(1)}
-		config.Name, config.Parent = "try-filtering", 0
-	case "vlan":
-		kind.Options = rtnl.Options{"id": uint64(1)}
-	case "vxlan":
-		kind.Options, config.Parent = rtnl.Options{"id": uint64(1), "dstport": uint64(4789)}, 0
-	case "macvlan":
-		kind.Options = modeOption(naming.LabMacvlanModes, "bridge")
-	case "ipvlan":
-		kind.Options = modeOption(naming.IpvlanModes, "l2")
-	case "dummy":
-		config.Parent = 0
+// tryLink creates the sample of the kind of link that needs the feature. Without a sample, the
+// feature is the kind's name.
+func (t *scratchNetns) tryLink(feature string) error {
+	try := rtnl.LinkConfig{Name: "try-" + feature, Kind: rtnl.Kind{Name: feature}}
+	for _, k := range linkKinds {
+		if topo.Feature(k.sample) != feature {
+			continue
+		}
+		n := k.encode(k.sample)
+		try.Name, try.Kind = "try-"+k.name, rtnl.Kind{Name: k.name, Options: n.options}
+		if n.parent != "" {
+			n.setParent(&try, scratchParent)
+		}
 	}
-	config.Kind = kind
-	return rtnl.AddLink(config)
+	return t.conn.Do(rtnl.AddLink(try))
 }

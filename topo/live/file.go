@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -19,64 +20,77 @@ import (
 )
 
 // fileStage writes or removes files, a few at a time.
-func (k *Kernel) fileStage(stage []topo.Step, results []result) {
+func (x *executor) fileStage(stage []topo.Step, results []result) {
 	parallel.Each(workers, len(stage), func(i int) {
-		err := k.injectedFault()
-		if err == nil {
-			err = k.fileStep(stage[i])
-		}
+		err := x.files.step(x.calls, stage[i])
 		results[i] = result{err: err, touched: err == nil}
 	})
 	if stage[0].Op() == topo.Delete {
-		os.Remove(k.etc) // if it is empty
+		os.Remove(x.etc) // if it is empty
 	}
 }
 
-// fileStep writes a new file under a temporary name and renames it, so that no program
+// labFiles reads and writes the files of a lab for its hosts' /etc.
+type labFiles struct {
+	*handleTable
+	buffers sync.Pool // of []byte
+	mu      sync.Mutex
+	texts   map[string]string // those read, to keep equal ones once
+}
+
+// step writes a new file under a temporary name and renames it, so that no program
 // reads half a file. It overwrites an existing file in place: ip-netns(8) bind-mounts the
 // file for the programs of the host, and they would not see a new file of that name.
-func (k *Kernel) fileStep(step topo.Step) error {
+func (l *labFiles) step(calls *kernelCalls, step topo.Step) error {
 	f := step.Object().(topo.File)
-	h, err := k.handle(f.NS)
+	h, err := l.handle(f.NS)
 	if err != nil {
 		return err
 	}
 	if h.ref == "" {
-		return fmt.Errorf("netns %s has no name, so it has no directory in %s", h.name, k.etc)
+		return fmt.Errorf("netns %s has no name, so it has no directory in %s", h.name, l.etc)
 	}
-	dir := filepath.Join(k.etc, h.ref)
+	dir := filepath.Join(l.etc, h.ref)
 	path := filepath.Join(dir, f.Name)
 	if step.Op() == topo.Delete {
-		err := os.Remove(path)
+		err := calls.removeFile(path)
 		os.Remove(dir) // if it is empty
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			h.cacheFile(f, true)
 		}
 		return err
 	}
-	if err := k.prepareDir(h, dir, path, step.Op()); err != nil {
+	if err := l.prepareDir(h, dir, path, step.Op()); err != nil {
 		return err
 	}
-	buffer, _ := k.buffers.Get().([]byte)
-	text := append(append(buffer[:0], mark.FileMark(k.lab)...), f.Content...)
-	defer k.buffers.Put(text[:0]) //nolint:staticcheck // allocating a slice header is cheap compared with the array
-	was, exists := step.Have.(topo.File)
+	was, _ := step.Have.(topo.File)
+	if err := l.write(calls, path, f.Content, was.Content, step.Op() == topo.Change); err != nil {
+		return err
+	}
+	h.cacheFile(f, false)
+	return nil
+}
+
+// write writes a file of the lab. If it cannot overwrite an existing one, it restores its content.
+func (l *labFiles) write(calls *kernelCalls, path, content, was string, exists bool) (err error) {
+	buffer, _ := l.buffers.Get().([]byte)
+	text := append(append(buffer[:0], mark.FileMark(l.lab)...), content...)
+	defer l.buffers.Put(text[:0]) //nolint:staticcheck // allocating a slice header is cheap compared with the array
 	if exists {
-		if err = overwriteFile(path, text); err != nil && !errors.Is(err, errForeignFile) {
-			err = errors.Join(err, overwriteFile(path, append([]byte(mark.FileMark(k.lab)), was.Content...)))
+		err = calls.overwriteFile(path, text)
+		if !errors.Is(err, errForeignFile) {
+			if err != nil {
+				err = errors.Join(err, calls.overwriteFile(path, append([]byte(mark.FileMark(l.lab)), was...)))
+			}
+			return err
 		}
 	}
-	if !exists || errors.Is(err, errForeignFile) {
-		temp := filepath.Join(dir, "."+f.Name+"."+mark.Of(k.lab))
-		if err = writeFile(temp, text); err == nil {
-			err = os.Rename(temp, path)
-		}
-		if err != nil {
-			_ = removeFile(temp) // report the first error
-		}
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+mark.Of(l.lab))
+	if err = calls.writeFile(temp, text); err == nil {
+		err = os.Rename(temp, path)
 	}
-	if err == nil {
-		h.cacheFile(step.Want.(topo.File), false)
+	if err != nil {
+		_ = removeFile(temp) // report the first error
 	}
 	return err
 }
@@ -94,7 +108,7 @@ func (h *netnsHandle) cacheFile(f topo.File, deleted bool) {
 
 // prepareDir creates the directory for a file. For Create, it fails if a foreign file
 // has the name.
-func (k *Kernel) prepareDir(h *netnsHandle, dir, path string, op topo.Op) error {
+func (l *labFiles) prepareDir(h *netnsHandle, dir, path string, op topo.Op) error {
 	err := os.Mkdir(dir, 0o755)
 	if err == nil {
 		return nil // a new directory is empty
@@ -109,7 +123,7 @@ func (k *Kernel) prepareDir(h *netnsHandle, dir, path string, op topo.Op) error 
 		return nil
 	}
 	b, err := readRegular(path, nil)
-	if errors.Is(err, errNotRegular) || err == nil && !k.mayReplace(h, string(b)) {
+	if errors.Is(err, errNotRegular) || err == nil && !l.mayReplace(h, string(b)) {
 		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 	}
 	return nil
@@ -207,35 +221,8 @@ func readAll(fd int, into []byte) ([]byte, error) {
 
 // mayReplace reports whether the lab may replace an existing file with this text: the file
 // is its own, or another lab's whose namespace of this name no longer exists, as after a reboot.
-func (k *Kernel) mayReplace(h *netnsHandle, text string) bool {
-	return strings.HasPrefix(text, mark.FileMark(k.lab)) || h.own && strings.HasPrefix(text, "# "+mark.Of(""))
-}
-
-// removeStaleFiles removes the partly written files that [Kernel.Snapshot] found, and the
-// lab's files in directories of namespaces that do not exist.
-func (k *Kernel) removeStaleFiles() (err error) {
-	read := map[string]bool{}
-	for _, h := range k.handles {
-		read[h.ref] = true
-		for _, path := range h.unfinishedFiles {
-			err = errors.Join(err, removeFile(path))
-		}
-		h.unfinishedFiles = nil
-	}
-	dirs, _ := os.ReadDir(k.etc) // it may not exist
-	for _, d := range dirs {
-		dir := filepath.Join(k.etc, d.Name())
-		if read[d.Name()] {
-			continue
-		}
-		files, _ := os.ReadDir(dir)
-		for _, f := range files {
-			if k.isStaleFile(dir, f.Name()) {
-				err = errors.Join(err, removeFile(filepath.Join(dir, f.Name())))
-			}
-		}
-	}
-	return err
+func (l *labFiles) mayReplace(h *netnsHandle, text string) bool {
+	return strings.HasPrefix(text, mark.FileMark(l.lab)) || h.own && strings.HasPrefix(text, "# "+mark.Of(""))
 }
 
 // removeFile removes a file, and its directory and that one's parent if they become empty.
@@ -247,17 +234,17 @@ func removeFile(path string) error {
 }
 
 // isUnfinished reports whether a file is a temporary one of the lab, partly written.
-func (k *Kernel) isUnfinished(name string) bool {
-	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+mark.Of(k.lab))
+func (l *labFiles) isUnfinished(name string) bool {
+	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+mark.Of(l.lab))
 }
 
 // readFiles reads the files for /etc that have the lab's mark.
-func (k *Kernel) readFiles(v *netnsSnapshot) error {
+func (l *labFiles) readFiles(v *netnsSnapshot) error {
 	v.handle.files, v.handle.unfinishedFiles = nil, nil
 	if v.handle.ref == "" {
 		return nil
 	}
-	dir := filepath.Join(k.etc, v.handle.ref)
+	dir := filepath.Join(l.etc, v.handle.ref)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -268,11 +255,11 @@ func (k *Kernel) readFiles(v *netnsSnapshot) error {
 	files := make(map[string]string, len(entries))
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if k.isUnfinished(e.Name()) {
+		if l.isUnfinished(e.Name()) {
 			v.handle.unfinishedFiles = append(v.handle.unfinishedFiles, path)
 			continue
 		}
-		text, ok, err := k.readFile(path, v.wanted.files[e.Name()])
+		text, ok, err := l.readFile(path, v.wanted.files[e.Name()])
 		if err != nil {
 			return err
 		}
@@ -286,8 +273,8 @@ func (k *Kernel) readFiles(v *netnsSnapshot) error {
 
 // readFile reads a file; ok is false if it is not the lab's. To keep a text once in memory
 // that a thousand hosts share, it returns the wanted string or a cached one if the text is equal.
-func (k *Kernel) readFile(path, wanted string) (text string, ok bool, err error) {
-	buffer, _ := k.buffers.Get().([]byte)
+func (l *labFiles) readFile(path, wanted string) (text string, ok bool, err error) {
+	buffer, _ := l.buffers.Get().([]byte)
 	b, err := readRegular(path, buffer)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
 		return "", false, nil // ip-netns(8) allows any file that /etc may have
@@ -295,29 +282,29 @@ func (k *Kernel) readFile(path, wanted string) (text string, ok bool, err error)
 	if err != nil {
 		return "", false, err
 	}
-	defer k.buffers.Put(b[:0]) //nolint:staticcheck // allocating a slice header is cheap compared with the array
-	b, ok = bytes.CutPrefix(b, []byte(mark.FileMark(k.lab)))
+	defer l.buffers.Put(b[:0]) //nolint:staticcheck // allocating a slice header is cheap compared with the array
+	b, ok = bytes.CutPrefix(b, []byte(mark.FileMark(l.lab)))
 	if !ok {
 		return "", false, nil
 	}
 	if wanted == string(b) {
 		return wanted, true, nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.fileTexts == nil {
-		k.fileTexts = map[string]string{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.texts == nil {
+		l.texts = map[string]string{}
 	}
-	if text, ok = k.fileTexts[string(b)]; !ok {
+	if text, ok = l.texts[string(b)]; !ok {
 		text = string(b)
-		k.fileTexts[text] = text
+		l.texts[text] = text
 	}
 	return text, true, nil
 }
 
 // isStaleFile reports whether a file of the lab is partly written or has no namespace.
-func (k *Kernel) isStaleFile(dir, name string) bool {
-	if k.isUnfinished(name) {
+func (l *labFiles) isStaleFile(dir, name string) bool {
+	if l.isUnfinished(name) {
 		return true
 	}
 	_, err := os.Lstat(filepath.Join(nsfs.Dir, filepath.Base(dir)))
@@ -325,5 +312,5 @@ func (k *Kernel) isStaleFile(dir, name string) bool {
 		return false
 	}
 	b, err := readRegular(filepath.Join(dir, name), nil)
-	return err == nil && strings.HasPrefix(string(b), mark.FileMark(k.lab))
+	return err == nil && strings.HasPrefix(string(b), mark.FileMark(l.lab))
 }

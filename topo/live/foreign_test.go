@@ -130,7 +130,7 @@ func TestMarkWithoutLab(t *testing.T) {
 func TestNothingIsSentPartly(t *testing.T) {
 	k := openKernel(t, "wall")
 	lo := rtnl.LinkID{Name: "lo"}
-	failed := k.sendRequests(k.machine(), []rtnl.Request{
+	failed := k.newExecutor(nil).sendRequests(k.machine(), []rtnl.Request{
 		rtnl.AddAltNames(lo, "vnet:wall:one"), rtnl.AddAltNames(lo, strings.Repeat("x", 200)),
 	})
 	if len(failed) != 2 {
@@ -313,12 +313,12 @@ func TestForeignLinkCreatedMeanwhile(t *testing.T) {
 	labtest.NeedIP(t)
 	lab, want := example(t, "cheatsheet.yaml")
 	k := openKernel(t, lab)
-	k.fault = func(n int) error {
+	injectFaults(k, func(n int) error {
 		if n == 0 {
 			labtest.IP(t, "link add foreign address 02:00:00:00:00:99 type bridge")
 		}
 		return nil
-	}
+	})
 	defer labtest.IP(t, "link del foreign")
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Error(err)

@@ -41,12 +41,12 @@ func isForwarding(name string) bool {
 
 // recordForwarding records which links forward now, before the lab turns forwarding on for
 // all. If another lab already did so, recordForwarding copies that lab's records.
-func (k *Kernel) recordForwarding(h *netnsHandle, lo rtnl.Link, name string) (touched bool, err error) {
-	links, err := h.forwardingLinks(name, mark.Of(k.lab))
+func (x *executor) recordForwarding(h *netnsHandle, lo rtnl.Link, name string) (touched bool, err error) {
+	links, err := h.forwardingLinks(name, mark.Of(x.lab))
 	if err != nil {
 		return false, err
 	}
-	if mark.Foreign(lo.AltNames, k.lab, name) != "" {
+	if mark.Foreign(lo.AltNames, x.lab, name) != "" {
 		links = nil
 		for _, n := range lo.AltNames {
 			if _, link, ok := strings.Cut(n, forwardingRecordKey(name)); ok {
@@ -55,7 +55,7 @@ func (k *Kernel) recordForwarding(h *netnsHandle, lo rtnl.Link, name string) (to
 		}
 	}
 	for _, link := range links {
-		err := k.changeLoRecord(h, rtnl.AddAltNames, forwardingRecord(k.lab, name)+mark.Escaper.Replace(link))
+		err := x.changeLoRecord(h, rtnl.AddAltNames, forwardingRecord(x.lab, name)+mark.Escaper.Replace(link))
 		if err != nil && !errors.Is(err, fs.ErrExist) { // a killed vnet wrote it and not the sysctl
 			return touched, err
 		}
@@ -97,19 +97,19 @@ func (h *netnsHandle) forwardingLinks(name, except string) (links []string, err 
 
 // restoreForwarding undoes recordForwarding. restored reports whether the sysctl for all
 // links has its former value again; it has not if another lab still needs it.
-func (k *Kernel) restoreForwarding(h *netnsHandle, lo rtnl.Link, name string, restored bool) error {
+func (x *executor) restoreForwarding(h *netnsHandle, lo rtnl.Link, name string, restored bool) error {
 	for _, record := range lo.AltNames {
-		word, ok := strings.CutPrefix(record, forwardingRecord(k.lab, name))
+		word, ok := strings.CutPrefix(record, forwardingRecord(x.lab, name))
 		if !ok {
 			continue
 		}
 		if restored {
-			err := k.setSysctl(h, linkForwarding(name, mark.Unescaper.Replace(word)), "1")
+			err := x.setSysctl(h, linkForwarding(name, mark.Unescaper.Replace(word)), "1")
 			if err != nil && !errors.Is(err, fs.ErrNotExist) { // the link was deleted
 				return err
 			}
 		}
-		if err := k.changeLoRecord(h, rtnl.DeleteAltNames, record); err != nil {
+		if err := x.changeLoRecord(h, rtnl.DeleteAltNames, record); err != nil {
 			return err
 		}
 	}

@@ -70,14 +70,14 @@ func TestLinkForwardingIsRestoredAfterError(t *testing.T) {
 	k := openKernel(t, "half")
 	want := topo.Sysctl{Name: topo.ForwardingIPv4, Value: "1"}
 	for n := range 4 {
-		k.requests, k.fault = 0, func(i int) error {
+		injectFaults(k, func(i int) error {
 			if i == n {
 				return unix.ENOMEM
 			}
 			return nil
-		}
+		})
 		err := k.Do(t.Context(), []topo.Step{{Want: want}})
-		k.fault = nil
+		withoutFaults(k)
 		if err == nil {
 			if err := k.Do(t.Context(), []topo.Step{{Have: want}}); err != nil {
 				t.Fatal(err)

@@ -1,9 +1,7 @@
 package live
 
 import (
-	"cmp"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -12,7 +10,6 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
-	"github.com/vnet-lab/vnet/topo"
 )
 
 // A netnsHandle is a namespace of the lab, with an open netlink socket.
@@ -45,58 +42,6 @@ type netnsHandle struct {
 
 // A staleRecord is a record, an altname of a link, of an object that no longer exists.
 type staleRecord struct{ link, name string }
-
-// openHandle opens a socket in a namespace and adds the handle. It closes ns or keeps it
-// in the handle.
-func (k *Kernel) openHandle(name string, ns *os.File, own bool) (*netnsHandle, error) {
-	id, err := nsfs.Identity(ns)
-	if err != nil {
-		ns.Close()
-		return nil, err
-	}
-	var conn *rtnl.Conn
-	err = nsfs.Do(ns, func() (err error) {
-		conn, err = rtnl.Dial(nil)
-		return err
-	})
-	if err != nil {
-		ns.Close()
-		return nil, err
-	}
-	if own {
-		ns.Close()
-		ns = nil
-	}
-	return k.addHandle(name, id, ns, conn)
-}
-
-// addHandle adds the handle of a namespace. ns is nil if the lab created the namespace.
-// The handle closes ns and conn.
-func (k *Kernel) addHandle(name string, id nsfs.ID, ns *os.File, conn *rtnl.Conn) (*netnsHandle, error) {
-	own := ns == nil
-	h := &netnsHandle{
-		name: name, id: id, ns: ns, own: own, conn: conn,
-		linkIndexes: map[string]uint32{}, nsids: map[*netnsHandle]int32{},
-	}
-	if own {
-		h.ref = name
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !own {
-		for other, t := range k.handles {
-			if t.id == h.id && other != name {
-				h.close()
-				return nil, fmt.Errorf("it is already the namespace of %s", cmp.Or(other, topo.Machine))
-			}
-		}
-	}
-	if old := k.handles[name]; old != nil {
-		old.close()
-	}
-	k.handles[name] = h
-	return h, nil
-}
 
 func (h *netnsHandle) close() {
 	h.conn.Close()
@@ -137,63 +82,12 @@ func (h *netnsHandle) runInside(fn func() error) error {
 	return h.withFile(func(ns *os.File) error { return nsfs.Do(ns, fn) })
 }
 
-// openForRequest opens the file of a namespace for use in a request. closeRequestFiles
-// closes it after the request is sent.
-func (k *Kernel) openForRequest(h *netnsHandle) (*os.File, error) {
-	ns, err := h.openFile()
-	if err == nil {
-		k.requestFiles = append(k.requestFiles, ns)
-	}
-	return ns, err
-}
-
-func (k *Kernel) closeRequestFiles() {
-	for _, ns := range k.requestFiles {
-		ns.Close()
-	}
-	k.requestFiles = k.requestFiles[:0]
-}
-
 func (h *netnsHandle) watch(groups ...rtnl.Group) (w *rtnl.Watcher, err error) {
 	err = h.withFile(func(ns *os.File) error {
 		w, err = rtnl.Watch(ns, groups...)
 		return err
 	})
 	return w, err
-}
-
-// handle returns the handle of a namespace, by its name in the lab.
-func (k *Kernel) handle(name string) (*netnsHandle, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if h := k.handles[name]; h != nil {
-		return h, nil
-	}
-	return nil, fmt.Errorf("netns %s: %w", name, fs.ErrNotExist)
-}
-
-// machine returns the handle of the machine's namespace.
-func (k *Kernel) machine() *netnsHandle {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.handles[""]
-}
-
-// dropHandle removes a namespace's handle. closeDropped closes it at the end of the stage.
-func (k *Kernel) dropHandle(name string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if h := k.handles[name]; h != nil {
-		k.dropped = append(k.dropped, h)
-		delete(k.handles, name)
-	}
-}
-
-func (k *Kernel) closeDropped() {
-	for _, s := range k.dropped {
-		s.close()
-	}
-	k.dropped = nil
 }
 
 // linkIndex returns the index of a link.

@@ -36,12 +36,12 @@ func (x *executor) applyIPv6Modes(stage []topo.Step, results []result) {
 
 // addrGenRequests returns the requests for addrgenmode none. They also delete the link-local address
 // that the kernel has created.
-func (k *Kernel) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([]rtnl.Request, error) {
+func (rb *requestBuilder) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([]rtnl.Request, error) {
 	link, err := s.linkIndex(a.Link)
 	if err != nil {
 		return nil, err
 	}
-	none := uint8(addrGenNone)
+	none := rtnl.AddrGenNone
 	reqs := []rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: link}, rtnl.LinkConfig{AddrGenMode: &none})}
 	if s.snapshot == nil || s.snapshot.names[link] == "" { // a new link, never up
 		return reqs, nil
@@ -57,7 +57,7 @@ func (k *Kernel) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([]rtnl.Req
 
 // restoreLinkLocal gives links whose AddrGenNone a stage deletes their link-local address again.
 // The kernel creates it at once if the mode changes by a sysctl, but not by a netlink message.
-func (k *Kernel) restoreLinkLocal(stage []topo.Step, results []result) {
+func (x *executor) restoreLinkLocal(stage []topo.Step, results []result) {
 	var links []topo.LinkSettings
 	for i, s := range stage {
 		if a, ok := s.Have.(topo.AddrGenNone); ok && s.Want == nil {
@@ -67,11 +67,11 @@ func (k *Kernel) restoreLinkLocal(stage []topo.Step, results []result) {
 			results[i].touched = true
 		}
 	}
-	k.writeIPv6Settings(links, results)
+	x.writeIPv6Settings(links, results)
 }
 
 // writeIPv6Settings writes the IPv6 settings of links, namespace by namespace.
-func (k *Kernel) writeIPv6Settings(links []topo.LinkSettings, results []result) {
+func (x *executor) writeIPv6Settings(links []topo.LinkSettings, results []result) {
 	var order []string
 	indexes := map[string][]int{} // in links, by namespace
 	for i, l := range links {
@@ -82,7 +82,7 @@ func (k *Kernel) writeIPv6Settings(links []topo.LinkSettings, results []result) 
 	}
 	errs := make([]error, len(links))
 	err := withThreads(len(order), func(t nsfs.Thread, n int) {
-		s, err := k.handle(order[n])
+		s, err := x.handle(order[n])
 		if err == nil {
 			err = s.withFile(t.Enter)
 		}

@@ -135,7 +135,7 @@ func TestAddrGenNoneCommands(t *testing.T) {
 	before := ipv6State(t)
 	have := ipv4
 	for _, want := range []topo.State{both, ipv4} {
-		script, err := topo.Diff(have, want).Commands(k.lab, have, NFTScript)
+		script, err := topo.Diff(have, want).Commands(k.lab, have, NATScript())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,13 +54,13 @@ func runKillTestChild(text string) int {
 	if d, err := time.ParseDuration(when); err == nil {
 		time.AfterFunc(d, die)
 	} else if n, err := strconv.Atoi(when); err == nil {
-		k.fault = func(i int) error {
+		injectFaults(k, func(i int) error {
 			if i == n {
 				die()
 				select {}
 			}
 			return nil
-		}
+		})
 	}
 	start := time.Now()
 	if verb == "up" {
@@ -154,16 +154,16 @@ func pickRequests(name string, all int) []int {
 func countRequests(t *testing.T, name string) (up, down int) {
 	t.Helper()
 	k, want := openSmall(t, name)
-	defer k.Close()                          // others wait for its lock
-	k.fault = func(int) error { return nil } // counts
+	defer k.Close() // others wait for its lock
+	count := injectFaults(k, func(int) error { return nil })
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	up, k.requests = k.requests, 0
+	up, count.requests = count.requests, 0
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if down = k.requests; up < 10 || down < 3 {
+	if down = count.requests; up < 10 || down < 3 {
 		t.Errorf("only %d requests of up and %d of down", up, down)
 	}
 	return up, down

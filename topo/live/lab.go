@@ -1,22 +1,11 @@
 package live
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/vnet-lab/vnet/internal/display"
-	"github.com/vnet-lab/vnet/internal/mark"
-	"github.com/vnet-lab/vnet/internal/naming"
-	"github.com/vnet-lab/vnet/nft"
-	"github.com/vnet-lab/vnet/nsfs"
-	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -53,21 +42,8 @@ func only(p topo.Plan, kind topo.Kind) bool {
 // around may be nil. Otherwise Up passes each stage to the [topo.Do] that around returns, which
 // can show progress or ask first.
 func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan, topo.Do) topo.Do) (topo.Plan, error) {
-	have, err := k.Snapshot(want)
-	if err == nil {
-		err = k.removeStale()
-	}
-	if err != nil {
-		return nil, err
-	}
-	plan := topo.Diff(have, want)
-	if k.waveSize != topo.WaveSize && len(have) == 0 {
-		plan = plan.InWaves(k.waveSize)
-	}
-	if len(plan) == 0 {
-		return nil, nil
-	}
-	if err := errors.Join(missingFeatures(plan), k.nameConflicts(plan), k.checkOpenFileLimit(plan)); err != nil {
+	have, plan, err := k.planUp(want)
+	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
 	run := topo.Do(k.executor(plan, have, want).do)
@@ -83,6 +59,25 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 		return nil, &topo.ApplyError{Err: err, Undone: len(plan), Undo: undo}
 	}
 	return plan, nil
+}
+
+// planUp reads the lab, removes what a crash left, and returns the plan of Up if nothing is in its way.
+func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err error) {
+	if have, err = k.Snapshot(want); err != nil {
+		return nil, nil, err
+	}
+	if err := k.cleaner().removeStale(); err != nil {
+		return nil, nil, err
+	}
+	plan = topo.Diff(have, want)
+	if k.waveSize != topo.WaveSize && len(have) == 0 {
+		plan = plan.InWaves(k.waveSize)
+	}
+	if len(plan) == 0 {
+		return have, nil, nil
+	}
+	conflicts := conflictFinder{k.handleTable}.nameConflicts(plan)
+	return have, plan, errors.Join(missingFeatures(plan), conflicts, k.checkOpenFileLimit(plan))
 }
 
 // checkUp reads the objects that the plan touched, compares them with want and waits for
@@ -106,7 +101,7 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 	defer func() { k.goingDown = false }()
 	plan, err := k.Plan(nil)
 	if err == nil {
-		err = k.removeStale()
+		err = k.cleaner().removeStale()
 	}
 	if err != nil || len(plan) == 0 {
 		return nil, err
@@ -128,157 +123,7 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 
 // hasForeignPrograms reports whether a foreign program runs in a namespace, as of the last
 // Snapshot, or the namespace is unknown.
-func (k *Kernel) hasForeignPrograms(ns string) bool {
-	h, err := k.handle(ns)
+func (t *handleTable) hasForeignPrograms(ns string) bool {
+	h, err := t.handle(ns)
 	return err != nil || h.foreignPrograms
-}
-
-// waitForCarrier waits for the links that had no carrier at the last Snapshot although
-// they and their peers were up.
-func (k *Kernel) waitForCarrier(ctx context.Context) error {
-	for _, w := range k.withoutCarrier {
-		if err := w.wait(ctx); err != nil {
-			return err
-		}
-	}
-	k.withoutCarrier = nil
-	return nil
-}
-
-func (w carrierWait) wait(ctx context.Context) error {
-	events, err := w.handle.watch(rtnl.GroupLink)
-	if err != nil {
-		return err
-	}
-	defer events.Close()
-	for {
-		l, err := w.handle.conn.Link(rtnl.LinkID{Index: w.index})
-		if err != nil || l.Flags&unix.IFF_LOWER_UP != 0 {
-			return err
-		}
-		if _, err := events.Next(ctx); err != nil {
-			return fmt.Errorf("wait for %slink %s to have carrier: %w", display.In(w.handle.name), l.Name, err)
-		}
-	}
-}
-
-// Labs lists the labs that have an object on the machine. It looks for marks in the
-// machine's namespace and in all named namespaces.
-func Labs() ([]string, error) {
-	labs, err := findLabs("")
-	if err != nil {
-		return nil, err
-	}
-	return slices.SortedFunc(maps.Keys(labs), naming.Compare), nil
-}
-
-// IsUp reports whether a lab has an object on the machine. It looks into the machine's
-// namespace first and stops at the first mark of the lab.
-func IsUp(lab string) (bool, error) {
-	if !naming.IsLab(lab) {
-		return false, nil
-	}
-	labs, err := findLabs(lab)
-	return labs[lab], err
-}
-
-// labNames are the labs named in marks. Root in a namespace can write any mark there, so
-// invalid names are ignored.
-type labNames map[string]bool
-
-func (l labNames) add(name string) {
-	if naming.IsLab(name) {
-		l[name] = true
-	}
-}
-
-// findLabs finds the labs with a mark. It stops when it finds the given one; for "" it
-// finds all.
-func findLabs(lab string) (labs labNames, err error) {
-	here, err := nsfs.Current()
-	if err != nil {
-		return nil, err
-	}
-	defer here.Close()
-	labs = labNames{}
-	conn, err := rtnl.Dial(here)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	if err := readLinkMarks(conn, labs); err != nil || labs[lab] {
-		return labs, err
-	}
-	if err := readTableMarks(labs); err != nil || labs[lab] {
-		return labs, err
-	}
-	entries, err := nsfs.List()
-	if err != nil {
-		return nil, err
-	}
-	notes := nsfs.Marks()
-	for _, e := range entries {
-		if noted, ok := strings.CutPrefix(cmp.Or(notes[e.Name], nsfs.StaleMark(e.Name)), mark.Of("")); ok {
-			labs.add(noted)
-		} else if err := readNamespaceMarks(e.Name, labs); err != nil {
-			return labs, err
-		}
-		if labs[lab] {
-			break
-		}
-	}
-	return labs, nil
-}
-
-// readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names
-// without a namespace.
-func readNamespaceMarks(name string, labs labNames) error {
-	ns, err := nsfs.Open(name)
-	if err != nil {
-		return nil // deleted, stale, or no permission
-	}
-	defer ns.Close()
-	conn, err := rtnl.Dial(ns)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	lo, err := conn.Link(rtnl.LinkID{Index: 1})
-	labs.addMarks(lo)
-	return err
-}
-
-func readLinkMarks(conn *rtnl.Conn, labs labNames) error {
-	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
-	for _, l := range links {
-		labs.addMarks(l)
-	}
-	return err
-}
-
-func (l labNames) addMarks(link rtnl.Link) {
-	for _, text := range append(link.AltNames, link.Alias) {
-		if mark, ok := strings.CutPrefix(text, mark.Of("")); ok {
-			lab, _, _ := strings.Cut(mark, ":")
-			l.add(lab)
-		}
-	}
-}
-
-func readTableMarks(labs labNames) error {
-	conn, err := nft.Dial(nil)
-	if err != nil {
-		if errors.Is(err, errors.ErrUnsupported) {
-			return nil
-		}
-		return err
-	}
-	defer conn.Close()
-	tables, err := conn.Tables()
-	for _, t := range tables {
-		if lab, ok := strings.CutPrefix(t, topo.TableName("")); ok {
-			labs.add(lab)
-		}
-	}
-	return err
 }

@@ -27,15 +27,14 @@ func TestLaw4_LiveFailedRequestIsUndone(t *testing.T) {
 		before := machineState(t)
 		for _, n := range pickRequests(name, up) {
 			errno := errnos[n%len(errnos)]
-			k.requests = 0
-			k.fault = func(i int) error {
+			injectFaults(k, func(i int) error {
 				if i == n {
 					return errno
 				}
 				return nil
-			}
+			})
 			_, err := k.Up(t.Context(), want, nil)
-			k.fault = nil
+			withoutFaults(k)
 			checkUndone(t, n, err, errno)
 			if left, err := k.Snapshot(nil); err != nil || len(left) != 0 {
 				t.Fatalf("request %d (%v): left: %v\n%s", n, errno, err, left)
@@ -75,7 +74,7 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 		}
 		k.etc = "/etc/netns" // where ip expects it
 		before := machineState(t)
-		up, err := topo.Diff(nil, want).Commands(k.lab, nil, NFTScript)
+		up, err := topo.Diff(nil, want).Commands(k.lab, nil, NATScript())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +90,7 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 			t.Errorf("-want +got:\n%s\n%s", cmp.Diff(want.String(), have.String()), up)
 		}
 		checkIPv6Settings(t, want)
-		down, err := topo.Diff(have, nil).Commands(k.lab, have, NFTScript)
+		down, err := topo.Diff(have, nil).Commands(k.lab, have, NATScript())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +154,7 @@ func TestCommandsForUnnamedNamespace(t *testing.T) {
 			if _, err := k.Up(t.Context(), want, nil); err != nil {
 				t.Fatal(err)
 			}
-			down, err := topo.Diff(want, nil).Commands(k.lab, want, NFTScript)
+			down, err := topo.Diff(want, nil).Commands(k.lab, want, NATScript())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,9 +14,9 @@ const reservedFiles = 3*linkBatch + 64
 
 // checkOpenFileLimit returns EMFILE if the limit of open files (RLIMIT_NOFILE) is too low
 // for the namespaces of a plan. Otherwise it grows the file descriptor table for them.
-func (k *Kernel) checkOpenFileLimit(p topo.Plan) error {
+func (t *handleTable) checkOpenFileLimit(p topo.Plan) error {
 	needed := reservedFiles
-	for _, h := range k.handles {
+	for _, h := range t.handles {
 		needed += filesPerHandle(h.own)
 	}
 	for _, s := range p {
@@ -32,7 +32,7 @@ func (k *Kernel) checkOpenFileLimit(p topo.Plan) error {
 		return fmt.Errorf("the lab's namespaces need %d open files, but the limit is %d (ulimit -n); "+
 			"nothing was changed: %w", needed, limit.Cur, unix.EMFILE)
 	}
-	k.growFDTable(needed - reservedFiles)
+	t.growFDTable(needed - reservedFiles)
 	return nil
 }
 
@@ -49,14 +49,14 @@ func filesPerHandle(own bool) int {
 // more. Otherwise the kernel doubles the table each time it is full, and in a process with
 // several threads each doubling waits for an RCU grace period. Errors are ignored: if the
 // table cannot grow, a later open returns the error.
-func (k *Kernel) growFDTable(files int) {
+func (t *handleTable) growFDTable(files int) {
 	const smallest = 64 // NR_OPEN_DEFAULT of <linux/fdtable.h>, on 64 bits
 	size := files + smallest/2
-	if size <= max(k.fdTableSize, smallest) {
+	if size <= max(t.fdTableSize, smallest) {
 		return
 	}
-	k.fdTableSize = size
-	if fd, err := unix.FcntlInt(k.lock.Fd(), unix.F_DUPFD_CLOEXEC, size); err == nil {
+	t.fdTableSize = size
+	if fd, err := unix.FcntlInt(t.lock.Fd(), unix.F_DUPFD_CLOEXEC, size); err == nil {
 		unix.Close(fd)
 	}
 }

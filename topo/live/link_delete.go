@@ -11,11 +11,11 @@ import (
 
 // deleteLinks puts the links of a namespace into one link group and deletes the group.
 // Single deletions would wait for an RCU grace period each.
-func (k *Kernel) deleteLinks(stage []topo.Step, results []result) {
+func (x *executor) deleteLinks(stage []topo.Step, results []result) {
 	var order []*netnsHandle
 	of := map[*netnsHandle][]int{}
 	for i, s := range stage {
-		h, err := k.handleForDelete(s.Have)
+		h, err := x.handleForDelete(s.Have)
 		if err != nil {
 			results[i].err = err
 			continue
@@ -25,7 +25,7 @@ func (k *Kernel) deleteLinks(stage []topo.Step, results []result) {
 		}
 		of[h] = append(of[h], i)
 	}
-	parallel.Each(parallelDeletes, len(order), func(n int) { k.deleteIn(order[n], of[order[n]], stage, results) })
+	parallel.Each(parallelDeletes, len(order), func(n int) { x.deleteIn(order[n], of[order[n]], stage, results) })
 }
 
 // parallelDeletes is the number of goroutines that delete links. Most of the time they wait
@@ -34,17 +34,17 @@ const parallelDeletes = 16
 
 // handleForDelete returns the namespace from which a link is deleted: that of the first end
 // whose namespace is known.
-func (k *Kernel) handleForDelete(o topo.Object) (h *netnsHandle, err error) {
+func (x *executor) handleForDelete(o topo.Object) (h *netnsHandle, err error) {
 	for _, l := range o.(topo.LinkObject).Links() {
-		if h, err = k.handle(l.NS); err == nil {
+		if h, err = x.handle(l.NS); err == nil {
 			return h, nil
 		}
 	}
 	return nil, err
 }
 
-func (k *Kernel) deleteIn(h *netnsHandle, places []int, stage []topo.Step, results []result) {
-	group := k.group()
+func (x *executor) deleteIn(h *netnsHandle, places []int, stage []topo.Step, results []result) {
+	group := x.group()
 	var tasks []task
 	for _, i := range places {
 		name := nameIn(stage[i].Have, h.name)
@@ -59,10 +59,10 @@ func (k *Kernel) deleteIn(h *netnsHandle, places []int, stage []topo.Step, resul
 		}
 		tasks = append(tasks, task{step: i, handle: h, reqs: []rtnl.Request{req}})
 	}
-	k.runTasks(tasks, results)
+	x.runTasks(tasks, results)
 	var err error
 	if len(places) > 1 && anySucceeded(places, results) {
-		if err = k.sendRequests(h, []rtnl.Request{rtnl.DeleteLinkGroup(group)})[0]; err != nil {
+		if err = x.sendRequests(h, []rtnl.Request{rtnl.DeleteLinkGroup(group)})[0]; err != nil {
 			h.ungroup(group)
 		}
 	}
@@ -72,7 +72,7 @@ func (k *Kernel) deleteIn(h *netnsHandle, places []int, stage []topo.Step, resul
 			r.err, r.touched = err, false
 		}
 		if r.err == nil {
-			k.forgetLinks(stage[i].Have)
+			x.forgetLinks(stage[i].Have)
 		}
 	}
 }
@@ -111,9 +111,9 @@ func nameIn(o topo.Object, ns string) string {
 	return ""
 }
 
-func (k *Kernel) forgetLinks(o topo.Object) {
+func (x *executor) forgetLinks(o topo.Object) {
 	for _, l := range o.(topo.LinkObject).Links() {
-		if h, err := k.handle(l.NS); err == nil {
+		if h, err := x.handle(l.NS); err == nil {
 			h.forgetIndex(l.Name)
 		}
 	}
@@ -121,8 +121,8 @@ func (k *Kernel) forgetLinks(o topo.Object) {
 
 // group returns the link group for the deletion of the lab's links, a hash of the mark. It
 // is very unlikely that another program uses it.
-func (k *Kernel) group() uint32 {
+func (x *executor) group() uint32 {
 	h := fnv.New32a()
-	h.Write([]byte(mark.Of(k.lab)))
+	h.Write([]byte(mark.Of(x.lab)))
 	return h.Sum32() | 1<<31
 }

@@ -33,7 +33,7 @@ func openKernel(t testing.TB, lab string) *Kernel {
 	t.Helper()
 	k := openWithoutCleanup(t, lab)
 	t.Cleanup(func() {
-		k.fault = nil
+		withoutFaults(k)
 		if _, err := k.Down(context.Background(), nil); err != nil {
 			t.Error(err)
 		}

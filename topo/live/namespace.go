@@ -41,10 +41,7 @@ func (x *executor) namespaceStage(stage []topo.Step, results []result) {
 // namespace always has its mark. A crash while naming leaves a file without a namespace;
 // see removeStale.
 func (x *executor) makeNamespace(t nsfs.Thread, name string) error {
-	if err := x.injectedFault(); err != nil {
-		return err
-	}
-	ns, err := t.New()
+	ns, err := x.calls.newNetns(t)
 	if err != nil {
 		return err
 	}
@@ -82,11 +79,11 @@ func (x *executor) makeNamespace(t nsfs.Thread, name string) error {
 // includes the nsid of the peer's namespace, and searches it from the lowest nsid upwards
 // (peernet2id_alloc in net/core/net_namespace.c). This order makes the search short. By
 // default the kernel would assign the lowest free nsid.
-func (k *Kernel) descendingNSIDs(p topo.Plan) map[string]int32 {
-	if p.NewNamespaces() <= k.waveSize {
+func (t *handleTable) descendingNSIDs(p topo.Plan, waveSize int) map[string]int32 {
+	if p.NewNamespaces() <= waveSize {
 		return nil
 	}
-	existing, err := k.machine().conn.NSIDs()
+	existing, err := t.machine().conn.NSIDs()
 	if err != nil {
 		return nil
 	}
@@ -121,7 +118,7 @@ func (x *executor) assignNSID(ns *os.File, name string) {
 
 // replaceStaleName gives a namespace the name of a lab's namespace that no longer exists, as
 // after a reboot that kept /run. A foreign file of that name stays, and is an error.
-func (k *Kernel) replaceStaleName(ns *os.File, name string, exists error) error {
+func (x *executor) replaceStaleName(ns *os.File, name string, exists error) error {
 	switch other, err := nsfs.Open(name); {
 	case err == nil:
 		other.Close()
@@ -135,99 +132,57 @@ func (k *Kernel) replaceStaleName(ns *os.File, name string, exists error) error 
 	if err := nsfs.Remove(name); err != nil {
 		return err
 	}
-	return nsfs.AttachMarked(ns, name, mark.Of(k.lab))
+	return nsfs.AttachMarked(ns, name, mark.Of(x.lab))
 }
 
-// removeStale removes what a crash or another program left of the lab, as of the last
-// Snapshot:
-//   - names without namespaces, and files for them: vnet was killed while it added or
-//     deleted a name, or the machine was restarted while the lab was up;
-//   - records of objects that no longer exist, such as a route deleted with its link;
-//   - an nftables table without rules.
-func (k *Kernel) removeStale() (err error) {
-	for _, name := range k.staleNames {
-		err = errors.Join(err, nsfs.Remove(name))
-	}
-	k.staleNames = nil
-	for _, h := range k.handles {
-		err = errors.Join(err, k.removeStaleRecords(h), k.removeEmptyTable(h))
-	}
-	return errors.Join(err, k.removeStaleFiles())
-}
-
-func (k *Kernel) removeStaleRecords(h *netnsHandle) (err error) {
-	var reqs []rtnl.Request
-	for _, l := range h.staleRecords {
-		reqs = append(reqs, rtnl.DeleteAltNames(rtnl.LinkID{Name: l.link}, l.name))
-	}
-	h.staleRecords = nil
-	for _, failed := range k.sendRequests(h, reqs) {
-		err = errors.Join(err, failed)
+func (x *executor) removeNamespace(name string) error {
+	err := x.calls.removeNetns(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		x.dropHandle(name)
 	}
 	return err
 }
 
-// removeEmptyTable deletes the lab's table if another program deleted its rules. The tables
-// of the lab's own namespaces are deleted with the namespaces.
-func (k *Kernel) removeEmptyTable(h *netnsHandle) error {
-	if h.own || !h.emptyTable {
-		return nil
-	}
-	conn, err := h.nft()
-	if err != nil {
-		return err
-	}
-	return conn.Apply(topo.TableName(k.lab), nil, nil)
-}
-
-func (k *Kernel) removeNamespace(name string) error {
-	if err := k.injectedFault(); err != nil {
-		return err
-	}
-	k.dropHandle(name)
-	return nsfs.Remove(name)
-}
-
-func (k *Kernel) adoptNamespace(n topo.Namespace) error {
+func (x *executor) adoptNamespace(n topo.Namespace) error {
 	ns, err := nsfs.OpenFrom(n.Name, n.From)
 	if err != nil {
 		return err
 	}
-	h, err := k.openHandle(n.Name, ns, false)
+	h, err := x.openHandle(n.Name, ns, false)
 	if err != nil {
 		return err
 	}
 	h.ref, h.from = n.Ref(), n.From
-	idRecord := mark.AdoptedID(k.lab, h.id.Ino, n.Name)
-	if err = k.changeLoRecord(k.machine(), rtnl.AddAltNames, idRecord); err == nil {
-		if err = k.changeLoRecord(h, rtnl.AddAltNames, mark.Adopted(k.lab, n.Name, n.From)); err != nil {
-			err = errors.Join(err, k.changeLoRecord(k.machine(), rtnl.DeleteAltNames, idRecord))
+	idRecord := mark.AdoptedID(x.lab, h.id.Ino, n.Name)
+	if err = x.changeLoRecord(x.machine(), rtnl.AddAltNames, idRecord); err == nil {
+		if err = x.changeLoRecord(h, rtnl.AddAltNames, mark.Adopted(x.lab, n.Name, n.From)); err != nil {
+			err = errors.Join(err, x.changeLoRecord(x.machine(), rtnl.DeleteAltNames, idRecord))
 		}
 	}
 	if err != nil {
-		k.dropHandle(n.Name)
+		x.dropHandle(n.Name)
 	}
 	return err
 }
 
 // changeLoRecord adds or deletes records on a namespace's lo.
-func (k *Kernel) changeLoRecord(
+func (x *executor) changeLoRecord(
 	h *netnsHandle, request func(rtnl.LinkID, ...string) rtnl.Request, names ...string,
 ) error {
-	return k.sendRequests(h, []rtnl.Request{request(rtnl.LinkID{Name: "lo"}, names...)})[0]
+	return x.sendRequests(h, []rtnl.Request{request(rtnl.LinkID{Name: "lo"}, names...)})[0]
 }
 
-func (k *Kernel) releaseNamespace(n topo.Namespace) error {
-	h, err := k.handle(n.Name)
+func (x *executor) releaseNamespace(n topo.Namespace) error {
+	h, err := x.handle(n.Name)
 	if err != nil {
 		return err
 	}
-	if err := k.changeLoRecord(h, rtnl.DeleteAltNames, mark.Adopted(k.lab, n.Name, n.From)); err != nil {
+	if err := x.changeLoRecord(h, rtnl.DeleteAltNames, mark.Adopted(x.lab, n.Name, n.From)); err != nil {
 		return err
 	}
-	if err := k.changeLoRecord(k.machine(), rtnl.DeleteAltNames, mark.AdoptedID(k.lab, h.id.Ino, n.Name)); err != nil {
-		return errors.Join(err, k.changeLoRecord(h, rtnl.AddAltNames, mark.Adopted(k.lab, n.Name, n.From)))
+	if err := x.changeLoRecord(x.machine(), rtnl.DeleteAltNames, mark.AdoptedID(x.lab, h.id.Ino, n.Name)); err != nil {
+		return errors.Join(err, x.changeLoRecord(h, rtnl.AddAltNames, mark.Adopted(x.lab, n.Name, n.From)))
 	}
-	k.dropHandle(n.Name)
+	x.dropHandle(n.Name)
 	return nil
 }

@@ -3,16 +3,13 @@ package live
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
-	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -37,7 +34,7 @@ func (s SettingChange) String() string {
 	return fmt.Sprintf("%s is now %s, was %s: %s", key, s.New, s.Old, s.Why)
 }
 
-// A NATReport lists what [AddNAT] changed and found in addition to the rules.
+// A NATReport lists what [AddNAT], [DeleteNAT] or [FlushNAT] changed and found in addition to the rules.
 type NATReport struct {
 	Settings []SettingChange
 	// Drops are the chains of other tables that drop forwarded packets by their
@@ -45,79 +42,10 @@ type NATReport struct {
 	Drops []nft.Chain
 }
 
-// AddNAT adds rules to a table of the namespace ns (nil means the current one).
-// It also turns on forwarding for the address families of the rules.
-//
-// With IPv6 forwarding, the kernel ignores router advertisements. AddNAT sets
-// accept_ra=2 on links that have routes from them, so that they keep working.
-// A forward that accepts packets to 127.0.0.1 needs route_localnet on the link to
-// its target; the rule that protects other ports of 127.0.0.1 is in the table
-// before that. AddNAT continues after [nft.ErrStaleConntrack].
-func AddNAT(ns *os.File, table string, rules ...nft.Rule) (NATReport, error) {
-	var report NATReport
-	c, err := nft.Dial(ns)
-	if err != nil {
-		return report, err
-	}
-	defer c.Close()
-	applied := c.Apply(table, nil, rules)
-	if applied != nil && !errors.Is(applied, nft.ErrStaleConntrack) {
-		return report, applied
-	}
-	route, err := rtnl.Dial(ns)
-	if err != nil {
-		return report, err
-	}
-	defer route.Close()
-	wanted, err := gatewaySettings(route, rules)
-	if err != nil {
-		return report, err
-	}
-	if report.Settings, err = applySettings(ns, wanted); err != nil {
-		return report, err
-	}
-	report.Drops, err = foreignDrops(c, table)
-	return report, errors.Join(applied, err)
-}
-
 // foreignDrops returns the chains of other tables that drop forwarded packets by their policy.
 func foreignDrops(c *nft.Conn, table string) ([]nft.Chain, error) {
 	drops, err := c.ForwardDrops()
 	return slices.DeleteFunc(drops, func(ch nft.Chain) bool { return ch.Family == "inet" && ch.Table == table }), err
-}
-
-// applySettings writes the settings that differ, in order.
-func applySettings(ns *os.File, wanted []SettingChange) (changed []SettingChange, err error) {
-	err = inNamespace(ns, func() error {
-		for _, s := range wanted {
-			old, err := nsfs.Sysctl(s.Key)
-			if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.Key, "net/ipv6/") {
-				continue // the kernel has no IPv6
-			}
-			if err != nil {
-				return err
-			}
-			s.Old = old
-			// accept_ra=0 stays: somebody has turned it off.
-			if old == s.New || strings.HasSuffix(s.Key, "/accept_ra") && old != "1" {
-				continue
-			}
-			if err := nsfs.SetSysctl(s.Key, s.New); err != nil {
-				return err
-			}
-			changed = append(changed, s)
-		}
-		return nil
-	})
-	return changed, err
-}
-
-// inNamespace runs fn in a namespace; nil means the current one.
-func inNamespace(ns *os.File, fn func() error) error {
-	if ns == nil {
-		return fn()
-	}
-	return nsfs.Do(ns, fn)
 }
 
 // gatewaySettings returns the sysctls that the rules need, in the order in which to set them.
@@ -222,3 +150,16 @@ func linkToward(c *rtnl.Conn, a netip.Addr) (string, error) {
 	l, err := c.Link(rtnl.LinkID{Index: r.Link})
 	return l.Name, err
 }
+
+// sourceOf returns the source and the output link of a rule that translates sources.
+func sourceOf(r nft.Rule) (source netip.Prefix, out string) {
+	switch r := r.(type) {
+	case nft.Masquerade:
+		return r.Source, r.Out
+	case nft.SourceNAT:
+		return r.Source, r.Out
+	}
+	return netip.Prefix{}, ""
+}
+
+func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }

@@ -13,40 +13,37 @@ import (
 
 // offloadStep adds the lab's record to a link before it changes the checksum offload. A
 // Snapshot reads the offload only of links with this record.
-func (k *Kernel) offloadStep(step topo.Step) (r result) {
+func (x *executor) offloadStep(step topo.Step) (r result) {
 	key := step.Object().Key()
-	h, err := k.handle(key.NS)
+	h, err := x.handle(key.NS)
 	if err != nil {
 		return result{err: err}
 	}
-	id, record := rtnl.LinkID{Name: key.Name}, mark.Offload(k.lab, key.Name)
+	id, record := rtnl.LinkID{Name: key.Name}, mark.Offload(x.lab, key.Name)
 	if step.Op() == topo.Create {
-		r.err = k.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(id, record)})[0]
+		r.err = x.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(id, record)})[0]
 		r.touched = r.err == nil
 		if errors.Is(r.err, fs.ErrExist) {
 			r.err = nil // a killed vnet added the record
 		}
 	}
 	if r.err == nil {
-		r.err = k.setChecksums(h, key.Name, step.Op() == topo.Delete)
+		r.err = x.setChecksums(h, key.Name, step.Op() == topo.Delete)
 		r.touched = r.touched || r.err == nil
 	}
 	if r.err == nil && step.Op() == topo.Delete {
-		r.err = k.sendRequests(h, []rtnl.Request{rtnl.DeleteAltNames(id, record)})[0]
+		r.err = x.sendRequests(h, []rtnl.Request{rtnl.DeleteAltNames(id, record)})[0]
 	}
 	return r
 }
 
-func (k *Kernel) setChecksums(h *netnsHandle, link string, on bool) error {
-	if err := k.injectedFault(); err != nil {
-		return err
-	}
+func (x *executor) setChecksums(h *netnsHandle, link string, on bool) error {
 	o, err := h.dialOffload()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	return o.SetChecksums(link, on)
+	return x.calls.setChecksums(o, link, on)
 }
 
 func (h *netnsHandle) dialOffload() (o *rtnl.Offload, err error) {
@@ -58,10 +55,10 @@ func (h *netnsHandle) dialOffload() (o *rtnl.Offload, err error) {
 }
 
 // readOffloads reads the checksum offload of the links with the lab's record.
-func (k *Kernel) readOffloads(v *netnsSnapshot) error {
+func (rd *reader) readOffloads(v *netnsSnapshot) error {
 	var o *rtnl.Offload
 	for _, l := range v.links {
-		if !slices.Contains(l.AltNames, mark.Offload(k.lab, l.Name)) {
+		if !slices.Contains(l.AltNames, mark.Offload(rd.lab, l.Name)) {
 			continue
 		}
 		if o == nil {

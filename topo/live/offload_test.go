@@ -181,14 +181,14 @@ func doRefusing(k *Kernel, do topo.Do, kind topo.Kind, refused *int) topo.Do {
 			return do(ctx, stage)
 		}
 		n := 0
-		k.fault = func(int) error {
+		injectFaults(k, func(int) error {
 			if n++; n == 2 {
 				*refused++
 				return unix.ENOSPC
 			}
 			return nil
-		}
-		defer func() { k.fault = nil }()
+		})
+		defer withoutFaults(k)
 		return do(ctx, stage)
 	}
 }
@@ -196,7 +196,7 @@ func doRefusing(k *Kernel, do topo.Do, kind topo.Kind, refused *int) topo.Do {
 // The script does the same with ethtool(8), and adds vnet's record.
 func TestOffloadCommands(t *testing.T) {
 	_, want := labtest.Compiled(t, offloadLab)
-	script, err := topo.Diff(nil, want).Commands("raw", nil, NFTScript)
+	script, err := topo.Diff(nil, want).Commands("raw", nil, NATScript())
 	if err != nil {
 		t.Fatal(err)
 	}

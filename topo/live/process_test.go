@@ -52,7 +52,7 @@ hosts:
 	if _, err := os.Stat(filepath.Join(dir, "exited")); err != nil {
 		t.Error("red was killed: ", err)
 	}
-	if procs, err := k.processes(); err != nil || len(procs) != 0 {
+	if procs, err := k.programs.processes(); err != nil || len(procs) != 0 {
 		t.Errorf("left: %v, %v", procs, err)
 	}
 }
@@ -90,7 +90,7 @@ func TestProgramThatCallsExec(t *testing.T) {
 	defer cmd.Process.Kill()
 	found, missed := 0, 0
 	for range 3000 {
-		list, moving := k.labProcesses([]nsfs.Process{{Pid: cmd.Process.Pid, ID: k.handles["red"].id}})
+		list, moving := k.programs.labProcesses([]nsfs.Process{{Pid: cmd.Process.Pid, ID: k.handles["red"].id}})
 		switch {
 		case len(list) == 1:
 			found++
@@ -115,12 +115,12 @@ func TestProgramThatCallsExec(t *testing.T) {
 // vnet does not signal another process that has got the same process ID.
 func TestReusedProcessID(t *testing.T) {
 	k := openKernel(t, "ending")
-	e := k.openToStop(process{pid: os.Getpid(), command: "sleep 1000"})
+	e := k.newExecutor(nil).openToStop(process{pid: os.Getpid(), command: "sleep 1000"})
 	defer e.close()
 	if stopAll([]*stoppingProcess{e}); !e.ended || e.err != nil {
 		t.Errorf("another process: %+v", e)
 	}
-	if e := k.openToStop(process{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
+	if e := k.newExecutor(nil).openToStop(process{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
 		t.Errorf("unused ID: %+v", e)
 	}
 }
@@ -134,7 +134,7 @@ func TestCommandsStopPrograms(t *testing.T) {
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
 			t.Fatal(err)
 		}
-		procs, err := k.processes()
+		procs, err := k.programs.processes()
 		if err != nil || len(procs) == 0 {
 			t.Fatalf("%v, %v", procs, err)
 		}
@@ -151,7 +151,7 @@ func TestCommandsStopPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	down, err := topo.Diff(have, nil).Commands(one.lab, have, NFTScript)
+	down, err := topo.Diff(have, nil).Commands(one.lab, have, NATScript())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestCommandsStopPrograms(t *testing.T) {
 	if ended.wait(time.Now().Add(grace)); !ended.ended {
 		t.Errorf("the program still runs after\n%s", down)
 	}
-	if procs, err := two.processes(); err != nil || !slices.Contains(procs, second) {
+	if procs, err := two.programs.processes(); err != nil || !slices.Contains(procs, second) {
 		t.Errorf("lab two has %v, %v, want %v", procs, err, second)
 	}
 }

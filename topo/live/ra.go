@@ -20,13 +20,13 @@ func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra
 
 // keepAcceptRA is called before forwarding is turned on in a namespace. It changes
 // accept_ra only from 1, the default, to 2. It also adds a record if another lab set the 2.
-func (k *Kernel) keepAcceptRA(h *netnsHandle, lo rtnl.Link) (touched bool, err error) {
+func (x *executor) keepAcceptRA(h *netnsHandle, lo rtnl.Link) (touched bool, err error) {
 	links, err := linksWithRARoutes(h.conn)
 	if err != nil {
 		return false, err
 	}
 	for _, link := range links {
-		record := raRecord(k.lab) + mark.Escaper.Replace(link)
+		record := raRecord(x.lab) + mark.Escaper.Replace(link)
 		was, err := h.sysctl(acceptRA(link))
 		if err != nil || slices.Contains(lo.AltNames, record) || was != "1" && !otherLabKeepsRA(lo.AltNames, record) {
 			if err != nil {
@@ -34,11 +34,11 @@ func (k *Kernel) keepAcceptRA(h *netnsHandle, lo rtnl.Link) (touched bool, err e
 			}
 			continue
 		}
-		if err := k.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(rtnl.LinkID{Index: lo.Index}, record)})[0]; err != nil {
+		if err := x.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(rtnl.LinkID{Index: lo.Index}, record)})[0]; err != nil {
 			return touched, err
 		}
 		touched = true
-		if err := k.setSysctl(h, acceptRA(link), "2"); err != nil {
+		if err := x.setSysctl(h, acceptRA(link), "2"); err != nil {
 			return touched, err
 		}
 	}
@@ -46,21 +46,21 @@ func (k *Kernel) keepAcceptRA(h *netnsHandle, lo rtnl.Link) (touched bool, err e
 }
 
 // restoreAcceptRA undoes keepAcceptRA, except for links that another lab recorded, too.
-func (k *Kernel) restoreAcceptRA(h *netnsHandle, lo rtnl.Link) error {
+func (x *executor) restoreAcceptRA(h *netnsHandle, lo rtnl.Link) error {
 	for _, record := range lo.AltNames {
-		word, ok := strings.CutPrefix(record, raRecord(k.lab))
+		word, ok := strings.CutPrefix(record, raRecord(x.lab))
 		if !ok {
 			continue
 		}
 		link := mark.Unescaper.Replace(word)
 		now, err := h.sysctl(acceptRA(link)) // fails if the link was deleted
 		if err == nil && now == "2" && !otherLabKeepsRA(lo.AltNames, record) {
-			if err := k.setSysctl(h, acceptRA(link), "1"); err != nil {
+			if err := x.setSysctl(h, acceptRA(link), "1"); err != nil {
 				return err
 			}
 		}
 		remove := rtnl.DeleteAltNames(rtnl.LinkID{Index: lo.Index}, record)
-		if err := k.sendRequests(h, []rtnl.Request{remove})[0]; err != nil {
+		if err := x.sendRequests(h, []rtnl.Request{remove})[0]; err != nil {
 			return err
 		}
 	}

@@ -68,14 +68,14 @@ func TestKeepsAdvertisedRoute(t *testing.T) {
 	}
 	// After any failed request, accept_ra is as before.
 	for n := range 200 {
-		ka.requests, ka.fault = 0, func(i int) error {
+		injectFaults(ka, func(i int) error {
 			if i == n {
 				return unix.EPERM
 			}
 			return nil
-		}
+		})
 		_, err := ka.Up(t.Context(), wantA, nil)
-		ka.fault = nil
+		withoutFaults(ka)
 		if err == nil {
 			break
 		}

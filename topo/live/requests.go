@@ -16,42 +16,42 @@ import (
 
 // linksAndFiles executes a stage with objects on links, and files. It writes many files in
 // parallel, because the requests wait most of the time for the kernel's lock of all links (RTNL).
-func (k *Kernel) linksAndFiles(stage []topo.Step, results []result) {
+func (x *executor) linksAndFiles(stage []topo.Step, results []result) {
 	from, to := topo.Plan(stage).Files()
-	files := func() { k.fileStage(stage[from:to], results[from:to]) }
+	files := func() { x.fileStage(stage[from:to], results[from:to]) }
 	var parallel sync.WaitGroup
 	defer parallel.Wait()
 	if to-from > smallBatch {
 		parallel.Go(files)
 	}
-	k.requestStage(stage[:from], results[:from])
-	k.requestStage(stage[to:], results[to:])
+	x.requestStage(stage[:from], results[:from])
+	x.requestStage(stage[to:], results[to:])
 	if to > from && to-from <= smallBatch {
 		files()
 	}
 }
 
 // requestStage executes steps that need only one or two requests each.
-func (k *Kernel) requestStage(stage []topo.Step, results []result) {
+func (x *executor) requestStage(stage []topo.Step, results []result) {
 	tasks := make([]task, 0, len(stage))
 	for i, s := range stage {
-		h, err := k.handle(s.Object().Key().NS)
+		h, err := x.handle(s.Object().Key().NS)
 		if err != nil {
 			results[i].err = err
 			continue
 		}
-		reqs, err := k.stepRequests(h, s)
+		reqs, err := x.requests.stepRequests(h, s)
 		if err != nil {
 			results[i].err = err
 			continue
 		}
 		tasks = append(tasks, task{step: i, handle: h, reqs: reqs})
 	}
-	k.restoreLinkLocal(stage, results)
-	k.runPerNamespace(stage, tasks, results)
+	x.restoreLinkLocal(stage, results)
+	x.runPerNamespace(stage, tasks, results)
 }
 
-func (k *Kernel) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+func (rb *requestBuilder) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
 	switch o := step.Object().(type) {
 	case topo.Up:
 		set := rtnl.LinkConfig{}
@@ -61,15 +61,15 @@ func (k *Kernel) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, e
 		if step.Op() == topo.Delete {
 			return nil, nil // see restoreLinkLocal
 		}
-		return k.addrGenRequests(h, o)
+		return rb.addrGenRequests(h, o)
 	case topo.Address:
 		return oneRequest(h.addressRequest(step, o))
 	case topo.Neigh:
 		return oneRequest(h.neighRequest(step, o))
 	case topo.Route:
-		return k.routeRequests(h, step)
+		return rb.routeRequests(h, step)
 	case topo.Port:
-		return k.portRequests(h, step)
+		return rb.portRequests(h, step)
 	case topo.Qdisc:
 		return oneRequest(h.qdiscRequest(step, o))
 	case topo.BridgeVLAN:
@@ -117,12 +117,12 @@ var routeNumbers = map[string]uint8{
 	"unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT,
 }
 
-func (k *Kernel) routeRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+func (rb *requestBuilder) routeRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
 	r, err := h.route(step.Object().(topo.Route))
 	if err != nil {
 		return nil, err
 	}
-	record, recorded := mark.Route(k.lab, step.Object().(topo.Route).Key().Name), !h.own
+	record, recorded := mark.Route(rb.lab, step.Object().(topo.Route).Key().Name), !h.own
 	lo := rtnl.LinkID{Name: "lo"}
 	switch step.Op() {
 	case topo.Create:
@@ -167,7 +167,7 @@ func (h *netnsHandle) route(r topo.Route) (rtnl.Route, error) {
 	return out, nil
 }
 
-func (k *Kernel) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
+func (rb *requestBuilder) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
 	name := step.Object().Key().Name
 	l, err := h.conn.Link(rtnl.LinkID{Name: name})
 	if err != nil {
@@ -187,13 +187,19 @@ func (k *Kernel) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, e
 			return nil, err
 		}
 		// An altname must be unique in its namespace: the link's name makes it so.
-		record := mark.Port(k.lab) + was + "@" + name
+		record := mark.Port(rb.lab) + was + "@" + name
 		return []rtnl.Request{rtnl.AddAltNames(id, record), rtnl.SetLink(id, set)}, nil
 	}
+	return rb.portReleaseRequests(h, l)
+}
+
+// portReleaseRequests returns the requests that give an uplink its former master again.
+func (rb *requestBuilder) portReleaseRequests(h *netnsHandle, l rtnl.Link) ([]rtnl.Request, error) {
+	id := rtnl.LinkID{Index: l.Index}
 	set := rtnl.LinkConfig{Master: new(uint32)}
 	var record []rtnl.Request
 	for _, alt := range l.AltNames {
-		if was, ok := strings.CutPrefix(alt, mark.Port(k.lab)); ok {
+		if was, ok := strings.CutPrefix(alt, mark.Port(rb.lab)); ok {
 			was, _, _ = strings.Cut(was, "@")
 			// The former master may have been deleted.
 			if err := h.setMaster(&set, was); err != nil && !errors.Is(err, fs.ErrNotExist) {

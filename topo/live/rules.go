@@ -12,7 +12,7 @@ import (
 )
 
 // natStage changes the NAT rules of each namespace in one transaction.
-func (k *Kernel) natStage(stage []topo.Step, results []result) {
+func (x *executor) natStage(stage []topo.Step, results []result) {
 	var order []string
 	of := map[string][]int{}
 	for i, s := range stage {
@@ -24,9 +24,9 @@ func (k *Kernel) natStage(stage []topo.Step, results []result) {
 	}
 	parallel.Each(workers, len(order), func(n int) {
 		places := of[order[n]]
-		at, err := k.changeNAT(order[n], stage, places)
+		at, err := x.changeNAT(order[n], stage, places)
 		if errors.Is(err, nft.ErrStaleConntrack) { // the step is done; the old connections end by themselves
-			k.log.Warn(display.In(order[n]) + err.Error())
+			x.log.Warn(display.In(order[n]) + err.Error())
 			err = nil
 		}
 		for _, i := range places {
@@ -40,7 +40,7 @@ func (k *Kernel) natStage(stage []topo.Step, results []result) {
 
 // changeNAT executes the steps at the given places in the stage, all in namespace ns. With an
 // error it returns the place of the step that failed.
-func (k *Kernel) changeNAT(ns string, stage []topo.Step, places []int) (at int, err error) {
+func (x *executor) changeNAT(ns string, stage []topo.Step, places []int) (at int, err error) {
 	var del, add []nft.Rule
 	byText := map[string]int{}
 	for _, i := range places {
@@ -59,16 +59,13 @@ func (k *Kernel) changeNAT(ns string, stage []topo.Step, places []int) (at int, 
 			byText[r.String()] = i
 		}
 	}
-	h, err := k.handle(ns)
+	h, err := x.handle(ns)
 	if err != nil {
 		return places[0], err
 	}
 	conn, err := h.nft()
 	if err == nil {
-		err = k.injectedFault()
-	}
-	if err == nil {
-		err = conn.Apply(topo.TableName(k.lab), del, add)
+		err = x.calls.applyNAT(conn, topo.TableName(x.lab), del, add)
 	}
 	at = places[0]
 	if e, ok := err.(*nft.Error); ok {
@@ -103,6 +100,14 @@ func ruleOf(o topo.Object) (nft.Rule, error) {
 		return nft.SourceNAT{Source: o.Source, Out: o.Out, To: o.To}, nil
 	case topo.Isolation:
 		return nft.Isolate{In: o.In, Out: o.Out}, nil
+	case topo.OwnLink:
+		return nft.Own{Link: o.Link}, nil
+	case topo.ClosedLink:
+		return nft.Closed{Link: o.Link}, nil
+	case topo.AllowedSource:
+		return nft.Allow{Link: o.Link, Source: o.Source}, nil
+	case topo.SourceGate:
+		return nft.Gate{Link: o.Link, MAC: nft.MAC(o.MAC)}, nil
 	case topo.Fastpath:
 		return nft.Fastpath{Device: o.Link, Port: o.Port}, nil
 	case topo.Forward:
@@ -123,6 +128,14 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 		return topo.SourceNAT{NS: ns, Source: r.Source, Out: r.Out, To: r.To}
 	case nft.Isolate:
 		return topo.Isolation{NS: ns, In: r.In, Out: r.Out}
+	case nft.Own:
+		return topo.OwnLink{NS: ns, Link: r.Link}
+	case nft.Closed:
+		return topo.ClosedLink{NS: ns, Link: r.Link}
+	case nft.Allow:
+		return topo.AllowedSource{NS: ns, Link: r.Link, Source: r.Source}
+	case nft.Gate:
+		return topo.SourceGate{NS: ns, Link: r.Link, MAC: topo.MAC(r.MAC)}
 	case nft.Fastpath:
 		return topo.Fastpath{NS: ns, Link: r.Device, Port: r.Port}
 	case nft.Forward:
@@ -134,8 +147,15 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 	return nil
 }
 
-// NFTScript is a [topo.NATScript]: it prints what nft(8) has to do.
-func NFTScript(table string, have, want []topo.Object) (string, error) {
+// NATScript returns the scripts of package nft, for [topo.Plan.Commands].
+func NATScript() topo.NATScript {
+	return topo.NATScript{Rules: rulesScript, Guard: func(ipv6 bool) string {
+		return nft.Guard{IPv4: !ipv6, IPv6: ipv6}.Script()
+	}}
+}
+
+// rulesScript returns what nft(8) has to do to change a table.
+func rulesScript(table string, have, want []topo.Object) (string, error) {
 	rules := func(objects []topo.Object) (list []nft.Rule, err error) {
 		for _, o := range objects {
 			r, err := ruleOf(o)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -53,11 +54,11 @@ func TestConntrackEntriesRemain(t *testing.T) {
 	if err := k.Do(t.Context(), plan.Reverse()); err != nil {
 		t.Fatal(err)
 	}
-	// Then deleting the sysctls, which comes after the rules, fails.
-	maps.DeleteFunc(without, func(_ topo.Key, o topo.Object) bool { _, is := o.(topo.Sysctl); return is })
+	// Then deleting a link, which comes after the rules, fails.
+	fails := append(slices.Clone(plan), topo.Step{Have: want[topo.LinkKey("", "street0")]})
 	err = withoutFreeFDs(t, func() error {
-		return topo.Apply(t.Context(), topo.Diff(want, without), func(ctx context.Context, stage []topo.Step) error {
-			if stage[0].Object().Key().Kind == topo.OfSysctl {
+		return topo.Apply(t.Context(), fails, func(ctx context.Context, stage []topo.Step) error {
+			if stage[0].Object().Key().Kind == topo.OfLink {
 				return unix.EBUSY
 			}
 			return k.Do(ctx, stage)
@@ -135,5 +136,12 @@ func withoutFreeFDs(t *testing.T, fn func() error) error {
 func TestMaxFastpaths(t *testing.T) {
 	if topo.MaxFastpaths != nft.MaxFastpaths {
 		t.Errorf("%d, but nft has %d", topo.MaxFastpaths, nft.MaxFastpaths)
+	}
+}
+
+// TestGuardNames: scripts use the names of package nft, which the model does not import.
+func TestGuardNames(t *testing.T) {
+	if mark.LinkGroup != nft.LinkGroup || mark.GuardTable != nft.GuardTable {
+		t.Errorf("group %d and table %s, but nft has %d and %s", mark.LinkGroup, mark.GuardTable, nft.LinkGroup, nft.GuardTable)
 	}
 }

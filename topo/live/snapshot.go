@@ -18,56 +18,69 @@ import (
 // Snapshot reads the lab's state from the kernel: the objects with its mark. A setting in
 // want that the lab did not need to change is in the snapshot if it has the wanted value.
 // want may be nil.
-func (k *Kernel) Snapshot(want topo.State) (topo.State, error) {
-	return k.snapshot(want, topo.Touched{All: true}, true)
+func (k *Kernel) Snapshot(want topo.State) (topo.State, error) { return k.readAll(want) }
+
+// readAll reads the whole lab; see [Kernel.Snapshot].
+func (rd *reader) readAll(want topo.State) (topo.State, error) {
+	return rd.snapshot(want, topo.Touched{All: true}, true)
 }
 
 // snapshot reads what is touched. For the rest it uses the last snapshot, which must have been
 // for the same want, and the files written since. It looks for processes only if programs is true.
-func (k *Kernel) snapshot(want topo.State, touched topo.Touched, programs bool) (topo.State, error) {
-	wanted := wantedValuesOf(want)
+func (rd *reader) snapshot(want topo.State, touched topo.Touched, programs bool) (topo.State, error) {
 	var all []nsfs.Process
 	var allErr error
 	var wg sync.WaitGroup
 	if programs {
 		wg.Go(func() { all, allErr = nsfs.Processes() })
 	}
+	err := rd.readTouched(want, touched)
+	wg.Wait()
+	if err := errors.Join(err, allErr); err != nil {
+		return nil, err
+	}
+	if programs {
+		if err := rd.programs.find(want, all); err != nil {
+			return nil, err
+		}
+	}
+	rd.have, rd.want = rd.build(want), want
+	return rd.have, nil
+}
+
+// readTouched reads the touched namespaces, and those that were not known before.
+func (rd *reader) readTouched(want topo.State, touched topo.Touched) error {
+	wanted := wantedValuesOf(want)
 	read := func(s *netnsHandle, entered error) error {
 		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !touched.All}
 		links, _ := touched.Of(s.name)
 		if links != nil && s.snapshot != nil && singleReadCost*len(links) < len(s.snapshot.links) {
 			v.links, v.touched = s.snapshot.links, links
 		}
-		return k.readNetns(v, entered)
+		return rd.readNetns(v, entered)
 	}
 	needsRead := func(s *netnsHandle) bool {
 		_, is := touched.Of(s.name)
 		return is || s.snapshot == nil
 	}
-	err := k.discover(read, needsRead)
-	wg.Wait()
-	if err := errors.Join(err, allErr); err != nil {
-		return nil, err
-	}
-	r := &stateBuilder{lab: k.lab}
-	for _, s := range k.handles {
+	return rd.discover(read, needsRead)
+}
+
+// build makes the state from what was read in all namespaces.
+func (rd *reader) build(want topo.State) topo.State {
+	r := &stateBuilder{lab: rd.lab}
+	for _, s := range rd.handles {
 		clear(s.snapshot.inLab)
 		r.snapshots = append(r.snapshots, s.snapshot)
 	}
 	r.links()
 	r.namespaces()
-	k.withoutCarrier = r.withoutCarrier
-	if programs {
-		if err := k.findPrograms(want, all); err != nil {
-			return nil, err
-		}
-	}
-	r.processes(k.programs)
-	if !k.ipv6 {
+	rd.withoutCarrier = r.withoutCarrier
+	r.processes(rd.programs.running)
+	if !rd.ipv6 {
 		r.assumeAddrGenNone(want)
 	}
-	k.have, k.want = r.state(), want
-	return k.have, nil
+	return r.state()
 }
 
 // processes adds the programs that run.
@@ -85,6 +98,7 @@ func (r *stateBuilder) processes(programs []process) {
 type stateBuilder struct {
 	lab            string
 	snapshots      []*netnsSnapshot
+	veths          vethTable
 	found          []foundObject
 	withoutCarrier []carrierWait
 }
@@ -122,12 +136,6 @@ func (r *stateBuilder) namespaces() {
 	}
 }
 
-// A carrierWait is a link without carrier, although it and its peer are up.
-type carrierWait struct {
-	handle *netnsHandle
-	index  uint32
-}
-
 // namespace adds the objects of a namespace other than its links.
 func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	ns := v.handle.name
@@ -137,40 +145,11 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	case ns != "":
 		r.put(topo.Namespace{Name: ns, From: v.handle.from})
 	}
-	for _, l := range v.links {
-		if l.Up() && (v.inLab[l.Index] || v.handle.own && l.Name == "lo") {
-			r.put(topo.Up{NS: ns, Link: l.Name})
-		}
-		r.port(v, l)
-	}
-	hasIPv6 := map[uint32]bool{} // an address of the lab
-	for _, a := range v.addrs {
-		if v.inLab[a.Link] && isConfigured(a) {
-			r.put(topo.Address{NS: ns, Link: v.names[a.Link], Prefix: a.Prefix})
-			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
-		}
-	}
-	for _, l := range v.links {
-		if v.inLab[l.Index] && l.Master == 0 && l.AddrGenMode != nil && *l.AddrGenMode == addrGenNone && !hasIPv6[l.Index] {
-			r.addrGenNone(v, l.Name)
-		}
-	}
+	r.addresses(v)
+	r.linkProperties(v)
 	for _, n := range v.neighs {
 		if v.inLab[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(topo.MAC{}) {
 			r.put(topo.Neigh{NS: ns, Link: v.names[n.Link], Addr: n.Addr, MAC: topo.MAC([]byte(n.LLAddr))})
-		}
-	}
-	for _, n := range v.netems {
-		if v.inLab[n.Link] {
-			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: topo.Impairment{Delay: n.Delay, Jitter: n.Jitter, Loss: n.Loss, Rate: n.Rate}})
-		}
-	}
-	for _, name := range v.noOffload {
-		r.put(topo.NoOffload{NS: ns, Link: name})
-	}
-	for _, m := range v.vlans {
-		if v.inLab[m.Link] {
-			r.put(topo.BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
 		}
 	}
 	for _, route := range v.routes {
@@ -189,6 +168,49 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	r.staleRecords(v)
 	for name, text := range v.handle.files {
 		r.put(topo.File{NS: ns, Name: name, Content: text})
+	}
+}
+
+// addresses adds what is up, the uplinks, the addresses, and the links without a link-local one.
+func (r *stateBuilder) addresses(v *netnsSnapshot) {
+	ns := v.handle.name
+	for _, l := range v.links {
+		if l.Up() && (v.inLab[l.Index] || v.handle.own && l.Name == "lo") {
+			r.put(topo.Up{NS: ns, Link: l.Name})
+		}
+		r.port(v, l)
+	}
+	hasIPv6 := map[uint32]bool{} // an address of the lab
+	for _, a := range v.addrs {
+		if v.inLab[a.Link] && isConfigured(a) {
+			r.put(topo.Address{NS: ns, Link: v.names[a.Link], Prefix: a.Prefix})
+			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
+		}
+	}
+	for _, l := range v.links {
+		none := l.AddrGenMode != nil && *l.AddrGenMode == rtnl.AddrGenNone
+		if v.inLab[l.Index] && l.Master == 0 && none && !hasIPv6[l.Index] {
+			r.addrGenNone(v, l.Name)
+		}
+	}
+}
+
+// linkProperties adds the qdiscs, the checksum offload and the VLANs of links.
+func (r *stateBuilder) linkProperties(v *netnsSnapshot) {
+	ns := v.handle.name
+	for _, n := range v.netems {
+		if v.inLab[n.Link] {
+			is := topo.Impairment{Delay: n.Delay, Jitter: n.Jitter, Loss: n.Loss, Rate: n.Rate}
+			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: is})
+		}
+	}
+	for _, name := range v.noOffload {
+		r.put(topo.NoOffload{NS: ns, Link: name})
+	}
+	for _, m := range v.vlans {
+		if v.inLab[m.Link] {
+			r.put(topo.BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
+		}
 	}
 }
 

@@ -1,14 +1,12 @@
 package live
 
 import (
-	"net/netip"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/mark"
-	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -27,49 +25,33 @@ type vethTable map[[2]uint32][]linkEntry
 
 // links adds the lab's links: those with its mark, and their peers.
 func (r *stateBuilder) links() {
-	table := vethTable{}
-	for _, v := range r.snapshots {
-		for i := range v.links {
-			l := &v.links[i]
-			if l.Kind.Name == "veth" {
-				at := [2]uint32{l.Index, l.Parent}
-				table[at] = append(table[at], linkEntry{v, l})
-			}
-		}
-	}
+	r.findVeths()
 	for _, v := range r.snapshots {
 		for i := range v.links {
 			if l := &v.links[i]; l.Alias == mark.Of(r.lab) && l.Name != "lo" && !v.inLab[l.Index] {
-				r.link(linkEntry{v, l}, table)
+				r.link(linkEntry{v, l})
 			}
 		}
 	}
 }
 
-func (r *stateBuilder) link(e linkEntry, table vethTable) {
+// findVeths fills the table of veth ends.
+func (r *stateBuilder) findVeths() {
+	r.veths = vethTable{}
+	for _, v := range r.snapshots {
+		for i := range v.links {
+			if l := &v.links[i]; l.Kind.Name == "veth" {
+				at := [2]uint32{l.Index, l.Parent}
+				r.veths[at] = append(r.veths[at], linkEntry{v, l})
+			}
+		}
+	}
+}
+
+func (r *stateBuilder) link(e linkEntry) {
 	e.snapshot.inLab[e.link.Index] = true
-	l := e.commonConfig()
-	o := e.link.Kind.Options
-	switch e.link.Kind.Name {
-	case "bridge":
-		r.put(topo.Bridge{Link: l, STP: optionNumber(o, "stp_state") != 0, VLANFiltering: optionNumber(o, "vlan_filtering") != 0})
-	case "veth":
-		r.veth(e, table)
-	case "dummy":
-		r.put(topo.Dummy{Link: l})
-	case "vlan":
-		r.put(topo.VLAN{Link: l, Parent: e.snapshot.names[e.link.Parent], ID: uint16(optionNumber(o, "id"))})
-	case "vxlan":
-		v := topo.VXLAN{Link: l, ID: uint32(optionNumber(o, "id")), Port: uint16(optionNumber(o, "dstport"))}
-		v.Parent = e.snapshot.names[uint32(optionNumber(o, "link"))]
-		v.Local, v.Remote = optionAddr(o, "local"), optionAddr(o, "remote")
-		r.put(v)
-	case "macvlan":
-		ns, parent := r.parent(e)
-		r.put(topo.Macvlan{Link: l, ParentNS: ns, Parent: parent, Mode: naming.LabMacvlanModes.Name(optionNumber(o, "mode"))})
-	case "ipvlan":
-		ns, parent := r.parent(e)
-		r.put(topo.Ipvlan{Link: l, ParentNS: ns, Parent: parent, Mode: naming.IpvlanModes.Name(optionNumber(o, "mode"))})
+	if k := linkKindNamed(e.link.Kind.Name); k != nil {
+		r.put(k.decode(r, e, e.commonConfig()))
 	}
 }
 
@@ -89,33 +71,20 @@ func (e linkEntry) commonConfig() topo.Link {
 	return l
 }
 
-func optionNumber(o rtnl.Options, name string) uint64 {
-	n, _ := o[name].(uint64)
-	return n
-}
-
-func optionAddr(o rtnl.Options, name string) netip.Addr {
-	a, _ := o[name].(netip.Addr)
-	if a.IsUnspecified() {
-		return netip.Addr{}
-	}
-	return a
-}
-
-func (r *stateBuilder) veth(near linkEntry, table vethTable) {
-	far, ok := r.peer(near, table)
+// veth returns the pair of a veth end whose properties are l.
+func (r *stateBuilder) veth(near linkEntry, l topo.Link) topo.Veth {
+	far, ok := r.peer(near)
 	if !ok {
 		// The peer's name is unknown; this one distinguishes several such pairs.
 		peerName := near.snapshot.handle.name + ":" + near.link.Name
-		r.put(topo.Veth{Ends: [2]topo.Link{near.commonConfig(), {NS: unknownNS, Name: peerName}}})
-		return
+		return topo.Veth{Ends: [2]topo.Link{l, {NS: unknownNS, Name: peerName}}}
 	}
 	far.snapshot.inLab[far.link.Index] = true
-	r.put(topo.Veth{Ends: [2]topo.Link{near.commonConfig(), far.commonConfig()}})
 	if near.link.Up() && far.link.Up() {
 		r.noteCarrier(near)
 		r.noteCarrier(far)
 	}
+	return topo.Veth{Ends: [2]topo.Link{l, far.commonConfig()}}
 }
 
 func (r *stateBuilder) noteCarrier(e linkEntry) {
@@ -126,8 +95,8 @@ func (r *stateBuilder) noteCarrier(e linkEntry) {
 
 // peer finds the other end of a veth pair. The indexes alone are not enough: links of
 // other namespaces may have the same ones.
-func (r *stateBuilder) peer(near linkEntry, table vethTable) (linkEntry, bool) {
-	for _, far := range table[[2]uint32{near.link.Parent, near.link.Index}] {
+func (r *stateBuilder) peer(near linkEntry) (linkEntry, bool) {
+	for _, far := range r.veths[[2]uint32{near.link.Parent, near.link.Index}] {
 		// Each end has the nsid of the other's namespace. Looking up an nsid takes the
 		// kernel longer the more nsids a namespace has: the machine has one for each
 		// host, a host has one for the machine. So ask in the host.

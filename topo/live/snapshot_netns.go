@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/naming"
@@ -15,20 +16,45 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
+// A reader reads the state of a lab from the kernel.
+type reader struct {
+	*handleTable
+	files    *labFiles
+	programs *programFinder
+	// withCounters means that links are listed with their counters; see linksOf.
+	withCounters atomic.Bool
+	// prefetched delivers the names of namespaces if PrefetchNames was called.
+	prefetched <-chan namedCandidates
+	// goingDown is set during Down. Then a namespace of the lab is deleted even if it
+	// cannot be read: root inside it could prevent reading.
+	goingDown bool
+
+	// The last snapshot, and what was expected then.
+	have, want topo.State
+	// withoutCarrier are the links without carrier at that time.
+	withoutCarrier []carrierWait
+	// staleNames are the lab's namespace names without a namespace at that time.
+	staleNames []string
+}
+
+func newReader(t *handleTable) *reader {
+	return &reader{handleTable: t, files: &labFiles{handleTable: t}, programs: &programFinder{handleTable: t}}
+}
+
 // singleReadCost is how many times longer one link takes to read alone than in a list.
 const singleReadCost = 2
 
 // readNetns reads a namespace. The calling thread is in it, unless entered is an error. When
 // the lab is being taken down, a namespace of the lab need not be readable.
-func (k *Kernel) readNetns(v *netnsSnapshot, entered error) error {
+func (rd *reader) readNetns(v *netnsSnapshot, entered error) error {
 	s, err := v.handle, entered
 	s.snapshot = nil
 	if err == nil {
-		err = k.read(v)
+		err = rd.read(v)
 	}
-	if err != nil && k.goingDown && s.own {
+	if err != nil && rd.goingDown && s.own {
 		*v = netnsSnapshot{handle: s, inLab: map[uint32]bool{}}
-		err = k.readFiles(v)
+		err = rd.files.readFiles(v)
 	}
 	if err == nil {
 		s.snapshot = v
@@ -87,18 +113,39 @@ type netnsSnapshot struct {
 }
 
 // read reads the namespace that the calling thread is in.
-func (k *Kernel) read(v *netnsSnapshot) (err error) {
+func (rd *reader) read(v *netnsSnapshot) (err error) {
 	c := v.handle.conn
 	if v.touched != nil {
 		v.links, err = rereadLinks(c, v.links, v.touched)
 	} else {
-		v.links, err = k.linksOf(c)
+		v.links, err = rd.linksOf(c)
 	}
 	if err != nil {
 		return err
 	}
 	v.indexLinks()
-	k.prefetchMachineID(v)
+	rd.prefetchMachineID(v)
+	if err := v.readOnLinks(); err != nil {
+		return err
+	}
+	if err := errors.Join(v.readRare(), rd.readOffloads(v)); err != nil {
+		return err
+	}
+	if err := rd.readRules(v); err != nil {
+		return err
+	}
+	if err := rd.readSettings(v); err != nil {
+		return err
+	}
+	if v.filesKnown {
+		return nil
+	}
+	return rd.files.readFiles(v)
+}
+
+// readOnLinks reads addresses, neighbours and the lab's routes.
+func (v *netnsSnapshot) readOnLinks() (err error) {
+	c := v.handle.conn
 	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
 		return err
 	}
@@ -106,34 +153,20 @@ func (k *Kernel) read(v *netnsSnapshot) (err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
-		return err
-	}
-	if err := errors.Join(v.readRare(), k.readOffloads(v)); err != nil {
-		return err
-	}
-	if err := k.readRules(v); err != nil {
-		return err
-	}
-	if err := k.readSettings(v); err != nil {
-		return err
-	}
-	if v.filesKnown {
-		return nil
-	}
-	return k.readFiles(v)
+	v.neighs, err = c.Neighs(rtnl.NeighFilter{})
+	return err
 }
 
 // linksOf lists the links of a namespace. It asks without counters first. Some kernels then
 // leave out addrgenmode too, even that of lo; there it asks again with counters.
-func (k *Kernel) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
-	counts := k.withCounters.Load()
+func (rd *reader) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
+	counts := rd.withCounters.Load()
 	links, err := c.Links(rtnl.LinkFilter{NoStats: !counts})
 	known := slices.ContainsFunc(links, func(l rtnl.Link) bool { return l.AddrGenMode != nil })
-	if err != nil || known || counts || !k.ipv6 {
+	if err != nil || known || counts || !rd.ipv6 {
 		return links, err
 	}
-	k.withCounters.Store(true) // namespaces read at the same time may ask twice too
+	rd.withCounters.Store(true) // namespaces read at the same time may ask twice too
 	return c.Links(rtnl.LinkFilter{})
 }
 
@@ -155,14 +188,14 @@ func rereadLinks(c *rtnl.Conn, links []rtnl.Link, touched map[string]bool) ([]rt
 
 // prefetchMachineID reads the machine's nsid in this namespace if a link's peer or parent is
 // in another one. It will be needed, and here it is read for many namespaces in parallel.
-func (k *Kernel) prefetchMachineID(v *netnsSnapshot) {
+func (rd *reader) prefetchMachineID(v *netnsSnapshot) {
 	if v.handle.name != "" && slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.ParentNSID != nil }) {
-		_, _ = v.handle.nsid(k.machine()) // on an error, nsid asks again later
+		_, _ = v.handle.nsid(rd.machine()) // on an error, nsid asks again later
 	}
 }
 
 // readRules reads the lab's NAT rules. Most hosts need no nftables socket for that.
-func (k *Kernel) readRules(v *netnsSnapshot) error {
+func (rd *reader) readRules(v *netnsSnapshot) error {
 	if v.handle.nftConn == nil && nft.Untouched() {
 		return nil
 	}
@@ -170,7 +203,7 @@ func (k *Kernel) readRules(v *netnsSnapshot) error {
 	if err != nil {
 		return err
 	}
-	v.rules, err = rules.Read(topo.TableName(k.lab))
+	v.rules, err = rules.Read(topo.TableName(rd.lab))
 	return err
 }
 
@@ -214,12 +247,26 @@ func loOf(links []rtnl.Link) rtnl.Link {
 	return rtnl.Link{}
 }
 
+// withGuard returns the value of a sysctl, and says so if a guard is missing.
+func (rd *reader) withGuard(v *netnsSnapshot, name, value string) (string, error) {
+	u := settingUse{handle: v.handle, lo: v.lo(), name: name}
+	u.record, _ = mark.Find(u.lo.AltNames, mark.Sysctl(rd.lab, name))
+	if !u.needsGuard(rd.lab) {
+		return value, nil
+	}
+	guarded, err := v.handle.isGuarded(name)
+	if err == nil && !guarded {
+		value += unguarded
+	}
+	return value, err
+}
+
 // readSettings reads the settings that the lab changed, and the wanted ones.
-func (k *Kernel) readSettings(v *netnsSnapshot) error {
+func (rd *reader) readSettings(v *netnsSnapshot) error {
 	names := map[string]bool{} // whether the lab has changed it
 	lo := v.lo()
 	for _, alt := range lo.AltNames {
-		if rest, ok := strings.CutPrefix(alt, mark.Of(k.lab)+":net."); ok {
+		if rest, ok := strings.CutPrefix(alt, mark.Of(rd.lab)+":net."); ok {
 			name, _, _ := strings.Cut(rest, "=")
 			names["net."+mark.Unescaper.Replace(name)] = true
 		}
@@ -242,7 +289,12 @@ func (k *Kernel) readSettings(v *netnsSnapshot) error {
 			return err
 		}
 		value = topo.Normalize(topo.Sysctl{Name: name, Value: value}).(topo.Sysctl).Value
-		if changed || value == v.wanted.settings[name] && mark.Foreign(lo.AltNames, k.lab, name) == "" {
+		if changed && value == "1" {
+			if value, err = rd.withGuard(v, name, value); err != nil {
+				return err
+			}
+		}
+		if changed || value == v.wanted.settings[name] && mark.Foreign(lo.AltNames, rd.lab, name) == "" {
 			v.values[name] = value
 		}
 	}

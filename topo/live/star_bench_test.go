@@ -72,11 +72,11 @@ func TestCostPerHost(t *testing.T) {
 		count := func(run func() (topo.Plan, error)) float64 {
 			t.Helper()
 			n := 0
-			k.fault = func(int) error { n++; return nil }
+			injectFaults(k, func(int) error { n++; return nil })
 			if _, err := run(); err != nil {
 				t.Fatal(err)
 			}
-			k.fault = nil
+			withoutFaults(k)
 			return float64(n)
 		}
 		c.up = count(func() (topo.Plan, error) { return k.Up(t.Context(), want, nil) })

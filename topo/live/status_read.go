@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"net/netip"
 	"os"
 	"slices"
@@ -22,7 +21,7 @@ import (
 // An Observer reads a lab and changes nothing. It does not wait for the lab's lock: it may
 // see a lab while another process changes it.
 type Observer struct {
-	kernel  *Kernel
+	*reader
 	names   *nsfs.Watcher
 	watches map[nsfs.ID]*rtnl.Watcher
 	changes chan struct{}
@@ -31,16 +30,11 @@ type Observer struct {
 // Observe returns an Observer of a lab on the machine, whose namespace is the process's.
 // The caller must call Close.
 func Observe(lab string) (*Observer, error) {
-	k := &Kernel{lab: lab, log: slog.New(slog.DiscardHandler), etc: nsfs.EtcDir, ipv6: hasIPv6()}
-	k.handles = map[string]*netnsHandle{}
-	ns, err := nsfs.Current()
-	if err != nil {
+	table := newHandleTable(lab)
+	if err := table.openMachine(); err != nil {
 		return nil, err
 	}
-	if _, err := k.openHandle("", ns, false); err != nil {
-		return nil, err
-	}
-	return &Observer{kernel: k, changes: make(chan struct{}, 1)}, nil
+	return &Observer{reader: newReader(table), changes: make(chan struct{}, 1)}, nil
 }
 
 // Close closes the observer and ends its goroutines.
@@ -51,16 +45,16 @@ func (o *Observer) Close() {
 	for _, w := range o.watches {
 		w.Close()
 	}
-	o.kernel.Close()
+	_ = o.closeAll() // there is no lock
 }
 
 // Status reads the lab. The drift is the difference from want; nil means no drift.
 func (o *Observer) Status(want topo.State) (Status, error) {
-	have, err := o.kernel.Snapshot(want)
+	have, err := o.readAll(want)
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Lab: o.kernel.lab, At: time.Now(), Hosts: []HostStatus{}, Rules: []NATStatus{}, Drift: topo.Plan{}}
+	s := Status{Lab: o.lab, At: time.Now(), Hosts: []HostStatus{}, Rules: []NATStatus{}, Drift: topo.Plan{}}
 	if want != nil {
 		s.Drift = topo.Diff(have, want)
 	}
@@ -74,7 +68,7 @@ func (o *Observer) Status(want topo.State) (Status, error) {
 		}
 	}
 	for _, name := range o.hosts() {
-		if err := s.addHost(o.kernel.handles[name], topo.TableName(o.kernel.lab), inLab); err != nil {
+		if err := s.addHost(o.handles[name], topo.TableName(o.lab), inLab); err != nil {
 			return s, err
 		}
 	}
@@ -87,7 +81,7 @@ func (o *Observer) Status(want topo.State) (Status, error) {
 
 // hosts returns the names of the lab's namespaces, the machine's first.
 func (o *Observer) hosts() (names []string) {
-	for name := range o.kernel.handles {
+	for name := range o.handles {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, naming.Compare)
@@ -190,7 +184,7 @@ func (o *Observer) Watch() (err error) {
 		go o.forwardEvents(func() error { _, err := o.names.Next(); return err })
 	}
 	found := map[nsfs.ID]bool{}
-	for _, s := range o.kernel.handles {
+	for _, s := range o.handles {
 		found[s.id] = true
 		if o.watches[s.id] != nil {
 			continue
@@ -228,7 +222,7 @@ func (o *Observer) notify() {
 
 // Hosts returns the names of the lab's hosts that exist.
 func (o *Observer) Hosts() ([]string, error) {
-	if err := o.kernel.discover(nil, nil); err != nil {
+	if err := o.discover(nil, nil); err != nil {
 		return nil, err
 	}
 	return o.hosts()[1:], nil // the first is the machine
@@ -237,10 +231,10 @@ func (o *Observer) Hosts() ([]string, error) {
 // Host opens the namespace of a host of the lab. name is its name in [nsfs.Dir], "" if it
 // has none.
 func (o *Observer) Host(host string) (ns *os.File, name string, err error) {
-	if err := o.kernel.discover(nil, nil); err != nil {
+	if err := o.discover(nil, nil); err != nil {
 		return nil, "", err
 	}
-	s, err := o.kernel.handle(host)
+	s, err := o.handle(host)
 	if err != nil {
 		return nil, "", err
 	}

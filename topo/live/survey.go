@@ -3,7 +3,6 @@ package live
 import (
 	"errors"
 	"io/fs"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -21,15 +20,15 @@ import (
 // and neighbours on these. It reads NAT rules from vnet's tables, and from foreign tables if
 // vnet could write the same rules. The second result lists what it cannot represent.
 func Survey() (topo.State, []string, error) {
-	k := &Kernel{log: slog.New(slog.DiscardHandler), ipv6: hasIPv6(), handles: map[string]*netnsHandle{}}
-	defer k.Close()
-	if err := k.enterAll(); err != nil {
+	rd := newReader(newHandleTable(""))
+	defer func() { _ = rd.closeAll() }() // there is no lock
+	if err := rd.enterAll(); err != nil {
 		return nil, nil, err
 	}
 	r := &stateBuilder{}
-	for _, s := range k.handles {
+	for _, s := range rd.handles {
 		v := &netnsSnapshot{handle: s}
-		if err := k.survey(v); err != nil {
+		if err := rd.survey(v); err != nil {
 			return nil, nil, err
 		}
 		r.snapshots = append(r.snapshots, v)
@@ -49,23 +48,29 @@ func Survey() (topo.State, []string, error) {
 		unknown = append(unknown, more...)
 	}
 	have := r.state()
+	unknown = append(unknown, removeHalfPairs(have)...)
+	slices.Sort(unknown)
+	return have, unknown, nil
+}
+
+// removeHalfPairs removes veth pairs with an end in an unknown namespace, and returns them.
+func removeHalfPairs(have topo.State) (unknown []string) {
 	for _, o := range have {
 		if veth, ok := o.(topo.Veth); ok && (veth.Ends[0].NS == unknownNS || veth.Ends[1].NS == unknownNS) {
 			unknown = append(unknown, veth.String()+": its other end is in a namespace without a name")
 			delete(have, veth.Key())
 		}
 	}
-	slices.Sort(unknown)
-	return have, unknown, nil
+	return unknown
 }
 
 // enterAll opens handles for the machine's namespace and those with names.
-func (k *Kernel) enterAll() error {
+func (rd *reader) enterAll() error {
 	here, err := nsfs.Current()
 	if err != nil {
 		return err
 	}
-	s, err := k.openHandle("", here, false)
+	s, err := rd.openHandle("", here, false)
 	if err != nil {
 		return err
 	}
@@ -85,7 +90,7 @@ func (k *Kernel) enterAll() error {
 		if err != nil {
 			return err
 		}
-		if _, err := k.openHandle(e.Name, ns, true); err != nil {
+		if _, err := rd.openHandle(e.Name, ns, true); err != nil {
 			return err
 		}
 		seen[e.ID] = true
@@ -94,9 +99,9 @@ func (k *Kernel) enterAll() error {
 }
 
 // survey reads a namespace completely.
-func (k *Kernel) survey(v *netnsSnapshot) (err error) {
+func (rd *reader) survey(v *netnsSnapshot) (err error) {
 	c := v.handle.conn
-	if v.links, err = k.linksOf(c); err != nil {
+	if v.links, err = rd.linksOf(c); err != nil {
 		return err
 	}
 	v.indexLinks()
@@ -122,22 +127,14 @@ func (k *Kernel) survey(v *netnsSnapshot) (err error) {
 
 // allLinks adds all virtual links, and returns those of a kind that labs do not have.
 func (r *stateBuilder) allLinks() (unknown []string) {
-	table := vethTable{}
-	for _, v := range r.snapshots {
-		for i := range v.links {
-			if l := &v.links[i]; l.Kind.Name == "veth" {
-				at := [2]uint32{l.Index, l.Parent}
-				table[at] = append(table[at], linkEntry{v, l})
-			}
-		}
-	}
+	r.findVeths()
 	for _, v := range r.snapshots {
 		for i := range v.links {
 			l := &v.links[i]
 			switch {
-			case slices.Contains(labKinds, l.Kind.Name):
+			case linkKindNamed(l.Kind.Name) != nil:
 				if !v.inLab[l.Index] {
-					r.link(linkEntry{v, l}, table)
+					r.link(linkEntry{v, l})
 				}
 			case l.Kind.Name != "" && !strings.HasSuffix(l.Name, "0"): // the kernel itself creates tunl0, sit0 …
 				unknown = append(unknown, display.In(v.handle.name)+"link "+l.Name+" type "+l.Kind.Name)
@@ -146,9 +143,6 @@ func (r *stateBuilder) allLinks() (unknown []string) {
 	}
 	return unknown
 }
-
-// labKinds are the kinds of links that a lab can have.
-var labKinds = []string{"bridge", "veth", topo.KindDummy, topo.KindVLAN, topo.KindVXLAN, topo.KindMACVLAN, topo.KindIPVLAN}
 
 // overLabLinks reports whether a program added the route, and all its links are in the
 // state or it has none.

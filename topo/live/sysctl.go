@@ -13,7 +13,7 @@ import (
 
 // sysctlStage sets and restores sysctls. It holds a lock that all labs of the machine share:
 // a lab must not record a value as the former one that another lab has just set.
-func (k *Kernel) sysctlStage(stage []topo.Step, results []result) {
+func (x *executor) sysctlStage(stage []topo.Step, results []result) {
 	lock, err := lockSysctls()
 	if err != nil {
 		for i := range results {
@@ -23,7 +23,7 @@ func (k *Kernel) sysctlStage(stage []topo.Step, results []result) {
 	}
 	defer lock.Close()
 	for i, s := range stage {
-		results[i] = k.sysctlStep(s)
+		results[i] = x.sysctlStep(s)
 	}
 }
 
@@ -47,36 +47,53 @@ func (h *netnsHandle) settingUse(lab, name string) (u settingUse, err error) {
 	return u, nil
 }
 
-func (k *Kernel) sysctlStep(step topo.Step) (r result) {
+func (x *executor) sysctlStep(step topo.Step) (r result) {
 	key := step.Object().Key()
-	h, err := k.handle(key.NS)
+	h, err := x.handle(key.NS)
 	if err != nil {
 		return result{err: err}
 	}
-	u, err := h.settingUse(k.lab, key.Name)
+	u, err := h.settingUse(x.lab, key.Name)
 	if err != nil {
 		return result{err: err}
 	}
 	switch step.Op() {
 	case topo.Create:
-		r.touched, r.err = k.acquireSetting(u)
+		r.touched, r.err = x.acquireSetting(u)
 		if r.err == nil {
-			r.err = k.setSysctl(h, key.Name, step.Want.(topo.Sysctl).Value)
+			r.err = x.setSysctl(h, key.Name, step.Want.(topo.Sysctl).Value)
 		}
 	case topo.Change:
-		r.err = k.setSysctl(h, key.Name, step.Want.(topo.Sysctl).Value)
-		r.touched = r.err == nil
+		if value := step.Want.(topo.Sysctl).Value; strings.HasSuffix(value, unguarded) {
+			r.touched, r.err = true, x.unguardForwarding(h, key.Name) // undoes that the guard was put back
+		} else {
+			r = x.changeSetting(u, value)
+		}
 	case topo.Delete:
-		r.touched, r.err = k.releaseSetting(u)
+		r.touched, r.err = x.releaseSetting(u)
+	}
+	return r
+}
+
+// changeSetting sets a sysctl that the lab has set before, and puts the guard of forwarding back.
+func (x *executor) changeSetting(u settingUse, value string) (r result) {
+	if u.needsGuard(x.lab) {
+		if r.err = x.guardForwarding(u.handle, u.name); r.err != nil {
+			return r
+		}
+		r.touched = true
+	}
+	if r.err = x.setSysctl(u.handle, u.name, value); r.err == nil {
+		r.touched = true
 	}
 	return r
 }
 
 // acquireSetting records what a write to the sysctl changes: its value, and for forwarding also
 // the links that forward already and those that need accept_ra=2.
-func (k *Kernel) acquireSetting(u settingUse) (touched bool, err error) {
+func (x *executor) acquireSetting(u settingUse) (touched bool, err error) {
 	if u.record == "" {
-		if err := k.recordSysctl(u); err != nil {
+		if err := x.recordSysctl(&u); err != nil {
 			return false, err
 		}
 		touched = true
@@ -85,52 +102,62 @@ func (k *Kernel) acquireSetting(u settingUse) (touched bool, err error) {
 		return touched, nil // nobody else uses the links in the lab's own namespaces
 	}
 	if isForwarding(u.name) {
-		recorded, err := k.recordForwarding(u.handle, u.lo, u.name)
+		recorded, err := x.recordForwarding(u.handle, u.lo, u.name)
 		if touched = touched || recorded; err != nil {
 			return touched, err
 		}
 	}
 	if u.name == topo.ForwardingIPv6 {
-		kept, err := k.keepAcceptRA(u.handle, u.lo)
-		return touched || kept, err
+		kept, err := x.keepAcceptRA(u.handle, u.lo)
+		if touched = touched || kept; err != nil {
+			return touched, err
+		}
+	}
+	if u.needsGuard(x.lab) {
+		return true, x.guardForwarding(u.handle, u.name)
 	}
 	return touched, nil
 }
 
 // recordSysctl records the value that the sysctl had before the first lab set it.
-func (k *Kernel) recordSysctl(u settingUse) (err error) {
+func (x *executor) recordSysctl(u *settingUse) (err error) {
 	was := u.others
 	if was == "" {
 		if was, err = u.handle.sysctl(u.name); err != nil {
 			return err
 		}
 	}
-	record := mark.Sysctl(k.lab, u.name) + strings.Join(strings.Fields(was), "+")
-	return k.changeLoRecord(u.handle, rtnl.AddAltNames, record)
+	u.record = mark.Sysctl(x.lab, u.name) + strings.Join(strings.Fields(was), "+")
+	return x.changeLoRecord(u.handle, rtnl.AddAltNames, u.record)
 }
 
 // releaseSetting restores the former value, unless another lab sets the sysctl, too, and deletes
 // this lab's records. touched reports whether it restored the value.
-func (k *Kernel) releaseSetting(u settingUse) (touched bool, err error) {
+func (x *executor) releaseSetting(u settingUse) (touched bool, err error) {
 	if u.record != "" && u.others == "" {
-		was := strings.TrimPrefix(u.record, mark.Sysctl(k.lab, u.name))
-		if err := k.setSysctl(u.handle, u.name, strings.ReplaceAll(was, "+", " ")); err != nil {
+		was := strings.TrimPrefix(u.record, mark.Sysctl(x.lab, u.name))
+		if err := x.setSysctl(u.handle, u.name, strings.ReplaceAll(was, "+", " ")); err != nil {
 			return false, err
 		}
 		touched = true
 	}
 	if isForwarding(u.name) {
-		if err := k.restoreForwarding(u.handle, u.lo, u.name, touched); err != nil {
+		if err := x.restoreForwarding(u.handle, u.lo, u.name, touched); err != nil {
+			return touched, err
+		}
+	}
+	if touched && u.needsGuard(x.lab) {
+		if err := x.unguardForwarding(u.handle, u.name); err != nil {
 			return touched, err
 		}
 	}
 	if u.name == topo.ForwardingIPv6 {
-		if err := k.restoreAcceptRA(u.handle, u.lo); err != nil {
+		if err := x.restoreAcceptRA(u.handle, u.lo); err != nil {
 			return touched, err
 		}
 	}
 	if u.record != "" {
-		err = k.changeLoRecord(u.handle, rtnl.DeleteAltNames, u.record)
+		err = x.changeLoRecord(u.handle, rtnl.DeleteAltNames, u.record)
 	}
 	return touched, err
 }
@@ -143,11 +170,8 @@ func (h *netnsHandle) sysctl(name string) (value string, err error) {
 	return value, err
 }
 
-func (k *Kernel) setSysctl(h *netnsHandle, name, value string) error {
-	if err := k.injectedFault(); err != nil {
-		return err
-	}
-	return h.runInside(func() error { return nsfs.SetSysctl(sysctlKey(name), value) })
+func (x *executor) setSysctl(h *netnsHandle, name, value string) error {
+	return h.runInside(func() error { return x.calls.setSysctl(sysctlKey(name), value) })
 }
 
 // setSysctlIfExists sets a sysctl that not every kernel has.

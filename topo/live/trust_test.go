@@ -90,7 +90,7 @@ func TestAdoptionIsUndone(t *testing.T) {
 	if err := lo.Do(rtnl.AddAltNames(rtnl.LinkID{Name: "lo"}, record)); err != nil { // this name already exists
 		t.Fatal(err)
 	}
-	if err := k.adoptNamespace(n); err == nil {
+	if err := k.newExecutor(nil).adoptNamespace(n); err == nil {
 		t.Error("the namespace was adopted")
 	}
 	if err := lo.Do(rtnl.DeleteAltNames(rtnl.LinkID{Name: "lo"}, record)); err != nil {
@@ -112,7 +112,7 @@ func TestUntrustedPrograms(t *testing.T) {
 	} {
 		t.Run("in another "+name, func(t *testing.T) {
 			startFakeProgram(t, lab, attr)
-			if procs, err := k.processes(); err != nil || len(procs) != 0 {
+			if procs, err := k.programs.processes(); err != nil || len(procs) != 0 {
 				t.Errorf("trusted: %v, %v", procs, err)
 			}
 		})
@@ -121,7 +121,7 @@ func TestUntrustedPrograms(t *testing.T) {
 		installSetuidCat(t, "/run/su")
 		as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		startFakeProgramAs(t, lab, "/run/su", as)
-		if procs, err := k.processes(); err != nil || len(procs) != 0 {
+		if procs, err := k.programs.processes(); err != nil || len(procs) != 0 {
 			t.Errorf("trusted: %v, %v", procs, err)
 		}
 	})
@@ -136,7 +136,7 @@ func TestUntrustedPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		procs, err := k.processes()
+		procs, err := k.programs.processes()
 		if diff := cmp.Diff([]process{{pid, "id", id}}, procs, cmp.AllowUnexported(process{})); err != nil || diff != "" {
 			t.Errorf("%v; -want +got:\n%s", err, diff)
 		}

@@ -74,7 +74,7 @@ func TestUpChecksResult(t *testing.T) {
 // waitForExit waits until a command has exited.
 func waitForExit(t *testing.T, k *Kernel, command string) {
 	t.Helper()
-	procs, err := k.processes()
+	procs, err := k.programs.processes()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestRun(t *testing.T) {
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if procs, err := k.processes(); err != nil || len(procs) > 0 {
+	if procs, err := k.programs.processes(); err != nil || len(procs) > 0 {
 		t.Errorf("left: %v, %v", procs, err)
 	}
 }

@@ -118,12 +118,12 @@ func TestDescendingNSIDs(t *testing.T) {
 	}
 	_, want := labtest.Compiled(t, starLab(4))
 	plan := topo.Diff(nil, want).InWaves(2)
-	if k.waveSize = 4; k.descendingNSIDs(plan) != nil {
+	if k.descendingNSIDs(plan, 4) != nil {
 		t.Error("the hosts of one wave have ids")
 	}
 	k.waveSize = 3
 	want4 := map[string]int32{"h1": 5004, "h2": 5003, "h3": 5002, "h4": 5001}
-	if diff := cmp.Diff(want4, k.descendingNSIDs(plan)); diff != "" {
+	if diff := cmp.Diff(want4, k.descendingNSIDs(plan, k.waveSize)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -48,6 +48,16 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestSameName checks that a name of several numbers is the least of them, in any order of the table.
+func TestSameName(t *testing.T) {
+	table := Table{names: func() map[uint32]string { return map[uint32]string{9: "x", 7: "x", 8: "x", 1: "y"} }}
+	for range 50 { // the order of a map is random
+		if n, ok := table.Number("x"); n != 7 || !ok {
+			t.Fatalf("x is %d, %t", n, ok)
+		}
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for _, tt := range []struct {
 		table *Table
@@ -70,6 +80,10 @@ func TestNumbers(t *testing.T) {
 		{DSFields, "0x10", 0x10, true},
 		{DSFields, "100", 0, false},
 		{Groups, "default", 0, true},
+		{Groups, "4294967295", 1<<32 - 1, true},
+		{Groups, "4294967296", 0, false},
+		{Realms, "256", 0, false},
+		{AddrProtocols, "256", 0, false},
 	} {
 		if got, ok := tt.table.Number(tt.word); ok != tt.ok || ok && got != tt.want {
 			t.Errorf("%q is %d, %v; want %d, %v", tt.word, got, ok, tt.want, tt.ok)

@@ -12,7 +12,7 @@ import (
 // TestOptionValues checks the values of options that have their own text: names, zeros, and numbers without a name.
 func TestOptionValues(t *testing.T) {
 	ipa := netip.MustParseAddr
-	n := func(v int) uint64 { return uint64(v) }
+	n := func(v uint64) uint64 { return v }
 	mac := rtnl.LLAddr("\x0a\xb0\x00\x00\x00\x01")
 	for _, tt := range []struct {
 		kind    string

@@ -21,7 +21,7 @@ func seen(attrs ...uint16) (bits [2]uint64) {
 // TestOptions checks the options of each kind as ip -d link prints them, as text and as JSON. The expected output is
 // that of ip 7.3; testdata/same compares vnet with ip on a kernel that has the kind.
 func TestOptions(t *testing.T) {
-	n := func(v int) uint64 { return uint64(v) }
+	n := func(v uint64) uint64 { return v }
 	addrs := func(all ...string) (list []netip.Addr) {
 		for _, a := range all {
 			list = append(list, netip.MustParseAddr(a))

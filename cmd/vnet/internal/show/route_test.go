@@ -130,6 +130,12 @@ func TestRoutes(t *testing.T) {
 			json:  `[{"dst":"10.0.0.0/8","via":{"family":"inet6","host":"fe80::1"},"dev":"v2","flags":[]}]`,
 		},
 		{
+			name: "colours of a default route", style: RouteStyle{Style: Style{Color: true}},
+			route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Link: 2, Type: up, Table: main, Protocol: 3},
+			text:  "default dev \x1b[1;36mv2 \x1b[0m\n",
+			json:  `[{"dst":"default","dev":"v2","flags":[]}]`,
+		},
+		{
 			name: "colours on a light background", style: RouteStyle{Style: Style{Color: true, Light: true}},
 			route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1"), Link: 2, Type: up, Table: main, Protocol: 3},
 			text:  "\x1b[35m10.0.0.0/8 \x1b[0mvia inet6 \x1b[34mfe80::1 \x1b[0mdev \x1b[36mv2 \x1b[0m\n",
@@ -158,7 +164,7 @@ func TestRoutes(t *testing.T) {
 func TestNetnsList(t *testing.T) {
 	id, none := 7, -1
 	list := []Netns{{Name: "red", ID: &id}, {Name: "a b"}}
-	ids := []NSID{{ID: 7, Name: "red"}, {ID: -1, Current: &id}, {ID: 3, Current: &none}}
+	ids := []NSID{{ID: 7, Name: "red"}, {ID: -1, Current: &id}, {ID: 3, Current: &none}, {ID: 0}}
 	for _, tt := range []struct {
 		print func(*strings.Builder) error
 		want  string
@@ -169,9 +175,9 @@ func TestNetnsList(t *testing.T) {
 		{func(b *strings.Builder) error { return NetnsList(b, []Netns{}, Style{JSON: true}) }, "[]\n"},
 		{func(b *strings.Builder) error { return NetnsList(b, nil, Style{JSON: true}) }, ""},
 		{func(b *strings.Builder) error { return NSIDs(b, ids, Style{}) },
-			"nsid 7 (iproute2 netns name: red)\nnsid unassigned current-nsid 7 \nnsid 3 current-nsid unassigned \n"},
+			"nsid 7 (iproute2 netns name: red)\nnsid unassigned current-nsid 7 \nnsid 3 current-nsid unassigned \nnsid 0 \n"},
 		{func(b *strings.Builder) error { return NSIDs(b, ids, Style{JSON: true}) },
-			`[{"nsid":7,"name":"red"},{"current-nsid":7},{"nsid":3}]` + "\n"},
+			`[{"nsid":7,"name":"red"},{"current-nsid":7},{"nsid":3},{"nsid":0}]` + "\n"},
 	} {
 		var b strings.Builder
 		if err := tt.print(&b); err != nil || b.String() != tt.want {

@@ -109,6 +109,8 @@ func TestRouteWords(t *testing.T) {
 			"10.0.0.0/8  encap xfrm 01ab ", `{"dst":"10.0.0.0/8","encap":"xfrm","data":"01ab","flags":[]}`},
 		{"a tunnel without a name", RouteStyle{}, with(func(r *rtnl.Route) { r.Encap = rtnl.Encap{Type: 11} }),
 			"10.0.0.0/8  encap unknown  ", `{"dst":"10.0.0.0/8","encap":"unknown","data":"","flags":[]}`},
+		{"without -stats", RouteStyle{}, with(func(r *rtnl.Route) { r.Cache = rtnl.RouteCache{References: 1, Used: 2} }),
+			"10.0.0.0/8 ", `{"dst":"10.0.0.0/8","flags":[]}`},
 		{"an expired answer of IPv6", RouteStyle{Style: Style{Stats: 1}}, six(func(r *rtnl.Route) {
 			r.Cache = rtnl.RouteCache{References: 1, Used: 2, LastUse: 300}
 		}), "fd00::/8 metric 0 users 1 used 2 age 3sec pref medium",

@@ -213,6 +213,7 @@ func TestLinkMistakes(t *testing.T) {
 		{"set v0 name a/b", `"a/b" is not a name for a link`, "", 0},
 		{"add a/b type bridge", `"a/b" is not a name for a link`, "", 2},
 		{"add name a:b type bridge", `"a:b" is not a name for a link`, "", 2},
+		{"add name fifteen:bytes-x type bridge", `"fifteen:bytes-x" is not a name for a link`, "", 2},
 		{"add sixteen-bytes-xx type bridge", `"sixteen-bytes-xx" has 16 bytes, a link's name has at most 15`,
 			"use a short name and add the long one as an alternative name: link property add dev SHORT altname " +
 				"sixteen-bytes-xx", 2},

@@ -1,6 +1,7 @@
 package words
 
 import (
+	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
@@ -162,10 +163,15 @@ func TestRouteTooGreat(t *testing.T) {
 
 // TestMPLS checks the bytes of a label stack with 20 bits for each label; the last entry has bit 8.
 func TestMPLS(t *testing.T) {
+	attr := func(typ uint16, value string) string {
+		b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(value)))
+		return string(binary.NativeEndian.AppendUint16(b, typ)) + value + strings.Repeat("\x00", -len(value)&3)
+	}
 	for words, want := range map[string]string{
-		"mpls 100":             "\x08\x00\x01\x00\x00\x06\x41\x00",
-		"mpls 1048575/16":      "\x0c\x00\x01\x00\xff\xff\xf0\x00\x00\x01\x01\x00",
-		"mpls 100/200 ttl 255": "\x0c\x00\x01\x00\x00\x06\x40\x00\x00\x0c\x81\x00\x05\x00\x02\x00\xff\x00\x00\x00",
+		"mpls 100":        attr(unix.MPLS_IPTUNNEL_DST, "\x00\x06\x41\x00"),
+		"mpls 1048575/16": attr(unix.MPLS_IPTUNNEL_DST, "\xff\xff\xf0\x00\x00\x01\x01\x00"),
+		"mpls 100/200 ttl 255": attr(unix.MPLS_IPTUNNEL_DST, "\x00\x06\x40\x00\x00\x0c\x81\x00") +
+			attr(unix.MPLS_IPTUNNEL_TTL, "\xff"),
 	} {
 		w := Of(strings.Fields("10/8 encap " + words))
 		got := w.RouteChange("add", 0).Route.Encap

@@ -99,6 +99,16 @@ func TestRouteChange(t *testing.T) {
 		}},
 		{"delete default", RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Table: main, Scope: any}}},
 		{"delete fd00::/8", RouteChange{Route: rtnl.Route{Dst: pfx("fd00::/8"), Table: main}}},
+		{"delete unicast 10/8", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Type: unix.RTN_UNICAST, Table: main,
+			Scope: any}}},
+		{"add 0 dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/32"), Table: main, Protocol: boot, Scope: link},
+			Dev: "v0"}},
+		{"add 9 dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("9.0.0.0/32"), Table: main, Protocol: boot, Scope: link},
+			Dev: "v0"}},
+		{"add 10 dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/32"), Table: main, Protocol: boot, Scope: link},
+			Dev: "v0"}},
+		{"add dev v0", RouteChange{Route: rtnl.Route{Dst: pfx("0.0.0.0/0"), Table: main, Protocol: boot, Scope: link},
+			Dev: "v0", Help: true}},
 		{"delete blackhole 10/8", RouteChange{Route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Type: unix.RTN_BLACKHOLE,
 			Table: main}}},
 	} {
@@ -240,6 +250,12 @@ func TestRouteQuestion(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpPrefix, cmpAddr); w.Err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", w.Err, diff)
+	}
+	for family, want := range map[int]string{0: "0.0.0.0/0", unix.AF_INET: "0.0.0.0/0", unix.AF_INET6: "::/0"} {
+		w := Of([]string{"default"})
+		if got := w.RouteGet(family); got.Dst != pfx(want) || w.Err != nil {
+			t.Errorf("get default, family %d: %v, %v; want %s", family, got.Dst, w.Err, want)
+		}
 	}
 }
 

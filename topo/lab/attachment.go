@@ -1,0 +1,114 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// An Attachment connects a host to a network: a veth pair with one end in the bridge.
+type Attachment struct {
+	Network   string
+	Device    string         // the device's name in the host; "" means the next free ethN
+	Addresses []netip.Addr   // in the network's subnets; for a subnet without one, the next free address is used
+	Prefixes  []netip.Prefix // addresses with an explicit prefix length, not necessarily in a subnet of the network
+	NoAddress bool           // assign no address from the network's subnets
+	MTU       int            // bytes; 0 means the network's
+	MAC       topo.MAC       // zero means derived from the names
+	VLAN      uint16         // untagged VLAN of the port, 1–4094; 0 means 1, or none if VLANs is set
+	VLANs     []uint16       // tagged VLANs of the port
+	Impair    topo.Impairment
+	NoOffload bool // turn off checksum offload on both ends
+
+	at pos
+}
+
+func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachment {
+	att := Attachment{
+		Network: network, Device: a.Name, MTU: a.MTU, MAC: a.MAC,
+		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(),
+		NoOffload: bool(a.Offload), at: at,
+	}
+	for _, v := range a.VLANs {
+		att.VLANs = append(att.VLANs, uint16(d.within(at, "vlans", v, 4094)))
+	}
+	for _, s := range a.Address {
+		if s == "none" {
+			att.NoAddress = true
+			continue
+		}
+		if p, err := parsePrefix(s); err == nil {
+			att.Prefixes = append(att.Prefixes, p)
+		} else if addr, err := parseAddr(s); err == nil {
+			att.Addresses = append(att.Addresses, addr)
+		} else {
+			d.mistake(at, s, "address: "+s+" is not an address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
+		}
+	}
+	return att
+}
+
+func (a *Attachment) format() (m mapping) {
+	address := slices.Concat(display.Addrs(a.Addresses), display.Prefixes(a.Prefixes))
+	if a.NoAddress {
+		address = append(address, "none")
+	}
+	m.one("address", address)
+	m.text("name", a.Device)
+	m.mac(a.MAC)
+	m.number("mtu", a.MTU)
+	m.number("vlan", int(a.VLAN))
+	m.list("vlans", display.Texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
+	m.sub("impair", formatImpairment(a.Impair))
+	m.offload(a.NoOffload)
+	return m
+}
+
+func (k *checker) attachment(h *Host, a *Attachment) {
+	n, ok := k.knownNetwork(a.at, a.Network, "for "+h.Name)
+	if !ok {
+		return
+	}
+	net := &k.t.Networks[n]
+	for _, addr := range a.Addresses {
+		k.requestedAddress(a.at, addr, net)
+	}
+	k.mtu(a.at, a.MTU, net.Subnets)
+	if limit := cmp.Or(net.MTU, topo.DefaultMTU); a.MTU > limit {
+		k.mistakef(a.at, fmt.Sprint(a.MTU), fmt.Sprintf("increase the mtu of network %s too", net.Name),
+			"mtu %d of %s is larger than the %d of network %s: the bridge would drop packets", a.MTU, h.Name, limit, net.Name)
+	}
+	if (a.VLAN != 0 || len(a.VLANs) > 0) && !net.VLANFiltering {
+		k.mistakef(a.at, "vlan", fmt.Sprintf("write vlan_filtering: true for network %s", net.Name),
+			"%s has VLANs on network %s, which has no VLAN filtering", h.Name, net.Name)
+	}
+	if a.VLAN != 0 && slices.Contains(a.VLANs, a.VLAN) {
+		k.mistakef(a.at, fmt.Sprint(a.VLAN), "remove it from vlans",
+			"VLAN %d of %s is both tagged and untagged", a.VLAN, h.Name)
+	}
+	k.impairment(a.at, a.Impair)
+}
+
+// requestedAddress checks an address that the file gives a host.
+func (k *checker) requestedAddress(at pos, a netip.Addr, net *Network) {
+	s := prefixOf(a, net.Subnets)
+	switch {
+	case !s.IsValid() && k.incomplete:
+	case !s.IsValid() && len(net.Subnets) == 0:
+		k.mistakef(at, a.String(), "add subnets to the network", "address %s: network %s has no subnets", a, net.Name)
+	case !s.IsValid():
+		k.mistakef(at, a.String(), "its subnets are "+display.JoinPrefixes(net.Subnets),
+			"address %s is in no subnet of network %s", a, net.Name)
+	case hostBits(s) > 1 && a == s.Addr():
+		k.mistakef(at, a.String(), "the first address for a host is "+firstAddr(s).String(),
+			"address %s is the network address of %s", a, s)
+	case hostBits(s) > 1 && a.Is4() && a.Compare(lastAddr(s)) > 0:
+		k.mistakef(at, a.String(), "the last address for a host is "+lastAddr(s).String(),
+			"address %s is the broadcast address of %s", a, s)
+	}
+}

@@ -1,0 +1,99 @@
+package live
+
+import (
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Forwarding is one setting for all networks of a machine. A lab that turns it on must not connect
+// networks that are not its own: the guard of package nft drops their packets. It is in place before
+// forwarding is on, and until it is off again. Where forwarding was on before, there is no guard.
+//
+//	up:    record ─▶ guard ─▶ net.ipv4.ip_forward=1        down:  =0 ─▶ no guard ─▶ no record
+
+// unguarded is what a snapshot adds to the value of a forwarding sysctl whose guard is missing: then
+// the lab has drifted, and up puts the guard back.
+const unguarded = " (without a guard)"
+
+// needsGuard reports whether forwarding in the namespace is on for labs only.
+func (u settingUse) needsGuard(lab string) bool {
+	former := u.others
+	if u.record != "" {
+		former = strings.TrimPrefix(u.record, mark.Sysctl(lab, u.name))
+	}
+	return isForwarding(u.name) && !u.handle.own && former == "0"
+}
+
+// guardForwarding adds the family of a forwarding sysctl to the guard. Links that forwarded before
+// go on to do so.
+func (x *executor) guardForwarding(h *netnsHandle, name string) error {
+	conn, err := h.nft()
+	if err != nil {
+		return err
+	}
+	lo, err := h.conn.Link(rtnl.LinkID{Name: "lo"})
+	if err != nil {
+		return err
+	}
+	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
+		if name == topo.ForwardingIPv6 {
+			g.IPv6 = true
+			return g
+		}
+		g.IPv4, g.From = true, nil
+		for _, alt := range lo.AltNames {
+			if _, link, ok := strings.Cut(alt, forwardingRecordKey(name)); ok {
+				if link = mark.Unescaper.Replace(link); link != "default" {
+					g.From = append(g.From, link)
+				}
+			}
+		}
+		return g
+	})
+}
+
+// unguardForwarding removes the family of a forwarding sysctl, which is off, from the guard.
+func (x *executor) unguardForwarding(h *netnsHandle, name string) error {
+	conn, err := h.nft()
+	if err != nil {
+		return err
+	}
+	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
+		if name == topo.ForwardingIPv6 {
+			g.IPv6 = false
+		} else {
+			g.IPv4, g.From = false, nil
+		}
+		if !g.IPv4 && !g.IPv6 {
+			return nft.Guard{}
+		}
+		return g
+	})
+}
+
+// isGuarded reports whether the guard has the family of a forwarding sysctl.
+func (h *netnsHandle) isGuarded(name string) (bool, error) {
+	conn, err := h.nft()
+	if err != nil {
+		return false, err
+	}
+	g, err := conn.ReadGuard()
+	if name == topo.ForwardingIPv6 {
+		return g.IPv6, err
+	}
+	return g.IPv4, err
+}
+
+// linkGroup returns the group by which the guard knows a link of the lab; nil in the lab's own
+// namespaces, which have no guard, and for ports of bridges, which forward nothing themselves.
+func (h *netnsHandle) linkGroup(l topo.Link) *uint32 {
+	if h.own || l.Master != "" {
+		return nil
+	}
+	group := uint32(nft.LinkGroup)
+	return &group
+}

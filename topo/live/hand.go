@@ -1,0 +1,284 @@
+package live
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// handLab owns the records of rules that are made by hand. No lab has this name.
+const handLab = "@hand"
+
+// A handNAT changes the rules of a table by hand, and the settings that they need. The settings are
+// shared with labs: records on lo say who needs them, and what they were before.
+type handNAT struct {
+	*executor
+	handle *netnsHandle
+	table  string
+	conn   *nft.Conn
+}
+
+// AddNAT adds rules to a table of the namespace ns (nil means the current one). It also turns on
+// forwarding for the address families of the rules; networks that are not theirs stay apart, see
+// [nft.Guard]. All of it takes effect, or nothing.
+//
+// With IPv6 forwarding, the kernel ignores router advertisements. AddNAT sets
+// accept_ra=2 on links that have routes from them, so that they keep working.
+// A forward that accepts packets to 127.0.0.1 needs route_localnet on the link to
+// its target; the rule that protects other ports of 127.0.0.1 is in the table
+// before that. AddNAT continues after [nft.ErrStaleConntrack].
+func AddNAT(ns *os.File, table string, rules ...nft.Rule) (report NATReport, err error) {
+	err = withHandNAT(ns, table, func(n *handNAT) (err error) {
+		report, err = n.add(rules)
+		return err
+	})
+	return report, err
+}
+
+// DeleteNAT deletes rules of a table. Settings that only they needed get their former values.
+func DeleteNAT(ns *os.File, table string, rules ...nft.Rule) (report NATReport, err error) {
+	err = withHandNAT(ns, table, func(n *handNAT) (err error) {
+		report, err = n.remove(func(r nft.Rule) bool { return slices.Contains(rules, r) },
+			func() error { return n.conn.Apply(table, rules, nil) })
+		return err
+	})
+	return report, err
+}
+
+// FlushNAT deletes a table. Settings that only its rules needed get their former values. It is no
+// error if there is no table.
+func FlushNAT(ns *os.File, table string) (report NATReport, err error) {
+	err = withHandNAT(ns, table, func(n *handNAT) (err error) {
+		report, err = n.remove(func(nft.Rule) bool { return true }, func() error {
+			err := n.conn.DeleteTable(table)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		})
+		return err
+	})
+	return report, err
+}
+
+// withHandNAT opens the namespace and calls fn while no lab changes settings.
+func withHandNAT(ns *os.File, tableName string, fn func(*handNAT) error) error {
+	lock, err := lockSysctls()
+	switch {
+	case err == nil:
+		defer lock.Close()
+	case !errors.Is(err, fs.ErrPermission) && !isReadOnly(err): // then no lab can be there either
+		return err
+	}
+	table := newHandleTable(handLab)
+	defer func() { _ = table.closeAll() }() // only sockets
+	x := &executor{
+		handleTable: table, log: slog.New(slog.DiscardHandler), calls: &realCalls,
+		requests: &requestBuilder{handleTable: table},
+	}
+	name := "" // the process is in the namespace
+	if ns == nil {
+		ns, err = nsfs.Current()
+	} else {
+		name = "ns"
+		ns, err = nsfs.Reopen(ns)
+	}
+	if err != nil {
+		return err
+	}
+	h, err := table.openHandle(name, ns, false)
+	if err != nil {
+		return err
+	}
+	conn, err := h.nft()
+	if err != nil {
+		return err
+	}
+	return fn(&handNAT{x, h, tableName, conn})
+}
+
+func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
+	had, err := n.rules()
+	if err != nil {
+		return report, err
+	}
+	wanted, err := gatewaySettings(n.handle.conn, rules)
+	if err != nil {
+		return report, err
+	}
+	applied := n.conn.Apply(n.table, nil, rules)
+	if applied != nil && !errors.Is(applied, nft.ErrStaleConntrack) {
+		return report, applied
+	}
+	undoRules := func(err error) error {
+		added := slices.DeleteFunc(slices.Clone(rules), func(r nft.Rule) bool { return slices.Contains(had, r) })
+		if undo := n.conn.Apply(n.table, added, nil); undo != nil && !errors.Is(undo, nft.ErrStaleConntrack) {
+			err = errors.Join(err, undo)
+		}
+		return err
+	}
+	if report.Settings, err = n.acquire(wanted); err != nil {
+		return NATReport{}, undoRules(err)
+	}
+	if err := n.passSources(append(had, rules...)); err != nil {
+		_, undo := n.release(had)
+		return NATReport{}, undoRules(errors.Join(err, undo))
+	}
+	report.Drops, err = foreignDrops(n.conn, n.table)
+	return report, errors.Join(applied, err)
+}
+
+// remove deletes rules. What protects the machine from a setting goes after the setting.
+func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (report NATReport, err error) {
+	had, err := n.rules()
+	if err != nil {
+		return report, err
+	}
+	rest := slices.DeleteFunc(slices.Clone(had), deleted)
+	if report.Settings, err = n.release(rest); err != nil {
+		return report, err
+	}
+	if err = apply(); err != nil && !errors.Is(err, nft.ErrStaleConntrack) {
+		wanted, again := gatewaySettings(n.handle.conn, had)
+		if again == nil {
+			_, again = n.acquire(wanted)
+		}
+		return NATReport{}, errors.Join(err, again)
+	}
+	return report, errors.Join(err, n.passSources(rest))
+}
+
+// rules returns the rules of the table; none if it does not exist.
+func (n *handNAT) rules() (rules []nft.Rule, err error) {
+	counted, err := n.conn.Read(n.table)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, r := range counted {
+		rules = append(rules, r.Rule)
+	}
+	return rules, err
+}
+
+// acquire sets what rules need, or nothing. It returns the settings that it changed.
+func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err error) {
+	var acquired []settingUse
+	for i := range wanted {
+		if wanted[i].Old, err = n.handle.sysctl(wanted[i].Key); errors.Is(err, fs.ErrNotExist) {
+			continue // the kernel has no IPv6
+		}
+		var u settingUse
+		if err == nil && !strings.HasSuffix(wanted[i].Key, "/accept_ra") { // forwarding acquires those
+			u, err = n.acquireOne(wanted[i])
+		}
+		if u.record != "" {
+			acquired = append(acquired, u)
+		}
+		if err != nil {
+			for _, u := range slices.Backward(acquired) {
+				_, undo := n.releaseSetting(u)
+				err = errors.Join(err, undo)
+			}
+			return nil, err
+		}
+	}
+	for _, s := range wanted {
+		if now, err := n.handle.sysctl(s.Key); err == nil && now != s.Old {
+			s.New = now
+			changed = append(changed, s)
+		}
+	}
+	return changed, nil
+}
+
+// acquireOne sets one setting, and returns it with its new record; without one if there was nothing
+// to do.
+func (n *handNAT) acquireOne(s SettingChange) (u settingUse, err error) {
+	name := dottedName(s.Key)
+	if u, err = n.handle.settingUse(handLab, name); err != nil {
+		return u, err
+	}
+	if s.Old == s.New && u.others == "" && (u.record == "" || !u.needsGuard(handLab)) {
+		u.record = ""
+		return u, nil // it was so before, and nobody will change it
+	}
+	had := u.record
+	if _, err = n.acquireSetting(u); err == nil && s.Old != s.New {
+		err = n.setSysctl(n.handle, name, s.New)
+	}
+	now, again := n.handle.settingUse(handLab, name)
+	if had != "" {
+		now.record = "" // it is not new
+	}
+	return now, errors.Join(err, again)
+}
+
+// release gives settings that were acquired by hand, and that the rules do not need, their former values.
+func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error) {
+	needed, err := gatewaySettings(n.handle.conn, rules)
+	if err != nil {
+		return nil, err
+	}
+	lo, err := n.handle.conn.Link(rtnl.LinkID{Name: "lo"})
+	if err != nil {
+		return nil, err
+	}
+	for _, alt := range lo.AltNames {
+		record, ok := strings.CutPrefix(alt, mark.Of(handLab)+":")
+		if !ok || !strings.HasPrefix(record, "net.") {
+			continue
+		}
+		word, _, _ := strings.Cut(record, "=")
+		name := mark.Unescaper.Replace(word)
+		if slices.ContainsFunc(needed, func(s SettingChange) bool { return dottedName(s.Key) == name }) {
+			continue
+		}
+		s := SettingChange{Key: sysctlKey(name), Why: "no rule needs it"}
+		s.Old, _ = n.handle.sysctl(name)
+		u, err := n.handle.settingUse(handLab, name)
+		if err != nil {
+			return changed, err
+		}
+		if _, err := n.releaseSetting(u); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return changed, err
+		}
+		if s.New, err = n.handle.sysctl(name); err == nil && s.New != s.Old {
+			changed = append(changed, s)
+		}
+	}
+	return changed, nil
+}
+
+// passSources lets the packets of rules through the guard, if there is one.
+func (n *handNAT) passSources(rules []nft.Rule) error {
+	return n.conn.UpdateGuard(func(g nft.Guard) nft.Guard {
+		if !g.IPv4 && !g.IPv6 {
+			return g
+		}
+		g.Sources, g.Out = nil, nil
+		for _, r := range rules {
+			source, out := sourceOf(r)
+			switch {
+			case source.IsValid():
+				g.Sources = append(g.Sources, source)
+			case out != "":
+				g.Out = append(g.Out, out)
+			}
+		}
+		return g
+	})
+}
+
+// dottedName returns a key of package nsfs as a sysctl's name, as objects have it.
+func dottedName(key string) string {
+	return topo.Normalize(topo.Sysctl{Name: key}).(topo.Sysctl).Name
+}

@@ -1,0 +1,142 @@
+package live
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// Labs lists the labs that have an object on the machine. It looks for marks in the
+// machine's namespace and in all named namespaces.
+func Labs() ([]string, error) {
+	labs, err := findLabs("")
+	if err != nil {
+		return nil, err
+	}
+	return slices.SortedFunc(maps.Keys(labs), naming.Compare), nil
+}
+
+// IsUp reports whether a lab has an object on the machine. It looks into the machine's
+// namespace first and stops at the first mark of the lab.
+func IsUp(lab string) (bool, error) {
+	if !naming.IsLab(lab) {
+		return false, nil
+	}
+	labs, err := findLabs(lab)
+	return labs[lab], err
+}
+
+// labNames are the labs named in marks. Root in a namespace can write any mark there, so
+// invalid names are ignored.
+type labNames map[string]bool
+
+func (l labNames) add(name string) {
+	if naming.IsLab(name) {
+		l[name] = true
+	}
+}
+
+// findLabs finds the labs with a mark. It stops when it finds the given one; for "" it
+// finds all.
+func findLabs(lab string) (labs labNames, err error) {
+	here, err := nsfs.Current()
+	if err != nil {
+		return nil, err
+	}
+	defer here.Close()
+	labs = labNames{}
+	conn, err := rtnl.Dial(here)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if err := readLinkMarks(conn, labs); err != nil || labs[lab] {
+		return labs, err
+	}
+	if err := readTableMarks(labs); err != nil || labs[lab] {
+		return labs, err
+	}
+	return labs, labs.addNamespaces(lab)
+}
+
+// addNamespaces adds the labs of named namespaces. It stops when it finds the given one.
+func (l labNames) addNamespaces(lab string) error {
+	entries, err := nsfs.List()
+	if err != nil {
+		return err
+	}
+	notes := nsfs.Marks()
+	for _, e := range entries {
+		if noted, ok := strings.CutPrefix(cmp.Or(notes[e.Name], nsfs.StaleMark(e.Name)), mark.Of("")); ok {
+			l.add(noted)
+		} else if err := readNamespaceMarks(e.Name, l); err != nil {
+			return err
+		}
+		if l[lab] {
+			break
+		}
+	}
+	return nil
+}
+
+// readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names
+// without a namespace.
+func readNamespaceMarks(name string, labs labNames) error {
+	ns, err := nsfs.Open(name)
+	if err != nil {
+		return nil // deleted, stale, or no permission
+	}
+	defer ns.Close()
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	lo, err := conn.Link(rtnl.LinkID{Index: 1})
+	labs.addMarks(lo)
+	return err
+}
+
+func readLinkMarks(conn *rtnl.Conn, labs labNames) error {
+	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
+	for _, l := range links {
+		labs.addMarks(l)
+	}
+	return err
+}
+
+func (l labNames) addMarks(link rtnl.Link) {
+	for _, text := range append(link.AltNames, link.Alias) {
+		if mark, ok := strings.CutPrefix(text, mark.Of("")); ok {
+			lab, _, _ := strings.Cut(mark, ":")
+			l.add(lab)
+		}
+	}
+}
+
+func readTableMarks(labs labNames) error {
+	conn, err := nft.Dial(nil)
+	if err != nil {
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nil
+		}
+		return err
+	}
+	defer conn.Close()
+	tables, err := conn.Tables()
+	for _, t := range tables {
+		if lab, ok := strings.CutPrefix(t, topo.TableName("")); ok {
+			labs.add(lab)
+		}
+	}
+	return err
+}

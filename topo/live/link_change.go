@@ -1,0 +1,77 @@
+package live
+
+import (
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// changeTasks returns the tasks that change a link without replacing it.
+func (rb *requestBuilder) changeTasks(s topo.Step) ([]task, error) {
+	was, next := s.Have.(topo.LinkObject).Links(), s.Want.(topo.LinkObject).Links()
+	var tasks []task
+	for i := range next {
+		t, err := rb.changeLinkTask(was[i], next[i])
+		if err != nil {
+			return nil, err
+		}
+		if b, ok := s.Want.(topo.Bridge); ok {
+			if o := bridgeOptions(s.Have.(topo.Bridge), b); len(o) > 0 {
+				set := rtnl.LinkConfig{Kind: rtnl.Kind{Name: "bridge", Options: o}}
+				t.reqs = append(t.reqs, rtnl.SetLink(rtnl.LinkID{Name: b.Name}, set))
+			}
+		}
+		if len(t.reqs) > 0 {
+			tasks = append(tasks, t)
+		}
+	}
+	return tasks, nil
+}
+
+func (rb *requestBuilder) changeLinkTask(was, l topo.Link) (task, error) {
+	h, err := rb.handle(l.NS)
+	if err != nil {
+		return task{}, err
+	}
+	index, err := h.linkIndex(l.Name)
+	if err != nil {
+		return task{}, err
+	}
+	set, id := rtnl.LinkConfig{}, rtnl.LinkID{Index: index}
+	if was.MTU != l.MTU {
+		set.MTU = uint32(l.MTU)
+	}
+	if was.MAC != l.MAC {
+		set.Address = lladdr(l.MAC)
+	}
+	if was.Master != l.Master {
+		if err := rb.setNewMaster(h, &set, l); err != nil {
+			return task{}, err
+		}
+	}
+	t := task{handle: h}
+	if set.MTU != 0 || set.Address != "" || set.Master != nil {
+		t.reqs = append(t.reqs, rtnl.SetLink(id, set))
+	}
+	newPort := was.Master != l.Master && (l.Isolated || l.Hairpin)
+	if l.Master != "" && (newPort || was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
+		t.reqs = append(t.reqs, rtnl.SetLink(id, rtnl.LinkConfig{PortKind: "bridge_slave", Port: portOptions(l)}))
+	}
+	t.reqs = append(t.reqs, altNameRequests(index, was.AltName, l.AltName)...)
+	return t, nil
+}
+
+// setNewMaster sets the master of a link that exists. A port needs no link-local address.
+func (rb *requestBuilder) setNewMaster(h *netnsHandle, set *rtnl.LinkConfig, l topo.Link) error {
+	set.Master = new(uint32) // 0: no master
+	if err := h.setMaster(set, l.Master); err != nil {
+		return err
+	}
+	if rb.ipv6 && l.CarriesIPv6() {
+		mode := rtnl.AddrGenEUI64
+		if l.Master != "" {
+			mode = rtnl.AddrGenNone
+		}
+		set.AddrGenMode = &mode
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package live
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// A process is a running program of the lab.
+type process struct {
+	pid     int
+	command string
+	ns      nsfs.ID
+}
+
+// A programFinder finds the programs of a lab.
+type programFinder struct {
+	*handleTable
+	running []process // at the last find
+}
+
+// processes returns the lab's programs in its namespaces.
+func (f *programFinder) processes() ([]process, error) {
+	all, err := nsfs.Processes()
+	list, _ := f.labProcesses(all)
+	return list, err
+}
+
+// A program that calls execve, or whose child takes over, cannot be found for a moment. If
+// an expected program is missing, the processes are read again, up to rescans times. The kernel
+// reports no event at the end of an execve, so this is the only wait for a fixed time.
+const (
+	rescans     = 10
+	rescanDelay = 10 * time.Millisecond
+)
+
+// find sets running to the lab's programs among all processes. It reads the
+// processes again if a program of want may only be invisible for a moment.
+func (f *programFinder) find(want topo.State, all []nsfs.Process) (err error) {
+	for range rescans {
+		var moving bool
+		f.running, moving = f.labProcesses(all)
+		if !moving || !f.hasMissingProgram(want) {
+			return nil
+		}
+		time.Sleep(rescanDelay)
+		if all, err = nsfs.Processes(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hasMissingProgram reports whether a program of want does not run in its namespace.
+func (f *programFinder) hasMissingProgram(want topo.State) bool {
+	running := map[topo.Process]bool{}
+	for _, p := range f.running {
+		for _, h := range f.handles {
+			running[topo.Process{NS: h.name, Command: p.command}] = running[topo.Process{NS: h.name, Command: p.command}] || h.id == p.ns
+		}
+	}
+	for _, o := range want {
+		if p, ok := o.(topo.Process); ok && f.handles[p.NS] != nil && !running[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// labProcesses returns the lab's programs among all processes. moving reports whether there
+// was another that may be one but could not be read completely: it called execve or exited.
+func (f *programFinder) labProcesses(all []nsfs.Process) (list []process, moving bool) {
+	spaces := map[nsfs.ID]*netnsHandle{}
+	for _, h := range f.handles {
+		h.foreignPrograms, spaces[h.id] = false, h
+	}
+	for _, p := range all {
+		h := spaces[p.ID]
+		if h == nil {
+			continue
+		}
+		env := readEnviron(p.Pid)
+		command, ok := f.commandIn(env, p.Pid)
+		if ok {
+			list = append(list, process{p.Pid, command, p.ID})
+			continue
+		}
+		h.foreignPrograms = true
+		moving = moving || len(env) == 0 || command != ""
+	}
+	return list, moving
+}
+
+// commandOf returns the lab's command that a process runs.
+func (f *programFinder) commandOf(pid int) (command string, ok bool) {
+	return f.commandIn(readEnviron(pid), pid)
+}
+
+// commandIn is commandOf for an environment that was already read. If the environment names
+// a command but the process is not trusted, it returns the command and false.
+func (f *programFinder) commandIn(env []byte, pid int) (command string, ok bool) {
+	if lab, _ := envValue(env, mark.EnvLab); lab != f.lab {
+		return "", false
+	}
+	command, ok = envValue(env, mark.EnvRun)
+	return command, ok && isTrusted(pid)
+}
+
+// readEnviron returns the beginning of a process's environment; none without permission.
+// It is called for all processes, so it avoids the overhead of [os.ReadFile].
+func readEnviron(pid int) []byte {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/environ", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	env, n := make([]byte, 4096), 0
+	for n < maxEnviron {
+		got, err := unix.Read(fd, env[n:])
+		if err != nil || got <= 0 {
+			break
+		}
+		if n += got; n == len(env) {
+			env = append(env, make([]byte, n)...)
+		}
+	}
+	return env[:n]
+}
+
+// maxEnviron is the number of bytes of an environment at which reading stops. The kernel
+// limits one variable to 128 KiB.
+const maxEnviron = 1 << 20
+
+// isTrusted reports whether a process has our user ID and our user and PID namespaces, and
+// was not started with more rights than its parent. Otherwise its environment proves
+// nothing: any user can start a program, such as su, with the variables of a lab. If vnet
+// trusted it, undoing a Delete would start the command in it with our rights.
+func isTrusted(pid int) bool {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	for _, ns := range []string{"ns/user", "ns/pid"} {
+		if its, err := os.Readlink(filepath.Join(dir, ns)); err != nil || its != ownNS(ns) {
+			return false
+		}
+	}
+	// Not the directory's owner: that is root if the process is not dumpable.
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil || !bytes.Contains(status, fmt.Appendf(nil, "\nUid:\t%d\t%[1]d\t%[1]d\t", os.Geteuid())) {
+		return false
+	}
+	auxv, err := os.ReadFile(filepath.Join(dir, "auxv"))
+	return err == nil && !isSecureExec(auxv)
+}
+
+// atSecure is AT_SECURE of <linux/auxvec.h>. It is nonzero if the program got rights that
+// its parent does not have, as a set-user-ID program does; see getauxval(3).
+const atSecure = 23
+
+// isSecureExec reports whether AT_SECURE is nonzero or missing in an auxiliary vector.
+func isSecureExec(auxv []byte) bool {
+	const word = strconv.IntSize / 8
+	for ; len(auxv) >= 2*word; auxv = auxv[2*word:] {
+		if nativeWord(auxv) == atSecure {
+			return nativeWord(auxv[word:]) != 0
+		}
+	}
+	return true
+}
+
+func nativeWord(b []byte) uint64 {
+	if strconv.IntSize == 32 {
+		return uint64(binary.NativeEndian.Uint32(b))
+	}
+	return binary.NativeEndian.Uint64(b)
+}
+
+func ownNS(ns string) string {
+	own, _ := os.Readlink("/proc/self/" + ns)
+	return own
+}
+
+func envValue(env []byte, name string) (string, bool) {
+	for _, v := range bytes.Split(env, []byte{0}) {
+		if value, ok := bytes.CutPrefix(v, []byte(name+"=")); ok {
+			return string(value), true
+		}
+	}
+	return "", false
+}
