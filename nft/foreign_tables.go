@@ -8,8 +8,8 @@ import (
 	"net/netip"
 	"os"
 
-	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,45 +17,112 @@ import (
 // tables for which skip returns true. It returns the rules that masquerade or translate to a single address, and the
 // chains that contain other rules.
 func ReadForeignTables(ns *os.File, skip func(table string) bool) (rules []Rule, others []Chain, err error) {
-	c, err := nftables.New(nftables.WithNetNSFd(int(ns.Fd())))
+	c, err := Dial(ns)
 	if err != nil {
-		return nil, nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
+		return nil, nil, err
 	}
-	chains, err := c.ListChains()
+	defer c.Close()
+	m := request(unix.NFT_MSG_GETCHAIN, netlink.Dump)
+	m.Data[0] = unix.NFPROTO_UNSPEC
+	chains, err := c.list("chains", m)
 	if err != nil {
-		return nil, nil, &Error{Op: "show", Object: "chains", Err: errnoOf(err)}
+		return nil, nil, err
 	}
-	for _, chain := range chains {
-		if chain.Table.Name == GuardTable || skip(chain.Table.Name) {
+	for _, b := range chains {
+		chain, _, _, err := decodeBaseChain(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		if chain.Table == GuardTable || skip(chain.Table) {
 			continue
 		}
-		chainRules, err := c.GetRules(chain.Table, chain)
+		m := request(unix.NFT_MSG_GETRULE, netlink.Dump,
+			attrString(unix.NFTA_RULE_TABLE, chain.Table), attrString(unix.NFTA_RULE_CHAIN, chain.Name))
+		m.Data[0] = b[0]
+		chainRules, err := c.list("rules of "+chain.String(), m)
 		if err != nil {
-			return nil, nil, &Error{Op: "show", Object: "chain " + chain.Name, Err: errnoOf(err)}
+			return nil, nil, err
 		}
 		all := true
-		for _, r := range chainRules {
-			rule, ok := parseRule(byte(chain.Table.Family), r.Exprs)
+		for _, body := range chainRules {
+			rule, ok := parseRule(b[0], body)
 			if all = all && ok; ok {
 				rules = append(rules, rule)
 			}
 		}
 		if !all {
-			others = append(others, Chain{families[byte(chain.Table.Family)], chain.Table.Name, chain.Name})
+			others = append(others, chain)
 		}
 	}
 	return rules, others, nil
 }
 
-// parseRule returns the rule that has these expressions. It returns false if this package has no such rule.
-func parseRule(family byte, exprs []expr.Any) (Rule, bool) {
+// parseRule returns the rule in a message. It returns false if this package has no such rule.
+func parseRule(family byte, body []byte) (Rule, bool) {
 	p := ruleParser{family: family, fields: map[uint32]loadedField{}, data: map[uint32][]byte{}}
-	for _, e := range exprs {
-		if p.result != nil || !p.parseExpr(e) {
-			return nil, false
+	ad, err := attrs(body)
+	if err != nil {
+		return nil, false
+	}
+	supported := true
+	for ad.Next() {
+		if ad.Type() != unix.NFTA_RULE_EXPRESSIONS {
+			continue
+		}
+		ad.Nested(func(list *netlink.AttributeDecoder) error {
+			for list.Next() {
+				list.Nested(func(ad *netlink.AttributeDecoder) error {
+					supported = supported && p.result == nil && p.parseExpr(decodeExpr(family, ad))
+					return nil
+				})
+			}
+			return nil
+		})
+	}
+	return p.result, ad.Err() == nil && supported && p.result != nil && p.result.Check() == nil
+}
+
+// decodeExpr decodes an expression; nil if it is not one that a ruleParser supports.
+func decodeExpr(family byte, ad *netlink.AttributeDecoder) expr.Any {
+	var e expr.Any
+	for ad.Next() {
+		switch ad.Type() {
+		case unix.NFTA_EXPR_NAME:
+			e = newExpr(ad.String())
+		case unix.NFTA_EXPR_DATA:
+			if e == nil || expr.Unmarshal(family, ad.Bytes(), e) != nil {
+				return nil
+			}
 		}
 	}
-	return p.result, p.result != nil && p.result.Check() == nil
+	return e
+}
+
+// newExpr returns an empty expression with a name.
+func newExpr(name string) expr.Any {
+	switch name {
+	case "counter":
+		return &expr.Counter{}
+	case "meta":
+		return &expr.Meta{}
+	case "fib":
+		return &expr.Fib{}
+	case "payload":
+		return &expr.Payload{}
+	case "bitwise":
+		return &expr.Bitwise{}
+	case "cmp":
+		return &expr.Cmp{}
+	case "range":
+		return &expr.Range{}
+	case "immediate":
+		return &expr.Immediate{}
+	case "masq":
+		return &expr.Masq{}
+	case "nat":
+		return &expr.NAT{}
+	}
+	return nil
 }
 
 // A ruleParser parses the expressions of a rule: the fields that they load, the values they compare, and the action.
@@ -117,7 +184,7 @@ func (p *ruleParser) parseExpr(e expr.Any) bool {
 		return bytes.Count(e.Xor, []byte{0}) == len(e.Xor)
 	case *expr.Cmp:
 		f := p.fields[e.Register]
-		if e.Op == expr.CmpOpEq { // the library omits unknown expressions, so the next load may be missing
+		if e.Op == expr.CmpOpEq { // a further comparison needs a new load
 			delete(p.fields, e.Register)
 		}
 		return p.matchCmp(e.Op, f, e.Data)
@@ -125,6 +192,9 @@ func (p *ruleParser) parseExpr(e expr.Any) bool {
 		return e.Op == expr.CmpOpEq && p.fields[e.Register].name == portField &&
 			p.match(p.fields[e.Register], e.FromData, e.ToData)
 	case *expr.Immediate:
+		if e.Register == unix.NFT_REG_VERDICT {
+			return false
+		}
 		p.data[e.Register] = e.Data
 		return true
 	case *expr.Masq:
