@@ -189,6 +189,7 @@ func (c *Conn) receive(patience time.Duration) ([]netlink.Message, error) {
 	for wait := min(firstWait, patience); ; wait *= 2 {
 		c.nl.SetReadDeadline(time.Now().Add(wait)) // fails for a socket of a test
 		var failed error
+		var refusal *netlink.OpError
 		for m, err := range c.nl.ReceiveIter() {
 			if failed = err; err == nil {
 				all = append(all, m)
@@ -197,6 +198,8 @@ func (c *Conn) receive(patience time.Duration) ([]netlink.Message, error) {
 		switch {
 		case failed == nil:
 			return all, nil
+		case errors.As(failed, &refusal) && refusal.Sequence != 0: // with whatever errno
+			return nil, failed
 		case errors.Is(failed, unix.ENOBUFS):
 			return nil, errLost
 		case !errors.Is(failed, os.ErrDeadlineExceeded):
