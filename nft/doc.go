@@ -37,8 +37,8 @@
 // [Masquerade] or [SourceNAT], the chain leak drops it, after NAT. It lets pass replies to connections from outside
 // and packets between the sources of rules without Out.
 //
-// A [Closed] link gets forwarded packets from links in [Own] and from sources of an [Allow] only. Between the links of an
-// [Isolate], nothing is forwarded. Both let forwarded ports pass, and all packets of connections that were accepted
+// A [Closed] link gets forwarded packets from links in [Own] and from sources of an [Allow] only. Between the links of
+// an [Isolate], nothing is forwarded. Both let forwarded ports pass, and all packets of connections that were accepted
 // before. A [Gate] drops packets whose source address is not behind the link they come in by.
 //
 // # The guard
@@ -66,8 +66,8 @@
 // stale; see the method.
 //
 // If the kernel's reply to a change is lost, the next attempt reads what the table has, so the change is made once and
-// completely. Changes of several processes wait for each other. An operation gives up when the kernel does not reply, or
-// when the ruleset changes during each attempt, for ten seconds.
+// completely. Changes of several processes wait for each other. An operation gives up when the kernel does not reply,
+// or when the ruleset changes during each attempt, for ten seconds.
 //
 // # What is not checked
 //

@@ -22,8 +22,8 @@ func (c Chain) String() string { return "chain " + c.Family + " " + c.Table + " 
 // families contains nft's names of the families that forward packets.
 var families = map[byte]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
 
-// ForwardDrops returns the base chains of any table at the forward hook that drop a forwarded packet unless one of their
-// rules accepts it: by policy, or by a rule for all packets that drops or rejects.
+// ForwardDrops returns the base chains of any table at the forward hook that drop a forwarded packet unless one of
+// their rules accepts it: by policy, or by a rule for all packets that drops or rejects.
 func (c *Conn) ForwardDrops() ([]Chain, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,9 +16,9 @@ const LinkGroup = 0x766e
 
 // A Guard drops forwarded packets of a namespace in which vnet turned forwarding on: without it, all networks of the
 // machine could reach each other. It lets pass: packets that come in or leave by a link of the group [LinkGroup],
-// packets to forwarded ports of any table, packets from or to Sources, packets that leave by a link in Out, IPv4 packets
-// that come in by a link in From, packets that a bridge passes between its ports, and all later packets of these
-// connections.
+// packets to forwarded ports of any table, packets from or to Sources, packets that leave by a link in Out, IPv4
+// packets that come in by a link in From, packets that a bridge passes between its ports, and all later packets of
+// these connections.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of rules that are not of a lab

@@ -41,7 +41,8 @@ type change struct {
 	createSets    []set
 	createChains  []chain
 	added         []element
-	// Deleted and added rules, to find stale flows. Deleted is also the part of a rule that a more specific one overrides.
+	// Deleted and added rules, to find stale flows. Deleted is also the part of a rule that a more specific one
+	// overrides.
 	oldRules, newRules []Rule
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Allow], [Gate] or [Fastpath], or a
-// [Foreign] element. Rules can be compared with ==: each rule has a single canonical form, and Check refuses all others.
+// [Foreign] element. Rules can be compared with ==: each rule has a single canonical form, and Check refuses all
+// others.
 type Rule interface {
 	// String returns the rule in nft's syntax, as a rule in a chain.
 	String() string

@@ -50,7 +50,8 @@ func batchMark(kind netlink.HeaderType) netlink.Message {
 }
 
 // outcome reads the replies to a transaction: refusals, and the acknowledgement of the last message, which ends them.
-// If replies were lost, the error is errLost: the kernel executed the transaction or refused it. It skips replies to earlier requests, and duplicates that the kernel sends when it restarts after loading a module.
+// If replies were lost, the error is errLost: the kernel executed the transaction or refused it. It skips replies to
+// earlier requests, and duplicates that the kernel sends when it restarts after loading a module.
 func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, err error) {
 	first, last := sent[0].Header.Sequence, sent[len(sent)-2].Header.Sequence
 	var refusals []error

@@ -22,7 +22,8 @@ type countingSocket struct {
 	requests, bytes int
 	// before, if not nil, runs before each sendmsg that begins a transaction.
 	before func()
-	// lose, if not nil, is called after each sendmsg that begins a transaction. If it returns true, the replies are lost.
+	// lose, if not nil, is called after each sendmsg that begins a transaction. If it returns true, the replies are
+	// lost.
 	lose   func() bool
 	losing bool
 }
