@@ -41,7 +41,7 @@ func TestLabs(t *testing.T) {
 	w.must("vnet", "link", "set", "lo", "up")
 	before := w.machine()
 	for _, step := range []labStep{
-		{"up " + a, 0, "31 made"},
+		{"up " + a, 0, "34 made"},
 		{"up " + a, 0, "nothing to do"},
 		{"up " + b, 0, "lab a already forwards this port: tcp dport 8080 dnat ip to 10.1.0.2:80"},
 		{"ls", 0, "a    2      3      4\nb    2      3      4\n"},
@@ -72,13 +72,13 @@ func TestLabs(t *testing.T) {
 	write("b.yaml", "hosts: {x: {colour: red}}")
 	for _, step := range []labStep{
 		{"down " + a, 1, "there is no such file, but lab a is up; use that name"},
-		{"down a", 0, "31 deleted"},
+		{"down a", 0, "34 deleted"},
 		{"down " + b, 2, "these labs are up and can be given by name: b"},
 		{"plan --json " +
 			write("mac.yaml",
 				"hosts: {x: {}, y: {}}\nlinks: [{endpoints: [x, y], macs: [02:00:00:00:00:01, 02:00:00:00:00:02]}]"), 0,
 			`"MAC": "02:00:00:00:00:01"`},
-		{"down --all", 0, "31 deleted"},
+		{"down --all", 0, "34 deleted"},
 		{"down --all", 0, "nothing to do"},
 	} {
 		w.step(step)

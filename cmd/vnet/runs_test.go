@@ -14,6 +14,8 @@ import (
 var runners = map[string]string{
 	"nsfs/exec.go":         "the program of vnet exec and vnet netns exec",
 	"nsfs/sandbox.go":      "itself, in a sandbox",
+	"nsfs/sandbox_end.go":  "the type of the sandbox's own process",
+	"topo/live/calls.go":   "the type of the program of run: in a lab",
 	"topo/live/process.go": "the program of run: in a lab",
 	"cmd/vnet/demo.go":     "the shell of --keep",
 	"cmd/vnet/lab_exec.go": "the program of vnet exec",

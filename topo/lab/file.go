@@ -52,8 +52,8 @@ type fileNetwork struct {
 	// this source address (SNAT).
 	NAT natChoice `yaml:"nat"`
 	// Routed: the gateway forwards between these subnets and other networks without NAT. The other
-	// networks need routes to these subnets. With true, anybody outside can reach the hosts; with
-	// prefixes, only these sources can. Default: outside reaches published ports only.
+	// networks need routes to these subnets. With true, all of the outside reaches the hosts;
+	// with prefixes, only these sources do. Default: the outside reaches published ports only.
 	Routed routedChoice `yaml:"routed"`
 	// In: the host in whose namespace the bridge is. Default: the machine.
 	In string `yaml:"in"`

@@ -85,17 +85,7 @@ func withHandNAT(ns *os.File, tableName string, fn func(*handNAT) error) error {
 		handleTable: table, log: slog.New(slog.DiscardHandler), calls: &realCalls,
 		requests: &requestBuilder{handleTable: table},
 	}
-	name := "" // the process is in the namespace
-	if ns == nil {
-		ns, err = nsfs.Current()
-	} else {
-		name = "ns"
-		ns, err = nsfs.Reopen(ns)
-	}
-	if err != nil {
-		return err
-	}
-	h, err := table.openHandle(name, ns, false)
+	h, err := table.openHere(ns)
 	if err != nil {
 		return err
 	}
@@ -104,6 +94,33 @@ func withHandNAT(ns *os.File, tableName string, fn func(*handNAT) error) error {
 		return err
 	}
 	return fn(&handNAT{x, h, tableName, conn})
+}
+
+// openHere opens the namespace ns, or that of the process if ns is nil: that needs no privilege but
+// CAP_NET_ADMIN there.
+func (t *handleTable) openHere(ns *os.File) (*netnsHandle, error) {
+	if ns != nil {
+		again, err := nsfs.Reopen(ns)
+		if err != nil {
+			return nil, err
+		}
+		return t.openHandle("ns", again, false)
+	}
+	here, err := nsfs.Current()
+	if err != nil {
+		return nil, err
+	}
+	id, err := nsfs.Identity(here)
+	if err != nil {
+		here.Close()
+		return nil, err
+	}
+	conn, err := rtnl.Dial(nil)
+	if err != nil {
+		here.Close()
+		return nil, err
+	}
+	return t.addHandle("", id, here, conn)
 }
 
 func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {

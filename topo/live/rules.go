@@ -79,6 +79,11 @@ func (x *executor) changeNAT(ns string, stage []topo.Step, places []int) (at int
 func (h *netnsHandle) nft() (*nft.Conn, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.nftConn == nil && h.name == "" { // the process is there: it need not enter
+		var err error
+		h.nftConn, err = nft.Dial(nil)
+		return h.nftConn, err
+	}
 	if h.nftConn == nil {
 		err := h.withFile(func(ns *os.File) (err error) {
 			h.nftConn, err = nft.Dial(ns)

@@ -104,7 +104,11 @@ func (s *Status) addHost(at *netnsHandle, table string, inLab map[topo.Key]bool)
 	rules, err := conn.Read(table)
 	for _, r := range rules {
 		text := r.String() // for a foreign rule
-		if o := objectOf("", r.Rule); o != nil {
+		switch o := objectOf("", r.Rule); o.(type) {
+		case nil:
+		case topo.OwnLink, topo.ClosedLink, topo.SourceGate:
+			continue // they protect the networks, and are not in the file
+		default:
 			text = o.String()
 		}
 		s.Rules = append(s.Rules, NATStatus{host, text, r.Packets, r.Bytes})
