@@ -42,7 +42,7 @@ func (a AddrGenNone) onLink() Key { return Key{OfLink, a.NS, a.Link} }
 // SettingsWithout returns the settings for the link when the AddrGenNone is deleted. When
 // addr_gen_mode changes, the kernel creates the link-local address at once.
 func (a AddrGenNone) SettingsWithout() LinkSettings {
-	return LinkSettings{Link: a.onLink(), Settings: append(IPv6Default.Settings(), "addr_gen_mode=0")}
+	return LinkSettings{Link: a.onLink(), Settings: append(IPv6Default.Settings(), "accept_ra", "addr_gen_mode=0")}
 }
 
 // commands also delete the link-local address that a link has, or make the kernel

@@ -8,7 +8,7 @@ type IPv6Mode uint8
 const (
 	// IPv6Default means: the lab gives the link no address: the kernel solicits routers, as without vnet.
 	IPv6Default IPv6Mode = iota
-	// IPv6Static means: the lab gives the link an IPv6 address: no router solicitations.
+	// IPv6Static means: the lab gives the link an IPv6 address: router advertisements are ignored.
 	IPv6Static
 	// IPv6NoLinkLocal means: the lab gives the link IPv4 addresses only: no link-local address; see [AddrGenNone].
 	IPv6NoLinkLocal
@@ -32,7 +32,7 @@ func (m IPv6Mode) Settings() []string {
 	case IPv6Default, IPv6UserSet:
 		return []string{"accept_dad=0"}
 	case IPv6Static:
-		return []string{"accept_dad=0", "router_solicitations=0"}
+		return []string{"accept_dad=0", "accept_ra=0"} // without accept_ra there are no solicitations either
 	case IPv6Disabled:
 		return []string{"disable_ipv6=1"}
 	}
@@ -140,6 +140,10 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 	for i, l := range made.Links() {
 		m := modes[l.IPv6ModeKey()]
 		sl := LinkSettings{Link: l.Key(), Settings: m.Settings(), Optional: m == IPv6Disabled}
+		if m == IPv6NoLinkLocal && l.NS == "" {
+			// A router advertisement from a host must not give the machine an address and a route.
+			sl.Settings = []string{"accept_ra=0"}
+		}
 		switch was, veth := s.Have.(Veth); {
 		case s.Have == nil:
 		case !veth || (was.Ends[i].Master == "") == (l.Master == ""):

@@ -61,8 +61,11 @@ func (s *session) mistakes(err error) error {
 	if !errors.As(err, &list) {
 		return err
 	}
-	for _, m := range list {
+	for _, m := range list[:min(len(list), lab.MaxShown)] {
 		fmt.Fprintf(s.err, "vnet: error: %s\n%s", m.Error(), m.Excerpt())
+	}
+	if more := len(list) - lab.MaxShown; more > 0 {
+		fmt.Fprintf(s.err, "vnet: error: and %d more mistakes\n", more)
 	}
 	return exit(exitMistakes, errReported)
 }

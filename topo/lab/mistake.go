@@ -61,14 +61,20 @@ func (m Mistake) Excerpt() string {
 // Compile return them as their error.
 type Mistakes []Mistake
 
-// Error writes one mistake per line.
+// MaxShown is how many mistakes are shown. The rest is counted.
+const MaxShown = 20
+
+// Error writes one mistake per line, [MaxShown] at most.
 func (ms Mistakes) Error() string {
 	var b strings.Builder
-	for i, m := range ms {
+	for i, m := range ms[:min(len(ms), MaxShown)] {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
 		b.WriteString(m.Error())
+	}
+	if more := len(ms) - MaxShown; more > 0 {
+		fmt.Fprintf(&b, "\nand %d more mistakes", more)
 	}
 	return b.String()
 }

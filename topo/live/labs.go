@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -82,10 +84,35 @@ func (l labNames) addNamespaces(lab string) error {
 			return err
 		}
 		if l[lab] {
-			break
+			return nil
 		}
 	}
+	l.addFiles(entries)
 	return nil
+}
+
+// addFiles adds the labs whose files for /etc remain although their namespaces do not exist: if
+// somebody else deleted them, nothing else is left.
+func (l labNames) addFiles(entries []nsfs.Entry) {
+	exists := map[string]bool{}
+	for _, e := range entries {
+		exists[e.Name] = true
+	}
+	dirs, _ := os.ReadDir(nsfs.EtcDir) // it may not exist
+	for _, d := range dirs {
+		if exists[d.Name()] {
+			continue
+		}
+		dir := filepath.Join(nsfs.EtcDir, d.Name())
+		files, _ := os.ReadDir(dir)
+		for _, f := range files {
+			text, err := readRegular(filepath.Join(dir, f.Name()), nil)
+			if lab, ok := strings.CutPrefix(string(text), "# "+mark.Of("")); ok && err == nil {
+				lab, _, _ = strings.Cut(lab, "\n")
+				l.add(lab)
+			}
+		}
+	}
 }
 
 // readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -282,11 +283,12 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 	v.values = make(map[string]string, len(names))
 	for name, changed := range names {
 		value, err := nsfs.Sysctl(sysctlKey(name))
-		if _, wanted := v.wanted.settings[name]; errors.Is(err, fs.ErrNotExist) || err != nil && !wanted {
-			continue // the link does not exist, or a foreign record is wrong
+		_, wanted := v.wanted.settings[name]
+		if errors.Is(err, fs.ErrNotExist) || err != nil && !wanted && v.handle.name != "" && !v.handle.own {
+			continue // the link does not exist; or root in an adopted namespace wrote a wrong record
 		}
 		if err != nil {
-			return err
+			return err // it may be there, so its record must not go
 		}
 		value = topo.Normalize(topo.Sysctl{Name: name, Value: value}).(topo.Sysctl).Value
 		if changed && value == "1" {
@@ -294,7 +296,15 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 				return err
 			}
 		}
-		if changed || value == v.wanted.settings[name] && mark.Foreign(lo.AltNames, rd.lab, name) == "" {
+		if !changed && value == v.wanted.settings[name] {
+			// Another lab may have set it after the links were read: then its record is newer, too.
+			if lo, err = v.handle.conn.Link(rtnl.LinkID{Name: "lo"}); err != nil {
+				return err
+			}
+		}
+		// Another lab's record of the same value means that it was so before: nobody will change it.
+		former := cmp.Or(mark.Foreign(lo.AltNames, rd.lab, name), value)
+		if changed || value == v.wanted.settings[name] && strings.ReplaceAll(former, "+", " ") == value {
 			v.values[name] = value
 		}
 	}
