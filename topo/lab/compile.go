@@ -55,6 +55,7 @@ func (c *compiler) objects() {
 	c.nat()
 	c.isolation()
 	c.closed()
+	c.isolatedHosts()
 	c.fastpaths()
 	c.files()
 }
@@ -137,7 +138,9 @@ func (c *compiler) port(i *Iface) {
 	name, full := c.l.PortName(i)
 	peer := topo.Link{
 		NS: topo.NSOf(bridgeHost), Name: name, MTU: cmp.Or(net.MTU, topo.DefaultMTU), Master: net.Name,
-		MAC:      derivedMAC(c.t.Name, bridgeHost, name, "port"),
+		// The bridge's own: a frame to the address of any port goes to the bridge's host, and a rule
+		// that knows routed packets by their address has to know them all.
+		MAC:      c.l.macOf(&c.l.Ifaces[c.l.ByNetwork[i.Network][0]]),
 		Isolated: net.IsolateHosts && i.Host != c.t.GatewayOf(i.Network),
 	}
 	for _, p := range i.Addrs {

@@ -37,6 +37,26 @@ func (c *compiler) closed() {
 	}
 }
 
+// isolatedHosts keeps the hosts of a network with `isolate` from reaching each other through their
+// gateway: a route in a host is enough to send packets there that its bridge would not pass.
+func (c *compiler) isolatedHosts() {
+	for n := range c.t.Networks {
+		net := &c.t.Networks[n]
+		if !net.IsolateHosts {
+			continue
+		}
+		for _, k := range c.l.ByNetwork[n] {
+			i := &c.l.Ifaces[k]
+			if i.Host != c.t.GatewayOf(n) || i.Device != nil || len(i.Addrs) == 0 {
+				continue
+			}
+			ns := topo.NSOf(i.Host)
+			c.put(topo.Isolation{NS: ns, In: i.Name, Out: i.Name})
+			c.put(topo.SourceGate{NS: ns, Link: i.Name, MAC: c.l.macOf(i)})
+		}
+	}
+}
+
 func (c *compiler) closeLink(i *Iface, except []netip.Prefix) {
 	ns := topo.NSOf(i.Host)
 	c.put(topo.ClosedLink{NS: ns, Link: i.Name})

@@ -55,7 +55,7 @@ func TestCompileIsComplete(t *testing.T) {
 	}
 }
 
-// All MACs are set and unique in a lab.
+// All MACs are set and unique in a lab; but a port of a bridge has the bridge's.
 func TestCompileSetsMACs(t *testing.T) {
 	for name, text := range labs(t) {
 		state, err := Compile(mustParse(t, name, text))
@@ -74,6 +74,13 @@ func TestCompileSetsMACs(t *testing.T) {
 			for _, l := range links {
 				if l.MAC.IsZero() || l.MTU == 0 {
 					t.Errorf("%s: %s has no MAC or MTU", name, l.Name)
+				}
+				if l.Master != "" {
+					bridge, _ := state[topo.LinkKey(l.NS, l.Master)].(topo.Bridge)
+					if l.MAC != bridge.MAC {
+						t.Errorf("%s: %s has another MAC than its bridge", name, l.Name)
+					}
+					continue
 				}
 				if other := macs[l.MAC]; other != "" {
 					t.Errorf("%s: %s and %s have the same MAC", name, l.Name, other)
