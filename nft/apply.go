@@ -34,7 +34,7 @@ func (c *Conn) Apply(table string, del, add []Rule) error {
 	return c.retry("change", "table inet "+table, func() (bool, error) { return c.attempt(table, del, add, &lost) })
 }
 
-// retry calls attempt until it is done or fails. It gives up after c.patience: then the ruleset changed during each
+// retry calls attempt until it is done or fails. It gives up after c.waitLimit: then the ruleset changed during each
 // attempt, or the kernel's replies were lost.
 func (c *Conn) retry(op, object string, attempt func() (done bool, err error)) error {
 	for start := time.Now(); ; {
@@ -43,7 +43,7 @@ func (c *Conn) retry(op, object string, attempt func() (done bool, err error)) e
 		if done || err != nil && !lost {
 			return err
 		}
-		if time.Since(start) > c.patience {
+		if time.Since(start) > c.waitLimit {
 			if lost {
 				return err
 			}

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// patience limits how long a request waits for its reply, and how long an operation is repeated because the ruleset
+	// waitLimit limits how long a request waits for its reply, and how long an operation is repeated because the ruleset
 	// changes in between.
-	patience = 10 * time.Second
+	waitLimit = 10 * time.Second
 	// optimisticReads is the number of times that a table is read without a lock.
 	optimisticReads = 5
 	// bufferSize is the size of the socket's receive and send buffers, in bytes. A commit is one sendmsg, and each
@@ -31,9 +31,9 @@ const (
 
 // Conn is a socket in one network namespace. It is safe for concurrent use.
 type Conn struct {
-	mu       sync.Mutex // one exchange at a time
-	nl       *netlink.Conn
-	patience time.Duration
+	mu        sync.Mutex // one exchange at a time
+	nl        *netlink.Conn
+	waitLimit time.Duration
 }
 
 // Dial opens a socket in the namespace ns; nil means the calling thread's. The caller may close the file afterwards.
@@ -68,7 +68,7 @@ func configureSocket(nl *netlink.Conn) error {
 
 // NewConn returns a Conn that uses an open NETLINK_NETFILTER socket. Tests pass a socket that records or counts
 // messages; see package nltest of github.com/mdlayher/netlink.
-func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl, patience: patience} }
+func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl, waitLimit: waitLimit} }
 
 // Close closes the socket.
 func (c *Conn) Close() error { return c.nl.Close() }

@@ -111,7 +111,7 @@ func (c *Conn) allowLargeDumps() error {
 	}
 	req := request(unix.NFT_MSG_GETGEN, 0)
 	req.Data[0] = unix.NFPROTO_UNSPEC
-	c.nl.SetReadDeadline(time.Now().Add(c.patience))
+	c.nl.SetReadDeadline(time.Now().Add(c.waitLimit))
 	sent, err := c.send([]netlink.Message{req})
 	if err != nil {
 		return c.refusal("show", "ruleset", err)

@@ -28,8 +28,8 @@ func textOf(table string, elements map[element]bool) string {
 }
 
 // Script returns an nft script that changes a table with the rules have into one with the rules want. nft -f runs it in
-// one transaction. If nothing changes, it returns "". If the rules need other sets, the script makes the whole table
-// anew, with counters of zero. So it also works if an older version made the table, with other sets and chains.
+// one transaction. If nothing changes, it returns "". If the rules need other sets, the script replaces the whole
+// table, with counters of zero. So it also works if an older version made the table, with other sets and chains.
 func Script(table string, have, want []Rule) string {
 	old, new := elementsOf(have), elementsOf(want)
 	current := content{exists: len(old) > 0, sets: setNamesFor(old), elements: make(map[element]count, len(old))}

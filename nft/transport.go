@@ -56,7 +56,7 @@ func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, e
 	first, last := sent[0].Header.Sequence, sent[len(sent)-2].Header.Sequence
 	var refusals []error
 	for {
-		replies, err := c.receive(c.patience)
+		replies, err := c.receive(c.waitLimit)
 		var oe *netlink.OpError
 		switch {
 		case errors.As(err, &oe) && oe.Sequence != 0:
@@ -172,7 +172,7 @@ type reply struct {
 
 // send sends messages in one system call.
 func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
-	c.nl.SetWriteDeadline(time.Now().Add(c.patience)) // fails for a socket of a test
+	_ = c.nl.SetWriteDeadline(time.Now().Add(c.waitLimit)) // fails for a socket of a test
 	sent, err := c.nl.SendMessages(messages)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, errLost
@@ -183,10 +183,10 @@ func (c *Conn) send(messages []netlink.Message) ([]netlink.Message, error) {
 // receive waits for a reply, or for all parts of a dump. If replies were lost, or if there is none for the given time,
 // the error is errLost. The Go runtime does not see that a reply is ready if the system call that reads it was
 // interrupted (EINTR). So receive looks again after firstWait, and then less and less often.
-func (c *Conn) receive(patience time.Duration) ([]netlink.Message, error) {
+func (c *Conn) receive(waitLimit time.Duration) ([]netlink.Message, error) {
 	var all []netlink.Message
 	start := time.Now()
-	for wait := min(firstWait, patience); ; wait *= 2 {
+	for wait := min(firstWait, waitLimit); ; wait *= 2 {
 		c.nl.SetReadDeadline(time.Now().Add(wait)) // fails for a socket of a test
 		var failed error
 		var refusal *netlink.OpError
@@ -204,7 +204,7 @@ func (c *Conn) receive(patience time.Duration) ([]netlink.Message, error) {
 			return nil, errLost
 		case !errors.Is(failed, os.ErrDeadlineExceeded):
 			return nil, failed
-		case time.Since(start) >= patience:
+		case time.Since(start) >= waitLimit:
 			return nil, errLost
 		}
 	}
@@ -234,7 +234,7 @@ func (c *Conn) query(object string, reqs []netlink.Message) ([]reply, error) {
 func (c *Conn) readReplies(sent []netlink.Message, to []reply) error {
 	first := sent[0].Header.Sequence
 	for missing := len(sent); missing > 0; {
-		got, err := c.receive(c.patience)
+		got, err := c.receive(c.waitLimit)
 		var oe *netlink.OpError
 		if errors.As(err, &oe) && oe.Sequence != 0 {
 			if i, ok := requestIndex(oe.Sequence, first, len(to)); ok {
@@ -274,7 +274,7 @@ func (c *Conn) dump(object string, req netlink.Message) (bodies [][]byte, comple
 		return nil, false, c.refusal("show", object, err)
 	}
 	complete = true
-	for wait := c.patience; ; {
+	for wait := c.waitLimit; ; {
 		got, err := c.receive(wait)
 		var oe *netlink.OpError
 		if errors.As(err, &oe) && oe.Sequence != 0 && oe.Sequence != sent[0].Header.Sequence {
@@ -282,7 +282,7 @@ func (c *Conn) dump(object string, req netlink.Message) (bodies [][]byte, comple
 		}
 		switch {
 		case errors.Is(err, errLost) && complete: // read the rest, else the kernel refuses the next dump
-			complete, wait = false, min(firstWait, c.patience)
+			complete, wait = false, min(firstWait, c.waitLimit)
 			continue
 		case errors.Is(err, unix.EBUSY):
 			return nil, false, nil

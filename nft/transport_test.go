@@ -110,7 +110,7 @@ func TestInterruptedDumps(t *testing.T) {
 		t.Errorf("%v; -want +got:\n%s", err, diff)
 	}
 	c = fakeConn(list(netlink.DumpInterrupted, "vnet_red"))
-	c.patience = 0
+	c.waitLimit = 0
 	if tables, err = c.Tables(); !errors.Is(err, errBusy) {
 		t.Errorf("tables %q, %v", tables, err)
 	}
@@ -200,7 +200,7 @@ func TestLostReplies(t *testing.T) {
 		},
 	} {
 		c := failingConn([]error{timeout, timeout, timeout, timeout}, dump, dump)
-		c.patience = 0
+		c.waitLimit = 0
 		if err := call(c); !errors.Is(err, errLost) {
 			t.Errorf("%s without reply: %v", what, err)
 		}
