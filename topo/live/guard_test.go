@@ -1,0 +1,163 @@
+package live
+
+import (
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+const guardedLab = `
+name: guarded
+networks: {sw: {subnets: [10.0.9.0/24, "fd00:9::/64"], nat: true}}
+hosts: {red: {networks: [sw]}}
+`
+
+// foreignNetworks makes two hosts, each on a link of the machine that is not a lab's. They would reach
+// each other through the machine if it forwarded for everybody.
+func foreignNetworks(t *testing.T) {
+	t.Helper()
+	labtest.NeedIP(t)
+	for _, n := range []string{"1", "2"} {
+		for _, args := range []string{
+			"netns add foreign" + n, "link add fw" + n + " type veth peer name eth0 netns foreign" + n,
+			"addr add 198.18." + n + ".1/24 dev fw" + n, "addr add fd18:" + n + "::1/64 dev fw" + n + " nodad",
+			"link set fw" + n + " up", "-n foreign" + n + " link set eth0 up",
+			"-n foreign" + n + " addr add 198.18." + n + ".2/24 dev eth0",
+			"-n foreign" + n + " addr add fd18:" + n + "::2/64 dev eth0 nodad",
+			"-n foreign" + n + " route add default via 198.18." + n + ".1",
+			"-n foreign" + n + " -6 route add default via fd18:" + n + "::1",
+		} {
+			labtest.IP(t, args)
+		}
+	}
+	t.Cleanup(func() {
+		for _, args := range []string{"link del fw1", "link del fw2", "netns del foreign1", "netns del foreign2"} {
+			labtest.IP(t, args)
+		}
+	})
+}
+
+// wantForeign checks whether the foreign hosts reach each other.
+func wantForeign(t *testing.T, when string, want bool) {
+	t.Helper()
+	wait := "-c1 -W1 "
+	if want { // a new link-local address takes two seconds
+		wait = "-c1 -w5 "
+	}
+	for _, addr := range []string{"198.18.2.2", "fd18:2::2"} {
+		ping := strings.Fields("netns exec foreign1 ping " + wait + addr)
+		if got := exec.Command("ip", ping...).Run() == nil; got != want {
+			t.Errorf("%s: foreign1 reaches %s: %t", when, addr, got)
+		}
+	}
+}
+
+// TestForeignNetworksStayApart: forwarding that a lab turns on serves the lab alone. Without the
+// guard, foreign networks reach each other; that is drift, and up mends it.
+func TestForeignNetworksStayApart(t *testing.T) {
+	foreignNetworks(t)
+	wantForeign(t, "before", false)
+	name, want := labtest.Compiled(t, guardedLab)
+	k := openKernel(t, name)
+	up := func() topo.Plan {
+		t.Helper()
+		plan, err := k.Up(t.Context(), want, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	up()
+	wantForeign(t, "up", false)
+	if out, err := exec.Command("ip", strings.Fields("netns exec red ping -c1 -W1 198.18.1.2")...).CombinedOutput(); err != nil {
+		t.Errorf("the lab does not reach the outside: %s", out)
+	}
+	if out, err := exec.Command("nft", "delete", "table", "inet", nft.GuardTable).CombinedOutput(); err != nil {
+		t.Skipf("no nft on this machine: %s", out)
+	}
+	wantForeign(t, "without the guard", true)
+	if plan := up(); len(plan) != 2 {
+		t.Errorf("a missing guard is mended by\n%s", plan)
+	}
+	wantForeign(t, "up again", false)
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	wantForeign(t, "down", false)
+	wantSysctl(t, "net/ipv4/ip_forward", "0")
+	wantSysctl(t, "net/ipv6/conf/all/forwarding", "0")
+}
+
+// TestForwardingThatWasOn: where the machine forwards anyway, a lab changes nothing for others.
+func TestForwardingThatWasOn(t *testing.T) {
+	foreignNetworks(t)
+	for _, key := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
+		if err := nsfs.SetSysctl(key, "1"); err != nil {
+			t.Fatal(err)
+		}
+		defer nsfs.SetSysctl(key, "0")
+	}
+	wantForeign(t, "before", true)
+	name, want := labtest.Compiled(t, guardedLab)
+	k := openKernel(t, name)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantForeign(t, "up", true)
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	wantForeign(t, "down", true)
+}
+
+// TestNATByHandGivesBack: what the last rule by hand needed is as before when it goes, and a lab that
+// needs it too keeps it.
+func TestNATByHandGivesBack(t *testing.T) {
+	rule := nft.Masquerade{Source: netip.MustParsePrefix("10.7.0.0/24")}
+	const table = "vnet"
+	if _, err := AddNAT(nil, table, rule); err != nil {
+		t.Fatal(err)
+	}
+	wantSysctl(t, "net/ipv4/ip_forward", "1")
+	name, want := labtest.Compiled(t, guardedLab)
+	k := openKernel(t, name)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DeleteNAT(nil, table, rule); err != nil {
+		t.Fatal(err)
+	}
+	wantSysctl(t, "net/ipv4/ip_forward", "1") // the lab needs it
+	if _, err := AddNAT(nil, table, rule); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	wantSysctl(t, "net/ipv4/ip_forward", "1") // the rule needs it
+	if _, err := FlushNAT(nil, table); err != nil {
+		t.Fatal(err)
+	}
+	wantSysctl(t, "net/ipv4/ip_forward", "0")
+	c, err := nft.Dial(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if g, err := c.ReadGuard(); err != nil || g.IPv4 || g.IPv6 {
+		t.Errorf("guard left: %+v, %v", g, err)
+	}
+}
+
+func wantSysctl(t *testing.T, key, want string) {
+	t.Helper()
+	if got, err := nsfs.Sysctl(key); err != nil || got != want {
+		t.Errorf("%s is %q, %v; want %s", key, got, err, want)
+	}
+}
