@@ -158,8 +158,31 @@ func (c conflictFinder) find(p topo.Plan) ([]Conflict, error) {
 		if with := foreign[at.name].conflictWith(o); with != "" {
 			found = append(found, Conflict{o, with})
 		}
+		if sysctl, ok := o.(topo.Sysctl); ok && isForwarding(sysctl.Name) {
+			drops, err := forwardDrops(at, sysctl)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, drops...)
+		}
 	}
 	return found, nil
+}
+
+// forwardDrops returns the chains, not vnet's, that drop what a forwarding sysctl is for.
+func forwardDrops(h *netnsHandle, o topo.Sysctl) (found []Conflict, err error) {
+	conn, err := h.nft()
+	if err != nil {
+		return nil, err
+	}
+	chains, err := conn.ForwardDrops()
+	other := map[string]string{topo.ForwardingIPv4: "ip6", topo.ForwardingIPv6: "ip"}[o.Name]
+	for _, ch := range chains {
+		if ch.Family != other && ch.Table != nft.GuardTable && !strings.HasPrefix(ch.Table, topo.TableName("")) {
+			found = append(found, Conflict{o, ch.String() + " drops forwarded packets; it has to accept those of the lab"})
+		}
+	}
+	return found, err
 }
 
 // foreignState is the state in a namespace that does not belong to the lab.

@@ -136,3 +136,25 @@ table ip foreign { chain pre { type nat hook prerouting priority dstnat
 		t.Error(plan, err)
 	}
 }
+
+// TestForwardDropsAreNoted: a foreign chain that drops what the lab forwards is a note.
+func TestForwardDropsAreNoted(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("no nft on this machine")
+	}
+	add := "add table ip other; add chain ip other stop { type filter hook forward priority 0; policy drop; }"
+	if out, err := exec.Command("nft", add).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	defer exec.Command("nft", "delete table ip other").Run()
+	name, want := labtest.Compiled(t, guardedLab)
+	k := openKernel(t, name)
+	plan, err := k.Plan(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := k.Conflicts(plan)
+	if err != nil || len(found) != 1 || !strings.Contains(found[0].String(), "chain ip other stop drops forwarded packets") {
+		t.Errorf("%v, %v", found, err)
+	}
+}

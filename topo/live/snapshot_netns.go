@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
@@ -248,6 +250,16 @@ func loOf(links []rtnl.Link) rtnl.Link {
 	return rtnl.Link{}
 }
 
+// isShortage reports whether an error says that the machine lacks something at the moment.
+func isShortage(err error) bool {
+	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EINTR, unix.EAGAIN} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
 // withGuard returns the value of a sysctl, and says so if a guard is missing.
 func (rd *reader) withGuard(v *netnsSnapshot, name, value string) (string, error) {
 	u := settingUse{handle: v.handle, lo: v.lo(), name: name}
@@ -284,8 +296,8 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 	for name, changed := range names {
 		value, err := nsfs.Sysctl(sysctlKey(name))
 		_, wanted := v.wanted.settings[name]
-		if errors.Is(err, fs.ErrNotExist) || err != nil && !wanted && v.handle.name != "" && !v.handle.own {
-			continue // the link does not exist; or root in an adopted namespace wrote a wrong record
+		if errors.Is(err, fs.ErrNotExist) || err != nil && !wanted && v.handle.name != "" && !isShortage(err) {
+			continue // the link does not exist; or root in the namespace wrote a wrong record
 		}
 		if err != nil {
 			return err // it may be there, so its record must not go
