@@ -1,7 +1,7 @@
 package nft
 
 // guardRules returns the rules that drop packets from or to 127.0.0.0/8 that come in by a link. A forward from
-// 127.0.0.1 needs route_localnet, with which the kernel accepts them.
+// 127.0.0.1 needs route_localnet, and this setting makes the kernel accept such packets.
 func guardRules(sets map[string]bool) []rule {
 	if !sets["targets4"] {
 		return nil
@@ -12,9 +12,9 @@ func guardRules(sets map[string]bool) []rule {
 	}
 }
 
-// spoofRules returns the rule that drops packets with a source address that is not behind the link they come in by. A
-// bridge passes packets between its ports with other destination MAC addresses than its own; they are not routed, so
-// their source does not matter here.
+// spoofRules returns the rule that drops packets whose source address is not behind the link that they come in by.
+// Packets that a bridge passes between its ports have destination MAC addresses that are not in the set gate. They are
+// not routed, so the rule does not check their source.
 func spoofRules(sets map[string]bool) []rule {
 	if !sets["gate"] {
 		return nil
@@ -99,7 +99,7 @@ func leakRules(sets map[string]bool) []rule {
 		add("inside"+n, first, inSet("inside"+n, saddr), notInSet("inside"+n, daddr))
 	}
 	add("private_out", inSet("private_out", oif), isNot(one(saddrType), localType))
-	if sets["private_all"] { // does not translate forwarded connections; an untracked packet has no ct status
+	if sets["private_all"] { // forwarded connections are not translated; an untracked packet has no ct status
 		rules = append(rules, rule{is(one(ctStatus), statusDNAT), {verb: ret}})
 	}
 	add("private_all", inSet("private_all", family), isNot(one(oif), loName), isNot(one(saddrType), localType))
@@ -109,10 +109,11 @@ func leakRules(sets map[string]bool) []rule {
 	return append([]rule{{is(one(ctStatus), statusSNAT), {verb: ret}}}, rules...)
 }
 
-// privateRules returns the rules that drop packets with a private source address. Exceptions are replies to connections
-// from outside, packets whose source is an address of the output link, so that a translation would change nothing,
-// packets that a bridge passes between its ports (they have no input link, and no source of this namespace), and what
-// NAT excludes; see linkScopeRules.
+// privateRules returns the rules that drop packets with a private source address. They do not drop:
+//   - replies to connections from outside
+//   - packets whose source is an address of the output link: a translation would change nothing
+//   - packets that a bridge passes between its ports: they have no input link, and no source of this namespace
+//   - packets that NAT excludes; see linkScopeRules
 func privateRules(sets map[string]bool) []rule {
 	if len(leakRules(sets)) == 0 {
 		return nil

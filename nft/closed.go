@@ -36,7 +36,7 @@ func (c Closed) elements() []element { return []element{{set: "closed", key: enc
 
 func decodeClosed(e element, _ set) (Rule, error) { return Closed{decodeName(e.key)}, nil }
 
-// Allow lets packets from a source pass to a [Closed] link, by whatever link they come in.
+// Allow lets packets from a source pass to a [Closed] link. They may come in by any link.
 type Allow struct {
 	Link   string       // the closed link
 	Source netip.Prefix // 0.0.0.0/0 or ::/0 means all sources of the family
@@ -69,12 +69,12 @@ func decodeAllow(e element, s set) (Rule, error) {
 	return Allow{Link: link, Source: source}, err
 }
 
-// Gate is a MAC address at which a link accepts packets to be routed. It distinguishes them from packets that a bridge
-// passes between its ports, which rules also see if net.bridge.bridge-nf-call-iptables is on. A bridge accepts packets
-// at its own address and at those of its ports: each needs a Gate.
+// Gate is a MAC address of a link. The kernel routes packets to this address. Packets that a bridge passes between its
+// ports have other destination addresses; rules see them, too, if net.bridge.bridge-nf-call-iptables is on. A bridge
+// accepts packets at its own address and at those of its ports: each of these addresses needs a Gate.
 //
-// Packets to a Gate are dropped if their source address is not behind the link: if the route to it does not leave by
-// the link.
+// A packet to a Gate is dropped if its source address is not behind the link. An address is behind a link if the route
+// to it leaves by that link.
 type Gate struct {
 	Link string
 	MAC  MAC
@@ -111,7 +111,7 @@ func decodeMAC(b string) (m MAC) {
 	return m
 }
 
-// checkLink returns an error if name is not a valid name of a link, or empty.
+// checkLink returns an error if name is empty or not a valid name of a link.
 func checkLink(name string) error {
 	if name == "" {
 		return errors.New("expected a device")

@@ -14,12 +14,12 @@
 //	kernel ──▶ Conn.Read ──▶ the same rules, with counters
 //
 // Each [Rule] is an element of a named set or map. So the cost of a packet does not depend on the number of forwarded
-// ports, and one small message adds a port. The chains' text depends only on which sets the table has. It is what
-// nft list table prints, and nft -f reads.
+// ports, and one small message adds a port. The text of the chains depends only on which sets the table has.
+// nft list table prints this text, and nft -f reads it.
 //
 // # What the rules do
 //
-// A [Forward] without an address matches packets to the namespace's own addresses, and no packets that pass through.
+// A [Forward] without an address matches packets to the namespace's own addresses, but no packets to other addresses.
 // It works from outside, from the namespace itself, and from a neighbour of the target on the same link. From
 // 127.0.0.1 it works if net.ipv4.conf.DEV.route_localnet is on for the link towards the target; the kernel has no such
 // setting for ::1. A neighbour's source address is translated, so that replies come back the same way. Other clients
@@ -33,13 +33,13 @@
 //
 // # What the table drops
 //
-// NAT does not see packets that connection tracking does not recognize. If such a packet leaves with the source of a
-// [Masquerade] or [SourceNAT], the chain leak drops it, after NAT. It lets pass replies to connections from outside
-// and packets between the sources of rules without Out.
+// NAT does not see packets that connection tracking does not recognize. The chain leak runs after NAT and drops such
+// a packet if it leaves with the source of a [Masquerade] or [SourceNAT]. It does not drop replies to connections from
+// outside, and packets between the sources of rules without Out.
 //
-// A [Closed] link gets forwarded packets from links in [Own] and from sources of an [Allow] only. Between the links of
-// an [Isolate], nothing is forwarded. Both let forwarded ports pass, and all packets of connections that were accepted
-// before. A [Gate] drops packets whose source address is not behind the link they come in by.
+// A [Closed] link gets forwarded packets only from links in [Own] and from sources of an [Allow]. Between the links of
+// an [Isolate], nothing is forwarded. Both accept packets to forwarded ports, and all packets of connections whose first
+// packet was accepted. A [Gate] drops packets whose source address is not behind the link that they come in by.
 //
 // # The guard
 //
@@ -62,18 +62,20 @@
 //		}
 //	}
 //
+// # Changes
+//
 // Connection tracking stores how a flow is translated. [Conn.Apply] deletes the conntrack entries that a change makes
 // stale; see the method.
 //
 // If the kernel's reply to a change is lost, the next attempt reads what the table has, so the change is made once and
-// completely. Changes of several processes wait for each other. An operation gives up when the kernel does not reply,
-// or when the ruleset changes during each attempt, for ten seconds.
+// completely. Changes of several processes wait for each other. An operation fails if for ten seconds the kernel does not
+// reply, or the ruleset changes during each attempt.
 //
 // # What is not checked
 //
 // The package does not check whether forwarding is on (net.ipv4.ip_forward), whether devices exist, and what other
 // tables do. A packet that this table accepts may still be dropped by another; [Conn.ForwardDrops] lists the chains
-// that drop by policy. Other tables are never changed.
+// that drop forwarded packets. Other tables are never changed.
 //
 // # Requirements
 //

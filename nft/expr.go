@@ -68,8 +68,8 @@ func masked(v value) expr.Any {
 		Xor: make([]byte, len(v.mask))}
 }
 
-// translateExprs looks up the new address into register 1. In a map with ports, the port follows in the next
-// register.
+// translateExprs loads the new address from a map into register 1. If the map contains ports, the next register gets
+// the port.
 func (s statement) translateExprs() []expr.Any {
 	to := setNamed(s.name).data
 	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: protoIPv4, RegAddrMin: reg1, RegAddrMax: reg1}

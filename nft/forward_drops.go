@@ -23,7 +23,7 @@ func (c Chain) String() string { return "chain " + c.Family + " " + c.Table + " 
 var families = map[byte]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
 
 // ForwardDrops returns the base chains of any table at the forward hook that drop a forwarded packet unless one of
-// their rules accepts it: by policy, or by a rule for all packets that drops or rejects.
+// their rules accepts it: by their policy, or by a rule that drops or rejects all packets.
 func (c *Conn) ForwardDrops() ([]Chain, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,7 +55,7 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 	return drops, nil
 }
 
-// decodeBaseChain decodes a chain. The family is "" if it forwards no packets.
+// decodeBaseChain decodes a chain. c.Family is "" if the kernel forwards no packets of the chain's family.
 func decodeBaseChain(body []byte) (c Chain, hook, policy uint32, err error) {
 	ad, err := attrs(body)
 	if err != nil {
@@ -88,13 +88,13 @@ func decodeBaseChain(body []byte) (c Chain, hook, policy uint32, err error) {
 // maxJumps is NFT_JUMP_STACK_SIZE of the kernel's include/net/netfilter/nf_tables.h.
 const maxJumps = 16
 
-// chainVerdicts is what the rules of a chain that apply to all packets do, in order.
+// chainVerdicts are the verdicts of those rules of a chain that apply to all packets, in order.
 type chainVerdicts []ruleVerdict
 
 // A ruleVerdict is what a rule for all packets does.
 type ruleVerdict struct {
 	drops bool
-	ends  bool   // accepts, returns or jumps for good (goto)
+	ends  bool   // accepts, returns or does not come back from another chain (goto)
 	jump  string // the chain that it jumps to
 }
 
@@ -162,7 +162,7 @@ func decodeVerdict(body []byte) (chain string, v ruleVerdict, forAll bool, err e
 	return chain, v, forAll && v != ruleVerdict{}, ad.Err()
 }
 
-// decodeExpr decodes an expression. It returns false if the expression may not match a packet, or is unknown.
+// decodeExpr decodes an expression. It returns false if the expression does not match all packets, or is unknown.
 func (v *ruleVerdict) decodeExpr(ad *netlink.AttributeDecoder) (matchesAll bool) {
 	name := ""
 	for ad.Next() {

@@ -10,7 +10,7 @@ import (
 // GuardTable is the name of the table of a namespace's [Guard].
 const GuardTable = "vnet-guard"
 
-// LinkGroup is the group of the links that vnet makes in a namespace that is not its own. A [Guard] lets their packets
+// LinkGroup is the group of the links that vnet makes in a namespace that it did not make. A [Guard] lets their packets
 // pass. The number is "vn" in ASCII: group numbers have no registry, and small ones are in use.
 const LinkGroup = 0x766e
 
@@ -21,9 +21,9 @@ const LinkGroup = 0x766e
 // these connections.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
-	Sources    []netip.Prefix // sources of rules that are not of a lab
-	Out        []string       // output links of such rules without a source
-	// From is the links that forwarded IPv4 before vnet turned forwarding on (net.ipv4.conf.LINK.forwarding was 1 and
+	Sources    []netip.Prefix // sources of rules that belong to no lab
+	Out        []string       // output links of such rules that have no source
+	// From lists the links that forwarded IPv4 before vnet turned forwarding on (net.ipv4.conf.LINK.forwarding was 1 and
 	// net.ipv4.ip_forward was 0).
 	From []string
 }
@@ -47,7 +47,7 @@ func (g Guard) Check() error {
 	return nil
 }
 
-// Script returns an nft script that makes the table as [Conn.Guard] does, whatever it was before.
+// Script returns an nft script that makes the same table as [Conn.Guard], whatever the table was before.
 func (g Guard) Script() string {
 	declare := "table inet " + GuardTable + "\n"
 	return declare + "delete " + declare + textOf(GuardTable, g.elements())
@@ -76,7 +76,7 @@ func (g Guard) elements() map[element]bool {
 	return all
 }
 
-// guard returns the Guard with these elements. It omits elements that no Guard has.
+// guard returns the Guard with these elements. It ignores elements that do not come from a Guard.
 func (c content) guard() Guard {
 	var g Guard
 	for e := range c.elements {

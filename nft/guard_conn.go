@@ -17,7 +17,7 @@ func (c *Conn) ReadGuard() (Guard, error) {
 	return have.guard(), nil
 }
 
-// UpdateGuard replaces the namespace's guard by update's result. If the ruleset changed after it was read, it reads
+// UpdateGuard replaces the namespace's guard with update's result. If the ruleset changed after it was read, it reads
 // again and calls update again, so concurrent updates are not lost.
 func (c *Conn) UpdateGuard(update func(have Guard) Guard) error {
 	c.mu.Lock()

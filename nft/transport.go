@@ -92,8 +92,8 @@ func requestIndex(sequence, first uint32, n int) (index int, ok bool) {
 	return int(distance), uint64(distance) < uint64(n)
 }
 
-// joinRefusals joins the refusals of a change into one error. If the kernel lacks an option, it omits the other
-// refusals, which are consequences.
+// joinRefusals joins the refusals of a change into one error. If the kernel lacks an option, this causes
+// the other refusals, and joinRefusals omits them.
 func joinRefusals(errs []error) error {
 	var missing *Error
 	var options []string
@@ -198,7 +198,7 @@ func (c *Conn) receive(waitLimit time.Duration) ([]netlink.Message, error) {
 		switch {
 		case failed == nil:
 			return all, nil
-		case errors.As(failed, &refusal) && refusal.Sequence != 0: // with whatever errno
+		case errors.As(failed, &refusal) && refusal.Sequence != 0: // with any errno
 			return nil, failed
 		case errors.Is(failed, unix.ENOBUFS):
 			return nil, errLost
@@ -256,7 +256,7 @@ func (c *Conn) readReplies(sent []netlink.Message, to []reply) error {
 	return nil
 }
 
-// list dumps, and repeats the dump until it is complete.
+// list sends a dump request, and repeats it until the dump is complete.
 func (c *Conn) list(object string, req netlink.Message) ([][]byte, error) {
 	var bodies [][]byte
 	err := c.retry("show", object, func() (complete bool, err error) {

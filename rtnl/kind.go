@@ -24,8 +24,8 @@ type Kind struct {
 }
 
 // Options are the options of a kind of link by the names of ip-link(8);
-// [KindOptions] lists them. A number is a uint64, and so is a switch (0 or 1). An
-// address is a netip.Addr or an [LLAddr]. See [OptionType].
+// [KindOptions] lists them. Numbers and switches (0 or 1) are uint64. An address is
+// a netip.Addr or an [LLAddr]. See [OptionType].
 type Options map[string]any
 
 // An OptionType is the encoding of an option in a message.

@@ -22,7 +22,8 @@ const (
 // bridge_slave. Messages contain the kind of the master.
 const portSuffix = "_slave"
 
-// errRename: IFLA_IFNAME is either the name of the link to change or its new name.
+// errRename: a message has one IFLA_IFNAME. It is the name of the link to change, or its
+// new name.
 var errRename = errors.New("renaming a link needs its index")
 
 // maxAlias is IFALIASZ-1 of <linux/if.h>, in bytes.
@@ -43,8 +44,8 @@ func CheckLinkName(name string) error {
 	return nil
 }
 
-// encode returns the body of a request: the message of package rtnetlink, and after it
-// the attributes that this message silently drops: alias, group, queue length and more.
+// encode returns the body of a request: the message of package rtnetlink, and then the
+// attributes that this package silently drops: alias, group, queue length and more.
 func (l LinkConfig) encode() ([]byte, error) {
 	if l.Name != "" {
 		if err := CheckLinkName(l.Name); err != nil {

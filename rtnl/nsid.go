@@ -19,8 +19,8 @@ const (
 	netnsaCurrentNSID = 5
 )
 
-// NoNSID means that a namespace has no id; NETNSA_NSID_NOT_ASSIGNED. In [SetNSID] it
-// lets the kernel choose.
+// NoNSID (NETNSA_NSID_NOT_ASSIGNED) means that a namespace has no id. In a call of
+// [SetNSID] it lets the kernel choose the id.
 const NoNSID = -1
 
 // sizeofRtgenmsg is the size of struct rtgenmsg with padding.
@@ -31,8 +31,8 @@ var errMalformedNSID = errors.New("malformed namespace id message")
 // NSID is the id that one namespace has in another.
 type NSID struct {
 	ID int32
-	// Current is used in the result of [Conn.NSIDsOf]: the id of the same namespace
-	// in the socket's namespace; [NoNSID] if it has none.
+	// Current is the id of the same namespace in the socket's namespace; [NoNSID] if
+	// it has none. Only [Conn.NSIDsOf] reports it.
 	Current int32
 }
 

@@ -8,8 +8,9 @@ import (
 )
 
 // Do executes one stage, see [Plan.Stages]: all of its steps or, with an error,
-// none. It is the interface between plans and the kernel. [live.Kernel.Do] is one. Others
-// wrap it to show progress, to log, or to inject faults.
+// none. It is the interface between plans and the kernel. [live.Kernel.Do] executes
+// stages in the kernel; other functions wrap it to show progress, to log, or to inject
+// faults.
 type Do func(ctx context.Context, stage []Step) error
 
 // A StepError is the error of a step that failed.

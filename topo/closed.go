@@ -25,8 +25,9 @@ func (o OwnLink) canBecome(Object) bool                      { return false }
 func (o OwnLink) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (o OwnLink) normal() Object                             { return o }
 
-// A ClosedLink leads to a private network. Its router forwards packets there from the links in
-// [OwnLink], for forwarded ports, and for connections that were accepted before. It drops others.
+// A ClosedLink leads to a private network. Its router forwards packets to it that come in by an
+// [OwnLink] or from an [AllowedSource], that go to a forwarded port, or that belong to a connection
+// accepted before. It drops all others.
 type ClosedLink struct {
 	NS   string // the router's
 	Link string
@@ -44,9 +45,9 @@ func (c ClosedLink) canBecome(Object) bool                      { return false }
 func (c ClosedLink) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (c ClosedLink) normal() Object                             { return c }
 
-// A SourceGate drops routed packets that come in by a link and have a source that is not behind it.
-// MAC is the router's address there: by it, routed packets differ from those that a bridge
-// passes between its ports.
+// A SourceGate drops routed packets that come in by a link if their source address is not behind
+// this link. MAC is the router's address on the link: routed packets have it as their destination,
+// and packets that a bridge passes between its ports do not.
 type SourceGate struct {
 	NS   string // the router's
 	Link string
@@ -67,7 +68,7 @@ func (g SourceGate) canBecome(Object) bool                      { return false }
 func (g SourceGate) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (g SourceGate) normal() Object                             { return g }
 
-// An AllowedSource opens a [ClosedLink] to a prefix of the outside.
+// An AllowedSource is a prefix outside the lab. The router forwards its packets to a [ClosedLink].
 type AllowedSource struct {
 	NS     string // the router's
 	Link   string

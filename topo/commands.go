@@ -99,8 +99,8 @@ func (w *scriptWriter) advance(stage Plan) {
 	}
 }
 
-// minBatch is how many commands of one namespace are written as one ip -batch. Starting
-// a process takes as long as a hundred commands of a batch.
+// minBatch is the smallest number of commands of one namespace that are written as one
+// ip -batch. Starting a process takes as long as a hundred commands of a batch.
 const minBatch = 4
 
 func (w *scriptWriter) put(c command) {
@@ -172,8 +172,9 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// printfWord returns a word of sh(1) that is s, without control characters: a script may be
-// shown on a terminal. s does not end with a newline, which the shell would remove.
+// printfWord returns a word of sh(1) whose value is s. The word has no control characters,
+// because a script may be shown on a terminal. s must not end with a newline: the shell
+// would remove it.
 func printfWord(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -211,7 +212,7 @@ func (w *scriptWriter) commands(s Step) []command {
 	return append(s.Object().commands(w, s), w.ipv6Commands(s)...)
 }
 
-// ipv6Commands write the IPv6 settings of links.
+// ipv6Commands returns the commands that write the IPv6 settings of links.
 func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
 	for _, l := range s.IPv6Settings(w.ipv6Modes) {
 		cmds = append(cmds, w.ipv6SettingsCommand(l))

@@ -44,20 +44,23 @@ func diffInWaves(have, want State, wave int) Plan {
 }
 
 // sortSteps sorts steps by the order of the objects in s. At equal places, it puts creations
-// before changes: the changed object may refer to the new one.
+// before changes: the changed object may refer to the new one. Two steps have different keys.
 func sortSteps(steps Plan, s State) {
 	if len(steps) == 0 {
 		return
 	}
 	o := newOrder(s)
 	from, at, indexes := slices.Clone(steps), make([]position, len(steps)), make([]int, len(steps))
+	ops := make([]Op, len(steps))
 	for i, s := range steps {
-		at[i], indexes[i] = o.of(s.Object()), i
+		at[i], ops[i], indexes[i] = o.of(s.Object()), s.Op(), i
 	}
-	slices.SortStableFunc(indexes, func(a, b int) int { // a Step is large to move
-		c := cmp.Or(comparePlaces(at[a], at[b]), cmp.Compare(from[a].Op(), from[b].Op())) // "+" before "~"
-		if c != 0 {
+	slices.SortFunc(indexes, func(a, b int) int { // a Step is large to move
+		if c := comparePlaces(&at[a], &at[b]); c != 0 {
 			return c // compareKeys is slow
+		}
+		if c := cmp.Compare(ops[a], ops[b]); c != 0 { // "+" before "~"
+			return c
 		}
 		return compareKeys(at[a].key, at[b].key)
 	})

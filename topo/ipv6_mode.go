@@ -6,17 +6,17 @@ import "maps"
 type IPv6Mode uint8
 
 const (
-	// IPv6Default means: the lab gives the link no address: the kernel solicits routers, as without vnet.
+	// IPv6Default means: the lab gives the link no address. The kernel solicits routers, as without vnet.
 	IPv6Default IPv6Mode = iota
-	// IPv6Static means: the lab gives the link an IPv6 address: router advertisements are ignored.
+	// IPv6Static means: the lab gives the link an IPv6 address. Router advertisements are ignored.
 	IPv6Static
-	// IPv6NoLinkLocal means: the lab gives the link IPv4 addresses only: no link-local address; see [AddrGenNone].
+	// IPv6NoLinkLocal means: the lab gives the link IPv4 addresses only. It has no link-local address; see [AddrGenNone].
 	IPv6NoLinkLocal
 	// IPv6Unused means: the MTU is too small for IPv6, or the link is a port and vnet writes no setting.
 	IPv6Unused
-	// IPv6Disabled means: the link is a veth end in a bridge: disable_ipv6=1, because packets that arrive there
-	// belong to the bridge. The kernel then goes through fewer routes and group members for
-	// each further port: ten thousand ports take two thirds of the time.
+	// IPv6Disabled means: the link is a veth end in a bridge. vnet sets disable_ipv6=1, because packets that arrive
+	// there belong to the bridge. The kernel then goes through fewer routes and group members for each further
+	// port: to create ten thousand ports takes two thirds of the time.
 	IPv6Disabled
 	// IPv6UserSet means: a sysctl of the lab sets disable_ipv6.
 	IPv6UserSet
@@ -95,7 +95,7 @@ func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, IPv6Mode))
 }
 
 // IPv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
-// link-local address if the lab configures anything else of IPv6 on it.
+// link-local address if the lab configures anything else for IPv6 on it.
 func (l Link) ipv6Mode(uses ipv6Uses, veth bool) IPv6Mode {
 	switch {
 	case !l.CarriesIPv6():
@@ -179,7 +179,7 @@ func (p Plan) IPv6Modes(have, want State) map[Key]IPv6Mode {
 	return modes
 }
 
-// Applied returns have as the plan changes it.
+// Applied returns the state have after the plan's changes.
 func (p Plan) Applied(have State) State {
 	want := NewState()
 	maps.Copy(want, have)

@@ -98,6 +98,6 @@ func (o order) parentOf(link Key) Key {
 }
 
 // comparePlaces compares everything but the keys.
-func comparePlaces(a, b position) int {
+func comparePlaces(a, b *position) int {
 	return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.depth, b.depth), cmp.Compare(a.rank, b.rank))
 }

@@ -5,8 +5,8 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 )
 
-// A Port makes a link that the lab did not create a port of a bridge of the lab:
-// an uplink, for example the machine's eth0. vnet never deletes the link.
+// A Port puts a link that the lab did not create into a bridge of the lab: an uplink,
+// for example the machine's eth0. vnet never deletes the link.
 type Port struct {
 	NS     string
 	Link   string
@@ -26,7 +26,7 @@ func (p Port) provides() []Key       { return []Key{p.Key()} }
 func (p Port) canBecome(Object) bool { return true }
 func (p Port) normal() Object        { return p }
 
-// commands also record the former master of the link.
+// commands returns commands that also record the former master of the link.
 func (p Port) commands(w *scriptWriter, s Step) []command {
 	set := command{p.NS, "ip", "link set dev " + p.Link + " master " + p.Master}
 	dev := shellWord(p.Link)

@@ -17,7 +17,7 @@ import (
 )
 
 // answerTime is how long a socket waits for an answer. The kernel answers a request during the
-// send call, so the answer is usually there already. It is much longer than a dump takes.
+// send call, so the answer is usually there already. A dump takes much less than this time.
 const answerTime = time.Minute
 
 // ErrNoAnswer means that the kernel did not answer in time, or that the answer was lost. The
@@ -26,18 +26,18 @@ var ErrNoAnswer = errors.New("no answer from the kernel")
 
 func noAnswer(wait time.Duration) error { return fmt.Errorf("%w within %v", ErrNoAnswer, wait) }
 
-// A conn sends and receives in place of a socket of package netlink, which it uses for all
-// else. That socket takes an interrupted call (EINTR) for one that must wait: it then waits
-// for the next message, although the answer has arrived, and that may be for ever.
+// A conn is a netlink.Conn with its own methods to send and to receive. Those of package netlink
+// treat an interrupted call (EINTR) like one without a message (EAGAIN): they wait for the next
+// message, perhaps forever, although the answer has arrived.
 type conn struct {
 	*netlink.Conn
 	raw  syscall.RawConn
-	wait atomic.Int64 // for an answer, in nanoseconds; 0 is without end
+	wait atomic.Int64 // for an answer, in nanoseconds; 0 means no limit
 	// recv is recvmsg(2).
 	recv func(fd int, b []byte, flags int) (n, recvFlags int, err error)
 }
 
-// newConn returns a connection that uses the socket of nl. An error closes it.
+// newConn returns a connection that uses the socket of nl. After an error, nl is closed.
 func newConn(nl *netlink.Conn) (*conn, error) {
 	raw, err := nl.SyscallConn()
 	if err != nil {
@@ -70,19 +70,19 @@ func (c *conn) open() (*netlink.Conn, error) {
 	return netlink.NewConn(c, pid), nil
 }
 
-// JoinGroup joins a multicast group. Afterwards the socket waits for messages without end.
+// JoinGroup joins a multicast group. Afterwards the socket waits for messages without a time limit.
 func (c *conn) JoinGroup(group uint32) error {
 	c.wait.Store(0)
 	return c.Conn.JoinGroup(group)
 }
 
-// SetDeadline sets the deadlines of the caller instead of the usual one for answers.
+// SetDeadline sets the caller's deadline for sending and receiving. The limit for answers no longer applies.
 func (c *conn) SetDeadline(t time.Time) error {
 	c.wait.Store(0)
 	return c.Conn.SetDeadline(t)
 }
 
-// SetReadDeadline sets the deadline of the caller instead of the usual one for answers.
+// SetReadDeadline sets the caller's deadline for receiving. The limit for answers no longer applies.
 func (c *conn) SetReadDeadline(t time.Time) error {
 	c.wait.Store(0)
 	return c.Conn.SetReadDeadline(t)
@@ -177,7 +177,7 @@ func Messages(messages []netlink.Message, b []byte) ([]netlink.Message, error) {
 	for len(b) >= unix.NLMSG_HDRLEN {
 		n := aligned(int(binary.NativeEndian.Uint32(b)))
 		if n < unix.NLMSG_HDRLEN || n > len(b) {
-			return nil, fmt.Errorf("netlink message of %d bytes in %d", n, len(b))
+			return nil, fmt.Errorf("netlink message of %d bytes, but only %d bytes are left", n, len(b))
 		}
 		var m netlink.Message
 		if err := m.UnmarshalBinary(b[:n]); err != nil {

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// MustParse parses a lab file that has no mistakes.
+// MustParse parses a lab file. The test fails if the file has mistakes.
 func MustParse[text string | []byte](t testing.TB, file string, content text) lab.Topology {
 	t.Helper()
 	parsed, err := lab.Parse(file, []byte(content))
@@ -79,7 +79,7 @@ func Golden(t testing.TB, path string, got []byte) {
 	}
 }
 
-// PublishedLab has a published port that its own host reaches through its gateway.
+// PublishedLab has a host that reaches its own published port through its gateway.
 const PublishedLab = `
 name: published
 networks: {sw: {subnets: [10.0.5.0/24, "fd00:5::/64"], nat: true}}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Compare compares runs of digits as numbers.
+// Compare compares two names. It compares digits as numbers: eth2 is before eth10.
 func Compare(a, b string) int {
 	for a != "" && b != "" {
 		if isDigit(a[0]) && isDigit(b[0]) {

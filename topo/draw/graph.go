@@ -15,8 +15,8 @@ import (
 var Formats = []string{"ascii", "mermaid", "dot", "svg"}
 
 // Graph draws the lab: hosts, networks, links, addresses. Format is one of [Formats]: ascii
-// for a terminal, mermaid for Markdown, dot for Graphviz, svg for a picture. Similar hosts on one
-// network are drawn as one box if they are many. An unknown format is an error.
+// for a terminal, mermaid for Markdown, dot for Graphviz, svg for a picture. If a network has many
+// similar hosts, they are drawn as one box. An unknown format is an error.
 func Graph(t lab.Topology, format string) ([]byte, error) {
 	d := newDrawing(&t)
 	switch format {
@@ -66,7 +66,7 @@ type drawnEdge struct {
 	impaired bool
 }
 
-// maxSeparate is how many similar hosts on a network are drawn one by one.
+// maxSeparate is the largest number of similar hosts on a network that are drawn one by one.
 const maxSeparate = 8
 
 func newDrawing(t *lab.Topology) *drawing {
@@ -141,8 +141,8 @@ func (d *drawing) group(group []string, h *lab.Host, l *lab.Layout) {
 	}
 }
 
-// similarHosts returns, for each host that is drawn together with others, the names of all of
-// them. Those hosts have one port on the same network and nothing else.
+// similarHosts returns groups of hosts that are drawn as one box: the names of a group, by the name of
+// each host in it. The hosts of a group have one port on the same network and nothing else.
 func similarHosts(l *lab.Layout) map[string][]string {
 	byNet := map[int][]string{}
 	for i := range l.Topology.Hosts {
@@ -209,8 +209,8 @@ func (d *drawing) networkBox(l *lab.Layout, net int) int {
 	return d.node(networkNode, l.Topology.Networks[net].Name, nil)
 }
 
-func (d *drawing) edge(a, b int, label string, bad bool) {
-	d.edges = append(d.edges, drawnEdge{a, b, label, bad})
+func (d *drawing) edge(a, b int, label string, impaired bool) {
+	d.edges = append(d.edges, drawnEdge{a, b, label, impaired})
 }
 
 func portLabel(a *lab.Attachment) string {

@@ -141,7 +141,7 @@ func maxDistance(n int, near [][]int) int {
 }
 
 // assignRows puts a component's nodes into rows by their distance from the root. Nodes with
-// exactly the neighbours of the root, such as the spines of a fabric, share its row.
+// the same neighbours as the root, such as the other spines of a leaf-spine network, share its row.
 func (p *placed) assignRows(component []int) {
 	near := p.neighbours()
 	at := map[int]int{}
@@ -190,7 +190,8 @@ func breadthFirst(roots []int, near [][]int) []int {
 	return queue
 }
 
-// sweeps is how often the rows are sorted, alternately downwards and upwards.
+// sweeps is the number of times that all rows are sorted: from the top row down, then from the bottom
+// row up, and so on.
 const sweeps = 8
 
 // orderRows sorts each row by the mean position of its nodes' neighbours, in several sweeps.

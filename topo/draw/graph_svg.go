@@ -138,8 +138,8 @@ func (p *placed) drawEdges(b *bytes.Buffer) {
 	}
 }
 
-// labelPoint returns where the label of a line goes: nearer to the lower end, where lines are
-// farther apart.
+// labelPoint returns one coordinate of a line's label. a, b, c and d are the coordinates of the
+// Bézier curve's four points. The label is nearer to the lower end, where lines are farther apart.
 func labelPoint(a, b, c, d int) int {
 	const t, u = 0.66, 0.34
 	return int(u*u*u*float64(a) + 3*u*u*t*float64(b) + 3*u*t*t*float64(c) + t*t*t*float64(d))

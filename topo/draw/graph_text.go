@@ -8,7 +8,7 @@ import (
 )
 
 // ascii draws a tree for each connected component, from its root down. Lines that would close a
-// ring are listed at the end.
+// loop are listed at the end.
 func (d *drawing) ascii() []byte {
 	var b bytes.Buffer
 	b.WriteString(d.name + "\n")
@@ -37,7 +37,8 @@ type treeWriter struct {
 	hasRest bool
 }
 
-// write writes node n behind the prefix of its branch, then its text and its children below.
+// write writes node n after the prefix branch. Then it writes the node's text and its children, on lines
+// with the prefix below.
 func (w *treeWriter) write(n int, branch, below, label string) {
 	w.seen[n] = true
 	node := &w.d.nodes[n]
@@ -71,7 +72,7 @@ func (w *treeWriter) write(n int, branch, below, label string) {
 	}
 }
 
-// title returns the node's name, with signs that show its kind.
+// title returns the node's name, with brackets or an arrow that show its kind.
 func (n *drawnNode) title() string {
 	switch n.kind {
 	case networkNode:

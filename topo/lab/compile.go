@@ -138,8 +138,8 @@ func (c *compiler) port(i *Iface) {
 	name, full := c.l.PortName(i)
 	peer := topo.Link{
 		NS: topo.NSOf(bridgeHost), Name: name, MTU: cmp.Or(net.MTU, topo.DefaultMTU), Master: net.Name,
-		// The bridge's own: a frame to the address of any port goes to the bridge's host, and a rule
-		// that knows routed packets by their address has to know them all.
+		// The bridge's MAC. A bridge accepts frames to the MAC of any of its ports as frames to its
+		// own host, and a [topo.SourceGate] recognizes routed packets by one MAC only.
 		MAC:      c.l.macOf(&c.l.Ifaces[c.l.ByNetwork[i.Network][0]]),
 		Isolated: net.IsolateHosts && i.Host != c.t.GatewayOf(i.Network),
 	}

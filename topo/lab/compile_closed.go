@@ -6,10 +6,10 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// closed closes private networks on their routers: from outside, only forwarded ports answer. A
-// network is private if the router translates its addresses, or if the machine is its gateway and
-// forwards, unless the file says `routed`. Other networks of the lab on the same router are not outside.
-// Links of the file are.
+// closed closes private networks on their routers: the outside reaches only their forwarded ports.
+// A network is private if the router translates its addresses, or if the machine is its gateway and
+// forwards packets, unless the file says `routed`. The other networks of the lab on the same router
+// do not count as outside, but entries of `links:` do.
 func (c *compiler) closed() {
 	machineForwards := c.machineForwards()
 	for host := range c.l.ByHost {
@@ -37,8 +37,9 @@ func (c *compiler) closed() {
 	}
 }
 
-// isolatedHosts keeps the hosts of a network with `isolate` from reaching each other through their
-// gateway: a route in a host is enough to send packets there that its bridge would not pass.
+// isolatedHosts prevents the hosts of a network with `isolate` from reaching each other through
+// their gateway. The bridge passes no packets between them, but a host may have a route to another
+// host via the gateway.
 func (c *compiler) isolatedHosts() {
 	for n := range c.t.Networks {
 		net := &c.t.Networks[n]

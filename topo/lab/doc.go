@@ -1,7 +1,7 @@
 // Package lab reads the lab file. The file names networks (bridges), hosts (network namespaces) and
 // links (veth pairs), and lists facts that must hold between them.
 //
-//	lab.yaml ──Parse──▶ Topology ──Compile──▶ topo.State     what up brings about
+//	lab.yaml ──Parse──▶ Topology ──Compile──▶ topo.State     what up creates
 //	   ▲                   │ ▲
 //	   └──────Format───────┘ └─────Export──── topo.State     read from the kernel
 //	                       └──────Facts─────▶ []Fact         what verify proves
@@ -29,6 +29,6 @@
 //
 // Parse does not look at the machine. Whether a parent device exists, a port
 // is in use or the kernel supports macvlan is checked when a plan is made,
-// before anything is changed. The shell commands of run are not checked, nor
-// whether the servers named in dns answer.
+// before anything is changed. The shell commands of run and the servers of dns
+// are not checked at all.
 package lab

@@ -15,7 +15,7 @@ func (e *exporter) differences(t *Topology) []string {
 		return strings.Split(err.Error(), "\n")
 	}
 	if made.Equal(e.state) {
-		return nil // the usual case: to sort the objects of made takes longer than to compile them
+		return nil // the usual case; sorting the objects of made takes longer than compiling them
 	}
 	var lines []string
 	for _, o := range e.objects {
@@ -32,8 +32,8 @@ func (e *exporter) differences(t *Topology) []string {
 	return lines
 }
 
-// compileWithoutImplied compiles t. Before, it removes the sysctls from t that compiling t would
-// make anyway, and sets Router instead of the sysctls for forwarding. Neither changes the layout.
+// compileWithoutImplied compiles t. First it removes the sysctls from t that compiling t makes
+// anyway, and sets Router instead of the sysctls for forwarding. This does not change the layout.
 func (e *exporter) compileWithoutImplied(t *Topology) (topo.State, error) {
 	settings := make([][]Setting, len(t.Hosts))
 	for i := range t.Hosts {
@@ -67,8 +67,8 @@ func (e *exporter) compileWithoutImplied(t *Topology) (topo.State, error) {
 	return c.complete()
 }
 
-// setRouters sets Router for hosts that forward packets and are not a gateway. implied is what
-// t makes without it.
+// setRouters sets Router for hosts that forward packets and are not a gateway. implied is the
+// state that t compiles to without Router.
 func (e *exporter) setRouters(t *Topology, implied topo.State) {
 	for i := range t.Hosts {
 		for _, key := range []string{topo.ForwardingIPv4, topo.ForwardingIPv6} {

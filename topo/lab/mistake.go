@@ -100,9 +100,9 @@ type mistakeList struct {
 	count int // number of calls of mistake; a repeated mistake counts, but is listed once
 }
 
-// mistake adds a mistake. Its place is that of text, at the position at or
-// shortly after it. message says what is wrong, hint what to write instead;
-// hint may be empty.
+// mistake adds a mistake. Its place is the first occurrence of text at the
+// position at or shortly after it. message says what is wrong, and hint says
+// what to write instead; hint may be empty.
 func (c *mistakeList) mistake(at pos, text, message, hint string) {
 	m := Mistake{Text: text, Message: message, Hint: hint}
 	if c.src != nil {

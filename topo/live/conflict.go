@@ -21,8 +21,8 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// A Conflict is a name, port or address that an object of a plan needs and something
-// foreign already has.
+// A Conflict is a name, port or address that an object of a plan needs and that a
+// foreign object already has.
 type Conflict struct {
 	Object topo.Object // the object to create
 	With   string      // the foreign object and its owner, for the user
@@ -47,7 +47,7 @@ func (e *ConflictError) Error() string {
 // Is reports whether target is fs.ErrExist.
 func (e *ConflictError) Is(target error) bool { return target == fs.ErrExist }
 
-// A conflictFinder finds what is in the way of a plan.
+// A conflictFinder finds the conflicts of a plan.
 type conflictFinder struct{ *handleTable }
 
 // nameConflicts returns a *ConflictError if names that a plan needs already exist. It
@@ -169,7 +169,8 @@ func (c conflictFinder) find(p topo.Plan) ([]Conflict, error) {
 	return found, nil
 }
 
-// forwardDrops returns the chains, not vnet's, that drop what a forwarding sysctl is for.
+// forwardDrops returns the foreign chains that drop forwarded packets of the address family that the
+// sysctl o is for.
 func forwardDrops(h *netnsHandle, o topo.Sysctl) (found []Conflict, err error) {
 	conn, err := h.nft()
 	if err != nil {
@@ -185,7 +186,7 @@ func forwardDrops(h *netnsHandle, o topo.Sysctl) (found []Conflict, err error) {
 	return found, err
 }
 
-// foreignState is the state in a namespace that does not belong to the lab.
+// foreignState is the part of a namespace's state that does not belong to the lab.
 type foreignState struct {
 	sockets  []listeningSocket
 	forwards []foreignForward

@@ -14,8 +14,8 @@ import (
 )
 
 // DefaultRouteLinks returns the links of the machine's default routes: their names, and the
-// smallest of their MTUs, 0 if there are none. Routes that labs made do not count.
-// [lab.Topology.FillEgress] takes them.
+// smallest of their MTUs, 0 if there are none. It ignores routes of labs. Pass the results to
+// [lab.Topology.FillEgress].
 func DefaultRouteLinks() (names []string, mtu int, err error) {
 	ns, err := nsfs.Current()
 	if err != nil {

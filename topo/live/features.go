@@ -154,8 +154,8 @@ func (t *scratchNetns) tryFlowtable() error {
 	return c.Apply("vnet", nil, []nft.Rule{nft.Fastpath{Device: scratchParentName}})
 }
 
-// tryLink creates the sample of the kind of link that needs the feature. Without a sample, the
-// feature is the kind's name.
+// tryLink creates a link that needs the feature: the sample of a link kind with this feature. If
+// there is none, the feature is itself the name of a link kind.
 func (t *scratchNetns) tryLink(feature string) error {
 	try := rtnl.LinkConfig{Name: "try-" + feature, Kind: rtnl.Kind{Name: feature}}
 	for _, k := range linkKinds {

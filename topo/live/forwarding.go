@@ -57,7 +57,7 @@ func (x *executor) recordForwarding(h *netnsHandle, lo rtnl.Link, name string) (
 	}
 	for _, link := range links {
 		err := x.changeLoRecord(h, rtnl.AddAltNames, forwardingRecord(x.lab, name)+mark.Escaper.Replace(link))
-		if err != nil && !errors.Is(err, fs.ErrExist) { // a killed vnet wrote it and not the sysctl
+		if err != nil && !errors.Is(err, fs.ErrExist) { // vnet was killed after it wrote the record
 			return touched, err
 		}
 		touched = true

@@ -10,13 +10,14 @@ import (
 )
 
 // Forwarding is one setting for all networks of a machine. A lab that turns it on must not connect
-// networks that are not its own: the guard of package nft drops their packets. It is in place before
-// forwarding is on, and until it is off again. Where forwarding was on before, there is no guard.
+// networks that are not its own: the guard of package nft drops their packets. vnet adds the guard
+// before it turns forwarding on, and removes the guard after it turns forwarding off. If forwarding
+// was on before the lab, vnet adds no guard.
 //
 //	up:    record ─▶ guard ─▶ net.ipv4.ip_forward=1        down:  =0 ─▶ no guard ─▶ no record
 
-// unguarded is what a snapshot adds to the value of a forwarding sysctl whose guard is missing: then
-// the lab has drifted, and up puts the guard back.
+// unguarded is the text that a snapshot appends to the value of a forwarding sysctl whose guard is
+// missing. The value then differs from the file's: this is drift, and up adds the guard again.
 const unguarded = " (without a guard)"
 
 // needsGuard reports whether forwarding in the namespace is on for labs only.
@@ -29,7 +30,7 @@ func (u settingUse) needsGuard(lab string) bool {
 }
 
 // guardForwarding adds the family of a forwarding sysctl to the guard. Links that forwarded before
-// go on to do so.
+// continue to forward.
 func (x *executor) guardForwarding(h *netnsHandle, name string) error {
 	conn, err := h.nft()
 	if err != nil {
@@ -88,8 +89,9 @@ func (h *netnsHandle) isGuarded(name string) (bool, error) {
 	return g.IPv4, err
 }
 
-// linkGroup returns the group by which the guard knows a link of the lab; nil in the lab's own
-// namespaces, which have no guard, and for ports of bridges, which forward nothing themselves.
+// linkGroup returns the link group by which the guard recognizes a link of the lab. It returns nil in
+// namespaces that the lab created, because they have no guard, and for bridge ports, because packets
+// are forwarded from the bridge and not from its ports.
 func (h *netnsHandle) linkGroup(l topo.Link) *uint32 {
 	if h.own || l.Master != "" {
 		return nil

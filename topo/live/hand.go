@@ -18,8 +18,8 @@ import (
 // handLab owns the records of rules that are made by hand. No lab has this name.
 const handLab = "@hand"
 
-// A handNAT changes the rules of a table by hand, and the settings that they need. The settings are
-// shared with labs: records on lo say who needs them, and what they were before.
+// A handNAT changes the rules of a table by hand, and the settings that they need. Labs may need the
+// same settings: records on lo say which labs need a setting, and its former value.
 type handNAT struct {
 	*executor
 	handle *netnsHandle
@@ -28,14 +28,14 @@ type handNAT struct {
 }
 
 // AddNAT adds rules to a table of the namespace ns (nil means the current one). It also turns on
-// forwarding for the address families of the rules; networks that are not theirs stay apart, see
-// [nft.Guard]. All of it takes effect, or nothing.
+// forwarding for the address families of the rules. Networks without such a rule still cannot reach
+// each other, see [nft.Guard]. AddNAT makes all changes or none.
 //
 // With IPv6 forwarding, the kernel ignores router advertisements. AddNAT sets
-// accept_ra=2 on links that have routes from them, so that they keep working.
+// accept_ra=2 on links that have routes from advertisements, so that these routes remain.
 // A forward that accepts packets to 127.0.0.1 needs route_localnet on the link to
-// its target; the rule that protects other ports of 127.0.0.1 is in the table
-// before that. AddNAT continues after [nft.ErrStaleConntrack].
+// its target. AddNAT first adds the rule that protects the other ports of 127.0.0.1,
+// and then sets route_localnet. It continues after [nft.ErrStaleConntrack].
 func AddNAT(ns *os.File, table string, rules ...nft.Rule) (report NATReport, err error) {
 	err = withHandNAT(ns, table, func(n *handNAT) (err error) {
 		report, err = n.add(rules)
@@ -54,8 +54,8 @@ func DeleteNAT(ns *os.File, table string, rules ...nft.Rule) (report NATReport, 
 	return report, err
 }
 
-// FlushNAT deletes a table. Settings that only its rules needed get their former values. It is no
-// error if there is no table.
+// FlushNAT deletes a table. Settings that only its rules needed get their former values. If the
+// table does not exist, FlushNAT returns no error.
 func FlushNAT(ns *os.File, table string) (report NATReport, err error) {
 	err = withHandNAT(ns, table, func(n *handNAT) (err error) {
 		report, err = n.remove(func(nft.Rule) bool { return true }, func() error {
@@ -76,7 +76,7 @@ func withHandNAT(ns *os.File, tableName string, fn func(*handNAT) error) error {
 	switch {
 	case err == nil:
 		defer lock.Close()
-	case !errors.Is(err, fs.ErrPermission) && !isReadOnly(err): // then no lab can be there either
+	case !errors.Is(err, fs.ErrPermission) && !isReadOnly(err): // then no lab can change settings either
 		return err
 	}
 	table := newHandleTable(handLab)
@@ -96,8 +96,8 @@ func withHandNAT(ns *os.File, tableName string, fn func(*handNAT) error) error {
 	return fn(&handNAT{x, h, tableName, conn})
 }
 
-// openHere opens the namespace ns, or that of the process if ns is nil: that needs no privilege but
-// CAP_NET_ADMIN there.
+// openHere opens the namespace ns, or the process's if ns is nil. Opening the process's namespace
+// needs CAP_NET_ADMIN in it, and no other privilege.
 func (t *handleTable) openHere(ns *os.File) (*netnsHandle, error) {
 	if ns != nil {
 		again, err := nsfs.Reopen(ns)
@@ -154,7 +154,8 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 	return report, errors.Join(applied, err)
 }
 
-// remove deletes rules. What protects the machine from a setting goes after the setting.
+// remove deletes rules. It restores the settings first, because some rules protect the machine while
+// a setting is on.
 func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (report NATReport, err error) {
 	had, err := n.rules()
 	if err != nil {
@@ -186,7 +187,7 @@ func (n *handNAT) rules() (rules []nft.Rule, err error) {
 	return rules, err
 }
 
-// acquire sets what rules need, or nothing. It returns the settings that it changed.
+// acquire applies all wanted settings, or none. It returns those that it changed.
 func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err error) {
 	var acquired []settingUse
 	for i := range wanted {
@@ -194,7 +195,7 @@ func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err 
 			continue // the kernel has no IPv6
 		}
 		var u settingUse
-		if err == nil && !strings.HasSuffix(wanted[i].Key, "/accept_ra") { // forwarding acquires those
+		if err == nil && !strings.HasSuffix(wanted[i].Key, "/accept_ra") { // set together with forwarding
 			u, err = n.acquireOne(wanted[i])
 		}
 		if u.record != "" {
@@ -217,8 +218,8 @@ func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err 
 	return changed, nil
 }
 
-// acquireOne sets one setting, and returns it with its new record; without one if there was nothing
-// to do.
+// acquireOne applies one setting, and returns it with its new record. If it wrote no new record, the
+// record is "".
 func (n *handNAT) acquireOne(s SettingChange) (u settingUse, err error) {
 	name := dottedName(s.Key)
 	if u, err = n.handle.settingUse(handLab, name); err != nil {
@@ -226,7 +227,7 @@ func (n *handNAT) acquireOne(s SettingChange) (u settingUse, err error) {
 	}
 	if s.Old == s.New && u.others == "" && (u.record == "" || !u.needsGuard(handLab)) {
 		u.record = ""
-		return u, nil // it was so before, and nobody will change it
+		return u, nil // it had this value before, and no lab will change it back
 	}
 	had := u.record
 	if _, err = n.acquireSetting(u); err == nil && s.Old != s.New {
@@ -234,12 +235,13 @@ func (n *handNAT) acquireOne(s SettingChange) (u settingUse, err error) {
 	}
 	now, again := n.handle.settingUse(handLab, name)
 	if had != "" {
-		now.record = "" // it is not new
+		now.record = "" // the record is older than this call
 	}
 	return now, errors.Join(err, again)
 }
 
-// release gives settings that were acquired by hand, and that the rules do not need, their former values.
+// release restores the former values of the settings that were acquired by hand and that these rules do
+// not need.
 func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error) {
 	needed, err := gatewaySettings(n.handle.conn, rules)
 	if err != nil {
@@ -275,7 +277,7 @@ func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error)
 	return changed, nil
 }
 
-// passSources lets the packets of rules through the guard, if there is one.
+// passSources changes the guard, if there is one, so that it passes the packets of these rules.
 func (n *handNAT) passSources(rules []nft.Rule) error {
 	return n.conn.UpdateGuard(func(g nft.Guard) nft.Guard {
 		if !g.IPv4 && !g.IPv6 {
@@ -295,7 +297,8 @@ func (n *handNAT) passSources(rules []nft.Rule) error {
 	})
 }
 
-// dottedName returns a key of package nsfs as a sysctl's name, as objects have it.
+// dottedName converts a key of package nsfs (net/ipv4/ip_forward) to the name that objects use
+// (net.ipv4.ip_forward).
 func dottedName(key string) string {
 	return topo.Normalize(topo.Sysctl{Name: key}).(topo.Sysctl).Name
 }

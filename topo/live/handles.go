@@ -32,7 +32,7 @@ func newHandleTable(lab string) *handleTable {
 	return &handleTable{lab: lab, etc: nsfs.EtcDir, ipv6: hasIPv6(), handles: map[string]*netnsHandle{}}
 }
 
-// openMachine opens the handle of the machine's namespace, which is the process's.
+// openMachine opens the handle of the machine's namespace: the namespace of this process.
 func (t *handleTable) openMachine() error {
 	ns, err := nsfs.Current()
 	if err == nil {
@@ -79,8 +79,8 @@ func (t *handleTable) addHandle(name string, id nsfs.ID, ns *os.File, conn *rtnl
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !own {
-		for other, t := range t.handles {
-			if t.id == h.id && other != name {
+		for other, existing := range t.handles {
+			if existing.id == h.id && other != name {
 				h.close()
 				return nil, fmt.Errorf("it is already the namespace of %s", cmp.Or(other, topo.Machine))
 			}

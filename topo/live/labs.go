@@ -77,10 +77,10 @@ func (l labNames) addNamespaces(lab string) error {
 	if err != nil {
 		return err
 	}
-	notes := nsfs.Marks()
+	marks := nsfs.Marks()
 	for _, e := range entries {
-		if noted, ok := strings.CutPrefix(cmp.Or(notes[e.Name], nsfs.StaleMark(e.Name)), mark.Of("")); ok {
-			l.add(noted)
+		if owner, ok := strings.CutPrefix(cmp.Or(marks[e.Name], nsfs.StaleMark(e.Name)), mark.Of("")); ok {
+			l.add(owner)
 		} else if err := readNamespaceMarks(e.Name, l); err != nil {
 			return err
 		}
@@ -92,8 +92,8 @@ func (l labNames) addNamespaces(lab string) error {
 	return nil
 }
 
-// addFiles adds the labs whose files for /etc remain although their namespaces do not exist: if
-// somebody else deleted them, nothing else is left.
+// addFiles adds the labs whose files for /etc remain although their namespaces do not exist. If
+// another program deleted the namespaces, these files may be all that is left of a lab.
 func (l labNames) addFiles(entries []nsfs.Entry) {
 	exists := map[string]bool{}
 	for _, e := range entries {

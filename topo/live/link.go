@@ -74,7 +74,7 @@ func (rb *requestBuilder) linkTasks(s topo.Step) ([]task, error) {
 
 // bridgeTasks sets a bridge's MTU and MAC after the bridge exists: values from the create
 // request would change with its ports. The create request has the MAC, too: otherwise udev
-// would replace the MAC, which it takes for random.
+// would take the MAC for a random one and replace it.
 func (rb *requestBuilder) bridgeTasks(b topo.Bridge) ([]task, error) {
 	h, index, err := rb.handleAndIndex(b.NS)
 	if err != nil {
@@ -164,8 +164,8 @@ func (rb *requestBuilder) requestsAfterCreate(
 	return append(reqs, rb.completionRequests(l, index, mark)...), nil
 }
 
-// singleQueue gives a veth end one queue, which it would end up with anyway. Otherwise the
-// kernel creates one queue per CPU and removes the others again, which takes an RCU grace
+// singleQueue gives a veth end one queue. Without it the end has one queue in the end, too, but
+// the kernel first creates one per CPU and then removes the others, which takes an RCU grace
 // period per end.
 var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 
@@ -219,7 +219,7 @@ func (h *netnsHandle) setMaster(c *rtnl.LinkConfig, master string) error {
 
 // completionRequests returns the requests for attributes that a create request cannot set:
 // the mark, bridge port options and the altname. A bridge port also gets no IPv6 link-local
-// address: it needs none, nor the packets of duplicate address detection.
+// address: it does not need one, and so sends no packets for duplicate address detection.
 func (rb *requestBuilder) completionRequests(l topo.Link, index uint32, mark bool) []rtnl.Request {
 	set, needed := rtnl.LinkConfig{}, mark
 	if mark {

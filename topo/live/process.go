@@ -58,21 +58,21 @@ func (x *executor) stopStage(stage []topo.Step, results []result) {
 	}
 	running, err := nsfs.Processes()
 	err = errors.Join(err, x.programs.find(stopping, running))
-	of := map[process][]*stoppingProcess{} // by command and namespace
+	toStop := map[process][]*stoppingProcess{} // by command and namespace
 	for i, s := range stage {
 		h, handleErr := x.handle(s.Have.Key().NS)
 		if results[i].err = errors.Join(err, handleErr); results[i].err == nil {
-			of[process{command: s.Have.(topo.Process).Command, ns: h.id}] = nil
+			toStop[process{command: s.Have.(topo.Process).Command, ns: h.id}] = nil
 		}
 	}
 	var all []*stoppingProcess
 	for _, proc := range x.programs.running {
 		key := process{command: proc.command, ns: proc.ns}
-		if _, named := of[key]; !named {
+		if _, found := toStop[key]; !found {
 			continue
 		}
 		e := x.openToStop(proc)
-		of[key], all = append(of[key], e), append(all, e)
+		toStop[key], all = append(toStop[key], e), append(all, e)
 		defer e.close()
 	}
 	stopAll(all)
@@ -81,7 +81,7 @@ func (x *executor) stopStage(stage []topo.Step, results []result) {
 			continue
 		}
 		h, _ := x.handle(s.Have.Key().NS) // no error: see above
-		for _, e := range of[process{command: s.Have.(topo.Process).Command, ns: h.id}] {
+		for _, e := range toStop[process{command: s.Have.(topo.Process).Command, ns: h.id}] {
 			results[i].err = errors.Join(results[i].err, e.err)
 		}
 		results[i].touched = results[i].err == nil
@@ -97,7 +97,7 @@ type stoppingProcess struct {
 	err     error
 }
 
-// openToStop opens a process if it still is the program that was read.
+// openToStop opens a process if it still runs the command that was read.
 func (x *executor) openToStop(p process) *stoppingProcess {
 	fd, err := unix.PidfdOpen(p.pid, 0)
 	e := &stoppingProcess{pid: p.pid, fd: fd, send: x.calls.signal}

@@ -79,7 +79,7 @@ func (x *executor) changeNAT(ns string, stage []topo.Step, places []int) (at int
 func (h *netnsHandle) nft() (*nft.Conn, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.nftConn == nil && h.name == "" { // the process is there: it need not enter
+	if h.nftConn == nil && h.name == "" { // the process is already in this namespace
 		var err error
 		h.nftConn, err = nft.Dial(nil)
 		return h.nftConn, err

@@ -210,7 +210,7 @@ func (rd *reader) readRules(v *netnsSnapshot) error {
 	return err
 }
 
-// readRare reads what few namespaces have, if their links show that they have it.
+// readRare reads what only few namespaces have. It reads it only if the links show that it exists.
 func (v *netnsSnapshot) readRare() (err error) {
 	c := v.handle.conn
 	if slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Qdisc == "netem" }) {
@@ -250,7 +250,8 @@ func loOf(links []rtnl.Link) rtnl.Link {
 	return rtnl.Link{}
 }
 
-// isShortage reports whether an error says that the machine lacks something at the moment.
+// isShortage reports whether an error may disappear by itself: the system has too few file descriptors
+// or too little memory at the moment, or the call was interrupted.
 func isShortage(err error) bool {
 	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS, unix.EINTR, unix.EAGAIN} {
 		if errors.Is(err, errno) {
@@ -260,7 +261,7 @@ func isShortage(err error) bool {
 	return false
 }
 
-// withGuard returns the value of a sysctl, and says so if a guard is missing.
+// withGuard returns the value of a sysctl, and appends the text unguarded if its guard is missing.
 func (rd *reader) withGuard(v *netnsSnapshot, name, value string) (string, error) {
 	u := settingUse{handle: v.handle, lo: v.lo(), name: name}
 	u.record, _ = mark.Find(u.lo.AltNames, mark.Sysctl(rd.lab, name))
@@ -300,7 +301,7 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 			continue // the link does not exist; or root in the namespace wrote a wrong record
 		}
 		if err != nil {
-			return err // it may be there, so its record must not go
+			return err // the setting may exist, so its record must remain
 		}
 		value = topo.Normalize(topo.Sysctl{Name: name, Value: value}).(topo.Sysctl).Value
 		if changed && value == "1" {
@@ -314,7 +315,8 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 				return err
 			}
 		}
-		// Another lab's record of the same value means that it was so before: nobody will change it.
+		// If another lab's record has the wanted value, that lab will restore this value: this lab
+		// need not set it.
 		former := cmp.Or(mark.Foreign(lo.AltNames, rd.lab, name), value)
 		if changed || value == v.wanted.settings[name] && strings.ReplaceAll(former, "+", " ") == value {
 			v.values[name] = value

@@ -27,7 +27,8 @@ func replyTo(request []byte, from netip.Addr) []byte {
 	return append(append(make([]byte, 0, replyLen), request[:requestLen]...), a[:]...)
 }
 
-// seenAddr returns the source address in a reply; invalid if the reply is not one to that request.
+// seenAddr returns the source address in a reply to a request. If it is not a reply to this
+// request, the address is invalid.
 func seenAddr(reply, request []byte) netip.Addr {
 	if len(reply) < replyLen || string(reply[:requestLen]) != string(request) {
 		return netip.Addr{}
@@ -38,7 +39,7 @@ func seenAddr(reply, request []byte) netip.Addr {
 // newToken returns eight random bytes.
 func newToken() []byte { return binary.BigEndian.AppendUint64(nil, rand.Uint64()) }
 
-// openStream opens a TCP or UDP socket that reports ICMP errors.
+// openProbeSocket opens a TCP or UDP socket that reports ICMP errors.
 func openProbeSocket(ns *os.File, v4 bool, typ int) (*socket, error) {
 	return openSocket(ns, v4, typ, 0, func(fd int) error {
 		if v4 {
@@ -48,8 +49,8 @@ func openProbeSocket(ns *os.File, v4 bool, typ int) (*socket, error) {
 	})
 }
 
-// tcp opens a connection. If a listener of the prober answers (ours), data has to pass in both
-// directions too; to another program it sends nothing.
+// tcp opens a connection. If the listener is the prober's own (ours), data must also pass in both
+// directions. It sends no data to other programs.
 func (s *hostSockets) tcp(to netip.AddrPort, ours bool, request []byte, deadline time.Time) (Answer, error) {
 	c, err := openProbeSocket(s.ns, to.Addr().Is4(), unix.SOCK_STREAM)
 	if err != nil {

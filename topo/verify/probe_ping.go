@@ -99,7 +99,7 @@ func receiveLoop(s *socket, deliver func(icmpMessage)) {
 	}
 }
 
-// deliver passes a message to the probe whose echo request it is about.
+// deliver passes a message to the probe that sent the echo request.
 func (p *pinger) deliver(m icmpMessage) {
 	if m.id != p.id {
 		return

@@ -8,10 +8,10 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab"
 )
 
-// probeAs probes one fact until a deadline. It sends from From's namespace; the token of eight
-// bytes identifies its packets. If nothing listens in Server's namespace, it replies there itself.
-// The error is about the probing itself, for example a missing namespace; no reply is an answer,
-// not an error.
+// probeAs probes one fact until a deadline. It sends packets from the namespace of f.From; the
+// token of eight bytes identifies them. If no program listens in the namespace of f.Server, the
+// prober itself listens and replies there. An error means that there was no probe, for example
+// because a namespace is missing. If no reply comes, that is an Answer, not an error.
 func (p *prober) probeAs(f lab.Fact, token []byte, deadline time.Time) (Answer, error) {
 	from, err := p.socketsIn(f.From)
 	if err != nil {
@@ -54,7 +54,7 @@ func (p *prober) ping(from *hostSockets, f lab.Fact, nonce uint64, deadline time
 }
 
 // exchange probes over TCP or UDP. It listens only if an answer is expected: a listener of its own
-// would falsify the other outcomes.
+// would change the other outcomes.
 func (p *prober) exchange(from *hostSockets, f lab.Fact, token []byte, deadline time.Time) (Answer, error) {
 	ours := false
 	if f.Server != "" && f.Outcome == lab.Answered {

@@ -14,8 +14,8 @@ import (
 // maxHops is how many hosts a path may have. A longer one is a routing loop.
 const maxHops = 32
 
-// A walker follows the path that a packet would take, from host to host. It asks each kernel what
-// it would do with the packet, and so finds what blocks it.
+// A walker follows the path that a packet would take, from host to host. In each
+// host it asks the kernel what would happen to the packet, and so finds what blocks it.
 type walker struct {
 	prober *prober
 	layout *lab.Layout
@@ -76,8 +76,8 @@ type packetPos struct {
 }
 
 // walk follows a packet from a host to dst. It returns how far the packet gets, and the problem
-// there; no problem means that it arrives. NAT may change the source on the way: sources has the
-// source address that was seen in each host. Source checks are made only in those hosts.
+// there; no problem means that it arrives. NAT may change the source on the way: sources maps
+// hosts to the source address that arrived there. In other hosts, walk does not check the source.
 func (w *walker) walk(at packetPos, sources map[string]netip.Addr, dst netip.Addr) (packetPos, string) {
 	for range maxHops {
 		h, err := w.info(at.host)

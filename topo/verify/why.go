@@ -71,7 +71,7 @@ func (h *hostInfo) sourceProblem(err error, in uint32, src, dst netip.Addr) stri
 // Values of rp_filter. The kernel uses the greater one of conf/all and conf/LINK.
 // See Documentation/networking/ip-sysctl.rst in the kernel's source.
 const (
-	strictRPFilter = 1 // the route to the source must lead over the same link
+	strictRPFilter = 1 // the route to the source must use the same link
 	looseRPFilter  = 2 // there must be a route to the source
 )
 
@@ -107,7 +107,7 @@ func errnoIn(err error) unix.Errno {
 	return errno
 }
 
-// linkProblem says why a link carries no packets; "" if it does.
+// linkProblem says why a link carries no packets; "" if it carries packets.
 func (h *hostInfo) linkProblem(index uint32) string {
 	l, ok := h.links[index]
 	switch {
@@ -124,7 +124,8 @@ func (h *hostInfo) linkProblem(index uint32) string {
 	return ""
 }
 
-// neighProblem says that a neighbour does not answer ARP or neighbour discovery; "" if it does.
+// neighProblem says that a neighbour does not answer ARP or neighbour discovery; "" if it
+// answers.
 func (h *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
 	l := h.links[link]
 	if l.Flags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0 {
@@ -137,8 +138,8 @@ func (h *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
 	return fmt.Sprintf("neighbour %s on %s does not answer (%s)", hop, l.Name, neighProtocol(hop))
 }
 
-// neighSource returns the source address of the host's neighbour requests: that of the packet if
-// it is the host's own.
+// neighSource returns the source address of the host's neighbour requests: the packet's source if
+// the host has that address, else the one that the kernel selects.
 func (h *hostInfo) neighSource(src, hop netip.Addr) netip.Addr {
 	if _, own := h.addrs[src]; own {
 		return src
