@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// A network is what each tool makes, and what check compares with.
+// A network is what each tool makes. Method check compares the kernel's state with it.
 type network struct {
 	Bridges []bridgeDevice
 	Hosts   []host
@@ -70,7 +70,7 @@ func (n network) peerAddr(e end) netip.Addr {
 	return e.Addr.Addr()
 }
 
-// star returns bridges with hosts on each. Their default route is the machine. more is the
+// star returns bridges with hosts on each. Their default route leads to the machine. more is the
 // number of extra hosts on the first bridge.
 func star(bridges, each, more int) network {
 	var n network

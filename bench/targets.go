@@ -17,7 +17,7 @@ type target struct {
 // ofVnet returns vnet's figure of a workload.
 func ofVnet(workload, name string) figure { return figure{workload, vnetTool, name} }
 
-// timesVnet returns the ratio of another tool's time for up to vnet's.
+// timesVnet returns how many times as long as vnet another tool takes for up.
 func timesVnet(workload, tool string) func(results) (float64, error) {
 	return ratioOf(figure{workload, tool, up}, ofVnet(workload, up))
 }
@@ -26,7 +26,7 @@ func ratioOf(x, y figure) func(results) (float64, error) {
 	return func(r results) (float64, error) { return r.ratio(x, y) }
 }
 
-// perHost returns the ratio of x per host to y per host, with this many hosts each.
+// perHost returns the ratio of x/hosts to y/of.
 func perHost(x figure, hosts int, y figure, of int) func(results) (float64, error) {
 	return func(r results) (float64, error) {
 		v, err := r.ratio(x, y)

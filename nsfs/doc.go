@@ -21,8 +21,8 @@
 // thread of the process cannot end; work that happens to start there is moved to
 // another thread.
 //
-// A goroutine that is started inside [Do] runs outside again; so does everything
-// that starts one, such as a net.Resolver. Files and sockets that were opened
+// A goroutine that is started inside [Do] runs outside of the namespace. The same is
+// true for functions that start goroutines, such as those of net.Resolver. Files and sockets that were opened
 // inside stay in the namespace, whichever goroutine uses them.
 //
 // # What is not checked

@@ -71,7 +71,7 @@ func AttachMarked(ns *os.File, name, mark string) error {
 	if err := createFile(path, mark); err != nil {
 		return &fs.PathError{Op: "create network namespace file", Path: path, Err: err}
 	}
-	// By file descriptor: /proc/self/ns is the namespace of the first thread.
+	// Use the file descriptor: /proc/self/ns is the namespace of the first thread.
 	from := fmt.Sprintf("/proc/self/fd/%d", ns.Fd())
 	if err := unix.Mount(from, path, "none", unix.MS_BIND, ""); err != nil {
 		_ = unix.Unlink(path) // the first error is the one to return
@@ -165,7 +165,7 @@ func readMark(dir int, path string) string {
 // Remove removes a name. The namespace stays while something else refers to it;
 // otherwise the kernel destroys it a moment later, asynchronously. If the name does
 // not exist, the error is fs.ErrNotExist. Stale names are removed as well. If the file
-// cannot be removed, the name stays and still is the namespace.
+// cannot be removed, the name stays and still refers to the namespace.
 func Remove(name string) error {
 	path, err := pathOf(name)
 	if err != nil {

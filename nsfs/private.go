@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUntrusted means that another user can change a file or directory, or that it is not
-// what its name says, such as a symbolic link.
+// ErrUntrusted means that another user can change a file or directory, or that it is
+// something else, such as a symbolic link.
 var ErrUntrusted = errors.New("not safe to use")
 
 // OpenPrivate opens a file in a directory for reading and writing. It creates both if they
@@ -36,7 +36,7 @@ func OpenPrivate(dir, name string) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
 	path := filepath.Join(dir, name)
-	// Nonblocking, so that a FIFO does not wait.
+	// With O_NONBLOCK, opening a FIFO does not wait for its other end.
 	const flags = unix.O_CREAT | unix.O_RDWR | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 	fd, err := unix.Openat(at, name, flags, 0o600)
 	switch err {
@@ -53,8 +53,9 @@ func OpenPrivate(dir, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// overflowUID is the user of all files of users who are not in this user namespace. A
-// process of such a user has it, too. DEFAULT_OVERFLOWUID of <linux/highuid.h>.
+// overflowUID (DEFAULT_OVERFLOWUID of <linux/highuid.h>) is the user id that a process
+// sees for all users without an id in its user namespace: as owner of files, and as its
+// own id.
 const overflowUID = 65534
 
 // checkOwner checks the type, the owner and the mode of an open file.
@@ -72,7 +73,7 @@ func checkOwner(fd int, typ uint32) error {
 	case st.Mode&0o022 != 0:
 		return fmt.Errorf("%w: other users can write to it (mode %04o)", ErrUntrusted, st.Mode&0o7777)
 	case typ == unix.S_IFREG && st.Nlink > 1:
-		return fmt.Errorf("%w: it has another name, too", ErrUntrusted)
+		return fmt.Errorf("%w: it has more than one name (hard links)", ErrUntrusted)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 // outsideNet and outsideMounts may be open; see inSandbox.
 const sandboxEnv = "VNET_SANDBOX"
 
-// The process that [Sandbox] starts gets the namespaces outside as these descriptors.
+// The process that [Sandbox] starts gets the namespaces of its parent as these descriptors.
 const (
 	outsideNet    = 3
 	outsideMounts = 4
@@ -51,9 +51,10 @@ func Sandbox(run func() int) int {
 }
 
 // inSandbox reports whether this process is in a new network and mount namespace that
-// [Sandbox] created. The environment variable is not enough: on the machine itself,
-// /run would be covered. The proof is that the process has open descriptors of other
-// namespaces than its own, and that lo is down, as it is only in a new namespace.
+// [Sandbox] created. The environment variable alone is no proof: if it is set on the
+// machine itself, Sandbox must not mount an empty /run there. So this process must also
+// have open descriptors of other namespaces than its own, and lo must be down, as in a
+// new namespace.
 func inSandbox() bool {
 	if os.Getenv(sandboxEnv) == "" {
 		return false
@@ -141,8 +142,8 @@ func prepareMounts() error {
 }
 
 // prepareEtcNetns mounts an empty /etc/netns. If the machine has no /etc/netns, only
-// root could create the directory. Then it mounts a new /etc, too, whose entries are
-// symbolic links to those of the machine's /etc.
+// root could create the directory. In this case the function also mounts a new /etc,
+// whose entries are symbolic links to those of the machine's /etc.
 func prepareEtcNetns() error {
 	err := unix.Mount("tmpfs", EtcDir, "tmpfs", 0, "mode=0755")
 	if err != unix.ENOENT {
@@ -170,7 +171,7 @@ func prepareEtcNetns() error {
 	}
 	for _, e := range entries {
 		if e.Name() == inside {
-			continue // made by the outer sandbox; its own links lead there
+			continue // made by an outer sandbox, whose links point to it
 		}
 		if err := os.Symlink(filepath.Join(inside, e.Name()), filepath.Join(tmp, e.Name())); err != nil {
 			return err

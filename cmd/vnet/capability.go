@@ -78,7 +78,7 @@ func missingCapabilities(needed []capability) (missing []string) {
 	return missing
 }
 
-// inUserNamespace reports whether this process is in another user namespace than the first one.
+// inUserNamespace reports whether this process is in a user namespace other than the initial one.
 func inUserNamespace() bool {
 	ids, err := os.ReadFile("/proc/self/uid_map")
 	return err == nil && string(bytes.Join(bytes.Fields(ids), []byte(" "))) != "0 0 4294967295"

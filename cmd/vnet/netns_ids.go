@@ -117,8 +117,8 @@ func nsidList(here, there []rtnl.NSID, cmd words.NetnsCommand) []show.NSID {
 	return nil
 }
 
-// namesByNSID returns the names of the namespaces that have an id here. If a namespace has several names, it is the
-// last, as with ip(8).
+// namesByNSID returns the names of the namespaces that have an id here. If a namespace has several names, the
+// result has the last one, as in ip(8).
 func namesByNSID(c *rtnl.Conn) (map[int]string, error) {
 	entries, err := nsfs.List()
 	names := map[int]string{}

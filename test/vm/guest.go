@@ -19,8 +19,8 @@ import (
 )
 
 // guest is PID 1: it runs the job, reports the exit status, and restarts the machine,
-// which ends QEMU. It prints errors on the console. Then there is no verdict, and the
-// host reports a failure.
+// which ends QEMU. If there is an error, it prints the error on the console and sends no
+// verdict; then the host reports a failure.
 func guest() {
 	if err := runJob(); err != nil {
 		fmt.Println("vm: guest:", err)

@@ -4,10 +4,10 @@
 # runs the tests), ssh, halt and destroy. It fails if one of these fails, if a fact of LAB
 # (by default examples/cheatsheet.yaml) does not hold in the machine, or if
 # testdata/broken.yaml does not fail. Then it tests examples/vagrant in another machine;
-# --brief omits this, and tests only some packages. This machine keeps no process, bridge,
-# rule or file of it, except for the box in test/vm/cache. Without VNET_VM_ACCEL=kvm the
-# processor is emulated, and the longest tests, which run.sh has, are skipped. It needs root
-# and the packages that .ci/vagrant installs.
+# --brief omits this, and tests only some packages. No process, bridge, rule or file of
+# the test stays on this machine, except the box in test/vm/cache. Without VNET_VM_ACCEL=kvm
+# the processor is emulated, and the longest tests are skipped; run.sh runs these. The script
+# needs root and the packages that .ci/vagrant installs.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${VNET_VM_CACHE:-$here/cache}
@@ -21,7 +21,7 @@ if [ "${1-}" != --inside ]; then
   trap 'rm -rf "$work" "$here/suite" "$box.new"' EXIT
   trap 'stop; exit 130' INT TERM HUP
 
-  # isolated OPTION... COMMAND...: runs it so that it leaves no process and no mount.
+  # isolated OPTION... COMMAND...: runs COMMAND so that no process and no mount stays.
   isolated() {
     TMPDIR=$work unshare --mount --pid --fork --kill-child --mount-proc "$@" &
     inside=$!
@@ -102,7 +102,7 @@ vagrant ssh -c "cd /vagrant && sudo vnet up $broken &&
   { sudo vnet verify $broken || { status=\$?; sudo vnet down $broken; exit \$status; }; }" || status=$?
 test $status = 1
 step no ip and no iptables
-# shellcheck disable=SC2016 # its shell's variable
+# shellcheck disable=SC2016 # a variable of the shell in the machine
 vagrant ssh -c 'for t in ip iptables; do if command -v $t; then exit 1; fi; done; uname -r'
 step halt
 vagrant halt
@@ -111,8 +111,8 @@ vagrant destroy -f
 
 if [ "$brief" ]; then step 'all steps passed'; exit; fi
 
-# The example runs in its own machine: once with its lab, once with a lab that must fail. Then
-# it exits with 1, and the report has the failure.
+# The example runs in its own machine: once with its lab, once with a lab that must fail. The
+# second run exits with 1, and its report has the failure.
 example() {
   BOX=vnet DRIVER=$VNET_BOX_DRIVER VNET=$here/suite/vnet VAGRANT_DOTFILE_PATH=$work/dot.example \
     "$work/vagrant/test.sh" "$work/report.xml"

@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -124,6 +125,9 @@ func (t *handleTable) openHere(ns *os.File) (*netnsHandle, error) {
 }
 
 func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
+	if err := n.checkLinkNames(rules); err != nil {
+		return report, err
+	}
 	had, err := n.rules()
 	if err != nil {
 		return report, err
@@ -173,6 +177,32 @@ func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (repor
 		return NATReport{}, errors.Join(err, again)
 	}
 	return report, errors.Join(err, n.passSources(rest))
+}
+
+// checkLinkNames refuses alternative names of links: nftables compares with the links' own names, so
+// such a rule would never match. A link that does not exist yet is no error.
+func (n *handNAT) checkLinkNames(rules []nft.Rule) error {
+	for _, r := range rules {
+		name := linkOf(r)
+		if name == "" {
+			continue
+		}
+		l, err := n.handle.conn.Link(rtnl.LinkID{Name: name})
+		if err == nil && l.Name != name {
+			return &nft.Error{Op: "add", Object: r.String(),
+				Err: fmt.Errorf("%s is an alternative name of link %s, which nftables does not know; use %s", name, l.Name, l.Name)}
+		}
+	}
+	return nil
+}
+
+// linkOf returns the name of the link in a rule; "" if it has none.
+func linkOf(r nft.Rule) string {
+	if f, ok := r.(nft.Forward); ok {
+		return f.In
+	}
+	_, out := sourceOf(r)
+	return out
 }
 
 // rules returns the rules of the table; none if it does not exist.

@@ -164,8 +164,8 @@ func (rb *requestBuilder) requestsAfterCreate(
 	return append(reqs, rb.completionRequests(l, index, mark)...), nil
 }
 
-// singleQueue gives a veth end one queue. Without it the end has one queue in the end, too, but
-// the kernel first creates one per CPU and then removes the others, which takes an RCU grace
+// singleQueue gives a veth end one queue. Without this limit the result is the same, but the
+// kernel first creates one queue per CPU and then removes the others, which takes an RCU grace
 // period per end.
 var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 

@@ -320,7 +320,7 @@ func (s LinkStyle) addAltNames(m *members, l rtnl.Link) {
 	}
 }
 
-// llText formats a link-layer address. A tunnel's is an IP address.
+// llText formats a link-layer address. That of an IPv4 tunnel is an IPv4 address.
 func llText(a rtnl.LLAddr, typ uint16) string {
 	switch typ {
 	case unix.ARPHRD_TUNNEL, unix.ARPHRD_SIT, unix.ARPHRD_IPGRE:

@@ -16,7 +16,7 @@ type NeighStyle struct {
 	Style
 	// Link returns the name of a link by its index.
 	Link func(index uint32) string
-	// HideDev leaves out the link that the selection fixes, as ip(8) does.
+	// HideDev leaves out the link. ip(8) does this if the selection names the link.
 	HideDev bool
 }
 

@@ -38,11 +38,11 @@ type NSID struct {
 	ID int
 	// Current is the id in the current namespace; nil if that is the listed namespace.
 	Current *int
-	// Name is its name in /run/netns; "" is none.
+	// Name is the namespace's name in /run/netns; "" is none.
 	Name string
 }
 
-// NSIDs prints the ids of a namespace for other namespaces.
+// NSIDs prints the ids that a namespace has for other namespaces.
 func NSIDs(w io.Writer, list []NSID, s Style) error {
 	all := make([]members, len(list))
 	for i, n := range list {

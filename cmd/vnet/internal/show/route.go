@@ -17,7 +17,7 @@ type RouteStyle struct {
 	Style
 	// Link returns the name of a link by its index.
 	Link func(index uint32) string
-	// These leave out the columns that the selection fixes, as ip(8) does.
+	// These leave out columns. ip(8) does not print a column if the selection already gives its value.
 	HideTOS, HideGateway, HideDev, HideTable, HideProtocol, HideScope bool
 	HideSrc, HideMetric, HideRealms, HideInLink                       bool
 }
@@ -112,7 +112,7 @@ func (s RouteStyle) addOrigin(m *members, r rtnl.Route) {
 	}
 }
 
-// addLookup adds what only the answer of route get has.
+// addLookup adds the values that only an answer to route get has.
 func (s RouteStyle) addLookup(m *members, r rtnl.Route) {
 	switch {
 	case r.Mark >= 16:

@@ -104,7 +104,7 @@ type LinkProperty struct {
 	Help     bool
 }
 
-// altName takes an alternative name. As in ip(8), some characters are not allowed; the kernel allows them.
+// altName takes an alternative name. Like ip(8), it refuses some characters that the kernel allows.
 func (w *Words) altName(keyword string) string {
 	name := w.Value(keyword)
 	if name == "" || strings.ContainsAny(name, "/ \t\n\v\f\r\x00") {

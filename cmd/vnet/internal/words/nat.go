@@ -41,7 +41,8 @@ func iptables(e *Error, word string) *Error {
 	return e
 }
 
-// NATRules parses a rule with the options of iptables(8). The result is two rules if the address family is open.
+// NATRules parses a rule with the options of iptables(8). If the options do not determine the address family, it
+// returns two rules.
 func (w *Words) NATRules(family int) []nft.Rule {
 	if !w.More() {
 		w.Fail("the kind of rule is missing: masquerade, dnat or snat")

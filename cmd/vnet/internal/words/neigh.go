@@ -84,7 +84,7 @@ func (w *Words) NeighChange(verb string, family int) NeighChange {
 	c := NeighChange{Neigh: rtnl.Neigh{State: unix.NUD_PERMANENT}}
 	for w.More() && !c.Help {
 		switch word := w.Next(); {
-		case Short(word, "proxy"): // before protocol: "pr" is this
+		case Short(word, "proxy"): // before protocol: "pr" means proxy
 			c.readAddr(w, w.Value(word), family)
 			c.Neigh.Flags |= unix.NTF_PROXY
 		case verb != "get" && c.readProperty(w, word):
@@ -113,10 +113,10 @@ func (w *Words) NeighChange(verb string, family int) NeighChange {
 	return c
 }
 
-// neighWords are the keywords that can be at the place of an address.
+// neighWords are the keywords that are allowed where an address is allowed.
 var neighWords = []string{"lladdr", "nud", "proxy", "router", "managed", "use", "extern_learn", "dev", "protocol", "to"}
 
-// readProperty parses a property other than address and link; false if word is none.
+// readProperty parses a property other than address and link. It returns false if word is not a property.
 func (c *NeighChange) readProperty(w *Words, word string) bool {
 	switch {
 	case Short(word, "lladdr"):

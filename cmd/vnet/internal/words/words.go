@@ -128,8 +128,8 @@ func Unknown(what, word string, known []string) *Error {
 	return e
 }
 
-// Nearest returns the known word that is most similar to word; "" if none is similar. Its distance is
-// at most 1 + len(word)/3.
+// Nearest returns the known word that is most similar to word; "" if none is similar. The edit
+// distance is at most 1 + len(word)/3.
 func Nearest(word string, known []string) string {
 	best, most := "", 1+len(word)/3
 	for _, k := range known {
