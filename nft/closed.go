@@ -7,8 +7,7 @@ import (
 	"net/netip"
 )
 
-// Own is a link of the lab in this namespace. Packets that come in by these links may go to [Closed] links, and packets
-// that leave by them keep their source if NAT does not translate it.
+// Own is a link of the lab in this namespace. Packets that come in by these links may go to [Closed] links.
 type Own struct{ Link string }
 
 // String returns the element in nft's syntax: element own { "v-net-0" }.

@@ -71,9 +71,9 @@ func (s *session) mistakes(err error) error {
 }
 
 // interruptible returns a context that is cancelled by Ctrl-C, Ctrl-\, SIGTERM, or SIGHUP unless nohup(1) ignores it.
-// A closed pipe (SIGPIPE) does not end the program either: all of them would leave a half-made lab. A second
-// signal ends the program if it comes a second or more after the first. Earlier ones count as the first: timeout(1)
-// sends its signal to the program and to its process group.
+// A closed pipe (SIGPIPE) does not end the program either: the end at such a signal would leave an incomplete lab.
+// A second signal ends the program if it comes a second or more after the first. An earlier one is ignored:
+// timeout(1) sends its signal to the program and then to its process group.
 func interruptible() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, unix.SIGTERM, unix.SIGQUIT}
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE) // not ignored: programs that vnet starts would ignore it too
@@ -123,7 +123,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// fillEgress sets what the lab leaves to the machine.
+// fillEgress sets the values of the lab that depend on the machine's default route.
 func fillEgress(t *lab.Topology) error {
 	if !t.NeedsEgress() {
 		return nil

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -128,7 +129,7 @@ func (k *checker) hop(h *Host, r *StaticRoute, hop topo.Hop) {
 	}
 	i := k.deviceFor(h.Name, hop.Device, hop.Via)
 	switch {
-	case k.incomplete || i == nil && k.isAdopted(h.Name):
+	case k.incomplete || i == nil && (k.isAdopted(h.Name) || h.linkRoute(r, hop.Via) != ""):
 	case i == nil:
 		k.mistakef(r.at, hop.Via.String(), "use a next hop in one of the subnets, or write onlink",
 			"route %s: next hop %s is in no subnet of %s%s", r.Dst, hop.Via, displayName(h.Name), onDevice(hop.Device))
@@ -227,5 +228,24 @@ func (k *checker) sysctl(h *Host, s Setting) {
 	case !display.Printable(strings.ReplaceAll(s.Value, "\t", " ")):
 		k.mistakef(s.at, s.Key, "write one line",
 			"the value of sysctl %s of %s contains a line break or control character", s.Key, h.Name)
+	default:
+		k.sysctlLink(h, s)
+	}
+}
+
+// sysctlLink checks that the host has the link of a sysctl. The machine may have others than the lab's.
+func (k *checker) sysctlLink(h *Host, s Setting) {
+	path := topo.Sysctl{Name: s.Key}.Path()
+	if k.layout == nil || h.Name == topo.Machine || len(path) < 5 || path[2] != "conf" && path[2] != "neigh" {
+		return
+	}
+	if link := strings.Join(path[3:len(path)-1], "."); len(path) > 5 {
+		slashes := strings.ReplaceAll(link, ".", "/")
+		k.mistakef(s.at, s.Key, fmt.Sprintf("write %s instead of %s", slashes, link),
+			"sysctl %s: a dot in a link's name is written as a slash", s.Key)
+		return
+	}
+	if path[3] != "all" && path[3] != "default" {
+		k.hasDevice(s.at, h, path[3], "sysctl "+s.Key)
 	}
 }

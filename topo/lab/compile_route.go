@@ -38,12 +38,31 @@ func (c *compiler) route(h *Host, r *StaticRoute) topo.Route {
 		if hop.Device == "" {
 			if dev := c.l.deviceFor(h.Name, "", hop.Via); dev != nil {
 				hop.Device = dev.Name
+			} else {
+				hop.Device = h.linkRoute(r, hop.Via)
 			}
 		}
 		hops[i] = hop
 	}
 	out.Hops = topo.NewHops(hops...)
 	return out
+}
+
+// linkRoute returns the device of another route of the host that leads to an address without a next
+// hop; "" if there is none.
+func (h *Host) linkRoute(except *StaticRoute, a netip.Addr) string {
+	for i := range h.Routes {
+		r := &h.Routes[i]
+		if r == except || !r.Dst.Contains(a) || r.Dst.Bits() == 0 {
+			continue
+		}
+		for _, hop := range r.Hops {
+			if !hop.Via.IsValid() {
+				return hop.Device
+			}
+		}
+	}
+	return ""
 }
 
 // hasDefault reports whether the file has a default route for the host.

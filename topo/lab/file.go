@@ -15,7 +15,7 @@ type fileLab struct {
 	// Name of the lab. vnet marks each object of the lab with this name, so `vnet down NAME` needs no
 	// file. Default: the name of the file.
 	Name string `yaml:"name"`
-	// Defaults: keys for all networks, hosts and links. A key of the entry itself wins.
+	// Defaults: keys for all networks, hosts and links. A key of the entry itself takes precedence.
 	Defaults fileDefaults `yaml:"defaults"`
 	// Networks by name. Each is a Linux bridge.
 	Networks table[fileNetwork] `yaml:"networks"`
@@ -29,7 +29,7 @@ type fileLab struct {
 	At pos `yaml:"-"`
 }
 
-// fileDefaults are keys for all networks, hosts and links. A key of the entry itself wins.
+// fileDefaults are keys for all networks, hosts and links. A key of the entry itself takes precedence.
 type fileDefaults struct {
 	// Networks: keys of a network.
 	Networks *fileNetwork `yaml:"networks"`
@@ -233,7 +233,7 @@ type entry[T any] struct {
 	at    pos // of the key
 }
 
-// many is a list; a list of one may be written as a single value.
+// many is a list. The file may have a single value instead of a list of one.
 type many[T any] []T
 
 type (

@@ -15,7 +15,7 @@ func TestReference(t *testing.T) {
 
 const referenceIntro = `# The lab file
 
-This page is generated from topo/file.go, like lab.schema.json, with which editors complete and check the file.
+This page is generated from topo/lab/file.go, like lab.schema.json, with which editors complete and check the file.
 Every key is optional. Where a list is expected, a single value may stand alone. Unknown and repeated keys are mistakes.
 JSON is valid YAML; anchors, aliases and merge keys work. The directory examples/ has labs to start from.
 

@@ -18,8 +18,8 @@ networks: {sw: {subnets: [10.0.9.0/24, "fd00:9::/64"], nat: true}}
 hosts: {red: {networks: [sw]}}
 `
 
-// foreignNetworks makes two hosts, each on a link of the machine that is not a lab's. They would reach
-// each other through the machine if it forwarded for everybody.
+// foreignNetworks makes two hosts, each on a foreign link of the machine. They reach each other through
+// the machine if it forwards for all networks.
 func foreignNetworks(t *testing.T) {
 	t.Helper()
 	labtest.NeedIP(t)
@@ -59,7 +59,7 @@ func wantForeign(t *testing.T, when string, want bool) {
 }
 
 // TestForeignNetworksStayApart: forwarding that a lab turns on serves the lab alone. Without the
-// guard, foreign networks reach each other; that is drift, and up mends it.
+// guard, foreign networks reach each other; that is drift, and up adds the guard again.
 func TestForeignNetworksStayApart(t *testing.T) {
 	foreignNetworks(t)
 	wantForeign(t, "before", false)
@@ -94,7 +94,8 @@ func TestForeignNetworksStayApart(t *testing.T) {
 	wantSysctl(t, "net/ipv6/conf/all/forwarding", "0")
 }
 
-// TestForwardingThatWasOn: where the machine forwards anyway, a lab changes nothing for others.
+// TestForwardingThatWasOn: if forwarding was on before the lab, foreign networks reach each other
+// before, with and after the lab.
 func TestForwardingThatWasOn(t *testing.T) {
 	foreignNetworks(t)
 	for _, key := range []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"} {
@@ -116,8 +117,8 @@ func TestForwardingThatWasOn(t *testing.T) {
 	wantForeign(t, "down", true)
 }
 
-// TestNATByHandGivesBack: what the last rule by hand needed is as before when it goes, and a lab that
-// needs it too keeps it.
+// TestNATByHandGivesBack: after the last rule by hand is deleted, the settings that it needed have their
+// former values, unless a lab needs them too.
 func TestNATByHandGivesBack(t *testing.T) {
 	rule := nft.Masquerade{Source: netip.MustParsePrefix("10.7.0.0/24")}
 	const table = "vnet"

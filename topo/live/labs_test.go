@@ -10,7 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestLabsOfFiles: a lab of which only files are left is found, and down removes them.
+// TestLabsOfFiles: Labs finds a lab of which only files are left, and Down removes the files.
 func TestLabsOfFiles(t *testing.T) {
 	dir := filepath.Join(nsfs.EtcDir, "gone")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
