@@ -6,8 +6,8 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 )
 
-// netnsWord returns a namespace for ip-link(8)'s netns option: for the machine's, the
-// first process.
+// netnsWord returns a namespace for ip-link(8)'s netns option. The machine's namespace is
+// that of process 1.
 func (w *scriptWriter) netnsWord(ns string) string {
 	if ns == "" {
 		return "1"
@@ -30,8 +30,8 @@ func creationWords(l Link) string {
 
 func atCreation(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, MTU: l.MTU} }
 
-// linkCommands create or change a link; kind are the words from " type" on. parent is zero if
-// there is none; it may be in another namespace.
+// linkCommands returns the commands that create or change a link. kind is the end of the command,
+// from " type" on. parent is zero if there is none; it may be in another namespace.
 func (w *scriptWriter) linkCommands(s Step, l Link, parent Key, kind string) []command {
 	if s.Op() == Change {
 		return w.setLink(s.Have.(LinkObject).Links()[0], l)

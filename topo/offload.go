@@ -7,7 +7,7 @@ import (
 
 // A NoOffload turns off transmit checksum offload of a link. A virtual link has no
 // hardware that fills in checksums. Raw sockets and virtual machines behind it would
-// see wrong ones.
+// see wrong checksums.
 type NoOffload struct {
 	NS   string
 	Link string
@@ -26,7 +26,7 @@ func (n NoOffload) normal() Object        { return n }
 
 func (n NoOffload) feature() string { return FeatureEthtool }
 
-// commands use ethtool. vnet reads the offload only of links with this record.
+// commands returns commands that use ethtool. vnet reads the offload only of links with this record.
 func (n NoOffload) commands(w *scriptWriter, s Step) []command {
 	altname := shellWord(mark.Offload(w.lab, n.Link))
 	record := command{n.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(n.Link) + " altname " + altname}

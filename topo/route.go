@@ -100,8 +100,8 @@ func (r Route) canBecome(next Object) bool {
 	return ok && r.Type == n.Type
 }
 
-// rank puts routes to a device before routes through a gateway: they may lead
-// to the gateway.
+// rank puts routes through a gateway last: unless they are onlink, the kernel accepts
+// them only if a route to the gateway exists.
 func (r Route) rank() int {
 	for h := range r.Hops.All() {
 		if h.Via.IsValid() && !h.Onlink {
@@ -129,8 +129,8 @@ func (r Route) needsInState(d dependencies) (keys []Key) {
 }
 
 // hopAddresses returns the addresses that a next hop of a route needs: those whose subnet
-// contains the gateway, and the preferred source. The kernel deletes a route without such a
-// gateway with the last IPv4 address of its link, so it needs all of them.
+// contains the gateway, and the preferred source. A route without a gateway needs all
+// addresses of its link: the kernel deletes it together with the last IPv4 address.
 func (r Route) hopAddresses(d dependencies, h Hop) (keys []Key) {
 	for _, a := range d.addrs[Key{OfLink, r.NS, h.Device}] {
 		if a.Prefix.Addr().Is4() != r.Dst.Addr().Is4() && !h.Via.IsValid() {
@@ -159,7 +159,7 @@ func (r Route) plain() Route {
 	return r
 }
 
-// commands also write a record in namespaces that the lab did not create.
+// commands returns commands that also write a record in namespaces that the lab did not create.
 func (r Route) commands(w *scriptWriter, s Step) []command {
 	cmds := []command{{r.NS, "ip", "route " + ipVerb(s) + " " + r.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
 	record := command{r.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Route(w.lab, r.Key().Name)}

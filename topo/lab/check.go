@@ -29,8 +29,8 @@ type checker struct {
 	t      *Topology
 	layout *Layout
 
-	// incomplete means that part of the file was not readable. Mistakes that
-	// may only be a consequence of that are left out.
+	// incomplete means that part of the file could not be read. Then the checker
+	// does not report mistakes that may follow from the missing part.
 	incomplete bool
 }
 
@@ -43,7 +43,7 @@ func (k *checker) all() {
 	for i := range k.t.Hosts {
 		k.host(&k.t.Hosts[i])
 	}
-	k.cables()
+	k.links()
 	k.devices()
 	k.addresses()
 	k.portForwards()

@@ -112,7 +112,7 @@ func (c *compiler) iface(n int) {
 	case i.Attachment != nil:
 		c.port(i)
 	case i.Link != nil && i.End == 0:
-		c.cable(i, &c.l.Ifaces[n+1])
+		c.linkPair(i, &c.l.Ifaces[n+1])
 	case i.Link != nil:
 	case i.Device != nil:
 		c.device(i)

@@ -127,7 +127,7 @@ func (e *exporter) link(o topo.Object) {
 		a, b := o.Ends[0], o.Ends[1]
 		switch {
 		case a.Master == "" && b.Master == "":
-			e.cable(a, b)
+			e.linkPair(a, b)
 		case a.Master == "":
 			e.attachment(a, b)
 		case b.Master == "":

@@ -114,7 +114,7 @@ func (l *Layout) forwardsByGateway() map[string][]resolvedForward {
 	return m
 }
 
-// maxForwardHops limits how many port forwards follow one another.
+// maxForwardHops limits the number of port forwards on the way to a server.
 const maxForwardHops = 8
 
 // follow follows port forwards to the host and port that answer.

@@ -31,7 +31,7 @@ type End struct {
 	MAC       topo.MAC // zero means derived from the names
 }
 
-func (l *fileLink) cable(d *decoder) (Link, bool) {
+func (l *fileLink) link(d *decoder) (Link, bool) {
 	c := Link{MTU: l.MTU, Impair: l.Impair.impairment(), NoOffload: bool(l.Offload), at: l.At}
 	if len(l.Endpoints) != 2 {
 		d.mistake(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
@@ -83,7 +83,7 @@ func (c *Link) format() *yaml.Node {
 	return m.node(yaml.FlowStyle)
 }
 
-func (k *checker) cables() {
+func (k *checker) links() {
 	for i := range k.t.Links {
 		c := &k.t.Links[i]
 		for _, e := range c.Ends {
@@ -124,13 +124,13 @@ func anyShared(a, b []netip.Prefix) bool {
 	return false
 }
 
-func (c *compiler) cable(a, b *Iface) {
+func (c *compiler) linkPair(a, b *Iface) {
 	c.put(topo.Veth{Ends: [2]topo.Link{c.link(a), c.link(b)}})
 	c.impair(a.Link.Impair, c.link(a).Key(), c.link(b).Key())
 	c.offload(a.Link.NoOffload, c.link(a).Key(), c.link(b).Key())
 }
 
-func (e *exporter) cable(a, b topo.Link) {
+func (e *exporter) linkPair(a, b topo.Link) {
 	c := Link{MTU: omitDefault(a.MTU, topo.DefaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
 	for i, l := range []topo.Link{a, b} {
 		e.host(l.NS)

@@ -61,7 +61,7 @@ func (m Mistake) Excerpt() string {
 // Compile return them as their error.
 type Mistakes []Mistake
 
-// MaxShown is how many mistakes are shown. The rest is counted.
+// MaxShown is the largest number of mistakes that are shown. The others are only counted.
 const MaxShown = 20
 
 // Error writes one mistake per line, [MaxShown] at most.
@@ -79,7 +79,7 @@ func (ms Mistakes) Error() string {
 	return b.String()
 }
 
-// A pos is a place in the file, both from 1; the zero value means unknown.
+// A pos is a line and a column of the file, both from 1; the zero value means unknown.
 type pos struct{ line, col int }
 
 // A source is the text of a lab file.

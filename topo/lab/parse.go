@@ -63,7 +63,7 @@ func (l *fileLab) topology(d *decoder) Topology {
 		t.Hosts = append(t.Hosts, l.Hosts[i].Value.host(d, l.Hosts[i].Key, l.Hosts[i].at))
 	}
 	for i := range l.Links {
-		if c, ok := l.Links[i].cable(d); ok {
+		if c, ok := l.Links[i].link(d); ok {
 			t.Links = append(t.Links, c)
 		}
 	}

@@ -43,7 +43,7 @@ type StaticRoute struct {
 	Hops  []topo.Hop   // empty for types without a next hop; several for multipath
 	Src   netip.Addr   // preferred source; invalid means the kernel's choice
 	Table uint32       // 0 means main
-	// Metric selects between routes to the same destination: the lowest wins.
+	// Metric selects between routes to the same destination: the lowest is used.
 	// 0 means the kernel's default: 0 for IPv4, 1024 for IPv6.
 	Metric uint32
 	MTU    int // bytes; 0 means the device's
