@@ -25,7 +25,7 @@ type Socket struct {
 }
 
 // Open opens a socket of a netlink family, such as NETLINK_ROUTE, in the calling thread's
-// namespace. It waits a minute for an answer ([ErrNoAnswer]). The caller must close it.
+// namespace. It waits up to a minute for an answer, then it returns [ErrNoAnswer]. The caller must close it.
 func Open(family int) (*Socket, error) { return openSocket(family, answerTime) }
 
 func openSocket(family int, wait time.Duration) (*Socket, error) {
@@ -98,11 +98,11 @@ func (s *Socket) Receive(fn func(datagram []byte) (more bool, err error)) error 
 }
 
 const (
-	// maxDatagrams is how many datagrams one system call reads.
+	// maxDatagrams is the largest number of datagrams that one system call reads.
 	maxDatagrams = 2
 	// maxDatagramSize is in bytes. The datagrams of a dump have at most 32 KiB
 	// (netlink_recvmsg in the kernel's af_netlink.c), unless one object is larger: a
-	// link with 256 virtual functions needs some 80 KiB.
+	// link with 256 virtual functions needs about 80 KiB.
 	maxDatagramSize = 128 << 10
 )
 
@@ -143,7 +143,7 @@ func (b *buffers) release() {
 	}
 }
 
-// read waits for a datagram and returns all that have arrived, up to maxDatagrams. They are
+// read waits for a datagram and returns all datagrams that have arrived, up to maxDatagrams. They are
 // valid until the next read. It drops datagrams of other senders, which may have arrived
 // before the socket was connected to the kernel.
 func (b *buffers) read(fd int) (datagrams [][]byte, err error) {

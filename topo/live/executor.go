@@ -22,10 +22,10 @@ type executor struct {
 	files    *labFiles
 	programs *programFinder
 	requests *requestBuilder
-	// ipv6Modes are the IPv6 modes of the links that the plan creates or changes. A stage does not
-	// show them: the addresses of its links come in later stages.
+	// ipv6Modes returns the IPv6 modes of the links that the plan creates or changes. They depend on
+	// the addresses of the links, which are in later stages.
 	ipv6Modes func() map[topo.Key]topo.IPv6Mode
-	// nsids are those of new namespaces in the machine's; see descendingNSIDs.
+	// nsids are the nsids in the machine's namespace for new namespaces; see descendingNSIDs.
 	nsids map[string]int32
 }
 
@@ -48,7 +48,7 @@ func (k *Kernel) executor(plan topo.Plan, have, want topo.State) *executor {
 // Do executes a stage completely; if a step fails, it undoes the others and returns an
 // error. It implements [topo.Do]. A request cannot be cancelled, so Do checks ctx only at its start.
 //
-// The IPv6 mode of a link depends on all that the lab has on it, not only on the stage. Do takes it
+// The IPv6 mode of a link depends on all objects that the lab has on it, not only on those of the stage. Do takes it
 // from the wanted state of the last [Kernel.Snapshot] or [Kernel.Plan], and reads a snapshot if there
 // was none. So topo.Apply of a plan from [Kernel.Plan] does the same as [Kernel.Up], but checks nothing.
 func (k *Kernel) Do(ctx context.Context, stage []topo.Step) error {
@@ -59,7 +59,7 @@ func (k *Kernel) Do(ctx context.Context, stage []topo.Step) error {
 	}
 	plan, have, want := topo.Plan(stage), k.have, k.want
 	modes := func() map[topo.Key]topo.IPv6Mode {
-		all := plan.IPv6Modes(have, plan.Applied(have)) // want need not have the links of the stage
+		all := plan.IPv6Modes(have, plan.Applied(have)) // the links of the stage may not be in want
 		maps.Copy(all, plan.IPv6Modes(nil, want))
 		return all
 	}
@@ -99,8 +99,8 @@ type result struct {
 	touched bool // the step changed something
 }
 
-// execute tries all steps of a stage. While undoing, it is no error if the object to
-// create exists or the object to delete does not.
+// execute tries all steps of a stage. It is no error if the object to delete does not exist, or, while
+// undoing, if the object to create exists.
 func (x *executor) execute(stage []topo.Step, undoing bool) []result {
 	results := make([]result, len(stage))
 	switch kind := stage[0].Object().Key().Kind; {

@@ -24,7 +24,7 @@ func (x *executor) offloadStep(step topo.Step) (r result) {
 		r.err = x.sendRequests(h, []rtnl.Request{rtnl.AddAltNames(id, record)})[0]
 		r.touched = r.err == nil
 		if errors.Is(r.err, fs.ErrExist) {
-			r.err = nil // a killed vnet added the record
+			r.err = nil // vnet was killed after it added the record
 		}
 	}
 	if r.err == nil {

@@ -19,10 +19,10 @@ import (
 type Status struct {
 	Lab   string       `json:"lab"`
 	At    time.Time    `json:"time"`
-	Hosts []HostStatus `json:"hosts"` // the machine first, if the lab has anything there
+	Hosts []HostStatus `json:"hosts"` // the machine first, if the lab has objects there
 	Rules []NATStatus  `json:"rules"`
-	// Drift is the plan of an up now. It is empty if the lab is as its file says, or if
-	// there is no file.
+	// Drift is the plan that up would execute now. It is empty if the lab equals its file,
+	// or if there is no file.
 	Drift topo.Plan `json:"drift"`
 }
 
@@ -75,8 +75,8 @@ func (s Status) WriteJSON(w io.Writer) error {
 	return e.Encode(s)
 }
 
-// WriteText writes tables for people. before is an earlier status, from which it
-// computes rates, or nil.
+// WriteText writes tables for people. If before, an earlier status, is not nil, they have
+// rates since then.
 func (s Status) WriteText(w io.Writer, before *Status) error {
 	var b strings.Builder
 	s.writeLinks(&b, before)
