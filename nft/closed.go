@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// Own is a link of the lab in this namespace. Packets that come in by these links may go to [Closed] links.
+// Own is a link of the lab in this namespace. Packets that come in by this link may go to [Closed] links.
 type Own struct{ Link string }
 
 // String returns the element in nft's syntax: element own { "v-net-0" }.
