@@ -87,7 +87,7 @@ func (n network) natCommands() string {
 		"sysctl -qw net.ipv4.ip_forward=1\n", n.Bridges[0].Addr.Masked())
 }
 
-// without returns the part of the network that had does not have.
+// without returns the part of n that is not in had.
 func (n network) without(had network) network {
 	return network{Hosts: n.Hosts[len(had.Hosts):], Pairs: n.Pairs[len(had.Pairs):]}
 }

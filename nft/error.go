@@ -51,7 +51,7 @@ func staleConntrack(cause error) error {
 // errLost is the cause if the kernel's reply was lost or did not come, so that the outcome is unknown.
 var errLost = errors.New("no reply from the kernel")
 
-// errBusy is the error after many attempts, each of which met a concurrent change of the ruleset.
+// errBusy is the error if the ruleset changed during each of many attempts.
 var errBusy = errors.New("the ruleset kept changing")
 
 // conflictError is the cause of a failed add.

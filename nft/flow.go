@@ -34,7 +34,7 @@ func (f flow) established() bool {
 	return (f.orig.proto == TCP || f.orig.proto == SCTP) && f.status&flowAssured != 0
 }
 
-// A staleMatcher finds stale flows: flows that use a deleted rule, or that a new rule would translate otherwise.
+// A staleMatcher finds stale flows: flows that use a deleted rule, or that a new rule would translate differently.
 type staleMatcher struct {
 	forwards map[protoPort][]ruleChange // forwards of a single port
 	others   []ruleChange
@@ -154,8 +154,8 @@ func (f Forward) affects(fl flow, removed bool) bool {
 }
 
 // egressAffects does the same for a Masquerade or SourceNAT. A removed rule affects flows whose source was translated
-// to an address of the rule (toRuleAddr). An added rule affects flows that leave without translation. Which table's
-// rule translated a flow is unknown, and deleting its entry breaks a connection whose server sends first. So
+// to an address of the rule (toRuleAddr). An added rule affects flows that leave without translation. It is
+// unknown which table's rule translated a flow, and deleting its entry breaks a connection whose server sends first. So
 // established flows continue until they end.
 func egressAffects(source netip.Prefix, fl flow, removed, toRuleAddr bool) bool {
 	if source.IsValid() && !source.Contains(fl.orig.src) || fl.established() {

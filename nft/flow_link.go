@@ -5,7 +5,7 @@ import "net/netip"
 // linkSubnets contains the links of the namespace by their subnets.
 type linkSubnets map[netip.Prefix]string
 
-// linkTo returns the link whose most specific subnet contains the address; "" if there is none. It knows no routes.
+// linkTo returns the link whose most specific subnet contains the address; "" if there is none. It does not use routes.
 func (s linkSubnets) linkTo(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
@@ -19,11 +19,12 @@ func (s linkSubnets) linkTo(a netip.Addr) string {
 	return ""
 }
 
-// drops reports whether a flow is of a connection that a new rule forbids, so that the rule for accepted connections
-// must not know it any more. The connection goes from the link in ("" means any except out) to the link out.
+// drops reports whether a flow belongs to a connection that a new rule forbids. Its entry must be deleted, because the
+// table accepts all packets of connections that have an entry. The connection goes from the link in ("" means any except out) to the link out.
 //
-// A flow from or to an address behind a router counts as one of these links, unless its source is translated: its
-// connection continues without the entry if the rules allow it. A translated one might not.
+// If an address of the flow is behind a router, its link is unknown, and drops assumes that it is in or out. If the rules
+// allow the connection, it continues without the entry. A connection whose source is translated might not continue, so
+// for such a flow drops assumes nothing.
 func (f *staleMatcher) drops(fl flow, in, out string) bool {
 	if fl.status&flowDstNAT != 0 || f.local[localAddr{"", fl.orig.src}] || f.local[localAddr{"", fl.reply.src}] {
 		return false

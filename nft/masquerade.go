@@ -7,7 +7,8 @@ import (
 )
 
 // Masquerade translates the source address of packets that leave a private network to an address of the output link.
-// If several rules match, the one with the longest prefix wins; of those, a rule with Out, and then a [SourceNAT].
+// If several rules match, the one with the longest prefix applies. If prefixes are equal, a rule with Out goes first,
+// and then a [SourceNAT].
 //
 // It does not translate packets between the sources of the table's rules without Out, packets that come in from
 // outside, and link-local multicast and broadcast.

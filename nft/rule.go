@@ -23,8 +23,8 @@ type Rule interface {
 }
 
 // CountedRule is a rule with its counters since it was added. A NAT rule counts only the first packet of each
-// connection, because NAT chains see no others. An [Isolate] counts every packet that is not of an accepted connection,
-// also those to forwarded ports. An [Own], [Closed], [Allow], [Gate] or [Fastpath] has no
+// connection, because NAT chains see no others. An [Isolate] counts every packet that does not belong to an
+// accepted connection, including packets to forwarded ports. An [Own], [Closed], [Allow], [Gate] or [Fastpath] has no
 // counters.
 type CountedRule struct {
 	Rule

@@ -76,8 +76,8 @@ func OpenPid(pid int) (*os.File, error) {
 	return OpenPath(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
 }
 
-// openFlags open a file that should be a namespace, or the file under its mount, and may be
-// anything else: opening a FIFO does not wait, and a terminal does not become the process's.
+// openFlags are for a file that should be a namespace, or the file under its mount, but may be
+// anything: opening a FIFO does not wait, and a terminal does not become the process's.
 const openFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 
 // OpenPath opens a namespace by its file: /proc/PID/ns/net or a bind mount of it.

@@ -100,7 +100,7 @@ func (s *session) labToDraw(fileOrLab string) (lab.Topology, error) {
 	return lab, err
 }
 
-// exported returns a lab that is up as a lab file with the name as, and what a lab file cannot describe.
+// exported returns the lab file of a lab that is up, with the name as, and what a lab file cannot describe.
 func (s *session) exported(name, as string) (topology lab.Topology, rest []string, err error) {
 	err = s.withKernel(name, func(_ context.Context, k *live.Kernel) error {
 		have, err := k.Snapshot(nil)

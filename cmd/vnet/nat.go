@@ -85,7 +85,7 @@ func (s *session) natChange(verb string, w *words.Words) error {
 	return s.natReport(report, err)
 }
 
-// natReport prints what a change of rules changed besides, and returns its error.
+// natReport prints what else a change of rules changed, and returns its error.
 func (s *session) natReport(report live.NATReport, err error) error {
 	for _, c := range report.Settings {
 		s.note("%s", c)

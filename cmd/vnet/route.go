@@ -164,7 +164,7 @@ func (s *session) routeStyle() (show.RouteStyle, error) {
 	return show.RouteStyle{Style: s.style(), Link: name}, err
 }
 
-// hide leaves out the columns that the selection fixes, as ip(8) does.
+// hide leaves out the columns whose value the selection gives, as ip(8) does.
 func hide(style *show.RouteStyle, sel words.RouteSelection) {
 	style.HideTOS = sel.TOS != nil
 	style.HideGateway = sel.Via.IsSingleIP()

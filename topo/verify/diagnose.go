@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// maxTraced is for how many facts packets are traced through nftables; maxTracedHosts is in
-	// how many hosts.
+	// maxTraced is the largest number of facts whose packets are traced through nftables,
+	// maxTracedHosts the largest number of hosts in which they are traced.
 	maxTraced      = 8
 	maxTracedHosts = 64
 )

@@ -10,5 +10,5 @@
 //
 // # What is not checked
 //
-// A fact holds at the moment of the probe. Packet loss below one in a few probes is not seen.
+// A fact holds only for the moment of the probe. A few probes cannot show rare packet loss.
 package verify

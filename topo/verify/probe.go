@@ -9,8 +9,8 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// probeTimeout is how long a probe waits for an answer. It is several retransmissions long, so
-// that a lossy link does not look like a dead one.
+// probeTimeout is how long a probe waits for an answer. It leaves time for several
+// retransmissions, so a link with packet loss does not look like a link that is down.
 const probeTimeout = 2 * time.Second
 
 // resendInterval is how long a probe waits before it sends its packet again.

@@ -17,8 +17,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab"
 )
 
-// dns resolves a name as a program does that vnet exec starts in the host: first by its hosts
-// file, then by the name servers of its resolv.conf. See hosts(5), resolv.conf(5).
+// dns resolves a name like a program that vnet exec starts in the host: first with the host's hosts
+// file, then with the name servers of its resolv.conf. See hosts(5), resolv.conf(5).
 func (p *prober) dns(from *hostSockets, f lab.Fact, deadline time.Time) (Answer, error) {
 	start := time.Now()
 	dir := p.etcOf(f.From)
@@ -45,8 +45,8 @@ func (p *prober) dns(from *hostSockets, f lab.Fact, deadline time.Time) (Answer,
 	return a, nil
 }
 
-// etcFile reads a file as a program in the host finds it in /etc: the file that replaces the
-// machine's, or else the machine's own. It returns "" if neither exists.
+// etcFile reads the file that a program in the host finds in /etc: the host's own file if there is
+// one, else the machine's. It returns "" if neither exists.
 func etcFile(dir, name string) (string, error) {
 	for _, dir := range []string{dir, "/etc"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
@@ -111,8 +111,8 @@ func (s *hostSockets) queryBoth(
 	return found, failure
 }
 
-// fullNames returns the names to query, in order. A name with a dot in it is tried as it is first;
-// a name with a dot at its end is the only one.
+// fullNames returns the names to query, in order. A name that contains a dot is queried
+// unchanged first. For a name that ends with a dot, there is no other query.
 func fullNames(name string, search []string) (full []string) {
 	if strings.HasSuffix(name, ".") {
 		return []string{name}

@@ -119,8 +119,8 @@ func (s *socket) icmpError() (typ, code byte, sender netip.Addr, ok bool) {
 	return
 }
 
-// parseExtendedErr parses a struct sock_extended_err of <linux/errqueue.h> and the address behind
-// it, which is that of the sender of the ICMP error.
+// parseExtendedErr parses a struct sock_extended_err of <linux/errqueue.h> and the address after
+// it: the sender of the ICMP error.
 func parseExtendedErr(b []byte) (typ, code byte, sender netip.Addr, ok bool) {
 	const size = 16 // of the struct
 	if len(b) < size || b[4] != unix.SO_EE_ORIGIN_ICMP && b[4] != unix.SO_EE_ORIGIN_ICMP6 {

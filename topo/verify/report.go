@@ -37,7 +37,7 @@ type Answer struct {
 	Outcome string        // Answered, Refused or Unreachable
 	Time    time.Duration // from the first packet to the outcome
 	Seen    netip.Addr    // the source address that the other side saw; invalid if unknown
-	Detail  string        // an error in the words of the RFCs, or the addresses of a name; "" if there is neither
+	Detail  string        // the RFCs' name of an error, or the addresses of a name; "" if there is neither
 	Sender  netip.Addr    // the host that sent the ICMP error; invalid if there is none
 }
 

@@ -25,7 +25,7 @@ const (
 	neighbourTime = 50 * time.Millisecond
 )
 
-// Verify proves facts of a lab that is up with real packets, in parallel. For each
+// Verify sends real packets to prove facts of a lab that is up, in parallel. For each
 // fact that does not hold it finds out where the packets were lost. The facts come
 // from [lab.Facts] or [AllPairs]. Verify needs no program inside the hosts: it opens the
 // sockets there itself. If nothing listens on the port of a fact, Verify listens there
