@@ -68,6 +68,11 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 			if with := namespaceConflict(o); with != "" && !deleted[o.Key()] {
 				found = append(found, Conflict{o, with})
 			}
+		case topo.Port:
+			if at, err := c.handle(o.NS); err == nil && ownName(at, o.Link) != "" {
+				own := ownName(at, o.Link)
+				found = append(found, Conflict{o, "link " + own + " has the altname " + o.Link + "; use " + own})
+			}
 		case topo.LinkObject:
 			for _, l := range o.Links() {
 				if with := c.linkConflict(l); with != "" && !deleted[l.Key()] && !deleted[s.Want.Key()] {
@@ -158,32 +163,13 @@ func (c conflictFinder) find(p topo.Plan) ([]Conflict, error) {
 		if with := foreign[at.name].conflictWith(o); with != "" {
 			found = append(found, Conflict{o, with})
 		}
-		if sysctl, ok := o.(topo.Sysctl); ok && isForwarding(sysctl.Name) {
-			drops, err := forwardDrops(at, sysctl)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, drops...)
+		more, err := conflictsOnUse(at, o)
+		if err != nil {
+			return nil, err
 		}
+		found = append(found, more...)
 	}
 	return found, nil
-}
-
-// forwardDrops returns the foreign chains that drop forwarded packets of the address family that the
-// sysctl o is for.
-func forwardDrops(h *netnsHandle, o topo.Sysctl) (found []Conflict, err error) {
-	conn, err := h.nft()
-	if err != nil {
-		return nil, err
-	}
-	chains, err := conn.ForwardDrops()
-	other := map[string]string{topo.ForwardingIPv4: "ip6", topo.ForwardingIPv6: "ip"}[o.Name]
-	for _, ch := range chains {
-		if ch.Family != other && ch.Table != nft.GuardTable && !strings.HasPrefix(ch.Table, topo.TableName("")) {
-			found = append(found, Conflict{o, ch.String() + " drops forwarded packets; it has to accept those of the lab"})
-		}
-	}
-	return found, err
 }
 
 // foreignState is the part of a namespace's state that does not belong to the lab.

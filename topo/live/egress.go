@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
@@ -67,4 +69,65 @@ func nextHopLinks(r rtnl.Route) (links []uint32) {
 		links = append(links, h.Link)
 	}
 	return links
+}
+
+// conflictsOnUse returns conflicts in which names are free, but the lab takes something away from
+// others, or they drop the lab's packets.
+func conflictsOnUse(h *netnsHandle, o topo.Object) ([]Conflict, error) {
+	switch o := o.(type) {
+	case topo.Port:
+		return portUses(h, o)
+	case topo.Sysctl:
+		if isForwarding(o.Name) {
+			return forwardDrops(h, o)
+		}
+	}
+	return nil, nil
+}
+
+// portUses returns the other uses of a link that becomes a port of the lab's bridge.
+func portUses(h *netnsHandle, o topo.Port) (uses []Conflict, err error) {
+	name := o.Link
+	l, err := h.conn.Link(rtnl.LinkID{Name: name})
+	if err != nil {
+		return nil, nil // up reports it
+	}
+	if l.Master != 0 {
+		if master, err := h.conn.Link(rtnl.LinkID{Index: l.Master}); err == nil {
+			uses = append(uses, Conflict{o, name + " is a port of " + master.Name + ", and leaves it"})
+		}
+	}
+	addrs, err := h.conn.Addrs(rtnl.AddrFilter{Link: l.Index})
+	for _, a := range addrs {
+		if !a.Prefix.Addr().IsLinkLocalUnicast() {
+			uses = append(uses, Conflict{o, name + " has the address " + a.Prefix.String() + ", which does not work while it is a port"})
+		}
+	}
+	return uses, err
+}
+
+// forwardDrops returns the foreign chains that drop forwarded packets of the address family that the
+// sysctl o is for.
+func forwardDrops(h *netnsHandle, o topo.Sysctl) (found []Conflict, err error) {
+	conn, err := h.nft()
+	if err != nil {
+		return nil, err
+	}
+	chains, err := conn.ForwardDrops()
+	other := map[string]string{topo.ForwardingIPv4: "ip6", topo.ForwardingIPv6: "ip"}[o.Name]
+	for _, ch := range chains {
+		if ch.Family != other && ch.Table != nft.GuardTable && !strings.HasPrefix(ch.Table, topo.TableName("")) {
+			found = append(found, Conflict{o, ch.String() + " drops forwarded packets; it has to accept those of the lab"})
+		}
+	}
+	return found, err
+}
+
+// ownName returns the name of the link with an alternative name; "" if the name is its own, or if
+// there is no such link.
+func ownName(h *netnsHandle, name string) string {
+	if l, err := h.conn.Link(rtnl.LinkID{Name: name}); err == nil && l.Name != name {
+		return l.Name
+	}
+	return ""
 }

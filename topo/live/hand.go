@@ -184,13 +184,9 @@ func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (repor
 func (n *handNAT) checkLinkNames(rules []nft.Rule) error {
 	for _, r := range rules {
 		name := linkOf(r)
-		if name == "" {
-			continue
-		}
-		l, err := n.handle.conn.Link(rtnl.LinkID{Name: name})
-		if err == nil && l.Name != name {
+		if own := ownName(n.handle, name); name != "" && own != "" {
 			return &nft.Error{Op: "add", Object: r.String(),
-				Err: fmt.Errorf("%s is an alternative name of link %s, which nftables does not know; use %s", name, l.Name, l.Name)}
+				Err: fmt.Errorf("%s is an alternative name of link %s, which nftables does not know; use %s", name, own, own)}
 		}
 	}
 	return nil
