@@ -20,11 +20,12 @@ func (s linkSubnets) linkTo(a netip.Addr) string {
 }
 
 // drops reports whether a flow belongs to a connection that a new rule forbids. Its entry must be deleted, because the
-// table accepts all packets of connections that have an entry. The connection goes from the link in ("" means any except out) to the link out.
+// table accepts all packets of connections that have an entry. The connection goes from the link in ("" means any
+// except out) to the link out.
 //
-// If an address of the flow is behind a router, its link is unknown, and drops assumes that it is in or out. If the rules
-// allow the connection, it continues without the entry. A connection whose source is translated might not continue, so
-// for such a flow drops assumes nothing.
+// If an address of the flow is behind a router, its link is unknown, and drops assumes that it is in or out: if the
+// rules allow the connection, it continues without the entry. A connection whose source is translated might not
+// continue, so for such a flow drops returns false.
 func (f *staleMatcher) drops(fl flow, in, out string) bool {
 	if fl.status&flowDstNAT != 0 || f.local[localAddr{"", fl.orig.src}] || f.local[localAddr{"", fl.reply.src}] {
 		return false
