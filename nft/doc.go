@@ -38,8 +38,8 @@
 // outside, and packets between the sources of rules without Out.
 //
 // A [Closed] link gets forwarded packets only from links in [Own] and from sources of an [Allow]. Between the links of
-// an [Isolate], nothing is forwarded. Both accept packets to forwarded ports, and all packets of connections whose first
-// packet was accepted. A [Gate] drops packets whose source address is not behind the link that they come in by.
+// an [Isolate], nothing is forwarded. Both accept packets to forwarded ports, and all packets of connections whose
+// first packet was accepted. A [Gate] drops packets whose source address is not behind the link that they come in by.
 //
 // # The guard
 //
@@ -68,8 +68,8 @@
 // stale; see the method.
 //
 // If the kernel's reply to a change is lost, the next attempt reads what the table has, so the change is made once and
-// completely. Changes of several processes wait for each other. An operation fails if for ten seconds the kernel does not
-// reply, or the ruleset changes during each attempt.
+// completely. Changes of several processes wait for each other. An operation fails if, for ten seconds, the kernel does
+// not reply or the ruleset changes during each attempt.
 //
 // # What is not checked
 //

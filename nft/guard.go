@@ -23,8 +23,8 @@ type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of rules that belong to no lab
 	Out        []string       // output links of such rules that have no source
-	// From lists the links that forwarded IPv4 before vnet turned forwarding on (net.ipv4.conf.LINK.forwarding was 1 and
-	// net.ipv4.ip_forward was 0).
+	// From lists the links that forwarded IPv4 before vnet turned forwarding on: net.ipv4.conf.LINK.forwarding was 1,
+	// and net.ipv4.ip_forward was 0.
 	From []string
 }
 
