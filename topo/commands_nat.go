@@ -7,17 +7,18 @@ func TableName(lab string) string { return "vnet_" + lab }
 type NATScript struct {
 	// Rules changes a table from have to want, which are objects of kind OfNAT.
 	Rules func(table string, have, want []Object) (string, error)
-	// Guard makes the table that keeps foreign networks apart in one family.
+	// Guard makes the guard's table for one address family; see nft.Guard.
 	Guard func(ipv6 bool) string
 }
 
-// natCommands keep a step for writeNAT: one input of nft has all changes of a namespace.
+// natCommands saves a step for writeNAT, which writes all changes of a namespace as one input of nft.
+// It returns no commands.
 func (w *scriptWriter) natCommands(s Step) []command {
 	w.natSteps = append(w.natSteps, s)
 	return nil
 }
 
-// writeNAT writes the steps that natCommands kept.
+// writeNAT writes the steps that natCommands saved.
 func (w *scriptWriter) writeNAT() error {
 	var order []string
 	steps := map[string][]Step{}

@@ -1,5 +1,5 @@
 // Package topo is the model of a lab: what exists in the kernel, or should, and the plan that leads
-// from one to the other. It is pure: it reads no file and asks no kernel.
+// from one to the other. It reads no files and makes no system calls.
 //
 //	lab.yaml ──Parse──▶ Topology ──Compile──▶ State ──┐
 //	                                                  ├──Diff──▶ Plan ──┬─ String     dry run, progress

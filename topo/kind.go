@@ -29,8 +29,8 @@ const (
 // come after that. Otherwise packets from new ports are flooded to all earlier ports, and a
 // thousand hosts take four times as long.
 //
-// NAT comes before settings: what protects the machine from forwarding and route_localnet is in place
-// before them, and until they have their former values again.
+// NAT comes before settings: the rules that protect the machine exist before forwarding and
+// route_localnet are turned on, and until these have their former values again.
 var kindRows = []kindRow{
 	{kind: OfNamespace, heading: "namespaces"},
 	{kind: OfLink, heading: "links", parentsFirst: true, touches: itsLink},

@@ -66,8 +66,8 @@ func (n Namespace) commands(w *scriptWriter, s Step) []command {
 	return cmds
 }
 
-// adoptCommands adopt or release a namespace. It gets records, and a name in /run/netns if
-// it has none.
+// adoptCommands returns the commands that adopt or release a namespace. An adopted namespace
+// gets records, and a name in /run/netns if it has none.
 func (n Namespace) adoptCommands(w *scriptWriter, s Step) (cmds []command) {
 	adopted := mark.Adopted(w.lab, n.Name, n.From)
 	record := command{n.Name, "ip", "link property " + ipVerb(s) + " dev lo altname " + adopted}

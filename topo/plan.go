@@ -71,7 +71,7 @@ func (p Plan) Reverse() Plan {
 
 // Stages cuts the plan into stages. The steps of a stage have the same Op, and the same
 // kind or kinds that need nothing from other namespaces, and files. The steps are sent to the
-// kernel together, and take effect all or none.
+// kernel together, and either all or none take effect.
 func (p Plan) Stages() []Plan {
 	return p.runs(func(a, b Step) bool {
 		first, then := a.Object().Key().Kind, b.Object().Key().Kind
@@ -133,13 +133,13 @@ func (p Plan) WithoutImpliedDeletes(held func(ns string) bool) Plan {
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(p), func(s Step) bool {
-		return s.Op() == Delete && (impliedBy(s.Have, links, namespaces) || liesInDeleted(s.Have, namespaces))
+		return s.Op() == Delete && (impliedBy(s.Have, links, namespaces) || isInDeleted(s.Have, namespaces))
 	})
 }
 
-// liesInDeleted reports whether a link, its peer and its parent are all in namespaces that
+// isInDeleted reports whether a link, its peer and its parent are all in namespaces that
 // are deleted and not held.
-func liesInDeleted(o Object, namespaces map[string]bool) bool {
+func isInDeleted(o Object, namespaces map[string]bool) bool {
 	link, ok := o.(LinkObject)
 	if !ok {
 		return false
@@ -204,7 +204,7 @@ func (o Op) Name() string {
 
 // MarshalJSON writes a list of steps, each with its operation, kind, namespace, text
 // and objects. The names of the fields op, kind, namespace, text, have and want, and
-// their values but for the objects, are stable.
+// their values except the objects, are stable.
 func (p Plan) MarshalJSON() ([]byte, error) {
 	steps := make([]jsonStep, 0, len(p))
 	for _, s := range p {

@@ -5,8 +5,8 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 )
 
-// A Process is a shell command that runs in a namespace from up until down. It
-// still exists after it ended with success, but not after it failed.
+// A Process is a shell command that runs in a namespace from up until down. If
+// the command has ended with success, the object still exists; if it has failed, it does not.
 type Process struct {
 	NS      string
 	Command string // what sh -c runs

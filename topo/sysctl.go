@@ -94,7 +94,7 @@ func (s Sysctl) useIPv6(uses linkUses) {
 	}
 }
 
-// commands also record the former value, as an altname of lo.
+// commands returns commands that also record the former value, as an altname of lo.
 func (s Sysctl) commands(w *scriptWriter, step Step) []command {
 	set := w.netnsExec(s.NS, "sysctl -qw "+shellWord(s.Name+"="+s.Value))
 	record := mark.Sysctl(w.lab, s.Name)
@@ -114,8 +114,8 @@ func (s Sysctl) commands(w *scriptWriter, step Step) []command {
 	return []command{set}
 }
 
-// guardCommands keep foreign networks apart, if a sysctl turns forwarding on that is off. The lab's own
-// namespaces have no foreign networks.
+// guardCommands returns the commands that add the guard if the sysctl turns forwarding on that is off. It
+// returns none in namespaces that the lab creates, because these have no foreign networks.
 func (w *scriptWriter) guardCommands(s Sysctl) []command {
 	family := s.guardedFamily()
 	if n, _ := w.state[Key{OfNamespace, s.NS, ""}].(Namespace); family == "" || s.NS != "" && n.From == "" {
@@ -128,7 +128,7 @@ func (w *scriptWriter) guardCommands(s Sysctl) []command {
 	return []command{{text: off + "{ " + table + "\n" + add + "; }"}}
 }
 
-// unguardCommands remove the guard of a forwarding sysctl that is off again.
+// unguardCommands returns the commands that remove the guard after forwarding is off again.
 func (w *scriptWriter) unguardCommands(s Sysctl) []command {
 	family := s.guardedFamily()
 	if n, _ := w.state[Key{OfNamespace, s.NS, ""}].(Namespace); family == "" || s.NS != "" && n.From == "" {

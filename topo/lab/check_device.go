@@ -95,7 +95,7 @@ func (k *checker) parent(host *Host, v *Device, rule parentRule) {
 	}
 }
 
-// isOwnAncestor reports whether the chain of parents of v has no end.
+// isOwnAncestor reports whether the chain of parents of v is a loop or leads to one.
 func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
 	at := v
 	for range host.Devices {

@@ -38,8 +38,8 @@ type exporter struct {
 	objects   []topo.Object
 	noGateway map[topo.Key]bool // bridges of networks without a gateway, by key
 
-	// What it has made so far, with indexes: it searches no list, so that the work grows
-	// linearly with the lab.
+	// The result so far, and indexes of it: with them, the time grows linearly with the
+	// size of the lab.
 	t         Topology
 	netKeys   []topo.Key       // for each network, the key of its bridge
 	nets      map[topo.Key]int // networks by the key of their bridge

@@ -7,13 +7,13 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// NeedsEgress reports whether a network leaves its MTU to the machine (`mtu: auto`) or has a
+// NeedsEgress reports whether a network takes its MTU from the machine (`mtu: auto`) or has a
 // fast path to the outside: then [Topology.FillEgress] has to be called before [Compile].
 func (t Topology) NeedsEgress() bool {
 	return slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto || n.Fastpath })
 }
 
-// FillEgress sets what the lab leaves to the machine. The arguments are the links of the
+// FillEgress sets the values that depend on the machine. The arguments are the links of the
 // machine's default routes, and the smallest of their MTUs in bytes. Networks with `mtu: auto`
 // get this MTU, or 1500 if it is 0. EgressLinks becomes the list of these links if a network has
 // `fastpath: true`.

@@ -68,7 +68,7 @@ func firstAddrOf(addrs []netip.Prefix, v4 bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// addrTo returns the address of the host to that the host from uses. It prefers
+// addrTo returns the address at which host `from` reaches host `to`. It prefers
 // an address on a link that both share, then one on a network, then one on a
 // link, then one of a bridge; if several are equal, that of the first device
 // by name.
