@@ -23,7 +23,7 @@ func (rd *reader) discover(read func(s *netnsHandle, entered error) error, needs
 	if err != nil {
 		return err
 	}
-	d := &discovery{reader: rd, visit: read, needsRead: needsRead, adopted: mark.AdoptedHosts(lo.AltNames, rd.lab)}
+	d := &discovery{reader: rd, readNamespace: read, needsRead: needsRead, adopted: mark.AdoptedHosts(lo.AltNames, rd.lab)}
 	d.found, d.known = map[string]bool{"": true}, map[nsfs.ID]*netnsHandle{}
 	for _, s := range rd.handles {
 		d.known[s.id] = s
@@ -46,7 +46,7 @@ func (rd *reader) discover(read func(s *netnsHandle, entered error) error, needs
 	return nil
 }
 
-// noteStaleRecords notes the records of adopted namespaces that were not found.
+// noteStaleRecords saves the records of adopted namespaces that were not found as stale records.
 func (d *discovery) noteStaleRecords() {
 	for _, s := range d.handles {
 		s.staleRecords = nil
@@ -61,12 +61,12 @@ func (d *discovery) noteStaleRecords() {
 // A discovery looks for the namespaces of a lab.
 type discovery struct {
 	*reader
-	visit     func(s *netnsHandle, entered error) error
-	needsRead func(*netnsHandle) bool
-	mu        sync.Mutex               // protects adopted, stale and found
-	adopted   map[uint64]string        // adopted hosts not yet found, by inode
-	found     map[string]bool          // names of hosts
-	known     map[nsfs.ID]*netnsHandle // handles from before; nil once seen again
+	readNamespace func(s *netnsHandle, entered error) error
+	needsRead     func(*netnsHandle) bool
+	mu            sync.Mutex               // protects adopted, stale and found
+	adopted       map[uint64]string        // adopted hosts not yet found, by inode
+	found         map[string]bool          // names of hosts
+	known         map[nsfs.ID]*netnsHandle // handles from before; nil once seen again
 }
 
 // A candidate is a namespace that may be the lab's.
@@ -173,21 +173,21 @@ func (d *discovery) open(list []candidate, known ...*netnsHandle) error {
 		}
 	}
 	known = slices.DeleteFunc(known, func(s *netnsHandle) bool {
-		return d.visit == nil || !d.found[s.name] || !d.needsRead(s)
+		return d.readNamespace == nil || !d.found[s.name] || !d.needsRead(s)
 	})
 	if d.lock != nil { // an Observer has none
 		d.growFDTable(len(d.handles) + len(unknown))
 	}
 	errs := make([]error, len(known)+len(unknown))
 	err := withThreads(len(errs), func(t nsfs.Thread, i int) {
-		if i < len(known) { // the machine comes first, because it has most
-			errs[i] = d.visit(known[i], known[i].withFile(t.Enter))
+		if i < len(known) { // the machine comes first: it has the most links
+			errs[i] = d.readNamespace(known[i], known[i].withFile(t.Enter))
 			return
 		}
 		at := unknown[i-len(known)]
 		s, err := d.adopt(at, d.inspect(t, at))
-		if s != nil && d.visit != nil {
-			err = d.visit(s, nil)
+		if s != nil && d.readNamespace != nil {
+			err = d.readNamespace(s, nil)
 		}
 		errs[i] = err
 	})
@@ -278,8 +278,8 @@ func (d *discovery) adopt(at candidate, v inspection) (*netnsHandle, error) {
 	return s, nil
 }
 
-// hostOf returns the host of the lab that a namespace is, "" if none, and from where it is
-// adopted, "" if the lab created it. The mark on its name is checked before the mark on its
+// hostOf returns the name of a namespace in the lab, "" if it is not the lab's, and its
+// [topo.Namespace.From], "" if the lab created it. The mark on its name is checked before the mark on its
 // lo: root in the namespace can remove the latter.
 func (d *discovery) hostOf(at candidate, lo rtnl.Link) (host, from string) {
 	d.mu.Lock()

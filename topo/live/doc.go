@@ -1,5 +1,4 @@
-// Package live works on the kernel: it reads what a lab has there, and carries out plans. It needs
-// Linux.
+// Package live reads the objects of a lab from the kernel, and executes plans there. It needs Linux.
 //
 //	OpenKernel ──▶ Kernel ──┬─ Snapshot ──▶ topo.State      marks say which objects are the lab's
 //	                        ├─ Up         read, plan, check, apply, prove
@@ -7,13 +6,13 @@
 //	                        └─ Do         one stage of a plan
 //	Observe ──▶ Observer ───── Status     drift, counters, rates; waits for changes
 //
-// Inside, one type does one thing:
+// Each internal type has one task:
 //
 //	handleTable      the namespaces of a lab, and an open socket in each
 //	reader           snapshots; labFiles and programFinder read files and processes for it
 //	requestBuilder   requests from steps; link_kinds.go is its table
 //	executor         sends the requests of a stage, and undoes them; cleaner removes what a crash left
-//	conflictFinder   what is in the way of a plan
+//	conflictFinder   the names, ports and addresses of a plan that somebody else has
 //
 // Kernel has a reader and makes an executor for each plan; Observer has only a reader.
 //
@@ -22,10 +21,10 @@
 // file.
 //
 // [Kernel.Up] makes all changes or none: if a step fails, or the kernel differs from the lab
-// afterwards, it undoes what it did. A lock in /run/vnet keeps two runs on one lab apart.
+// afterwards, it undoes what it did. A lock in /run/vnet allows one run at a time on a lab.
 //
 // # What is not checked
 //
-// Changes by other programs during a run are not locked out. Up reads the kernel again at the end
+// The lock does not stop other programs from making changes during a run. Up reads the kernel again at the end
 // and reports a difference.
 package live

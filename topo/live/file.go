@@ -35,7 +35,7 @@ type labFiles struct {
 	*handleTable
 	buffers sync.Pool // of []byte
 	mu      sync.Mutex
-	texts   map[string]string // those read, to keep equal ones once
+	texts   map[string]string // texts that were read, so that equal texts are kept once
 }
 
 // step writes a new file under a temporary name and renames it, so that no program
@@ -144,7 +144,8 @@ func writeFile(path string, text []byte) error {
 	return nil
 }
 
-// errForeignFile reports a file that vnet did not create like this. It is replaced, not overwritten.
+// errForeignFile reports a file that differs from those that vnet creates; see overwriteFile. vnet
+// replaces it with a new file.
 var errForeignFile = errors.New("foreign file")
 
 // overwriteFile replaces the text of a lab's file. A concurrent reader may see parts of
@@ -220,12 +221,12 @@ func readAll(fd int, into []byte) ([]byte, error) {
 }
 
 // mayReplace reports whether the lab may replace an existing file with this text: the file
-// is its own, or another lab's whose namespace of this name no longer exists, as after a reboot.
+// belongs to this lab, or to another lab without a namespace of this name, as after a reboot.
 func (l *labFiles) mayReplace(h *netnsHandle, text string) bool {
 	return strings.HasPrefix(text, mark.FileMark(l.lab)) || h.own && strings.HasPrefix(text, "# "+mark.Of(""))
 }
 
-// removeFile removes a file, and its directory and that one's parent if they become empty.
+// removeFile removes a file, and also its directory and the directory's parent if they become empty.
 func removeFile(path string) error {
 	err := os.Remove(path)
 	os.Remove(filepath.Dir(path))
@@ -233,7 +234,7 @@ func removeFile(path string) error {
 	return err
 }
 
-// isUnfinished reports whether a file is a temporary one of the lab, partly written.
+// isUnfinished reports whether a file is a temporary file of the lab that is only partly written.
 func (l *labFiles) isUnfinished(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, "."+mark.Of(l.lab))
 }
@@ -271,8 +272,8 @@ func (l *labFiles) readFiles(v *netnsSnapshot) error {
 	return nil
 }
 
-// readFile reads a file; ok is false if it is not the lab's. To keep a text once in memory
-// that a thousand hosts share, it returns the wanted string or a cached one if the text is equal.
+// readFile reads a file; ok is false if it is not the lab's. If the text equals
+// the wanted or a cached string, it returns that string: a thousand hosts may share one text.
 func (l *labFiles) readFile(path, wanted string) (text string, ok bool, err error) {
 	buffer, _ := l.buffers.Get().([]byte)
 	b, err := readRegular(path, buffer)

@@ -74,7 +74,7 @@ func (h *netnsHandle) withFile(fn func(ns *os.File) error) error {
 	return fn(ns)
 }
 
-// runInside calls fn on a thread in the namespace. The process is in the machine's already.
+// runInside calls fn on a thread in the namespace. The process is already in the machine's namespace.
 func (h *netnsHandle) runInside(fn func() error) error {
 	if h.name == "" {
 		return fn()

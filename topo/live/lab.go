@@ -38,7 +38,7 @@ func only(p topo.Plan, kind topo.Kind) bool {
 
 // Up brings the lab to the state want, completely or not at all. Then it checks the
 // result and waits until the links have carrier. If that fails or ctx ends, it undoes
-// everything. It returns the plan it applied; an empty one means that nothing was to do.
+// everything. It returns the plan it applied; an empty plan means that the lab was up already.
 // around may be nil. Otherwise Up passes each stage to the [topo.Do] that around returns, which
 // can show progress or ask first.
 func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan, topo.Do) topo.Do) (topo.Plan, error) {
@@ -61,7 +61,7 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 	return plan, nil
 }
 
-// planUp reads the lab, removes what a crash left, and returns the plan of Up if nothing is in its way.
+// planUp reads the lab, removes what a crash left, and returns the plan of Up if it has no conflicts.
 func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err error) {
 	if have, err = k.Snapshot(want); err != nil {
 		return nil, nil, err
@@ -94,7 +94,7 @@ func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) e
 	return k.waitForCarrier(ctx)
 }
 
-// Down deletes everything that has the lab's mark. After an error it goes on; it joins
+// Down deletes everything that has the lab's mark. After an error it continues; it joins
 // all errors. It returns the plan it applied. For around, see [Kernel.Up].
 func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.Do) (topo.Plan, error) {
 	k.goingDown = true

@@ -14,8 +14,8 @@ import (
 // to linkKinds.
 type linkKind struct {
 	name string // the kernel's; see [rtnl.Kind]
-	// sample is an object of the kind. A kind that a kernel may lack is tried with it, in a
-	// namespace whose only link is scratchParentName.
+	// sample is an object of the kind. If a kernel may lack the kind, vnet first creates the
+	// sample in a namespace whose only other link is scratchParentName.
 	sample topo.Object
 	// encode returns what the request for an object needs; nil if tasks makes the whole request.
 	encode func(o topo.Object) newLink

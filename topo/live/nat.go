@@ -37,12 +37,14 @@ func (s SettingChange) String() string {
 // A NATReport lists what [AddNAT], [DeleteNAT] or [FlushNAT] changed and found in addition to the rules.
 type NATReport struct {
 	Settings []SettingChange
-	// Drops are the chains of other tables that drop forwarded packets by their
-	// policy. They need a rule that accepts the packets of the new rules.
+	// Conflicts are programs that listen on the ports of new rules, and foreign forwards of them.
+	Conflicts []Conflict
+	// Drops are the chains of other tables that drop forwarded packets; see
+	// [nft.Conn.ForwardDrops]. They need a rule that accepts the packets of the new rules.
 	Drops []nft.Chain
 }
 
-// foreignDrops returns the chains of other tables that drop forwarded packets by their policy.
+// foreignDrops returns the chains of other tables that drop forwarded packets.
 func foreignDrops(c *nft.Conn, table string) ([]nft.Chain, error) {
 	drops, err := c.ForwardDrops()
 	return slices.DeleteFunc(drops, func(ch nft.Chain) bool { return ch.Family == "inet" && ch.Table == table }), err

@@ -36,8 +36,8 @@ func (f *programFinder) processes() ([]process, error) {
 	return list, err
 }
 
-// A program that calls execve, or whose child takes over, cannot be found for a moment. If
-// an expected program is missing, the processes are read again, up to rescans times. The kernel
+// A program cannot be found for a moment while it calls execve, or while it exits and its child
+// continues. If an expected program is missing, the processes are read again, up to rescans times. The kernel
 // reports no event at the end of an execve, so this is the only wait for a fixed time.
 const (
 	rescans     = 10
@@ -48,9 +48,9 @@ const (
 // processes again if a program of want may only be invisible for a moment.
 func (f *programFinder) find(want topo.State, all []nsfs.Process) (err error) {
 	for range rescans {
-		var moving bool
-		f.running, moving = f.labProcesses(all)
-		if !moving || !f.hasMissingProgram(want) {
+		var incomplete bool
+		f.running, incomplete = f.labProcesses(all)
+		if !incomplete || !f.hasMissingProgram(want) {
 			return nil
 		}
 		time.Sleep(rescanDelay)
@@ -77,9 +77,9 @@ func (f *programFinder) hasMissingProgram(want topo.State) bool {
 	return false
 }
 
-// labProcesses returns the lab's programs among all processes. moving reports whether there
-// was another that may be one but could not be read completely: it called execve or exited.
-func (f *programFinder) labProcesses(all []nsfs.Process) (list []process, moving bool) {
+// labProcesses returns the lab's programs among all processes. incomplete reports whether
+// another process may be one of them but could not be read completely: it called execve or exited.
+func (f *programFinder) labProcesses(all []nsfs.Process) (list []process, incomplete bool) {
 	spaces := map[nsfs.ID]*netnsHandle{}
 	for _, h := range f.handles {
 		h.foreignPrograms, spaces[h.id] = false, h
@@ -96,9 +96,9 @@ func (f *programFinder) labProcesses(all []nsfs.Process) (list []process, moving
 			continue
 		}
 		h.foreignPrograms = true
-		moving = moving || len(env) == 0 || command != ""
+		incomplete = incomplete || len(env) == 0 || command != ""
 	}
-	return list, moving
+	return list, incomplete
 }
 
 // commandOf returns the lab's command that a process runs.

@@ -151,7 +151,7 @@ func (v *netnsSnapshot) overLabLinks(in rtnl.Route) bool {
 	case in.Protocol == unix.RTPROT_KERNEL, in.Protocol == unix.RTPROT_RA, in.Protocol == unix.RTPROT_REDIRECT:
 		return false
 	case in.Type != unix.RTN_UNICAST:
-		return v.handle.name != "" // the machine's own are not a lab's
+		return v.handle.name != "" // routes of the machine itself belong to no lab
 	}
 	for _, h := range in.Hops {
 		if !v.inLab[h.Link] {

@@ -65,7 +65,7 @@ func (x *executor) sysctlStep(step topo.Step) (r result) {
 		}
 	case topo.Change:
 		if value := step.Want.(topo.Sysctl).Value; strings.HasSuffix(value, unguarded) {
-			r.touched, r.err = true, x.unguardForwarding(h, key.Name) // undoes that the guard was put back
+			r.touched, r.err = true, x.unguardForwarding(h, key.Name) // undo: remove the guard that the Change added
 		} else {
 			r = x.changeSetting(u, value)
 		}
@@ -75,7 +75,8 @@ func (x *executor) sysctlStep(step topo.Step) (r result) {
 	return r
 }
 
-// changeSetting sets a sysctl that the lab has set before, and puts the guard of forwarding back.
+// changeSetting sets a sysctl that the lab has set before. If the guard of forwarding is missing, it adds
+// the guard again.
 func (x *executor) changeSetting(u settingUse, value string) (r result) {
 	if u.needsGuard(x.lab) {
 		if r.err = x.guardForwarding(u.handle, u.name); r.err != nil {

@@ -131,7 +131,7 @@ func splitErrors(err error) []error {
 // would not help: the kernel holds one lock (RTNL) for most of this work.
 const workers = 2
 
-// smallBatch is the number of items for which another thread does not pay off.
+// smallBatch is the number of items for which a second thread saves no time.
 const smallBatch = 4
 
 // withThreads is like Each, on threads that may enter namespaces. A small n gets
