@@ -1,6 +1,6 @@
-// Package mark has the marks by which vnet finds again what it made, and the records in which
-// it saves the former state of what it changed. Both are text in the kernel or in a file; the code
-// that works on the kernel and the scripts of plans write the same.
+// Package mark has the marks, which identify the objects that vnet created, and the records, in
+// which vnet saves the former state of what it changed. Both are text in the kernel or in a file.
+// Package live and the scripts of plans write the same marks and records.
 package mark
 
 import (
@@ -11,7 +11,7 @@ import (
 // LinkGroup is the group of the links of labs in namespaces that are not their own: nft.LinkGroup.
 const LinkGroup = 0x766e
 
-// GuardTable is the nftables table that keeps foreign networks apart: nft.GuardTable.
+// GuardTable is the nftables table that drops packets between foreign networks: nft.GuardTable.
 const GuardTable = "vnet-guard"
 
 // FileMark returns the first line of a lab's files.
@@ -57,7 +57,7 @@ func AdoptedID(lab string, inode uint64, host string) string {
 	return AdoptedIDPrefix(lab) + strconv.FormatUint(inode, 10) + "@" + host
 }
 
-// AdoptedIDPrefix is how the records of [AdoptedID] begin.
+// AdoptedIDPrefix is the prefix of the records of [AdoptedID].
 func AdoptedIDPrefix(lab string) string { return Of(lab) + ":takes=" }
 
 // AdoptedHosts returns the adopted hosts in the altnames of the machine's lo, by the

@@ -22,7 +22,7 @@ func DidYouMean(word string, known []string) string {
 	return "known: " + strings.Join(known, ", ")
 }
 
-// maxWordLen limits the words that nearest compares, in bytes.
+// maxWordLen is the number of bytes of a word that Nearest compares.
 const maxWordLen = 64
 
 // Nearest returns the word of known with the smallest edit distance from word,

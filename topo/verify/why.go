@@ -37,7 +37,7 @@ func (h *hostInfo) forwards(in uint32, v4 bool) bool {
 }
 
 // noRouteReason says why the kernel has no route to dst. For a packet that arrived from outside,
-// the errno does not tell the cause, so the possible causes are checked one by one.
+// the errno does not show the cause, so the possible causes are checked one by one.
 func (h *hostInfo) noRouteReason(err error, at packetPos, src, dst netip.Addr) string {
 	if at.in != 0 {
 		if _, own := h.conn.RouteGet(rtnl.RouteQuery{Dst: dst}); own != nil {
