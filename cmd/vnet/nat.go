@@ -90,6 +90,9 @@ func (s *session) natReport(report live.NATReport, err error) error {
 	for _, c := range report.Settings {
 		s.note("%s", c)
 	}
+	for _, c := range report.Conflicts {
+		s.note("%v", c)
+	}
 	for _, chain := range report.Drops {
 		s.hint("%s drops forwarded packets by default; add a rule to it that accepts these", chain)
 	}

@@ -261,7 +261,9 @@ func (c conflictFinder) foreignForwards(h *netnsHandle) (list []foreignForward, 
 			}
 		}
 	}
-	rules, _, err := h.readForeignTables(func(table string) bool { return strings.HasPrefix(table, topo.TableName("")) })
+	rules, _, err := h.readForeignTables(func(table string) bool {
+		return strings.HasPrefix(table, topo.TableName("")) || c.lab == handLab && table == NATTable
+	})
 	for _, r := range rules {
 		if f, ok := r.(nft.Forward); ok {
 			list = append(list, foreignForward{f, "a foreign nftables rule"})

@@ -132,6 +132,9 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 	if err != nil {
 		return report, err
 	}
+	if report.Conflicts, err = n.conflicts(had, rules); err != nil {
+		return report, err
+	}
 	wanted, err := gatewaySettings(n.handle.conn, rules)
 	if err != nil {
 		return report, err
@@ -177,6 +180,26 @@ func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (repor
 		return NATReport{}, errors.Join(err, again)
 	}
 	return report, errors.Join(err, n.passSources(rest))
+}
+
+// conflicts returns who uses the ports of the rules that are new.
+func (n *handNAT) conflicts(had, rules []nft.Rule) (found []Conflict, err error) {
+	var plan topo.Plan
+	for _, r := range rules {
+		if o := objectOf(n.handle.name, r); o != nil && !slices.Contains(had, r) {
+			plan = append(plan, topo.Step{Want: o})
+		}
+	}
+	foreign, err := conflictFinder{n.handleTable}.readForeignState(n.handle, plan)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range plan {
+		if with := foreign.conflictWith(step.Want); with != "" {
+			found = append(found, Conflict{step.Want, with})
+		}
+	}
+	return found, nil
 }
 
 // checkLinkNames refuses alternative names of links: nftables compares with the links' own names, so
