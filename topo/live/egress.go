@@ -71,8 +71,8 @@ func nextHopLinks(r rtnl.Route) (links []uint32) {
 	return links
 }
 
-// conflictsOnUse returns conflicts in which names are free, but the lab takes something away from
-// others, or they drop the lab's packets.
+// conflictsOnUse returns the conflicts of an object whose name is free: the lab changes how a foreign
+// link is used, or a foreign chain drops the lab's packets.
 func conflictsOnUse(h *netnsHandle, o topo.Object) ([]Conflict, error) {
 	switch o := o.(type) {
 	case topo.Port:
@@ -85,7 +85,7 @@ func conflictsOnUse(h *netnsHandle, o topo.Object) ([]Conflict, error) {
 	return nil, nil
 }
 
-// portUses returns the other uses of a link that becomes a port of the lab's bridge.
+// portUses returns how a link was used before it becomes a port of the lab's bridge: conflicts with o.
 func portUses(h *netnsHandle, o topo.Port) (uses []Conflict, err error) {
 	name := o.Link
 	l, err := h.conn.Link(rtnl.LinkID{Name: name})
@@ -94,13 +94,14 @@ func portUses(h *netnsHandle, o topo.Port) (uses []Conflict, err error) {
 	}
 	if l.Master != 0 {
 		if master, err := h.conn.Link(rtnl.LinkID{Index: l.Master}); err == nil {
-			uses = append(uses, Conflict{o, name + " is a port of " + master.Name + ", and leaves it"})
+			uses = append(uses, Conflict{o, name + " is a port of " + master.Name + ", and is removed from it"})
 		}
 	}
 	addrs, err := h.conn.Addrs(rtnl.AddrFilter{Link: l.Index})
 	for _, a := range addrs {
 		if !a.Prefix.Addr().IsLinkLocalUnicast() {
-			uses = append(uses, Conflict{o, name + " has the address " + a.Prefix.String() + ", which does not work while it is a port"})
+			uses = append(uses, Conflict{o, name + " has the address " + a.Prefix.String() +
+				", which does not work while the link is a port"})
 		}
 	}
 	return uses, err
