@@ -38,7 +38,7 @@ type Route struct {
 	Scope uint8
 	// TOS limits an IPv4 route to packets of that type of service; zero is all.
 	TOS uint8
-	// Metric is the priority among routes to the same destination; the lowest wins.
+	// Metric is the priority among routes to the same destination; the lowest is used.
 	// Zero is the lowest in IPv4, the kernel's default (1024) in IPv6, and any in
 	// [DeleteRoute].
 	Metric uint32

@@ -134,7 +134,7 @@ func (l *Layout) add(i Iface) {
 }
 
 // nameDevices names the devices without a name eth0, eth1 … On the machine such
-// names are in use already; there, a device is named after its peer.
+// names are in use already, so a device of the machine is named after its peer.
 func (l *Layout) nameDevices() {
 	for host, list := range l.ByHost {
 		used := make(map[string]bool, len(list))
