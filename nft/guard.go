@@ -16,7 +16,7 @@ const LinkGroup = 0x766e
 
 // A Guard drops forwarded packets of a namespace in which vnet turned forwarding on: without it, all networks of the
 // machine could reach each other. It lets pass: packets that come in or leave by a link of the group [LinkGroup],
-// packets to forwarded ports of any table, packets from or to Sources, packets that leave by a link in Out, IPv4
+// packets to forwarded ports of any table, packets from Sources, packets that leave by a link in Out, IPv4
 // packets that come in by a link in From, packets that a bridge passes between its ports, and all later packets of
 // these connections.
 type Guard struct {
@@ -134,12 +134,10 @@ func guardTableRules(sets map[string]bool) []rule {
 		{inSet("bridged", iif, oif), back},
 	}
 	if sets["hand4"] {
-		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), back},
-			rule{matchIPv4, inSet("hand4", daddr4), back})
+		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), back})
 	}
 	if sets["hand6"] {
-		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), back},
-			rule{matchIPv6, inSet("hand6", daddr6), back})
+		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), back})
 	}
 	if sets["hand_out"] {
 		rules = append(rules, rule{inSet("hand_out", oif), back})

@@ -163,6 +163,25 @@ func impliedBy(o Object, links map[Key]bool, namespaces map[string]bool) bool {
 	return ok && links[on.onLink()]
 }
 
+// RulesLast returns the deletions of a plan in an order in which no rule goes before the links that it
+// protects: NAT rules outside the lab's own namespaces are deleted after all links, before the
+// namespaces. A Fastpath goes first, because the kernel deletes it with its link.
+func (p Plan) RulesLast() Plan {
+	var before, rules, after Plan
+	for _, s := range p {
+		_, fastpath := s.Object().(Fastpath)
+		switch k := s.Object().Key().Kind; {
+		case k == OfNAT && !fastpath:
+			rules = append(rules, s)
+		case k == OfNamespace:
+			after = append(after, s)
+		default:
+			before = append(before, s)
+		}
+	}
+	return slices.Concat(before, rules, after)
+}
+
 // String returns one line per step.
 func (p Plan) String() string {
 	var b strings.Builder

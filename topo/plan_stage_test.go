@@ -159,3 +159,16 @@ func TestTouchedLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestRulesLast: rules go after the links that they protect, and before the namespaces; a Fastpath goes
+// before its link.
+func TestRulesLast(t *testing.T) {
+	p := Plan{
+		{Have: ClosedLink{Link: "sw"}}, {Have: Fastpath{Link: "sw"}},
+		{Have: Bridge{Link: Link{Name: "sw"}}}, {Have: Namespace{Name: "red"}},
+	}
+	want := Plan{p[1], p[2], p[0], p[3]}
+	if got := p.RulesLast(); got.String() != want.String() {
+		t.Errorf("got:\n%s", got)
+	}
+}

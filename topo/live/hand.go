@@ -316,7 +316,11 @@ func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error)
 		if err != nil {
 			return changed, err
 		}
-		if _, err := n.releaseSetting(u); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		_, err = n.releaseSetting(u)
+		if errors.Is(err, fs.ErrNotExist) { // the link was deleted, and its setting with it
+			err = n.changeLoRecord(n.handle, rtnl.DeleteAltNames, u.record)
+		}
+		if err != nil {
 			return changed, err
 		}
 		if s.New, err = n.handle.sysctl(name); err == nil && s.New != s.Old {

@@ -106,7 +106,7 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
-	steps := plan.WithoutImpliedDeletes(k.hasForeignPrograms)
+	steps := plan.WithoutImpliedDeletes(k.hasForeignPrograms).RulesLast()
 	do := topo.Do(k.executor(plan, k.have, nil).do)
 	if around != nil {
 		do = around(steps, do)
