@@ -177,7 +177,7 @@ func checkIsolateNeighbours(t *testing.T, filtered string) {
 	w.sh(w.blue, "ip route add 192.168.15.2 via 192.168.15.1; ip route add fd00:15::2 via fd00:15::1; ip neigh flush all")
 	// Neighbour discovery is not what is tested. On a busy machine it may give up.
 	for host, n := range map[*os.File]string{w.red: "2", w.blue: "3"} {
-		mac := strings.TrimSpace(w.sh(host, "ip -br link show eth0 | awk '{print $3}'"))
+		mac := w.macOf(host, "eth0")
 		w.sh(w.machine, "for a in 192.168.15."+n+" fd00:15::"+n+"; do ip neigh replace $a lladdr "+mac+" dev v-net-0; done")
 		w.sh(host, "for a in 192.168.15.1 fd00:15::1; do ip neigh replace $a lladdr 02:00:00:00:00:fe dev eth0; done")
 	}
@@ -194,10 +194,18 @@ func checkIsolateNeighbours(t *testing.T, filtered string) {
 	blue("at the address of a port that is a gate")
 }
 
+// macOf returns the MAC address of a link.
+func (w *testNet) macOf(host *os.File, link string) string {
+	w.t.Helper()
+	_, rest, _ := strings.Cut(w.sh(host, "ip -o link show dev "+link), "link/ether ")
+	mac, _, _ := strings.Cut(rest, " ")
+	return mac
+}
+
 // gate returns a Gate of a link with the MAC address of a link.
 func (w *testNet) gate(link, addressOf string) nft.Rule {
 	w.t.Helper()
-	mac := strings.TrimSpace(w.sh(w.machine, "ip -br link show "+addressOf+" | awk '{print $3}'"))
+	mac := w.macOf(w.machine, addressOf)
 	g := nft.Gate{Link: link}
 	parsed, err := net.ParseMAC(mac)
 	if err != nil {

@@ -222,7 +222,6 @@ func TestFastpathEndsWithRule(t *testing.T) {
 	for what, change := range map[string]struct{ del, add []nft.Rule }{
 		"forward deleted": {del: []nft.Rule{forward}},
 		"all deleted":     {del: append(fastpaths(), forward)},
-		"links isolated":  {add: []nft.Rule{nft.Isolate{In: "eth0", Out: "v-net-0"}}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newFastpathNet(t)
