@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
 done
 if [ $# = 0 ]; then set -- -short ./topo/live ./cmd/vnet ./...; fi # the longest first
 tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,tr,seq,timeout,mkdir,rm,rmdir,stat,find,setsid,touch
-tools+=,chmod,ln,mount,umount,unshare,setpriv,setarch,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
+tools+=,chmod,ln,mkfifo,mount,umount,unshare,setpriv,setarch,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
 nat='nf_nat.*|nft_(nat|masq|redir|chain_nat)|ip6?table_nat'
 export CGO_ENABLED=0 VNET_VM_CACHE=$cache
 mkdir -p "$cache/bin" "$cache/runs"
