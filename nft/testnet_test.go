@@ -165,9 +165,22 @@ func (w *testNet) connect(ns *os.File, network, address string, wait time.Durati
 	return exchange(conn, wait)
 }
 
-// exchange sends a request and returns the answer, or "no answer".
+// exchange sends a request and returns the answer, or "no answer". Over UDP it sends again each second: a busy
+// machine loses datagrams.
 func exchange(conn net.Conn, wait time.Duration) string {
-	conn.SetDeadline(time.Now().Add(wait))
+	end := time.Now().Add(wait)
+	_, udp := conn.(*net.UDPConn)
+	for udp && time.Until(end) > time.Second {
+		if answer := exchangeOnce(conn, time.Now().Add(time.Second)); answer != "no answer" {
+			return answer
+		}
+	}
+	return exchangeOnce(conn, end)
+}
+
+// exchangeOnce sends one request over UDP, none over TCP, and waits for the answer.
+func exchangeOnce(conn net.Conn, end time.Time) string {
+	conn.SetDeadline(end)
 	request := ""
 	if _, udp := conn.(*net.UDPConn); udp {
 		request = fmt.Sprintf("? %d", time.Now().UnixNano())

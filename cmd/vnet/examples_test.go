@@ -52,6 +52,9 @@ func (w *world) runLab(file string) {
 	w.contains("nothing to do", w.must("vnet", "up", file))
 	if v := w.run("vnet", "verify", file); v.Status != 0 {
 		w.t.Errorf("verify: exit %d: %s%s", v.Status, v.Stdout, v.Stderr)
+		again := w.run("vnet", "verify", file)
+		dropped, _ := os.ReadFile("/proc/net/softnet_stat")
+		w.t.Logf("verify again: exit %d; packets and dropped packets by CPU:\n%s", again.Status, dropped)
 	}
 	w.must("vnet", "status")
 	w.checkExport()
