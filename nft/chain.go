@@ -1,6 +1,9 @@
 package nft
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A chain is a chain of the table. A chain without a hook is reached by jumps only.
 type chain struct {
@@ -122,13 +125,12 @@ func forwardLoads(s set) []load {
 }
 
 func postroutingRules(sets map[string]bool) []rule {
-	var rules []rule
+	rules := append(targetRules(sets), stayRules(sets)...)
 	add := func(name string, r ...statement) {
 		if sets[name] {
 			rules = append(rules, r)
 		}
 	}
-	forwarded := is(one(ctStatus), statusDNAT)
 	for _, ipv6 := range []bool{false, true} {
 		n, first, saddr, daddr := "4", matchIPv4, saddr4, daddr4
 		if ipv6 {
@@ -137,8 +139,6 @@ func postroutingRules(sets map[string]bool) []rule {
 		translate := func(name string, loads ...load) statement {
 			return statement{verb: snat, loads: loads, name: name, ipv6: ipv6}
 		}
-		rules = append(rules, linkScopeRules(sets, ipv6)...)
-		add("targets"+n, forwarded, first, inSet("targets"+n, daddr), statement{verb: jump, name: "hairpin"})
 		inside := "inside" + n
 		for _, bits := range lengthsOf(sets, "snat"+n, "masquerade"+n) {
 			name := withLength("snat"+n+"_out", bits)
@@ -161,25 +161,37 @@ func postroutingRules(sets map[string]bool) []rule {
 	return rules
 }
 
-// linkScopeRules returns the rules that exclude from NAT what stays on its link: link-local multicast and broadcast,
-// because IGMP, mDNS and DHCP depend on the original source address, and all multicast that a bridge passes between its
-// ports. Rules see the latter if net.bridge.bridge-nf-call-iptables is on, without an input link.
-func linkScopeRules(sets map[string]bool, ipv6 bool) []rule {
-	n := map[bool]string{false: "4", true: "6"}[ipv6]
-	egress := sets["masquerade_out"] || sets["masquerade_all"] || len(lengthsOf(sets, "snat"+n, "masquerade"+n)) > 0
-	bridged := rule{is(one(iifIndex), noLink), isNot(one(saddrType), localType)}
-	switch {
-	case !egress:
-		return nil
-	case ipv6:
-		return []rule{
-			append(bridged, matchIPv6, is(one(daddr6), anyMulticast6), statement{verb: ret}),
-			{matchIPv6, is(one(daddr6), multicast6), {verb: ret}},
-		}
+// targetRules returns the rules for connections that this table has forwarded to a target.
+func targetRules(sets map[string]bool) []rule {
+	var rules []rule
+	forwarded, toHairpin := is(one(ctStatus), statusDNAT), statement{verb: jump, name: "hairpin"}
+	if sets["targets4"] {
+		rules = append(rules, rule{forwarded, matchIPv4, inSet("targets4", daddr4), toHairpin})
 	}
-	return []rule{
-		append(bridged, matchIPv4, is(one(daddr4), anyMulticast4), statement{verb: ret}),
-		{matchIPv4, is(one(daddr4), multicast4), {verb: ret}},
-		{matchIPv4, is(one(daddr4), broadcast4), {verb: ret}},
+	if sets["targets6"] {
+		rules = append(rules, rule{forwarded, matchIPv6, inSet("targets6", daddr6), toHairpin})
 	}
+	return rules
+}
+
+// stayRules returns the rules that exclude from NAT what stays on its link: link-local multicast and broadcast, because
+// IGMP, mDNS and DHCP depend on the original source address, and what a bridge passes between its ports, because it is
+// another router's to translate.
+func stayRules(sets map[string]bool) []rule {
+	all := sets["masquerade_out"] || sets["masquerade_all"]
+	ipv4 := all || len(lengthsOf(sets, "snat4", "masquerade4")) > 0
+	ipv6 := all || len(lengthsOf(sets, "snat6", "masquerade6")) > 0
+	back := statement{verb: ret}
+	var rules []rule
+	if ipv4 || ipv6 {
+		rules = append(rules, append(slices.Clone(bridged), back))
+	}
+	if ipv4 {
+		rules = append(rules, rule{matchIPv4, is(one(daddr4), multicast4), back},
+			rule{matchIPv4, is(one(daddr4), broadcast4), back})
+	}
+	if ipv6 {
+		rules = append(rules, rule{matchIPv6, is(one(daddr6), multicast6), back})
+	}
+	return rules
 }

@@ -1,5 +1,7 @@
 package nft
 
+import "slices"
+
 // guardRules returns the rules that drop packets from or to 127.0.0.0/8 that come in by a link. A forward from
 // 127.0.0.1 needs route_localnet, and this setting makes the kernel accept such packets.
 func guardRules(sets map[string]bool) []rule {
@@ -112,8 +114,8 @@ func leakRules(sets map[string]bool) []rule {
 // privateRules returns the rules that drop packets with a private source address. They do not drop:
 //   - replies to connections from outside
 //   - packets whose source is an address of the output link: a translation would change nothing
-//   - packets that a bridge passes between its ports: they have no input link, and no source of this namespace
-//   - packets that NAT excludes; see linkScopeRules
+//   - packets that a bridge passes between its ports
+//   - packets that NAT excludes; see stayRules
 func privateRules(sets map[string]bool) []rule {
 	if len(leakRules(sets)) == 0 {
 		return nil
@@ -122,13 +124,17 @@ func privateRules(sets map[string]bool) []rule {
 	return []rule{
 		{is(one(ctDirection), inReply), back},
 		{is(one(saddrTypeOnOut), localType), back},
-		{is(one(iifIndex), noLink), isNot(one(saddrType), localType), back},
+		append(slices.Clone(bridged), back),
 		{matchIPv4, is(one(daddr4), multicast4), back},
 		{matchIPv4, is(one(daddr4), broadcast4), back},
 		{matchIPv6, is(one(daddr6), multicast6), back},
 		{{verb: drop}},
 	}
 }
+
+// bridged matches packets at the postrouting hook that a bridge passes between its ports. Rules see them if
+// net.bridge.bridge-nf-call-iptables is on. They have no input link, but a header of the link.
+var bridged = rule{is(one(iifIndex), noLink), isNot(one(etherHeader), noHeader)}
 
 // isEther excludes links without Ethernet addresses.
 var isEther = statement{verb: equal, loads: []load{iifType}, value: etherType, implicit: true}

@@ -113,7 +113,7 @@ func loadSize(l load) int {
 		return ifname.padded()
 	case saddr6, daddr6:
 		return ipv6Addr.padded()
-	case etherDaddr:
+	case etherDaddr, etherHeader:
 		return etherAddr.padded()
 	}
 	return 4
@@ -158,7 +158,7 @@ func loadExpr(l load, reg uint32) expr.Any {
 		return &expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: reg}
 	case oifGroup:
 		return &expr.Meta{Key: expr.MetaKeyOIFGROUP, Register: reg}
-	case etherDaddr:
+	case etherDaddr, etherHeader:
 		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseLLHeader, Len: uint32(etherAddr.size)}
 	}
 	return fibExpr(l, reg)

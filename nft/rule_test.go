@@ -190,10 +190,10 @@ func TestText(t *testing.T) {
 
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
-		iif 0 fib saddr type != local ip daddr 224.0.0.0/4 return
+		ct status dnat ip daddr @targets4 jump hairpin
+		iif 0 @ll,0,48 != 0x0 return
 		ip daddr 224.0.0.0/24 return
 		ip daddr 255.255.255.255 return
-		ct status dnat ip daddr @targets4 jump hairpin
 		ip saddr @inside4 ip daddr @inside4 return
 		ip saddr @masquerade4_24 masquerade
 	}
@@ -201,7 +201,7 @@ func TestText(t *testing.T) {
 	chain private {
 		ct direction reply return
 		fib saddr . oif type local return
-		iif 0 fib saddr type != local return
+		iif 0 @ll,0,48 != 0x0 return
 		ip daddr 224.0.0.0/24 return
 		ip daddr 255.255.255.255 return
 		ip6 daddr ff02::/16 return

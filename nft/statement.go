@@ -65,6 +65,7 @@ const (
 	iifGroup
 	oifGroup
 	etherDaddr
+	etherHeader // the first bytes of a frame's Ethernet header; packets of this namespace have no such header yet
 )
 
 // loadText contains nft's keyword for each load.
@@ -75,6 +76,7 @@ var loadText = map[load]string{
 	ctDirection: "ct direction", saddrType: "fib saddr type", daddrType: "fib daddr type",
 	saddrTypeOnOut: "fib saddr . oif type", saddrLink: "fib saddr . iif oif", iifType: "meta iiftype",
 	iifKind: "meta iifkind", iifGroup: "iifgroup", oifGroup: "oifgroup", etherDaddr: "ether daddr",
+	etherHeader: "@ll,0,48",
 }
 
 // A value is a constant that a load is compared with.
@@ -88,6 +90,7 @@ type value struct {
 var (
 	loName     = value{text: `"lo"`, bytes: "lo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}
 	noLink     = value{text: "0", bytes: "\x00\x00\x00\x00"}
+	noHeader   = value{text: "0x0", bytes: "\x00\x00\x00\x00\x00\x00"}
 	isIPv4     = value{text: "ipv4", bytes: "\x02"}
 	isIPv6     = value{text: "ipv6", bytes: "\x0a"}
 	loopback4  = value{text: "127.0.0.0/8", bytes: "\x7f"}
@@ -95,9 +98,6 @@ var (
 	multicast4 = value{text: "224.0.0.0/24", bytes: "\xe0\x00\x00"}
 	broadcast4 = value{text: "255.255.255.255", bytes: "\xff\xff\xff\xff"}
 	multicast6 = value{text: "ff02::/16", bytes: "\xff\x02"}
-
-	anyMulticast4 = value{text: "224.0.0.0/4", bytes: "\xe0\x00\x00\x00", mask: "\xf0\x00\x00\x00"}
-	anyMulticast6 = value{text: "ff00::/8", bytes: "\xff"}
 
 	localType  = number("local", 2)             // RTN_LOCAL of <linux/rtnetlink.h>
 	statusSNAT = bits("snat", 1<<4)             // IPS_SRC_NAT of <linux/netfilter/nf_conntrack_common.h>
