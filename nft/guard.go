@@ -16,16 +16,20 @@ const LinkGroup = 0x766e
 
 // A Guard drops forwarded packets of a namespace in which vnet turned forwarding on: without it, all networks of the
 // machine could reach each other. It lets pass: packets that come in or leave by a link of the group [LinkGroup],
-// packets to forwarded ports of any table, packets from Sources, packets that leave by a link in Out, IPv4
-// packets that come in by a link in From, packets that a bridge passes between its ports, and all later packets of
-// these connections.
+// packets to forwarded ports of any table, packets from Sources that come in by the link that a route to their source
+// leaves by, packets that leave by a link in Out, IPv4
+// packets that come in by a link in From4, IPv6 packets between links in From6, packets that a bridge passes between its
+// ports, and all later packets of these connections.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of rules that belong to no lab
 	Out        []string       // output links of such rules that have no source
-	// From lists the links that forwarded IPv4 before vnet turned forwarding on: net.ipv4.conf.LINK.forwarding was 1,
+	// From4 lists the links that forwarded IPv4 before vnet turned forwarding on: net.ipv4.conf.LINK.forwarding was 1,
 	// and net.ipv4.ip_forward was 0.
-	From []string
+	From4 []string
+	// From6 lists the links that forwarded IPv6 before, to one another: net.ipv6.conf.LINK.force_forwarding was 1, and
+	// net.ipv6.conf.all.forwarding was 0.
+	From6 []string
 }
 
 // Check returns an error if the guard has an invalid source or link.
@@ -39,7 +43,7 @@ func (g Guard) Check() error {
 			return &Error{Op: "check", Object: "table inet " + GuardTable, Err: err}
 		}
 	}
-	for _, link := range slices.Concat(g.Out, g.From) {
+	for _, link := range slices.Concat(g.Out, g.From4, g.From6) {
 		if err := checkLink(link); err != nil {
 			return &Error{Op: "check", Object: "table inet " + GuardTable, Err: err}
 		}
@@ -67,8 +71,11 @@ func (g Guard) elements() map[element]bool {
 		e.set = "hand" + e.set
 		all[e] = true
 	}
-	for _, link := range g.From {
+	for _, link := range g.From4 {
 		all[element{set: "from4", key: encodeName(link)}] = true
+	}
+	for _, link := range g.From6 {
+		all[element{set: "from6", key: encodeName(link)}] = true
 	}
 	for _, link := range g.Out {
 		all[element{set: "hand_out", key: encodeName(link)}] = true
@@ -89,11 +96,8 @@ func (c content) guard() Guard {
 			if p, err := prefixBetween(e.key, e.end); err == nil && checkSource(p) == nil {
 				g.Sources = append(g.Sources, p)
 			}
-		case e.set == "hand_out", e.set == "from4":
-			list := &g.Out
-			if e.set == "from4" {
-				list = &g.From
-			}
+		case e.set == "hand_out", e.set == "from4", e.set == "from6":
+			list := map[string]*[]string{"hand_out": &g.Out, "from4": &g.From4, "from6": &g.From6}[e.set]
 			if name := decodeName(e.key); checkLink(name) == nil {
 				*list = append(*list, name)
 			}
@@ -101,7 +105,8 @@ func (c content) guard() Guard {
 	}
 	sort.Slice(g.Sources, func(i, j int) bool { return g.Sources[i].Addr().Less(g.Sources[j].Addr()) })
 	slices.Sort(g.Out)
-	slices.Sort(g.From)
+	slices.Sort(g.From4)
+	slices.Sort(g.From6)
 	return g
 }
 
@@ -114,6 +119,7 @@ func guardSets() []set {
 		{name: "hand6", key: []*field{ipv6Addr}, interval: true},
 		{name: "hand_out", key: []*field{ifname}},
 		{name: "from4", key: []*field{ifname}},
+		{name: "from6", key: []*field{ifname}},
 	}
 }
 
@@ -134,16 +140,19 @@ func guardTableRules(sets map[string]bool) []rule {
 		{inSet("bridged", iif, oif), back},
 	}
 	if sets["hand4"] {
-		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), back})
+		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), isNot(one(saddrLink), noLink), back})
 	}
 	if sets["hand6"] {
-		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), back})
+		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), isNot(one(saddrLink), noLink), back})
 	}
 	if sets["hand_out"] {
 		rules = append(rules, rule{inSet("hand_out", oif), back})
 	}
 	if sets["from4"] {
 		rules = append(rules, rule{matchFamily(false, false), inSet("from4", iif), back})
+	}
+	if sets["from6"] {
+		rules = append(rules, rule{matchFamily(true, false), inSet("from6", iif), inSet("from6", oif), back})
 	}
 	return append(rules, rule{inSet("guarded", family), {verb: drop}})
 }

@@ -19,7 +19,7 @@ var comparePrefix = cmpopts.EquateComparable(netip.Prefix{})
 // someGuards returns guards with all combinations of sets.
 func someGuards() []nft.Guard {
 	var guards []nft.Guard
-	for i := range 32 {
+	for i := range 64 {
 		var g nft.Guard
 		g.IPv4, g.IPv6 = i&1 != 0, i&2 != 0
 		if i&4 != 0 {
@@ -30,7 +30,10 @@ func someGuards() []nft.Guard {
 			g.Out = []string{"eth0", "ppp0"}
 		}
 		if i&16 != 0 {
-			g.From = []string{"eth0", "eth1"}
+			g.From4 = []string{"eth0", "eth1"}
+		}
+		if i&32 != 0 {
+			g.From6 = []string{"eth1", "eth2"}
 		}
 		guards = append(guards, g)
 	}
@@ -110,7 +113,8 @@ func TestGuardNormalForm(t *testing.T) {
 		{Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")}},
 		{Out: []string{""}},
 		{Out: []string{"a b"}},
-		{From: []string{""}},
+		{From4: []string{""}},
+		{From6: []string{""}},
 	} {
 		if err := c.Guard(bad); err == nil {
 			t.Errorf("%+v is accepted", bad)
@@ -208,9 +212,14 @@ func TestGuardForwarding(t *testing.T) {
 	w.guard(nft.Guard{IPv4: true, IPv6: true, Out: []string{"eth0"}})
 	out("by an output link", allKinds...)
 	in("from an output link")
-	w.guard(nft.Guard{IPv4: true, IPv6: true, From: []string{"v-net-0"}})
+	w.guard(nft.Guard{IPv4: true, IPv6: true, From4: []string{"v-net-0"}})
 	out("by a link that forwarded before", ipv4Kinds...)
 	in("to a link that forwarded before")
+	w.guard(nft.Guard{IPv4: true, IPv6: true, From6: []string{"v-net-0"}})
+	out("by a link that forwarded IPv6 before to another link")
+	w.guard(nft.Guard{IPv4: true, IPv6: true, From6: []string{"v-net-0", "eth0"}})
+	out("between links that forwarded IPv6 before", ipv6Kinds...)
+	in("between links that forwarded IPv6 before", ipv6Kinds...)
 
 	w.guard(both)
 	w.sh(w.machine, "ip link set v-net-0 group 30318")
@@ -218,6 +227,30 @@ func TestGuardForwarding(t *testing.T) {
 	in("to a link of a lab", allKinds...)
 	w.sh(w.machine, "ip link set v-net-0 group default")
 	in("guard again, from outside")
+}
+
+// TestGuardSpoofedSource checks that a source that is not behind the input link does not pass as one of the guard's.
+func TestGuardSpoofedSource(t *testing.T) {
+	needNFT(t)
+	w := newTestNet(t)
+	w.guard(nft.Guard{IPv4: true, IPv6: true, Sources: []netip.Prefix{prefix("192.168.15.0/24"), prefix("fd00:15::/64"),
+		prefix("10.9.0.0/24"), prefix("2001:db8:9::/64")}})
+	w.sh(w.outside, "ip route add default via 10.9.0.1; ip route add default via 2001:db8:9::1")
+	arrives := func(what string, want int) {
+		t.Helper()
+		for _, c := range []struct{ source, own, to string }{
+			{"192.168.15.9", "10.9.0.2", "192.168.15.2"}, {"fd00:15::9", "2001:db8:9::2", "fd00:15::2"},
+		} {
+			seen := w.capture(w.red)
+			w.sendRaw(w.outside, addr(c.source), addr(c.to), 253, []byte("hello"))
+			w.sendRaw(w.outside, addr(c.own), addr(c.to), 253, []byte("mark"))
+			if got := len(seen.until("mark", addr(c.source))); got != want {
+				t.Errorf("%s: %d packets from %s, want %d", what, got, c.source, want)
+			}
+		}
+	}
+	arrives("guard", 0)
+	w.withoutRule(nft.GuardTable, "forward", "drop", func() { arrives("without its last rule", 1) })
 }
 
 // TestGuardAndOthers checks that a guard lets forwarded ports of other tables, established connections and bridged

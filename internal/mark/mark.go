@@ -40,6 +40,8 @@ func Of(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:takes=INODE@HOST     on the machine's lo: the inode of that namespace
 //	vnet:LAB:net.ipv4.NAME=VALUE  on lo: the former value of the setting
 //	vnet:LAB:forwards4=LINK       on lo: the link forwarded before all links did; or forwards6
+//	vnet:LAB:forces6=LINK         on lo: the link had force_forwarding
+//	vnet:LAB:redirects4=all       on lo: net.ipv4.conf.all.accept_redirects was 0
 //	vnet:LAB:ra=LINK              on lo: the link accepts router advertisements; see keepAcceptRA
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
 //	vnet:LAB:offload=LINK         on LINK: transmit checksum offload is off

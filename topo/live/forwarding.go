@@ -11,52 +11,63 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// net.ipv4.ip_forward and net.ipv6.conf.all.forwarding are one sysctl for all links, and
-// each link has its own forwarding sysctl, too; see the kernel's ip-sysctl.rst. A write to
-// the first one also writes all the others. So a lab that turns forwarding on records which
-// links forwarded before. When it turns forwarding off, it restores these links.
+// net.ipv4.ip_forward and net.ipv6.conf.all.forwarding are one sysctl for all links. A write to
+// one of them also writes sysctls of the links, and for IPv4 whether redirects are accepted; see
+// the kernel's ip-sysctl.rst. So a lab that turns forwarding on records which of these sysctls
+// have a value that is not the one that the kernel writes when forwarding is turned off. When the
+// lab turns forwarding off, it restores these values.
 
-// forwardingRecord is the prefix of the record of a link that forwarded before; the
-// link's name follows.
-func forwardingRecord(lab, name string) string { return mark.Of(lab) + forwardingRecordKey(name) }
+// A resetSysctl is a sysctl that the kernel resets when forwarding is turned off.
+type resetSysctl struct {
+	record string // the record's key; the link's name follows
+	before string // the sysctl's path before the link's name
+	after  string // and after it
+	value  string // the value that is recorded and restored
+	all    bool   // a sysctl of "all", not of each link
+}
 
-func forwardingRecordKey(name string) string {
+func (r resetSysctl) path(link string) string { return r.before + link + r.after }
+
+// resetSysctls returns the sysctls that a write to the forwarding sysctl resets. The kernel has
+// net.ipv6.conf.LINK.force_forwarding since 6.17.
+func resetSysctls(forwarding string) []resetSysctl {
+	if forwarding == topo.ForwardingIPv6 {
+		return []resetSysctl{
+			{record: ":forwards6=", before: "net/ipv6/conf/", after: "/forwarding", value: "1"},
+			{record: ":forces6=", before: "net/ipv6/conf/", after: "/force_forwarding", value: "1"},
+		}
+	}
+	return []resetSysctl{
+		{record: ":forwards4=", before: "net/ipv4/conf/", after: "/forwarding", value: "1"},
+		{record: ":redirects4=", before: "net/ipv4/conf/", after: "/accept_redirects", value: "0", all: true},
+	}
+}
+
+// forwarders returns the record key of the links that forward although forwarding is off for all.
+// net.ipv6.conf.LINK.forwarding does not have this effect.
+func forwarders(name string) string {
 	if name == topo.ForwardingIPv6 {
-		return ":forwards6="
+		return ":forces6="
 	}
 	return ":forwards4="
 }
 
-// linkForwarding returns the sysctl of a link that a write to the sysctl name also writes.
-func linkForwarding(name, link string) string {
-	if name == topo.ForwardingIPv6 {
-		return "net/ipv6/conf/" + link + "/forwarding"
-	}
-	return "net/ipv4/conf/" + link + "/forwarding"
-}
-
-// isForwarding reports whether a sysctl also writes those of the links.
+// isForwarding reports whether a sysctl is one of those with [resetSysctls].
 func isForwarding(name string) bool {
 	return name == topo.ForwardingIPv4 || name == topo.ForwardingIPv6
 }
 
-// recordForwarding records which links forward now, before the lab turns forwarding on for
-// all. If another lab already did so, recordForwarding copies that lab's records.
+// recordForwarding records the values that turning forwarding on and off again changes. If another
+// lab turned forwarding on, recordForwarding copies that lab's records.
 func (x *executor) recordForwarding(h *netnsHandle, lo rtnl.Link, name string) (touched bool, err error) {
-	links, err := h.forwardingLinks(name, mark.Of(x.lab))
-	if err != nil {
-		return false, err
-	}
-	if mark.Foreign(lo.AltNames, x.lab, name) != "" {
-		links = nil
-		for _, n := range lo.AltNames {
-			if _, link, ok := strings.Cut(n, forwardingRecordKey(name)); ok {
-				links = append(links, mark.Unescaper.Replace(link))
-			}
+	records := foreignRecords(lo, name)
+	if mark.Foreign(lo.AltNames, x.lab, name) == "" {
+		if records, err = h.forwardingRecords(name, mark.Of(x.lab)); err != nil {
+			return false, err
 		}
 	}
-	for _, link := range links {
-		err := x.changeLoRecord(h, rtnl.AddAltNames, forwardingRecord(x.lab, name)+mark.Escaper.Replace(link))
+	for _, r := range records {
+		err := x.changeLoRecord(h, rtnl.AddAltNames, mark.Of(x.lab)+r)
 		if err != nil && !errors.Is(err, fs.ErrExist) { // vnet was killed after it wrote the record
 			return touched, err
 		}
@@ -65,10 +76,22 @@ func (x *executor) recordForwarding(h *netnsHandle, lo rtnl.Link, name string) (
 	return touched, nil
 }
 
-// forwardingLinks lists the links that forward while forwarding for all is off. It ignores
-// links with the alias except. If there is a snapshot it looks at the links in it: all newer
-// links are the lab's.
-func (h *netnsHandle) forwardingLinks(name, except string) (links []string, err error) {
+// foreignRecords returns the records of all labs about a forwarding sysctl, without the labs.
+func foreignRecords(lo rtnl.Link, name string) (records []string) {
+	for _, alt := range lo.AltNames {
+		for _, r := range resetSysctls(name) {
+			if _, link, ok := strings.Cut(alt, r.record); ok {
+				records = append(records, r.record+link)
+			}
+		}
+	}
+	return records
+}
+
+// forwardingRecords returns what has to be recorded, without the lab, if forwarding for all is off
+// now. It ignores links with the alias except. If there is a snapshot it looks at the links in it:
+// all newer links are the lab's.
+func (h *netnsHandle) forwardingRecords(name, except string) (records []string, err error) {
 	if value, err := h.sysctl(name); err != nil || value != "0" {
 		return nil, err
 	}
@@ -84,34 +107,42 @@ func (h *netnsHandle) forwardingLinks(name, except string) (links []string, err 
 			names = append(names, l.Name)
 		}
 	}
-	for _, link := range names {
-		switch value, err := h.sysctl(linkForwarding(name, link)); {
-		case errors.Is(err, fs.ErrNotExist): // link deleted, or without this protocol
-		case err != nil:
-			return nil, err
-		case value == "1":
-			links = append(links, link)
+	for _, r := range resetSysctls(name) {
+		links := names
+		if r.all {
+			links = []string{"all"}
+		}
+		for _, link := range links {
+			switch value, err := h.sysctl(r.path(link)); {
+			case errors.Is(err, fs.ErrNotExist): // link deleted, without this protocol, or an older kernel
+			case err != nil:
+				return nil, err
+			case value == r.value:
+				records = append(records, r.record+mark.Escaper.Replace(link))
+			}
 		}
 	}
-	return links, nil
+	return records, nil
 }
 
 // restoreForwarding undoes recordForwarding. restored reports whether the sysctl for all
 // links has its former value again; it has not if another lab still needs it.
 func (x *executor) restoreForwarding(h *netnsHandle, lo rtnl.Link, name string, restored bool) error {
 	for _, record := range lo.AltNames {
-		word, ok := strings.CutPrefix(record, forwardingRecord(x.lab, name))
-		if !ok {
-			continue
-		}
-		if restored {
-			err := x.setSysctl(h, linkForwarding(name, mark.Unescaper.Replace(word)), "1")
-			if err != nil && !errors.Is(err, fs.ErrNotExist) { // the link was deleted
+		for _, r := range resetSysctls(name) {
+			word, ok := strings.CutPrefix(record, mark.Of(x.lab)+r.record)
+			if !ok {
+				continue
+			}
+			if restored {
+				err := x.setSysctl(h, r.path(mark.Unescaper.Replace(word)), r.value)
+				if err != nil && !errors.Is(err, fs.ErrNotExist) { // the link was deleted
+					return err
+				}
+			}
+			if err := x.changeLoRecord(h, rtnl.DeleteAltNames, record); err != nil {
 				return err
 			}
-		}
-		if err := x.changeLoRecord(h, rtnl.DeleteAltNames, record); err != nil {
-			return err
 		}
 	}
 	return nil

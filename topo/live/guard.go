@@ -41,15 +41,15 @@ func (x *executor) guardForwarding(h *netnsHandle, name string) error {
 		return err
 	}
 	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
+		on, from := &g.IPv4, &g.From4
 		if name == topo.ForwardingIPv6 {
-			g.IPv6 = true
-			return g
+			on, from = &g.IPv6, &g.From6
 		}
-		g.IPv4, g.From = true, nil
+		*on, *from = true, nil
 		for _, alt := range lo.AltNames {
-			if _, link, ok := strings.Cut(alt, forwardingRecordKey(name)); ok {
+			if _, link, ok := strings.Cut(alt, forwarders(name)); ok {
 				if link = mark.Unescaper.Replace(link); link != "default" {
-					g.From = append(g.From, link)
+					*from = append(*from, link)
 				}
 			}
 		}
@@ -65,9 +65,9 @@ func (x *executor) unguardForwarding(h *netnsHandle, name string) error {
 	}
 	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
 		if name == topo.ForwardingIPv6 {
-			g.IPv6 = false
+			g.IPv6, g.From6 = false, nil
 		} else {
-			g.IPv4, g.From = false, nil
+			g.IPv4, g.From4 = false, nil
 		}
 		if !g.IPv4 && !g.IPv6 {
 			return nft.Guard{}

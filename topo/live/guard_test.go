@@ -1,6 +1,8 @@
 package live
 
 import (
+	"errors"
+	"io/fs"
 	"net/netip"
 	"os/exec"
 	"strings"
@@ -103,6 +105,32 @@ func TestForwardingThatWasOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nsfs.SetSysctl(key, "0")
+	}
+	wantForeign(t, "before", true)
+	name, want := labtest.Compiled(t, guardedLab)
+	k := openKernel(t, name)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	wantForeign(t, "up", true)
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	wantForeign(t, "down", true)
+}
+
+// TestLinksThatForwarded: foreign networks whose links forwarded before the lab, alone, reach each other before, with and
+// after the lab.
+func TestLinksThatForwarded(t *testing.T) {
+	foreignNetworks(t)
+	for _, link := range []string{"fw1", "fw2"} {
+		for _, key := range []string{"net/ipv4/conf/" + link + "/forwarding", "net/ipv6/conf/" + link + "/force_forwarding"} {
+			if err := nsfs.SetSysctl(key, "1"); errors.Is(err, fs.ErrNotExist) {
+				t.Skipf("this kernel has no %s (6.17)", key)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	wantForeign(t, "before", true)
 	name, want := labtest.Compiled(t, guardedLab)
