@@ -28,6 +28,42 @@ type Attachment struct {
 	at pos
 }
 
+var networksKey = hostKey{
+	read: func(d *decoder, f *fileHost, h *Host) {
+		for i := range f.Networks.table {
+			e := &f.Networks.table[i]
+			h.Networks = append(h.Networks, e.Value.attachment(d, e.Key, e.at))
+		}
+	},
+	check: func(k *checker, h *Host) {
+		on := map[string]bool{}
+		for i := range h.Networks {
+			a := &h.Networks[i]
+			if on[a.Network] {
+				k.mistakef(a.at, a.Network, "list a network once", "%s is on network %s twice", h.Name, a.Network)
+			}
+			on[a.Network] = true
+			k.attachment(h, a)
+		}
+	},
+	format: (*Host).formatNetworks,
+}
+
+// formatNetworks writes the networks as a list of names if none has other keys.
+func (h *Host) formatNetworks(m *mapping) {
+	var names []string
+	plain := true
+	for i := range h.Networks {
+		names = append(names, h.Networks[i].Network)
+		plain = plain && len(h.Networks[i].format()) == 0
+	}
+	if plain {
+		m.list("networks", names)
+		return
+	}
+	m.table("networks", len(names), func(i int) (string, mapping) { return names[i], h.Networks[i].format() })
+}
+
 func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachment {
 	att := Attachment{
 		Network: network, Device: a.Name, MTU: a.MTU, MAC: a.MAC,

@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -106,4 +107,19 @@ func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
 		at = &host.Devices[n]
 	}
 	return true
+}
+
+// hasDevice reports whether h has the device. An adopted namespace may have
+// devices that are not in the file.
+func (k *checker) hasDevice(at pos, h *Host, dev, role string) bool {
+	names := k.deviceNames(h.Name)
+	if dev == "lo" || k.incomplete || k.isAdopted(h.Name) || slices.Contains(names, dev) {
+		return true
+	}
+	k.mistakef(at, dev, spell.DidYouMean(dev, names), "%s: %s has no device %q", role, h.Name, dev)
+	return false
+}
+
+func (k *checker) deviceFor(host, dev string, a netip.Addr) *Iface {
+	return k.layout.deviceFor(host, dev, a)
 }

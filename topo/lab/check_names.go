@@ -47,16 +47,7 @@ func (k *checker) namesOfHosts() {
 		owner[h.Name] = h.Name
 	}
 	for i := range k.t.Hosts {
-		h := &k.t.Hosts[i]
-		for _, a := range h.Aliases {
-			switch {
-			case len(a) > 253 || !isHostName(strings.TrimSuffix(a, ".")):
-				k.mistakef(h.at, a, nameForm, "alias %q is not a valid host name", a)
-			case owner[a] != "" && owner[a] != h.Name:
-				k.mistakef(h.at, a, "a name belongs to one host", "alias %s of %s is already used by %s", a, h.Name, owner[a])
-			}
-			owner[a] = h.Name
-		}
+		k.aliases(&k.t.Hosts[i], owner)
 	}
 }
 

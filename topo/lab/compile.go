@@ -2,13 +2,9 @@ package lab
 
 import (
 	"cmp"
-	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
-	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -40,7 +36,7 @@ func newCompiler(l *Layout) *compiler {
 // objects makes all objects, except those of forwarding and complete.
 func (c *compiler) objects() {
 	for i := range c.t.Hosts {
-		c.namespace(&c.t.Hosts[i])
+		c.host(&c.t.Hosts[i])
 	}
 	for n := range c.l.Ifaces {
 		c.iface(n)
@@ -49,15 +45,12 @@ func (c *compiler) objects() {
 		c.vlans(n)
 		c.uplink(&c.t.Networks[n])
 	}
-	for i := range c.t.Hosts {
-		c.hostRoutes(&c.t.Hosts[i])
-	}
 	c.nat()
 	c.isolation()
 	c.closed()
 	c.isolatedHosts()
 	c.fastpaths()
-	c.files()
+	c.hostsFiles()
 }
 
 // A compiler makes the objects of a topology. Two different objects with one
@@ -89,18 +82,6 @@ type target struct {
 func (c *compiler) put(o topo.Object) {
 	if err := c.state.Add(o); err != nil {
 		c.mistake(pos{1, 1}, "", err.Error(), "")
-	}
-}
-
-func (c *compiler) namespace(h *Host) {
-	if h.Name != topo.Machine {
-		c.put(topo.Namespace{Name: h.Name, From: h.Namespace})
-		if h.Namespace == "" {
-			c.put(topo.Up{NS: h.Name, Link: "lo"})
-		}
-	}
-	for _, cmd := range h.Run {
-		c.put(topo.Process{NS: topo.NSOf(h.Name), Command: cmd})
 	}
 }
 
@@ -231,57 +212,10 @@ func (c *compiler) uplink(net *Network) {
 	}
 }
 
-// files makes the files that programs in a host see in /etc: hosts and
-// resolv.conf.
-func (c *compiler) files() {
-	hosts := c.hostsFile()
-	if hosts == c.knownHostsFile {
-		hosts = c.knownHostsFile
-	}
-	for i := range c.t.Hosts {
-		h := &c.t.Hosts[i]
-		if h.Name == topo.Machine || h.Namespace != "" {
-			continue // they keep their own /etc
-		}
-		c.put(topo.File{NS: h.Name, Name: "hosts", Content: hosts})
-		if text := h.DNS.file(); text != "" {
-			c.put(topo.File{NS: h.Name, Name: "resolv.conf", Content: text})
-		}
-	}
-}
-
-// hostsFile returns the content of /etc/hosts. It is the same for all hosts, so
-// that they share one string. It is sorted by name, so that it does not depend
-// on the order of the lab file.
-func (c *compiler) hostsFile() string {
-	var b strings.Builder
-	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
-	aliases := map[string][]string{topo.Machine: nil}
-	for i := range c.t.Hosts {
-		aliases[c.t.Hosts[i].Name] = c.t.Hosts[i].Aliases
-	}
-	for _, host := range slices.SortedFunc(maps.Keys(aliases), naming.Compare) {
-		c.hostsLines(&b, host, aliases[host])
-	}
-	return b.String()
-}
-
-func (c *compiler) hostsLines(b *strings.Builder, host string, aliases []string) {
-	for _, v4 := range []bool{true, false} {
-		if a := c.l.addrTo("", host, v4); a.IsValid() {
-			fmt.Fprintf(b, "%s %s\n", a, strings.Join(append([]string{host}, aliases...), " "))
-		}
-	}
-}
-
 // complete adds the sysctls of the file, which replace those made so far, and what follows from
 // them. It returns the state.
 func (c *compiler) complete() (topo.State, error) {
-	for i := range c.t.Hosts {
-		for _, s := range c.t.Hosts[i].Sysctls {
-			c.state.Put(topo.Sysctl{NS: topo.NSOf(c.t.Hosts[i].Name), Name: s.Key, Value: s.Value})
-		}
-	}
+	c.addSysctls()
 	c.limits()
 	if err := c.err(); err != nil {
 		return nil, err

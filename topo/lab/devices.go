@@ -31,6 +31,20 @@ type Device struct {
 	at pos
 }
 
+// A device is a link of the host: the compiler makes it with the other links, and the exporter too.
+var devicesKey = hostKey{
+	read: func(d *decoder, f *fileHost, h *Host) {
+		for i := range f.Devices {
+			h.Devices = append(h.Devices, f.Devices[i].Value.device(d, f.Devices[i].Key, f.Devices[i].at))
+		}
+	},
+	format: func(h *Host, m *mapping) {
+		m.table("devices", len(h.Devices), func(i int) (string, mapping) {
+			return h.Devices[i].Name, h.Devices[i].format()
+		})
+	},
+}
+
 // device converts an entry of the file.
 func (v *fileDevice) device(d *decoder, name string, at pos) Device {
 	return Device{

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/topo"
 )
 
 // DNS is the content of a host's /etc/resolv.conf. With the zero value the
@@ -15,12 +16,32 @@ type DNS struct {
 	Search  []string
 }
 
-func (f *fileDNS) dns() DNS { return DNS{Servers: f.Servers, Search: f.Search} }
-
-func (d DNS) format() (m mapping) {
-	m.list("servers", display.Addrs(d.Servers))
-	m.list("search", d.Search)
-	return m
+var dnsKey = hostKey{
+	read: func(_ *decoder, f *fileHost, h *Host) { h.DNS = DNS{Servers: f.DNS.Servers, Search: f.DNS.Search} },
+	check: func(k *checker, h *Host) {
+		k.notOnMachine(h, "dns", len(h.DNS.Servers)+len(h.DNS.Search) > 0)
+		for _, d := range h.DNS.Search {
+			if d != "." && !isDomain(d) {
+				k.mistakef(h.at, d, domainForm, "dns: %q is not a domain name", d)
+			}
+		}
+	},
+	compile: func(c *compiler, h *Host) {
+		if text := h.DNS.file(); text != "" && h.ownsEtc() {
+			c.put(topo.File{NS: h.Name, Name: "resolv.conf", Content: text})
+		}
+	},
+	export: func(e *exporter, o topo.Object) {
+		if f, ok := o.(topo.File); ok && f.Name == "resolv.conf" {
+			e.host(f.NS).DNS = ParseResolv(f.Content)
+		}
+	},
+	format: func(h *Host, m *mapping) {
+		var keys mapping
+		keys.list("servers", display.Addrs(h.DNS.Servers))
+		keys.list("search", h.DNS.Search)
+		m.sub("dns", keys)
+	},
 }
 
 // ParseResolv reads the text of a resolv.conf.

@@ -48,7 +48,8 @@ type exporter struct {
 	hosts     map[string]int   // by namespace
 	addrs     map[topo.Key][]netip.Prefix
 	vlans     map[topo.Key][]topo.BridgeVLAN
-	hostsFile string // the hosts file that aliases has read last
+	layout    *Layout // of the networks and the hosts' links
+	hostsFile string  // the hosts file that aliases has read last
 }
 
 // An attachmentRef is the place of an attachment in the topology.
@@ -79,11 +80,11 @@ func (e *exporter) topology() Topology {
 	for n, on := range e.attachments() {
 		e.subnets(n, on)
 	}
+	e.layout, _ = NewLayout(&e.t)
 	for _, o := range e.objects {
-		e.setting(o)
+		e.hostKey(o)
 	}
 	e.exportNAT()
-	e.exportRoutes()
 	e.dropDefaultNames()
 	return e.t
 }

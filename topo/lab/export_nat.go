@@ -11,7 +11,7 @@ import (
 // exportNAT adds the NAT rules, as nat of a network and ports of a host if
 // possible, else as nat and ports of a router.
 func (e *exporter) exportNAT() {
-	l, _ := NewLayout(&e.t)
+	l := e.layout
 	targets := forwardTargets(l)
 	masquerades := map[topo.Key]bool{}
 	for n := range e.t.Networks {

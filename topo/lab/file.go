@@ -92,10 +92,10 @@ type fileHost struct {
 	Ports many[hostForward] `yaml:"ports"`
 	// Routes, written as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1",
 	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
-	Routes many[route] `yaml:"routes"`
+	Routes many[StaticRoute] `yaml:"routes"`
 	// Neighbours: permanent neighbour entries, written as for ip-neighbour(8): "10.0.0.9 lladdr
 	// 02:00:00:00:00:09 dev eth0".
-	Neighbours many[neighbour] `yaml:"neighbours"`
+	Neighbours many[StaticNeigh] `yaml:"neighbours"`
 	// Sysctls of the host, for example net.ipv4.conf.all.rp_filter: 0.
 	Sysctls table[string] `yaml:"sysctls"`
 	// Aliases: other names of the host, for /etc/hosts and for facts.
@@ -280,6 +280,4 @@ type (
 	expectation   struct{ list []Expectation }
 	hostForward   struct{ Forward }
 	routerForward struct{ Forward }
-	route         struct{ StaticRoute }
-	neighbour     struct{ StaticNeigh }
 )

@@ -3,7 +3,6 @@ package lab
 import (
 	"net/netip"
 
-	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -39,74 +38,86 @@ func (t *Topology) NamespaceOf(host string) topo.Namespace {
 	return topo.Namespace{Name: host}
 }
 
+// A hostKey is a key of a host in the lab file: all that is particular to this key. A function is nil
+// if there is nothing to do. Each key has a file of its own, or is in the file of its values.
+type hostKey struct {
+	read    func(d *decoder, f *fileHost, h *Host) // from the lab file
+	check   func(k *checker, h *Host)
+	compile func(c *compiler, h *Host)       // adds its objects to the state
+	export  func(e *exporter, o topo.Object) // the reverse: adds o to its host if o is of this key
+	format  func(h *Host, m *mapping)        // as a lab file
+}
+
+// hostKeys are the keys of a host, in the order in which Format writes them.
+var hostKeys = []hostKey{
+	namespaceKey, networksKey, portsKey, routesKey, neighboursKey, sysctlsKey, aliasesKey, dnsKey, routerKey,
+	devicesKey, runKey,
+}
+
 func (h *fileHost) host(d *decoder, name string, at pos) Host {
-	host := Host{
-		Name: name, Namespace: h.Namespace, Aliases: h.Aliases, Run: h.Run,
-		DNS:    h.DNS.dns(),
-		Router: h.Router.on, NAT: h.Router.NAT,
-		at: at,
-	}
-	for i := range h.Networks.table {
-		e := &h.Networks.table[i]
-		host.Networks = append(host.Networks, e.Value.attachment(d, e.Key, e.at))
-	}
-	for i := range h.Devices {
-		host.Devices = append(host.Devices, h.Devices[i].Value.device(d, h.Devices[i].Key, h.Devices[i].at))
-	}
-	for _, p := range h.Ports {
-		host.Ports = append(host.Ports, p.Forward)
-	}
-	for _, p := range h.Router.Ports {
-		host.Forwards = append(host.Forwards, p.Forward)
-	}
-	for _, r := range h.Routes {
-		host.Routes = append(host.Routes, r.StaticRoute)
-	}
-	for _, nb := range h.Neighbours {
-		host.Neighbours = append(host.Neighbours, nb.StaticNeigh)
-	}
-	for _, s := range h.Sysctls {
-		host.Sysctls = append(host.Sysctls, Setting(s))
+	host := Host{Name: name, at: at}
+	for i := range hostKeys {
+		hostKeys[i].read(d, h, &host)
 	}
 	return host
 }
 
 func (h *Host) format() (m mapping) {
-	m.text("namespace", h.Namespace)
-	h.formatNetworks(&m)
-	m.list("ports", display.Texts(h.Ports, Forward.String))
-	m.list("routes", display.Texts(h.Routes, StaticRoute.String))
-	m.list("neighbours", display.Texts(h.Neighbours, StaticNeigh.String))
-	var sysctls mapping
-	for _, s := range h.Sysctls {
-		sysctls.text(s.Key, s.Value)
+	for i := range hostKeys {
+		hostKeys[i].format(h, &m)
 	}
-	m.sub("sysctls", sysctls)
-	m.list("aliases", h.Aliases)
-	m.sub("dns", h.DNS.format())
-	var router mapping
-	router.list("nat", display.Prefixes(h.NAT))
-	router.list("ports", display.Texts(h.Forwards, Forward.String))
-	if len(router) == 0 {
-		m.flag("router", h.Router)
-	}
-	m.sub("router", router)
-	m.table("devices", len(h.Devices), func(i int) (string, mapping) { return h.Devices[i].Name, h.Devices[i].format() })
-	m.list("run", h.Run)
 	return m
 }
 
-// formatNetworks writes the networks as a list of names if none has other keys.
-func (h *Host) formatNetworks(m *mapping) {
-	var names []string
-	plain := true
-	for i := range h.Networks {
-		names = append(names, h.Networks[i].Network)
-		plain = plain && len(h.Networks[i].format()) == 0
+func (k *checker) host(h *Host) {
+	for i := range hostKeys {
+		if check := hostKeys[i].check; check != nil {
+			check(k, h)
+		}
 	}
-	if plain {
-		m.list("networks", names)
+}
+
+func (c *compiler) host(h *Host) {
+	for i := range hostKeys {
+		if compile := hostKeys[i].compile; compile != nil {
+			compile(c, h)
+		}
+	}
+}
+
+// hostKey adds an object to its host if it is of a key of hosts.
+func (e *exporter) hostKey(o topo.Object) {
+	for i := range hostKeys {
+		if export := hostKeys[i].export; export != nil {
+			export(e, o)
+		}
+	}
+}
+
+// notOnMachine checks that the machine does not have a key of other hosts.
+func (k *checker) notOnMachine(h *Host, key string, has bool) {
+	if has && h.Name == topo.Machine {
+		k.mistakef(h.at, key, "remove it; only other hosts can have it", "the machine cannot have %s", key)
+	}
+}
+
+// The exporter sets Namespace when it makes the hosts; see topology.
+var namespaceKey = hostKey{
+	read:    func(_ *decoder, f *fileHost, h *Host) { h.Namespace = f.Namespace },
+	check:   func(k *checker, h *Host) { k.notOnMachine(h, "namespace", h.Namespace != "") },
+	compile: (*compiler).namespace,
+	format:  func(h *Host, m *mapping) { m.text("namespace", h.Namespace) },
+}
+
+func (c *compiler) namespace(h *Host) {
+	if h.Name == topo.Machine {
 		return
 	}
-	m.table("networks", len(names), func(i int) (string, mapping) { return names[i], h.Networks[i].format() })
+	c.put(topo.Namespace{Name: h.Name, From: h.Namespace})
+	if h.Namespace == "" {
+		c.put(topo.Up{NS: h.Name, Link: "lo"})
+	}
 }
+
+// ownsEtc reports whether vnet makes files of /etc for the host. The machine and adopted namespaces keep theirs.
+func (h *Host) ownsEtc() bool { return h.Name != topo.Machine && h.Namespace == "" }

@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/spell"
 )
 
@@ -17,6 +18,16 @@ const (
 	routerForwardForm = `write "8080:web:80" or "203.0.113.1:53:10.0.0.2:53/udp": ` +
 		`address to listen on, published port, target, port of the target, protocol`
 )
+
+var portsKey = hostKey{
+	read: func(_ *decoder, f *fileHost, h *Host) {
+		for _, p := range f.Ports {
+			h.Ports = append(h.Ports, p.Forward)
+		}
+	},
+	check:  func(k *checker, h *Host) { k.notOnMachine(h, "ports", len(h.Ports) > 0) },
+	format: func(h *Host, m *mapping) { m.list("ports", display.Texts(h.Ports, Forward.String)) },
+}
 
 func (p *hostForward) read(d *decoder, n *yaml.Node) {
 	scalar(d, n, &p.Forward, hostForwardForm, parseHostForward)

@@ -160,15 +160,6 @@ func (c *isolateChoice) read(d *decoder, n *yaml.Node) {
 	d.value(n, &c.from)
 }
 
-func (r *router) read(d *decoder, n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode && !isNull(n) {
-		d.value(n, &r.on)
-		return
-	}
-	r.on = true
-	d.value(n, &r.fileRouter)
-}
-
 // read reads a list of network names, or a mapping of network names to keys.
 func (as *attachments) read(d *decoder, n *yaml.Node) {
 	switch {

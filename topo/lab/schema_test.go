@@ -205,8 +205,8 @@ var leaves = map[reflect.Type]object{
 	reflect.TypeFor[repeat]():        anyOf(object{{"type", "integer"}, {"minimum", 1}}, text(`^[0-9]+ ?- ?[0-9]+$`)),
 	reflect.TypeFor[hostForward]():   anyOf(between("integer", 1, 65535), text(publishedPort)),
 	reflect.TypeFor[routerForward](): text(`^[^/]+:[^/]+(/(tcp|udp|sctp))?$`),
-	reflect.TypeFor[route]():         text(`^\S+( \S+)+$`),
-	reflect.TypeFor[neighbour]():     text(`^\S+( \S+)+$`),
+	reflect.TypeFor[StaticRoute]():   text(`^\S+( \S+)+$`),
+	reflect.TypeFor[StaticNeigh]():   text(`^\S+( \S+)+$`),
 	reflect.TypeFor[expectation](): anyOf(
 		text(`->`),
 		object{

@@ -1,10 +1,6 @@
 package lab
 
-import (
-	"net/netip"
-
-	"github.com/vnet-lab/vnet/topo"
-)
+import "net/netip"
 
 // A Topology is the content of a lab file. [Parse] makes it from a file, or a
 // program fills it by hand. [Compile] turns it into a [topo.State] and adds what
@@ -31,39 +27,6 @@ type Forward struct {
 	To          netip.Addr // a target address instead of a host
 	ToFirst     uint16     // the target port of First; a range keeps its order
 	Proto       string     // tcp, udp or sctp
-
-	at pos
-}
-
-// A StaticRoute is a route with the fields of ip-route(8). Routes that the
-// kernel adds for the subnets of a device are not listed.
-type StaticRoute struct {
-	Type  string       // unicast, blackhole, unreachable, prohibit
-	Dst   netip.Prefix // 0.0.0.0/0 and ::/0 are the default route
-	Hops  []topo.Hop   // empty for types without a next hop; several for multipath
-	Src   netip.Addr   // preferred source; invalid means the kernel's choice
-	Table uint32       // 0 means main
-	// Metric selects between routes to the same destination: the lowest is used.
-	// 0 means the kernel's default: 0 for IPv4, 1024 for IPv6.
-	Metric uint32
-	MTU    int // bytes; 0 means the device's
-
-	at pos
-}
-
-// A StaticNeigh is a permanent neighbour entry (ARP, ND).
-type StaticNeigh struct {
-	Addr   netip.Addr
-	MAC    topo.MAC
-	Device string // "" means the device whose subnet contains Addr
-
-	at pos
-}
-
-// A Setting is one sysctl of a host.
-type Setting struct {
-	Key   string // for example net.ipv4.conf.all.rp_filter; separated by dots or slashes
-	Value string
 
 	at pos
 }

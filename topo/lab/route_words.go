@@ -12,23 +12,15 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-const (
-	routeForm = `write it as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default dev eth1", "blackhole 10.9.0.0/16"`
-	neighForm = `write it as for ip-neighbour(8): "10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0"`
-)
+const routeForm = `write it as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default dev eth1", "blackhole 10.9.0.0/16"`
 
 var (
 	routeTypes = []string{"unicast", "blackhole", "unreachable", "prohibit"}
 	routeWords = []string{"via", "dev", "src", "table", "metric", "mtu", "weight", "onlink", "nexthop"}
 )
 
-func (r *route) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &r.StaticRoute, routeForm, ParseRoute)
-	r.at = posOf(n)
-}
-
-func (r *neighbour) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &r.StaticNeigh, neighForm, parseNeigh)
+func (r *StaticRoute) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, r, routeForm, ParseRoute)
 	r.at = posOf(n)
 }
 
@@ -214,42 +206,4 @@ func writeNumber(b *strings.Builder, key string, v int64) {
 	if v != 0 {
 		b.WriteString(key + " " + strconv.FormatInt(v, 10))
 	}
-}
-
-// parseNeigh reads a neighbour with the keywords of ip-neighbour(8).
-func parseNeigh(s string) (nb StaticNeigh, err error) {
-	w := words{rest: strings.Fields(s)}
-	if nb.Addr, err = w.nextAddr(""); err != nil {
-		return nb, valueError{w.last, fmt.Sprintf("%q is not a neighbour", s), neighForm}
-	}
-	for len(w.rest) > 0 {
-		switch key := w.next(); key {
-		case "dev":
-			nb.Device = w.next()
-		case "lladdr":
-			if nb.MAC, err = topo.ParseMAC(w.next()); err != nil {
-				return nb, valueError{w.last, err.Error(), neighForm}
-			}
-		case "nud":
-			if w.next() != "permanent" {
-				return nb, valueError{w.last, "neighbours of a lab are permanent", "remove nud"}
-			}
-		default:
-			return nb, valueError{key, fmt.Sprintf("unknown word %q in a neighbour", key),
-				spell.DidYouMean(key, []string{"lladdr", "dev"})}
-		}
-	}
-	if nb.MAC.IsZero() {
-		return nb, valueError{s, fmt.Sprintf("%q has no lladdr", s), neighForm}
-	}
-	return nb, nil
-}
-
-// String returns nb as written for ip-neighbour(8).
-func (nb StaticNeigh) String() string {
-	s := nb.Addr.String() + " lladdr " + nb.MAC.String()
-	if nb.Device != "" {
-		s += " dev " + nb.Device
-	}
-	return s
 }

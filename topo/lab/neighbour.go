@@ -1,0 +1,106 @@
+package lab
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// A StaticNeigh is a permanent neighbour entry (ARP, ND).
+type StaticNeigh struct {
+	Addr   netip.Addr
+	MAC    topo.MAC
+	Device string // "" means the device whose subnet contains Addr
+
+	at pos
+}
+
+var neighboursKey = hostKey{
+	read: func(_ *decoder, f *fileHost, h *Host) { h.Neighbours = f.Neighbours },
+	check: func(k *checker, h *Host) {
+		for i := range h.Neighbours {
+			k.neighbour(h, &h.Neighbours[i])
+		}
+	},
+	compile: func(c *compiler, h *Host) {
+		for i := range h.Neighbours {
+			c.neighbour(h, &h.Neighbours[i])
+		}
+	},
+	export: func(e *exporter, o topo.Object) {
+		if n, ok := o.(topo.Neigh); ok {
+			h := e.host(n.NS)
+			h.Neighbours = append(h.Neighbours, StaticNeigh{Addr: n.Addr, MAC: n.MAC, Device: n.Link})
+		}
+	},
+	format: func(h *Host, m *mapping) { m.list("neighbours", display.Texts(h.Neighbours, StaticNeigh.String)) },
+}
+
+func (k *checker) neighbour(h *Host, nb *StaticNeigh) {
+	if nb.Device != "" {
+		k.hasDevice(nb.at, h, nb.Device, "neighbour "+nb.Addr.String())
+		return
+	}
+	if k.deviceFor(h.Name, "", nb.Addr) == nil && !k.incomplete {
+		k.mistakef(nb.at, nb.Addr.String(), "write dev", "neighbour %s is in no subnet of %s", nb.Addr, h.Name)
+	}
+}
+
+func (c *compiler) neighbour(h *Host, nb *StaticNeigh) {
+	dev := nb.Device
+	if i := c.l.deviceFor(h.Name, "", nb.Addr); dev == "" && i != nil {
+		dev = i.Name
+	}
+	c.put(topo.Neigh{NS: topo.NSOf(h.Name), Link: dev, Addr: nb.Addr, MAC: nb.MAC})
+}
+
+const neighForm = `write it as for ip-neighbour(8): "10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0"`
+
+func (nb *StaticNeigh) read(d *decoder, n *yaml.Node) {
+	scalar(d, n, nb, neighForm, parseNeigh)
+	nb.at = posOf(n)
+}
+
+// parseNeigh reads a neighbour with the keywords of ip-neighbour(8).
+func parseNeigh(s string) (nb StaticNeigh, err error) {
+	w := words{rest: strings.Fields(s)}
+	if nb.Addr, err = w.nextAddr(""); err != nil {
+		return nb, valueError{w.last, fmt.Sprintf("%q is not a neighbour", s), neighForm}
+	}
+	for len(w.rest) > 0 {
+		switch key := w.next(); key {
+		case "dev":
+			nb.Device = w.next()
+		case "lladdr":
+			if nb.MAC, err = topo.ParseMAC(w.next()); err != nil {
+				return nb, valueError{w.last, err.Error(), neighForm}
+			}
+		case "nud":
+			if w.next() != "permanent" {
+				return nb, valueError{w.last, "neighbours of a lab are permanent", "remove nud"}
+			}
+		default:
+			return nb, valueError{key, fmt.Sprintf("unknown word %q in a neighbour", key),
+				spell.DidYouMean(key, []string{"lladdr", "dev"})}
+		}
+	}
+	if nb.MAC.IsZero() {
+		return nb, valueError{s, fmt.Sprintf("%q has no lladdr", s), neighForm}
+	}
+	return nb, nil
+}
+
+// String returns nb as written for ip-neighbour(8).
+func (nb StaticNeigh) String() string {
+	s := nb.Addr.String() + " lladdr " + nb.MAC.String()
+	if nb.Device != "" {
+		s += " dev " + nb.Device
+	}
+	return s
+}

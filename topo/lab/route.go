@@ -1,0 +1,237 @@
+package lab
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// A StaticRoute is a route with the fields of ip-route(8). Routes that the
+// kernel adds for the subnets of a device are not listed.
+type StaticRoute struct {
+	Type  string       // unicast, blackhole, unreachable, prohibit
+	Dst   netip.Prefix // 0.0.0.0/0 and ::/0 are the default route
+	Hops  []topo.Hop   // empty for types without a next hop; several for multipath
+	Src   netip.Addr   // preferred source; invalid means the kernel's choice
+	Table uint32       // 0 means main
+	// Metric selects between routes to the same destination: the lowest is used.
+	// 0 means the kernel's default: 0 for IPv4, 1024 for IPv6.
+	Metric uint32
+	MTU    int // bytes; 0 means the device's
+
+	at pos
+}
+
+var routesKey = hostKey{
+	read:    func(_ *decoder, f *fileHost, h *Host) { h.Routes = f.Routes },
+	check:   (*checker).routes,
+	compile: (*compiler).routes,
+	export: func(e *exporter, o topo.Object) {
+		if r, ok := o.(topo.Route); ok {
+			e.route(r)
+		}
+	},
+	format: func(h *Host, m *mapping) { m.list("routes", display.Texts(h.Routes, StaticRoute.String)) },
+}
+
+// routes checks the routes of a host, and that there are no duplicates.
+func (k *checker) routes(h *Host) {
+	seen := map[topo.Key]bool{}
+	for i := range h.Routes {
+		r := &h.Routes[i]
+		k.route(h, r)
+		key := topo.Route{Dst: r.Dst, Type: r.Type, Table: r.Table, Metric: r.Metric}.Key()
+		if seen[key] {
+			k.mistakef(r.at, r.Dst.String(), "write one route with several nexthops, or different metrics",
+				"%s has two routes to %s", h.Name, r.Dst)
+		}
+		seen[key] = true
+	}
+}
+
+// route checks that each next hop is on a link of h and that a host has its address.
+func (k *checker) route(h *Host, r *StaticRoute) {
+	if r.Type != "unicast" && !slices.Contains(routeTypes, r.Type) {
+		k.mistakef(r.at, r.Type, spell.DidYouMean(r.Type, routeTypes), "unknown route type %q", r.Type)
+	}
+	for _, hop := range r.Hops {
+		if hop.Device != "" && !k.hasDevice(r.at, h, hop.Device, "route "+r.Dst.String()) {
+			continue
+		}
+		if hop.Via.IsValid() && !hop.Onlink {
+			k.hop(h, r, hop)
+		}
+	}
+}
+
+func (k *checker) hop(h *Host, r *StaticRoute, hop topo.Hop) {
+	if hop.Via.IsLinkLocalUnicast() {
+		if hop.Device == "" {
+			k.mistakef(r.at, hop.Via.String(), "add dev",
+				"route %s: the link-local address %s needs a device", r.Dst, hop.Via)
+		}
+		return
+	}
+	i := k.deviceFor(h.Name, hop.Device, hop.Via)
+	switch {
+	case k.incomplete || i == nil && (k.isAdopted(h.Name) || h.linkRoute(r, hop.Via) != ""):
+	case i == nil:
+		k.mistakef(r.at, hop.Via.String(), "use a next hop in one of the subnets, or write onlink",
+			"route %s: next hop %s is in no subnet of %s%s", r.Dst, hop.Via, displayName(h.Name), onDevice(hop.Device))
+	case i.HasAddr(hop.Via):
+		k.mistakef(r.at, hop.Via.String(), "",
+			"route %s: next hop %s is an address of %s itself", r.Dst, hop.Via, displayName(h.Name))
+	case !k.hasOwner(i, hop.Via):
+		k.mistakef(r.at, hop.Via.String(), k.addressesOnLink(i, hop.Via),
+			"route %s: no host has the address of the next hop %s", r.Dst, hop.Via)
+	}
+}
+
+func onDevice(dev string) string {
+	if dev == "" {
+		return ""
+	}
+	return " on " + dev
+}
+
+// hasOwner reports whether another host on i's link has the address, or
+// something outside the lab may have it.
+func (k *checker) hasOwner(i *Iface, a netip.Addr) bool {
+	switch {
+	case i.Link != nil:
+		other := i.Link.Ends[1-i.End]
+		return len(other.Addresses) == 0 ||
+			slices.ContainsFunc(other.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+	case i.Device != nil || i.Network < 0 || k.t.Networks[i.Network].Uplink != "":
+		return true
+	}
+	for _, n := range k.layout.ByNetwork[i.Network] {
+		other := &k.layout.Ifaces[n]
+		if other.Device != nil || k.hostHas(other.Host, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostHas reports whether any device of the host has the address, for example a
+// VLAN device on top of the one that is on the link.
+func (k *checker) hostHas(host string, a netip.Addr) bool {
+	for _, n := range k.layout.ByHost[host] {
+		if k.layout.Ifaces[n].HasAddr(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// addressesOnLink lists up to four addresses of a's family that other hosts have on i's link.
+func (k *checker) addressesOnLink(i *Iface, a netip.Addr) string {
+	var have []string
+	add := func(host string, addrs []netip.Prefix) {
+		for _, p := range addrs {
+			if p.Addr().Is4() == a.Is4() && len(have) < 4 && host != i.Host {
+				have = append(have, displayName(host)+" has "+p.Addr().String())
+			}
+		}
+	}
+	if i.Link != nil {
+		add(i.Link.Ends[1-i.End].Host, i.Link.Ends[1-i.End].Addresses)
+	} else {
+		for _, n := range k.layout.ByNetwork[i.Network] {
+			add(k.layout.Ifaces[n].Host, k.layout.Ifaces[n].Addrs)
+		}
+	}
+	return strings.Join(have, ", ")
+}
+
+// routes makes the routes of a host: those of the file, and default routes via the gateway of the
+// first network that has one.
+func (c *compiler) routes(h *Host) {
+	ns := topo.NSOf(h.Name)
+	for i := range h.Routes {
+		c.put(c.route(h, &h.Routes[i]))
+	}
+	for _, v4 := range []bool{true, false} {
+		gw, ok := c.l.defaultGateway(h.Name, v4)
+		if !ok || h.Name == topo.Machine || hasDefault(h, v4) {
+			continue
+		}
+		hop := topo.Hop{Via: gw.addr, Device: gw.port.Name}
+		c.put(topo.Route{NS: ns, Dst: defaultRoute(v4), Hops: topo.NewHops(hop)})
+	}
+}
+
+// route adds the devices of the next hops to a static route.
+func (c *compiler) route(h *Host, r *StaticRoute) topo.Route {
+	out := topo.Route{NS: topo.NSOf(h.Name), Dst: r.Dst, Type: r.Type, Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU}
+	hops := make([]topo.Hop, len(r.Hops))
+	for i, hop := range r.Hops {
+		if hop.Device == "" {
+			if dev := c.l.deviceFor(h.Name, "", hop.Via); dev != nil {
+				hop.Device = dev.Name
+			} else {
+				hop.Device = h.linkRoute(r, hop.Via)
+			}
+		}
+		hops[i] = hop
+	}
+	out.Hops = topo.NewHops(hops...)
+	return out
+}
+
+// linkRoute returns the device of another route of the host that leads to an address without a next
+// hop; "" if there is none.
+func (h *Host) linkRoute(except *StaticRoute, a netip.Addr) string {
+	for i := range h.Routes {
+		r := &h.Routes[i]
+		if r == except || !r.Dst.Contains(a) || r.Dst.Bits() == 0 {
+			continue
+		}
+		for _, hop := range r.Hops {
+			if !hop.Via.IsValid() {
+				return hop.Device
+			}
+		}
+	}
+	return ""
+}
+
+// hasDefault reports whether the file has a default route for the host.
+func hasDefault(h *Host, v4 bool) bool {
+	for _, r := range h.Routes {
+		if r.Dst == defaultRoute(v4) && (r.Table == 0 || r.Table == topo.MainTable) {
+			return true
+		}
+	}
+	return false
+}
+
+func defaultRoute(v4 bool) netip.Prefix {
+	if v4 {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+}
+
+// route adds a route to its host, unless it is a default route that follows from the gateway.
+func (e *exporter) route(r topo.Route) {
+	gw, ok := e.layout.defaultGateway(cmp.Or(r.NS, topo.Machine), r.Dst.Addr().Is4())
+	implied := topo.Route{NS: r.NS, Dst: defaultRoute(r.Dst.Addr().Is4())}
+	if ok {
+		implied.Hops = topo.NewHops(topo.Hop{Via: gw.addr, Device: gw.port.Name})
+	}
+	if ok && r == implied {
+		return
+	}
+	h := e.host(r.NS)
+	h.Routes = append(h.Routes, StaticRoute{
+		Type: cmp.Or(r.Type, topo.TypeUnicast), Dst: r.Dst, Hops: r.Hops.List(), Src: r.Src,
+		Table: r.Table, Metric: r.Metric, MTU: r.MTU,
+	})
+}

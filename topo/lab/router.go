@@ -1,0 +1,42 @@
+package lab
+
+import (
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/display"
+)
+
+// compile_nat.go compiles and export_nat.go exports it, together with nat of networks and ports of hosts.
+var routerKey = hostKey{
+	read: func(_ *decoder, f *fileHost, h *Host) {
+		h.Router, h.NAT = f.Router.on, f.Router.NAT
+		for _, p := range f.Router.Ports {
+			h.Forwards = append(h.Forwards, p.Forward)
+		}
+	},
+	check: func(k *checker, h *Host) {
+		for _, p := range h.NAT {
+			if p != p.Masked() {
+				k.mistakef(h.at, p.String(), "write "+p.Masked().String(), "nat %s has bits set after the prefix length", p)
+			}
+		}
+	},
+	format: func(h *Host, m *mapping) {
+		var keys mapping
+		keys.list("nat", display.Prefixes(h.NAT))
+		keys.list("ports", display.Texts(h.Forwards, Forward.String))
+		if len(keys) == 0 {
+			m.flag("router", h.Router)
+		}
+		m.sub("router", keys)
+	},
+}
+
+func (r *router) read(d *decoder, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && !isNull(n) {
+		d.value(n, &r.on)
+		return
+	}
+	r.on = true
+	d.value(n, &r.fileRouter)
+}
