@@ -128,7 +128,7 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	}
 	v.indexLinks()
 	rd.prefetchMachineID(v)
-	if err := v.readOnLinks(); err != nil {
+	if err := v.readOnLinks(rtnl.RouteFilter{AllTables: true, Protocol: topo.RouteProtocol}); err != nil {
 		return err
 	}
 	if err := errors.Join(v.readRare(), rd.readOffloads(v)); err != nil {
@@ -146,13 +146,13 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	return rd.files.readFiles(v)
 }
 
-// readOnLinks reads addresses, neighbours and the lab's routes.
-func (v *netnsSnapshot) readOnLinks() (err error) {
+// readOnLinks reads addresses, neighbours and the routes that the filter selects.
+func (v *netnsSnapshot) readOnLinks(routes rtnl.RouteFilter) (err error) {
 	c := v.handle.conn
 	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
 		return err
 	}
-	v.routes, err = c.Routes(rtnl.RouteFilter{AllTables: true, Protocol: topo.RouteProtocol})
+	v.routes, err = c.Routes(routes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

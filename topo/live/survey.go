@@ -100,18 +100,11 @@ func (rd *reader) enterAll() error {
 
 // survey reads a namespace completely.
 func (rd *reader) survey(v *netnsSnapshot) (err error) {
-	c := v.handle.conn
-	if v.links, err = rd.linksOf(c); err != nil {
+	if v.links, err = rd.linksOf(v.handle.conn); err != nil {
 		return err
 	}
 	v.indexLinks()
-	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
-		return err
-	}
-	if v.routes, err = c.Routes(rtnl.RouteFilter{}); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if v.neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
+	if err := v.readOnLinks(rtnl.RouteFilter{}); err != nil {
 		return err
 	}
 	v.values = map[string]string{}
