@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 )
 
 // A Bridge is a bridge device; see ip-link(8).
@@ -56,7 +57,7 @@ func (b Bridge) rank() int { return 0 }
 
 func (b Bridge) feature() string {
 	if b.VLANFiltering {
-		return FeatureVLANFiltering
+		return linux.FeatureVLANFiltering
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 )
 
 // Commands returns a shell script that does the same as the plan, with ip, bridge, tc,
@@ -224,11 +225,11 @@ func (w *scriptWriter) ipv6SettingsCommand(l LinkSettings) command {
 	text := "sysctl -eqw"
 	for _, set := range l.Settings {
 		if name, _, hasValue := strings.Cut(set, "="); !hasValue {
-			read := w.netnsExec(l.Link.NS, "sysctl -n "+LinkSysctl("ipv6", "default", name)).text
-			text += " " + shellWord(LinkSysctl("ipv6", l.Link.Name, name+"=")) + "$(" + read + ")"
+			read := w.netnsExec(l.Link.NS, "sysctl -n "+linux.LinkSysctl("ipv6", "default", name)).text
+			text += " " + shellWord(linux.LinkSysctl("ipv6", l.Link.Name, name+"=")) + "$(" + read + ")"
 			continue
 		}
-		text += " " + shellWord(LinkSysctl("ipv6", l.Link.Name, set))
+		text += " " + shellWord(linux.LinkSysctl("ipv6", l.Link.Name, set))
 	}
 	if l.Optional {
 		text += " || :"

@@ -1,7 +1,8 @@
 package topo
 
-// TableName returns the name of a lab's nftables table, the same in each namespace.
-func TableName(lab string) string { return "vnet_" + lab }
+import (
+	"github.com/vnet-lab/vnet/internal/mark"
+)
 
 // A NATScript returns inputs for nft -f. Package live has one.
 type NATScript struct {
@@ -32,7 +33,7 @@ func (w *scriptWriter) writeNAT() error {
 	w.natSteps = nil
 	for _, ns := range order {
 		have, want := w.natOf(ns, steps[ns])
-		text, err := w.natScript.Rules(TableName(w.lab), have, want)
+		text, err := w.natScript.Rules(mark.Table(w.lab), have, want)
 		if err != nil {
 			return err
 		}

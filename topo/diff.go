@@ -11,7 +11,7 @@ import (
 //
 // Diff(have, nil) deletes every object with a step of its own. Without the step, the
 // plan's reverse could not create it again.
-func Diff(have, want State) Plan { return diffInWaves(have, want, WaveSize) }
+func Diff(have, want State) Plan { return diffInWaves(have, want, defaultWaveSize) }
 
 // diffInWaves is Diff with a number of namespaces per wave.
 func diffInWaves(have, want State, wave int) Plan {

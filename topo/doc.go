@@ -6,7 +6,7 @@
 //	kernel ──────────── Snapshot ───────────▶ State ──┘                 ├─ Commands   an ip/nft/sysctl script
 //	   ▲                                                                ├─ JSON       for tools
 //	   │                                                                ├─ Reverse    rollback
-//	   └───────────────────── live.Kernel.Do ◀──── Apply ◀───────────────────┘
+//	   └──────────────── live.Kernel.Do ◀──── Apply ◀───────────────────┘
 //
 // A [State] is a set of objects: namespaces, links, addresses, routes, NAT rules and others. It is
 // made in two ways: package lab compiles it from a file, and package live reads it from the

@@ -1,6 +1,9 @@
 package topo
 
-import "github.com/vnet-lab/vnet/internal/display"
+import (
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
+)
 
 // A Fastpath is a device of a router's flowtable. Established TCP and UDP connections between
 // two such devices skip routing and rules. A single device has no effect.
@@ -29,8 +32,4 @@ func (f Fastpath) canBecome(Object) bool                      { return true }
 func (f Fastpath) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (f Fastpath) normal() Object                             { return f }
 
-// MaxFastpaths is how many fast paths a namespace can have. It is the limit of package nft: the
-// kernel lists a flowtable in one message.
-const MaxFastpaths = 1500
-
-func (f Fastpath) feature() string { return FeatureFlowtable }
+func (f Fastpath) feature() string { return linux.FeatureFlowtable }

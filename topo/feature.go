@@ -1,13 +1,5 @@
 package topo
 
-// The features with a name of their own; the others have the name of a type of link.
-const (
-	FeatureVLANFiltering = "bridge VLAN filtering"
-	FeatureNetem         = "netem"
-	FeatureEthtool       = "ethtool netlink"
-	FeatureFlowtable     = "flowtables"
-)
-
 // A needsFeature object may need an optional feature of the kernel. Without the method, a link needs
 // its type of link, and another object needs none.
 type needsFeature interface{ feature() string }

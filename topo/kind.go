@@ -33,13 +33,13 @@ const (
 // route_localnet are turned on, and until these have their former values again.
 var kindRows = []kindRow{
 	{kind: OfNamespace, heading: "namespaces"},
-	{kind: OfLink, heading: "links", parentsFirst: true, touches: itsLink},
-	{kind: OfPort, heading: "ports", touches: itsNamespace},
+	{kind: OfLink, heading: "links", parentsFirst: true},
+	{kind: OfPort, heading: "ports"},
 	{kind: OfBridgeVLAN, heading: "VLANs of ports", vanishes: true},
 	{kind: OfQdisc, heading: "impairments", vanishes: true},
 	{kind: OfOffload, heading: "checksum offload"},
 	{kind: OfNAT, heading: "NAT and isolation", vanishes: true, wave: withAllLinks},
-	{kind: OfSysctl, heading: "settings", vanishes: true, touches: itsNamespace, wave: withAllLinks},
+	{kind: OfSysctl, heading: "settings", vanishes: true, wave: withAllLinks},
 	{kind: OfAddrGen, heading: "IPv6 address generation", vanishes: true, stage: onLinks},
 	{kind: OfUp, heading: "up and down", vanishes: true, stage: onLinks, parentsFirst: true},
 	{kind: OfAddress, heading: "addresses", vanishes: true, stage: onLinks},
@@ -47,9 +47,9 @@ var kindRows = []kindRow{
 	{kind: OfUp, onBridges: true},
 	{kind: OfAddress, onBridges: true},
 	{kind: OfNeigh, onBridges: true},
-	{kind: OfRoute, heading: "routes", vanishes: true, stage: onLinks, touches: itsLink},
-	{kind: OfFile, heading: "files", stage: afterOnLinks, touches: nothing},
-	{kind: OfProcess, heading: "programs", touches: itsNamespace, wave: lastWave},
+	{kind: OfRoute, heading: "routes", vanishes: true, stage: onLinks},
+	{kind: OfFile, heading: "files", stage: afterOnLinks},
+	{kind: OfProcess, heading: "programs", wave: lastWave},
 }
 
 // A kindRow is a row of kindRows.
@@ -60,7 +60,6 @@ type kindRow struct {
 	parentsFirst bool   // the objects of a link's parents come first
 	vanishes     bool   // the kernel deletes the objects with their namespace or link; see onLink
 	stage        stageGroup
-	touches      touches
 	wave         wavePlace
 	// The indexes of the kind's rows.
 	place, placeOnBridges int
@@ -73,16 +72,6 @@ const (
 	ownStage     stageGroup = iota // only objects of the same kind
 	onLinks                        // a namespace's socket sends the requests of these kinds in one system call
 	afterOnLinks                   // comes after these kinds, and is executed at the same time
-)
-
-// touches says which links may change with an object; see [Plan.Touched].
-type touches uint8
-
-const (
-	aNewLink     touches = iota // a new link; of a link that existed before, also others
-	itsLink                     // the links that the object provides and needs
-	itsNamespace                // all links of the namespace
-	nothing
 )
 
 // A wavePlace says in which wave an object comes; see inWaves.

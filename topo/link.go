@@ -3,10 +3,9 @@ package topo
 import (
 	"strconv"
 	"strings"
-)
 
-// DefaultMTU is the MTU of a link that sets none, in bytes.
-const DefaultMTU = 1500
+	"github.com/vnet-lab/vnet/internal/linux"
+)
 
 // A Link has the properties that all kinds of network devices share. Bridge, Veth
 // and the others contain it. Whether it is up is a separate object, [Up].
@@ -37,7 +36,7 @@ func (l Link) words() string {
 	if !l.MAC.IsZero() {
 		b.WriteString(" address " + l.MAC.String())
 	}
-	if l.MTU != 0 && l.MTU != DefaultMTU {
+	if l.MTU != 0 && l.MTU != linux.DefaultMTU {
 		b.WriteString(" mtu " + strconv.Itoa(l.MTU))
 	}
 	if l.Master != "" {
@@ -93,19 +92,10 @@ func (l Link) inPlace(next Link) bool {
 
 func (l Link) normalLink() Link {
 	if l.MTU == 0 {
-		l.MTU = DefaultMTU
+		l.MTU = linux.DefaultMTU
 	}
 	if l.Master == "" {
 		l.Isolated, l.Hairpin = false, false
 	}
 	return l
 }
-
-// Device kinds of a Host.
-const (
-	KindDummy   = "dummy"
-	KindVLAN    = "vlan"
-	KindVXLAN   = "vxlan"
-	KindMACVLAN = "macvlan"
-	KindIPVLAN  = "ipvlan"
-)

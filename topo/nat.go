@@ -9,12 +9,6 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 )
 
-// ListenOverlaps reports whether one packet can match both listen addresses.
-// An invalid address matches any.
-func ListenOverlaps(a, b netip.Addr) bool {
-	return a == b || !a.IsValid() || !b.IsValid() || a.IsUnspecified() || b.IsUnspecified()
-}
-
 // A Masquerade is a masquerade rule: packets from a private network get the address
 // of the outgoing link as their source.
 type Masquerade struct {

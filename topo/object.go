@@ -1,10 +1,5 @@
 package topo
 
-import (
-	"fmt"
-	"strings"
-)
-
 // NSOf returns the name of a host's namespace in a State.
 func NSOf(host string) string {
 	if host == Machine {
@@ -12,17 +7,6 @@ func NSOf(host string) string {
 	}
 	return host
 }
-
-// LinkSysctl returns the name of a sysctl of a link.
-func LinkSysctl(family, link, key string) string {
-	return fmt.Sprintf("net.%s.conf.%s.%s", family, strings.ReplaceAll(link, ".", "/"), key)
-}
-
-// The settings that turn forwarding on, for all links of a namespace.
-const (
-	ForwardingIPv4 = "net.ipv4.ip_forward"
-	ForwardingIPv6 = "net.ipv6.conf.all.forwarding"
-)
 
 // An Object is one thing that exists, or should exist, in the kernel: a namespace,
 // a link, an address … Objects have no indexes, descriptors, pids or times. So ==

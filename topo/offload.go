@@ -2,6 +2,7 @@ package topo
 
 import (
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 )
 
@@ -24,7 +25,7 @@ func (n NoOffload) provides() []Key       { return []Key{n.Key()} }
 func (n NoOffload) canBecome(Object) bool { return true }
 func (n NoOffload) normal() Object        { return n }
 
-func (n NoOffload) feature() string { return FeatureEthtool }
+func (n NoOffload) feature() string { return linux.FeatureEthtool }
 
 // commands returns commands that use ethtool. vnet reads the offload only of links with this record.
 func (n NoOffload) commands(w *scriptWriter, s Step) []command {

@@ -1,13 +1,11 @@
 package topo
 
 import (
-	gocmp "cmp"
-	"maps"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vnet-lab/vnet/internal/linux"
 )
 
 // TestWithoutImpliedDeletes: what the kernel deletes with a link or a namespace has no step of
@@ -16,7 +14,7 @@ func TestWithoutImpliedDeletes(t *testing.T) {
 	veth := Veth{Ends: [2]Link{{Name: "red"}, {NS: "red", Name: "eth0"}}}
 	have := NewState(Namespace{Name: "red"}, Namespace{Name: "box", From: "box"}, Bridge{Link: Link{Name: "sw"}}, veth,
 		Up{"", "sw"}, Up{"", "red"}, Up{"red", "eth0"}, Up{"red", "lo"}, Address{"red", "eth0", prefix("10.0.0.2/24")},
-		Sysctl{"red", ForwardingIPv4, "1"}, Sysctl{"box", ForwardingIPv4, "1"}, Sysctl{"", ForwardingIPv4, "1"},
+		Sysctl{"red", linux.ForwardingIPv4, "1"}, Sysctl{"box", linux.ForwardingIPv4, "1"}, Sysctl{"", linux.ForwardingIPv4, "1"},
 		Address{"box", "eth9", prefix("10.0.0.9/24")}, Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"},
 		Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", "10.0.0.2 red\n"})
 	var got []string
@@ -97,65 +95,6 @@ func TestStages(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%v-want +got:\n%s", tt.plan, diff)
-		}
-	}
-}
-
-// TestTouches: a plan touches the namespaces in which it changes more than files; if it deletes or
-// changes a link, it touches all.
-func TestTouches(t *testing.T) {
-	file, up := File{NS: "a", Name: "hosts", Content: "x"}, Up{"b", "eth0"}
-	veth := Veth{Ends: [2]Link{{NS: "", Name: "v"}, {NS: "c", Name: "eth0"}}}
-	for _, tt := range []struct {
-		plan    Plan
-		touched string // of the namespaces "" (written -), a, b, c
-	}{
-		{Plan{{Want: file}, {Have: file, Want: File{NS: "a", Name: "hosts", Content: "y"}}}, ""},
-		{Plan{{Want: file}, {Want: up}}, "b"},
-		{Plan{{Have: up}}, "b"},
-		{Plan{{Want: veth}}, "-c"},
-		{Plan{{Want: Namespace{Name: "a"}}}, "a"},
-		{Plan{{Have: veth}}, "-abc"},
-	} {
-		touches, got := tt.plan.Touched(), ""
-		for _, ns := range []string{"", "a", "b", "c"} {
-			if _, touched := touches.Of(ns); touched {
-				got += gocmp.Or(ns, "-")
-			}
-		}
-		if got != tt.touched {
-			t.Errorf("%vtouches %q, want %q", tt.plan, got, tt.touched)
-		}
-	}
-}
-
-// TestTouchedLinks: a plan touches the links that it names or needs, and lo, which has the records.
-// A setting or a program touches all links of its namespace.
-func TestTouchedLinks(t *testing.T) {
-	veth := Veth{Ends: [2]Link{{Name: "v", Master: "sw"}, {NS: "c", Name: "eth0"}}}
-	over := Macvlan{Link: Link{NS: "c", Name: "m"}, Parent: "d0"}
-	for _, tt := range []struct {
-		plan Plan
-		want string
-	}{
-		{Plan{{Want: veth}}, "lo sw v"},
-		{Plan{{Want: veth}, {Want: Up{"", "v"}}, {Want: AddrGenNone{"", "v"}}, {Want: Up{"", "lo"}}}, "lo sw v"},
-		{Plan{{Want: veth}, {Want: Up{"", "sw"}}}, "any"},
-		{Plan{{Want: over}, {Want: Dummy{Link{Name: "d1"}}}}, "d0 d1 lo"},
-		{Plan{{Want: Dummy{Link{Name: "d1"}}}, {Want: over}}, "d0 d1 lo"},
-		{Plan{{Want: Port{Link: "eth0", Master: "sw"}}}, "any"},
-		{Plan{{Have: Up{"", "v"}}}, "any"},
-		{Plan{{Want: Address{"", "v", prefix("10.0.0.1/24")}}}, "any"},
-		{Plan{{Want: Sysctl{"", "net.ipv4.ip_forward", "1"}}, {Want: veth}}, "any"},
-		{Plan{{Want: veth}, {Want: Process{"", "sleep 1"}}}, "any"},
-	} {
-		links, _ := tt.plan.Touched().Of("")
-		got := strings.Join(slices.Sorted(maps.Keys(links)), " ")
-		if links == nil {
-			got = "any"
-		}
-		if got != tt.want {
-			t.Errorf("%vtouches %q, want %q", tt.plan, got, tt.want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 )
 
 // A Qdisc is a netem qdisc: it delays, drops or limits the packets that a link sends.
@@ -57,7 +58,7 @@ func (q Qdisc) normal() Object {
 }
 
 func (q Qdisc) onLink() Key     { return Key{OfLink, q.NS, q.Link} }
-func (q Qdisc) feature() string { return FeatureNetem }
+func (q Qdisc) feature() string { return linux.FeatureNetem }
 
 func (q Qdisc) commands(_ *scriptWriter, s Step) []command {
 	if s.Want == nil {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 )
 
@@ -23,12 +24,8 @@ type Route struct {
 	MTU    int        // bytes; 0 means the device's
 }
 
-// The type of ordinary routes, and the main table.
-const (
-	TypeUnicast = "unicast"
-	MainTable   = 254  // RT_TABLE_MAIN
-	metric6     = 1024 // IP6_RT_PRIO_USER
-)
+// typeUnicast is the type of ordinary routes.
+const typeUnicast = "unicast"
 
 // Key implements [Object]: destination, table and metric.
 func (r Route) Key() Key {
@@ -68,7 +65,7 @@ func (r Route) wordsWith(more string) string {
 	if dst == "default6" {
 		dst = "::/0"
 	}
-	if r.Type != "" && r.Type != TypeUnicast {
+	if r.Type != "" && r.Type != typeUnicast {
 		dst = r.Type + " " + dst
 	}
 	s := dst + r.place()
@@ -147,13 +144,13 @@ func (r Route) normal() Object { return r.plain() }
 
 func (r Route) plain() Route {
 	r.Dst = r.Dst.Masked()
-	if r.Type == TypeUnicast {
+	if r.Type == typeUnicast {
 		r.Type = ""
 	}
-	if r.Table == MainTable {
+	if r.Table == linux.MainTable {
 		r.Table = 0
 	}
-	if r.Metric == metric6 && r.Dst.Addr().Is6() {
+	if r.Metric == linux.Metric6 && r.Dst.Addr().Is6() {
 		r.Metric = 0
 	}
 	return r
@@ -161,7 +158,7 @@ func (r Route) plain() Route {
 
 // commands returns commands that also write a record in namespaces that the lab did not create.
 func (r Route) commands(w *scriptWriter, s Step) []command {
-	cmds := []command{{r.NS, "ip", "route " + ipVerb(s) + " " + r.wordsWith(" proto "+strconv.Itoa(RouteProtocol))}}
+	cmds := []command{{r.NS, "ip", "route " + ipVerb(s) + " " + r.wordsWith(" proto "+strconv.Itoa(mark.RouteProtocol))}}
 	record := command{r.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Route(w.lab, r.Key().Name)}
 	n, _ := w.state[Key{OfNamespace, r.NS, ""}].(Namespace)
 	switch {
@@ -172,7 +169,3 @@ func (r Route) commands(w *scriptWriter, s Step) []command {
 	}
 	return append(cmds, record)
 }
-
-// RouteProtocol is the protocol of the lab's routes (ip-route(8)'s proto). iproute2's
-// rt_protos does not use this number.
-const RouteProtocol = 118 // "v"

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 )
 
@@ -146,9 +147,9 @@ func (w *scriptWriter) unguardCommands(s Sysctl) []command {
 // guardedFamily returns nft's name of the family that the sysctl forwards; "" for other sysctls.
 func (s Sysctl) guardedFamily() string {
 	switch s.normal().(Sysctl).Name {
-	case ForwardingIPv4:
+	case linux.ForwardingIPv4:
 		return "ipv4"
-	case ForwardingIPv6:
+	case linux.ForwardingIPv6:
 		return "ipv6"
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 )
 
 // A VXLAN is a tunnel for Ethernet over UDP; RFC 7348.
@@ -18,9 +19,6 @@ type VXLAN struct {
 	Parent string     // the link for a multicast group; "" means that the routes choose it
 	Port   uint16     // UDP port; 0 means 4789
 }
-
-// VXLANPort is the UDP port of VXLAN that IANA assigned. The kernel's default is an older one.
-const VXLANPort = 4789
 
 // Type is "vxlan".
 func (v VXLAN) Type() string { return "vxlan" }
@@ -42,7 +40,7 @@ func (v VXLAN) typeWords() string {
 	if v.Parent != "" {
 		s += " dev " + v.Parent
 	}
-	return s + " dstport " + strconv.Itoa(int(cmp.Or(v.Port, VXLANPort)))
+	return s + " dstport " + strconv.Itoa(int(cmp.Or(v.Port, linux.VXLANPort)))
 }
 
 func (v VXLAN) parent() Key {
@@ -67,7 +65,7 @@ func (v VXLAN) canBecome(next Object) bool {
 }
 
 func (v VXLAN) normal() Object {
-	v.Link, v.Port = v.normalLink(), cmp.Or(v.Port, VXLANPort)
+	v.Link, v.Port = v.normalLink(), cmp.Or(v.Port, linux.VXLANPort)
 	return v
 }
 

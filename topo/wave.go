@@ -1,13 +1,16 @@
 package topo
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
-// WaveSize is the highest number of namespaces in a wave.
-const WaveSize = 1024
+// defaultWaveSize is the highest number of namespaces in a wave.
+const defaultWaveSize = 1024
 
 // InWaves reorders the plan of a new lab with many namespaces into waves: each wave creates its
-// namespaces, then their links, then what is on the links. Each wave keeps the plan's order. A plan
-// of at most size namespaces stays the same.
+// namespaces, then their links, then what is on the links. Each wave keeps the plan's order. size is
+// the highest number of namespaces in a wave; 0 means 1024. A plan of at most size namespaces stays the same.
 //
 //	h0 … h1023     namespaces, veth pairs, addresses, routes, files
 //	h1024 … h2047  the same
@@ -19,11 +22,12 @@ const WaveSize = 1024
 // instead of all; see [live.Kernel.descendingNSIDs]. A lab that exists already is changed without
 // waves: its bridges are up, and a port may enter one only after the machine's rules are set.
 func (p Plan) InWaves(size int) Plan {
-	namespaces := p.NewNamespaces()
-	if namespaces <= size {
+	size = cmp.Or(size, defaultWaveSize)
+	last := p.Waves(size)
+	if last <= 1 {
 		return p
 	}
-	w := waves{newOrder(), map[string]int{}, map[string]int{}, (namespaces-1)/size + 1}
+	w := waves{newOrder(), map[string]int{}, map[string]int{}, last}
 	for _, s := range p {
 		w.add(s.Want)
 		if s.makesNamespace() {
@@ -48,14 +52,16 @@ func (p Plan) InWaves(size int) Plan {
 	return slices.Concat(parts...)
 }
 
-// NewNamespaces returns how many namespaces the plan creates.
-func (p Plan) NewNamespaces() (n int) {
+// Waves returns the number of waves in which [Plan.InWaves] creates the plan's namespaces.
+func (p Plan) Waves(size int) int {
+	namespaces := 0
 	for _, s := range p {
 		if s.makesNamespace() {
-			n++
+			namespaces++
 		}
 	}
-	return n
+	size = cmp.Or(size, defaultWaveSize)
+	return (namespaces + size - 1) / size
 }
 
 func (s Step) makesNamespace() bool {

@@ -11,6 +11,13 @@ import (
 // LinkGroup is the group of the links of labs in namespaces that are not their own: nft.LinkGroup.
 const LinkGroup = 0x766e
 
+// RouteProtocol is the protocol of the lab's routes (ip-route(8)'s proto). iproute2's
+// rt_protos does not use this number.
+const RouteProtocol = 118 // "v"
+
+// Table returns the name of a lab's nftables table, the same in each namespace.
+func Table(lab string) string { return "vnet_" + lab }
+
 // GuardTable is the nftables table that drops packets between foreign networks: nft.GuardTable.
 const GuardTable = "vnet-guard"
 

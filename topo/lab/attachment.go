@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -115,7 +116,7 @@ func (k *checker) attachment(h *Host, a *Attachment) {
 		k.requestedAddress(a.at, addr, net)
 	}
 	k.mtu(a.at, a.MTU, net.Subnets)
-	if limit := cmp.Or(net.MTU, topo.DefaultMTU); a.MTU > limit {
+	if limit := cmp.Or(net.MTU, linux.DefaultMTU); a.MTU > limit {
 		k.mistakef(a.at, fmt.Sprint(a.MTU), fmt.Sprintf("increase the mtu of network %s too", net.Name),
 			"mtu %d of %s is larger than the %d of network %s: the bridge would drop packets", a.MTU, h.Name, limit, net.Name)
 	}

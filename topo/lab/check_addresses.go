@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -128,7 +129,7 @@ func (k *checker) portForwards() {
 				b.to.BitLen() != a.to.BitLen() || b.spec.First > a.spec.Last {
 				break
 			}
-			if a.spec != b.spec && topo.ListenOverlaps(a.spec.Listen, b.spec.Listen) {
+			if a.spec != b.spec && linux.ListenOverlaps(a.spec.Listen, b.spec.Listen) {
 				k.duplicateForward(a, b)
 			}
 		}

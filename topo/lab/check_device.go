@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -46,7 +47,7 @@ func (k *checker) deviceMTU(i *Iface) {
 		return
 	}
 	net := &k.t.Networks[i.Network]
-	if mtu, want := k.layout.mtuOf(i), cmp.Or(net.MTU, topo.DefaultMTU); mtu < want {
+	if mtu, want := k.layout.mtuOf(i), cmp.Or(net.MTU, linux.DefaultMTU); mtu < want {
 		k.mistakef(i.at, i.Name, fmt.Sprintf("write mtu: %d for network %s", mtu, net.Name),
 			"device %s has an MTU of %d, less than the %d of network %s", i.Name, mtu, want, net.Name)
 	}

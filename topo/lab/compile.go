@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -118,7 +119,7 @@ func (c *compiler) port(i *Iface) {
 	bridgeHost := c.t.BridgeHost(i.Network)
 	name, full := c.l.PortName(i)
 	peer := topo.Link{
-		NS: topo.NSOf(bridgeHost), Name: name, MTU: cmp.Or(net.MTU, topo.DefaultMTU), Master: net.Name,
+		NS: topo.NSOf(bridgeHost), Name: name, MTU: cmp.Or(net.MTU, linux.DefaultMTU), Master: net.Name,
 		// The bridge's MAC. A bridge accepts frames to the MAC of any of its ports as frames to its
 		// own host, and a [topo.SourceGate] recognizes routed packets by one MAC only.
 		MAC:      c.l.macOf(&c.l.Ifaces[c.l.ByNetwork[i.Network][0]]),
@@ -240,10 +241,10 @@ func (c *compiler) forwarding() {
 func (c *compiler) forward(ns string) {
 	has := c.l.familiesOf(cmp.Or(ns, topo.Machine))
 	if has[0] {
-		c.put(topo.Sysctl{NS: ns, Name: topo.ForwardingIPv4, Value: "1"})
+		c.put(topo.Sysctl{NS: ns, Name: linux.ForwardingIPv4, Value: "1"})
 	}
 	if has[1] {
-		c.put(topo.Sysctl{NS: ns, Name: topo.ForwardingIPv6, Value: "1"})
+		c.put(topo.Sysctl{NS: ns, Name: linux.ForwardingIPv6, Value: "1"})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
@@ -29,9 +30,9 @@ func (c *compiler) limits() {
 				c.checkRecord(o, mark.Sysctl(c.t.Name, o.Name))
 			}
 		case topo.Fastpath:
-			if fast[o.NS]++; fast[o.NS] == topo.MaxFastpaths+1 {
+			if fast[o.NS]++; fast[o.NS] == linux.MaxFastpaths+1 {
 				message := fmt.Sprintf("%s would have fast paths on more than %d links",
-					displayName(cmp.Or(o.NS, topo.Machine)), topo.MaxFastpaths)
+					displayName(cmp.Or(o.NS, topo.Machine)), linux.MaxFastpaths)
 				c.mistake(c.t.at(o.NS), "fastpath", message, "this is the kernel's limit")
 			}
 		}

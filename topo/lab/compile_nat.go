@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -55,7 +56,7 @@ func (c *compiler) allowLoopback(f topo.Forward) {
 	}
 	host := cmp.Or(f.NS, topo.Machine)
 	if i := c.l.deviceFor(host, "", f.To); i != nil {
-		c.put(topo.Sysctl{NS: f.NS, Name: topo.LinkSysctl("ipv4", i.Name, "route_localnet"), Value: "1"})
+		c.put(topo.Sysctl{NS: f.NS, Name: linux.LinkSysctl("ipv4", i.Name, "route_localnet"), Value: "1"})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
@@ -103,7 +104,7 @@ func (r parentRule) required() bool { return r == requiredParent || r == require
 // deviceKinds are the types of devices, in the order of the manual.
 var deviceKinds = []deviceKind{
 	{
-		name: topo.KindDummy,
+		name: linux.TypeDummy,
 		object: func(link topo.Link, _ *Device, _, _ string) topo.Object {
 			return topo.Dummy{Link: link}
 		},
@@ -113,7 +114,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: topo.KindVLAN, parent: requiredParent,
+		name: linux.TypeVLAN, parent: requiredParent,
 		check: func(k *checker, v *Device) {
 			if v.ID < 1 || v.ID > 4094 {
 				k.mistakef(v.at, "id", "write id: 1 to 4094", "device %s: a vlan needs an id", v.Name)
@@ -128,7 +129,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: topo.KindVXLAN, parent: optionalParent,
+		name: linux.TypeVXLAN, parent: optionalParent,
 		check: func(k *checker, v *Device) {
 			if v.ID >= 1<<24 {
 				k.mistakef(v.at, "id", "the largest is 16777215", "device %s: id %d is out of range", v.Name, v.ID)
@@ -140,12 +141,12 @@ var deviceKinds = []deviceKind{
 		},
 		export: func(o topo.Object) (topo.Link, Device, bool) {
 			d, ok := o.(topo.VXLAN)
-			port := omitDefault(d.Port, topo.VXLANPort)
+			port := omitDefault(d.Port, linux.VXLANPort)
 			return d.Link, Device{Parent: d.Parent, ID: d.ID, Local: d.Local, Remote: d.Remote, Port: port}, ok
 		},
 	},
 	{
-		name: topo.KindMACVLAN, parent: requiredOutside, modes: naming.LabMacvlanModes.Names(),
+		name: linux.TypeMacvlan, parent: requiredOutside, modes: naming.LabMacvlanModes.Names(),
 		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
 			return topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}
 		},
@@ -155,7 +156,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: topo.KindIPVLAN, parent: requiredOutside, modes: naming.IpvlanModes.Names(),
+		name: linux.TypeIpvlan, parent: requiredOutside, modes: naming.IpvlanModes.Names(),
 		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
 			link.MAC = topo.MAC{} // that of the parent
 			return topo.Ipvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}
@@ -241,7 +242,7 @@ func parentName(ns, parentNS, parent string) string {
 // deviceMTU returns the MTU of a device for which the file has none: that of its
 // parent, or for a tunnel that of the underlying device minus the tunnel headers.
 func (l *Layout) deviceMTU(i *Iface) int {
-	v, under := i.Device, topo.DefaultMTU
+	v, under := i.Device, linux.DefaultMTU
 	for _, n := range l.ByHost[i.Host] {
 		if p := &l.Ifaces[n]; p != i && p.Name == v.Parent {
 			under = l.mtuOf(p)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -108,7 +109,7 @@ func (e *exporter) bridge(b topo.Bridge) {
 	e.nets[b.Key()], e.netNames[b.Name] = len(e.t.Networks), len(e.t.Networks)
 	e.netKeys = append(e.netKeys, b.Key())
 	e.t.Networks = append(e.t.Networks, Network{
-		Name: b.Name, In: b.NS, MTU: omitDefault(b.MTU, topo.DefaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
+		Name: b.Name, In: b.NS, MTU: omitDefault(b.MTU, linux.DefaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
 		MAC: omitDefault(b.MAC, derivedMAC(e.name, cmp.Or(b.NS, topo.Machine), b.Name)),
 	})
 }
@@ -171,7 +172,7 @@ func (e *exporter) attachment(l, peer topo.Link) {
 		Network: net.Name, Device: l.Name,
 		Impair: e.impairment(l, peer), NoOffload: e.noOffload(l, peer),
 		MAC: omitDefault(l.MAC, derivedMAC(e.name, cmp.Or(l.NS, topo.Machine), l.Name)),
-		MTU: omitDefault(l.MTU, cmp.Or(net.MTU, topo.DefaultMTU)),
+		MTU: omitDefault(l.MTU, cmp.Or(net.MTU, linux.DefaultMTU)),
 	}
 	for _, v := range e.vlans[peer.Key()] {
 		if v.PVID && v.Untagged {

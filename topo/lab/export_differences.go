@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -71,7 +72,7 @@ func (e *exporter) compileWithoutImplied(t *Topology) (topo.State, error) {
 // state that t compiles to without Router.
 func (e *exporter) setRouters(t *Topology, implied topo.State) {
 	for i := range t.Hosts {
-		for _, key := range []string{topo.ForwardingIPv4, topo.ForwardingIPv6} {
+		for _, key := range []string{linux.ForwardingIPv4, linux.ForwardingIPv6} {
 			k := topo.Sysctl{NS: topo.NSOf(t.Hosts[i].Name), Name: key}.Key()
 			if s, ok := e.state[k].(topo.Sysctl); ok && s.Value == "1" && implied[k] == nil {
 				t.Hosts[i].Router = true

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -47,12 +48,12 @@ func TestExportOfMistakes(t *testing.T) {
 		topo.Namespace{Name: "red"},
 		topo.Dummy{Link: topo.Link{NS: "red", Name: "d0"}}, topo.Dummy{Link: topo.Link{NS: "red", Name: "d1"}},
 		topo.Address{NS: "red", Link: "d0", Prefix: addr}, topo.Address{NS: "red", Link: "d1", Prefix: addr},
-		topo.Sysctl{NS: "red", Name: topo.ForwardingIPv4, Value: "1"},
+		topo.Sysctl{NS: "red", Name: linux.ForwardingIPv4, Value: "1"},
 	))
 	if len(rest) != 1 || !strings.Contains(rest[0], "overlap, and red is in both") {
 		t.Errorf("mistakes: %q", rest)
 	}
-	if h := topology.Hosts[0]; !h.Router || len(h.Sysctls) != 1 || h.Sysctls[0].Key != topo.ForwardingIPv4 {
+	if h := topology.Hosts[0]; !h.Router || len(h.Sysctls) != 1 || h.Sysctls[0].Key != linux.ForwardingIPv4 {
 		t.Errorf("host: %+v", h)
 	}
 }
@@ -63,7 +64,7 @@ func TestExportRouter(t *testing.T) {
 		topo.Namespace{Name: "red"},
 		topo.Dummy{Link: topo.Link{NS: "red", Name: "d0"}},
 		topo.Address{NS: "red", Link: "d0", Prefix: netip.MustParsePrefix("10.0.0.1/24")},
-		topo.Sysctl{NS: "red", Name: topo.ForwardingIPv4, Value: "1"},
+		topo.Sysctl{NS: "red", Name: linux.ForwardingIPv4, Value: "1"},
 		topo.Sysctl{NS: "red", Name: "net.ipv4.conf.all.rp_filter", Value: "2"},
 	)
 	topology, _ := Export("x", state)

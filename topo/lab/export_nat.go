@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -43,8 +44,8 @@ func (e *exporter) exportNAT() {
 // exportRouted sets Routed of the networks that the machine forwards to and that are not closed, and
 // RoutedFrom of those that are closed with exceptions.
 func (e *exporter) exportRouted() {
-	_, v4 := e.state[topo.Sysctl{Name: topo.ForwardingIPv4}.Key()]
-	_, v6 := e.state[topo.Sysctl{Name: topo.ForwardingIPv6}.Key()]
+	_, v4 := e.state[topo.Sysctl{Name: linux.ForwardingIPv4}.Key()]
+	_, v6 := e.state[topo.Sysctl{Name: linux.ForwardingIPv6}.Key()]
 	allowed := map[string][]netip.Prefix{}
 	for _, o := range e.objects {
 		if a, ok := o.(topo.AllowedSource); ok && a.NS == "" {

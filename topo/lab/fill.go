@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/internal/linux"
 )
 
 // NeedsEgress reports whether a network takes its MTU from the machine (`mtu: auto`) or has a
@@ -21,7 +21,7 @@ func (t *Topology) FillEgress(links []string, mtu int) {
 	for i := range t.Networks {
 		n := &t.Networks[i]
 		if n.MTUAuto {
-			n.MTU = cmp.Or(mtu, topo.DefaultMTU)
+			n.MTU = cmp.Or(mtu, linux.DefaultMTU)
 		}
 		if n.Fastpath {
 			t.EgressLinks = links

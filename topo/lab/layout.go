@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -210,11 +211,11 @@ func (l *Layout) mtuOf(i *Iface) int {
 	case i.Device != nil:
 		return cmp.Or(i.Device.MTU, l.deviceMTU(i))
 	case i.Link != nil:
-		return cmp.Or(i.Link.MTU, topo.DefaultMTU)
+		return cmp.Or(i.Link.MTU, linux.DefaultMTU)
 	case i.Attachment != nil && i.Attachment.MTU != 0:
 		return i.Attachment.MTU
 	}
-	return cmp.Or(l.Topology.Networks[i.Network].MTU, topo.DefaultMTU)
+	return cmp.Or(l.Topology.Networks[i.Network].MTU, linux.DefaultMTU)
 }
 
 // macOf returns the MAC address of a device: from the file, or derived from the

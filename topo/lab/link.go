@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -131,7 +132,7 @@ func (c *compiler) linkPair(a, b *Iface) {
 }
 
 func (e *exporter) linkPair(a, b topo.Link) {
-	c := Link{MTU: omitDefault(a.MTU, topo.DefaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
+	c := Link{MTU: omitDefault(a.MTU, linux.DefaultMTU), Impair: e.impairment(a, b), NoOffload: e.noOffload(a, b)}
 	for i, l := range []topo.Link{a, b} {
 		e.host(l.NS)
 		c.Ends[i] = End{

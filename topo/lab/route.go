@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -205,7 +206,7 @@ func (h *Host) linkRoute(except *StaticRoute, a netip.Addr) string {
 // hasDefault reports whether the file has a default route for the host.
 func hasDefault(h *Host, v4 bool) bool {
 	for _, r := range h.Routes {
-		if r.Dst == defaultRoute(v4) && (r.Table == 0 || r.Table == topo.MainTable) {
+		if r.Dst == defaultRoute(v4) && (r.Table == 0 || r.Table == linux.MainTable) {
 			return true
 		}
 	}
@@ -231,7 +232,7 @@ func (e *exporter) route(r topo.Route) {
 	}
 	h := e.host(r.NS)
 	h.Routes = append(h.Routes, StaticRoute{
-		Type: cmp.Or(r.Type, topo.TypeUnicast), Dst: r.Dst, Hops: r.Hops.List(), Src: r.Src,
+		Type: cmp.Or(r.Type, "unicast"), Dst: r.Dst, Hops: r.Hops.List(), Src: r.Src,
 		Table: r.Table, Metric: r.Metric, MTU: r.MTU,
 	})
 }

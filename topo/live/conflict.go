@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
@@ -247,7 +248,7 @@ func (c conflictFinder) foreignForwards(h *netnsHandle) (list []foreignForward, 
 		return nil, err
 	}
 	for _, table := range tables {
-		lab, ok := strings.CutPrefix(table, topo.TableName(""))
+		lab, ok := strings.CutPrefix(table, mark.Table(""))
 		if !ok || lab == c.lab {
 			continue
 		}
@@ -262,7 +263,7 @@ func (c conflictFinder) foreignForwards(h *netnsHandle) (list []foreignForward, 
 		}
 	}
 	rules, _, err := h.readForeignTables(func(table string) bool {
-		return strings.HasPrefix(table, topo.TableName("")) || c.lab == handLab && table == NATTable
+		return strings.HasPrefix(table, mark.Table("")) || c.lab == handLab && table == NATTable
 	})
 	for _, r := range rules {
 		if f, ok := r.(nft.Forward); ok {
@@ -308,7 +309,7 @@ func (o *foreignState) forwardConflict(f topo.Forward) string {
 	for _, other := range o.forwards {
 		r := other.forward
 		if r.Proto.String() == f.Proto && r.Ports.First <= f.Last && f.First <= r.Ports.Last &&
-			r.To.Is4() == f.To.Is4() && topo.ListenOverlaps(r.Addr, f.Addr) {
+			r.To.Is4() == f.To.Is4() && linux.ListenOverlaps(r.Addr, f.Addr) {
 			return fmt.Sprintf("%s already forwards this port: %s", other.owner, r)
 		}
 	}

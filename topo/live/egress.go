@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -44,7 +46,7 @@ func defaultRouteLinks(conn *rtnl.Conn) (links []rtnl.Link, err error) {
 		return nil, err
 	}
 	for _, r := range routes {
-		if r.Dst.IsValid() && r.Dst.Bits() > 0 || r.Protocol == topo.RouteProtocol {
+		if r.Dst.IsValid() && r.Dst.Bits() > 0 || r.Protocol == mark.RouteProtocol {
 			continue
 		}
 		for _, link := range append([]uint32{r.Link}, nextHopLinks(r)...) {
@@ -115,9 +117,9 @@ func forwardDrops(h *netnsHandle, o topo.Sysctl) (found []Conflict, err error) {
 		return nil, err
 	}
 	chains, err := conn.ForwardDrops()
-	other := map[string]string{topo.ForwardingIPv4: "ip6", topo.ForwardingIPv6: "ip"}[o.Name]
+	other := map[string]string{linux.ForwardingIPv4: "ip6", linux.ForwardingIPv6: "ip"}[o.Name]
 	for _, ch := range chains {
-		if ch.Family != other && ch.Table != nft.GuardTable && !strings.HasPrefix(ch.Table, topo.TableName("")) {
+		if ch.Family != other && ch.Table != nft.GuardTable && !strings.HasPrefix(ch.Table, mark.Table("")) {
 			found = append(found, Conflict{o, ch.String() + " drops forwarded packets; it has to accept those of the lab"})
 		}
 	}

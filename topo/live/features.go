@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -123,14 +124,14 @@ func newScratchNetns() (*scratchNetns, error) {
 func (t *scratchNetns) supports(feature string) (bool, error) {
 	var err error
 	switch feature {
-	case topo.FeatureEthtool:
+	case linux.FeatureEthtool:
 		var o *rtnl.Offload
 		if o, err = rtnl.DialOffload(nil); err == nil {
 			err = o.Close()
 		}
-	case topo.FeatureFlowtable:
+	case linux.FeatureFlowtable:
 		err = t.tryFlowtable()
-	case topo.FeatureNetem:
+	case linux.FeatureNetem:
 		err = t.conn.Do(rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent}))
 	default:
 		err = t.tryLink(feature)

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/rtnl"
-	"github.com/vnet-lab/vnet/topo"
 )
 
 // net.ipv4.ip_forward and net.ipv6.conf.all.forwarding are one sysctl for all links. A write to
@@ -31,7 +31,7 @@ func (r resetSysctl) path(link string) string { return r.before + link + r.after
 // resetSysctls returns the sysctls that a write to the forwarding sysctl resets. The kernel has
 // net.ipv6.conf.LINK.force_forwarding since 6.17.
 func resetSysctls(forwarding string) []resetSysctl {
-	if forwarding == topo.ForwardingIPv6 {
+	if forwarding == linux.ForwardingIPv6 {
 		return []resetSysctl{
 			{record: ":forwards6=", before: "net/ipv6/conf/", after: "/forwarding", value: "1"},
 			{record: ":forces6=", before: "net/ipv6/conf/", after: "/force_forwarding", value: "1"},
@@ -46,7 +46,7 @@ func resetSysctls(forwarding string) []resetSysctl {
 // forwarders returns the record key of the links that forward although forwarding is off for all.
 // net.ipv6.conf.LINK.forwarding does not have this effect.
 func forwarders(name string) string {
-	if name == topo.ForwardingIPv6 {
+	if name == linux.ForwardingIPv6 {
 		return ":forces6="
 	}
 	return ":forwards4="
@@ -54,7 +54,7 @@ func forwarders(name string) string {
 
 // isForwarding reports whether a sysctl is one of those with [resetSysctls].
 func isForwarding(name string) bool {
-	return name == topo.ForwardingIPv4 || name == topo.ForwardingIPv6
+	return name == linux.ForwardingIPv4 || name == linux.ForwardingIPv6
 }
 
 // recordForwarding records the values that turning forwarding on and off again changes. If another

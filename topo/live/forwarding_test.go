@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/parallel"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
@@ -24,7 +25,7 @@ func TestLinkForwardingIsRestored(t *testing.T) {
 	labtest.IP(t, "link add p0 type veth peer name p1")
 	t.Cleanup(func() { labtest.IP(t, "link del p0") })
 	for name, value := range map[string]string{
-		topo.ForwardingIPv4: "0", "net.ipv6.conf.all.forwarding": "0",
+		linux.ForwardingIPv4: "0", "net.ipv6.conf.all.forwarding": "0",
 		"net.ipv6.conf.p0.forwarding": "1", "net.ipv4.conf.p1.forwarding": "1",
 		"net.ipv6.conf.p0.force_forwarding": "1", "net.ipv4.conf.all.accept_redirects": "0",
 	} {
@@ -55,7 +56,7 @@ func TestLinkForwardingIsRestored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all, err := nsfs.Sysctl(topo.ForwardingIPv6); step.want != nil && (err != nil || all != "1") {
+		if all, err := nsfs.Sysctl(linux.ForwardingIPv6); step.want != nil && (err != nil || all != "1") {
 			t.Errorf("forwarding is %q, %v", all, err)
 		}
 	}
@@ -73,7 +74,7 @@ func TestLinkForwardingIsRestoredAfterError(t *testing.T) {
 	}
 	before := machineState(t)
 	k := openKernel(t, "half")
-	want := topo.Sysctl{Name: topo.ForwardingIPv4, Value: "1"}
+	want := topo.Sysctl{Name: linux.ForwardingIPv4, Value: "1"}
 	for n := range 4 {
 		injectFaults(k, func(i int) error {
 			if i == n {
@@ -116,7 +117,7 @@ func TestSysctlsOfLabsAtTheSameTime(t *testing.T) {
 		rounds = 4
 	}
 	for range rounds {
-		forwards := topo.Sysctl{Name: topo.ForwardingIPv4, Value: "1"}
+		forwards := topo.Sysctl{Name: linux.ForwardingIPv4, Value: "1"}
 		all(topo.Step{Want: forwards})
 		all(topo.Step{Have: forwards})
 		if diff := cmp.Diff(before, machineState(t)); diff != "" {

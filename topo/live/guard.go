@@ -3,6 +3,7 @@ package live
 import (
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -42,7 +43,7 @@ func (x *executor) guardForwarding(h *netnsHandle, name string) error {
 	}
 	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
 		on, from := &g.IPv4, &g.From4
-		if name == topo.ForwardingIPv6 {
+		if name == linux.ForwardingIPv6 {
 			on, from = &g.IPv6, &g.From6
 		}
 		*on, *from = true, nil
@@ -64,7 +65,7 @@ func (x *executor) unguardForwarding(h *netnsHandle, name string) error {
 		return err
 	}
 	return x.calls.updateGuard(conn, func(g nft.Guard) nft.Guard {
-		if name == topo.ForwardingIPv6 {
+		if name == linux.ForwardingIPv6 {
 			g.IPv6, g.From6 = false, nil
 		} else {
 			g.IPv4, g.From4 = false, nil
@@ -83,7 +84,7 @@ func (h *netnsHandle) isGuarded(name string) (bool, error) {
 		return false, err
 	}
 	g, err := conn.ReadGuard()
-	if name == topo.ForwardingIPv6 {
+	if name == linux.ForwardingIPv6 {
 		return g.IPv6, err
 	}
 	return g.IPv4, err

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"github.com/vnet-lab/vnet/internal/naming"
-	"github.com/vnet-lab/vnet/topo"
 )
 
 // A Kernel reads and changes the objects of a lab in the kernel. It keeps a netlink
@@ -21,7 +20,7 @@ import (
 type Kernel struct {
 	*reader
 	log      *slog.Logger
-	waveSize int // number of namespaces in a wave
+	waveSize int // highest number of namespaces in a wave; 0 means the default of package topo
 	calls    kernelCalls
 }
 
@@ -42,7 +41,7 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	}
 	table := newHandleTable(lab)
 	table.lock = lock
-	k := &Kernel{reader: newReader(table), log: log, waveSize: topo.WaveSize, calls: realCalls}
+	k := &Kernel{reader: newReader(table), log: log, calls: realCalls}
 	if err := table.openMachine(); err != nil {
 		k.Close()
 		return nil, err

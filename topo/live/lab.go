@@ -70,7 +70,7 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 		return nil, nil, err
 	}
 	plan = topo.Diff(have, want)
-	if k.waveSize != topo.WaveSize && len(have) == 0 {
+	if k.waveSize != 0 && len(have) == 0 {
 		plan = plan.InWaves(k.waveSize)
 	}
 	if len(plan) == 0 {
@@ -84,7 +84,7 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 // carrier. It does not read files again.
 func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) error {
 	started := slices.ContainsFunc(plan, func(s topo.Step) bool { return s.Object().Key().Kind == topo.OfProcess })
-	have, err := k.snapshot(want, plan.Touched(), started)
+	have, err := k.snapshot(want, touchedBy(plan), started)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
-	"github.com/vnet-lab/vnet/topo"
 )
 
 // Labs lists the labs that have an object on the machine. It looks for marks in the
@@ -162,7 +161,7 @@ func readTableMarks(labs labNames) error {
 	defer conn.Close()
 	tables, err := conn.Tables()
 	for _, t := range tables {
-		if lab, ok := strings.CutPrefix(t, topo.TableName("")); ok {
+		if lab, ok := strings.CutPrefix(t, mark.Table("")); ok {
 			labs.add(lab)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"reflect"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
@@ -58,12 +59,12 @@ var linkKinds = []linkKind{
 		decode: func(r *stateBuilder, e linkEntry, l topo.Link) topo.Object { return r.veth(e, l) },
 	},
 	{
-		name: topo.KindDummy, sample: topo.Dummy{},
+		name: linux.TypeDummy, sample: topo.Dummy{},
 		encode: func(o topo.Object) newLink { return newLink{Link: o.(topo.Dummy).Link} },
 		decode: func(_ *stateBuilder, _ linkEntry, l topo.Link) topo.Object { return topo.Dummy{Link: l} },
 	},
 	{
-		name: topo.KindVLAN, sample: topo.VLAN{Parent: scratchParentName, ID: 1},
+		name: linux.TypeVLAN, sample: topo.VLAN{Parent: scratchParentName, ID: 1},
 		encode: func(o topo.Object) newLink {
 			v := o.(topo.VLAN)
 			return newLink{Link: v.Link, parentNS: v.NS, parent: v.Parent, options: rtnl.Options{"id": uint64(v.ID)}}
@@ -73,7 +74,7 @@ var linkKinds = []linkKind{
 		},
 	},
 	{
-		name: topo.KindVXLAN, sample: topo.VXLAN{ID: 1},
+		name: linux.TypeVXLAN, sample: topo.VXLAN{ID: 1},
 		encode: func(o topo.Object) newLink { return encodeVXLAN(o.(topo.VXLAN)) },
 		decode: func(_ *stateBuilder, e linkEntry, l topo.Link) topo.Object {
 			return topo.VXLAN{
@@ -84,7 +85,7 @@ var linkKinds = []linkKind{
 		},
 	},
 	{
-		name: topo.KindMACVLAN, sample: topo.Macvlan{Parent: scratchParentName},
+		name: linux.TypeMacvlan, sample: topo.Macvlan{Parent: scratchParentName},
 		encode: func(o topo.Object) newLink {
 			m := o.(topo.Macvlan)
 			mode := modeOption(naming.LabMacvlanModes, m.Mode)
@@ -96,7 +97,7 @@ var linkKinds = []linkKind{
 		},
 	},
 	{
-		name: topo.KindIPVLAN, sample: topo.Ipvlan{Parent: scratchParentName},
+		name: linux.TypeIpvlan, sample: topo.Ipvlan{Parent: scratchParentName},
 		encode: func(o topo.Object) newLink {
 			i := o.(topo.Ipvlan)
 			mode := modeOption(naming.IpvlanModes, i.Mode)
@@ -143,7 +144,7 @@ func bridgeOptions(was, b topo.Bridge) rtnl.Options {
 }
 
 func encodeVXLAN(v topo.VXLAN) newLink {
-	o := rtnl.Options{"id": uint64(v.ID), "dstport": uint64(cmp.Or(v.Port, topo.VXLANPort)), "learning": uint64(1)}
+	o := rtnl.Options{"id": uint64(v.ID), "dstport": uint64(cmp.Or(v.Port, linux.VXLANPort)), "learning": uint64(1)}
 	if v.Local.IsValid() {
 		o["local"] = v.Local
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -36,7 +37,7 @@ func TestForwardingIsRestored(t *testing.T) {
 		"networks: {n2: {subnets: [10.0.7.0/24], routed: true}}\nhosts: {h2: {networks: [n2]}}")
 	k1, k2 := openKernel(t, one), openKernel(t, two)
 	for _, was := range []string{"0", "1"} {
-		for _, name := range []string{topo.ForwardingIPv4, topo.ForwardingIPv6} {
+		for _, name := range []string{linux.ForwardingIPv4, linux.ForwardingIPv6} {
 			if err := nsfs.SetSysctl(sysctlKey(name), was); err != nil {
 				t.Fatal(err)
 			}
@@ -55,8 +56,8 @@ func TestForwardingIsRestored(t *testing.T) {
 			if err := step.do(); err != nil {
 				t.Fatal(step.what, ": ", err)
 			}
-			v4, err4 := nsfs.Sysctl(sysctlKey(topo.ForwardingIPv4))
-			v6, err6 := nsfs.Sysctl(sysctlKey(topo.ForwardingIPv6))
+			v4, err4 := nsfs.Sysctl(sysctlKey(linux.ForwardingIPv4))
+			v6, err6 := nsfs.Sysctl(sysctlKey(linux.ForwardingIPv6))
 			if v4 != step.v4 || v6 != step.v6 || err4 != nil || err6 != nil {
 				t.Errorf("before %s; %s: IPv4 %s, want %s, IPv6 %s, want %s", was, step.what, v4, step.v4, v6, step.v6)
 			}

@@ -80,7 +80,7 @@ func (x *executor) makeNamespace(t nsfs.Thread, name string) error {
 // (peernet2id_alloc in net/core/net_namespace.c). This order makes the search short. By
 // default the kernel would assign the lowest free nsid.
 func (t *handleTable) descendingNSIDs(p topo.Plan, waveSize int) map[string]int32 {
-	if p.NewNamespaces() <= waveSize {
+	if p.Waves(waveSize) <= 1 {
 		return nil
 	}
 	existing, err := t.machine().conn.NSIDs()

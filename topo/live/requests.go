@@ -113,7 +113,7 @@ func (h *netnsHandle) neighRequest(step topo.Step, n topo.Neigh) (rtnl.Request, 
 }
 
 var routeNumbers = map[string]uint8{
-	"": unix.RTN_UNICAST, topo.TypeUnicast: unix.RTN_UNICAST, "blackhole": unix.RTN_BLACKHOLE,
+	"": unix.RTN_UNICAST, "unicast": unix.RTN_UNICAST, "blackhole": unix.RTN_BLACKHOLE,
 	"unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT,
 }
 
@@ -141,7 +141,7 @@ func (rb *requestBuilder) routeRequests(h *netnsHandle, step topo.Step) ([]rtnl.
 
 func (h *netnsHandle) route(r topo.Route) (rtnl.Route, error) {
 	out := rtnl.Route{
-		Dst: r.Dst, Type: routeNumbers[r.Type], Table: r.Table, Protocol: topo.RouteProtocol,
+		Dst: r.Dst, Type: routeNumbers[r.Type], Table: r.Table, Protocol: mark.RouteProtocol,
 		Metric: r.Metric, PrefSrc: r.Src,
 	}
 	out.Metrics.Values[unix.RTAX_MTU] = uint32(r.MTU)

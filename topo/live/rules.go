@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/parallel"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/topo"
@@ -65,7 +66,7 @@ func (x *executor) changeNAT(ns string, stage []topo.Step, places []int) (at int
 	}
 	conn, err := h.nft()
 	if err == nil {
-		err = x.calls.applyNAT(conn, topo.TableName(x.lab), del, add)
+		err = x.calls.applyNAT(conn, mark.Table(x.lab), del, add)
 	}
 	at = places[0]
 	if e, ok := err.(*nft.Error); ok {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/topo"
@@ -82,7 +83,7 @@ func TestForeignElementsInTable(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	lab, want := labtest.Compiled(t, changedLab)
 	k := openKernel(t, lab)
-	table := "inet " + topo.TableName(lab)
+	table := "inet " + mark.Table(lab)
 	for what, script := range map[string]string{
 		"a range": "nft add element " + table + " masquerade4_24 '{ 10.0.0.5-10.0.0.9 }'",
 		"an empty one": "nft flush map " + table + " dnat4; nft flush set " + table + " masquerade4_24; " +
@@ -134,8 +135,8 @@ func withoutFreeFDs(t *testing.T, fn func() error) error {
 
 // TestMaxFastpaths: the model has the limit of package nft, which it does not import.
 func TestMaxFastpaths(t *testing.T) {
-	if topo.MaxFastpaths != nft.MaxFastpaths {
-		t.Errorf("%d, but nft has %d", topo.MaxFastpaths, nft.MaxFastpaths)
+	if linux.MaxFastpaths != nft.MaxFastpaths {
+		t.Errorf("%d, but nft has %d", linux.MaxFastpaths, nft.MaxFastpaths)
 	}
 }
 

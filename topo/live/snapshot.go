@@ -22,19 +22,19 @@ func (k *Kernel) Snapshot(want topo.State) (topo.State, error) { return k.readAl
 
 // readAll reads the whole lab; see [Kernel.Snapshot].
 func (rd *reader) readAll(want topo.State) (topo.State, error) {
-	return rd.snapshot(want, topo.Touched{All: true}, true)
+	return rd.snapshot(want, touched{all: true}, true)
 }
 
 // snapshot reads what is touched. For the rest it uses the last snapshot, which must have been
 // for the same want, and the files written since. It looks for processes only if programs is true.
-func (rd *reader) snapshot(want topo.State, touched topo.Touched, programs bool) (topo.State, error) {
+func (rd *reader) snapshot(want topo.State, what touched, programs bool) (topo.State, error) {
 	var all []nsfs.Process
 	var allErr error
 	var wg sync.WaitGroup
 	if programs {
 		wg.Go(func() { all, allErr = nsfs.Processes() })
 	}
-	err := rd.readTouched(want, touched)
+	err := rd.readTouched(want, what)
 	wg.Wait()
 	if err := errors.Join(err, allErr); err != nil {
 		return nil, err
@@ -49,18 +49,18 @@ func (rd *reader) snapshot(want topo.State, touched topo.Touched, programs bool)
 }
 
 // readTouched reads the touched namespaces, and those that were not known before.
-func (rd *reader) readTouched(want topo.State, touched topo.Touched) error {
+func (rd *reader) readTouched(want topo.State, what touched) error {
 	wanted := wantedValuesOf(want)
 	read := func(s *netnsHandle, entered error) error {
-		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !touched.All}
-		links, _ := touched.Of(s.name)
+		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !what.all}
+		links, _ := what.of(s.name)
 		if links != nil && s.snapshot != nil && singleReadCost*len(links) < len(s.snapshot.links) {
 			v.links, v.touched = s.snapshot.links, links
 		}
 		return rd.readNetns(v, entered)
 	}
 	needsRead := func(s *netnsHandle) bool {
-		_, is := touched.Of(s.name)
+		_, is := what.of(s.name)
 		return is || s.snapshot == nil
 	}
 	return rd.discover(read, needsRead)
@@ -279,7 +279,7 @@ func (r *stateBuilder) port(v *netnsSnapshot, l rtnl.Link) {
 }
 
 func (r *stateBuilder) route(v *netnsSnapshot, in rtnl.Route) {
-	if in.Protocol != topo.RouteProtocol {
+	if in.Protocol != mark.RouteProtocol {
 		return
 	}
 	out := v.route(in)

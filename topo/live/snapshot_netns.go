@@ -128,7 +128,7 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	}
 	v.indexLinks()
 	rd.prefetchMachineID(v)
-	if err := v.readOnLinks(rtnl.RouteFilter{AllTables: true, Protocol: topo.RouteProtocol}); err != nil {
+	if err := v.readOnLinks(rtnl.RouteFilter{AllTables: true, Protocol: mark.RouteProtocol}); err != nil {
 		return err
 	}
 	if err := errors.Join(v.readRare(), rd.readOffloads(v)); err != nil {
@@ -206,7 +206,7 @@ func (rd *reader) readRules(v *netnsSnapshot) error {
 	if err != nil {
 		return err
 	}
-	v.rules, err = rules.Read(topo.TableName(rd.lab))
+	v.rules, err = rules.Read(mark.Table(rd.lab))
 	return err
 }
 

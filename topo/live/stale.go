@@ -5,9 +5,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
-	"github.com/vnet-lab/vnet/topo"
 )
 
 // A cleaner removes what a crash or another program left of a lab, as of the last snapshot.
@@ -56,7 +56,7 @@ func (c *cleaner) removeEmptyTable(h *netnsHandle) error {
 	if err != nil {
 		return err
 	}
-	return conn.Apply(topo.TableName(c.lab), nil, nil)
+	return conn.Apply(mark.Table(c.lab), nil, nil)
 }
 
 // removeStaleFiles removes the partly written files that [Kernel.Snapshot] found, and the

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -68,7 +69,7 @@ func (o *Observer) Status(want topo.State) (Status, error) {
 		}
 	}
 	for _, name := range o.hosts() {
-		if err := s.addHost(o.handles[name], topo.TableName(o.lab), inLab); err != nil {
+		if err := s.addHost(o.handles[name], mark.Table(o.lab), inLab); err != nil {
 			return s, err
 		}
 	}

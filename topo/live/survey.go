@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -109,7 +110,7 @@ func (rd *reader) survey(v *netnsSnapshot) (err error) {
 	}
 	v.values = map[string]string{}
 	return v.handle.runInside(func() error {
-		for _, name := range []string{topo.ForwardingIPv4, topo.ForwardingIPv6} {
+		for _, name := range []string{linux.ForwardingIPv4, linux.ForwardingIPv6} {
 			if value, err := nsfs.Sysctl(sysctlKey(name)); err == nil && value == "1" {
 				v.values[name] = value
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -38,7 +39,7 @@ func TestSurvey(t *testing.T) {
 				switch o := o.(type) {
 				case topo.File, topo.Process:
 				case topo.Sysctl:
-					if o.Name == topo.ForwardingIPv4 && got[o.Key()] != o {
+					if o.Name == linux.ForwardingIPv4 && got[o.Key()] != o {
 						t.Errorf("missing %s", o)
 					}
 				default:

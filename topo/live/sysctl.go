@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -108,7 +109,7 @@ func (x *executor) acquireSetting(u settingUse) (touched bool, err error) {
 			return touched, err
 		}
 	}
-	if u.name == topo.ForwardingIPv6 {
+	if u.name == linux.ForwardingIPv6 {
 		kept, err := x.keepAcceptRA(u.handle, u.lo)
 		if touched = touched || kept; err != nil {
 			return touched, err
@@ -152,7 +153,7 @@ func (x *executor) releaseSetting(u settingUse) (touched bool, err error) {
 			return touched, err
 		}
 	}
-	if u.name == topo.ForwardingIPv6 {
+	if u.name == linux.ForwardingIPv6 {
 		if err := x.restoreAcceptRA(u.handle, u.lo); err != nil {
 			return touched, err
 		}
