@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -103,6 +104,9 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 	if err == nil {
 		err = k.cleaner().removeStale()
 	}
+	if err == nil {
+		err = k.stopClaimed(ctx)
+	}
 	if err != nil || len(plan) == 0 {
 		return nil, err
 	}
@@ -119,6 +123,16 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 		err = &DriftError{left}
 	}
 	return plan, err
+}
+
+// stopClaimed stops all processes of the lab's programs if some are not trusted, as those of a daemon that has a
+// user of its own. The plan stops them only if a trusted process of the same program still runs.
+func (k *Kernel) stopClaimed(ctx context.Context) error {
+	if !k.programs.claimed || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	failed, err := k.newExecutor(nil).stopMembers(func(program) bool { return true })
+	return errors.Join(append(slices.Collect(maps.Values(failed)), err)...)
 }
 
 // hasForeignPrograms reports whether a foreign program runs in a namespace, as of the last

@@ -58,61 +58,66 @@ func (x *executor) stopStage(stage []topo.Step, results []result) {
 	}
 	running, err := nsfs.Processes()
 	err = errors.Join(err, x.programs.find(stopping, running))
-	toStop := map[process][]*stoppingProcess{} // by command and namespace
+	steps := map[program]int{}
 	for i, s := range stage {
 		h, handleErr := x.handle(s.Have.Key().NS)
 		if results[i].err = errors.Join(err, handleErr); results[i].err == nil {
-			toStop[process{command: s.Have.(topo.Process).Command, ns: h.id}] = nil
+			steps[program{s.Have.(topo.Process).Command, h.id}] = i
 		}
 	}
-	var all []*stoppingProcess
-	for _, proc := range x.programs.running {
-		key := process{command: proc.command, ns: proc.ns}
-		if _, found := toStop[key]; !found {
-			continue
-		}
-		e := x.openToStop(proc)
-		toStop[key], all = append(toStop[key], e), append(all, e)
-		defer e.close()
-	}
-	stopAll(all)
-	for i, s := range stage {
-		if results[i].err != nil {
-			continue
-		}
-		h, _ := x.handle(s.Have.Key().NS) // no error: see above
-		for _, e := range toStop[process{command: s.Have.(topo.Process).Command, ns: h.id}] {
-			results[i].err = errors.Join(results[i].err, e.err)
-		}
+	failed, err := x.stopMembers(func(p program) bool { _, is := steps[p]; return is })
+	for p, i := range steps {
+		results[i].err = errors.Join(err, failed[p])
 		results[i].touched = results[i].err == nil
 	}
+}
+
+// stopRounds is how often stopMembers looks for processes that were started while it stopped others.
+const stopRounds = 5
+
+// stopMembers stops the processes of programs until there are none. It returns the errors by program.
+func (x *executor) stopMembers(of func(program) bool) (failed map[program]error, err error) {
+	failed = map[program]error{}
+	for range stopRounds {
+		members, err := x.programs.members()
+		if err != nil {
+			return nil, err
+		}
+		var all []*stoppingProcess
+		for _, m := range members {
+			if of(m.program) && failed[m.program] == nil {
+				e := x.openToStop(m)
+				defer e.close()
+				all = append(all, e)
+			}
+		}
+		if len(all) == 0 {
+			return failed, nil
+		}
+		stopAll(all)
+		for _, e := range all {
+			failed[e.program] = errors.Join(failed[e.program], e.err)
+		}
+	}
+	return failed, errors.New("its processes start new ones faster than they can be stopped")
 }
 
 // A stoppingProcess is a process to stop. It is signalled through a pidfd, because its process
 // ID may be reused.
 type stoppingProcess struct {
 	pid, fd int
+	program program
 	send    func(fd int, sig unix.Signal, info *unix.Siginfo, flags int) error
 	ended   bool
 	err     error
 }
 
-// openToStop opens a process if it still runs the command that was read.
-func (x *executor) openToStop(p process) *stoppingProcess {
-	fd, err := unix.PidfdOpen(p.pid, 0)
-	e := &stoppingProcess{pid: p.pid, fd: fd, send: x.calls.signal}
-	command, ok := x.programs.commandOf(p.pid)
-	for range rescans {
-		if ok || err != nil {
-			break
-		}
-		if e.wait(time.Now().Add(rescanDelay)); e.ended {
-			break
-		}
-		command, ok = x.programs.commandOf(p.pid) // it may just have called execve
-	}
-	switch {
-	case err == nil && ok && command == p.command:
+// openToStop opens a process if it is still the one that was found.
+func (x *executor) openToStop(m member) *stoppingProcess {
+	fd, err := unix.PidfdOpen(m.pid, 0)
+	e := &stoppingProcess{pid: m.pid, fd: fd, program: m.program, send: x.calls.signal}
+	switch now, ok := readProcess(m.pid); {
+	case err == nil && ok && now.start == m.start:
 	case err == nil, err == unix.ESRCH: // it has exited; its ID is unused, or another process has it
 		e.ended = true
 	default:

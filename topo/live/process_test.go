@@ -115,12 +115,12 @@ func TestProgramThatCallsExec(t *testing.T) {
 // vnet does not signal another process that has got the same process ID.
 func TestReusedProcessID(t *testing.T) {
 	k := openKernel(t, "ending")
-	e := k.newExecutor(nil).openToStop(process{pid: os.Getpid(), command: "sleep 1000"})
+	e := k.newExecutor(nil).openToStop(member{pid: os.Getpid(), start: "1"})
 	defer e.close()
 	if stopAll([]*stoppingProcess{e}); !e.ended || e.err != nil {
 		t.Errorf("another process: %+v", e)
 	}
-	if e := k.newExecutor(nil).openToStop(process{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
+	if e := k.newExecutor(nil).openToStop(member{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
 		t.Errorf("unused ID: %+v", e)
 	}
 }

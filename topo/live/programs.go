@@ -27,6 +27,9 @@ type process struct {
 type programFinder struct {
 	*handleTable
 	running []process // at the last find
+	// claimed is true if other processes in the lab's namespaces had the environment of its programs at
+	// that time: programs of the lab that changed their user, or fakes.
+	claimed bool
 }
 
 // processes returns the lab's programs in its namespaces.
@@ -80,9 +83,10 @@ func (f *programFinder) hasMissingProgram(want topo.State) bool {
 // labProcesses returns the lab's programs among all processes. incomplete reports whether
 // another process may be one of them but could not be read completely: it called execve or exited.
 func (f *programFinder) labProcesses(all []nsfs.Process) (list []process, incomplete bool) {
-	spaces := map[nsfs.ID]*netnsHandle{}
-	for _, h := range f.handles {
-		h.foreignPrograms, spaces[h.id] = false, h
+	spaces := f.handlesByID()
+	f.claimed = false
+	for _, h := range spaces {
+		h.foreignPrograms = false
 	}
 	for _, p := range all {
 		h := spaces[p.ID]
@@ -96,24 +100,25 @@ func (f *programFinder) labProcesses(all []nsfs.Process) (list []process, incomp
 			continue
 		}
 		h.foreignPrograms = true
+		f.claimed = f.claimed || command != ""
 		incomplete = incomplete || len(env) == 0 || command != ""
 	}
 	return list, incomplete
 }
 
-// commandOf returns the lab's command that a process runs.
-func (f *programFinder) commandOf(pid int) (command string, ok bool) {
-	return f.commandIn(readEnviron(pid), pid)
-}
-
-// commandIn is commandOf for an environment that was already read. If the environment names
+// commandIn returns the lab's command that a process with the environment env runs. If the environment names
 // a command but the process is not trusted, it returns the command and false.
 func (f *programFinder) commandIn(env []byte, pid int) (command string, ok bool) {
+	command, ok = f.namedCommand(env)
+	return command, ok && isTrusted(pid)
+}
+
+// namedCommand returns the lab's command that an environment names.
+func (f *programFinder) namedCommand(env []byte) (command string, ok bool) {
 	if lab, _ := envValue(env, mark.EnvLab); lab != f.lab {
 		return "", false
 	}
-	command, ok = envValue(env, mark.EnvRun)
-	return command, ok && isTrusted(pid)
+	return envValue(env, mark.EnvRun)
 }
 
 // readEnviron returns the beginning of a process's environment; none without permission.
@@ -157,8 +162,14 @@ func isTrusted(pid int) bool {
 	if err != nil || !bytes.Contains(status, fmt.Appendf(nil, "\nUid:\t%d\t%[1]d\t%[1]d\t", os.Geteuid())) {
 		return false
 	}
-	auxv, err := os.ReadFile(filepath.Join(dir, "auxv"))
-	return err == nil && !isSecureExec(auxv)
+	return !isSecure(pid)
+}
+
+// isSecure reports whether a process was started with more rights than its parent, or vnet may not read that. Any user
+// can start su with any environment; vnet must not stop it for that user.
+func isSecure(pid int) bool {
+	auxv, err := os.ReadFile(fmt.Sprintf("/proc/%d/auxv", pid))
+	return err != nil || isSecureExec(auxv)
 }
 
 // atSecure is AT_SECURE of <linux/auxvec.h>. It is nonzero if the program got rights that

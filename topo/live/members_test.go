@@ -1,0 +1,177 @@
+package live
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/labtest"
+)
+
+// daemonTestEnv is an environment variable. It makes the test binary start a process in the way that the variable
+// names, instead of running tests. The value is WAY,FIFO; the ID of the process goes
+// to the FIFO.
+const daemonTestEnv = "VNET_TEST_DAEMON"
+
+// daemonWays are the ways in which a daemon may start a process, so that it is no trusted program of the lab.
+var daemonWays = map[string]func(*exec.Cmd){
+	"same user":      func(*exec.Cmd) {},
+	"other user":     func(c *exec.Cmd) { c.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534} },
+	"pid namespace":  func(c *exec.Cmd) { c.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID },
+	"user namespace": func(c *exec.Cmd) { c.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER },
+}
+
+func runTestDaemon(text string) int {
+	way, fifo, _ := strings.Cut(text, ",")
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	daemonWays[way](cmd)
+	if err := cmd.Start(); err != nil {
+		return fail(err)
+	}
+	out, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	if err != nil {
+		return fail(err)
+	}
+	if _, err := fmt.Fprintln(out, cmd.Process.Pid); err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// hasOtherUsers reports whether a process can become another user here.
+func hasOtherUsers() bool {
+	text, err := os.ReadFile("/proc/self/uid_map")
+	ids := strings.Fields(string(text))
+	return err == nil && len(ids) == 3 && ids[2] != "1"
+}
+
+// Down stops all processes of the lab's programs, whatever they did to their user and namespaces, also if no trusted
+// process is left. It does not stop a process that somebody else started in the namespace.
+func TestDownStopsDaemons(t *testing.T) {
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for way := range daemonWays {
+		if way == "other user" && !hasOtherUsers() {
+			continue
+		}
+		daemon := func(fifo string) string { return fmt.Sprintf("%s='%s,%s' %s", daemonTestEnv, way, fifo, binary) }
+		t.Run(way, func(t *testing.T) { testDownStops(t, daemon, false) })
+		t.Run(way+", alone", func(t *testing.T) { testDownStops(t, daemon, true) })
+	}
+	t.Run("without environment", func(t *testing.T) {
+		testDownStops(t, func(fifo string) string {
+			return "env -i PATH=$PATH sh -c 'sleep 1000 & echo $! >" + fifo + "; wait'"
+		}, false)
+	})
+}
+
+// testDownStops runs a command that writes the ID of a process to a FIFO. Down must stop that process. alone: the
+// trusted processes were killed before.
+func testDownStops(t *testing.T, command func(fifo string) string, alone bool) {
+	fifo := filepath.Join(t.TempDir(), "pids")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pids, err := os.OpenFile(fifo, os.O_RDWR, 0) // always a writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pids.Close()
+	lab, want := labtest.Compiled(t, fmt.Sprintf("name: daemons\nhosts: {red: {run: %q}}", command(fifo)))
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(pids).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := openTestProcess(t, line)
+	cmd := exec.Command("sleep", "1000")
+	if err := doIn("red", cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	foreign := openTestProcess(t, strconv.Itoa(cmd.Process.Pid))
+	if alone {
+		killTrusted(t, k, ours.pid)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if ours.wait(time.Now()); !ours.ended {
+		t.Errorf("process %d still runs after Down", ours.pid)
+		unix.Kill(ours.pid, unix.SIGKILL)
+	}
+	if foreign.wait(time.Now()); foreign.ended {
+		t.Error("Down stopped a foreign process")
+	}
+}
+
+func openTestProcess(t *testing.T, pid string) *stoppingProcess {
+	t.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(n, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return &stoppingProcess{pid: n, fd: fd}
+}
+
+// killTrusted kills the trusted processes of the lab's programs, except one, and waits for their end.
+func killTrusted(t *testing.T, k *Kernel, except int) {
+	t.Helper()
+	list, err := k.programs.processes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		if p.pid == except {
+			continue
+		}
+		fd, err := unix.PidfdOpen(p.pid, 0)
+		if err == unix.ESRCH {
+			continue // the process that started the daemon
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &stoppingProcess{pid: p.pid, fd: fd}
+		defer e.close()
+		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		if e.wait(time.Now().Add(soon)); !e.ended {
+			t.Fatalf("process %d does not end", p.pid)
+		}
+	}
+}
+
+// What is set-user-ID is no member, unless a program of the lab started it.
+func TestFakeMembers(t *testing.T) {
+	const lab = "red-blue"
+	k := openKernel(t, lab)
+	installSetuidCat(t, "/run/su")
+	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	pid := startFakeProgramAs(t, lab, "/run/su", as)
+	members, err := k.programs.members()
+	if err != nil || slices.ContainsFunc(members, func(m member) bool { return m.pid == pid }) {
+		t.Errorf("%v, %v", members, err)
+	}
+}
