@@ -38,7 +38,12 @@ const (
 
 	sizeofNetem     = 24 // struct tc_netem_qopt
 	sizeofNetemRate = 16 // struct tc_netem_rate
+	sizeofNetemCorr = 12 // struct tc_netem_corr
+	sizeofNetemPair = 8  // struct tc_netem_reorder and tc_netem_corrupt
 
+	netemCorr      = 1  // TCA_NETEM_CORR
+	netemReorder   = 3  // TCA_NETEM_REORDER
+	netemCorrupt   = 4  // TCA_NETEM_CORRUPT
 	netemRate      = 6  // TCA_NETEM_RATE
 	netemRate64    = 8  // TCA_NETEM_RATE64
 	netemLatency64 = 10 // TCA_NETEM_LATENCY64
@@ -51,8 +56,9 @@ const (
 	tcRoot      = math.MaxUint32
 )
 
-// ReplaceNetem replaces the root queueing discipline of a link by netem. If the kernel
-// has no netem, the error is fs.ErrNotExist.
+// ReplaceNetem replaces the root queueing discipline of a link by netem. If it is a netem
+// already, nothing of it remains except ECN marking, slots and the distribution of the
+// delay. If the kernel has no netem, the error is fs.ErrNotExist.
 func ReplaceNetem(n Netem) Request {
 	body, err := encodeNetem(n)
 	return qdiscRequest("replace", n.Link, unix.RTM_NEWQDISC, netlink.Create|netlink.Replace, body, err)
@@ -90,20 +96,22 @@ func encodeNetem(n Netem) ([]byte, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Uint64(netemLatency64, uint64(n.Delay))
 	ae.Uint64(netemJitter64, uint64(n.Jitter))
-	if n.Rate != 0 {
-		bytes := n.Rate / 8
-		rate := make([]byte, sizeofNetemRate)
-		binary.NativeEndian.PutUint32(rate, uint32(bytes))
-		// Not "bytes > math.MaxUint32": on s390x the compiler of Go 1.26 evaluates this
-		// to false for every shifted value.
-		large := bytes>>32 != 0
-		if large {
-			binary.NativeEndian.PutUint32(rate, math.MaxUint32)
-		}
-		ae.Bytes(netemRate, rate)
-		if large {
-			ae.Uint64(netemRate64, bytes)
-		}
+	// If there is a netem already, the kernel changes it, and keeps what the request leaves out.
+	ae.Bytes(netemCorr, make([]byte, sizeofNetemCorr))
+	ae.Bytes(netemReorder, make([]byte, sizeofNetemPair))
+	ae.Bytes(netemCorrupt, make([]byte, sizeofNetemPair))
+	bytes := n.Rate / 8
+	rate := make([]byte, sizeofNetemRate)
+	binary.NativeEndian.PutUint32(rate, uint32(bytes))
+	// Not "bytes > math.MaxUint32": on s390x the compiler of Go 1.26 evaluates this
+	// to false for every shifted value.
+	large := bytes>>32 != 0
+	if large {
+		binary.NativeEndian.PutUint32(rate, math.MaxUint32)
+	}
+	ae.Bytes(netemRate, rate)
+	if large {
+		ae.Uint64(netemRate64, bytes)
 	}
 	attrs, err := ae.Encode()
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 // nanoseconds (TCA_NETEM_LATENCY64).
 func TestQdiscRequests(t *testing.T) {
 	const root = "0000000007000000" + "00000000ffffffff00000000" // v0 is link 7
+	// TCA_NETEM_CORR, TCA_NETEM_REORDER and TCA_NETEM_CORRUPT: none.
+	const zeros = "10000100000000000000000000000000" + "0c0003000000000000000000" + "0c0004000000000000000000"
 	for _, tt := range []struct {
 		tc      string
 		request Request
@@ -24,17 +26,25 @@ func TestQdiscRequests(t *testing.T) {
 		{
 			"qdisc replace dev v0 root netem delay 50ms 5ms loss 2% rate 1mbit",
 			ReplaceNetem(Netem{Link: 7, Delay: 50 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 2, Rate: 1e6}),
-			root + "0a0001006e6574656d000000" + "48000200" +
+			root + "0a0001006e6574656d000000" + "70000200" +
 				"00000000e803000052b81e05000000000000000000000000" +
-				"0c000a0080f0fa0200000000" + "0c000b00404b4c0000000000" + "1400060048e80100000000000000000000000000",
+				"0c000a0080f0fa0200000000" + "0c000b00404b4c0000000000" + zeros + "1400060048e80100000000000000000000000000",
 		},
 		{
 			"qdisc replace dev v0 root netem rate 40gbit",
 			ReplaceNetem(Netem{Link: 7, Rate: 40e9}),
-			root + "0a0001006e6574656d000000" + "54000200" +
+			root + "0a0001006e6574656d000000" + "7c000200" +
 				"00000000e803000000000000000000000000000000000000" +
-				"0c000a000000000000000000" + "0c000b000000000000000000" +
+				"0c000a000000000000000000" + "0c000b000000000000000000" + zeros +
 				"14000600ffffffff000000000000000000000000" + "0c00080000f2052a01000000",
+		},
+		{
+			"qdisc replace dev v0 root netem rate 0",
+			ReplaceNetem(Netem{Link: 7}),
+			root + "0a0001006e6574656d000000" + "70000200" +
+				"00000000e803000000000000000000000000000000000000" +
+				"0c000a000000000000000000" + "0c000b000000000000000000" + zeros +
+				"1400060000000000000000000000000000000000",
 		},
 		{"qdisc del dev v0 root", DeleteQdisc(7), root},
 	} {

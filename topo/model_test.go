@@ -276,7 +276,7 @@ func (w *world) configureLink(ns, name string) {
 	case 6:
 		w.add(BridgeVLAN{ns, name, uint16(w.r.IntN(2) + 1), w.chance(50), w.chance(50)})
 	case 7:
-		w.add(Qdisc{ns, name, Impairment{Loss: float64(w.r.IntN(3))}})
+		w.add(Qdisc{ns, name, Impairment{Loss: float64(w.r.IntN(3))}, w.chance(20)})
 	case 8:
 		w.add(NoOffload{ns, name})
 		w.add(AddrGenNone{ns, name})

@@ -9,18 +9,42 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 )
 
-// A Qdisc is a netem qdisc: it delays, drops or limits the packets that a link sends.
+// A Qdisc is a netem qdisc: it delays, drops or limits the packets that a link sends. If it
+// drops packets, TCP may not put several segments into one packet (GSO) that it sends from the
+// link: netem would drop them together.
 type Qdisc struct {
 	NS   string
 	Link string
 	Impairment
+	// GSO means that such packets are possible although the qdisc drops packets. A lab never wants this.
+	GSO bool
 }
 
 // Key implements [Object].
 func (q Qdisc) Key() Key { return Key{OfQdisc, q.NS, q.Link} }
 
 // String is "red: qdisc dev eth0 netem delay 50ms loss 2% rate 1000000bit".
-func (q Qdisc) String() string { return display.In(q.NS) + "qdisc dev " + q.Link + " " + q.words() }
+func (q Qdisc) String() string {
+	return display.In(q.NS) + "qdisc dev " + q.Link + " " + q.words() + q.gsoWords()
+}
+
+func (q Qdisc) gsoWords() string {
+	if q.GSO {
+		return " gso_max_segs " + strconv.Itoa(MaxGSOSegs)
+	}
+	return ""
+}
+
+// MaxGSOSegs is the default gso_max_segs of a link: GSO_MAX_SEGS of the kernel's <linux/netdevice.h>.
+const MaxGSOSegs = 65535
+
+// GSOSegs is the gso_max_segs of the link.
+func (q Qdisc) GSOSegs() uint32 {
+	if q.Loss != 0 && !q.GSO {
+		return 1
+	}
+	return MaxGSOSegs
+}
 
 // words returns the properties in tc-netem(8)'s words.
 func (q Qdisc) words() string {
@@ -54,6 +78,7 @@ func (q Qdisc) canBecome(Object) bool { return true }
 func (q Qdisc) normal() Object {
 	q.Rate = q.Rate / 8 * 8
 	q.Loss = math.Round(q.Loss*1e6) / 1e6
+	q.GSO = q.GSO && q.Loss != 0
 	return q
 }
 
@@ -61,10 +86,20 @@ func (q Qdisc) onLink() Key     { return Key{OfLink, q.NS, q.Link} }
 func (q Qdisc) feature() string { return linux.FeatureNetem }
 
 func (q Qdisc) commands(_ *scriptWriter, s Step) []command {
-	if s.Want == nil {
-		return []command{{q.NS, "tc", "qdisc del dev " + q.Link + " root"}}
+	was, _ := s.Have.(Qdisc)
+	want, _ := s.Want.(Qdisc)
+	text := "qdisc del dev " + q.Link + " root"
+	if s.Want != nil {
+		text = "qdisc replace dev " + q.Link + " root " + q.words()
+		if was.Rate != 0 && q.Rate == 0 {
+			text += " rate 0bit" // netem keeps what is left out
+		}
 	}
-	return []command{{q.NS, "tc", "qdisc replace dev " + q.Link + " root " + q.words()}}
+	cmds := []command{{q.NS, "tc", text}}
+	if segs := want.GSOSegs(); segs != was.GSOSegs() {
+		cmds = append(cmds, command{q.NS, "ip", "link set dev " + q.Link + " gso_max_segs " + strconv.Itoa(int(segs))})
+	}
+	return cmds
 }
 
 // An Impairment adds delay, loss and a rate limit to a link, in both

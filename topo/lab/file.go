@@ -218,7 +218,8 @@ type fileImpair struct {
 	Delay time.Duration `yaml:"delay"`
 	// Jitter: the delay varies by up to this much in both directions.
 	Jitter time.Duration `yaml:"jitter"`
-	// Loss: percentage of lost packets, for example 1.5%.
+	// Loss: percentage of lost packets, for example 1.5%. Both ends of the link send TCP segments one by one
+	// (gso_max_segs 1). What another host sends may still arrive as a packet of many segments, which is lost as one.
 	Loss percent `yaml:"loss"`
 	// Rate limit in bits per second: 10mbit, 1gbit, 512kbit.
 	Rate bitrate `yaml:"rate"`

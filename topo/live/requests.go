@@ -71,7 +71,7 @@ func (rb *requestBuilder) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.R
 	case topo.Port:
 		return rb.portRequests(h, step)
 	case topo.Qdisc:
-		return oneRequest(h.qdiscRequest(step, o))
+		return h.qdiscRequests(step)
 	case topo.BridgeVLAN:
 		return oneRequest(h.bridgeVLANRequest(step, o))
 	}
@@ -220,15 +220,24 @@ func (h *netnsHandle) linkName(index uint32) (string, error) {
 	return l.Name, err
 }
 
-func (h *netnsHandle) qdiscRequest(step topo.Step, q topo.Qdisc) (rtnl.Request, error) {
-	link, err := h.linkIndex(q.Link)
+func (h *netnsHandle) qdiscRequests(step topo.Step) ([]rtnl.Request, error) {
+	link, err := h.linkIndex(step.Object().Key().Name)
 	if err != nil {
-		return rtnl.Request{}, err
+		return nil, err
 	}
-	if step.Op() == topo.Delete {
-		return rtnl.DeleteQdisc(link), nil
+	have, _ := step.Have.(topo.Qdisc)
+	want, _ := step.Want.(topo.Qdisc)
+	reqs := []rtnl.Request{rtnl.DeleteQdisc(link)}
+	if step.Want != nil {
+		reqs[0] = rtnl.ReplaceNetem(rtnl.Netem{
+			Link: link, Delay: want.Delay, Jitter: want.Jitter, Loss: want.Loss, Rate: want.Rate,
+		})
 	}
-	return rtnl.ReplaceNetem(rtnl.Netem{Link: link, Delay: q.Delay, Jitter: q.Jitter, Loss: q.Loss, Rate: q.Rate}), nil
+	if segs := want.GSOSegs(); segs != have.GSOSegs() {
+		limits := rtnl.LinkConfig{Limits: rtnl.Limits{GSOMaxSegs: segs}}
+		reqs = append(reqs, rtnl.SetLink(rtnl.LinkID{Index: link}, limits))
+	}
+	return reqs, nil
 }
 
 func (h *netnsHandle) bridgeVLANRequest(step topo.Step, v topo.BridgeVLAN) (rtnl.Request, error) {

@@ -201,7 +201,10 @@ func (r *stateBuilder) linkProperties(v *netnsSnapshot) {
 	for _, n := range v.netems {
 		if v.inLab[n.Link] {
 			is := topo.Impairment{Delay: n.Delay, Jitter: n.Jitter, Loss: n.Loss, Rate: n.Rate}
-			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: is})
+			gso := n.Loss != 0 && slices.ContainsFunc(v.links, func(l rtnl.Link) bool {
+				return l.Index == n.Link && l.Limits.GSOMaxSegs != 1
+			})
+			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: is, GSO: gso})
 		}
 	}
 	for _, name := range v.noOffload {
