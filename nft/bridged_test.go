@@ -23,12 +23,10 @@ func TestBridgedMulticastKeepsAddress(t *testing.T) {
 		c := w.capture(w.blue)
 		mark := "mark " + time.Now().String()
 		conn := w.dialFrom(w.red, to)
-		for _, text := range []string{"hello", mark} {
-			if _, err := conn.Write([]byte(text)); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := conn.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
 		}
-		return len(c.until(mark, addr(source)))
+		return len(c.until(mark, func() { conn.Write([]byte(mark)) }, addr(source)))
 	}
 	rules := append(masquerades(), nft.Masquerade{Out: "v-net-0"}, nft.Own{Link: "v-net-0"}, nft.Closed{Link: "v-net-0"},
 		nft.Isolate{In: "v-net-0", Out: "v-net-0"}, w.gate("v-net-0", "v-net-0"))
@@ -76,8 +74,8 @@ func TestBridgedToRouterKeepsAddress(t *testing.T) {
 			w.sh(w.red, "ip route add "+to+" dev eth0; ip neigh add "+to+" lladdr "+mac+" dev eth0")
 			seen := w.capture(w.blue)
 			w.sendRaw(w.red, addr(c.source), addr(to), 253, []byte("hello"))
-			w.sendRaw(w.red, addr("192.168.15.2"), addr("192.168.15.3"), 253, []byte("mark"))
-			if got := len(seen.until("mark", addr(c.source))); got != want {
+			mark := func() { w.sendRaw(w.red, addr("192.168.15.2"), addr("192.168.15.3"), 253, []byte("mark")) }
+			if got := len(seen.until("mark", mark, addr(c.source))); got != want {
 				t.Errorf("%s: %d packets from %s, want %d", what, got, c.source, want)
 			}
 		}

@@ -243,8 +243,8 @@ func TestGuardSpoofedSource(t *testing.T) {
 		} {
 			seen := w.capture(w.red)
 			w.sendRaw(w.outside, addr(c.source), addr(c.to), 253, []byte("hello"))
-			w.sendRaw(w.outside, addr(c.own), addr(c.to), 253, []byte("mark"))
-			if got := len(seen.until("mark", addr(c.source))); got != want {
+			mark := func() { w.sendRaw(w.outside, addr(c.own), addr(c.to), 253, []byte("mark")) }
+			if got := len(seen.until("mark", mark, addr(c.source))); got != want {
 				t.Errorf("%s: %d packets from %s, want %d", what, got, c.source, want)
 			}
 		}

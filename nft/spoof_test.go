@@ -32,10 +32,8 @@ func (w *testNet) spoofs(sources ...string) (arrived []string) {
 		}
 		w.sendRaw(w.red, src, dst, kind, withChecksum(src, dst, kind, []byte{echo, 0, 0, 0, 0, 7, 0, 7}, 2, false))
 		mark := "mark " + time.Now().String()
-		if _, err := w.dialFrom(w.red, netip.AddrPortFrom(dst, 9).String()).Write([]byte(mark)); err != nil {
-			w.t.Fatal(err)
-		}
-		if n := len(c.until(mark, src)); n >= 3 { // red may reset the TCP connection
+		conn := w.dialFrom(w.red, netip.AddrPortFrom(dst, 9).String())
+		if n := len(c.until(mark, func() { conn.Write([]byte(mark)) }, src)); n >= 3 { // red may reset the TCP connection
 			arrived = append(arrived, s)
 		} else if n > 0 {
 			w.t.Errorf("%d of 3 packets from %s arrive", n, s)
