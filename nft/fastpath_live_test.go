@@ -219,15 +219,21 @@ func TestFastpathIgnoresBridgedTraffic(t *testing.T) {
 func TestFastpathEndsWithRule(t *testing.T) {
 	forward := nft.Forward{Proto: nft.UDP, Ports: nft.Port(8080), To: addr("192.168.15.2"), ToPort: 7}
 	other := nft.Forward{Proto: nft.UDP, Ports: nft.Port(8081), To: addr("192.168.15.2"), ToPort: 7}
-	for what, change := range map[string]struct{ del, add []nft.Rule }{
-		"forward deleted": {del: []nft.Rule{forward}},
-		"all deleted":     {del: append(fastpaths(), forward)},
+	for what, change := range map[string]struct {
+		del, add []nft.Rule
+		to       string
+	}{
+		"forward deleted": {del: []nft.Rule{forward}, to: "10.9.0.1:8080"},
+		"all deleted":     {del: append(fastpaths(), forward), to: "10.9.0.1:8080"},
+		"links isolated":  {add: []nft.Rule{nft.Isolate{In: "eth0", Out: "v-net-0"}}, to: "192.168.15.2:7"},
+		"network closed":  {add: []nft.Rule{nft.Closed{Link: "v-net-0"}}, to: "192.168.15.2:7"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newFastpathNet(t)
+			w.sh(w.outside, "ip route replace 192.168.15.0/24 via 10.9.0.1")
 			w.echo(w.red, "udp4", ":7")
 			w.apply(nil, append(fastpaths(), forward))
-			client := w.open(w.outside, "udp4", "10.9.0.1:8080")
+			client := w.open(w.outside, "udp4", change.to)
 			w.exchangeTimes(client, 5, "10.9.0.2")
 			w.apply(nil, []nft.Rule{other})
 			w.exchangeTimes(client, 5, "10.9.0.2")
