@@ -36,7 +36,8 @@ func (s *session) readLab(file string) (lab.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	return lab, fillEgress(&lab)
+	err = lab.FillEgress(live.DefaultRouteLinks)
+	return lab, err
 }
 
 // compile reads a lab file and compiles it.
@@ -121,16 +122,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// fillEgress sets the values of the lab that depend on the machine's default route.
-func fillEgress(t *lab.Topology) error {
-	if !t.NeedsEgress() {
-		return nil
-	}
-	links, mtu, err := live.DefaultRouteLinks()
-	if err == nil {
-		t.FillEgress(links, mtu)
-	}
-	return err
 }

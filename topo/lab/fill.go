@@ -7,17 +7,19 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 )
 
-// NeedsEgress reports whether a network takes its MTU from the machine (`mtu: auto`) or has a
-// fast path to the outside: then [Topology.FillEgress] has to be called before [Compile].
-func (t Topology) NeedsEgress() bool {
-	return slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto || n.Fastpath })
-}
-
-// FillEgress sets the values that depend on the machine. The arguments are the links of the
-// machine's default routes, and the smallest of their MTUs in bytes. Networks with `mtu: auto`
-// get this MTU, or 1500 if it is 0. EgressLinks becomes the list of these links if a network has
-// `fastpath: true`.
-func (t *Topology) FillEgress(links []string, mtu int) {
+// FillEgress sets the values that depend on the machine: with `mtu: auto`, networks get the MTU of the
+// machine's default routes, and with `fastpath: true`, EgressLinks becomes the list of their links.
+// Call it before [Compile]. It calls find only if a network has one of these keys: find returns the
+// links of the default routes, and the smallest of their MTUs in bytes, 0 if there are none; this
+// means an MTU of 1500. [live.DefaultRouteLinks] is such a function. The error is that of find.
+func (t *Topology) FillEgress(find func() (links []string, mtu int, err error)) error {
+	if !slices.ContainsFunc(t.Networks, func(n Network) bool { return n.MTUAuto || n.Fastpath }) {
+		return nil
+	}
+	links, mtu, err := find()
+	if err != nil {
+		return err
+	}
 	for i := range t.Networks {
 		n := &t.Networks[i]
 		if n.MTUAuto {
@@ -27,4 +29,5 @@ func (t *Topology) FillEgress(links []string, mtu int) {
 			t.EgressLinks = links
 		}
 	}
+	return nil
 }

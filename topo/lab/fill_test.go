@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -24,13 +25,27 @@ func TestFillEgress(t *testing.T) {
 		{Network{Fastpath: true}, 1420, true, 0, []string{"eth0"}},
 	} {
 		topology := Topology{Networks: []Network{tt.network}}
-		if topology.NeedsEgress() != tt.needs {
-			t.Errorf("%+v: NeedsEgress is %t", tt.network, !tt.needs)
+		called := false
+		find := func() ([]string, int, error) {
+			called = true
+			return []string{"eth0"}, tt.mtu, nil
 		}
-		topology.FillEgress([]string{"eth0"}, tt.mtu)
+		if err := topology.FillEgress(find); err != nil || called != tt.needs {
+			t.Errorf("%+v: called: %t, %v", tt.network, called, err)
+		}
 		if got := topology.Networks[0].MTU; got != tt.wantMTU || !slices.Equal(topology.EgressLinks, tt.links) {
 			t.Errorf("%+v: MTU %d, links %v", tt.network, got, topology.EgressLinks)
 		}
+	}
+}
+
+// TestFillEgressFails: the lab stays as it is if the machine's default routes cannot be read.
+func TestFillEgressFails(t *testing.T) {
+	topology := Topology{Networks: []Network{{MTUAuto: true, Fastpath: true}}}
+	failed := errors.New("failed")
+	find := func() ([]string, int, error) { return []string{"eth0"}, 1420, failed }
+	if err := topology.FillEgress(find); err != failed || topology.Networks[0].MTU != 0 || topology.EgressLinks != nil {
+		t.Errorf("%v: %+v", err, topology)
 	}
 }
 

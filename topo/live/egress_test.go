@@ -23,7 +23,7 @@ func TestFillMTU(t *testing.T) {
 		t.Helper()
 		lab := labtest.MustParse(t, "lab.yaml", []byte(
 			"networks: {lan: {mtu: auto, subnets: 10.0.0.0/24}, other: {}}\nhosts: {red: {networks: [lan]}}"))
-		if err := nsfs.Do(ns, func() error { return fillFromMachine(&lab) }); err != nil {
+		if err := nsfs.Do(ns, func() error { return lab.FillEgress(DefaultRouteLinks) }); err != nil {
 			t.Fatal(err)
 		}
 		return lab
@@ -90,7 +90,7 @@ func TestFillWayOut(t *testing.T) {
 		{"networks: {lan: {subnets: 10.0.0.0/24, in: r, fastpath: true}}\nhosts: {r: {router: true}}", "r: fastpath lan"},
 	} {
 		topology := labtest.MustParse(t, "lab.yaml", []byte(tt.text))
-		if err := nsfs.Do(ns, func() error { return fillFromMachine(&topology) }); err != nil {
+		if err := nsfs.Do(ns, func() error { return topology.FillEgress(DefaultRouteLinks) }); err != nil {
 			t.Fatal(err)
 		}
 		state, err := lab.Compile(topology)
@@ -107,13 +107,4 @@ func TestFillWayOut(t *testing.T) {
 			t.Errorf("%s\nhas %s\nwant %s", tt.text, got, tt.want)
 		}
 	}
-}
-
-// fillFromMachine is what callers do before they compile a lab.
-func fillFromMachine(t *lab.Topology) error {
-	links, mtu, err := DefaultRouteLinks()
-	if err == nil {
-		t.FillEgress(links, mtu)
-	}
-	return err
 }

@@ -82,7 +82,7 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := fill(&topology); err != nil {
+	if err := topology.FillEgress(live.DefaultRouteLinks); err != nil {
 		l.t.Fatal(err)
 	}
 	want, err := lab.Compile(topology)
@@ -152,16 +152,4 @@ func (l *Lab) Dial(host string, to netip.AddrPort) (conn net.Conn, err error) {
 		return err
 	})
 	return conn, err
-}
-
-// fill sets what the lab leaves to the machine.
-func fill(t *lab.Topology) error {
-	if !t.NeedsEgress() {
-		return nil
-	}
-	links, mtu, err := live.DefaultRouteLinks()
-	if err == nil {
-		t.FillEgress(links, mtu)
-	}
-	return err
 }
