@@ -2,7 +2,7 @@ package nft
 
 import "slices"
 
-// guardRules returns the rules that drop packets from or to 127.0.0.0/8 that come in by a link. A forward from
+// guardRules returns the rules that drop packets from or to 127.0.0.0/8 that arrive on a link. A forward from
 // 127.0.0.1 needs route_localnet, and this setting makes the kernel accept such packets.
 func guardRules(sets map[string]bool) []rule {
 	if !sets["targets4"] {
@@ -14,7 +14,7 @@ func guardRules(sets map[string]bool) []rule {
 	}
 }
 
-// spoofRules returns the rule that drops packets whose source address is not behind the link that they come in by.
+// spoofRules returns the rule that drops packets whose source address is not behind the link that they arrive on.
 // Packets that a bridge passes between its ports have destination MAC addresses that are not in the set gate. They are
 // not routed, so the rule does not check their source.
 func spoofRules(sets map[string]bool) []rule {

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// Own is a link of the lab in this namespace. Packets that come in by this link may go to [Closed] links.
+// Own is a link of the lab in this namespace. Packets that arrive on this link may go to [Closed] links.
 type Own struct{ Link string }
 
 // String returns the element in nft's syntax: element own { "v-net-0" }.
@@ -35,7 +35,7 @@ func (c Closed) elements() []element { return []element{{set: "closed", key: enc
 
 func decodeClosed(e element, _ set) (Rule, error) { return Closed{decodeName(e.key)}, nil }
 
-// Allow lets packets from a source pass to a [Closed] link. They may come in by any link.
+// Allow lets packets from a source pass to a [Closed] link. They may arrive on any link.
 type Allow struct {
 	Link   string       // the closed link
 	Source netip.Prefix // 0.0.0.0/0 or ::/0 means all sources of the family
@@ -73,7 +73,7 @@ func decodeAllow(e element, s set) (Rule, error) {
 // accepts packets at its own address and at those of its ports: each of these addresses needs a Gate.
 //
 // A packet to a Gate is dropped if its source address is not behind the link. An address is behind a link if the route
-// to it leaves by that link.
+// to it leaves through that link.
 type Gate struct {
 	Link string
 	MAC  MAC

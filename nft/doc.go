@@ -29,7 +29,7 @@
 // masqueraded network to another are not translated.
 //
 // With route_localnet, services on 127.0.0.1 need protection: the table drops packets from or to 127.0.0.0/8 that
-// come in by a link.
+// arrive on a link.
 //
 // # What the table drops
 //
@@ -39,7 +39,7 @@
 //
 // A [Closed] link gets forwarded packets only from links in [Own] and from sources of an [Allow]. Between the links of
 // an [Isolate], nothing is forwarded. Both accept packets to forwarded ports, and all packets of connections whose
-// first packet was accepted. A [Gate] drops packets whose source address is not behind the link that they come in by.
+// first packet was accepted. A [Gate] drops packets whose source address is not behind the link that they arrive on.
 //
 // # The guard
 //

@@ -13,7 +13,7 @@ import (
 // Every other change of the table replaces the flowtable, so that no offloaded connection continues to use deleted
 // rules. A later change of other tables has no effect on offloaded connections: they bypass the new rules too.
 //
-// If a link is a bridge, its ports need a Fastpath too, with Port set: packets come in by the ports, and newer kernels
+// If a link is a bridge, its ports need a Fastpath too, with Port set: packets arrive on the ports, and newer kernels
 // offload only connections whose packets can go directly to a port.
 //
 // Before Linux 6.16, the kernel deletes the Fastpath together with the link. A new link of the same name does not get

@@ -13,8 +13,8 @@ import (
 // It does not translate packets between the sources of the table's rules without Out, packets that come in from
 // outside, and link-local multicast and broadcast.
 type Masquerade struct {
-	// Source is the private network. Zero means all packets that leave by Out, of both families. 0.0.0.0/0 or ::/0
-	// without Out means all packets that leave by any link, except those of forwarded ports.
+	// Source is the private network. Zero means all packets that leave through Out, of both families. 0.0.0.0/0 or ::/0
+	// without Out means all packets that leave through any link, except those of forwarded ports.
 	Source netip.Prefix
 	// Out is the output link; "" means any.
 	Out string

@@ -51,7 +51,7 @@ func stray(src, dst netip.Addr, proto nft.Proto) []byte {
 	return withChecksum(src, dst, proto, []byte{0x11, 0x5c, 0, 80, 0, 10, 0, 0, 'h', 'i'}, 6, false)
 }
 
-// TestSpoofedSources checks that packets whose source is not behind the link they come in by are dropped at a gate:
+// TestSpoofedSources checks that packets whose source is not behind the link they arrive on are dropped at a gate:
 // addresses of outside, of the machine, and of no host. Those of neighbours are not: see Gate.
 func TestSpoofedSources(t *testing.T) {
 	for _, filtered := range []string{"0", "1"} {

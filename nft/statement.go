@@ -59,7 +59,7 @@ const (
 	saddrType
 	daddrType
 	saddrTypeOnOut // the type of the source address on the output link
-	saddrLink      // the index of the input link if packets to the source address leave by it; else 0
+	saddrLink      // the index of the input link if packets to the source address leave through it; else 0
 	iifType        // ARPHRD_* of <linux/if_arp.h>
 	iifKind        // the kind of the input link, such as "bridge"
 	iifGroup

@@ -7,7 +7,7 @@ import (
 )
 
 // An OwnLink is a link of the lab to one of its networks. Packets that are forwarded from it
-// may leave by a [ClosedLink] of the same namespace.
+// may leave through a [ClosedLink] of the same namespace.
 type OwnLink struct {
 	NS   string // the router's
 	Link string
@@ -25,7 +25,7 @@ func (o OwnLink) canBecome(Object) bool                      { return false }
 func (o OwnLink) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (o OwnLink) normal() Object                             { return o }
 
-// A ClosedLink leads to a private network. Its router forwards packets to it that come in by an
+// A ClosedLink leads to a private network. Its router forwards packets to it that arrive on an
 // [OwnLink] or from an [AllowedSource], that go to a forwarded port, or that belong to a connection
 // accepted before. It drops all others.
 type ClosedLink struct {
@@ -45,7 +45,7 @@ func (c ClosedLink) canBecome(Object) bool                      { return false }
 func (c ClosedLink) commands(w *scriptWriter, s Step) []command { return w.natCommands(s) }
 func (c ClosedLink) normal() Object                             { return c }
 
-// A SourceGate drops routed packets that come in by a link if their source address is not behind
+// A SourceGate drops routed packets that arrive on a link if their source address is not behind
 // this link. MAC is the router's address on the link: routed packets have it as their destination,
 // and packets that a bridge passes between its ports do not.
 type SourceGate struct {

@@ -95,7 +95,7 @@ func (s Sysctl) useIPv6(uses linkUses) {
 	}
 }
 
-// commands returns commands that also record the former value, as an altname of lo.
+// commands returns commands that also record the former value, as an alternative name of lo.
 func (s Sysctl) commands(w *scriptWriter, step Step) []command {
 	set := w.netnsExec(s.NS, "sysctl -qw "+shellWord(s.Name+"="+s.Value))
 	record := mark.Sysctl(w.lab, s.Name)

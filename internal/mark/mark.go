@@ -35,12 +35,12 @@ const (
 const RunShell = `sh -c "$` + EnvRun + `" && exec sleep infinity`
 
 // Of returns the mark of a lab: the alias of its links, and the prefix of the
-// altnames that are records.
+// alternative names that are records.
 func Of(lab string) string { return "vnet:" + lab }
 
 // A lab also changes things that it did not create: it adopts namespaces, changes
 // settings of the machine, puts a link of the machine into a bridge. Records save the
-// former state and the lab's name. A record is an altname of lo or of the link
+// former state and the lab's name. A record is an alternative name of lo or of the link
 // (IFLA_ALT_IFNAME; up to 127 bytes). So it disappears with the thing it describes.
 //
 //	vnet:LAB:netns=HOST@FROM      on lo: the namespace is the lab's HOST
@@ -69,7 +69,7 @@ func AdoptedID(lab string, inode uint64, host string) string {
 // AdoptedIDPrefix is the prefix of the records of [AdoptedID].
 func AdoptedIDPrefix(lab string) string { return Of(lab) + ":takes=" }
 
-// AdoptedHosts returns the adopted hosts in the altnames of the machine's lo, by the
+// AdoptedHosts returns the adopted hosts in the alternative names of the machine's lo, by the
 // inodes of their namespaces.
 func AdoptedHosts(names []string, lab string) map[uint64]string {
 	hosts := map[uint64]string{}

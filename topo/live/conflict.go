@@ -72,7 +72,7 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 		case topo.Port:
 			if at, err := c.handle(o.NS); err == nil && ownName(at, o.Link) != "" {
 				own := ownName(at, o.Link)
-				found = append(found, Conflict{o, "link " + own + " has the altname " + o.Link + "; use " + own})
+				found = append(found, Conflict{o, "link " + own + " has the alternative name " + o.Link + "; use " + own})
 			}
 		case topo.LinkObject:
 			for _, l := range o.Links() {
@@ -298,7 +298,7 @@ func (o *foreignState) conflictWith(object topo.Object) string {
 func (o *foreignState) addressConflict(a topo.Address) string {
 	for _, other := range o.addrs {
 		if name := o.links[other.Link]; name != "" && name != a.Link && other.Prefix.Overlaps(a.Prefix) {
-			return fmt.Sprintf("link %s already has %s: packets for that subnet may leave by the wrong link",
+			return fmt.Sprintf("link %s already has %s: packets for that subnet may leave through the wrong link",
 				name, other.Prefix)
 		}
 	}

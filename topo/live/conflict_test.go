@@ -124,7 +124,7 @@ table ip foreign { chain pre { type nat hook prerouting priority dstnat
 		"nat dnat -p udp --dport 5353 --to-destination 10.0.6.2:53: " +
 			"a foreign nftables rule already forwards this port: udp dport 5353 dnat ip to 10.9.9.9:5353",
 		"addr 10.0.6.1/24 dev lan: link ether9 already has 10.0.6.200/25: " +
-			"packets for that subnet may leave by the wrong link",
+			"packets for that subnet may leave through the wrong link",
 	}
 	if diff := cmp.Diff(wantTexts, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -154,7 +154,8 @@ func TestForwardDropsAreNoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	found, err := k.Conflicts(plan)
-	if err != nil || len(found) != 1 || !strings.Contains(found[0].String(), "chain ip other stop drops forwarded packets") {
+	const drops = "chain ip other stop drops forwarded packets"
+	if err != nil || len(found) != 1 || !strings.Contains(found[0].String(), drops) {
 		t.Errorf("%v, %v", found, err)
 	}
 }

@@ -17,7 +17,7 @@
 // Kernel has a reader and makes an executor for each plan; Observer has only a reader.
 //
 // There is no state file. A link has the lab's mark as its alias, a namespace has it on its lo, and
-// altnames save the former state of what the lab changed. So Down works after a crash, without the
+// alternative names save the former state of what the lab changed. So Down works after a crash, without the
 // file.
 //
 // [Kernel.Up] makes all changes or none: if a step fails, or the kernel differs from the lab

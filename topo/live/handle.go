@@ -40,7 +40,7 @@ type netnsHandle struct {
 	unfinishedFiles []string
 }
 
-// A staleRecord is a record, an altname of a link, of an object that no longer exists.
+// A staleRecord is a record (an alternative name of a link) of an object that no longer exists.
 type staleRecord struct{ link, name string }
 
 func (h *netnsHandle) close() {

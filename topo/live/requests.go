@@ -186,7 +186,7 @@ func (rb *requestBuilder) portRequests(h *netnsHandle, step topo.Step) ([]rtnl.R
 		if err != nil {
 			return nil, err
 		}
-		// An altname must be unique in its namespace: the link's name makes it so.
+		// An alternative name must be unique in its namespace: the link's name makes it so.
 		record := mark.Port(rb.lab) + was + "@" + name
 		return []rtnl.Request{rtnl.AddAltNames(id, record), rtnl.SetLink(id, set)}, nil
 	}

@@ -182,7 +182,7 @@ func rereadLinks(c *rtnl.Conn, links []rtnl.Link, touched map[string]bool) ([]rt
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, err
-		case l.Name == name: // not another link's altname
+		case l.Name == name: // not another link's alternative name
 			links = append(links, l)
 		}
 	}

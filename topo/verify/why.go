@@ -149,7 +149,7 @@ func (h *hostInfo) neighSource(src, hop netip.Addr) netip.Addr {
 }
 
 // hairpinProblem says that a bridge port without hairpin blocks a packet. It applies where
-// br_netfilter passes bridged packets to NAT, and the packet has to leave by the port on which it
+// br_netfilter passes bridged packets to NAT, and the packet has to leave through the port on which it
 // arrived.
 func (w *walker) hairpinProblem(h *hostInfo, to *lab.Iface, v4 bool) string {
 	key := "bridge/bridge-nf-call-ip6tables"
