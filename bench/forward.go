@@ -84,7 +84,8 @@ func nft(name, more string) forwardMethod {
 	return forwardMethod{name, "nft", func(_, file string) []string { return []string{"nft", "-f", file} },
 		func(ports []int) string {
 			return "table ip nat {\n" + more +
-				"chain post { type nat hook postrouting priority 100; ip saddr 10.0.0.0/16 ip daddr != 10.0.0.0/16 masquerade; }\n" +
+				"chain post { type nat hook postrouting priority 100;\n" +
+				"ip saddr 10.0.0.0/16 ip daddr != 10.0.0.0/16 masquerade; }\n" +
 				"chain pre { type nat hook prerouting priority -100;\n" +
 				linePerPort(ports, "tcp dport %d dnat to 10.0.0.2:80\n") + "}\n}\n"
 		},

@@ -72,7 +72,8 @@ func (w *testnet) addOutside() error {
 	defer there.Close()
 	peer := &rtnl.LinkConfig{Name: "eth0", NS: w.outside}
 	add := rtnl.AddLink(rtnl.LinkConfig{Name: uplink, Kind: rtnl.Kind{Name: "veth", Peer: peer}})
-	return errors.Join(w.machine.Do(add), addAddress(w.machine, uplink, uplinkAddr), addAddress(there, "eth0", outsideAddr))
+	return errors.Join(w.machine.Do(add), addAddress(w.machine, uplink, uplinkAddr),
+		addAddress(there, "eth0", outsideAddr))
 }
 
 // addAddress adds an address to a link, and sets it up.

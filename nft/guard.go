@@ -15,10 +15,14 @@ const GuardTable = "vnet-guard"
 const LinkGroup = 0x766e
 
 // A Guard drops forwarded packets of a namespace in which vnet turned forwarding on: without it, all networks of the
-// machine could reach each other. It lets pass: packets that arrive on or leave through a link of the group [LinkGroup],
-// packets to forwarded ports of any table, packets from Sources that arrive on the link that a route to their source
-// uses, packets that leave through a link in Out, IPv4 packets that arrive on a link in From4, IPv6 packets between
-// links in From6, packets that a bridge passes between its ports, and all later packets of these connections.
+// machine could reach each other. It accepts:
+//   - packets that arrive on a link of the group [LinkGroup], or leave through one,
+//   - packets to forwarded ports of any table,
+//   - packets from Sources that arrive on the link that a route to their source uses,
+//   - packets that leave through a link in Out,
+//   - IPv4 packets that arrive on a link in From4, and IPv6 packets between links in From6,
+//   - packets that a bridge passes between its ports,
+//   - all later packets of these connections.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of rules that belong to no lab

@@ -165,7 +165,8 @@ func TestStale(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("Marks waits for an odd file")
 	}
-	for _, name := range []string{"plain", "fifo", "uts", "socket", "dir", "loop", "below", "null", "dangling", "process"} {
+	names := []string{"plain", "fifo", "uts", "socket", "dir", "loop", "below", "null", "dangling", "process"}
+	for _, name := range names {
 		if _, err := nsfs.Open(name); !errors.Is(err, nsfs.ErrNotNamespace) {
 			t.Errorf("Open(%s): %v", name, err)
 		}

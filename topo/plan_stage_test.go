@@ -14,7 +14,8 @@ func TestWithoutImpliedDeletes(t *testing.T) {
 	veth := Veth{Ends: [2]Link{{Name: "red"}, {NS: "red", Name: "eth0"}}}
 	have := NewState(Namespace{Name: "red"}, Namespace{Name: "box", From: "box"}, Bridge{Link: Link{Name: "sw"}}, veth,
 		Up{"", "sw"}, Up{"", "red"}, Up{"red", "eth0"}, Up{"red", "lo"}, Address{"red", "eth0", prefix("10.0.0.2/24")},
-		Sysctl{"red", linux.ForwardingIPv4, "1"}, Sysctl{"box", linux.ForwardingIPv4, "1"}, Sysctl{"", linux.ForwardingIPv4, "1"},
+		Sysctl{"red", linux.ForwardingIPv4, "1"}, Sysctl{"box", linux.ForwardingIPv4, "1"},
+		Sysctl{"", linux.ForwardingIPv4, "1"},
 		Address{"box", "eth9", prefix("10.0.0.9/24")}, Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"},
 		Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"}, File{"red", "hosts", "10.0.0.2 red\n"})
 	var got []string

@@ -50,7 +50,8 @@ func (s *session) overview() error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(s.out, "\nOptions, which can be abbreviated:\n", optionList(), "\n", exitCodes, "\n", capabilityHelp,
+	_, err := fmt.Fprint(s.out, "\nOptions, which can be abbreviated:\n", optionList(), "\n", exitCodes, "\n",
+		capabilityHelp,
 		"\nvnet OBJECT help shows the syntax and examples. vnet demo shows all features in a sandbox.\n")
 	return err
 }

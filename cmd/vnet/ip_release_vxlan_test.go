@@ -46,7 +46,8 @@ func undoVXLANs(printed string) string {
 }
 
 var (
-	vxlanText  = regexp.MustCompile(`vxlan (id \d+ .*?dstport \d+ )(.*?ageing \d+ (?:maxaddr \d+ )?)(?:reserved_bits \w+ )?([a-z_0-9 ]*?)(addrgenmode|numtxqueues|\n|\\)`)
+	vxlanText = regexp.MustCompile(`vxlan (id \d+ .*?dstport \d+ )(.*?ageing \d+ (?:maxaddr \d+ )?)` +
+		`(?:reserved_bits \w+ )?([a-z_0-9 ]*?)(addrgenmode|numtxqueues|\n|\\)`)
 	vxlanJSON  = regexp.MustCompile(`(?s)("info_kind": ?"vxlan",\s*"info_data": ?\{)(.*?\}.*?)(\s*\})`)
 	jsonMember = regexp.MustCompile(`"(\w+)": ?(\{[^}]*\}|"[^"]*"|\w+)`)
 

@@ -73,7 +73,8 @@ func TestNetnsMistakes(t *testing.T) {
 func TestNetnsExecInBatch(t *testing.T) {
 	w := newWorld(t)
 	r := w.run("sh", "-c",
-		`printf 'netns add red\nnetns exec red sh -c "echo $PPID >/dev/null; cat /sys/class/net/lo/ifindex"\nnetns exec red false\nnetns list\n' | vnet -force -batch -`)
+		`printf 'netns add red\nnetns exec red sh -c "echo $PPID >/dev/null; cat /sys/class/net/lo/ifindex"\n`+
+			`netns exec red false\nnetns list\n' | vnet -force -batch -`)
 	if r.Status != 1 || r.Stdout != "1\nred\n" {
 		t.Errorf("exit %d, stdout %q, stderr %q", r.Status, r.Stdout, r.Stderr)
 	}

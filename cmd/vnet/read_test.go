@@ -34,5 +34,6 @@ func TestEndlessInput(t *testing.T) {
 func TestBatchOfNamespaces(t *testing.T) {
 	w := newWorld(t)
 	w.must("sh", "-c", `vnet netns add box; vnet link add name v type veth peer name w
-		for i in $(seq 100); do echo "link set v netns /proc/self/ns/net"; done >/run/batch; ulimit -n 40; vnet -batch /run/batch`)
+		for i in $(seq 100); do echo "link set v netns /proc/self/ns/net"; done >/run/batch
+		ulimit -n 40; vnet -batch /run/batch`)
 }

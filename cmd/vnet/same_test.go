@@ -211,7 +211,9 @@ var (
 	macs = regexp.MustCompile(`\b[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}\b`)
 	// Link-local addresses come from MAC addresses.
 	linkLocals = regexp.MustCompile(`\bfe80::[0-9a-f:]+\b`)
-	clock      = regexp.MustCompile(`("(?:valid_life_time|preferred_life_time|used|confirmed|updated|expires|fdb_n_learned|[a-z_]+_timer)": ?)[0-9.]+|((?:valid_lft|preferred_lft|expires|used|fdb_n_learned|[a-z_]+_timer) ) *[0-9./]+(sec)?`)
+	clock      = regexp.MustCompile(`("(?:valid_life_time|preferred_life_time|used|confirmed|updated|expires|` +
+		`fdb_n_learned|[a-z_]+_timer)": ?)[0-9.]+|` +
+		`((?:valid_lft|preferred_lft|expires|used|fdb_n_learned|[a-z_]+_timer) ) *[0-9./]+(sec)?`)
 	// Duplicate address detection runs at the same time as the commands.
 	concurrent = regexp.MustCompile(`(?m)^ *"tentative": true,?\n|"tentative":true,`)
 )

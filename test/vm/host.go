@@ -56,7 +56,8 @@ func parse(args []string) (*options, error) {
 		o.files = append(o.files, s)
 		return nil
 	})
-	f.Func("with", "`programs` of this machine to copy into the guest, with their libraries: ip,nft", func(s string) error {
+	with := "`programs` of this machine to copy into the guest, with their libraries: ip,nft"
+	f.Func("with", with, func(s string) error {
 		o.with = append(o.with, strings.Split(s, ",")...)
 		return nil
 	})
@@ -64,7 +65,8 @@ func parse(args []string) (*options, error) {
 		o.load = append(o.load, strings.Split(s, ",")...)
 		return nil
 	})
-	f.Func("without", "`pattern` of modules to leave out of the guest, such as nf_nat|nft_masq", func(s string) (err error) {
+	without := "`pattern` of modules to leave out of the guest, such as nf_nat|nft_masq"
+	f.Func("without", without, func(s string) (err error) {
 		o.without, err = regexp.Compile("^(" + s + ")$")
 		return err
 	})

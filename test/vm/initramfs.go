@@ -16,8 +16,8 @@ import (
 
 // unusedModules matches modules that vnet does not use. They are most of a kernel's
 // size, and an emulated processor unpacks them slowly.
-var unusedModules = regexp.MustCompile(`^kernel/(sound|fs|drivers/(gpu|media|infiniband|staging|usb|scsi|ata|md|nvme|mtd|` +
-	`hid|iio|isdn|input|video|mmc|hwmon|i2c|spi|firewire|message|target|platform|bluetooth|comedi|edac|power|` +
+var unusedModules = regexp.MustCompile(`^kernel/(sound|fs|drivers/(gpu|media|infiniband|staging|usb|scsi|ata|md|nvme|` +
+	`mtd|hid|iio|isdn|input|video|mmc|hwmon|i2c|spi|firewire|message|target|platform|bluetooth|comedi|edac|power|` +
 	`regulator|rtc|thermal|leds|` +
 	`net/(ethernet|wireless|usb|can|wan|fddi|hamradio|arcnet|ieee802154|phy|dsa|pcs|mdio|thunderbolt|wwan)))/`)
 

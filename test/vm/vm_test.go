@@ -222,7 +222,8 @@ func TestBootWithoutVerdict(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("no program"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, status := vm(t, "-init", broken, self); status != noVerdict || !strings.Contains(errs, "without a verdict") {
+	_, errs, status := vm(t, "-init", broken, self)
+	if status != noVerdict || !strings.Contains(errs, "without a verdict") {
 		t.Errorf("exit %d\n%s", status, errs)
 	}
 }

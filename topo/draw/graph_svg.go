@@ -133,7 +133,8 @@ func (p *placed) drawEdges(b *bytes.Buffer) {
 		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.6"%s/>`+"\n", path, colour, dash)
 		if e.label != "" {
 			fmt.Fprintf(b, `<text x="%d" y="%d" font-size="11" text-anchor="middle" fill="%s"`+
-				` stroke="#ffffff" stroke-width="4" paint-order="stroke">%s</text>`+"\n", lx, ly+4, colour, display.EscapeXML(e.label))
+				` stroke="#ffffff" stroke-width="4" paint-order="stroke">%s</text>`+"\n",
+				lx, ly+4, colour, display.EscapeXML(e.label))
 		}
 	}
 }

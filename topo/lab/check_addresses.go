@@ -2,7 +2,6 @@ package lab
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"sort"
 	"strings"
@@ -168,7 +167,7 @@ func (k *checker) unreachableForwards(h *Host) {
 			continue
 		}
 		if !k.incomplete && len(k.layout.forwardsOfRouter(h, p)) == 0 {
-			hint := fmt.Sprintf("%s and the address to listen on must have the same address family", cmp.Or(p.Host, p.To.String()))
+			hint := cmp.Or(p.Host, p.To.String()) + " and the address to listen on must have the same address family"
 			k.mistakef(p.at, p.String(), hint, "port %s of router %s has no target address", p, h.Name)
 		}
 	}

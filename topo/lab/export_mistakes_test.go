@@ -25,7 +25,9 @@ func TestExportListsWhatItLeavesOut(t *testing.T) {
 			[]topo.Object{topo.Bridge{Link: topo.Link{NS: "red", Name: "br"}}, topo.Bridge{Link: topo.Link{Name: "br"}}},
 			"- red: link br ",
 		},
-		"an impairment of one end":             {[]topo.Object{pair, topo.Qdisc{NS: "red", Link: "a", Impairment: slow}}, "- red: qdisc"},
+		"an impairment of one end": {
+			[]topo.Object{pair, topo.Qdisc{NS: "red", Link: "a", Impairment: slow}}, "- red: qdisc",
+		},
 		"no offload on one end":                {[]topo.Object{pair, topo.NoOffload{NS: "red", Link: "a"}}, "- red: "},
 		"a port of a bridge that is not there": {[]topo.Object{inBridge}, "- link b "},
 		"a forward from one link": {[]topo.Object{topo.Forward{

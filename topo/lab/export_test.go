@@ -43,7 +43,8 @@ func TestExportOfHandMade(t *testing.T) {
 		i := byte(n)
 		addr := netip.AddrFrom4([4]byte{192, 168, 15, i + 2})
 		objects = append(objects,
-			topo.Namespace{Name: host}, topo.Up{NS: host, Link: "lo"}, topo.Up{NS: host, Link: "veth-" + host}, topo.Up{NS: "", Link: "veth-" + host + "-br"},
+			topo.Namespace{Name: host}, topo.Up{NS: host, Link: "lo"}, topo.Up{NS: host, Link: "veth-" + host},
+			topo.Up{NS: "", Link: "veth-" + host + "-br"},
 			topo.Veth{Ends: [2]topo.Link{
 				{NS: host, Name: "veth-" + host, MAC: mac(i)},
 				{Name: "veth-" + host + "-br", MAC: mac(i + 10), Master: "v-net-0"},

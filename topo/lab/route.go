@@ -170,7 +170,9 @@ func (c *compiler) routes(h *Host) {
 
 // route adds the devices of the next hops to a static route.
 func (c *compiler) route(h *Host, r *StaticRoute) topo.Route {
-	out := topo.Route{NS: topo.NSOf(h.Name), Dst: r.Dst, Type: r.Type, Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU}
+	out := topo.Route{
+		NS: topo.NSOf(h.Name), Dst: r.Dst, Type: r.Type, Src: r.Src, Table: r.Table, Metric: r.Metric, MTU: r.MTU,
+	}
 	hops := make([]topo.Hop, len(r.Hops))
 	for i, hop := range r.Hops {
 		if hop.Device == "" {

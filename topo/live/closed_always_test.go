@@ -24,9 +24,9 @@ hosts:
   blue: {networks: [sw], %s}
 `
 
-// TestClosedAtEveryMoment looks at the machine before each request of up, of a changed up and of down: this is also what
-// is left if vnet is killed there. Forwarding is never on without its guard, and no packet can pass a link of the lab
-// without the rules for this link.
+// TestClosedAtEveryMoment looks at the machine before each request of up, of a changed up and of down: this is also
+// what is left if vnet is killed there. Forwarding is never on without its guard, and no packet can pass a link of the
+// lab without the rules for this link.
 func TestClosedAtEveryMoment(t *testing.T) {
 	labtest.NeedIP(t)
 	if _, err := exec.LookPath("nft"); err != nil {

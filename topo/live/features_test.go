@@ -14,8 +14,10 @@ func TestRequiredFeature(t *testing.T) {
 		object topo.Object
 		want   string
 	}{
-		{topo.Bridge{VLANFiltering: true}, "bridge VLAN filtering"}, {topo.Bridge{}, ""}, {topo.Veth{}, ""}, {topo.Namespace{Name: "red"}, ""},
-		{topo.Dummy{}, "dummy"}, {topo.VLAN{}, "vlan"}, {topo.VXLAN{}, "vxlan"}, {topo.Macvlan{}, "macvlan"}, {topo.Ipvlan{}, "ipvlan"},
+		{topo.Bridge{VLANFiltering: true}, "bridge VLAN filtering"}, {topo.Bridge{}, ""}, {topo.Veth{}, ""},
+		{topo.Namespace{Name: "red"}, ""},
+		{topo.Dummy{}, "dummy"}, {topo.VLAN{}, "vlan"}, {topo.VXLAN{}, "vxlan"}, {topo.Macvlan{}, "macvlan"},
+		{topo.Ipvlan{}, "ipvlan"},
 		{topo.Qdisc{}, "netem"}, {topo.NoOffload{}, "ethtool netlink"},
 	} {
 		if got := topo.Feature(tt.object); got != tt.want {

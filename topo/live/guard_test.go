@@ -77,7 +77,8 @@ func TestForeignNetworksStayApart(t *testing.T) {
 	}
 	up()
 	wantForeign(t, "up", false)
-	if out, err := exec.Command("ip", strings.Fields("netns exec red ping -c1 -W1 198.18.1.2")...).CombinedOutput(); err != nil {
+	ping := exec.Command("ip", "netns", "exec", "red", "ping", "-c1", "-W1", "198.18.1.2")
+	if out, err := ping.CombinedOutput(); err != nil {
 		t.Errorf("the lab does not reach the outside: %s", out)
 	}
 	if out, err := exec.Command("nft", "delete", "table", "inet", nft.GuardTable).CombinedOutput(); err != nil {
@@ -119,8 +120,8 @@ func TestForwardingThatWasOn(t *testing.T) {
 	wantForeign(t, "down", true)
 }
 
-// TestLinksThatForwarded: foreign networks whose links forwarded before the lab, alone, reach each other before, with and
-// after the lab.
+// TestLinksThatForwarded: foreign networks whose links forwarded before the lab, alone, reach each other before, with
+// and after the lab.
 func TestLinksThatForwarded(t *testing.T) {
 	foreignNetworks(t)
 	for _, link := range []string{"fw1", "fw2"} {

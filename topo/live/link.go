@@ -218,7 +218,7 @@ func (h *netnsHandle) setMaster(c *rtnl.LinkConfig, master string) error {
 }
 
 // completionRequests returns the requests for attributes that a create request cannot set:
-// the mark, bridge port options and the altname. A bridge port also gets no IPv6 link-local
+// the mark, bridge port options and the alternative name. A bridge port also gets no IPv6 link-local
 // address: it does not need one, and so sends no packets for duplicate address detection.
 func (rb *requestBuilder) completionRequests(l topo.Link, index uint32, mark bool) []rtnl.Request {
 	set, needed := rtnl.LinkConfig{}, mark
@@ -291,7 +291,9 @@ func (rb *requestBuilder) newLinkTasks(kind string, n newLink) ([]task, error) {
 }
 
 // tasksFrom returns the tasks that create a link in another namespace than its parent's.
-func (rb *requestBuilder) tasksFrom(from, to *netnsHandle, add rtnl.LinkConfig, l topo.Link, done func()) ([]task, error) {
+func (rb *requestBuilder) tasksFrom(
+	from, to *netnsHandle, add rtnl.LinkConfig, l topo.Link, done func(),
+) ([]task, error) {
 	var err error
 	if add.NS, err = rb.openForRequest(to); err != nil {
 		return nil, err

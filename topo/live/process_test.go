@@ -120,7 +120,8 @@ func TestReusedProcessID(t *testing.T) {
 	if stopAll([]*stoppingProcess{e}); !e.ended || e.err != nil {
 		t.Errorf("another process: %+v", e)
 	}
-	if e := k.newExecutor(nil).openToStop(member{pid: 1 << 30}); e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
+	e = k.newExecutor(nil).openToStop(member{pid: 1 << 30})
+	if e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
 		t.Errorf("unused ID: %+v", e)
 	}
 }

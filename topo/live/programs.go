@@ -69,7 +69,8 @@ func (f *programFinder) hasMissingProgram(want topo.State) bool {
 	running := map[topo.Process]bool{}
 	for _, p := range f.running {
 		for _, h := range f.handles {
-			running[topo.Process{NS: h.name, Command: p.command}] = running[topo.Process{NS: h.name, Command: p.command}] || h.id == p.ns
+			program := topo.Process{NS: h.name, Command: p.command}
+			running[program] = running[program] || h.id == p.ns
 		}
 	}
 	for _, o := range want {

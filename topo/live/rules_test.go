@@ -143,6 +143,7 @@ func TestMaxFastpaths(t *testing.T) {
 // TestGuardNames: scripts use the names of package nft, which the model does not import.
 func TestGuardNames(t *testing.T) {
 	if mark.LinkGroup != nft.LinkGroup || mark.GuardTable != nft.GuardTable {
-		t.Errorf("group %d and table %s, but nft has %d and %s", mark.LinkGroup, mark.GuardTable, nft.LinkGroup, nft.GuardTable)
+		t.Errorf("group %d and table %s, but nft has %d and %s",
+			mark.LinkGroup, mark.GuardTable, nft.LinkGroup, nft.GuardTable)
 	}
 }

@@ -57,7 +57,9 @@ func (r *stateBuilder) link(e linkEntry) {
 
 // commonConfig returns the properties that all kinds of links have.
 func (e linkEntry) commonConfig() topo.Link {
-	l := topo.Link{NS: e.snapshot.handle.name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.snapshot.names[e.link.Master]}
+	l := topo.Link{
+		NS: e.snapshot.handle.name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.snapshot.names[e.link.Master],
+	}
 	if len(e.link.Address) == len(topo.MAC{}) {
 		l.MAC = topo.MAC([]byte(e.link.Address))
 	}

@@ -36,7 +36,8 @@ func TestOptionValues(t *testing.T) {
 			`{"group_addr":"0a:b0:00:00:00:01"}`},
 		{"bridge", rtnl.Options{"boolopt": n(0b11111<<32 | 0b10010)}, "no_linklocal_learn 0 mcast_vlan_snooping 1 " +
 			"mst_enabled 0 mdb_offload_fail_notification 0 fdb_local_vlan_0 1 ",
-			`{"no_linklocal_learn":0,"mcast_vlan_snooping":1,"mst_enabled":0,"mdb_offload_fail_notification":0,"fdb_local_vlan_0":1}`},
+			`{"no_linklocal_learn":0,"mcast_vlan_snooping":1,"mst_enabled":0,"mdb_offload_fail_notification":0,` +
+				`"fdb_local_vlan_0":1}`},
 		{"bridge", rtnl.Options{"boolopt": n(0b11111)}, "", `{}`}, // the kernel knows none of them
 
 		{"bridge_slave", rtnl.Options{"state": n(0)}, "state disabled ", `{"state":"disabled"}`},
@@ -114,7 +115,8 @@ func TestOptionValues(t *testing.T) {
 		{"bond_slave", rtnl.Options{"perm_hwaddr": mac, "queue_id": n(3), "ad_partner_oper_port_state": n(0x80)},
 			"perm_hwaddr 0a:b0:00:00:00:01 queue_id 3 ad_partner_oper_port_state 128 " +
 				"ad_partner_oper_port_state_str <expired> ",
-			`{"perm_hwaddr":"0a:b0:00:00:00:01","queue_id":3,"ad_partner_oper_port_state":128,"ad_partner_oper_port_state_str":["expired"]}`},
+			`{"perm_hwaddr":"0a:b0:00:00:00:01","queue_id":3,"ad_partner_oper_port_state":128,` +
+				`"ad_partner_oper_port_state_str":["expired"]}`},
 		{"vrf_slave", rtnl.Options{"table": n(10), "unknown": n(1)}, "table 10 ", `{"table":10}`},
 		{"dummy", rtnl.Options{"unknown": n(1)}, "", `{}`},
 	} {

@@ -52,7 +52,8 @@ func TestOptions(t *testing.T) {
 				"udp6zerocsumrx": n(1), "localbypass": n(0)},
 			"id 7 group ff05::1 dev v2 reserved_bits 0xf7ffffff000000ff gbp nolearning noudp_csum udp_zero_csum6_rx " +
 				"nolocalbypass ",
-			`{"id":7,"group6":"ff05::1","link":"v2","reserved_bits":"0xf7ffffff000000ff","gbp":null,"learning":false,"udp_csum":false,"udp_zero_csum6_rx":true,"localbypass":false}`,
+			`{"id":7,"group6":"ff05::1","link":"v2","reserved_bits":"0xf7ffffff000000ff","gbp":null,"learning":false,` +
+				`"udp_csum":false,"udp_zero_csum6_rx":true,"localbypass":false}`,
 		},
 		{"macvlan", rtnl.Options{"mode": n(4), "flags": n(1), "bcqueuelen": n(1000)},
 			"mode bridge nopromisc bcqueuelen 1000 ", `{"mode":"bridge","nopromisc":true,"bcqueuelen":1000}`},
@@ -63,14 +64,16 @@ func TestOptions(t *testing.T) {
 				"group_fwd_mask": n(8), "mcast_last_member_count": n(2), "boolopt": n(0b00101<<32 | 0b00100)},
 			"ageing_time 30000 bridge_id 8000.a:b:c:d:e:f hello_timer    1.99 group_fwd_mask 0x8 no_linklocal_learn 0 " +
 				"mst_enabled 1 mcast_last_member_count 2 ",
-			`{"ageing_time":30000,"bridge_id":"8000.a:b:c:d:e:f","hello_timer":1.99,"group_fwd_mask":"0x8","no_linklocal_learn":0,"mst_enabled":1,"mcast_last_member_cnt":2}`,
+			`{"ageing_time":30000,"bridge_id":"8000.a:b:c:d:e:f","hello_timer":1.99,"group_fwd_mask":"0x8",` +
+				`"no_linklocal_learn":0,"mst_enabled":1,"mcast_last_member_cnt":2}`,
 		},
 		{
 			"bridge_slave", rtnl.Options{"state": n(3), "cost": n(2), "hairpin": n(1), "id": n(0x8001),
 				"group_fwd_mask": n(0x4001), "backup_port": n(2)},
 			"state forwarding cost 2 hairpin on port_id 0x8001 group_fwd_mask 0x4001 group_fwd_mask_str lldp,stp backup_port " +
 				"v2 ",
-			`{"state":"forwarding","cost":2,"hairpin":true,"id":"0x8001","group_fwd_mask":"0x4001","group_fwd_mask_str":"lldp,stp","backup_port":"v2"}`,
+			`{"state":"forwarding","cost":2,"hairpin":true,"id":"0x8001","group_fwd_mask":"0x4001",` +
+				`"group_fwd_mask_str":"lldp,stp","backup_port":"v2"}`,
 		},
 		{
 			"bond", rtnl.Options{"mode": n(4), "active_slave": n(2), "primary": n(0),
@@ -78,7 +81,8 @@ func TestOptions(t *testing.T) {
 				"lacp_rate": n(0), "coupled_control": n(1)},
 			"mode 802.3ad active_slave v2 arp_ip_target 10.0.0.1,10.0.0.2 arp_validate none num_grat_arp 1 lacp_active on " +
 				"lacp_rate slow coupled_control on ",
-			`{"mode":"802.3ad","active_slave":"v2","arp_ip_target":["10.0.0.1","10.0.0.2"],"arp_validate":null,"num_peer_notif":1,"ad_lacp_active":"on","ad_lacp_rate":"slow","coupled_control":true}`,
+			`{"mode":"802.3ad","active_slave":"v2","arp_ip_target":["10.0.0.1","10.0.0.2"],"arp_validate":null,` +
+				`"num_peer_notif":1,"ad_lacp_active":"on","ad_lacp_rate":"slow","coupled_control":true}`,
 		},
 		{
 			"bond", rtnl.Options{"ad_info": rtnl.Options{"aggregator": n(1), "num_ports": n(2),
@@ -91,7 +95,8 @@ func TestOptions(t *testing.T) {
 				"ad_actor_oper_port_state": n(0b1000101)},
 			"state BACKUP mii_status DOWN prio -5 ad_actor_oper_port_state 69 ad_actor_oper_port_state_str " +
 				"<active,aggregating,defaulted> ",
-			`{"state":"BACKUP","mii_status":"DOWN","prio":-5,"ad_actor_oper_port_state":69,"ad_actor_oper_port_state_str":["active","aggregating","defaulted"]}`,
+			`{"state":"BACKUP","mii_status":"DOWN","prio":-5,"ad_actor_oper_port_state":69,` +
+				`"ad_actor_oper_port_state_str":["active","aggregating","defaulted"]}`,
 		},
 	} {
 		s := LinkStyle{Link: func(index uint32) (rtnl.Link, bool) { return rtnl.Link{Name: "v2"}, index == 2 }}
@@ -135,7 +140,8 @@ func TestLinks(t *testing.T) {
 				"qlen 1000\n" +
 				"    link/[1] 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n    alias some alias\n    altname another\n"},
 		{"one line", Style{Oneline: true},
-			`3: v0@v1: <NO-CARRIER,BROADCAST,MULTICAST,UP,M-DOWN> mtu 1500 qdisc noqueue state DOWN mode DEFAULT group default qlen 1000` +
+			`3: v0@v1: <NO-CARRIER,BROADCAST,MULTICAST,UP,` +
+				`M-DOWN> mtu 1500 qdisc noqueue state DOWN mode DEFAULT group default qlen 1000` +
 				`\    link/ether 02:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\    alias some alias\    altname another` + "\n"},
 		{"brief", Style{Brief: true},
 			"v0@v1            DOWN           02:00:00:00:00:01 <NO-CARRIER,BROADCAST,MULTICAST,UP,M-DOWN> \n"},
@@ -143,8 +149,10 @@ func TestLinks(t *testing.T) {
 			"\x1b[1;36mv0@v1            \x1b[0m\x1b[1;31mDOWN           \x1b[0m\x1b[1;33m02:00:00:00:00:01 " +
 				"\x1b[0m<NO-CARRIER,BROADCAST,MULTICAST,UP,M-DOWN> \n"},
 		{"JSON", Style{JSON: true},
-			`[{"ifindex":3,"link":"v1","ifname":"v0","flags":["NO-CARRIER","BROADCAST","MULTICAST","UP","M-DOWN"],"mtu":1500,"qdisc":"noqueue","operstate":"DOWN",` +
-				`"linkmode":"DEFAULT","group":"default","txqlen":1000,"link_type":"ether","address":"02:00:00:00:00:01","broadcast":"ff:ff:ff:ff:ff:ff","ifalias":"some alias","altnames":["another"]}]` + "\n"},
+			`[{"ifindex":3,"link":"v1","ifname":"v0","flags":["NO-CARRIER","BROADCAST","MULTICAST","UP","M-DOWN"],` +
+				`"mtu":1500,"qdisc":"noqueue","operstate":"DOWN",` +
+				`"linkmode":"DEFAULT","group":"default","txqlen":1000,"link_type":"ether","address":"02:00:00:00:00:01",` +
+				`"broadcast":"ff:ff:ff:ff:ff:ff","ifalias":"some alias","altnames":["another"]}]` + "\n"},
 	} {
 		s := LinkStyle{Style: tt.style, Link: func(index uint32) (rtnl.Link, bool) {
 			return rtnl.Link{Name: "v1"},

@@ -51,7 +51,8 @@ iifname "a" oifname "b" drop                            packets 0 bytes 0
 				`{"kind":"masquerade","out":"ppp0","packets":0,"bytes":0},` +
 				`{"kind":"snat","source":"192.168.15.0/24","out":"eth0","to_source":"198.51.100.7","packets":0,"bytes":0},` +
 				`{"kind":"dnat","protocol":"tcp","dport":80,"to_destination":"192.168.15.2","to_port":80,"packets":1,"bytes":60},` +
-				`{"kind":"dnat","protocol":"udp","destination":"10.0.0.1","in":"eth0","dport":80,"dport_last":89,"to_destination":"192.168.15.2","to_port":8080,"packets":0,"bytes":0},` +
+				`{"kind":"dnat","protocol":"udp","destination":"10.0.0.1","in":"eth0","dport":80,"dport_last":89,` +
+				`"to_destination":"192.168.15.2","to_port":8080,"packets":0,"bytes":0},` +
 				`{"kind":"other","rule":"iifname \"a\" oifname \"b\" drop","packets":0,"bytes":0}]
 `},
 	} {

@@ -36,7 +36,8 @@ func TestNeighs(t *testing.T) {
 				Flags: unix.NTF_ROUTER | unix.NTF_EXT_LEARNED | unix.NTF_OFFLOADED, FlagsExt: 1, Protocol: 4,
 			},
 			text: "fd00::2 dev v2 lladdr 02:00:00:00:00:01 router extern_learn offload managed STALE proto static \n",
-			json: `[{"dst":"fd00::2","dev":"v2","lladdr":"02:00:00:00:00:01","router":null,"extern_learn":null,"offload":null,"managed":null,"state":["STALE"],"protocol":"static"}]`,
+			json: `[{"dst":"fd00::2","dev":"v2","lladdr":"02:00:00:00:00:01","router":null,"extern_learn":null,` +
+				`"offload":null,"managed":null,"state":["STALE"],"protocol":"static"}]`,
 		},
 		{
 			name: "no state", neigh: rtnl.Neigh{Link: 2, Addr: four, Protocol: 77},
@@ -46,7 +47,8 @@ func TestNeighs(t *testing.T) {
 			name: "used", style: NeighStyle{Style: Style{Stats: 1}},
 			neigh: rtnl.Neigh{Link: 2, Addr: four, LLAddr: mac, State: unix.NUD_REACHABLE, Cache: used, Probes: 4},
 			text:  "10.0.0.2 dev v2 lladdr 02:00:00:00:00:01  ref 2 used 1/2/3probes 4 REACHABLE \n",
-			json:  `[{"dst":"10.0.0.2","dev":"v2","lladdr":"02:00:00:00:00:01","refcnt":2,"used":1,"confirmed":2,"updated":3,"probes":4,"state":["REACHABLE"]}]`,
+			json: `[{"dst":"10.0.0.2","dev":"v2","lladdr":"02:00:00:00:00:01","refcnt":2,"used":1,"confirmed":2,` +
+				`"updated":3,"probes":4,"state":["REACHABLE"]}]`,
 		},
 		{
 			name: "proxy", style: NeighStyle{Style: Style{Stats: 1}},

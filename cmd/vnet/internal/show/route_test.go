@@ -42,32 +42,37 @@ func TestRoutes(t *testing.T) {
 			name: "link", route: rtnl.Route{Dst: pfx("10.0.0.0/24"), PrefSrc: ipa("10.0.0.9"), Link: 2, Type: up, Table: main,
 				Protocol: 2, Scope: 253, Metric: 5, Flags: unix.RTNH_F_LINKDOWN},
 			text: "10.0.0.0/24 dev v2 proto kernel scope link src 10.0.0.9 metric 5 linkdown \n",
-			json: `[{"dst":"10.0.0.0/24","dev":"v2","protocol":"kernel","scope":"link","prefsrc":"10.0.0.9","metric":5,"flags":["linkdown"]}]`,
+			json: `[{"dst":"10.0.0.0/24","dev":"v2","protocol":"kernel","scope":"link","prefsrc":"10.0.0.9","metric":5,` +
+				`"flags":["linkdown"]}]`,
 		},
 		{
 			name: "details", style: RouteStyle{Style: Style{Details: 1}},
 			route: rtnl.Route{Dst: pfx("10.1.2.3/32"), Link: 2, Type: up, Table: main, Protocol: 3},
 			text:  "unicast 10.1.2.3 dev v2 table main proto boot scope global \n",
-			json:  `[{"type":"unicast","dst":"10.1.2.3","dev":"v2","table":"main","protocol":"boot","scope":"global","flags":[]}]`,
+			json: `[{"type":"unicast","dst":"10.1.2.3","dev":"v2","table":"main","protocol":"boot","scope":"global",` +
+				`"flags":[]}]`,
 		},
 		{
 			name: "numbers", style: RouteStyle{Style: Style{Numeric: true}},
 			route: rtnl.Route{Dst: pfx("10.1.2.3/32"), Link: 2, Type: unix.RTN_LOCAL, Table: local, Protocol: 2, Scope: 254,
 				TOS: 0x28},
 			text: "2 10.1.2.3 tos 0x28 dev v2 table 255 proto 2 scope 254 \n",
-			json: `[{"type":"2","dst":"10.1.2.3","tos":"0x28","dev":"v2","table":"255","protocol":"2","scope":"254","flags":[]}]`,
+			json: `[{"type":"2","dst":"10.1.2.3","tos":"0x28","dev":"v2","table":"255","protocol":"2","scope":"254",` +
+				`"flags":[]}]`,
 		},
 		{
 			name: "blackhole 6", route: rtnl.Route{Dst: pfx("fd00::/8"), Link: 1, Type: unix.RTN_BLACKHOLE, Table: 1000,
 				Protocol: 77, Pref: 3},
 			text: "blackhole fd00::/8 dev v1 table 1000 proto 77 metric 0 pref low\n",
-			json: `[{"type":"blackhole","dst":"fd00::/8","dev":"v1","table":"1000","protocol":"77","metric":0,"flags":[],"pref":"low"}]`,
+			json: `[{"type":"blackhole","dst":"fd00::/8","dev":"v1","table":"1000","protocol":"77","metric":0,"flags":[],` +
+				`"pref":"low"}]`,
 		},
 		{
 			name: "metrics", route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Link: 2, Type: up, Table: main, Protocol: 3,
 				Metrics: mtu},
 			text: "10.0.0.0/8 dev v2 mtu lock 1400 window lock 0 hoplimit 3 congctl reno \n",
-			json: `[{"dst":"10.0.0.0/8","dev":"v2","flags":[],"metrics":[{"mtu":1400,"window":0,"hoplimit":3,"congestion":"reno"}]}]`,
+			json: `[{"dst":"10.0.0.0/8","dev":"v2","flags":[],"metrics":[{"mtu":1400,"window":0,"hoplimit":3,` +
+				`"congestion":"reno"}]}]`,
 		},
 		{
 			name: "times", route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Link: 2, Type: up, Table: main, Protocol: 3, Metrics: time},
@@ -78,14 +83,16 @@ func TestRoutes(t *testing.T) {
 			name: "other family, realms, onlink", route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Gateway: ipa("fe80::1"), Link: 2,
 				Type: up, Table: main, Protocol: 3, Realms: 77<<16 | 99, Flags: unix.RTNH_F_ONLINK},
 			text: "10.0.0.0/8 via inet6 fe80::1 dev v2 onlink realms 77/99 \n",
-			json: `[{"dst":"10.0.0.0/8","via":{"family":"inet6","host":"fe80::1"},"dev":"v2","flags":["onlink"],"flow":{"from":"77","to":"99"}}]`,
+			json: `[{"dst":"10.0.0.0/8","via":{"family":"inet6","host":"fe80::1"},"dev":"v2","flags":["onlink"],` +
+				`"flow":{"from":"77","to":"99"}}]`,
 		},
 		{
 			name: "several hops", route: rtnl.Route{Dst: pfx("10.0.0.0/8"), Type: up, Table: main, Protocol: 3, Hops: []rtnl.Hop{
 				{Gateway: ipa("10.0.0.1"), Link: 2, Weight: 1}, {Link: 3, Weight: 7, Flags: unix.RTNH_F_DEAD, Realms: 99},
 			}},
 			text: "10.0.0.0/8 \n\tnexthop via 10.0.0.1 dev v2 weight 1 \n\tnexthop realm 99 dev v3 weight 7 dead \n",
-			json: `[{"dst":"10.0.0.0/8","flags":[],"nexthops":[{"gateway":"10.0.0.1","dev":"v2","weight":1,"flags":[]},{"flow":{"to":"99"},"dev":"v3","weight":7,"flags":["dead"]}]}]`,
+			json: `[{"dst":"10.0.0.0/8","flags":[],"nexthops":[{"gateway":"10.0.0.1","dev":"v2","weight":1,"flags":[]},` +
+				`{"flow":{"to":"99"},"dev":"v3","weight":7,"flags":["dead"]}]}]`,
 		},
 		{
 			name: "one line", style: RouteStyle{Style: Style{Oneline: true}},
@@ -100,7 +107,8 @@ func TestRoutes(t *testing.T) {
 				Cache: rtnl.RouteCache{Expires: 1234}},
 			text: "local 127.0.0.1 from 10.0.0.9 dev v1 table local src 127.0.0.1 mark 0x20 uid 0 \n    cache <local> " +
 				"expires 12sec iif v2 \n",
-			json: `[{"type":"local","dst":"127.0.0.1","from":"10.0.0.9","dev":"v1","table":"local","prefsrc":"127.0.0.1","flags":[],"mark":32,"uid":0,"cache":["local"],"expires":12,"iif":"v2"}]`,
+			json: `[{"type":"local","dst":"127.0.0.1","from":"10.0.0.9","dev":"v1","table":"local","prefsrc":"127.0.0.1",` +
+				`"flags":[],"mark":32,"uid":0,"cache":["local"],"expires":12,"iif":"v2"}]`,
 		},
 		{
 			name: "columns that the selection fixes",
