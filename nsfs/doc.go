@@ -22,8 +22,8 @@
 // another thread.
 //
 // A goroutine that is started inside [Do] runs outside of the namespace. The same is
-// true for functions that start goroutines, such as those of net.Resolver. Files and sockets that were opened
-// inside stay in the namespace, whichever goroutine uses them.
+// true for functions that start goroutines, such as those of net.Resolver. Files and
+// sockets that were opened inside stay in the namespace, whichever goroutine uses them.
 //
 // # What is not checked
 //

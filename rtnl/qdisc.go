@@ -56,8 +56,8 @@ const (
 	tcRoot      = math.MaxUint32
 )
 
-// ReplaceNetem replaces the root queueing discipline of a link by netem. If it is a netem
-// already, nothing of it remains except ECN marking, slots and the distribution of the
+// ReplaceNetem replaces the root queueing discipline of a link by netem. Of a netem that is
+// there already, the kernel keeps only ECN marking, slots and the distribution of the
 // delay. If the kernel has no netem, the error is fs.ErrNotExist.
 func ReplaceNetem(n Netem) Request {
 	body, err := encodeNetem(n)

@@ -13,9 +13,9 @@ import (
 )
 
 // A socket is a transport for requests that the kernel answers during the send call. A
-// socket of package netlink can also wait and be cancelled. For that it starts a goroutine
-// in each call, two per message, and it copies each message twice; with a thousand
-// namespaces that takes longer than the work of the kernel. A [Watcher] needs that socket.
+// socket of package netlink can also wait and be cancelled, as a [Watcher] needs it. For that,
+// it starts two goroutines per message and copies each message twice. With a thousand
+// namespaces, that takes longer than the work of the kernel.
 type socket struct {
 	*dial.Socket
 	sequence uint32            // of the last message sent

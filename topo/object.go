@@ -38,7 +38,7 @@ type Object interface {
 }
 
 // An object may also have the methods of ranked, onLink, needsInState, usesIPv6, needsFeature and
-// needsIPv6. Each says what is true without it.
+// needsIPv6. The comment of each interface says what is true for an object without its method.
 
 // A Key identifies an object.
 type Key struct {

@@ -35,7 +35,7 @@ func (s *session) readFile(file string) ([]byte, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(in, maxLabFile+1))
 	if err == nil && len(text) > maxLabFile {
-		return nil, fmt.Errorf("%s has more than %d MiB, a lab file has at most that", name, maxLabFile>>20)
+		return nil, fmt.Errorf("%s has more than %d MiB, the maximum for a lab file", name, maxLabFile>>20)
 	}
 	return text, err
 }

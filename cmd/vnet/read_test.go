@@ -14,7 +14,7 @@ func TestEndlessInput(t *testing.T) {
 	if err := os.WriteFile(large, []byte("name: x\n#"+strings.Repeat("x", maxLabFile)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const file = " has more than 1 MiB, a lab file has at most that\n"
+	const file = " has more than 1 MiB, the maximum for a lab file\n"
 	for command, want := range map[string]string{
 		"vnet check /dev/zero":            "/dev/zero" + file,
 		"vnet up /dev/zero":               "/dev/zero" + file,

@@ -46,7 +46,7 @@ func Of(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:netns=HOST@FROM      on lo: the namespace is the lab's HOST
 //	vnet:LAB:takes=INODE@HOST     on the machine's lo: the inode of that namespace
 //	vnet:LAB:net.ipv4.NAME=VALUE  on lo: the former value of the setting
-//	vnet:LAB:forwards4=LINK       on lo: the link forwarded before all links did; or forwards6
+//	vnet:LAB:forwards4=LINK       on lo: the link forwarded IPv4 before vnet made all links do it; forwards6: IPv6
 //	vnet:LAB:forces6=LINK         on lo: the link had force_forwarding
 //	vnet:LAB:redirects4=all       on lo: net.ipv4.conf.all.accept_redirects was 0
 //	vnet:LAB:ra=LINK              on lo: the link accepts router advertisements; see keepAcceptRA

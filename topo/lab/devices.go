@@ -17,7 +17,7 @@ import (
 // link's veth pair.
 type Device struct {
 	Name      string
-	Kind      string // one of the Kind constants
+	Kind      string // dummy, vlan, vxlan, macvlan or ipvlan
 	Parent    string // its parent device, of the same host or "machine:DEV"; required for vlan, macvlan and ipvlan
 	ID        uint32 // VLAN id 1–4094, or VXLAN network identifier 0–16777215
 	Mode      string // macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; "" means bridge and l2

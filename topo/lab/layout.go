@@ -21,7 +21,7 @@ func (l *Layout) Forwards(h *Host) bool {
 }
 
 // A Layout lists every device of every host of a topology, with its name and
-// addresses. Check looks for mistakes in it; Compile and Graph read it. It also
+// addresses. Check looks for mistakes in it; Compile and package draw read it. It also
 // works for a topology with mistakes, and then leaves out what is not valid.
 type Layout struct {
 	Topology  *Topology

@@ -14,5 +14,5 @@ var schema string
 // It finds fewer mistakes than Parse, which also compares entries with each
 // other. It is generated from the file types and their comments by
 //
-//	go test ./topo -run Schema -update
+//	go test ./topo/lab -run Schema -update
 func Schema() string { return schema }

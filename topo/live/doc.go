@@ -1,7 +1,7 @@
 // Package live reads the objects of a lab from the kernel, and executes plans there. It needs Linux.
 //
 //	OpenKernel ──▶ Kernel ──┬─ Snapshot ──▶ topo.State      marks say which objects are the lab's
-//	                        ├─ Up         read, plan, check, apply, prove
+//	                        ├─ Up         read, plan, check, apply, read again
 //	                        ├─ Down       read, plan, apply
 //	                        └─ Do         one stage of a plan
 //	Observe ──▶ Observer ───── Status     drift, counters, rates; waits for changes
@@ -17,8 +17,8 @@
 // Kernel has a reader and makes an executor for each plan; Observer has only a reader.
 //
 // There is no state file. A link has the lab's mark as its alias, a namespace has it on its lo, and
-// alternative names save the former state of what the lab changed. So Down works after a crash, without the
-// file.
+// alternative names save the former state of what the lab changed. So Down works after a crash,
+// without the file.
 //
 // [Kernel.Up] makes all changes or none: if a step fails, or the kernel differs from the lab
 // afterwards, it undoes what it did. A lock in /run/vnet allows one run at a time on a lab.

@@ -15,9 +15,8 @@ type counter struct {
 	value       uint64
 }
 
-// addStats adds the counters: as objects in JSON, and as two tables in the text. The tables have the same column
-// widths:
-// each column is as wide as its widest number.
+// addStats adds the counters: as objects in JSON, and as two tables in the text. Both tables have the
+// same column widths: each column is as wide as its widest number.
 func (s LinkStyle) addStats(m *members, l rtnl.Link) {
 	st := l.Stats
 	rx := []counter{
