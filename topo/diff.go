@@ -2,7 +2,10 @@ package topo
 
 import (
 	"cmp"
+	"maps"
 	"slices"
+
+	"github.com/vnet-lab/vnet/internal/naming"
 )
 
 // Diff returns the plan that changes have into want. It first deletes, then creates
@@ -43,30 +46,52 @@ func diffInWaves(have, want State, wave int) Plan {
 	return append(deletes, creates...)
 }
 
-// sortSteps sorts steps by the order of the objects in s. At equal places, it puts creations
+// sortSteps sorts steps by the order of the objects in s. At equal positions, it puts creations
 // before changes: the changed object may refer to the new one. Two steps have different keys.
 func sortSteps(steps Plan, s State) {
 	if len(steps) == 0 {
 		return
 	}
-	o := newOrder(s)
-	from, at, indexes := slices.Clone(steps), make([]position, len(steps)), make([]int, len(steps))
-	ops := make([]Op, len(steps))
-	for i, s := range steps {
-		at[i], ops[i], indexes[i] = o.of(s.Object()), s.Op(), i
+	o, keys := newOrder(s), make([]Key, len(steps))
+	for i, step := range steps {
+		keys[i] = step.Object().Key()
 	}
-	slices.SortFunc(indexes, func(a, b int) int { // a Step is large to move
-		if c := comparePlaces(&at[a], &at[b]); c != 0 {
-			return c // compareKeys is slow
-		}
-		if c := cmp.Compare(ops[a], ops[b]); c != 0 { // "+" before "~"
+	namespaces := namespaceRanks(keys)
+	// The numbers decide most comparisons, because to compare names takes much longer. Objects with
+	// the same number are of one kind and in one namespace.
+	type sortKey struct {
+		number uint64
+		name   string
+		step   int
+	}
+	sorted := make([]sortKey, len(steps))
+	for i, step := range steps {
+		p := o.of(keys[i], step.Object())
+		p.change, p.namespace = step.Op() == Change, namespaces[keys[i].NS]
+		sorted[i] = sortKey{p.number(), keys[i].Name, i}
+	}
+	slices.SortFunc(sorted, func(a, b sortKey) int {
+		if c := cmp.Compare(a.number, b.number); c != 0 {
 			return c
 		}
-		return compareKeys(at[a].key, at[b].key)
+		return naming.Compare(a.name, b.name)
 	})
-	for i, n := range indexes {
-		steps[i] = from[n]
+	from := slices.Clone(steps)
+	for i, k := range sorted {
+		steps[i] = from[k.step]
 	}
+}
+
+// namespaceRanks numbers the namespaces of the keys in the order of their names.
+func namespaceRanks(keys []Key) map[string]int {
+	ranks := map[string]int{}
+	for _, k := range keys {
+		ranks[k.NS] = 0
+	}
+	for i, ns := range slices.SortedFunc(maps.Keys(ranks), naming.Compare) {
+		ranks[ns] = i
+	}
+	return ranks
 }
 
 // toDelete returns the keys of the objects of have that must be deleted: those not in

@@ -1,7 +1,5 @@
 package topo
 
-import "cmp"
-
 // An order sorts the objects of states for creation: each comes after all that it needs.
 type order struct {
 	links map[Key]LinkObject // by key; a veth pair by both
@@ -25,10 +23,21 @@ func (o order) add(object Object) {
 	}
 }
 
-// A position is the position of an object in the order.
+// A position says where an object comes in the order: by place, depth, rank, change and namespace.
 type position struct {
-	place, depth, rank int
-	key                Key
+	place, depth, rank int  // less than 256
+	change             bool // the step changes the object
+	namespace          int  // the rank of the namespace
+}
+
+// number returns the position as a number, which is larger for a later position.
+func (p position) number() uint64 {
+	n := uint64(p.place)<<16 | uint64(p.depth)<<8 | uint64(p.rank)
+	n <<= 1
+	if p.change {
+		n |= 1
+	}
+	return n<<32 | uint64(p.namespace)
 }
 
 // A ranked object comes before the objects of its kind with a higher rank; without the
@@ -38,10 +47,10 @@ type ranked interface{ rank() int }
 // An onLink object is on a link of its namespace; onLink returns the link's key.
 type onLink interface{ onLink() Key }
 
-func (o order) of(object Object) position {
-	k := object.Key()
+// of returns the position of the object with key k.
+func (o order) of(k Key, object Object) position {
 	row := kinds[k.Kind]
-	p := position{place: row.place, key: k}
+	p := position{place: row.place}
 	if r, ok := object.(ranked); ok {
 		p.rank = r.rank()
 	}
@@ -95,9 +104,4 @@ func (o order) parentOf(link Key) Key {
 		return l.parent()
 	}
 	return Key{}
-}
-
-// comparePlaces compares everything but the keys.
-func comparePlaces(a, b *position) int {
-	return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.depth, b.depth), cmp.Compare(a.rank, b.rank))
 }

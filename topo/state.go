@@ -27,10 +27,11 @@ func NewState(objects ...Object) State {
 // the same key.
 func (s State) Add(o Object) error {
 	o = o.normal()
-	if have, ok := s[o.Key()]; ok && have != o {
+	k := o.Key()
+	if have, ok := s[k]; ok && have != o {
 		return fmt.Errorf("%s contradicts %s", o, have)
 	}
-	s[o.Key()] = o
+	s[k] = o
 	return nil
 }
 

@@ -7,6 +7,14 @@ import (
 
 // Compare compares two names. It compares digits as numbers: eth2 is before eth10.
 func Compare(a, b string) int {
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
+	}
+	for same > 0 && isDigit(a[same-1]) {
+		same-- // a number that differs is compared from its first digit
+	}
+	a, b = a[same:], b[same:]
 	for a != "" && b != "" {
 		if isDigit(a[0]) && isDigit(b[0]) {
 			na, nb := digits(a), digits(b)

@@ -3,7 +3,7 @@ package lab
 import (
 	"cmp"
 	"net/netip"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/linux"
@@ -66,9 +66,8 @@ func (k *checker) overlaps(host string, list []int) {
 		}
 	}
 	// Larger subnets first, so that a subnet comes after those that contain it.
-	sort.SliceStable(all, func(i, j int) bool {
-		a, b := all[i].p, all[j].p
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits())) < 0
+	slices.SortStableFunc(all, func(a, b subnet) int {
+		return cmp.Or(a.p.Addr().Compare(b.p.Addr()), cmp.Compare(a.p.Bits(), b.p.Bits()))
 	})
 	var outer []subnet // those that contain the current one
 	for _, s := range all {
@@ -116,11 +115,10 @@ func (k *checker) portForwards() {
 	for i := range k.t.Hosts {
 		k.unreachableForwards(&k.t.Hosts[i])
 	}
-	all := k.layout.portForwards()
-	sort.SliceStable(all, func(i, j int) bool {
-		a, b := all[i], all[j]
+	all := slices.Clone(k.layout.forwards)
+	slices.SortStableFunc(all, func(a, b resolvedForward) int {
 		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.spec.Proto, b.spec.Proto),
-			cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.spec.First, b.spec.First)) < 0
+			cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.spec.First, b.spec.First))
 	})
 	for i, a := range all {
 		for _, b := range all[i+1:] {

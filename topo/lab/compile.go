@@ -26,7 +26,8 @@ func Compile(t Topology) (topo.State, error) {
 func newCompiler(l *Layout) *compiler {
 	c := &compiler{
 		mistakeList: mistakeList{src: l.Topology.source}, t: l.Topology, l: l,
-		state: make(topo.State, 10*len(l.Ifaces)), forwards: l.portForwards(), forwarded: map[target]bool{},
+		state: make(topo.State, 10*len(l.Ifaces)+len(l.forwards)), forwards: l.forwards,
+		forwarded: make(map[target]bool, len(l.forwards)),
 	}
 	for _, p := range c.forwards {
 		c.forwarded[target{p.gateway, p.to}] = true

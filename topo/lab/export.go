@@ -20,7 +20,7 @@ func Export(name string, s topo.State) (Topology, []string) {
 	// If the hosts of a network have no default route, the network has no gateway.
 	for again := true; again; {
 		again = false
-		for _, n := range withoutDefaultRoute(&t, s) {
+		for _, n := range e.withoutDefaultRoute() {
 			k := e.netKeys[n]
 			again = again || !e.noGateway[k]
 			e.noGateway[k] = true
@@ -57,10 +57,11 @@ type exporter struct {
 type attachmentRef struct{ host, attachment int }
 
 func (e *exporter) topology() Topology {
-	e.t, e.netKeys, e.hostsFile = Topology{Name: e.name}, nil, ""
-	e.nets, e.netNames, e.attached = map[topo.Key]int{}, map[string]int{}, map[topo.Key]int{}
-	e.hosts = map[string]int{}
-	e.addrs, e.vlans = map[topo.Key][]netip.Prefix{}, map[topo.Key][]topo.BridgeVLAN{}
+	hosts := e.namespaces()
+	e.t, e.netKeys, e.hostsFile = Topology{Name: e.name, Hosts: make([]Host, 0, hosts+1)}, nil, ""
+	e.nets, e.netNames, e.attached = map[topo.Key]int{}, map[string]int{}, make(map[topo.Key]int, hosts)
+	e.hosts = make(map[string]int, hosts+1)
+	e.addrs, e.vlans = make(map[topo.Key][]netip.Prefix, hosts), map[topo.Key][]topo.BridgeVLAN{}
 	for _, o := range e.objects {
 		switch o := o.(type) {
 		case topo.Namespace:
@@ -88,6 +89,11 @@ func (e *exporter) topology() Topology {
 	e.exportNAT()
 	e.dropDefaultNames()
 	return e.t
+}
+
+// namespaces returns the number of namespaces. These are the first objects.
+func (e *exporter) namespaces() int {
+	return max(0, slices.IndexFunc(e.objects, func(o topo.Object) bool { return o.Key().Kind != topo.OfNamespace }))
 }
 
 // Host returns the host of a namespace and adds it if needed. The pointer is
@@ -290,13 +296,13 @@ func (e *exporter) dropDefaultNames() {
 }
 
 // withoutDefaultRoute returns the networks whose gateway would give a default
-// route to hosts that have none in s.
-func withoutDefaultRoute(t *Topology, s topo.State) (nets []int) {
-	l, _ := NewLayout(t)
-	for i := range t.Hosts {
+// route to hosts that have none in the state.
+func (e *exporter) withoutDefaultRoute() (nets []int) {
+	for i := range e.t.Hosts {
+		host := e.t.Hosts[i].Name
 		for _, v4 := range []bool{true, false} {
-			gw, ok := l.defaultGateway(t.Hosts[i].Name, v4)
-			if _, has := s[topo.Route{NS: t.Hosts[i].Name, Dst: defaultRoute(v4)}.Key()]; ok && !has {
+			gw, ok := e.layout.defaultGateway(host, v4)
+			if _, has := e.state[topo.Route{NS: host, Dst: defaultRoute(v4)}.Key()]; ok && !has {
 				nets = append(nets, gw.net)
 			}
 		}

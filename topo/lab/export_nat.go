@@ -12,8 +12,7 @@ import (
 // exportNAT adds the NAT rules, as nat of a network and ports of a host if
 // possible, else as nat and ports of a router.
 func (e *exporter) exportNAT() {
-	l := e.layout
-	targets := forwardTargets(l)
+	targets := forwardTargets(e.layout)
 	masquerades := map[topo.Key]bool{}
 	for n := range e.t.Networks {
 		e.networkNAT(n)
@@ -31,7 +30,7 @@ func (e *exporter) exportNAT() {
 				h.NAT = append(h.NAT, o.Source)
 			}
 		case topo.Forward:
-			e.exportForward(l, targets, o)
+			e.exportForward(targets, o)
 		case topo.Isolation:
 			e.exportIsolation(o)
 		case topo.Fastpath:
@@ -133,16 +132,16 @@ func forwardTargets(l *Layout) map[target]int {
 
 // exportForward adds a port forward: to the ports of the target host if the
 // target's gateway does it, else to the ports of a router.
-func (e *exporter) exportForward(l *Layout, targets map[target]int, f topo.Forward) {
+func (e *exporter) exportForward(targets map[target]int, f topo.Forward) {
 	if f.In != "" {
 		return // the file cannot express it; differences lists it
 	}
 	p := Forward{Listen: f.Addr, First: f.First, Last: f.Last, ToFirst: f.ToPort, Proto: f.Proto}
 	if i, ok := targets[target{cmp.Or(f.NS, topo.Machine), f.To}]; ok {
 		h := &e.t.Hosts[i]
-		if both := e.hasOtherFamily(l, h, f); both && !f.To.Is4() {
+		if both := e.hasOtherFamily(h, f); both && !f.To.Is4() {
 			return // included in the forward for IPv4
-		} else if !both && !p.Listen.IsValid() && dualStack(l, h.Name) {
+		} else if !both && !p.Listen.IsValid() && dualStack(e.layout, h.Name) {
 			p.Listen = unspecified(f.To)
 		}
 		h.Ports = append(h.Ports, p)
@@ -155,8 +154,8 @@ func (e *exporter) exportForward(l *Layout, targets map[target]int, f topo.Forwa
 
 // hasOtherFamily reports whether the state has the same forward to the same host
 // for the other address family.
-func (e *exporter) hasOtherFamily(l *Layout, h *Host, f topo.Forward) bool {
-	gw, ok := l.defaultGateway(h.Name, !f.To.Is4())
+func (e *exporter) hasOtherFamily(h *Host, f topo.Forward) bool {
+	gw, ok := e.layout.defaultGateway(h.Name, !f.To.Is4())
 	if !ok || f.Addr.IsValid() || topo.NSOf(gw.gateway) != f.NS {
 		return false
 	}

@@ -108,7 +108,7 @@ func (l *Layout) serverOf(x Expectation, target netip.Addr, owners map[netip.Add
 
 func (l *Layout) forwardsByGateway() map[string][]resolvedForward {
 	m := map[string][]resolvedForward{}
-	for _, p := range l.portForwards() {
+	for _, p := range l.forwards {
 		m[p.gateway] = append(m[p.gateway], p)
 	}
 	return m

@@ -31,7 +31,8 @@ type Layout struct {
 	ByHost    map[string][]int // for each host, its Ifaces
 	ByNetwork [][]int          // for each network, its Ifaces: the bridge first
 
-	gateways map[string]bool // the hosts that are the gateway of a network
+	gateways map[string]bool   // the hosts that are the gateway of a network
+	forwards []resolvedForward // all port forwards, in the order of the hosts
 	// For each network, the attachment of its gateway, and that of the host in whose namespace
 	// its bridge is; nil if there is none.
 	gatewayAttachment, bridgeAttachment []*Attachment
@@ -103,7 +104,9 @@ func NewLayout(t *Topology) (*Layout, []*Iface) {
 		}
 	}
 	l.nameDevices()
-	return l, l.assignAddresses()
+	unassigned := l.assignAddresses()
+	l.forwards = l.portForwards()
+	return l, unassigned
 }
 
 // addHost adds a host's devices on networks. On a network whose bridge is in the
