@@ -28,6 +28,7 @@ func newCompiler(l *Layout) *compiler {
 		mistakeList: mistakeList{src: l.Topology.source}, t: l.Topology, l: l,
 		state: make(topo.State, 10*len(l.Ifaces)+len(l.forwards)), forwards: l.forwards,
 		forwarded: make(map[target]bool, len(l.forwards)),
+		bySubnet:  map[string]map[netip.Prefix]*Iface{},
 	}
 	for _, p := range c.forwards {
 		c.forwarded[target{p.gateway, p.to}] = true
@@ -73,6 +74,8 @@ type compiler struct {
 	// bridge by the port on which they arrived. With br_netfilter, where NAT runs
 	// in the bridge, this port needs hairpin mode.
 	forwarded map[target]bool
+
+	bySubnet map[string]map[netip.Prefix]*Iface // for each host, its devices by subnet; see deviceTo
 }
 
 // A target is an address that a gateway forwards ports to.

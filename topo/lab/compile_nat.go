@@ -55,9 +55,23 @@ func (c *compiler) allowLoopback(f topo.Forward) {
 		return
 	}
 	host := cmp.Or(f.NS, topo.Machine)
-	if i := c.l.deviceFor(host, "", f.To); i != nil {
+	if i := c.deviceTo(host, f.To); i != nil {
 		c.put(topo.Sysctl{NS: f.NS, Name: linux.LinkSysctl("ipv4", i.Name, "route_localnet"), Value: "1"})
 	}
+}
+
+// deviceTo is deviceFor in constant time, for hosts that have many devices.
+func (c *compiler) deviceTo(host string, a netip.Addr) *Iface {
+	if c.bySubnet[host] == nil {
+		c.bySubnet[host] = c.l.devicesBySubnet(host)
+	}
+	for bits := a.BitLen(); bits >= 0; bits-- {
+		s, _ := a.Prefix(bits)
+		if i := c.bySubnet[host][s]; i != nil {
+			return i
+		}
+	}
+	return nil
 }
 
 // isolation isolates networks on every router that is on both.

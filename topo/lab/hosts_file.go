@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -53,12 +52,16 @@ func (c *compiler) hostsFiles() {
 func (c *compiler) hostsFile() string {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n::1 localhost\n")
-	aliases := map[string][]string{topo.Machine: nil}
+	hosts := make([]*Host, 0, len(c.t.Hosts)+1)
 	for i := range c.t.Hosts {
-		aliases[c.t.Hosts[i].Name] = c.t.Hosts[i].Aliases
+		hosts = append(hosts, &c.t.Hosts[i])
 	}
-	for _, host := range slices.SortedFunc(maps.Keys(aliases), naming.Compare) {
-		c.hostsLines(&b, host, aliases[host])
+	if _, ok := c.l.Hosts[topo.Machine]; !ok {
+		hosts = append(hosts, &Host{Name: topo.Machine})
+	}
+	slices.SortFunc(hosts, func(a, b *Host) int { return naming.Compare(a.Name, b.Name) })
+	for _, h := range hosts {
+		c.hostsLines(&b, h.Name, h.Aliases)
 	}
 	return b.String()
 }

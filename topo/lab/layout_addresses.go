@@ -126,6 +126,20 @@ func (l *Layout) deviceFor(host, dev string, a netip.Addr) *Iface {
 	return best
 }
 
+// devicesBySubnet returns the first device of the host in each subnet.
+func (l *Layout) devicesBySubnet(host string) map[netip.Prefix]*Iface {
+	m := map[netip.Prefix]*Iface{}
+	for _, n := range l.ByHost[host] {
+		i := &l.Ifaces[n]
+		for _, p := range i.Addrs {
+			if s := p.Masked(); p.IsValid() && m[s] == nil {
+				m[s] = i
+			}
+		}
+	}
+	return m
+}
+
 // firstAddr returns the first address of s for a host: not the network address,
 // except in a point-to-point subnet (/31, /127) or for a single address.
 func firstAddr(s netip.Prefix) netip.Addr {
