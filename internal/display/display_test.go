@@ -28,7 +28,7 @@ func TestLists(t *testing.T) {
 func TestEscape(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "eth0": "eth0", "é→\t\n": "é→\t\n", "\x1b[31m": `\x1b[31m`, "a\u202eb": `a\u202eb`, "a\xffé": `a\xffé`,
-		"\ufffd": "\ufffd",
+		"\ufffd": "\ufffd", "\x1b\ufffd\"": `\x1b` + "\ufffd\"",
 	} {
 		if got := Escape(text); got != want {
 			t.Errorf("Escape(%q) = %q, want %q", text, got, want)
@@ -67,7 +67,7 @@ func TestRate(t *testing.T) {
 
 // TestEscapeXML: the result is what encoding/xml writes, and encoding/xml reads it back.
 func TestEscapeXML(t *testing.T) {
-	for _, text := range []string{"", "a<b>&\"'", "a\tb\nc\rd", "\x00\x1f", "\ufffe\uffff", "é"} {
+	for _, text := range []string{"", "a<b>&\"'", "a\tb\nc\rd", "\x00\x1f ", "\ufffe\uffff", "é"} {
 		var want strings.Builder
 		if err := xml.EscapeText(&want, []byte(text)); err != nil {
 			t.Fatal(err)

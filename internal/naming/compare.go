@@ -12,25 +12,16 @@ func Compare(a, b string) int {
 		same++
 	}
 	for same > 0 && isDigit(a[same-1]) {
-		same-- // a number that differs is compared from its first digit
+		same-- // a number is compared from its first digit
 	}
 	a, b = a[same:], b[same:]
-	for a != "" && b != "" {
-		if isDigit(a[0]) && isDigit(b[0]) {
-			na, nb := digits(a), digits(b)
-			x, y := strings.TrimLeft(a[:na], "0"), strings.TrimLeft(b[:nb], "0")
-			if c := cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y), cmp.Compare(na, nb)); c != 0 {
-				return c
-			}
-			a, b = a[na:], b[nb:]
-			continue
+	if na, nb := digits(a), digits(b); na > 0 && nb > 0 {
+		x, y := strings.TrimLeft(a[:na], "0"), strings.TrimLeft(b[:nb], "0")
+		if c := cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y), cmp.Compare(na, nb)); c != 0 {
+			return c
 		}
-		if a[0] != b[0] {
-			return cmp.Compare(a[0], b[0])
-		}
-		a, b = a[1:], b[1:]
 	}
-	return cmp.Compare(len(a), len(b))
+	return cmp.Compare(a, b)
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -8,7 +8,10 @@ import (
 
 // TestCompare: runs of digits compare as numbers, other bytes as bytes.
 func TestCompare(t *testing.T) {
-	sorted := []string{"", "1", "01", "2", "10", "eth", "eth0", "eth00", "eth2", "eth2.5", "eth10", "eth10a", "lo"}
+	sorted := []string{
+		"", "1", "01", "2", "10", "eth", "eth0", "eth00", "eth2", "eth2.5", "eth9", "eth10", "eth10a", "eth10b", "eth19",
+		"eth100", "etha", "lo",
+	}
 	for i, a := range sorted {
 		for j, b := range sorted {
 			want := min(max(i-j, -1), 1)
@@ -35,7 +38,7 @@ func TestValidChars(t *testing.T) {
 			t.Errorf("ValidChars(%q) = %t", name, got)
 		}
 	}
-	if !ValidChars("_ab", "_", "_") || ValidChars("_ab", "", "_") {
+	if !ValidChars("_ab", "_", "_") || ValidChars("_ab", "", "_") || ValidChars("_", "", "_") {
 		t.Error("the first character has its own list")
 	}
 }
