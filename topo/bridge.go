@@ -82,11 +82,11 @@ func (b Bridge) commands(w *scriptWriter, s Step) []command {
 	const words = " type bridge"
 	if s.Op() == Create {
 		cmds := []command{{b.NS, "ip", "link add name " + creationWords(Link{Name: b.Name, MAC: b.MAC}) + words + options}}
-		return append(cmds, w.setLink(Link{NS: b.NS, Name: b.Name}, b.Link)...)
+		return append(cmds, setLink(Link{NS: b.NS, Name: b.Name}, b.Link, w.markWords(b.Link))...)
 	}
 	var cmds []command
 	if options != "" {
 		cmds = append(cmds, command{b.NS, "ip", "link set dev " + b.Name + words + options})
 	}
-	return append(cmds, w.setLink(was.Link, b.Link)...)
+	return append(cmds, setLink(was.Link, b.Link, "")...)
 }

@@ -34,7 +34,7 @@ func atCreation(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, M
 // from " type" on. parent is zero if there is none; it may be in another namespace.
 func (w *scriptWriter) linkCommands(s Step, l Link, parent Key, kind string) []command {
 	if s.Op() == Change {
-		return w.setLink(s.Have.(LinkObject).Links()[0], l)
+		return setLink(s.Have.(LinkObject).Links()[0], l, "")
 	}
 	text, from := "link add name "+creationWords(l), l.NS
 	if parent.Name != "" {
@@ -43,11 +43,20 @@ func (w *scriptWriter) linkCommands(s Step, l Link, parent Key, kind string) []c
 			text += " netns " + w.netnsWord(l.NS)
 		}
 	}
-	return append([]command{{from, "ip", text + kind}}, w.setLink(atCreation(l), l)...)
+	return append([]command{{from, "ip", text + kind}}, setLink(atCreation(l), l, w.markWords(l))...)
 }
 
-// setLink changes the properties that differ. A new link also gets the mark.
-func (w *scriptWriter) setLink(was, l Link) []command {
+// markWords returns the mark of a new link, for ip-link(8).
+func (w *scriptWriter) markWords(l Link) string {
+	words := " alias " + mark.Of(w.lab)
+	if n, _ := w.state[Key{OfNamespace, l.NS, ""}].(Namespace); l.Master == "" && (l.NS == "" || n.From != "") {
+		words += " group " + strconv.Itoa(mark.LinkGroup)
+	}
+	return words
+}
+
+// setLink changes the properties that differ. A new link also gets its mark; see markWords.
+func setLink(was, l Link, markWords string) []command {
 	set := ""
 	if was.MAC != l.MAC && !l.MAC.IsZero() {
 		set += " address " + l.MAC.String()
@@ -61,12 +70,7 @@ func (w *scriptWriter) setLink(was, l Link) []command {
 	case was.Master != l.Master:
 		set += " master " + l.Master
 	}
-	if was == atCreation(l) || was == (Link{NS: l.NS, Name: l.Name}) {
-		set += " alias " + mark.Of(w.lab)
-		if n, _ := w.state[Key{OfNamespace, l.NS, ""}].(Namespace); l.Master == "" && (l.NS == "" || n.From != "") {
-			set += " group " + strconv.Itoa(mark.LinkGroup)
-		}
-	}
+	set += markWords
 	var cmds []command
 	if set != "" {
 		cmds = append(cmds, command{l.NS, "ip", "link set dev " + l.Name + set})

@@ -58,7 +58,7 @@ func (v Veth) commands(w *scriptWriter, s Step) []command {
 	near, far := v.Ends[0], v.Ends[1]
 	if s.Op() == Change {
 		was := s.Have.(Veth)
-		return append(w.setLink(was.Ends[0], near), w.setLink(was.Ends[1], far)...)
+		return append(setLink(was.Ends[0], near, ""), setLink(was.Ends[1], far, "")...)
 	}
 	text := "link add name " + creationWords(near) + " type veth peer name " + creationWords(far)
 	if far.NS != near.NS {
@@ -66,7 +66,7 @@ func (v Veth) commands(w *scriptWriter, s Step) []command {
 	}
 	cmds := []command{{near.NS, "ip", text}}
 	for _, l := range v.Ends {
-		cmds = append(cmds, w.setLink(atCreation(l), l)...)
+		cmds = append(cmds, setLink(atCreation(l), l, w.markWords(l))...)
 	}
 	return cmds
 }
