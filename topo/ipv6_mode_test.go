@@ -14,6 +14,8 @@ func TestIPv6Modes(t *testing.T) {
 		l.MTU, l.Master = mtu, master
 		return l
 	}
+	vx := Link{NS: "red", Name: "vx"}
+	route := func(dst string, hop Hop) Route { return Route{NS: "red", Dst: prefix(dst), Hops: NewHops(hop)} }
 	bridgePort := Veth{[2]Link{with(d0.Link, 0, "sw"), {NS: "blue", Name: "eth0"}}}
 	for _, tt := range []struct {
 		name    string
@@ -23,20 +25,23 @@ func TestIPv6Modes(t *testing.T) {
 		{"no address", []Object{d0}, IPv6Default},
 		{"an IPv4 address", []Object{d0, v4}, IPv6NoLinkLocal},
 		{"an IPv6 address", []Object{d0, v4, v6}, IPv6Static},
-		{"an address of another link", []Object{d0, Address{"red", "d1", v6.Prefix}, Address{"blue", "d0", v6.Prefix}}, IPv6Default},
+		{"an address of another link",
+			[]Object{d0, Address{"red", "d1", v6.Prefix}, Address{"blue", "d0", v6.Prefix}}, IPv6Default},
 		{"an IPv4 neighbour", []Object{d0, v4, Neigh{"red", "d0", address("10.0.0.9"), mac1}}, IPv6NoLinkLocal},
 		{"an IPv6 neighbour", []Object{d0, v4, Neigh{"red", "d0", address("fd00::9"), mac1}}, IPv6Default},
-		{"an IPv4 route", []Object{d0, v4, Route{NS: "red", Dst: prefix("10.9.0.0/16"), Hops: NewHops(Hop{Device: "d0"})}}, IPv6NoLinkLocal},
-		{"an IPv6 route", []Object{d0, v4, Route{NS: "red", Dst: prefix("fd09::/64"), Hops: NewHops(Hop{Device: "d0"})}}, IPv6Default},
-		{"an IPv4 route via IPv6", []Object{d0, v4, Route{NS: "red", Dst: prefix("10.9.0.0/16"),
-			Hops: NewHops(Hop{Via: address("fd00::9"), Device: "d0"})}}, IPv6Default},
+		{"an IPv4 route", []Object{d0, v4, route("10.9.0.0/16", Hop{Device: "d0"})}, IPv6NoLinkLocal},
+		{"an IPv6 route", []Object{d0, v4, route("fd09::/64", Hop{Device: "d0"})}, IPv6Default},
+		{"an IPv4 route via IPv6",
+			[]Object{d0, v4, route("10.9.0.0/16", Hop{Via: address("fd00::9"), Device: "d0"})}, IPv6Default},
 		{"a setting of IPv6", []Object{d0, v4, Sysctl{"red", "net.ipv6.conf.d0.mtu", "1400"}}, IPv6Default},
-		{"a setting of IPv6 for all links", []Object{d0, v4, Sysctl{"red", "net.ipv6.conf.all.forwarding", "1"}}, IPv6NoLinkLocal},
+		{"a setting of IPv6 for all links",
+			[]Object{d0, v4, Sysctl{"red", "net.ipv6.conf.all.forwarding", "1"}}, IPv6NoLinkLocal},
 		{"a setting of IPv4", []Object{d0, v4, Sysctl{"red", "net.ipv4.conf.d0.rp_filter", "1"}}, IPv6NoLinkLocal},
 		{"disable_ipv6", []Object{d0, v6, Sysctl{"red", "net.ipv6.conf.d0.disable_ipv6", "0"}}, IPv6UserSet},
-		{"a tunnel over IPv4", []Object{d0, v4, VXLAN{Link: Link{NS: "red", Name: "vx"}, Parent: "d0", Remote: address("10.0.0.9")}}, IPv6NoLinkLocal},
-		{"a tunnel to IPv6", []Object{d0, v4, VXLAN{Link: Link{NS: "red", Name: "vx"}, Parent: "d0", Remote: address("ff05::1")}}, IPv6Default},
-		{"a tunnel from IPv6", []Object{d0, v4, VXLAN{Link: Link{NS: "red", Name: "vx"}, Parent: "d0", Local: address("fd00::1")}}, IPv6Default},
+		{"a tunnel over IPv4", []Object{d0, v4, VXLAN{Link: vx, Parent: "d0", Remote: address("10.0.0.9")}},
+			IPv6NoLinkLocal},
+		{"a tunnel to IPv6", []Object{d0, v4, VXLAN{Link: vx, Parent: "d0", Remote: address("ff05::1")}}, IPv6Default},
+		{"a tunnel from IPv6", []Object{d0, v4, VXLAN{Link: vx, Parent: "d0", Local: address("fd00::1")}}, IPv6Default},
 		{"an MTU for IPv6", []Object{Dummy{with(d0.Link, leastMTU6, "")}, v4}, IPv6NoLinkLocal},
 		{"an MTU too small for IPv6", []Object{Dummy{with(d0.Link, leastMTU6-1, "")}, v4}, IPv6Unused},
 		{"a bridge port", []Object{bridgePort}, IPv6Disabled},
@@ -64,23 +69,27 @@ func TestIPv6Modes(t *testing.T) {
 // TestIPv6SettingsOfSteps: settings are written for new links, and for veth ends that enter or leave a bridge.
 func TestIPv6SettingsOfSteps(t *testing.T) {
 	machine := Dummy{Link{Name: "d0"}}
+	free, setting := port(func(l *Link) { l.Master = "" }), Sysctl{"", "net.ipv6.conf.red-eth0.disable_ipv6", "1"}
 	have, want := NewState(machine), NewState(machine, Address{"", "d0", prefix("10.0.0.1/24")})
 	for _, tt := range []struct {
 		name       string
 		have, want State
 		settings   map[string][]string
 	}{
-		{"a link of the machine with IPv4 ignores router advertisements", nil, want, map[string][]string{"d0": {"accept_ra=0"}}},
+		{"a link of the machine with IPv4 ignores router advertisements", nil, want,
+			map[string][]string{"d0": {"accept_ra=0"}}},
 		{"nothing for a link that exists", have, NewState(Dummy{Link{Name: "d0", MTU: 1400}}), map[string][]string{}},
 		{"both ends of a pair", nil, NewState(sw, pair), map[string][]string{
 			"sw": {"accept_dad=0"}, "red-eth0": {"disable_ipv6=1"}, "eth0": {"accept_dad=0"}}},
-		{"a pair that leaves its bridge", NewState(sw, pair), NewState(sw, port(func(l *Link) { l.Master = "" })),
+		{"a pair that leaves its bridge", NewState(sw, pair), NewState(sw, free),
 			map[string][]string{"red-eth0": {"accept_dad=0", "disable_ipv6"}}},
-		{"a pair that leaves its bridge, with a setting of the user", NewState(sw, pair, Sysctl{"", "net.ipv6.conf.red-eth0.disable_ipv6", "1"}),
-			NewState(sw, port(func(l *Link) { l.Master = "" }), Sysctl{"", "net.ipv6.conf.red-eth0.disable_ipv6", "1"}), map[string][]string{}},
-		{"a pair that enters its bridge", NewState(sw, port(func(l *Link) { l.Master = "" })), NewState(sw, pair),
+		{"a pair that leaves its bridge, with a setting of the user", NewState(sw, pair, setting),
+			NewState(sw, free, setting),
+			map[string][]string{}},
+		{"a pair that enters its bridge", NewState(sw, free), NewState(sw, pair),
 			map[string][]string{"red-eth0": {"disable_ipv6=1"}}},
-		{"a pair that changes its bridge", NewState(sw, pair), NewState(sw, port(func(l *Link) { l.Master = "other" })), map[string][]string{}},
+		{"a pair that changes its bridge", NewState(sw, pair), NewState(sw, port(func(l *Link) { l.Master = "other" })),
+			map[string][]string{}},
 	} {
 		plan := Diff(tt.have, tt.want)
 		modes, got := plan.IPv6Modes(tt.have, tt.want), map[string][]string{}

@@ -29,14 +29,17 @@ func TestObjects(t *testing.T) {
 		{VLAN{d0, "eth0", 7}, "red: link d0 link eth0 type vlan id 7", "vlan", false},
 		{VXLAN{Link: d0, ID: 7, Port: 1}, "red: link d0 type vxlan id 7 dstport 1", "vxlan", false},
 		{Macvlan{Link: d0, Parent: "eth9"}, "red: link d0 link eth9 type macvlan mode bridge", "macvlan", false},
-		{Ipvlan{Link: d0, ParentNS: "red", Parent: "a", Mode: "l3"}, "red: link d0 link red: a type ipvlan mode l3", "ipvlan", false},
+		{Ipvlan{Link: d0, ParentNS: "red", Parent: "a", Mode: "l3"}, "red: link d0 link red: a type ipvlan mode l3",
+			"ipvlan", false},
 		{Bridge{Link: d0}, "red: link d0 type bridge", "", false},
-		{Bridge{Link: d0, VLANFiltering: true}, "red: link d0 type bridge vlan_filtering 1", linux.FeatureVLANFiltering, false},
+		{Bridge{Link: d0, VLANFiltering: true}, "red: link d0 type bridge vlan_filtering 1",
+			linux.FeatureVLANFiltering, false},
 		{Veth{[2]Link{d0, red0}}, "red: link d0 type veth peer red: link eth0", "", false},
 		{Up{"red", "d0"}, "red: link d0 up", "", false},
 		{Port{"red", "d0", "sw"}, "red: link d0 master sw", "", false},
 		{BridgeVLAN{"red", "d0", 7, false, false}, "red: vlan dev d0 vid 7", "", false},
-		{Qdisc{NS: "red", Link: "d0", Impairment: Impairment{Loss: 1}}, "red: qdisc dev d0 netem loss 1%", linux.FeatureNetem, false},
+		{Qdisc{NS: "red", Link: "d0", Impairment: Impairment{Loss: 1}}, "red: qdisc dev d0 netem loss 1%",
+			linux.FeatureNetem, false},
 		{NoOffload{"red", "d0"}, "red: offload dev d0 off", linux.FeatureEthtool, false},
 		{AddrGenNone{"red", "d0"}, "red: link d0 addrgenmode none", "", false},
 		{Address{"red", "d0", prefix("10.0.0.1/24")}, "red: addr 10.0.0.1/24 dev d0", "", false},
@@ -50,7 +53,8 @@ func TestObjects(t *testing.T) {
 		{Sysctl{"", "net/ipv6/conf/a.b/mtu", "1"}, "sysctl net/ipv6/conf/a.b/mtu = 1", "", true},
 		{File{"red", "hosts", "a\nb\n"}, "red: file /etc/hosts (2 lines)", "", false},
 		{Process{"red", "a\nb"}, `red: run "a\nb"`, "", false},
-		{Masquerade{NS: "red", Source: prefix("10.0.0.0/24"), Out: "d0"}, "red: nat masquerade -s 10.0.0.0/24 -o d0", "", false},
+		{Masquerade{NS: "red", Source: prefix("10.0.0.0/24"), Out: "d0"}, "red: nat masquerade -s 10.0.0.0/24 -o d0",
+			"", false},
 		{SourceNAT{"red", prefix("10.0.0.0/24"), "d0", address("192.0.2.1")},
 			"red: nat snat -s 10.0.0.0/24 -o d0 --to-source 192.0.2.1", "", false},
 		{Forward{"red", "udp", address("192.0.2.1"), "d0", 80, 89, address("10.0.0.2"), 1080},
@@ -111,7 +115,8 @@ func TestNeeds(t *testing.T) {
 		{Sysctl{"red", "net.ipv4.conf.default.rp_filter", "1"}, []Key{ns}},
 		{Sysctl{"red", linux.ForwardingIPv4, "1"}, []Key{ns}},
 		{Fastpath{"red", "d0", false}, []Key{ns, link}},
-		{File{"red", "hosts", ""}, []Key{ns}}, {Process{"red", "sleep 1"}, []Key{ns}}, {Isolation{"red", "a", "b"}, []Key{ns}},
+		{File{"red", "hosts", ""}, []Key{ns}}, {Process{"red", "sleep 1"}, []Key{ns}},
+		{Isolation{"red", "a", "b"}, []Key{ns}},
 		{Masquerade{NS: "red"}, []Key{ns}}, {SourceNAT{NS: "red"}, []Key{ns}}, {Forward{NS: "red"}, []Key{ns}},
 		{OwnLink{"red", "d0"}, []Key{ns}}, {ClosedLink{"red", "d0"}, []Key{ns}}, {SourceGate{NS: "red"}, []Key{ns}},
 		{AllowedSource{NS: "red"}, []Key{ns}},
@@ -173,7 +178,8 @@ func TestChanges(t *testing.T) {
 		{SourceGate{"", "sw", mac1}, SourceGate{"", "sw", mac2}, false},
 		{BridgeVLAN{"", "a", 7, false, false}, BridgeVLAN{"", "a", 7, true, false}, true},
 		{Fastpath{"", "a", false}, Fastpath{"", "a", true}, true},
-		{SourceNAT{"", prefix("10.0.0.0/24"), "", address("192.0.2.1")}, SourceNAT{"", prefix("10.0.0.0/24"), "", address("192.0.2.2")}, true},
+		{SourceNAT{"", prefix("10.0.0.0/24"), "", address("192.0.2.1")},
+			SourceNAT{"", prefix("10.0.0.0/24"), "", address("192.0.2.2")}, true},
 	} {
 		plan := Diff(NewState(tt.have), NewState(tt.want))
 		if len(plan) == 0 || (len(plan) == 1 && plan[0].Op() == Change) != tt.inPlace {
@@ -191,7 +197,8 @@ func TestAdd(t *testing.T) {
 		}
 	}
 	other := Bridge{Link: Link{Name: "sw", MAC: mac1}}
-	if err := s.Add(other); err == nil || !strings.Contains(err.Error(), "contradicts link sw address 02:00:00:00:00:02") {
+	if err := s.Add(other); err == nil || !strings.Contains(err.Error(),
+		"contradicts link sw address 02:00:00:00:00:02") {
 		t.Errorf("Add: %v", err)
 	}
 	if got := s.String(); got != "netns red\nlink sw address 02:00:00:00:00:02 type bridge\n" {
@@ -259,8 +266,9 @@ func TestErrors(t *testing.T) {
 		{&ApplyError{Err: step}, "add netns red: operation not permitted; nothing was changed"},
 		{&ApplyError{Err: step, Undone: 1}, "add netns red: operation not permitted; the 1 step before was undone"},
 		{&ApplyError{Err: step, Undone: 2}, "add netns red: operation not permitted; the 2 steps before were undone"},
-		{&ApplyError{Err: step, Undone: 2, Undo: errors.Join(syscall.EBUSY, syscall.EIO)}, "add netns red: operation not permitted; " +
-			"undoing the steps before failed too: device or resource busy; input/output error"},
+		{&ApplyError{Err: step, Undone: 2, Undo: errors.Join(syscall.EBUSY, syscall.EIO)},
+			"add netns red: operation not permitted; " +
+				"undoing the steps before failed too: device or resource busy; input/output error"},
 	} {
 		if tt.err.Error() != tt.want || !errors.Is(tt.err, syscall.EPERM) {
 			t.Errorf("got %q, want %q", tt.err, tt.want)

@@ -1,21 +1,16 @@
 package topo
 
 import (
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/vnet-lab/vnet/internal/golden"
 	"github.com/vnet-lab/vnet/internal/linux"
 )
-
-// update rewrites the golden file: go test ./topo -update
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // A scriptCase is a change from one state to another and back.
 type scriptCase struct {
@@ -38,11 +33,6 @@ func port(change func(*Link)) Veth {
 	return p
 }
 
-func withGSO(q Qdisc) Qdisc {
-	q.GSO = true
-	return q
-}
-
 func address(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 // linkCases are about namespaces and links.
@@ -54,7 +44,8 @@ var linkCases = []scriptCase{
 	{"an object in a namespace that has no name", []Object{Namespace{Name: "pid", From: "4711"}},
 		[]Object{Namespace{Name: "pid", From: "4711"}, Up{"pid", "lo"}}},
 	{"a bridge and a port", []Object{red}, []Object{red, sw, pair, Up{"", "sw"}, Up{"", "red-eth0"}, Up{"red", "eth0"}}},
-	{"a bridge with all options", nil, []Object{Bridge{Link: Link{Name: "br", MTU: 9000}, STP: true, VLANFiltering: true}}},
+	{"a bridge with all options", nil, []Object{Bridge{Link: Link{Name: "br", MTU: 9000}, STP: true,
+		VLANFiltering: true}}},
 	{"options of a bridge", []Object{sw}, []Object{Bridge{Link: sw.Link, STP: true, VLANFiltering: true}}},
 	{"a change of a bridge's MTU and MAC", []Object{sw}, []Object{Bridge{Link: Link{Name: "sw", MAC: mac1, MTU: 1400}}}},
 	{"a port leaves its bridge", []Object{red, sw, pair}, []Object{red, sw, port(func(l *Link) { l.Master = "" })}},
@@ -67,7 +58,8 @@ var linkCases = []scriptCase{
 	{"a veth pair in one namespace", []Object{red},
 		[]Object{red, Veth{Ends: [2]Link{{NS: "red", Name: "a"}, {NS: "red", Name: "b"}}}}},
 	{"devices", []Object{red}, []Object{
-		red, Dummy{Link: Link{NS: "red", Name: "d0", MAC: mac1}}, VLAN{Link: Link{NS: "red", Name: "d0.7"}, Parent: "d0", ID: 7},
+		red, Dummy{Link: Link{NS: "red", Name: "d0", MAC: mac1}},
+		VLAN{Link: Link{NS: "red", Name: "d0.7"}, Parent: "d0", ID: 7},
 		Macvlan{Link: Link{NS: "red", Name: "mv0"}, Parent: "eth9", Mode: "private"},
 		Ipvlan{Link: Link{NS: "red", Name: "iv0"}, ParentNS: "red", Parent: "d0"},
 		VXLAN{Link: Link{NS: "red", Name: "vx0"}, ID: 5, Local: address("10.0.0.1"), Remote: address("10.0.0.2")},
@@ -79,7 +71,8 @@ var linkCases = []scriptCase{
 	{"an uplink changes its bridge", []Object{sw, Bridge{Link: Link{Name: "other"}}, Port{"", "eth9", "sw"}},
 		[]Object{sw, Bridge{Link: Link{Name: "other"}}, Port{"", "eth9", "other"}}},
 	{"VLANs of ports", []Object{red, sw, pair}, []Object{red, sw, pair,
-		BridgeVLAN{"", "red-eth0", 10, true, true}, BridgeVLAN{"", "red-eth0", 20, false, false}, BridgeVLAN{"", "sw", 1, true, true}}},
+		BridgeVLAN{"", "red-eth0", 10, true, true}, BridgeVLAN{"", "red-eth0", 20, false, false},
+		BridgeVLAN{"", "sw", 1, true, true}}},
 	{"impairments", []Object{red, sw, pair}, []Object{red, sw, pair,
 		Qdisc{NS: "red", Link: "eth0", Impairment: Impairment{
 			Delay: 50 * time.Millisecond, Jitter: 1500 * time.Microsecond, Loss: 2.5, Rate: 1e6,
@@ -103,23 +96,30 @@ var hostCases = []scriptCase{
 	{"routes", []Object{red}, []Object{red,
 		Route{NS: "red", Dst: prefix("::/0"), Hops: NewHops(Hop{Via: address("fd00::1"), Device: "eth0"})},
 		Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole", Table: 7, Metric: 3},
-		Route{NS: "red", Dst: prefix("10.8.0.0/16"), Src: address("10.0.0.2"), MTU: 1400, Hops: NewHops(Hop{Device: "eth0"})},
-		Route{NS: "red", Dst: prefix("10.7.0.0/16"), Table: linux.MainTable, Type: "unicast", Hops: NewHops(Hop{Device: "eth0"})},
+		Route{NS: "red", Dst: prefix("10.8.0.0/16"), Src: address("10.0.0.2"), MTU: 1400,
+			Hops: NewHops(Hop{Device: "eth0"})},
+		Route{NS: "red", Dst: prefix("10.7.0.0/16"), Table: linux.MainTable, Type: "unicast",
+			Hops: NewHops(Hop{Device: "eth0"})},
 		Route{NS: "red", Dst: prefix("fd07::/64"), Metric: linux.Metric6, Hops: NewHops(Hop{Device: "eth0"})}}},
 	{"a route of the machine", nil, []Object{Route{Dst: prefix("10.9.0.0/16"), Hops: NewHops(Hop{Device: "eth9"})}}},
 	{"another hop", []Object{Route{Dst: prefix("10.9.0.0/16"), Hops: NewHops(Hop{Device: "eth9"})}},
-		[]Object{Route{Dst: prefix("10.9.0.0/16"), Hops: NewHops(Hop{Via: address("10.0.0.9"), Device: "eth9", Onlink: true})}}},
+		[]Object{Route{Dst: prefix("10.9.0.0/16"),
+			Hops: NewHops(Hop{Via: address("10.0.0.9"), Device: "eth9", Onlink: true})}}},
 	{"another type of route", []Object{Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"}},
 		[]Object{Route{Dst: prefix("10.9.0.0/16"), Type: "prohibit"}}},
 	{"settings", []Object{red, sw, pair}, []Object{red, sw, pair,
 		Sysctl{"red", linux.ForwardingIPv4, "1"}, Sysctl{"red", "net.ipv4.conf.eth0.rp_filter", "2"}}},
-	{"settings of the machine", nil, []Object{Sysctl{"", "net.ipv4.tcp_rmem", "1\t2  3"}, Sysctl{"", linux.ForwardingIPv4, "1"}}},
-	{"forwarding in an adopted namespace", []Object{boxAdopted}, []Object{boxAdopted, Sysctl{"box", linux.ForwardingIPv6, "1"}}},
+	{"settings of the machine", nil, []Object{Sysctl{"", "net.ipv4.tcp_rmem", "1\t2  3"},
+		Sysctl{"", linux.ForwardingIPv4, "1"}}},
+	{"forwarding in an adopted namespace", []Object{boxAdopted},
+		[]Object{boxAdopted, Sysctl{"box", linux.ForwardingIPv6, "1"}}},
 	{"another value", []Object{Sysctl{"", "net.core.somaxconn", "1"}}, []Object{Sysctl{"", "net.core.somaxconn", "2"}}},
 	{"files", []Object{red}, []Object{red, File{"red", "hosts", "10.0.0.2 red\n.\n..\n"}}},
 	{"programs", []Object{red}, []Object{red, Process{"red", "echo 'a'; sleep 1"}, Process{"", "sleep 2"}}},
-	{"rules", []Object{red, Masquerade{NS: "red", Source: prefix("10.0.0.0/24")}, Forward{NS: "red", Proto: "tcp", First: 80, To: address("10.0.0.2")}},
-		[]Object{red, Masquerade{NS: "red", Source: prefix("10.0.0.0/24")}, Forward{NS: "red", Proto: "tcp", First: 80, To: address("10.0.0.3")},
+	{"rules", []Object{red, Masquerade{NS: "red", Source: prefix("10.0.0.0/24")},
+		Forward{NS: "red", Proto: "tcp", First: 80, To: address("10.0.0.2")}},
+		[]Object{red, Masquerade{NS: "red", Source: prefix("10.0.0.0/24")},
+			Forward{NS: "red", Proto: "tcp", First: 80, To: address("10.0.0.3")},
 			Isolation{"", "a", "b"}}},
 }
 
@@ -132,23 +132,7 @@ func TestScripts(t *testing.T) {
 		fmt.Fprintf(&b, "===== %s\n%s", tt.name, scriptOf(t, have, want))
 		fmt.Fprintf(&b, "----- and back\n%s\n", scriptOf(t, want, have))
 	}
-	golden(t, "testdata/scripts.golden", b.String())
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	golden.File(t, "testdata/scripts.golden", b.String())
 }
 
 // scriptOf returns the plan and its script. Rules are listed as text, with + and -.

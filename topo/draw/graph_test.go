@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vnet-lab/vnet/internal/golden"
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/topo/lab"
 )
@@ -14,14 +15,14 @@ import (
 // TestGraph draws the examples in every format and compares them with the pictures in
 // testdata/graph.
 func TestGraph(t *testing.T) {
-	for name, text := range labtest.Examples(t) {
+	for name, text := range golden.Examples(t) {
 		topology := labtest.MustParse(t, name, text)
 		for _, format := range Formats {
 			got, err := Graph(topology, format)
 			if err != nil {
 				t.Fatal(err)
 			}
-			labtest.Golden(t, filepath.Join("testdata/graph", strings.TrimSuffix(name, ".yaml")+"."+format), got)
+			golden.File(t, filepath.Join("testdata/graph", strings.TrimSuffix(name, ".yaml")+"."+format), got)
 		}
 	}
 }
@@ -55,7 +56,7 @@ func TestSVGIsXML(t *testing.T) {
 
 // No box covers another.
 func TestBoxesDoNotOverlap(t *testing.T) {
-	for name, text := range labtest.Examples(t) {
+	for name, text := range golden.Examples(t) {
 		lab := labtest.MustParse(t, name, text)
 		p := newDrawing(&lab).place(measure)
 		for a := range p.nodes {
@@ -95,7 +96,7 @@ func TestInvalidTopologies(t *testing.T) {
 
 // FuzzGraph: Graph draws each topology that Parse accepts.
 func FuzzGraph(f *testing.F) {
-	for name, text := range labtest.Examples(f) {
+	for name, text := range golden.Examples(f) {
 		if name != "thousand.yaml" {
 			f.Add(text)
 		}

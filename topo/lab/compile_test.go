@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vnet-lab/vnet/internal/golden"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -28,7 +29,7 @@ func TestCompile(t *testing.T) {
 // Every example compiles, twice to the same state, and each object that another
 // one needs comes before it.
 func TestCompileIsComplete(t *testing.T) {
-	for name, text := range labs(t) {
+	for name, text := range golden.Examples(t) {
 		t.Run(name, func(t *testing.T) {
 			lab := mustParse(t, name, text)
 			a, err := Compile(lab)
@@ -57,7 +58,7 @@ func TestCompileIsComplete(t *testing.T) {
 
 // All MACs are set and unique in a lab; but a port of a bridge has the bridge's.
 func TestCompileSetsMACs(t *testing.T) {
-	for name, text := range labs(t) {
+	for name, text := range golden.Examples(t) {
 		state, err := Compile(mustParse(t, name, text))
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +101,7 @@ func TestCompileChecks(t *testing.T) {
 }
 
 func BenchmarkCompileThousand(b *testing.B) {
-	text := labs(b)["thousand.yaml"]
+	text := golden.Examples(b)["thousand.yaml"]
 	lab := mustParse(b, "thousand.yaml", text)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -111,7 +112,7 @@ func BenchmarkCompileThousand(b *testing.B) {
 }
 
 func BenchmarkParseThousand(b *testing.B) {
-	text := labs(b)["thousand.yaml"]
+	text := golden.Examples(b)["thousand.yaml"]
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Parse("thousand.yaml", text); err != nil {

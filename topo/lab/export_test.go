@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vnet-lab/vnet/internal/golden"
 	"github.com/vnet-lab/vnet/topo"
 )
 
 // A compiled state that is exported, formatted, parsed and compiled again is the
 // same, without differences.
 func TestExportRoundTrip(t *testing.T) {
-	for name, text := range labs(t) {
+	for name, text := range golden.Examples(t) {
 		t.Run(name, func(t *testing.T) {
 			state, err := Compile(mustParse(t, name, text))
 			if err != nil {
@@ -66,5 +67,5 @@ func TestExportOfHandMade(t *testing.T) {
 	)
 	lab, rest := Export("byhand", topo.NewState(objects...))
 	got := string(Format(lab)) + "---\n" + strings.Join(rest, "\n") + "\n"
-	golden(t, "testdata/export-byhand.golden", []byte(got))
+	golden.File(t, "testdata/export-byhand.golden", got)
 }

@@ -1,20 +1,15 @@
 package lab
 
 import (
-	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
-)
 
-// update rewrites every golden file of this package's tests:
-//
-//	go test ./topo -update
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/vnet-lab/vnet/internal/golden"
+)
 
 // A goldenCase is a txtar file with input and expected output.
 type goldenCase struct {
@@ -38,7 +33,7 @@ func eachCase(t *testing.T, glob string, test func(c *goldenCase)) {
 			}
 			c := &goldenCase{t, path, ar}
 			test(c)
-			if *update {
+			if golden.Update() {
 				if err := os.WriteFile(path, txtar.Format(ar), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -64,7 +59,7 @@ func (c *goldenCase) out(name, got string) {
 	c.t.Helper()
 	for i := range c.ar.Files {
 		if f := &c.ar.Files[i]; f.Name == name {
-			if *update {
+			if golden.Update() {
 				f.Data = []byte(got)
 			} else if diff := cmp.Diff(string(f.Data), got); diff != "" {
 				c.t.Errorf("%s, section %s (-want +got):\n%s", c.path, name, diff)
@@ -72,27 +67,8 @@ func (c *goldenCase) out(name, got string) {
 			return
 		}
 	}
-	if !*update {
+	if !golden.Update() {
 		c.t.Fatalf("%s has no section %s", c.path, name)
 	}
 	c.ar.Files = append(c.ar.Files, txtar.File{Name: name, Data: []byte(got)})
-}
-
-// golden compares got with a whole file. With -update it rewrites the file.
-func golden(t *testing.T, path string, got []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(want, got) {
-		t.Errorf("%s differs from the output; check the difference, then run with -update\n%s",
-			path, cmp.Diff(string(want), string(got)))
-	}
 }

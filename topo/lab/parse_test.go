@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/vnet-lab/vnet/internal/golden"
 )
 
 // equalTopology compares topologies without positions in files.
@@ -24,27 +26,6 @@ var equalTopology = cmp.Options{
 	cmpopts.EquateEmpty(),
 }
 
-// labs returns the example labs.
-func labs(t testing.TB) map[string][]byte {
-	t.Helper()
-	files, err := filepath.Glob("../../examples/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples: %v", err)
-	}
-	all := map[string][]byte{}
-	for _, path := range files {
-		if testing.Short() && filepath.Base(path) == "thousand.yaml" {
-			continue // the other examples contain the same keys
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[filepath.Base(path)] = text
-	}
-	return all
-}
-
 func mustParse[text string | []byte](t testing.TB, file string, lab text) Topology {
 	t.Helper()
 	parsed, err := Parse(file, []byte(lab))
@@ -56,7 +37,7 @@ func mustParse[text string | []byte](t testing.TB, file string, lab text) Topolo
 
 // Parse reads the output of Format as the same topology.
 func TestFormatIsReadBack(t *testing.T) {
-	for name, text := range labs(t) {
+	for name, text := range golden.Examples(t) {
 		t.Run(name, func(t *testing.T) {
 			lab := mustParse(t, name, text)
 			written := Format(lab)
@@ -244,7 +225,7 @@ func TestJSONAndAnchors(t *testing.T) {
 // FuzzParse: for any file, Parse returns mistakes or a topology and does not
 // panic. Parse reads the Format of the topology as the same topology.
 func FuzzParse(f *testing.F) {
-	for name, text := range labs(f) {
+	for name, text := range golden.Examples(f) {
 		if name != "thousand.yaml" {
 			f.Add(text)
 		}

@@ -5,12 +5,14 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/vnet-lab/vnet/internal/golden"
 )
 
 // TestReference compares LAB.md, the reference of the lab file, with the file types and their
 // comments. The schema is made from the same source.
 func TestReference(t *testing.T) {
-	golden(t, "LAB.md", makeReference(t))
+	golden.File(t, "LAB.md", makeReference(t))
 }
 
 const referenceIntro = `# The lab file

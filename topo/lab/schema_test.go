@@ -15,12 +15,13 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/vnet-lab/vnet/internal/golden"
 	"github.com/vnet-lab/vnet/topo"
 )
 
 // lab.schema.json is generated from the file types.
 func TestSchemaMatchesFileTypes(t *testing.T) {
-	golden(t, "lab.schema.json", makeSchema(t))
+	golden.File(t, "lab.schema.json", makeSchema(t))
 }
 
 // Every key has a description.
@@ -45,7 +46,7 @@ func TestSchemaExplainsEveryKey(t *testing.T) {
 // The schema accepts each lab that Parse accepts.
 func TestSchemaAcceptsEveryLab(t *testing.T) {
 	s := compiledSchema(t)
-	for name, text := range labs(t) {
+	for name, text := range golden.Examples(t) {
 		if err := s.Validate(asJSON(t, text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

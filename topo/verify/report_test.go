@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/golden"
 	"github.com/vnet-lab/vnet/topo/lab"
 )
 
@@ -66,7 +66,7 @@ func TestReport(t *testing.T) {
 		if err := write(sample(), &b); err != nil {
 			t.Fatal(err)
 		}
-		labtest.Golden(t, "testdata/report/sample."+name, b.Bytes())
+		golden.File(t, "testdata/report/sample."+name, b.Bytes())
 	}
 }
 

@@ -26,15 +26,7 @@ func Neighs(w io.Writer, neighs []rtnl.Neigh, s NeighStyle) error {
 	for i, n := range neighs {
 		all[i] = s.neigh(n)
 	}
-	if s.JSON {
-		return JSON(w, all, s.Pretty)
-	}
-	for _, m := range all {
-		if err := printLine(w, m.text()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.list(w, all)
 }
 
 // neighStates are in ip(8)'s order; <linux/neighbour.h>.

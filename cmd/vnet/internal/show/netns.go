@@ -55,15 +55,7 @@ func NSIDs(w io.Writer, list []NSID, s Style) error {
 			m.put("name", n.Name, "(iproute2 netns name: "+Name(n.Name)+")")
 		}
 	}
-	if s.JSON {
-		return JSON(w, all, s.Pretty)
-	}
-	for _, m := range all {
-		if err := printLine(w, m.text()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.list(w, all)
 }
 
 // addNSID adds an id. A negative id means unassigned.

@@ -28,15 +28,7 @@ func Routes(w io.Writer, routes []rtnl.Route, s RouteStyle) error {
 	for i, r := range routes {
 		all[i] = s.route(r)
 	}
-	if s.JSON {
-		return JSON(w, all, s.Pretty)
-	}
-	for _, m := range all {
-		if err := printLine(w, m.text()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.list(w, all)
 }
 
 // route returns a route in the order of print_route in iproute2's iproute.c.
