@@ -71,7 +71,7 @@ type fileNetwork struct {
 	MTU mtuChoice `yaml:"mtu"`
 	// MAC address of the bridge. Default: derived from the names.
 	MAC topo.MAC `yaml:"mac"`
-	// STP: run the spanning tree protocol on the bridge.
+	// STP: run the spanning tree protocol on the bridge. A port forwards only after 30 seconds; up waits for it.
 	STP bool `yaml:"stp"`
 	// VLAN filtering: separate VLANs by the keys `vlan` and `vlans` of the hosts.
 	VLANFiltering bool `yaml:"vlan_filtering"`

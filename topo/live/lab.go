@@ -38,14 +38,17 @@ func only(p topo.Plan, kind topo.Kind) bool {
 }
 
 // Up brings the lab to the state want, completely or not at all. Then it checks the
-// result and waits until the links have carrier. If that fails or ctx ends, it undoes
-// everything. It returns the plan it applied; an empty plan means that the lab was up already.
-// around may be nil. Otherwise Up passes each stage to the [topo.Do] that around returns, which
-// can show progress or ask first.
+// result and waits until the links have carrier and the ports of a spanning tree forward. If that
+// fails or ctx ends, it undoes everything. It returns the plan it applied; an empty plan means that
+// the lab was up already. around may be nil. Otherwise Up passes each stage to the [topo.Do] that
+// around returns, which can show progress or ask first.
 func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan, topo.Do) topo.Do) (topo.Plan, error) {
 	have, plan, err := k.planUp(want)
-	if err != nil || len(plan) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if len(plan) == 0 {
+		return nil, k.waitForSpanningTrees(ctx)
 	}
 	run := topo.Do(k.executor(plan, have, want).do)
 	do := run
@@ -81,8 +84,8 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 	return have, plan, errors.Join(missingFeatures(plan), conflicts, k.checkOpenFileLimit(plan))
 }
 
-// checkUp reads the objects that the plan touched, compares them with want and waits for
-// carrier. It does not read files again.
+// checkUp reads the objects that the plan touched, compares them with want and waits until the lab
+// can be used. It does not read files again.
 func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) error {
 	started := slices.ContainsFunc(plan, func(s topo.Step) bool { return s.Object().Key().Kind == topo.OfProcess })
 	have, err := k.snapshot(want, touchedBy(plan), started)
@@ -92,7 +95,10 @@ func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) e
 	if left := topo.Diff(have, want); len(left) > 0 {
 		return &DriftError{left}
 	}
-	return k.waitForCarrier(ctx)
+	if err := k.waitForCarrier(ctx); err != nil {
+		return err
+	}
+	return k.waitForSpanningTrees(ctx)
 }
 
 // Down deletes everything that has the lab's mark. After an error it continues; it joins

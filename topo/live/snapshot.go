@@ -74,8 +74,9 @@ func (rd *reader) build(want topo.State) topo.State {
 		r.snapshots = append(r.snapshots, s.snapshot)
 	}
 	r.links()
+	r.spanningTrees()
 	r.namespaces()
-	rd.withoutCarrier = r.withoutCarrier
+	rd.withoutCarrier, rd.trees = r.withoutCarrier, r.trees
 	r.processes(rd.programs.running)
 	if !rd.ipv6 {
 		r.assumeAddrGenNone(want)
@@ -101,6 +102,7 @@ type stateBuilder struct {
 	veths          vethTable
 	found          []foundObject
 	withoutCarrier []carrierWait
+	trees          []spanningTree
 }
 
 // A foundObject is an object read from the kernel, with its key.

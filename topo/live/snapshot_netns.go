@@ -36,6 +36,8 @@ type reader struct {
 	have, want topo.State
 	// withoutCarrier are the links without carrier at that time.
 	withoutCarrier []carrierWait
+	// trees are the bridges with a spanning tree at that time.
+	trees []spanningTree
 	// staleNames are the lab's namespace names without a namespace at that time.
 	staleNames []string
 }
