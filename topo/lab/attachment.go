@@ -115,6 +115,7 @@ func (k *checker) attachment(h *Host, a *Attachment) {
 	for _, addr := range a.Addresses {
 		k.requestedAddress(a.at, addr, net)
 	}
+	k.linkAddresses(a.at, a.Prefixes)
 	k.mtu(a.at, a.MTU, net.Subnets)
 	if limit := cmp.Or(net.MTU, linux.DefaultMTU); a.MTU > limit {
 		k.mistakef(a.at, fmt.Sprint(a.MTU), fmt.Sprintf("increase the mtu of network %s too", net.Name),
@@ -141,11 +142,7 @@ func (k *checker) requestedAddress(at pos, a netip.Addr, net *Network) {
 	case !s.IsValid():
 		k.mistakef(at, a.String(), "its subnets are "+display.JoinPrefixes(net.Subnets),
 			"address %s is in no subnet of network %s", a, net.Name)
-	case hostBits(s) > 1 && a == s.Addr():
-		k.mistakef(at, a.String(), "the first address for a host is "+firstAddr(s).String(),
-			"address %s is the network address of %s", a, s)
-	case hostBits(s) > 1 && a.Is4() && a.Compare(lastAddr(s)) > 0:
-		k.mistakef(at, a.String(), "the last address for a host is "+lastAddr(s).String(),
-			"address %s is the broadcast address of %s", a, s)
+	default:
+		k.edgeAddress(at, a, s)
 	}
 }

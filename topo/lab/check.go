@@ -149,6 +149,7 @@ func (k *checker) subnets(net *Network) {
 			hint := fmt.Sprintf("write %s, and gateway: %s if it is the gateway's address", s.Masked(), s.Addr())
 			k.mistakef(net.at, s.String(), hint, "subnet %s has bits set after the prefix length", s)
 		}
+		k.unicastSubnet(net.at, s)
 		for _, other := range net.Subnets[:i] {
 			if other.Overlaps(s) {
 				k.mistakef(net.at, s.String(), "", "subnets %s and %s of network %s overlap", other, s, net.Name)
@@ -161,8 +162,10 @@ func (k *checker) gateway(n int) {
 	net := &k.t.Networks[n]
 	in, g := k.t.BridgeHost(n), k.t.GatewayOf(n)
 	for _, a := range net.GatewayAddr {
-		if !prefixOf(a, net.Subnets).IsValid() {
+		if s := prefixOf(a, net.Subnets); !s.IsValid() {
 			k.mistakef(net.at, a.String(), "", "gateway %s is in no subnet of network %s", a, net.Name)
+		} else if a.Is4() {
+			k.edgeAddress(net.at, a, s)
 		}
 	}
 	switch {

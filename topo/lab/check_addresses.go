@@ -60,7 +60,8 @@ func (k *checker) overlaps(host string, list []int) {
 	var all []subnet
 	for _, n := range list {
 		for _, p := range k.layout.Ifaces[n].Addrs {
-			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() { // every link has the link-local subnet
+			// Every link has the link-local subnet; another check reports the whole Internet.
+			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() && p.Bits() > 0 {
 				all = append(all, subnet{p.Masked(), p, &k.layout.Ifaces[n]})
 			}
 		}

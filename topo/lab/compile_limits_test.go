@@ -23,7 +23,7 @@ func TestLimits(t *testing.T) {
 		"a route of the machine": {
 			"name: " + lab + "\nnetworks: {n: {subnets: ['fd00::/64']}}\nhosts:\n  machine: {networks: [n], routes: " +
 				"['fd00:1111:2222:3333:4444:5555:6666:0/112 via fd00::2 metric 4294967294 table 4294967294']}\n" +
-				"  red: {networks: [n]}\n",
+				"  red: {networks: [n], router: true}\n",
 			"lab.yaml:4:3: route fd00:1111:2222:3333:4444:5555:6666:0/112 ",
 		},
 		"too many fast paths": {

@@ -189,6 +189,7 @@ func (k *checker) device(host *Host, v *Device) {
 		return
 	}
 	k.mtu(v.at, v.MTU, v.Addresses)
+	k.linkAddresses(v.at, v.Addresses)
 	if v.Mode != "" && !slices.Contains(kind.modes, v.Mode) {
 		k.mistakef(v.at, v.Mode, spell.DidYouMean(v.Mode, kind.modes),
 			"device %s: a %s has no mode %q", v.Name, v.Kind, v.Mode)
@@ -200,6 +201,7 @@ func (k *checker) device(host *Host, v *Device) {
 	if v.Local.IsValid() && v.Remote.IsValid() && v.Local.Is4() != v.Remote.Is4() {
 		k.mistakef(v.at, v.Remote.String(), "", "device %s: local and remote have different address families", v.Name)
 	}
+	k.tunnel(host, v)
 	k.masterOf(host, v)
 }
 

@@ -36,17 +36,14 @@ func (e *exporter) differences(t *Topology) []string {
 // compileWithoutImplied compiles t. First it removes the sysctls from t that compiling t makes
 // anyway, and sets Router instead of the sysctls for forwarding. This does not change the layout.
 func (e *exporter) compileWithoutImplied(t *Topology) (topo.State, error) {
-	settings := make([][]Setting, len(t.Hosts))
-	for i := range t.Hosts {
-		settings[i], t.Hosts[i].Sysctls = t.Hosts[i].Sysctls, nil
-	}
 	l, err := checkedLayout(t)
 	if err != nil {
 		e.setRouters(t, nil)
-		for i := range t.Hosts {
-			t.Hosts[i].Sysctls = settings[i]
-		}
-		return nil, Check(*t)
+		return nil, err
+	}
+	settings := make([][]Setting, len(t.Hosts))
+	for i := range t.Hosts {
+		settings[i], t.Hosts[i].Sysctls = t.Hosts[i].Sysctls, nil
 	}
 	c := newCompiler(l)
 	c.knownHostsFile = e.hostsFile
@@ -61,9 +58,6 @@ func (e *exporter) compileWithoutImplied(t *Topology) (topo.State, error) {
 				t.Hosts[i].Sysctls = append(t.Hosts[i].Sysctls, s)
 			}
 		}
-	}
-	if err := checkSysctls(t); err != nil {
-		return nil, err
 	}
 	return c.complete()
 }

@@ -89,6 +89,7 @@ func (k *checker) links() {
 		c := &k.t.Links[i]
 		for _, e := range c.Ends {
 			k.knownHost(c.at, e.Host, "in an endpoint")
+			k.linkAddresses(c.at, e.Addresses)
 		}
 		k.mtu(c.at, c.MTU, slices.Concat(c.Ends[0].Addresses, c.Ends[1].Addresses))
 		k.impairment(c.at, c.Impair)

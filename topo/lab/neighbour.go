@@ -43,6 +43,10 @@ var neighboursKey = hostKey{
 }
 
 func (k *checker) neighbour(h *Host, nb *StaticNeigh) {
+	if kind := kindOfAddress(nb.Addr); kind != "" {
+		k.mistakef(nb.at, nb.Addr.String(), "use the address of a host", "neighbour %s is a %s address", nb.Addr, kind)
+		return
+	}
 	if nb.Device != "" {
 		k.hasDevice(nb.at, h, nb.Device, "neighbour "+nb.Addr.String())
 		return

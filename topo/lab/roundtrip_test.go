@@ -21,7 +21,7 @@ hosts:
       v7: {type: vlan, parent: eth0, id: 7}
       m0: {type: macvlan, parent: eth0, mode: private}
       m1: {type: macvlan, parent: eth0}
-      x0: {type: vxlan, id: 7, local: 10.0.0.2, remote: 10.0.0.3, port: 4790}
+      x0: {type: vxlan, id: 7, local: 10.0.0.1, remote: 10.0.0.3, port: 4790}
       x1: {type: vxlan, id: 8, parent: eth0, remote: "fd00::3"}
   blue:
     networks: [n0]

@@ -64,7 +64,10 @@ func (k *checker) route(h *Host, r *StaticRoute) {
 		if hop.Device != "" && !k.hasDevice(r.at, h, hop.Device, "route "+r.Dst.String()) {
 			continue
 		}
-		if hop.Via.IsValid() && !hop.Onlink {
+		if kind := kindOfAddress(hop.Via); hop.Via.IsValid() && kind != "" {
+			k.mistakef(r.at, hop.Via.String(), "use an address of a router",
+				"route %s: the next hop %s is a %s address", r.Dst, hop.Via, kind)
+		} else if hop.Via.IsValid() && !hop.Onlink {
 			k.hop(h, r, hop)
 		}
 	}
@@ -90,6 +93,11 @@ func (k *checker) hop(h *Host, r *StaticRoute, hop topo.Hop) {
 	case !k.hasOwner(i, hop.Via):
 		k.mistakef(r.at, hop.Via.String(), k.addressesOnLink(i, hop.Via),
 			"route %s: no host has the address of the next hop %s", r.Dst, hop.Via)
+	default:
+		if owner := k.nonForwarding(i, r, hop.Via); owner != "" {
+			k.mistakef(r.at, hop.Via.String(), "write router: true for "+owner,
+				"route %s: the next hop %s is %s, which does not forward packets", r.Dst, hop.Via, owner)
+		}
 	}
 }
 

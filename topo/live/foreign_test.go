@@ -28,7 +28,7 @@ func TestStaleRecordsAreRemoved(t *testing.T) {
 name: wall
 networks: {v-net-0: {subnets: [192.168.15.0/24]}}
 hosts:
-  red: {networks: [v-net-0]}
+  red: {networks: [v-net-0], router: true}
   machine: {routes: [10.9.0.0/16 via 192.168.15.2], sysctls: {net.ipv4.conf.v-net-0.rp_filter: "2"}}
 `)
 	before := machineState(t)
