@@ -215,10 +215,16 @@ func (w *scriptWriter) commands(s Step) []command {
 
 // ipv6Commands returns the commands that write the IPv6 settings of links.
 func (w *scriptWriter) ipv6Commands(s Step) (cmds []command) {
-	for _, l := range s.IPv6Settings(w.ipv6Modes) {
+	for _, l := range s.IPv6Settings(w.ipv6Modes, w.isShared) {
 		cmds = append(cmds, w.ipv6SettingsCommand(l))
 	}
 	return cmds
+}
+
+// isShared reports whether a namespace is not the lab's own.
+func (w *scriptWriter) isShared(ns string) bool {
+	n, _ := w.state[Key{OfNamespace, ns, ""}].(Namespace)
+	return ns == "" || n.From != ""
 }
 
 func (w *scriptWriter) ipv6SettingsCommand(l LinkSettings) command {

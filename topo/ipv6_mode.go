@@ -131,8 +131,9 @@ type LinkSettings struct {
 }
 
 // IPv6Settings returns the links of a step that need IPv6 settings: new links, and veth ends
-// that enter or leave a bridge.
-func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
+// that enter or leave a bridge. shared reports whether a namespace is not the lab's own: others may
+// have disabled IPv6 for new links there, as Docker does in its containers.
+func (s Step) IPv6Settings(modes map[Key]IPv6Mode, shared func(ns string) bool) (links []LinkSettings) {
 	made, ok := s.Want.(LinkObject)
 	if !ok {
 		return nil
@@ -143,6 +144,9 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode) (links []LinkSettings) {
 		if m == IPv6NoLinkLocal && l.NS == "" {
 			// A router advertisement from a host must not give the machine an address and a route.
 			sl.Settings = []string{"accept_ra=0"}
+		}
+		if m == IPv6Static && shared(l.NS) {
+			sl.Settings = append([]string{"disable_ipv6=0"}, sl.Settings...)
 		}
 		switch was, veth := s.Have.(Veth); {
 		case s.Have == nil:

@@ -102,24 +102,68 @@ func (s Sysctl) commands(w *scriptWriter, step Step) []command {
 	lo := w.tool("ip", s.NS)
 	switch step.Op() {
 	case Create:
-		was := w.netnsExec(s.NS, "sysctl -n "+shellWord(s.Name)).text
-		value := `"$(` + was + ` | tr '\t ' '++')"`
-		cmds := []command{{text: lo + "link property add dev lo altname " + shellWord(record) + value}}
+		value := `"$(` + w.netnsExec(s.NS, "sysctl -n "+shellWord(s.Name)).text + ` | tr '\t ' '++')"`
+		var cmds []command
+		if w.isShared(s.NS) { // another lab may have changed it first
+			cmds, value = []command{{text: "was=" + `$(` + w.altNames(s.NS) + " | grep -m1 -F " + shellWord(s.anyRecord()) +
+				" || echo " + value + ")"}}, `"${was#*=}"`
+		}
+		cmds = append(cmds, command{text: lo + "link property add dev lo altname " + shellWord(record) + value})
+		cmds = append(cmds, w.recordForwardingCommands(s)...)
 		return append(append(cmds, w.guardCommands(s)...), set)
 	case Delete:
-		find := `was=$(` + lo + `-o link show dev lo | tr ' \\' '\n\n' | grep -F ` + shellWord(record) + `)`
+		find := `was=$(` + w.altNames(s.NS) + ` | grep -F ` + shellWord(record) + `)`
 		restore := w.netnsExec(s.NS, "sysctl -qw "+shellWord(s.Name+"=")+`"$(echo "${was#*=}" | tr + ' ')"`).text
-		cmds := append([]command{{text: find}, {text: restore}}, w.unguardCommands(s)...)
+		if w.isShared(s.NS) { // the last lab restores it
+			restore = w.altNames(s.NS) + " | grep -F " + shellWord(s.anyRecord()) + " | grep -qvF " + shellWord(record) +
+				" || " + restore
+		}
+		cmds := append([]command{{text: find}, {text: restore}}, w.restoreForwardingCommands(s)...)
+		cmds = append(cmds, w.unguardCommands(s)...)
 		return append(cmds, command{text: lo + `link property del dev lo altname "$was"`})
 	}
 	return []command{set}
+}
+
+// anyRecord is the part of the sysctl's record that is the same for all labs.
+func (s Sysctl) anyRecord() string { return strings.TrimPrefix(mark.Sysctl("", s.Name), mark.Of("")) }
+
+// altNames returns a command that prints the words of ip link show dev lo, one a line.
+func (w *scriptWriter) altNames(ns string) string {
+	return w.tool("ip", ns) + `-o link show dev lo | tr ' \\' '\n\n'`
+}
+
+// recordForwardingCommands returns the commands that record which links forward already while the sysctl for all links
+// is off: a write to it also writes theirs.
+func (w *scriptWriter) recordForwardingCommands(s Sysctl) []command {
+	family := s.guardedFamily()
+	if family == "" || !w.isShared(s.NS) {
+		return nil
+	}
+	off := `[ "$(` + w.netnsExec(s.NS, "sysctl -n "+s.Name).text + `)" = 1 ] || `
+	list := w.netnsExec(s.NS, `sh -c 'cd /proc/sys/net/`+family+`/conf; grep -lx 1 */forwarding'`).text
+	record := shellWord(mark.Forwards(w.lab, family)) + `"${link%/*}"`
+	add := w.tool("ip", s.NS) + "link property add dev lo altname " + record
+	return []command{{text: off + "for link in $(" + list + "); do " + add + "; done"}}
+}
+
+// restoreForwardingCommands returns the commands that turn forwarding on again on the recorded links.
+func (w *scriptWriter) restoreForwardingCommands(s Sysctl) []command {
+	family := s.guardedFamily()
+	if family == "" || !w.isShared(s.NS) {
+		return nil
+	}
+	list := w.altNames(s.NS) + " | grep -F " + shellWord(mark.Forwards(w.lab, family))
+	set := w.netnsExec(s.NS, `sysctl -qw "net/`+family+`/conf/${record#*=}/forwarding=1"`).text
+	del := w.tool("ip", s.NS) + `link property del dev lo altname "$record"`
+	return []command{{text: "for record in $(" + list + "); do " + set + " || :; " + del + "; done"}}
 }
 
 // guardCommands returns the commands that add the guard if the sysctl turns forwarding on that is off. It
 // returns none in namespaces that the lab creates, because these have no foreign networks.
 func (w *scriptWriter) guardCommands(s Sysctl) []command {
 	family := s.guardedFamily()
-	if n, _ := w.state[Key{OfNamespace, s.NS, ""}].(Namespace); family == "" || s.NS != "" && n.From == "" {
+	if family == "" || !w.isShared(s.NS) {
 		return nil
 	}
 	off := `[ "$(` + w.netnsExec(s.NS, "sysctl -n "+s.Name).text + `)" = 1 ] || `
@@ -132,7 +176,7 @@ func (w *scriptWriter) guardCommands(s Sysctl) []command {
 // unguardCommands returns the commands that remove the guard after forwarding is off again.
 func (w *scriptWriter) unguardCommands(s Sysctl) []command {
 	family := s.guardedFamily()
-	if n, _ := w.state[Key{OfNamespace, s.NS, ""}].(Namespace); family == "" || s.NS != "" && n.From == "" {
+	if family == "" || !w.isShared(s.NS) {
 		return nil
 	}
 	on := `[ "$(` + w.netnsExec(s.NS, "sysctl -n "+s.Name).text + `)" = 1 ] || `

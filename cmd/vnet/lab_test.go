@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,4 +115,31 @@ func TestWatch(t *testing.T) {
 		t.Errorf("exit %d: %s%s", r.Status, r.Stdout, r.Stderr)
 	}
 	w.must("vnet", "down", file)
+}
+
+// TestPlanDown checks that plan --down shows what down does, and that its script runs to the end, if others turned on
+// what the lab needs, too.
+func TestPlanDown(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(t.TempDir(), "lab.yaml")
+	if err := os.WriteFile(file, []byte(labA), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.must("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+	before := w.machine()
+	w.must("vnet", "up", file)
+	planned := w.must("vnet", "plan", "--down", file)
+	if n := strings.Count(planned, "\n- ") + 1; !strings.HasSuffix(planned, fmt.Sprintf("\n%d to be deleted\n", n)) {
+		t.Errorf("%d deletions in\n%s", n, planned)
+	}
+	done := w.must("vnet", "down", file)
+	if !strings.HasSuffix(strings.Replace(planned, "to be ", "", 1), "\n"+done) {
+		t.Errorf("planned\n%sdone: %s", planned, done)
+	}
+	w.must("vnet", "up", file)
+	script := w.must("vnet", "plan", "--down", "--commands", file)
+	w.must("sh", "-e", "-c", script)
+	if after := w.machine(); after != before {
+		t.Errorf("before\n%safter\n%s", before, after)
+	}
 }

@@ -97,12 +97,12 @@ func (s *session) plan(l labLine) error {
 		return err
 	}
 	return s.withKernel(lab.Name, func(_ context.Context, k *live.Kernel) error {
+		if l.Bool("down") {
+			want = nil // also for the snapshot: down leaves settings that the lab did not change
+		}
 		have, err := k.Snapshot(want)
 		if err != nil {
 			return err
-		}
-		if l.Bool("down") {
-			want = nil
 		}
 		p := topo.Diff(have, want)
 		s.noteConflicts(k, p)

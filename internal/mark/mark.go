@@ -94,6 +94,13 @@ func Route(lab, name string) string {
 	return Of(lab) + ":route=" + Escaper.Replace(name)
 }
 
+// Forwards returns the prefix of the record of a link that forwarded before the lab turned forwarding on for all
+// links. The family is ipv4 or ipv6; the link's name follows.
+func Forwards(lab, family string) string { return Of(lab) + ForwardsKey(family) }
+
+// ForwardsKey is the part of the record of [Forwards] after the lab's name.
+func ForwardsKey(family string) string { return ":forwards" + strings.TrimPrefix(family, "ipv") + "=" }
+
 // Offload marks a link whose offload the lab turned off.
 func Offload(lab, link string) string { return Of(lab) + ":offload=" + link }
 

@@ -33,12 +33,12 @@ func (r resetSysctl) path(link string) string { return r.before + link + r.after
 func resetSysctls(forwarding string) []resetSysctl {
 	if forwarding == linux.ForwardingIPv6 {
 		return []resetSysctl{
-			{record: ":forwards6=", before: "net/ipv6/conf/", after: "/forwarding", value: "1"},
+			{record: mark.ForwardsKey("ipv6"), before: "net/ipv6/conf/", after: "/forwarding", value: "1"},
 			{record: ":forces6=", before: "net/ipv6/conf/", after: "/force_forwarding", value: "1"},
 		}
 	}
 	return []resetSysctl{
-		{record: ":forwards4=", before: "net/ipv4/conf/", after: "/forwarding", value: "1"},
+		{record: mark.ForwardsKey("ipv4"), before: "net/ipv4/conf/", after: "/forwarding", value: "1"},
 		{record: ":redirects4=", before: "net/ipv4/conf/", after: "/accept_redirects", value: "0", all: true},
 	}
 }
@@ -49,7 +49,7 @@ func forwarders(name string) string {
 	if name == linux.ForwardingIPv6 {
 		return ":forces6="
 	}
-	return ":forwards4="
+	return mark.ForwardsKey("ipv4")
 }
 
 // isForwarding reports whether a sysctl is one of those with [resetSysctls].

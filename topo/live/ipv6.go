@@ -26,12 +26,18 @@ func (x *executor) applyIPv6Modes(stage []topo.Step, results []result) {
 		if results[i].err != nil {
 			continue
 		}
-		for _, l := range s.IPv6Settings(modes) {
+		for _, l := range s.IPv6Settings(modes, x.isShared) {
 			l.Step = i
 			links = append(links, l)
 		}
 	}
 	x.writeIPv6Settings(links, results)
+}
+
+// isShared reports whether a namespace is not the lab's own.
+func (t *handleTable) isShared(ns string) bool {
+	h, err := t.handle(ns)
+	return err == nil && !h.own
 }
 
 // addrGenRequests returns the requests for addrgenmode none. They also delete the link-local address
