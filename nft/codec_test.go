@@ -281,7 +281,10 @@ func FuzzDecodeForwardChain(f *testing.F) {
 	f.Add(e.out[1].Data)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, _, _, _ = decodeBaseChain(body)
-		_, _, _, _ = decodeVerdict(body)
+		if r, err := decodeRuleSteps(unix.NFPROTO_IPV4, body); err == nil {
+			r.verdict()
+		}
+		_, _ = decodeForeignElements(body)
 		_, _ = decodeString(body, unix.NFTA_TABLE_NAME)
 	})
 }

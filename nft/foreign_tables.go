@@ -144,6 +144,7 @@ type ruleParser struct {
 type loadedField struct {
 	name fieldName
 	mask []byte // nil means the whole field
+	size int    // in bytes; of a ruleEvaluation only
 }
 
 type fieldName byte
@@ -158,6 +159,8 @@ const (
 	targetField
 	portField
 	typeField // address type of the destination, such as local
+	target4Field
+	target6Field
 )
 
 var metaFields = map[expr.MetaKey]fieldName{
@@ -180,7 +183,7 @@ func (p *ruleParser) parseExpr(e expr.Any) bool {
 		p.fields[e.DestRegister] = loadedField{name: p.payloadField(e)}
 		return e.OperationType == expr.PayloadLoad
 	case *expr.Bitwise:
-		p.fields[e.DestRegister] = loadedField{p.fields[e.SourceRegister].name, e.Mask}
+		p.fields[e.DestRegister] = loadedField{name: p.fields[e.SourceRegister].name, mask: e.Mask}
 		return bytes.Count(e.Xor, []byte{0}) == len(e.Xor)
 	case *expr.Cmp:
 		f := p.fields[e.Register]

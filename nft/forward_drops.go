@@ -3,27 +3,41 @@
 package nft
 
 import (
-	"slices"
-
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Chain is a base chain of any table.
 type Chain struct {
-	Family string // nft's name: ip, ip6 or inet
+	Family string // nft's name: ip, ip6, inet or bridge
 	Table  string
 	Name   string
+	Legacy bool // a chain of iptables-legacy or ip6tables-legacy
 }
 
-// String returns the chain as nft names it: chain ip filter FORWARD.
-func (c Chain) String() string { return "chain " + c.Family + " " + c.Table + " " + c.Name }
+// String returns the chain as nft names it: chain ip filter FORWARD. For a chain of iptables-legacy, it adds that.
+func (c Chain) String() string {
+	text := "chain " + c.Family + " " + c.Table + " " + c.Name
+	if c.Legacy {
+		text += " (iptables-legacy)"
+	}
+	return text
+}
+
+// table returns the chain without its name.
+func (c Chain) table() Chain {
+	c.Name = ""
+	return c
+}
 
 // families contains nft's names of the families that forward packets.
-var families = map[byte]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
+var families = map[byte]string{
+	unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6", unix.NFPROTO_BRIDGE: "bridge",
+}
 
 // ForwardDrops returns the base chains of any table at the forward hook that drop a forwarded packet unless one of
-// their rules accepts it: by their policy, or by a rule that drops or rejects all packets.
+// their rules accepts it: by their policy, or by a rule that drops or rejects all packets. Chains of the family bridge
+// drop packets between the ports of bridges. See also [LegacyForwardDrops].
 func (c *Conn) ForwardDrops() ([]Chain, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -34,7 +48,7 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 		return nil, err
 	}
 	var drops []Chain
-	rules := make(map[Chain]chainVerdicts)
+	tables := map[Chain]map[string][]foreignRule{}
 	for _, b := range bodies {
 		chain, hook, policy, err := decodeBaseChain(b)
 		if err != nil {
@@ -44,18 +58,18 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 			continue
 		}
 		if policy != policyDrop {
-			if err := c.readVerdicts(b[0], chain.Table, rules); err != nil {
+			if err := c.readRules(chain, tables); err != nil {
 				return nil, err
 			}
 		}
-		if policy == policyDrop || endsInDrop(chain, rules, maxJumps) {
+		if policy == policyDrop || endsInDrop(chain, tables, maxJumps) {
 			drops = append(drops, chain)
 		}
 	}
 	return drops, nil
 }
 
-// decodeBaseChain decodes a chain. c.Family is "" if the kernel forwards no packets of the chain's family.
+// decodeBaseChain decodes a chain. c.Family is "" if packets of its family are neither forwarded nor bridged.
 func decodeBaseChain(body []byte) (c Chain, hook, policy uint32, err error) {
 	ad, err := attrs(body)
 	if err != nil {
@@ -88,123 +102,36 @@ func decodeBaseChain(body []byte) (c Chain, hook, policy uint32, err error) {
 // maxJumps is NFT_JUMP_STACK_SIZE of the kernel's include/net/netfilter/nf_tables.h.
 const maxJumps = 16
 
-// chainVerdicts are the verdicts of those rules of a chain that apply to all packets, in order.
-type chainVerdicts []ruleVerdict
-
-// A ruleVerdict is what a rule for all packets does.
-type ruleVerdict struct {
-	drops bool
-	ends  bool   // accepts, returns or does not come back from another chain (goto)
-	jump  string // the chain that it jumps to
-}
-
-// endsInDrop reports whether a chain drops each packet that no other rule accepts.
-func endsInDrop(c Chain, rules map[Chain]chainVerdicts, depth int) bool {
-	for _, r := range rules[c] {
-		if r.drops || r.jump != "" && depth > 0 && endsInDrop(Chain{c.Family, c.Table, r.jump}, rules, depth-1) {
+// endsInDrop reports whether a chain drops each packet that no rule for some packets accepts.
+func endsInDrop(c Chain, tables map[Chain]map[string][]foreignRule, depth int) bool {
+	for _, r := range tables[c.table()][c.Name] {
+		v := r.verdict()
+		next := c
+		next.Name = v.chain
+		switch {
+		case v.kind == stepReject, v.kind == stepVerdict && v.code == verdictDrop:
 			return true
-		}
-		if r.ends {
+		case v.chain != "" && depth > 0 && endsInDrop(next, tables, depth-1):
+			return true
+		case v.kind == stepVerdict && v.code != verdictJump:
 			return false
 		}
 	}
 	return false
 }
 
-// readVerdicts reads the rules of a table, if they are not in rules yet.
-func (c *Conn) readVerdicts(family byte, table string, rules map[Chain]chainVerdicts) error {
-	all := Chain{Family: families[family], Table: table} // marks the table as read
-	if _, known := rules[all]; known {
-		return nil
-	}
-	rules[all] = nil
-	m := request(unix.NFT_MSG_GETRULE, netlink.Dump, attrString(unix.NFTA_RULE_TABLE, table))
-	m.Data[0] = family
-	bodies, err := c.list("rules of table "+all.Family+" "+table, m)
-	if err != nil {
-		return err
-	}
-	for _, b := range bodies {
-		name, verdict, forAll, err := decodeVerdict(b)
-		if err != nil {
-			return err
-		}
-		if chain := (Chain{all.Family, table, name}); forAll {
-			rules[chain] = append(rules[chain], verdict)
-		}
-	}
-	return nil
-}
-
-// decodeVerdict decodes a rule. It reports in forAll whether the rule has a verdict for all packets.
-func decodeVerdict(body []byte) (chain string, v ruleVerdict, forAll bool, err error) {
-	ad, err := attrs(body)
-	if err != nil {
-		return "", v, false, err
-	}
-	forAll = true
-	for ad.Next() {
-		switch ad.Type() {
-		case unix.NFTA_RULE_CHAIN:
-			chain = ad.String()
-		case unix.NFTA_RULE_EXPRESSIONS:
-			ad.Nested(func(list *netlink.AttributeDecoder) error {
-				for list.Next() {
-					list.Nested(func(ad *netlink.AttributeDecoder) error {
-						forAll = v.decodeExpr(ad) && forAll
-						return nil
-					})
-				}
-				return nil
-			})
-		}
-	}
-	return chain, v, forAll && v != ruleVerdict{}, ad.Err()
-}
-
-// decodeExpr decodes an expression. It returns false if the expression does not match all packets, or is unknown.
-func (v *ruleVerdict) decodeExpr(ad *netlink.AttributeDecoder) (matchesAll bool) {
-	name := ""
-	for ad.Next() {
-		switch {
-		case ad.Type() == unix.NFTA_EXPR_NAME:
-			name = ad.String()
-		case ad.Type() == unix.NFTA_EXPR_DATA && name == "immediate":
-			ad.Nested(v.decodeImmediate)
-		case ad.Type() == unix.NFTA_EXPR_DATA && name == "target": // of iptables-nft
-			ad.Nested(func(ad *netlink.AttributeDecoder) error {
-				for ad.Next() {
-					if ad.Type() == unix.NFTA_TARGET_NAME {
-						v.drops = ad.String() == "REJECT"
-						matchesAll = v.drops || slices.Contains([]string{"LOG", "NFLOG"}, ad.String())
-					}
-				}
-				return nil
-			})
-		}
-	}
-	if name == "reject" {
-		v.drops = true
-	}
-	return matchesAll || slices.Contains([]string{"counter", "log", "immediate", "reject"}, name)
-}
-
-// decodeImmediate decodes the verdict of an immediate expression.
-func (v *ruleVerdict) decodeImmediate(ad *netlink.AttributeDecoder) error {
-	for ad.Next() {
-		if ad.Type() != unix.NFTA_IMMEDIATE_DATA {
-			continue
-		}
-		ad.Nested(func(ad *netlink.AttributeDecoder) error {
-			for ad.Next() {
-				if ad.Type() == unix.NFTA_DATA_VERDICT {
-					ad.Nested(v.decodeCode)
-				}
+// verdict returns what a rule does with all packets: stepReject, stepVerdict, or stepNothing if it has a condition or
+// no verdict.
+func (r foreignRule) verdict() ruleStep {
+	for _, s := range r.steps {
+		if s.kind != stepNothing {
+			if s.kind == stepVerdict || s.kind == stepReject {
+				return s
 			}
-			return nil
-		})
+			break
+		}
 	}
-	return nil
+	return ruleStep{kind: stepNothing}
 }
 
 // Verdicts: NF_DROP and NF_ACCEPT of <linux/netfilter.h>, and enum nft_verdicts of <linux/netfilter/nf_tables.h>.
@@ -215,17 +142,3 @@ const (
 	verdictGoto   = -4
 	verdictReturn = -5
 )
-
-func (v *ruleVerdict) decodeCode(ad *netlink.AttributeDecoder) error {
-	for ad.Next() {
-		switch ad.Type() {
-		case unix.NFTA_VERDICT_CODE:
-			code := int32(ad.Uint32())
-			v.drops = code == verdictDrop
-			v.ends = code == verdictAccept || code == verdictReturn || code == verdictGoto
-		case unix.NFTA_VERDICT_CHAIN:
-			v.jump = ad.String()
-		}
-	}
-	return nil
-}

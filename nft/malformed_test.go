@@ -23,7 +23,8 @@ func TestMalformed(t *testing.T) {
 		"set":        func(b []byte) error { _, err := decodeSet(b); return err },
 		"elements":   func(b []byte) error { _, err := decodeElements(b, s); return err },
 		"chain":      func(b []byte) error { _, _, _, err := decodeBaseChain(b); return err },
-		"rule":       func(b []byte) error { _, _, _, err := decodeVerdict(b); return err },
+		"rule":       func(b []byte) error { _, err := decodeRuleSteps(unix.NFPROTO_IPV4, b); return err },
+		"foreign":    func(b []byte) error { _, err := decodeForeignElements(b); return err },
 		"name":       func(b []byte) error { _, err := decodeString(b, 2); return err },
 		"flow":       func(b []byte) error { _, err := decodeFlow(b); return err },
 		"flow count": func(b []byte) error { _, err := decodeFlowCount(b); return err },
@@ -78,7 +79,7 @@ func TestDecodeBaseChain(t *testing.T) {
 		{chain(unix.NFPROTO_IPV4, unix.NF_INET_FORWARD, policyDrop), "chain ip filter FORWARD"},
 		{chain(unix.NFPROTO_IPV6, unix.NF_INET_FORWARD, policyDrop), "chain ip6 filter FORWARD"},
 		{chain(unix.NFPROTO_INET, unix.NF_INET_FORWARD, policyDrop), "chain inet filter FORWARD"},
-		{chain(unix.NFPROTO_BRIDGE, unix.NF_INET_FORWARD, policyDrop), ""},
+		{chain(unix.NFPROTO_BRIDGE, unix.NF_INET_FORWARD, policyDrop), "chain bridge filter FORWARD"},
 		{chain(unix.NFPROTO_IPV4, unix.NF_INET_LOCAL_IN, policyDrop), ""},
 		{chain(unix.NFPROTO_IPV4, unix.NF_INET_FORWARD, policyAccept), ""},
 	} {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -68,6 +71,15 @@ func TestConflicts(t *testing.T) {
 name: other
 networks: {theirs: {subnets: ["fd00:7::/64"], nat: true}}
 hosts: {pc: {networks: [theirs], ports: ["9005:22"]}}`)
+	forward := nft.Forward{Proto: nft.TCP, Ports: nft.Port(9010), To: netip.MustParseAddr("10.8.8.8"), ToPort: 9010}
+	if _, err := AddNAT(nil, NATTable, forward); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := FlushNAT(nil, NATTable); err != nil {
+			t.Error(err)
+		}
+	})
 	theirs := openKernel(t, other)
 	if _, err := theirs.Up(t.Context(), have, nil); err != nil {
 		t.Fatal(err)
@@ -115,6 +127,8 @@ table ip foreign { chain pre { type nat hook prerouting priority dstnat
 	wantTexts := []string{
 		"nat dnat -p tcp --dport 8080 --to-destination 10.0.6.2:80: " +
 			"a program already listens on [::]:8080: it will not be reachable there any more",
+		"nat dnat -p tcp --dport 9000:9010 --to-destination 10.0.6.2:9000-9010: " +
+			"vnet nat already forwards this port: tcp dport 9010 dnat ip to 10.8.8.8:9010",
 		"nat dnat -p tcp -6 --dport 8080 --to-destination [fd00:6::2]:80: " +
 			"a program already listens on [::]:8080: it will not be reachable there any more",
 		"nat dnat -p tcp -6 --dport 9000:9010 --to-destination [fd00:6::2]:9000-9010: " +
@@ -122,7 +136,7 @@ table ip foreign { chain pre { type nat hook prerouting priority dstnat
 		"nat dnat -p tcp -d 127.0.0.1 --dport 8081 --to-destination 10.0.6.2:81: " +
 			"a program already listens on 127.0.0.1:8081: it will not be reachable there any more",
 		"nat dnat -p udp --dport 5353 --to-destination 10.0.6.2:53: " +
-			"a foreign nftables rule already forwards this port: udp dport 5353 dnat ip to 10.9.9.9:5353",
+			"the rule with handle 2 of chain ip foreign pre already takes packets to this port",
 		"addr 10.0.6.1/24 dev lan: link ether9 already has 10.0.6.200/25: " +
 			"packets for that subnet may leave through the wrong link",
 	}
@@ -137,25 +151,98 @@ table ip foreign { chain pre { type nat hook prerouting priority dstnat
 	}
 }
 
-// TestForwardDropsAreNoted: a foreign chain that drops what the lab forwards is a note.
+// TestForwardDropsAreNoted: each foreign chain that drops what the lab forwards is a note: of nftables and of
+// iptables-legacy, for routed packets and for those between the ports of a bridge.
 func TestForwardDropsAreNoted(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("no nft on this machine")
+	const routed, bridged = guardedLab, "name: mine\nnetworks: {lan: {}}\nhosts: {a: {networks: [lan]}}"
+	nfCall := "sysctl -qw net.bridge.bridge-nf-call-iptables="
+	for _, tt := range []struct{ lab, drop, remove, chain string }{
+		{routed, "nft 'table ip other { chain stop { type filter hook forward priority 0; policy drop; }; }'",
+			"nft delete table ip other", "chain ip other stop"},
+		{routed, "nft 'table inet other { chain stop { type filter hook forward priority 0; ct state new reject; drop; }; }'",
+			"nft delete table inet other", "chain inet other stop"},
+		{routed, "iptables-legacy -P FORWARD DROP", "iptables-legacy -P FORWARD ACCEPT",
+			"chain ip filter FORWARD (iptables-legacy)"},
+		{bridged, "nft 'table bridge other { chain stop { type filter hook forward priority 0; policy drop; }; }'",
+			"nft delete table bridge other", "chain bridge other stop"},
+		{bridged, nfCall + "1 && nft 'table ip other { chain stop { type filter hook forward priority 0; policy drop; }; }'",
+			"nft delete table ip other", "chain ip other stop"},
+		{bridged, nfCall + "0; nft 'table ip other { chain stop { type filter hook forward priority 0; policy drop; }; }'",
+			"nft delete table ip other", ""},
+	} {
+		t.Run(tt.drop, func(t *testing.T) {
+			if out, err := exec.Command("sh", "-c", tt.drop).CombinedOutput(); err != nil {
+				t.Skipf("not possible here: %s", out)
+			}
+			defer shell(t, tt.remove)
+			if _, err := os.ReadFile("/proc/net/ip_tables_names"); strings.Contains(tt.drop, "legacy") && err != nil {
+				t.Skip(err) // in a namespace that the kernel made before it knew the ids of its user namespace
+			}
+			name, want := labtest.Compiled(t, tt.lab)
+			k := openKernel(t, name)
+			plan, err := k.Plan(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, err := k.Conflicts(plan)
+			switch {
+			case err != nil:
+				t.Error(err)
+			case tt.chain == "" && len(found) > 0,
+				tt.chain != "" && (len(found) != 1 || !strings.Contains(found[0].String(), tt.chain+" drops forwarded packets")):
+				t.Errorf("%s: %v", tt.drop, found)
+			}
+		})
 	}
-	add := "add table ip other; add chain ip other stop { type filter hook forward priority 0; policy drop; }"
-	if out, err := exec.Command("nft", add).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+}
+
+// TestConflictsOfAnAdoptedNamespace: links and routes of a namespace to adopt are found before anything changes, and
+// what the error says to write works. This is the case of a container.
+func TestConflictsOfAnAdoptedNamespace(t *testing.T) {
+	for _, args := range []string{
+		"netns add container", "-n container link add eth0 type veth peer name eth9", "-n container link set eth0 up",
+		"-n container link set eth9 up", "-n container addr add 172.17.0.2/16 dev eth0",
+		"-n container addr add fd00:17::2/64 dev eth0 nodad", "-n container route add default via 172.17.0.1",
+		"-n container -6 route add default via fd00:17::1",
+	} {
+		labtest.IP(t, args)
 	}
-	defer exec.Command("nft", "delete table ip other").Run()
-	name, want := labtest.Compiled(t, guardedLab)
-	k := openKernel(t, name)
-	plan, err := k.Plan(want)
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { labtest.IP(t, "netns del container") })
+	up := func(t *testing.T, networks, routes string) error {
+		t.Helper()
+		name, want := labtest.Compiled(t, `
+name: mine
+networks: {n1: {subnets: [10.5.0.0/24, "fd00:5::/64"]}}
+hosts: {c: {namespace: container, networks: `+networks+`, routes: [`+routes+`]}}`)
+		k := openKernel(t, name)
+		before := machineState(t)
+		_, err := k.Up(t.Context(), want, nil)
+		if diff := cmp.Diff(before, machineState(t)); err != nil && diff != "" {
+			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+		}
+		if err == nil {
+			_, downErr := k.Down(t.Context(), nil)
+			err = downErr
+		}
+		return err
 	}
-	found, err := k.Conflicts(plan)
-	const drops = "chain ip other stop drops forwarded packets"
-	if err != nil || len(found) != 1 || !strings.Contains(found[0].String(), drops) {
-		t.Errorf("%v, %v", found, err)
+	for _, tt := range []struct{ networks, routes, want string }{
+		{"[n1]", `"default via 10.5.0.1 metric 9", "default via fd00:5::1 metric 9"`,
+			"the namespace of c has a link eth0 already; give the lab's device another name, " +
+				"for example networks: {NETWORK: {name: lab0}}"},
+		{"{n1: {name: lab0}}", `"default via fd00:5::1 metric 9"`,
+			"the namespace of c has such a route already, via 172.17.0.1; to keep both, give c a route with a metric: " +
+				`routes: ["default metric 2000 via 10.5.0.1 dev lab0"]`},
+		{"{n1: {name: lab0}}", `"default via 10.5.0.1 metric 9"`,
+			"the namespace of c has such a route already, via fd00:17::1; to keep both, give c a route with a metric: " +
+				`routes: ["::/0 metric 2000 via fd00:5::1 dev lab0"]`},
+		{"{n1: {name: lab0}}", `"default metric 2000 via 10.5.0.1 dev lab0", "::/0 metric 2000 via fd00:5::1 dev lab0"`, ""},
+	} {
+		t.Run(tt.networks+tt.routes, func(t *testing.T) {
+			err := up(t, tt.networks, tt.routes)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Error(err)
+			}
+		})
 	}
 }

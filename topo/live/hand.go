@@ -157,7 +157,14 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 		_, undo := n.release(had)
 		return NATReport{}, undoRules(errors.Join(err, undo))
 	}
-	report.Drops, err = foreignDrops(n.conn, n.table)
+	err = n.handle.runInside(func() (err error) {
+		report.Drops, err = ForeignDrops(n.conn)
+		return err
+	})
+	v4, v6 := familiesOf(rules)
+	report.Drops = slices.DeleteFunc(report.Drops, func(c nft.Chain) bool {
+		return c.Family == "bridge" || c.Family == "ip" && !v4 || c.Family == "ip6" && !v6
+	})
 	return report, errors.Join(applied, err)
 }
 
@@ -195,7 +202,11 @@ func (n *handNAT) conflicts(had, rules []nft.Rule) (found []Conflict, err error)
 		return nil, err
 	}
 	for _, step := range plan {
-		if with := foreign.conflictWith(step.Want); with != "" {
+		with, err := foreign.conflictWith(step.Want)
+		if err != nil {
+			return nil, err
+		}
+		if with != "" {
 			found = append(found, Conflict{step.Want, with})
 		}
 	}

@@ -39,15 +39,9 @@ type NATReport struct {
 	Settings []SettingChange
 	// Conflicts are programs that listen on the ports of new rules, and foreign forwards of them.
 	Conflicts []Conflict
-	// Drops are the chains of other tables that drop forwarded packets; see
-	// [nft.Conn.ForwardDrops]. They need a rule that accepts the packets of the new rules.
+	// Drops are the foreign chains that drop forwarded packets; see [ForeignDrops]. They need a rule
+	// that accepts the packets of the new rules.
 	Drops []nft.Chain
-}
-
-// foreignDrops returns the chains of other tables that drop forwarded packets.
-func foreignDrops(c *nft.Conn, table string) ([]nft.Chain, error) {
-	drops, err := c.ForwardDrops()
-	return slices.DeleteFunc(drops, func(ch nft.Chain) bool { return ch.Family == "inet" && ch.Table == table }), err
 }
 
 // gatewaySettings returns the sysctls that the rules need, in the order in which to set them.

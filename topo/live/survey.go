@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -196,4 +197,15 @@ func (r *stateBuilder) rule(ns string, rule nft.Rule) (unknown []string) {
 	}
 	r.put(o)
 	return nil
+}
+
+// readForeignTables calls [nft.ReadForeignTables] for the namespace.
+func (h *netnsHandle) readForeignTables(
+	skip func(table string) bool,
+) (rules []nft.Rule, rest []nft.Chain, err error) {
+	err = h.withFile(func(ns *os.File) error {
+		rules, rest, err = nft.ReadForeignTables(ns, skip)
+		return err
+	})
+	return rules, rest, err
 }

@@ -1,0 +1,307 @@
+package live
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// foreignState is the part of a namespace's state that does not belong to the lab.
+type foreignState struct {
+	sockets  []listeningSocket
+	forwards []foreignForward
+	others   *nft.DestinationNAT // of all that vnet did not make
+	local    []netip.Addr        // the addresses of the namespace
+
+	drops       []nft.Chain     // that drop forwarded packets
+	bridgeCalls map[string]bool // the values of net.bridge.bridge-nf-call-*
+	addrs       []rtnl.Addr
+	links       map[uint32]string
+}
+
+// A listeningSocket is a TCP socket that listens or an unconnected UDP socket.
+type listeningSocket struct {
+	proto string
+	addr  netip.AddrPort
+}
+
+// A foreignForward is a port forward that does not belong to the lab.
+type foreignForward struct {
+	forward nft.Forward
+	owner   string
+}
+
+// readForeignState reads what can conflict with a plan in a namespace.
+func (c conflictFinder) readForeignState(h *netnsHandle, p topo.Plan) (*foreignState, error) {
+	o := &foreignState{links: map[uint32]string{}, bridgeCalls: map[string]bool{}}
+	var err error
+	if planCreates[topo.Sysctl](p, h.name) || planCreates[topo.Bridge](p, h.name) {
+		if err = o.readDrops(h); err != nil {
+			return nil, err
+		}
+	}
+	forwards := planCreates[topo.Forward](p, h.name)
+	if forwards || planCreates[topo.Address](p, h.name) {
+		if err = o.readAddrs(c.lab, h); err != nil {
+			return nil, err
+		}
+	}
+	if !forwards {
+		return o, nil
+	}
+	if o.forwards, err = c.ownForwards(h); err != nil {
+		return nil, err
+	}
+	conn, err := h.nft()
+	if err != nil {
+		return nil, err
+	}
+	return o, h.runInside(func() error {
+		o.sockets = listeners()
+		o.others, err = conn.ReadDestinationNAT(isOwnTable)
+		return err
+	})
+}
+
+func planCreates[T topo.Object](p topo.Plan, ns string) bool {
+	for _, s := range p {
+		if o, ok := s.Want.(T); ok && o.Key().NS == ns {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *foreignState) readAddrs(lab string, h *netnsHandle) error {
+	links, err := h.conn.Links(rtnl.LinkFilter{NoStats: true})
+	if err != nil {
+		return err
+	}
+	for _, l := range links {
+		if l.Alias != mark.Of(lab) {
+			o.links[l.Index] = l.Name
+		}
+	}
+	o.addrs, err = h.conn.Addrs(rtnl.AddrFilter{})
+	for _, a := range o.addrs {
+		o.local = append(o.local, a.Prefix.Addr())
+	}
+	return err
+}
+
+// isOwnTable reports whether vnet made a table: a lab's, or that of the rules that are made by hand.
+func isOwnTable(table string) bool {
+	return table == NATTable || strings.HasPrefix(table, mark.Table(""))
+}
+
+// ownForwards returns the forwards of other labs, and those made by hand unless c itself is for these.
+func (c conflictFinder) ownForwards(h *netnsHandle) (list []foreignForward, err error) {
+	conn, err := h.nft()
+	if err != nil {
+		return nil, err
+	}
+	tables, err := conn.Tables()
+	if err != nil {
+		return nil, err
+	}
+	for _, table := range tables {
+		owner := "vnet nat"
+		if lab, ok := strings.CutPrefix(table, mark.Table("")); ok {
+			owner = "lab " + lab
+		}
+		if !isOwnTable(table) || table == mark.Table(c.lab) || c.lab == handLab && table == NATTable {
+			continue
+		}
+		rules, err := conn.Read(table)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rules {
+			if f, ok := r.Rule.(nft.Forward); ok {
+				list = append(list, foreignForward{f, owner})
+			}
+		}
+	}
+	return list, nil
+}
+
+// forwardConflict describes who else has the port of a forward; "" if nobody.
+func (o *foreignState) forwardConflict(f topo.Forward) (string, error) {
+	for _, other := range o.forwards {
+		r := other.forward
+		if r.Proto.String() == f.Proto && r.Ports.First <= f.Last && f.First <= r.Ports.Last &&
+			r.To.Is4() == f.To.Is4() && linux.ListenOverlaps(r.Addr, f.Addr) {
+			return fmt.Sprintf("%s already forwards this port: %s", other.owner, r), nil
+		}
+	}
+	rule, err := ruleOf(f)
+	if err != nil {
+		return "", err
+	}
+	if taken, err := o.others.Taking(rule.(nft.Forward), o.local); taken != "" || err != nil {
+		return taken + " already takes packets to this port", err
+	}
+	for _, l := range o.sockets {
+		port := l.addr.Port()
+		if l.proto == f.Proto && f.First <= port && port <= f.Last && forwardCovers(l.addr.Addr(), f) {
+			return fmt.Sprintf("a program already listens on %s: it will not be reachable there any more", l.addr), nil
+		}
+	}
+	return "", nil
+}
+
+// forwardCovers reports whether a forward takes packets to a socket's address.
+func forwardCovers(addr netip.Addr, f topo.Forward) bool {
+	switch {
+	case addr.IsUnspecified():
+		return addr.Is6() || f.To.Is4() // an IPv6 socket accepts IPv4, too
+	case f.Addr.IsValid():
+		return addr == f.Addr
+	}
+	return addr.Is4() == f.To.Is4()
+}
+
+// Socket states in /proc/net; see the kernel's tcp_states.h. An unconnected UDP socket
+// is in state TCP_CLOSE.
+const (
+	tcpListen      = 10
+	udpUnconnected = 7
+)
+
+// listeners returns the listening sockets of the thread's namespace.
+func listeners() (list []listeningSocket) {
+	for _, table := range []struct {
+		file, proto string
+		state       uint64
+	}{
+		{"tcp", "tcp", tcpListen}, {"tcp6", "tcp", tcpListen},
+		{"udp", "udp", udpUnconnected}, {"udp6", "udp", udpUnconnected},
+	} {
+		text, err := os.ReadFile("/proc/thread-self/net/" + table.file)
+		if err != nil {
+			continue // no IPv6 here, for example
+		}
+		lines := bufio.NewScanner(bytes.NewReader(text))
+		for lines.Scan() {
+			words := strings.Fields(lines.Text())
+			if len(words) < 4 {
+				continue
+			}
+			at, ok := socketAddr(words[1])
+			state, err := strconv.ParseUint(words[3], 16, 8)
+			if ok && err == nil && state == table.state {
+				list = append(list, listeningSocket{table.proto, at})
+			}
+		}
+	}
+	return list
+}
+
+// socketAddr parses an address of /proc/net: 32-bit words in native byte order, and the port.
+func socketAddr(text string) (netip.AddrPort, bool) {
+	host, port, _ := strings.Cut(text, ":")
+	b, err := hex.DecodeString(host)
+	n, portErr := strconv.ParseUint(port, 16, 16)
+	if err != nil || portErr != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i < len(b); i += 4 {
+		binary.BigEndian.PutUint32(b[i:], binary.NativeEndian.Uint32(b[i:]))
+	}
+	addr, ok := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), ok
+}
+
+// portUses returns how a link was used before it becomes a port of the lab's bridge: conflicts with o.
+func portUses(h *netnsHandle, o topo.Port) (uses []Conflict, err error) {
+	name := o.Link
+	l, err := h.conn.Link(rtnl.LinkID{Name: name})
+	if err != nil {
+		return nil, nil // up reports it
+	}
+	if l.Master != 0 {
+		if master, err := h.conn.Link(rtnl.LinkID{Index: l.Master}); err == nil {
+			uses = append(uses, Conflict{o, name + " is a port of " + master.Name + ", and is removed from it"})
+		}
+	}
+	addrs, err := h.conn.Addrs(rtnl.AddrFilter{Link: l.Index})
+	for _, a := range addrs {
+		if !a.Prefix.Addr().IsLinkLocalUnicast() {
+			uses = append(uses, Conflict{o, name + " has the address " + a.Prefix.String() +
+				", which does not work while the link is a port"})
+		}
+	}
+	return uses, err
+}
+
+// ForeignDrops returns the chains of a namespace that drop the packets which vnet makes it forward, or bridge: foreign
+// chains of nftables, and chains of iptables-legacy. The calling thread must be in the namespace of c.
+func ForeignDrops(c *nft.Conn) ([]nft.Chain, error) {
+	drops, err := c.ForwardDrops()
+	if err != nil {
+		return nil, err
+	}
+	drops = slices.DeleteFunc(drops, func(ch nft.Chain) bool { return ch.Table == nft.GuardTable || isOwnTable(ch.Table) })
+	legacy, err := nft.LegacyForwardDrops()
+	return append(drops, legacy...), err
+}
+
+// readDrops reads the chains that drop the packets of a plan's objects.
+func (o *foreignState) readDrops(h *netnsHandle) error {
+	conn, err := h.nft()
+	if err != nil {
+		return err
+	}
+	return h.runInside(func() error {
+		for _, name := range []string{"iptables", "ip6tables"} {
+			value, _ := nsfs.Sysctl("net/bridge/bridge-nf-call-" + name) // none without br_netfilter
+			o.bridgeCalls[name] = value == "1"
+		}
+		o.drops, err = ForeignDrops(conn)
+		return err
+	})
+}
+
+// drop returns the next chain that drops packets of an object, each chain once.
+func (o *foreignState) drop(object topo.Object) (conflicts []Conflict) {
+	o.drops = slices.DeleteFunc(o.drops, func(c nft.Chain) bool {
+		dropped := false
+		switch object := object.(type) {
+		case topo.Sysctl:
+			dropped = object.Name == linux.ForwardingIPv4 && (c.Family == "ip" || c.Family == "inet") ||
+				object.Name == linux.ForwardingIPv6 && (c.Family == "ip6" || c.Family == "inet")
+		case topo.Bridge:
+			v4, v6 := o.bridgeCalls["iptables"], o.bridgeCalls["ip6tables"]
+			dropped = c.Family == "bridge" || c.Family == "ip" && v4 || c.Family == "ip6" && v6 || c.Family == "inet" && (v4 || v6)
+		}
+		if dropped {
+			conflicts = append(conflicts,
+				Conflict{object, c.String() + " drops forwarded packets; it has to accept those of the lab"})
+		}
+		return dropped
+	})
+	return conflicts
+}
+
+// ownName returns the name of the link with an alternative name; "" if the name is its own, or if
+// there is no such link.
+func ownName(h *netnsHandle, name string) string {
+	if l, err := h.conn.Link(rtnl.LinkID{Name: name}); err == nil && l.Name != name {
+		return l.Name
+	}
+	return ""
+}
