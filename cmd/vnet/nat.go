@@ -30,6 +30,9 @@ error; deleting a rule that does not exist is one. If IP forwarding is off, addi
 rule turns it on. Without -d, a port of the machine itself is forwarded: for packets
 from outside, from the machine (127.0.0.1 too) and from the target's own network. The
 target sees the client's address. Packets inside the network are not masqueraded.
+Clients that use a link-local IPv6 address (fe80::) do not reach a forwarded port: the
+kernel never forwards packets with such a source. They need another address of the
+machine. IPv4 link-local addresses work.
 
    vnet nat add masquerade -s 192.168.15.0/24
    vnet nat add dnat -p tcp --dport 80 --to-destination 192.168.15.2:8080

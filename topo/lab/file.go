@@ -88,7 +88,8 @@ type fileHost struct {
 	// are eth0, eth1 … in this order.
 	Networks attachments `yaml:"networks"`
 	// Ports that its gateway forwards to it, written as in Compose: "8080:80",
-	// "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp".
+	// "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp". Clients with a link-local IPv6 address do not
+	// reach them.
 	Ports many[hostForward] `yaml:"ports"`
 	// Routes, written as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1",
 	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
