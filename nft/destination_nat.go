@@ -166,7 +166,8 @@ func (e *ruleEvaluation) run(steps []ruleStep, p packets) {
 			}
 			e.registers[s.to] = f
 		case stepCompare:
-			p, matches = p.restrict(s.op, func(p packets) (packets, bool) { return p.match(e.registers[s.from], s.low, s.high) })
+			field := e.registers[s.from]
+			p, matches = p.restrict(s.op, func(p packets) (packets, bool) { return p.match(field, s.low, s.high) })
 		case stepPorts:
 			p, matches = p.restrictPorts(s)
 		case stepLookup:
@@ -305,7 +306,8 @@ func (p packets) match(f loadedField, low, high []byte) (packets, bool) {
 		return p, len(p.addrs) > 0
 	case inField:
 		name := decodeName(string(low))
-		if p.in != "" && wholeName(low) && bytes.Equal(low, high) && (f.mask == nil || bytes.IndexByte(f.mask, 0) > len(name)) {
+		whole := wholeName(low) && (f.mask == nil || bytes.IndexByte(f.mask, 0) > len(name))
+		if p.in != "" && whole && bytes.Equal(low, high) {
 			return p, name == p.in
 		}
 	case typeField:

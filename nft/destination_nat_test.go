@@ -98,7 +98,8 @@ func TestTaking(t *testing.T) {
 	c := dial(t)
 	for _, tt := range takingTests {
 		rule, more, _ := strings.Cut(tt.rules, "\n")
-		runNFT(t, "flush ruleset\ntable "+tt.family+" other {\n"+more+"\nchain pre { type nat hook prerouting priority -100\n"+
+		runNFT(t, "flush ruleset\ntable "+tt.family+" other {\n"+more+
+			"\nchain pre { type nat hook prerouting priority -100\n"+
 			strings.ReplaceAll(rule, "; ", "\n")+"\n}\n}\n", "-f", "-")
 		if got := taking(t, c, tt.forward); (got != "") != tt.taken {
 			t.Errorf("table %s: %s: forward %s: %q", tt.family, tt.rules, tt.forward, got)

@@ -161,11 +161,13 @@ const (
 	typeField // address type of the destination, such as local
 	target4Field
 	target6Field
+	inGroupField
+	outGroupField
 )
 
 var metaFields = map[expr.MetaKey]fieldName{
 	expr.MetaKeyNFPROTO: familyField, expr.MetaKeyL4PROTO: protoField, expr.MetaKeyIIFNAME: inField,
-	expr.MetaKeyOIFNAME: outField,
+	expr.MetaKeyOIFNAME: outField, expr.MetaKeyIIFGROUP: inGroupField, expr.MetaKeyOIFGROUP: outGroupField,
 }
 
 // parseExpr parses one expression. It reports whether it is supported.

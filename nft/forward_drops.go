@@ -3,6 +3,9 @@
 package nft
 
 import (
+	"encoding/binary"
+
+	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +40,8 @@ var families = map[byte]string{
 
 // ForwardDrops returns the base chains of any table at the forward hook that drop a forwarded packet unless one of
 // their rules accepts it: by their policy, or by a rule that drops or rejects all packets. Chains of the family bridge
-// drop packets between the ports of bridges. See also [LegacyForwardDrops].
+// drop packets between the ports of bridges. A chain that accepts packets from and to links of the group [LinkGroup]
+// does not count. See also [LegacyForwardDrops].
 func (c *Conn) ForwardDrops() ([]Chain, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,7 +51,7 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	var drops []Chain
+	var found []Chain
 	tables := map[Chain]map[string][]foreignRule{}
 	for _, b := range bodies {
 		chain, hook, policy, err := decodeBaseChain(b)
@@ -57,17 +61,43 @@ func (c *Conn) ForwardDrops() ([]Chain, error) {
 		if chain.Family == "" || hook != unix.NF_INET_FORWARD {
 			continue
 		}
-		if policy != policyDrop {
-			if err := c.readRules(chain, tables); err != nil {
-				return nil, err
-			}
+		if err := c.readRules(chain, tables); err != nil {
+			return nil, err
 		}
-		if policy == policyDrop || endsInDrop(chain, tables, maxJumps) {
-			drops = append(drops, chain)
+		drops := policy == policyDrop || endsInDrop(chain, tables, maxJumps)
+		if drops && !acceptsLabLinks(chain, tables[chain.table()][chain.Name]) {
+			found = append(found, chain)
 		}
 	}
-	return drops, nil
+	return found, nil
 }
+
+// acceptsLabLinks reports whether rules of a chain accept all packets from links of the group [LinkGroup], and all to
+// them. Ports of bridges have no group: there, a rule that accepts the packets of ports by their names is enough.
+func acceptsLabLinks(c Chain, rules []foreignRule) bool {
+	var in, out bool
+	for _, r := range rules {
+		field, accepts := otherField, false
+		for i, s := range r.steps {
+			switch {
+			case s.kind == stepNothing:
+			case s.kind == stepLoad && i == 0:
+				field = s.field
+			case s.kind == stepUnknown && i == 0 && s.low != nil: // of iptables
+				field, accepts = s.field, isLinkGroup(s.low)
+			case (s.kind == stepCompare || s.kind == stepLookup && !s.isMap) && s.op == expr.CmpOpEq && i == 1:
+				accepts = isLinkGroup(s.low) || field == inField && c.Family == "bridge"
+			default:
+				accepts = accepts && i == len(r.steps)-1 && s.kind == stepVerdict && s.code == verdictAccept
+			}
+		}
+		in = in || accepts && (field == inGroupField || field == inField)
+		out = out || accepts && (field == outGroupField || field == inField)
+	}
+	return in && out
+}
+
+func isLinkGroup(b []byte) bool { return len(b) == 4 && binary.NativeEndian.Uint32(b) == LinkGroup }
 
 // decodeBaseChain decodes a chain. c.Family is "" if packets of its family are neither forwarded nor bridged.
 func decodeBaseChain(body []byte) (c Chain, hook, policy uint32, err error) {

@@ -252,7 +252,8 @@ func LegacyForwardDrops() (drops []Chain, err error) {
 	for _, t := range tables {
 		c := Chain{t.family, t.name, builtinChains[unix.NF_INET_FORWARD], true}
 		rules := map[Chain]map[string][]foreignRule{c.table(): t.chains()}
-		if _, ok := t.hook(unix.NF_INET_FORWARD); ok && endsInDrop(c, rules, maxJumps) {
+		_, ok := t.hook(unix.NF_INET_FORWARD)
+		if ok && endsInDrop(c, rules, maxJumps) && !acceptsLabLinks(c, rules[c.table()][c.Name]) {
 			drops = append(drops, c)
 		}
 	}

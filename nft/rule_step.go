@@ -313,6 +313,14 @@ func xtMatch(name string, revision byte, info []byte) ruleStep {
 		if info[47] != 0 {
 			s.op = expr.CmpOpNeq
 		}
+	case name == "devgroup" && len(info) >= 20: // struct xt_devgroup_info
+		s = ruleStep{kind: stepUnknown}
+		switch binary.NativeEndian.Uint32(info) {
+		case xtSourceGroup:
+			s.field, s.low = inGroupField, info[4:8]
+		case xtDestinationGroup:
+			s.field, s.low = outGroupField, info[12:16]
+		}
 	default:
 		return ruleStep{kind: stepUnknown}
 	}
@@ -322,4 +330,7 @@ func xtMatch(name string, revision byte, info []byte) ruleStep {
 const (
 	xtInvertPort  = 2 // XT_TCP_INV_DSTPT and XT_UDP_INV_DSTPT
 	xtSourcePorts = 0 // XT_MULTIPORT_SOURCE
+
+	xtSourceGroup      = 1 // XT_DEVGROUP_MATCH_SRC
+	xtDestinationGroup = 4 // XT_DEVGROUP_MATCH_DST
 )

@@ -29,7 +29,7 @@ func objects() []object {
 		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(),
 		natObject(),
 		checkObject(), planObject(), upObject(), downObject(),
-		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
+		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(), doctorObject(),
 		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(),
 	}
 }

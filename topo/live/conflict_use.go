@@ -286,7 +286,7 @@ func (o *foreignState) drop(object topo.Object) (conflicts []Conflict) {
 				object.Name == linux.ForwardingIPv6 && (c.Family == "ip6" || c.Family == "inet")
 		case topo.Bridge:
 			v4, v6 := o.bridgeCalls["iptables"], o.bridgeCalls["ip6tables"]
-			dropped = c.Family == "bridge" || c.Family == "ip" && v4 || c.Family == "ip6" && v6 || c.Family == "inet" && (v4 || v6)
+			dropped = c.Family == "bridge" || c.Family != "ip6" && v4 || c.Family != "ip" && v6
 		}
 		if dropped {
 			conflicts = append(conflicts,

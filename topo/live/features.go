@@ -43,6 +43,15 @@ func hasIPv6() bool {
 	return err != unix.EAFNOSUPPORT
 }
 
+// MissingFeatures returns what the kernel lacks for a plan; nil if nothing.
+func MissingFeatures(plan topo.Plan) (*MissingFeatureError, error) {
+	err := missingFeatures(plan)
+	if missing := (*MissingFeatureError)(nil); errors.As(err, &missing) {
+		return missing, nil
+	}
+	return nil, err
+}
+
 // missingFeatures returns a *MissingFeatureError if the kernel does not have the features
 // that a plan needs. It tries them in a scratch namespace, before vnet changes anything.
 func missingFeatures(plan topo.Plan) error {

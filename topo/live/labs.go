@@ -15,6 +15,7 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
 )
 
 // Labs lists the labs that have an object on the machine. It looks for marks in the
@@ -35,6 +36,40 @@ func IsUp(lab string) (bool, error) {
 	}
 	labs, err := findLabs(lab)
 	return labs[lab], err
+}
+
+// EmptyLabs returns the labs of which objects are left, but no host and no link: a crash or another
+// program deleted these.
+func EmptyLabs() (empty []string, err error) {
+	labs, err := Labs()
+	for _, name := range labs {
+		o, openErr := Observe(name)
+		if openErr != nil {
+			return empty, openErr
+		}
+		status, statusErr := o.Status(nil)
+		o.Close()
+		if statusErr != nil {
+			return empty, statusErr
+		}
+		exists := func(h HostStatus) bool { return h.Name != topo.Machine || len(h.Links) > 0 }
+		if !slices.ContainsFunc(status.Hosts, exists) {
+			empty = append(empty, name)
+		}
+	}
+	return empty, err
+}
+
+// StaleNames returns the names in [nsfs.Dir] without a namespace. It leaves out those of the given labs.
+func StaleNames(except []string) (names []string, err error) {
+	entries, err := nsfs.List()
+	for _, e := range entries {
+		lab := strings.TrimPrefix(nsfs.StaleMark(e.Name), mark.Of(""))
+		if e.Stale && !slices.Contains(except, lab) {
+			names = append(names, e.Name)
+		}
+	}
+	return names, err
 }
 
 // labNames are the labs named in marks. Root in a namespace can write any mark there, so

@@ -15,14 +15,9 @@ const reservedFiles = 3*linkBatch + 64
 // checkOpenFileLimit returns EMFILE if the limit of open files (RLIMIT_NOFILE) is too low
 // for the namespaces of a plan. Otherwise it grows the file descriptor table for them.
 func (t *handleTable) checkOpenFileLimit(p topo.Plan) error {
-	needed := reservedFiles
+	needed := OpenFiles(p) - filesPerHandle(false)
 	for _, h := range t.handles {
 		needed += filesPerHandle(h.own)
-	}
-	for _, s := range p {
-		if n, ok := s.Want.(topo.Namespace); ok && s.Op() == topo.Create {
-			needed += filesPerHandle(n.From == "")
-		}
 	}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -34,6 +29,17 @@ func (t *handleTable) checkOpenFileLimit(p topo.Plan) error {
 	}
 	t.growFDTable(needed - reservedFiles)
 	return nil
+}
+
+// OpenFiles returns how many files Up opens for a plan that begins without namespaces of the lab.
+func OpenFiles(p topo.Plan) int {
+	needed := reservedFiles + filesPerHandle(false)
+	for _, s := range p {
+		if n, ok := s.Want.(topo.Namespace); ok && s.Op() == topo.Create {
+			needed += filesPerHandle(n.From == "")
+		}
+	}
+	return needed
 }
 
 // filesPerHandle returns the number of files that a handle keeps open: the socket and, for

@@ -1,0 +1,130 @@
+package doctor
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A configFile is a file of another program's configuration.
+type configFile struct{ path, text string }
+
+func sortFiles(files []configFile) {
+	slices.SortFunc(files, func(a, b configFile) int { return strings.Compare(path.Base(a.path), path.Base(b.path)) })
+}
+
+// values returns the values of a key in a file of systemd's or NetworkManager's syntax, whatever its section.
+func (f configFile) values(key string) (values []string) {
+	for line := range strings.Lines(f.text) {
+		name, value, ok := strings.Cut(line, "=")
+		if ok && strings.TrimRight(strings.TrimSpace(name), "+") == key {
+			values = append(values, strings.FieldsFunc(value, isSeparator)...)
+		}
+	}
+	return values
+}
+
+func isSeparator(r rune) bool { return strings.ContainsRune(" \t\n;,", r) }
+
+// matches reports whether one of the key's patterns fits a name. Without the key, the file fits all.
+func (f configFile) matches(key, name string) bool {
+	patterns := f.values(key)
+	for _, p := range patterns {
+		if ok, err := path.Match(p, name); ok && err == nil {
+			return true
+		}
+	}
+	return len(patterns) == 0
+}
+
+var systemdDirs = []string{
+	"/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network",
+}
+
+// udev finds a .link file with which udev changes the MAC addresses of new links. Links of labs have addresses from
+// the start, which udev keeps.
+func udev(e Examination) ([]Finding, error) {
+	if e.Want != nil || !e.exists("/run/udev/control") {
+		return nil, nil
+	}
+	for _, f := range e.configFiles(".link", systemdDirs...) {
+		if !f.matches("OriginalName", "veth0") || !f.matches("Driver", "veth") || f.values("Path") != nil ||
+			f.values("MACAddress") != nil {
+			continue // not for veth pairs
+		}
+		if !slices.Contains(f.values("MACAddressPolicy"), "persistent") {
+			return nil, nil
+		}
+		text := "udev gives veth pairs and bridges that are made by hand without an address another MAC address " +
+			"(MACAddressPolicy=persistent in " + f.path + ")"
+		return []Finding{{"udev", text, []string{
+			`printf '[Match]\nDriver=veth bridge\n\n[Link]\nMACAddressPolicy=none\n' >/etc/systemd/network/05-vnet.link`}}}, nil
+	}
+	return nil, nil
+}
+
+// networkManager finds whether NetworkManager may configure the lab's links on the machine.
+func networkManager(e Examination) ([]Finding, error) {
+	if !e.exists("/run/NetworkManager") {
+		return nil, nil
+	}
+	files := append(e.configFiles(".conf", "/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d",
+		"/usr/lib/NetworkManager/conf.d"), e.configFiles(".conf", "/etc/NetworkManager")...)
+	var managed []string
+	for _, name := range e.machineLinks() {
+		unmanaged := slices.ContainsFunc(files, func(f configFile) bool {
+			return slices.ContainsFunc(f.values("unmanaged-devices"), func(p string) bool {
+				ok, err := path.Match(strings.TrimPrefix(p, "interface-name:"), name)
+				return ok && err == nil
+			})
+		})
+		if !unmanaged {
+			managed = append(managed, name)
+		}
+	}
+	if len(managed) == 0 {
+		return nil, nil
+	}
+	return []Finding{{"NetworkManager", "NetworkManager may configure links of the lab: " + some(managed), []string{
+		fmt.Sprintf(`printf '[keyfile]\nunmanaged-devices+=interface-name:%s\n' >/etc/NetworkManager/conf.d/vnet-%s.conf`,
+			strings.Join(managed, ";interface-name:"), e.Lab),
+		"nmcli general reload",
+	}}}, nil
+}
+
+// networkd finds whether systemd-networkd configures the lab's links on the machine.
+func networkd(e Examination) ([]Finding, error) {
+	if !e.exists("/run/systemd/netif") {
+		return nil, nil
+	}
+	files := e.configFiles(".network", systemdDirs...)
+	var managed []string
+	by := ""
+	for _, name := range e.machineLinks() {
+		at := slices.IndexFunc(files, func(f configFile) bool {
+			return f.matches("Name", name) && f.matches("Driver", "veth") && f.matches("Type", "ether") &&
+				f.matches("Kind", "veth") && f.values("MACAddress") == nil && f.values("Path") == nil
+		})
+		if at >= 0 && !slices.Contains(files[at].values("Unmanaged"), "yes") {
+			managed, by = append(managed, name), files[at].path
+		}
+	}
+	if len(managed) == 0 {
+		return nil, nil
+	}
+	return []Finding{{"networkd", "systemd-networkd configures links of the lab, by " + by + ": " + some(managed), []string{
+		fmt.Sprintf(`printf '[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/05-vnet-%s.network`,
+			strings.Join(managed, " "), e.Lab),
+		"networkctl reload",
+	}}}, nil
+}
+
+// some returns the first names of a list.
+func some(names []string) string {
+	const most = 5
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
