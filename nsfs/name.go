@@ -171,11 +171,16 @@ func Remove(name string) error {
 	if err != nil {
 		return err
 	}
+	unmounted := false
 	for range maxMounts {
 		// First unlink: if it is not allowed, for example on a read-only disk, nothing has changed.
-		if err = unix.Unlink(path); err != unix.EBUSY {
+		if err = unix.Unlink(path); err == nil || err != unix.EBUSY && !unmounted {
 			break
 		}
+		if err != unix.EBUSY {
+			continue // the name is no longer a mount: only the file is left
+		}
+		unmounted = true
 		if err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
 		}

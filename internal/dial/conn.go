@@ -153,11 +153,12 @@ func (c *conn) receive(b []byte, flags int) (n, recvFlags int, err error) {
 		}
 	}
 	rawErr := c.raw.Read(func(fd uintptr) bool {
-		err = unix.EINTR
-		for err == unix.EINTR {
+		for failures := 0; ; {
 			n, recvFlags, err = c.recv(int(fd), b, flags)
+			if errno, ok := err.(unix.Errno); !ok || !readAgain(errno, &failures) {
+				return err != unix.EAGAIN
+			}
 		}
-		return err != unix.EAGAIN
 	})
 	switch {
 	case rawErr != nil && wait > 0 && errors.Is(rawErr, os.ErrDeadlineExceeded):

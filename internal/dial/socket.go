@@ -175,14 +175,28 @@ func (b *buffers) read(fd int) (datagrams [][]byte, err error) {
 
 // recvmmsg waits for one message and reads up to count messages.
 func recvmmsg(fd int, headers unsafe.Pointer, count uintptr) (int, error) {
-	for {
+	for failures := 0; ; {
 		n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(headers), count, unix.MSG_WAITFORONE, 0, 0)
-		switch err {
-		case 0:
+		if err == 0 {
 			return int(n), nil
-		case unix.EINTR:
-		default:
-			return 0, os.NewSyscallError("recvmmsg", err)
 		}
+		if readAgain(err, &failures) {
+			continue
+		}
+		return 0, os.NewSyscallError("recvmmsg", err)
 	}
+}
+
+// readAgain reports whether to read again after an error. The message is still there, and without it nobody would know
+// whether the kernel did what it was asked for. After EINTR, that is always so. EAGAIN means that there is none, ENOBUFS
+// that messages were lost. After another error it is so three times: it may be a lack of memory that ends.
+func readAgain(err unix.Errno, failures *int) bool {
+	switch err {
+	case unix.EINTR:
+		return true
+	case unix.EAGAIN, unix.ENOBUFS, unix.EBADF:
+		return false
+	}
+	*failures++
+	return *failures <= 3
 }

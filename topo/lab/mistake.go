@@ -42,19 +42,41 @@ func (m Mistake) Excerpt() string {
 	if m.Line == 0 || strings.TrimSpace(m.Source) == "" {
 		return ""
 	}
-	col := min(max(m.Column, 1)-1, len(m.Source))
+	source, col := cutLine(m.Source, min(max(m.Column, 1)-1, len(m.Source)))
 	// A tab stays a tab, so that the underline has the same indentation as the text.
 	blank := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
 		}
 		return ' '
-	}, display.Escape(m.Source[:col]))
+	}, display.Escape(source[:col]))
 	n := 1
-	if strings.HasPrefix(m.Source[col:], m.Text) {
+	if strings.HasPrefix(source[col:], m.Text) {
 		n = max(n, len([]rune(display.Escape(m.Text))))
 	}
-	return fmt.Sprintf("%5d | %s\n      | %s%s\n", m.Line, display.Escape(m.Source), blank, strings.Repeat("^", n))
+	return fmt.Sprintf("%5d | %s\n      | %s%s\n", m.Line, display.Escape(source), blank, strings.Repeat("^", n))
+}
+
+// maxExcerpt is the largest number of bytes of a line that an excerpt shows.
+const maxExcerpt = 240
+
+// cutLine returns the part of a long line around the column col, and the column in it.
+func cutLine(line string, col int) (part string, newCol int) {
+	if len(line) <= maxExcerpt {
+		return line, col
+	}
+	const more = "…"
+	start := min(max(0, col-maxExcerpt/2), len(line)-maxExcerpt)
+	part, newCol = strings.ToValidUTF8(line[start:col], ""), 0
+	if start > 0 {
+		part = more + part
+	}
+	newCol = len(part)
+	part += strings.ToValidUTF8(line[col:min(start+maxExcerpt, len(line))], "")
+	if start+maxExcerpt < len(line) {
+		part += more
+	}
+	return part, newCol
 }
 
 // Mistakes are all mistakes of a lab, in the order of the file. Parse and

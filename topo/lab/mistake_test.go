@@ -51,3 +51,23 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+// TestExcerptIsCut: of a long line, an excerpt shows the part around the mistake.
+func TestExcerptIsCut(t *testing.T) {
+	long := strings.Repeat("é", 50000)
+	for _, tt := range []struct {
+		column     int
+		start, end string
+	}{
+		{1, "    1 | éé", "éé…"}, {50001, "    1 | …éé", "éé…"}, {100001, "    1 | …éé", "é"},
+	} {
+		m := Mistake{Line: 1, Column: tt.column, Source: long}
+		line, under, _ := strings.Cut(m.Excerpt(), "\n")
+		if !strings.HasPrefix(line, tt.start) || !strings.HasSuffix(line, tt.end) || len(line) > 2*maxExcerpt {
+			t.Errorf("column %d: %d bytes: %.20s … %s", tt.column, len(line), line, line[max(0, len(line)-20):])
+		}
+		if at := len([]rune(strings.TrimRight(under, "\n"))); at > len([]rune(line))+1 {
+			t.Errorf("column %d: underlined at %d of %d", tt.column, at, len([]rune(line)))
+		}
+	}
+}

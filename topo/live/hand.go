@@ -150,12 +150,12 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 		}
 		return err
 	}
-	if report.Settings, err = n.acquire(wanted); err != nil {
-		return NATReport{}, undoRules(err)
+	if report.Settings, err = n.acquire(wanted); err == nil {
+		err = n.passSources(append(had, rules...))
 	}
-	if err := n.passSources(append(had, rules...)); err != nil {
+	if err != nil {
 		_, undo := n.release(had)
-		return NATReport{}, undoRules(errors.Join(err, undo))
+		return NATReport{}, undoRules(errors.Join(err, undo, n.passSources(had)))
 	}
 	err = n.handle.runInside(func() (err error) {
 		report.Drops, err = ForeignDrops(n.conn)
@@ -168,25 +168,28 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 	return report, errors.Join(applied, err)
 }
 
-// remove deletes rules. It restores the settings first, because some rules protect the machine while
-// a setting is on.
+// remove deletes rules, or changes nothing. It restores the settings first, because some rules protect
+// the machine while a setting is on.
 func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (report NATReport, err error) {
 	had, err := n.rules()
 	if err != nil {
 		return report, err
 	}
 	rest := slices.DeleteFunc(slices.Clone(had), deleted)
-	if report.Settings, err = n.release(rest); err != nil {
+	if report.Settings, err = n.release(rest); err == nil {
+		err = n.passSources(rest)
+	}
+	if err == nil {
+		err = apply()
+	}
+	if err == nil || errors.Is(err, nft.ErrStaleConntrack) {
 		return report, err
 	}
-	if err = apply(); err != nil && !errors.Is(err, nft.ErrStaleConntrack) {
-		wanted, again := gatewaySettings(n.handle.conn, had)
-		if again == nil {
-			_, again = n.acquire(wanted)
-		}
-		return NATReport{}, errors.Join(err, again)
+	wanted, again := gatewaySettings(n.handle.conn, had)
+	if again == nil {
+		_, again = n.acquire(wanted)
 	}
-	return report, errors.Join(err, n.passSources(rest))
+	return NATReport{}, errors.Join(err, again, n.passSources(had))
 }
 
 // conflicts returns who uses the ports of the rules that are new.
@@ -247,25 +250,17 @@ func (n *handNAT) rules() (rules []nft.Rule, err error) {
 	return rules, err
 }
 
-// acquire applies all wanted settings, or none. It returns those that it changed.
+// acquire applies the wanted settings and returns those that it changed. After an error, some may be
+// applied: release restores them.
 func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err error) {
-	var acquired []settingUse
 	for i := range wanted {
 		if wanted[i].Old, err = n.handle.sysctl(wanted[i].Key); errors.Is(err, fs.ErrNotExist) {
 			continue // the kernel has no IPv6
 		}
-		var u settingUse
 		if err == nil && !strings.HasSuffix(wanted[i].Key, "/accept_ra") { // set together with forwarding
-			u, err = n.acquireOne(wanted[i])
-		}
-		if u.record != "" {
-			acquired = append(acquired, u)
+			err = n.acquireOne(wanted[i])
 		}
 		if err != nil {
-			for _, u := range slices.Backward(acquired) {
-				_, undo := n.releaseSetting(u)
-				err = errors.Join(err, undo)
-			}
 			return nil, err
 		}
 	}
@@ -278,26 +273,20 @@ func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err 
 	return changed, nil
 }
 
-// acquireOne applies one setting, and returns it with its new record. If it wrote no new record, the
-// record is "".
-func (n *handNAT) acquireOne(s SettingChange) (u settingUse, err error) {
+// acquireOne applies one setting.
+func (n *handNAT) acquireOne(s SettingChange) error {
 	name := dottedName(s.Key)
-	if u, err = n.handle.settingUse(handLab, name); err != nil {
-		return u, err
+	u, err := n.handle.settingUse(handLab, name)
+	if err != nil {
+		return err
 	}
 	if s.Old == s.New && u.others == "" && (u.record == "" || !u.needsGuard(handLab)) {
-		u.record = ""
-		return u, nil // it had this value before, and no lab will change it back
+		return nil // it had this value before, and no lab will change it back
 	}
-	had := u.record
 	if _, err = n.acquireSetting(u); err == nil && s.Old != s.New {
 		err = n.setSysctl(n.handle, name, s.New)
 	}
-	now, again := n.handle.settingUse(handLab, name)
-	if had != "" {
-		now.record = "" // the record is older than this call
-	}
-	return now, errors.Join(err, again)
+	return err
 }
 
 // release restores the former values of the settings that were acquired by hand and that these rules do

@@ -64,6 +64,7 @@ func (x *executor) sysctlStep(step topo.Step) (r result) {
 		if r.err == nil {
 			r.err = x.setSysctl(h, key.Name, step.Want.(topo.Sysctl).Value)
 		}
+		r.touched = true // also after an error: the kernel may have done what it did not answer
 	case topo.Change:
 		if value := step.Want.(topo.Sysctl).Value; strings.HasSuffix(value, unguarded) {
 			r.touched, r.err = true, x.unguardForwarding(h, key.Name) // undo: remove the guard that the Change added
