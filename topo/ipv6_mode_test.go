@@ -94,12 +94,30 @@ func TestIPv6SettingsOfSteps(t *testing.T) {
 		plan := Diff(tt.have, tt.want)
 		modes, got := plan.IPv6Modes(tt.have, tt.want), map[string][]string{}
 		for _, step := range plan {
-			for _, l := range step.IPv6Settings(modes) {
+			for _, l := range step.IPv6Settings(modes, func(string) bool { return false }) {
 				got[l.Link.Name] = l.Settings
 			}
 		}
 		if !maps.EqualFunc(got, tt.settings, slices.Equal) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.settings)
+		}
+	}
+}
+
+// TestIPv6SettingsInSharedNamespaces: where others may have disabled IPv6 for new links, a link with an IPv6 address gets
+// it enabled.
+func TestIPv6SettingsInSharedNamespaces(t *testing.T) {
+	want := NewState(Dummy{Link{NS: "box", Name: "d0"}},
+		Address{NS: "box", Link: "d0", Prefix: netip.MustParsePrefix("fd00::1/64")})
+	plan := Diff(nil, want)
+	modes := plan.IPv6Modes(nil, want)
+	for _, shared := range []bool{false, true} {
+		for _, step := range plan {
+			for _, l := range step.IPv6Settings(modes, func(ns string) bool { return shared && ns == "box" }) {
+				if got := slices.Contains(l.Settings, "disable_ipv6=0"); got != shared {
+					t.Errorf("shared %t: %q", shared, l.Settings)
+				}
+			}
 		}
 	}
 }
