@@ -2,6 +2,7 @@ package topo
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"testing"
 )
