@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
 )
 
 // An Address is an IP address of a link.
@@ -60,10 +61,17 @@ func (a Address) reaches(h Hop) bool {
 	return a.Prefix.Contains(h.Via)
 }
 
-func (a Address) commands(_ *scriptWriter, s Step) []command {
+// commands returns commands that also mark the address with a record on its link. To delete an
+// address that vnet marked with [Protocol], the record need not exist.
+func (a Address) commands(w *scriptWriter, s Step) []command {
 	text := "addr " + ipVerb(s) + " " + a.Prefix.String() + " dev " + a.Link
-	if s.Op() == Create && a.Prefix.Addr().Is6() {
+	record := "link property " + ipVerb(s) + " dev " + a.Link + " altname " + mark.Address(w.lab, a.Prefix.String(), a.Link)
+	if s.Op() == Delete {
+		unmark := command{a.NS, "ip", record}.line(w.tool("ip", a.NS))
+		return []command{{a.NS, "ip", text}, {text: unmark + " 2>/dev/null || :"}}
+	}
+	if a.Prefix.Addr().Is6() {
 		text += " nodad"
 	}
-	return []command{{a.NS, "ip", text}}
+	return []command{{a.NS, "ip", record}, {a.NS, "ip", text}}
 }

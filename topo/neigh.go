@@ -1,7 +1,9 @@
 package topo
 
 import (
+	"github.com/vnet-lab/vnet/internal/mark"
 	"net/netip"
+	"strconv"
 
 	"github.com/vnet-lab/vnet/internal/display"
 )
@@ -40,5 +42,5 @@ func (n Neigh) commands(_ *scriptWriter, s Step) []command {
 	if s.Want == nil {
 		return []command{{n.NS, "ip", "neigh del " + n.Key().Name}}
 	}
-	return []command{{n.NS, "ip", "neigh replace " + n.Key().Name + " lladdr " + n.MAC.String() + " nud permanent"}}
+	return []command{{n.NS, "ip", "neigh replace " + n.Key().Name + " lladdr " + n.MAC.String() + " nud permanent proto " + strconv.Itoa(mark.Protocol)}}
 }

@@ -158,7 +158,7 @@ func (r Route) plain() Route {
 
 // commands returns commands that also write a record in namespaces that the lab did not create.
 func (r Route) commands(w *scriptWriter, s Step) []command {
-	cmds := []command{{r.NS, "ip", "route " + ipVerb(s) + " " + r.wordsWith(" proto "+strconv.Itoa(mark.RouteProtocol))}}
+	cmds := []command{{r.NS, "ip", "route " + ipVerb(s) + " " + r.wordsWith(" proto "+strconv.Itoa(mark.Protocol))}}
 	record := command{r.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " + mark.Route(w.lab, r.Key().Name)}
 	n, _ := w.state[Key{OfNamespace, r.NS, ""}].(Namespace)
 	switch {

@@ -11,9 +11,9 @@ import (
 // LinkGroup is the group of the links of labs in namespaces that are not their own: nft.LinkGroup.
 const LinkGroup = 0x766e
 
-// RouteProtocol is the protocol of the lab's routes (ip-route(8)'s proto). iproute2's
+// Protocol is the protocol (ip-route(8)'s proto) of the routes, addresses and neighbour entries of labs. iproute2's
 // rt_protos does not use this number.
-const RouteProtocol = 118 // "v"
+const Protocol = 118 // "v"
 
 // Table returns the name of a lab's nftables table, the same in each namespace.
 func Table(lab string) string { return "vnet_" + lab }
@@ -51,6 +51,7 @@ func Of(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:redirects4=all       on lo: net.ipv4.conf.all.accept_redirects was 0
 //	vnet:LAB:ra=LINK              on lo: the link accepts router advertisements; see keepAcceptRA
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
+//	vnet:LAB:addr=PREFIX@LINK     on LINK: the address is the lab's; only where the kernel has no IFA_PROTO
 //	vnet:LAB:offload=LINK         on LINK: transmit checksum offload is off
 //	vnet:LAB:port=MASTER@LINK     on LINK: its former master
 
@@ -100,6 +101,12 @@ func Forwards(lab, family string) string { return Of(lab) + ForwardsKey(family) 
 
 // ForwardsKey is the part of the record of [Forwards] after the lab's name.
 func ForwardsKey(family string) string { return ":forwards" + strings.TrimPrefix(family, "ipv") + "=" }
+
+// Address marks an address of the lab on a kernel that keeps no protocol of addresses, and in
+// scripts: ip(8) has no word for the protocol before 6.3.
+func Address(lab, prefix, link string) string {
+	return Of(lab) + ":addr=" + Escaper.Replace(prefix) + "@" + link
+}
 
 // Offload marks a link whose offload the lab turned off.
 func Offload(lab, link string) string { return Of(lab) + ":offload=" + link }

@@ -15,6 +15,7 @@ func TestRecords(t *testing.T) {
 		{AdoptedID("x", 4026531840, "red"), "vnet:x:takes=4026531840@red"},
 		{Sysctl("x", "net.ipv4.conf.eth0/1.rp_filter"), "vnet:x:net.ipv4.conf.eth0%2F1.rp_filter="},
 		{Route("x", "10.0.0.0/8 7"), "vnet:x:route=10.0.0.0%2F8%207"},
+		{Address("x", "fd00::1/64", "eth0"), "vnet:x:addr=fd00::1%2F64@eth0"},
 		{Offload("x", "eth0"), "vnet:x:offload=eth0"},
 		{Port("x"), "vnet:x:port="},
 		{RunShell, `sh -c "$VNET_RUN" && exec sleep infinity`},

@@ -55,7 +55,9 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 	var found []Conflict
 	for _, s := range p {
 		if s.Op() == topo.Delete {
-			deleted[s.Have.Key()] = true
+			for _, k := range append(topo.Provides(s.Have), s.Have.Key()) {
+				deleted[k] = true
+			}
 			continue
 		}
 		if s.Op() != topo.Create || deleted[s.Want.Key()] {
@@ -65,6 +67,8 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 		switch o := s.Want.(type) {
 		case topo.Namespace:
 			with = namespaceConflict(o)
+		case topo.Address, topo.Neigh:
+			with = c.unmarkedConflict(o, deleted)
 		case topo.Port:
 			if at, err := c.handle(o.NS); err == nil && ownName(at, o.Link) != "" {
 				own := ownName(at, o.Link)

@@ -42,7 +42,7 @@ func defaultRouteLinks(conn *rtnl.Conn) (links []rtnl.Link, err error) {
 		return nil, err
 	}
 	for _, r := range routes {
-		if r.Dst.IsValid() && r.Dst.Bits() > 0 || r.Protocol == mark.RouteProtocol {
+		if r.Dst.IsValid() && r.Dst.Bits() > 0 || r.Protocol == mark.Protocol {
 			continue
 		}
 		for _, link := range append([]uint32{r.Link}, nextHopLinks(r)...) {

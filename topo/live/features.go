@@ -52,6 +52,18 @@ func MissingFeatures(plan topo.Plan) (*MissingFeatureError, error) {
 	return nil, err
 }
 
+// hasAddrProto reports whether the kernel keeps the protocol of an address (IFA_PROTO, Linux
+// 5.18). Older kernels ignore it in a request, so only the release shows it.
+func hasAddrProto() bool {
+	var u unix.Utsname
+	var major, minor int
+	if unix.Uname(&u) != nil {
+		return false
+	}
+	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
+	return err == nil && (major > 5 || major == 5 && minor >= 18)
+}
+
 // missingFeatures returns a *MissingFeatureError if the kernel does not have the features
 // that a plan needs. It tries them in a scratch namespace, before vnet changes anything.
 func missingFeatures(plan topo.Plan) error {

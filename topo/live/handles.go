@@ -21,6 +21,8 @@ type handleTable struct {
 	etc  string // directory of the hosts' files for /etc
 	ipv6 bool   // the kernel supports IPv6
 	lock *lock  // nil for an Observer
+	// addrRecords means that the kernel keeps no protocol of addresses: records mark the lab's.
+	addrRecords bool
 
 	mu          sync.Mutex
 	handles     map[string]*netnsHandle // by the lab's names of the namespaces
@@ -29,7 +31,9 @@ type handleTable struct {
 }
 
 func newHandleTable(lab string) *handleTable {
-	return &handleTable{lab: lab, etc: nsfs.EtcDir, ipv6: hasIPv6(), handles: map[string]*netnsHandle{}}
+	return &handleTable{
+		lab: lab, etc: nsfs.EtcDir, ipv6: hasIPv6(), addrRecords: !hasAddrProto(), handles: map[string]*netnsHandle{},
+	}
 }
 
 // openMachine opens the handle of the machine's namespace: the namespace of this process.

@@ -54,7 +54,7 @@ func (rb *requestBuilder) addrGenRequests(s *netnsHandle, a topo.AddrGenNone) ([
 	}
 	addrs, err := s.conn.Addrs(rtnl.AddrFilter{Link: link, Family: unix.AF_INET6})
 	for _, a := range addrs {
-		if a.Prefix.Addr().IsLinkLocalUnicast() && !isConfigured(a) {
+		if rb.isKernelLinkLocal(a) {
 			reqs = append(reqs, rtnl.DeleteAddr(a))
 		}
 	}

@@ -48,7 +48,13 @@ func (x *executor) requestStage(stage []topo.Step, results []result) {
 		tasks = append(tasks, task{step: i, handle: h, reqs: reqs})
 	}
 	x.restoreLinkLocal(stage, results)
-	x.runPerNamespace(stage, tasks, results)
+	restore, err := x.keepSecondaries(stage)
+	if err == nil {
+		x.runPerNamespace(stage, tasks, results)
+	}
+	if err = errors.Join(err, restore()); err != nil {
+		results[0].err = errors.Join(results[0].err, err)
+	}
 }
 
 func (rb *requestBuilder) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.Request, error) {
@@ -63,7 +69,7 @@ func (rb *requestBuilder) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.R
 		}
 		return rb.addrGenRequests(h, o)
 	case topo.Address:
-		return oneRequest(h.addressRequest(step, o))
+		return rb.addressRequests(h, step, o)
 	case topo.Neigh:
 		return oneRequest(h.neighRequest(step, o))
 	case topo.Route:
@@ -80,21 +86,29 @@ func (rb *requestBuilder) stepRequests(h *netnsHandle, step topo.Step) ([]rtnl.R
 
 func oneRequest(r rtnl.Request, err error) ([]rtnl.Request, error) { return []rtnl.Request{r}, err }
 
-// addressRequest turns duplicate address detection off: the lab knows its addresses, and
+// addressRequests turns duplicate address detection off: the lab knows its addresses, and
 // detection would delay each by a second.
-func (h *netnsHandle) addressRequest(step topo.Step, a topo.Address) (rtnl.Request, error) {
+func (rb *requestBuilder) addressRequests(h *netnsHandle, step topo.Step, a topo.Address) ([]rtnl.Request, error) {
 	link, err := h.linkIndex(a.Link)
 	if err != nil {
-		return rtnl.Request{}, err
+		return nil, err
 	}
 	addr := rtnl.Addr{Link: link, Prefix: a.Prefix}
-	if step.Op() == topo.Delete {
-		return rtnl.DeleteAddr(addr), nil
+	id, record := rtnl.LinkID{Index: link}, mark.Address(rb.lab, a.Prefix.String(), a.Link)
+	switch {
+	case step.Op() == topo.Delete && (rb.addrRecords || h.snapshot.hasRecord(a.Link, record)):
+		return []rtnl.Request{rtnl.DeleteAddr(addr), rtnl.DeleteAltNames(id, record)}, nil
+	case step.Op() == topo.Delete:
+		return oneRequest(rtnl.DeleteAddr(addr), nil)
 	}
 	if addr.Is6() {
 		addr.Flags = unix.IFA_F_NODAD
 	}
-	return rtnl.AddAddr(addr), nil
+	if rb.addrRecords {
+		return []rtnl.Request{rtnl.AddAltNames(id, record), rtnl.AddAddr(addr)}, nil
+	}
+	addr.Proto = mark.Protocol
+	return oneRequest(rtnl.AddAddr(addr), nil)
 }
 
 func (h *netnsHandle) neighRequest(step topo.Step, n topo.Neigh) (rtnl.Request, error) {
@@ -102,7 +116,7 @@ func (h *netnsHandle) neighRequest(step topo.Step, n topo.Neigh) (rtnl.Request, 
 	if err != nil {
 		return rtnl.Request{}, err
 	}
-	neigh := rtnl.Neigh{Link: link, Addr: n.Addr, LLAddr: lladdr(n.MAC), State: unix.NUD_PERMANENT}
+	neigh := rtnl.Neigh{Link: link, Addr: n.Addr, LLAddr: lladdr(n.MAC), State: unix.NUD_PERMANENT, Protocol: mark.Protocol}
 	switch step.Op() {
 	case topo.Create: // replaces an entry that the kernel may have learnt
 		return rtnl.ReplaceNeigh(neigh), nil
@@ -141,7 +155,7 @@ func (rb *requestBuilder) routeRequests(h *netnsHandle, step topo.Step) ([]rtnl.
 
 func (h *netnsHandle) route(r topo.Route) (rtnl.Route, error) {
 	out := rtnl.Route{
-		Dst: r.Dst, Type: routeNumbers[r.Type], Table: r.Table, Protocol: mark.RouteProtocol,
+		Dst: r.Dst, Type: routeNumbers[r.Type], Table: r.Table, Protocol: mark.Protocol,
 		Metric: r.Metric, PrefSrc: r.Src,
 	}
 	out.Metrics.Values[unix.RTAX_MTU] = uint32(r.MTU)

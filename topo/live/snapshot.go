@@ -68,7 +68,7 @@ func (rd *reader) readTouched(want topo.State, what touched) error {
 
 // build makes the state from what was read in all namespaces.
 func (rd *reader) build(want topo.State) topo.State {
-	r := &stateBuilder{lab: rd.lab}
+	r := &stateBuilder{lab: rd.lab, want: want}
 	for _, s := range rd.handles {
 		clear(s.snapshot.inLab)
 		r.snapshots = append(r.snapshots, s.snapshot)
@@ -98,6 +98,8 @@ func (r *stateBuilder) processes(programs []process) {
 // A stateBuilder makes a state from the snapshots of namespaces.
 type stateBuilder struct {
 	lab            string
+	want           topo.State // may be nil
+	survey         bool       // everything counts as the lab's
 	snapshots      []*netnsSnapshot
 	veths          vethTable
 	found          []foundObject
@@ -129,7 +131,7 @@ func (r *stateBuilder) namespaces() {
 	var turns parallel.Queue
 	parts := make([][]foundObject, workers)
 	parallel.Each(workers, workers, func(w int) {
-		part := stateBuilder{lab: r.lab}
+		part := stateBuilder{lab: r.lab, want: r.want}
 		turns.Run(len(r.snapshots), func(i int) { part.namespace(r.snapshots[i]) })
 		parts[w] = part.found
 	})
@@ -149,11 +151,7 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	}
 	r.addresses(v)
 	r.linkProperties(v)
-	for _, n := range v.neighs {
-		if v.inLab[n.Link] && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() && len(n.LLAddr) == len(topo.MAC{}) {
-			r.put(topo.Neigh{NS: ns, Link: v.names[n.Link], Addr: n.Addr, MAC: topo.MAC([]byte(n.LLAddr))})
-		}
-	}
+	r.neighbours(v)
 	for _, route := range v.routes {
 		r.route(v, route)
 	}
@@ -184,7 +182,7 @@ func (r *stateBuilder) addresses(v *netnsSnapshot) {
 	}
 	hasIPv6 := map[uint32]bool{} // an address of the lab
 	for _, a := range v.addrs {
-		if v.inLab[a.Link] && isConfigured(a) {
+		if v.inLab[a.Link] && r.ownsAddress(v, a) {
 			r.put(topo.Address{NS: ns, Link: v.names[a.Link], Prefix: a.Prefix})
 			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
 		}
@@ -252,6 +250,8 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 			switch {
 			case word == "port":
 				exists = l.Master != 0
+			case word == "addr":
+				exists = v.hasRecordedAddr(r.lab, l, name)
 			case l.Name != "lo":
 			case word == "route":
 				exists = routes[name]
@@ -268,15 +268,6 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 	}
 }
 
-// isConfigured reports whether a program added the address. The kernel creates link-local
-// addresses itself, and others from router advertisements.
-func isConfigured(a rtnl.Addr) bool {
-	if a.Flags&unix.IFA_F_PERMANENT == 0 || a.Anycast {
-		return false
-	}
-	return !a.Prefix.Addr().Is6() || !a.Prefix.Addr().IsLinkLocalUnicast() || a.Flags&unix.IFA_F_NODAD != 0
-}
-
 func (r *stateBuilder) port(v *netnsSnapshot, l rtnl.Link) {
 	if _, was := mark.Find(l.AltNames, mark.Port(r.lab)); was != "" && l.Master != 0 {
 		r.put(topo.Port{NS: v.handle.name, Link: l.Name, Master: v.names[l.Master]})
@@ -284,7 +275,7 @@ func (r *stateBuilder) port(v *netnsSnapshot, l rtnl.Link) {
 }
 
 func (r *stateBuilder) route(v *netnsSnapshot, in rtnl.Route) {
-	if in.Protocol != mark.RouteProtocol {
+	if in.Protocol != mark.Protocol {
 		return
 	}
 	out := v.route(in)

@@ -130,7 +130,7 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	}
 	v.indexLinks()
 	rd.prefetchMachineID(v)
-	if err := v.readOnLinks(rtnl.RouteFilter{AllTables: true, Protocol: mark.RouteProtocol}); err != nil {
+	if err := v.readOnLinks(rtnl.RouteFilter{AllTables: true, Protocol: mark.Protocol}); err != nil {
 		return err
 	}
 	if err := errors.Join(v.readRare(), rd.readOffloads(v)); err != nil {

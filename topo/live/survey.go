@@ -27,7 +27,7 @@ func Survey() (topo.State, []string, error) {
 	if err := rd.enterAll(); err != nil {
 		return nil, nil, err
 	}
-	r := &stateBuilder{}
+	r := &stateBuilder{survey: true}
 	for _, s := range rd.handles {
 		v := &netnsSnapshot{handle: s}
 		if err := rd.survey(v); err != nil {

@@ -1,0 +1,50 @@
+package live
+
+import (
+	"fmt"
+	"github.com/vnet-lab/vnet/internal/mark"
+
+	"github.com/vnet-lab/vnet/topo"
+)
+
+// unmarkedConflict describes an address or neighbour entry of another program on a link of the
+// lab that prevents the new one; "" if there is none. With a deleted link, it goes too.
+func (c conflictFinder) unmarkedConflict(o topo.Object, deleted map[topo.Key]bool) string {
+	h, err := c.handle(o.Key().NS)
+	if err != nil || h.snapshot == nil {
+		return ""
+	}
+	switch o := o.(type) {
+	case topo.Address:
+		if !deleted[topo.LinkKey(o.NS, o.Link)] {
+			return h.snapshot.addrConflict(c.lab, o)
+		}
+	case topo.Neigh:
+		if !deleted[topo.LinkKey(o.NS, o.Link)] {
+			return h.snapshot.neighConflict(o)
+		}
+	}
+	return ""
+}
+
+// addrConflict finds the same IPv6 address with another prefix length: the kernel allows an IPv6
+// address only once on a link.
+func (v *netnsSnapshot) addrConflict(lab string, o topo.Address) string {
+	for _, a := range v.addrs {
+		same := v.names[a.Link] == o.Link && a.Prefix.Addr() == o.Prefix.Addr() && a.Prefix != o.Prefix
+		if same && a.Is6() && !v.isMarked(lab, a) {
+			return fmt.Sprintf("link %s already has %s, which another program added", o.Link, a.Prefix)
+		}
+	}
+	return ""
+}
+
+// neighConflict finds a permanent entry for the same address.
+func (v *netnsSnapshot) neighConflict(o topo.Neigh) string {
+	for _, n := range v.neighs {
+		if v.names[n.Link] == o.Link && n.Addr == o.Addr && isPermanent(n) && n.Protocol != mark.Protocol {
+			return fmt.Sprintf("another program already added it with lladdr %s", n.LLAddr)
+		}
+	}
+	return ""
+}
