@@ -36,7 +36,7 @@ func (s *session) readLab(file string) (lab.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	err = lab.FillEgress(live.DefaultRouteLinks)
+	err = errors.Join(lab.FillOutsideMACs(live.OutsideMACs), lab.FillEgress(live.DefaultRouteLinks))
 	return lab, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/topo"
 )
 
 // FillEgress sets the values that depend on the machine: with `mtu: auto`, networks get the MTU of the
@@ -30,4 +31,15 @@ func (t *Topology) FillEgress(find func() (links []string, mtu int, err error)) 
 		}
 	}
 	return nil
+}
+
+// FillOutsideMACs sets OutsideMACs to the MAC addresses that find returns for the OutsideLinks. Call it before
+// [Compile]. It calls find only if there are such links; namespaceOf is [Topology.NamespaceOf]. [live.OutsideMACs] is
+// such a function. The error is that of find.
+func (t *Topology) FillOutsideMACs(find func(links []topo.Key, namespaceOf func(host string) topo.Namespace) (
+	map[topo.Key]topo.MAC, error)) (err error) {
+	if links := t.OutsideLinks(); len(links) > 0 {
+		t.OutsideMACs, err = find(links, t.NamespaceOf)
+	}
+	return err
 }

@@ -222,7 +222,7 @@ func (l *Layout) mtuOf(i *Iface) int {
 }
 
 // macOf returns the MAC address of a device: from the file, or derived from the
-// names, so that it is unique and the same on every up.
+// names, so that it is unique and the same on every up. See also [Topology.OutsideLinks].
 func (l *Layout) macOf(i *Iface) topo.MAC {
 	mac := topo.MAC{}
 	switch {
@@ -237,6 +237,9 @@ func (l *Layout) macOf(i *Iface) topo.MAC {
 	}
 	if !mac.IsZero() {
 		return mac
+	}
+	if outside := l.outsideMAC(i); !outside.IsZero() {
+		return derivedMAC(l.Topology.Name, i.Host, i.Name, outside.String())
 	}
 	return derivedMAC(l.Topology.Name, i.Host, i.Name)
 }

@@ -1,6 +1,10 @@
 package lab
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/vnet-lab/vnet/topo"
+)
 
 // A Topology is the content of a lab file. [Parse] makes it from a file, or a
 // program fills it by hand. [Compile] turns it into a [topo.State] and adds what
@@ -15,6 +19,9 @@ type Topology struct {
 	// EgressLinks are the links by which the machine reaches other networks. A network
 	// with Fastpath has fast paths to them. [Topology.FillEgress] sets them.
 	EgressLinks []string
+	// OutsideMACs has the MAC addresses of the OutsideLinks that exist. [Topology.FillOutsideMACs] sets
+	// it; without it, derived MAC addresses depend on the names only.
+	OutsideMACs map[topo.Key]topo.MAC
 
 	source *source // the file, for the places of mistakes found later; nil if there is none
 }

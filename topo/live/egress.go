@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io/fs"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
 )
 
 // DefaultRouteLinks returns the links of the machine's default routes: their names, and the
@@ -33,6 +35,46 @@ func DefaultRouteLinks() (names []string, mtu int, err error) {
 		mtu = min(cmp.Or(mtu, int(l.MTU)), int(l.MTU))
 	}
 	return names, mtu, err
+}
+
+// OutsideMACs returns the MAC addresses of links that a lab does not create, for
+// [lab.Topology.OutsideMACs]: the permanent one of the hardware if there is one. It leaves out links and
+// namespaces that do not exist or that the caller may not open. namespaceOf returns an adopted
+// namespace.
+func OutsideMACs(links []topo.Key, namespaceOf func(host string) topo.Namespace) (map[topo.Key]topo.MAC, error) {
+	macs := map[topo.Key]topo.MAC{}
+	for _, key := range links {
+		l, err := linkIn(key, namespaceOf)
+		switch address := cmp.Or(l.Permanent, l.Address); {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		case err != nil:
+			return nil, err
+		case len(address) == len(topo.MAC{}):
+			macs[key] = topo.MAC([]byte(address))
+		}
+	}
+	return macs, nil
+}
+
+// linkIn reads a link of the machine or of an adopted namespace.
+func linkIn(key topo.Key, namespaceOf func(host string) topo.Namespace) (l rtnl.Link, err error) {
+	var ns *os.File
+	if key.NS == "" {
+		ns, err = nsfs.Current()
+	} else {
+		n := namespaceOf(key.NS)
+		ns, err = nsfs.OpenFrom(n.Name, n.From)
+	}
+	if err != nil {
+		return l, err
+	}
+	defer ns.Close()
+	conn, err := rtnl.Dial(ns)
+	if err != nil {
+		return l, err
+	}
+	defer conn.Close()
+	return conn.Link(rtnl.LinkID{Name: key.Name})
 }
 
 // defaultRouteLinks returns the links of the default routes.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -201,20 +202,29 @@ func addrsOf(t *testing.T, ns string) string {
 	return labtest.IP(t, "-n "+ns+" -o addr show")
 }
 
-// reaches reports whether a host gets an answer from an address: a closed port refuses. It gives
-// up long before neighbour entries expire.
+// reaches reports whether a host gets an answer from an address.
 func reaches(host, addr string) error {
-	err := doIn(host, func() error {
-		c, err := (&net.Dialer{Timeout: soon}).Dial("tcp", net.JoinHostPort(addr, "9")) // one address: on this thread
-		if err == nil {
-			c.Close()
-		}
-		return err
-	})
+	err := doIn(host, func() error { return dialClosedPort(addr) })
+	if err != nil {
+		err = fmt.Errorf("%s -> %w", host, err)
+	}
+	return err
+}
+
+// beforeExpiry is shorter than a wrong neighbour entry stays: it is valid for at least 15 seconds.
+const beforeExpiry = 5 * time.Second
+
+// dialClosedPort returns nil if an address refuses a connection. It gives up before neighbour
+// entries expire.
+func dialClosedPort(addr string) error {
+	c, err := (&net.Dialer{Timeout: beforeExpiry}).Dial("tcp", net.JoinHostPort(addr, "9")) // one address: on this thread
+	if err == nil {
+		c.Close()
+	}
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return nil
 	}
-	return fmt.Errorf("%s -> %s: %w", host, addr, err)
+	return fmt.Errorf("%s: %w", addr, err)
 }
 
 func checkReaches(t *testing.T, host, addr string) {

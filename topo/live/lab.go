@@ -55,6 +55,7 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 	if around != nil {
 		do = around(plan, do)
 	}
+	stale := k.knownOtherwise(plan) // before checkUp reads another snapshot
 	if err := topo.Apply(ctx, plan, do); err != nil {
 		return nil, err
 	}
@@ -62,6 +63,7 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 		undo := topo.ApplyAnyway(context.WithoutCancel(ctx), plan.Reverse(), run)
 		return nil, &topo.ApplyError{Err: err, Undone: len(plan), Undo: undo}
 	}
+	k.announce(plan.Announcements(have, want, stale))
 	return plan, nil
 }
 

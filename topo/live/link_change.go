@@ -1,6 +1,8 @@
 package live
 
 import (
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
@@ -52,12 +54,29 @@ func (rb *requestBuilder) changeLinkTask(was, l topo.Link) (task, error) {
 	if set.MTU != 0 || set.Address != "" || set.Master != nil {
 		t.reqs = append(t.reqs, rtnl.SetLink(id, set))
 	}
+	if set.Address != "" {
+		t.reqs = append(t.reqs, h.permanentNeighs(index)...)
+	}
 	newPort := was.Master != l.Master && (l.Isolated || l.Hairpin)
 	if l.Master != "" && (newPort || was.Isolated != l.Isolated || was.Hairpin != l.Hairpin) {
 		t.reqs = append(t.reqs, rtnl.SetLink(id, rtnl.LinkConfig{PortKind: "bridge_slave", Port: portOptions(l)}))
 	}
 	t.reqs = append(t.reqs, altNameRequests(index, was.AltName, l.AltName)...)
 	return t, nil
+}
+
+// permanentNeighs returns requests for the permanent neighbour entries of a link: the kernel deletes
+// them when the link's MAC address changes.
+func (h *netnsHandle) permanentNeighs(link uint32) (reqs []rtnl.Request) {
+	if h.snapshot == nil {
+		return nil
+	}
+	for _, n := range h.snapshot.neighs {
+		if n.Link == link && n.State&unix.NUD_PERMANENT != 0 && !n.Proxy() {
+			reqs = append(reqs, rtnl.ReplaceNeigh(n))
+		}
+	}
+	return reqs
 }
 
 // setNewMaster sets the master of a link that exists. A port needs no link-local address.

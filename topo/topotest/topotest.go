@@ -18,6 +18,7 @@ package topotest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -82,7 +83,7 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := topology.FillEgress(live.DefaultRouteLinks); err != nil {
+	if err := errors.Join(topology.FillOutsideMACs(live.OutsideMACs), topology.FillEgress(live.DefaultRouteLinks)); err != nil {
 		l.t.Fatal(err)
 	}
 	want, err := lab.Compile(topology)
