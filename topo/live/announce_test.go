@@ -165,7 +165,7 @@ func TestSameLabOnTwoMachines(t *testing.T) {
 	makeOutside(t)
 	compile := func() topo.State {
 		topology := labtest.MustParse(t, "lab.yaml", movedLab)
-		if err := fillFromMachine(&topology); err != nil {
+		if err := topology.FillOutsideMACs(OutsideMACs); err != nil {
 			t.Fatal(err)
 		}
 		state, err := lab.Compile(topology)

@@ -100,7 +100,10 @@ func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) e
 	if err := k.waitForCarrier(ctx); err != nil {
 		return err
 	}
-	return k.waitForSpanningTrees(ctx)
+	if err := k.waitForSpanningTrees(ctx); err != nil {
+		return err
+	}
+	return k.waitForLinkLocal(ctx)
 }
 
 // Down deletes everything that has the lab's mark. After an error it continues; it joins

@@ -1,0 +1,99 @@
+package live
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/rtnl"
+)
+
+// waitForLinkLocal waits for the link-local addresses of the lab's bridges with IPv6 addresses. The
+// kernel creates them when it handles the bridge's carrier, which it delays by up to a second if
+// carriers of other links change too. Until then, neighbour discovery for forwarded packets has no
+// source address: the first packet waits for a second, or is lost.
+func (rd *reader) waitForLinkLocal(ctx context.Context) error {
+	for _, h := range rd.handles {
+		for _, link := range h.snapshot.withoutLinkLocal() {
+			if err := h.waitForLinkLocal(ctx, link); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// withoutLinkLocal returns the bridges of the lab that will get a link-local address and have none.
+func (v *netnsSnapshot) withoutLinkLocal() (links []rtnl.Link) {
+	if v == nil {
+		return nil
+	}
+	for _, l := range v.links {
+		generates := l.AddrGenMode != nil && *l.AddrGenMode != rtnl.AddrGenNone
+		if !v.inLab[l.Index] || l.Kind.Name != "bridge" || !l.Up() || !generates || len(v.portsWithCarrier(l.Index)) == 0 {
+			continue
+		}
+		if has6, usable := linkLocalIn(v.addrs, l.Index); has6 && !usable {
+			links = append(links, l)
+		}
+	}
+	return links
+}
+
+// linkLocalIn reports whether a link has an IPv6 address, and whether it has a link-local one that
+// it can use.
+func linkLocalIn(addrs []rtnl.Addr, link uint32) (has6, usable bool) {
+	for _, a := range addrs {
+		if a.Link != link || !a.Is6() {
+			continue
+		}
+		has6 = true
+		unusable := a.Flags&unix.IFA_F_TENTATIVE != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0
+		usable = usable || a.Prefix.Addr().IsLinkLocalUnicast() && !unusable
+	}
+	return has6, usable
+}
+
+// portsWithCarrier returns the indexes of the ports of a bridge that have carrier.
+func (v *netnsSnapshot) portsWithCarrier(bridge uint32) (ports []uint32) {
+	for _, l := range v.links {
+		if l.Master == bridge && l.Up() && l.Flags&unix.IFF_LOWER_UP != 0 {
+			ports = append(ports, l.Index)
+		}
+	}
+	return ports
+}
+
+// linkLocalTime is longer than the kernel delays a change of carrier. A bridge may also get no
+// link-local address: another program can turn IPv6 off there.
+const linkLocalTime = 2 * time.Second
+
+func (h *netnsHandle) waitForLinkLocal(ctx context.Context, bridge rtnl.Link) error {
+	events, err := h.watch(rtnl.GroupAddr6)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	// To read a link alone makes the kernel handle a delayed change of its carrier at once (since
+	// Linux 6.8): first that of a port, which gives the bridge its own.
+	for _, index := range []uint32{h.snapshot.portsWithCarrier(bridge.Index)[0], bridge.Index} {
+		if _, err := h.conn.Link(rtnl.LinkID{Index: index}); err != nil {
+			return err
+		}
+	}
+	wait, cancel := context.WithTimeout(ctx, linkLocalTime)
+	defer cancel()
+	for {
+		addrs, err := h.conn.Addrs(rtnl.AddrFilter{Link: bridge.Index, Family: unix.AF_INET6})
+		if err != nil {
+			return err
+		}
+		if _, usable := linkLocalIn(addrs, bridge.Index); usable {
+			return nil
+		}
+		if _, err := events.Next(wait); err != nil {
+			return ctx.Err()
+		}
+	}
+}
