@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,25 +96,6 @@ func mountSys(name string) error {
 	}
 	if err != nil && !errors.Is(err, fs.ErrPermission) && err != unix.ENOENT {
 		return &fs.PathError{Op: "mount sysfs", Path: "/sys", Err: err}
-	}
-	return nil
-}
-
-func bindEtc(name string) error {
-	dir := filepath.Join(EtcDir, name)
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) { // like ip-netns(8)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		from, to := filepath.Join(dir, f.Name()), filepath.Join("/etc", f.Name())
-		err := unix.Mount(from, to, "none", unix.MS_BIND, "")
-		if err != nil && err != unix.ENOENT { // /etc has no such file
-			return &fs.PathError{Op: "bind " + from + " on", Path: to, Err: err}
-		}
 	}
 	return nil
 }

@@ -106,8 +106,7 @@ func TestExecReplaces(t *testing.T) {
 	}
 }
 
-// TestEtcFiles: the files of /etc/netns/red replace those of /etc in red only. A file
-// that /etc does not have is ignored.
+// TestEtcFiles: the files of /etc/netns/red replace those of /etc in red only.
 func TestEtcFiles(t *testing.T) {
 	fresh(t)
 	add(t, "red")
