@@ -49,7 +49,7 @@ func (s *session) doctor(l labLine) error {
 	}
 	found, err := e.Run()
 	findings = append(findings, found...)
-	if err != nil && !(len(missing) > 0 && errors.Is(err, fs.ErrPermission)) {
+	if err != nil && (len(missing) == 0 || !errors.Is(err, fs.ErrPermission)) {
 		s.note("cannot examine everything: %v", err)
 	}
 	if l.Bool("json") || s.JSON {

@@ -188,7 +188,9 @@ func TestFirewalls(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	name, want := labtest.Compiled(t, `
 name: wall
-networks: {n1: {subnets: [10.1.0.0/24, "fd00:1::/64"], nat: true}, n2: {subnets: [10.2.0.0/24, "fd00:2::/64"], nat: true}}
+networks:
+  n1: {subnets: [10.1.0.0/24, "fd00:1::/64"], nat: true}
+  n2: {subnets: [10.2.0.0/24, "fd00:2::/64"], nat: true}
 hosts: {a: {networks: [n1]}, b: {networks: [n2]}, c: {networks: [n1]}}`)
 	k, err := live.OpenKernel(t.Context(), name, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -113,7 +113,8 @@ func networkd(e Examination) ([]Finding, error) {
 	if len(managed) == 0 {
 		return nil, nil
 	}
-	return []Finding{{"networkd", "systemd-networkd configures links of the lab, by " + by + ": " + some(managed), []string{
+	text := "systemd-networkd configures links of the lab, by " + by + ": " + some(managed)
+	return []Finding{{"networkd", text, []string{
 		fmt.Sprintf(`printf '[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/05-vnet-%s.network`,
 			strings.Join(managed, " "), e.Lab),
 		"networkctl reload",
