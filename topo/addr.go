@@ -65,7 +65,8 @@ func (a Address) reaches(h Hop) bool {
 // address that vnet marked with [Protocol], the record need not exist.
 func (a Address) commands(w *scriptWriter, s Step) []command {
 	text := "addr " + ipVerb(s) + " " + a.Prefix.String() + " dev " + a.Link
-	record := "link property " + ipVerb(s) + " dev " + a.Link + " altname " + mark.Address(w.lab, a.Prefix.String(), a.Link)
+	record := "link property " + ipVerb(s) + " dev " + a.Link + " altname " +
+		mark.Address(w.lab, a.Prefix.String(), a.Link)
 	if s.Op() == Delete {
 		unmark := command{a.NS, "ip", record}.line(w.tool("ip", a.NS))
 		return []command{{a.NS, "ip", text}, {text: unmark + " 2>/dev/null || :"}}

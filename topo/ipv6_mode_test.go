@@ -105,8 +105,8 @@ func TestIPv6SettingsOfSteps(t *testing.T) {
 	}
 }
 
-// TestIPv6SettingsInSharedNamespaces: where others may have disabled IPv6 for new links, a link with an IPv6 address gets
-// it enabled.
+// TestIPv6SettingsInSharedNamespaces: where others may have disabled IPv6 for new links, it is enabled for a link with
+// an IPv6 address.
 func TestIPv6SettingsInSharedNamespaces(t *testing.T) {
 	want := NewState(Dummy{Link{NS: "box", Name: "d0"}},
 		Address{NS: "box", Link: "d0", Prefix: netip.MustParsePrefix("fd00::1/64")})

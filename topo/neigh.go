@@ -1,11 +1,11 @@
 package topo
 
 import (
-	"github.com/vnet-lab/vnet/internal/mark"
 	"net/netip"
 	"strconv"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/mark"
 )
 
 // A Neigh is a permanent neighbour entry (ARP, NDP).
@@ -42,5 +42,6 @@ func (n Neigh) commands(_ *scriptWriter, s Step) []command {
 	if s.Want == nil {
 		return []command{{n.NS, "ip", "neigh del " + n.Key().Name}}
 	}
-	return []command{{n.NS, "ip", "neigh replace " + n.Key().Name + " lladdr " + n.MAC.String() + " nud permanent proto " + strconv.Itoa(mark.Protocol)}}
+	words := n.Key().Name + " lladdr " + n.MAC.String() + " nud permanent proto " + strconv.Itoa(mark.Protocol)
+	return []command{{n.NS, "ip", "neigh replace " + words}}
 }

@@ -147,5 +147,6 @@ func scriptOf(t *testing.T, have, want State) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.String() + script[strings.Index(script, "# Lab"):]
+	_, commands, _ := strings.Cut(script, "# Lab")
+	return plan.String() + "# Lab" + commands
 }

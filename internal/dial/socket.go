@@ -187,9 +187,10 @@ func recvmmsg(fd int, headers unsafe.Pointer, count uintptr) (int, error) {
 	}
 }
 
-// readAgain reports whether to read again after an error. The message is still there, and without it nobody would know
-// whether the kernel did what it was asked for. After EINTR, that is always so. EAGAIN means that there is none, ENOBUFS
-// that messages were lost. After another error it is so three times: it may be a lack of memory that ends.
+// readAgain reports whether to read again after an error: the message is still there, and without it
+// nobody would know whether the kernel did what it was asked for. It is false after EAGAIN, which
+// means that there is no message, and ENOBUFS, which means that messages were lost. Errors other
+// than EINTR, such as a lack of memory, may end: it is true three times.
 func readAgain(err unix.Errno, failures *int) bool {
 	switch err {
 	case unix.EINTR:

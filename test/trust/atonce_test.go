@@ -17,7 +17,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-// TestAtOnce runs 32 processes at the same time: each adds and deletes its own rules, or brings its own lab up and down.
+// TestAtOnce runs 32 processes at the same time. Each adds and deletes its own rules, or brings its own lab up and
+// down.
 // No change is lost, and nothing is left.
 func TestAtOnce(t *testing.T) {
 	needTools(t, "ip", "nft")
@@ -48,7 +49,8 @@ func TestAtOnce(t *testing.T) {
 	}
 	var files [processes]string
 	for i := range files {
-		files[i] = writeFile(t, "lab.yaml", fmt.Sprintf("name: lab%d\nnetworks: {n%d: {subnets: [10.1.%d.0/24], nat: true}}\n"+
+		files[i] = writeFile(t, "lab.yaml", fmt.Sprintf("name: lab%d\n"+
+			"networks: {n%d: {subnets: [10.1.%d.0/24], nat: true}}\n"+
 			"hosts: {h%d: {networks: [n%d], ports: [\"%d:80\"]}}\n", i, i, i, i, i, 7000+i))
 	}
 	for range rounds {
@@ -84,7 +86,8 @@ func TestCycles(t *testing.T) {
 	if all() {
 		cycles = 10000
 	}
-	r := &row{t: t, what: "up and down in one process", wrong: "descriptors, goroutines, mounts or MB of memory more at the end"}
+	r := &row{t: t, what: "up and down in one process",
+		wrong: "descriptors, goroutines, mounts or MB of memory more at the end"}
 	topology, err := lab.Parse("cycles.yaml", []byte(fmt.Sprintf(faultsLab, "")))
 	if err != nil {
 		t.Fatal(err)

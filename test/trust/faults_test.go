@@ -15,7 +15,8 @@ import (
 )
 
 // The errors that system calls fail with.
-var injected = []unix.Errno{unix.EPERM, unix.ENOMEM, unix.ENOBUFS, unix.EBUSY, unix.EINTR, unix.ENOSPC, unix.EMFILE, unix.EROFS}
+var injected = []unix.Errno{unix.EPERM, unix.ENOMEM, unix.ENOBUFS, unix.EBUSY, unix.EINTR, unix.ENOSPC,
+	unix.EMFILE, unix.EROFS}
 
 const faultsLab = `
 name: faults
@@ -119,7 +120,8 @@ func sample(command string, list []action, n int) []action {
 	return list[:n]
 }
 
-// TestFailedCalls makes each system call of the commands fail, one at a time. A command that fails changes nothing; after
+// TestFailedCalls makes each system call of the commands fail, one at a time. A command that fails changes nothing;
+// after
 // a failed down, the next down takes away all. A command that says that it succeeded has done all.
 func TestFailedCalls(t *testing.T) {
 	needTools(t, "ip", "nft")
@@ -161,7 +163,8 @@ func TestFailedCalls(t *testing.T) {
 // TestKilled kills the commands before each of their system calls. After that, down takes away all, and up works.
 func TestKilled(t *testing.T) {
 	needTools(t, "ip", "nft")
-	residue := &row{t: t, what: "commands killed (kill -9) before a system call", wrong: "left something after the next command"}
+	residue := &row{t: t, what: "commands killed (kill -9) before a system call",
+		wrong: "left something after the next command"}
 	empty := state(t)
 	for _, c := range commands(t) {
 		var kills []action

@@ -24,25 +24,27 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, runSupervised(os.Args[1:]))
 		os.Exit(1)
 	}
-	if os.Getenv(binaryEnv) == "" {
-		dir, err := os.MkdirTemp("", "vnet-trust")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		defer os.RemoveAll(dir)
-		binary := filepath.Join(dir, "vnet")
-		if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/vnet").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-			os.RemoveAll(dir)
-			os.Exit(1)
-		}
-		os.Setenv(binaryEnv, binary)
-		status := nsfs.Sandbox(m.Run)
-		os.RemoveAll(dir)
-		os.Exit(status)
+	os.Exit(run(m))
+}
+
+// run builds the program, unless there is one, and runs the tests in a sandbox.
+func run(m *testing.M) int {
+	if os.Getenv(binaryEnv) != "" {
+		return nsfs.Sandbox(m.Run)
 	}
-	os.Exit(nsfs.Sandbox(m.Run))
+	dir, err := os.MkdirTemp("", "vnet-trust")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "vnet")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/vnet").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+		return 1
+	}
+	os.Setenv(binaryEnv, binary)
+	return nsfs.Sandbox(m.Run)
 }
 
 // all reports whether all cases run, not a sample.

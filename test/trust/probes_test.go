@@ -42,8 +42,8 @@ type probe struct{ from, to, table, chain, rule string }
 // gateway, and between foreign networks. Each of these gets through when the rule that forbids it is taken out.
 func TestIsolation(t *testing.T) {
 	needTools(t, "ip", "nft")
-	r := &row{t: t, what: "connections over TCP and UDP, IPv4 and IPv6, from outside, other labs, isolated hosts and foreign networks",
-		wrong: "got through, or did not get through without the rule that forbids them"}
+	r := &row{t: t, what: "connections over TCP and UDP, IPv4 and IPv6, from outside, other labs, isolated hosts and " +
+		"foreign networks", wrong: "got through, or did not get through without the rule that forbids them"}
 	for _, host := range []string{"1", "2"} {
 		shell(t, strings.ReplaceAll(`ip netns add outN; ip link add wN type veth peer name eth0 netns outN
 			ip addr add 198.18.N.1/24 dev wN; ip addr add fd18:N::1/64 dev wN nodad; ip link set wN up
@@ -85,7 +85,8 @@ func TestIsolation(t *testing.T) {
 			})
 		}
 	}
-	for _, open := range []probe{{from: "out1", to: "198.18.1.1"}, {from: "stranger", to: "10.3.0.1"}} { // what is published
+	// What is published is open.
+	for _, open := range []probe{{from: "out1", to: "198.18.1.1"}, {from: "stranger", to: "10.3.0.1"}} {
 		if !reaches(t, open.from, "tcp:8080", open.to, 10*time.Second) {
 			r.fail("%s does not reach the published port of %s", open.from, open.to)
 		}

@@ -26,8 +26,8 @@ var ownTable = regexp.MustCompile(`(?ms)^table inet vnet\S* \{$.*?^\}\n`)
 // does beside them.
 func TestForeignRulesets(t *testing.T) {
 	needTools(t, "nft", "iptables-nft-restore")
-	r := &row{t: t, what: "rulesets of Docker, firewalld, ufw, kube-proxy, libvirt and fail2ban, compared after up, a changed up, " +
-		"a killed up, vnet nat and down", wrong: "bytes that changed"}
+	r := &row{t: t, what: "rulesets of Docker, firewalld, ufw, kube-proxy, libvirt and fail2ban, compared after up, " +
+		"a changed up, a killed up, vnet nat and down", wrong: "bytes that changed"}
 	files, err := filepath.Glob("testdata/rulesets/*")
 	if err != nil || len(files) < 8 {
 		t.Fatal(files, err)
@@ -71,7 +71,8 @@ func TestForeignRulesets(t *testing.T) {
 // TestHostileInput gives vnet files and words that it must refuse, in bounded memory, before it changes anything.
 func TestHostileInput(t *testing.T) {
 	needTools(t, "ip", "nft")
-	r := &row{t: t, what: "hostile lab files, batches and arguments", wrong: "accepted, or used more than 256 MB, or changed something"}
+	r := &row{t: t, what: "hostile lab files, batches and arguments",
+		wrong: "accepted, or used more than 256 MB, or changed something"}
 	big := strings.Repeat("a", 1<<20)
 	bomb := "x0: &x0 [a, a, a, a, a, a, a, a, a]\n"
 	for i := 1; i < 9; i++ {
@@ -91,7 +92,8 @@ func TestHostileInput(t *testing.T) {
 		"twice":         "name: a\nname: b",
 		"sysctl path":   "name: a\nhosts: {h: {sysctls: {\"net/../../kernel/core_pattern\": x}}}",
 		"sysctl kernel": "name: a\nhosts: {machine: {sysctls: {kernel.core_pattern: x}}}",
-		"port":          "name: a\nnetworks: {n: {subnets: [10.0.0.0/24], nat: true}}\nhosts: {h: {networks: [n], ports: [\"0:99999\"]}}",
+		"port": "name: a\nnetworks: {n: {subnets: [10.0.0.0/24], nat: true}}\n" +
+			"hosts: {h: {networks: [n], ports: [\"0:99999\"]}}",
 	} {
 		r.refuses(name, before, "up", writeFile(t, "lab.yaml", text))
 	}

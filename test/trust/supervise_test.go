@@ -90,7 +90,8 @@ func runSupervised(args []string) error {
 	if err != nil {
 		return err
 	}
-	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, seccompSetModeFilter, seccompNewListener, uintptr(unsafe.Pointer(&prog)))
+	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, seccompSetModeFilter, seccompNewListener,
+		uintptr(unsafe.Pointer(&prog)))
 	if errno != 0 {
 		return fmt.Errorf("seccomp: %w", errno)
 	}
@@ -218,7 +219,8 @@ func serve(listener int, done <-chan struct{}, program *os.Process, do action, c
 			}
 		}
 		var q seccompNotif
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), notifRecv, uintptr(unsafe.Pointer(&q))); errno != 0 {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), notifRecv, uintptr(unsafe.Pointer(&q)))
+		if errno != 0 {
 			if errno == unix.ENOENT || errno == unix.EINTR { // the caller was interrupted or ended
 				continue
 			}

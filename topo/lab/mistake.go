@@ -67,7 +67,7 @@ func cutLine(line string, col int) (part string, newCol int) {
 	}
 	const more = "…"
 	start := min(max(0, col-maxExcerpt/2), len(line)-maxExcerpt)
-	part, newCol = strings.ToValidUTF8(line[start:col], ""), 0
+	part = strings.ToValidUTF8(line[start:col], "")
 	if start > 0 {
 		part = more + part
 	}

@@ -69,7 +69,8 @@ func TestMovedAddressIsReached(t *testing.T) {
 	green := strings.Replace(movedLab, "red:", "green:", 1)
 	steps := []struct{ what, text string }{
 		{"another host has the address", green},
-		{"its host has a new MAC address", strings.Replace(green, "sw: {address", "sw: {mac: '02:00:00:00:00:77', address", 1)},
+		{"its host has a new MAC address",
+			strings.Replace(green, "sw: {address", "sw: {mac: '02:00:00:00:00:77', address", 1)},
 		{"nobody has it", strings.Replace(movedLab, "0.10, \"fd00:1::10\"", "0.20, \"fd00:1::20\"", 1)},
 		{"the first host has it again", movedLab},
 	}
@@ -137,7 +138,8 @@ func TestNewLabIsAnnouncedOnItsUplink(t *testing.T) {
 func TestNewMACKeepsNeighbours(t *testing.T) {
 	labtest.NeedIP(t)
 	unix.Mkdir("/run/etc-netns", 0o755)
-	text := strings.Replace(virtualLab, "::10\"]}}", "::10\"]}}, neighbours: [10.1.0.9 lladdr 02:00:00:00:00:09 dev eth0]", 1)
+	text := strings.Replace(virtualLab, "::10\"]}}",
+		"::10\"]}}, neighbours: [10.1.0.9 lladdr 02:00:00:00:00:09 dev eth0]", 1)
 	name, want := labtest.Compiled(t, text)
 	k := openKernel(t, name)
 	up(t, k, want)

@@ -2,8 +2,8 @@ package live
 
 import (
 	"fmt"
-	"github.com/vnet-lab/vnet/internal/mark"
 
+	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/topo"
 )
 

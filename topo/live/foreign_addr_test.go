@@ -62,13 +62,15 @@ func TestForeignAddressesStay(t *testing.T) {
 		if drift, err := k.Plan(want); err != nil || len(drift) > 0 {
 			t.Errorf("foreign addresses are drift: %v\n%s", err, drift)
 		}
-		text := strings.NewReplacer("0.10,", "0.30,", "::10\"", "::30\"", "hosts:\n", "hosts:\n  blue: {networks: [sw]}\n").Replace(virtualLab)
+		text := strings.NewReplacer("0.10,", "0.30,", "::10\"", "::30\"",
+			"hosts:\n", "hosts:\n  blue: {networks: [sw]}\n").Replace(virtualLab)
 		text = strings.Replace(text, "subnets:", "gateway: [10.1.0.3, 'fd00:1::3'], subnets:", 1)
 		_, changed := labtest.Compiled(t, text)
 		up(t, k, changed)
 		for ns, addrs := range map[string][2][]string{
-			"red": {{"10.1.0.30/24", "10.1.0.100/24", "10.9.0.1/32", "fd00:1::30/64", "fd00:1::100/64"}, {"10.1.0.10/24", "fd00:1::10/64"}},
-			"":    {{"10.1.0.3/24", "10.1.0.200/24", "fd00:1::3/64", "fd00:1::200/64"}, {"10.1.0.1/24", "fd00:1::1/64"}},
+			"red": {{"10.1.0.30/24", "10.1.0.100/24", "10.9.0.1/32", "fd00:1::30/64", "fd00:1::100/64"},
+				{"10.1.0.10/24", "fd00:1::10/64"}},
+			"": {{"10.1.0.3/24", "10.1.0.200/24", "fd00:1::3/64", "fd00:1::200/64"}, {"10.1.0.1/24", "fd00:1::1/64"}},
 		} {
 			have := addrsOf(t, ns)
 			for i, list := range addrs {
@@ -137,7 +139,8 @@ func TestAddressWithOtherLength(t *testing.T) {
 		labtest.IP(t, "-n red addr del 10.1.0.10/24 dev eth0")
 		labtest.IP(t, "-n red addr add 10.1.0.10/32 dev eth0")
 		plan, err := k.Plan(want)
-		if text := plan.String(); err != nil || strings.Contains(text, "- red: addr") || !strings.Contains(text, "+ red: addr 10.1.0.10/24 dev eth0") {
+		if text := plan.String(); err != nil || strings.Contains(text, "- red: addr") ||
+			!strings.Contains(text, "+ red: addr 10.1.0.10/24 dev eth0") {
 			t.Errorf("drift: %v\n%s", err, text)
 		}
 		up(t, k, want)
@@ -160,7 +163,8 @@ func TestAddressWithOtherLength(t *testing.T) {
 // A permanent neighbour entry of another program is not replaced.
 func TestForeignNeighbour(t *testing.T) {
 	labtest.NeedIP(t)
-	text := strings.Replace(virtualLab, "::10\"]}}", "::10\"]}}, neighbours: [10.1.0.9 lladdr 02:00:00:00:00:09 dev eth0]", 1)
+	text := strings.Replace(virtualLab, "::10\"]}}",
+		"::10\"]}}, neighbours: [10.1.0.9 lladdr 02:00:00:00:00:09 dev eth0]", 1)
 	lab, want := labtest.Compiled(t, text)
 	_, without := labtest.Compiled(t, virtualLab)
 	k := openKernel(t, lab)

@@ -116,7 +116,8 @@ func (h *netnsHandle) neighRequest(step topo.Step, n topo.Neigh) (rtnl.Request, 
 	if err != nil {
 		return rtnl.Request{}, err
 	}
-	neigh := rtnl.Neigh{Link: link, Addr: n.Addr, LLAddr: lladdr(n.MAC), State: unix.NUD_PERMANENT, Protocol: mark.Protocol}
+	neigh := rtnl.Neigh{Link: link, Addr: n.Addr, LLAddr: lladdr(n.MAC), State: unix.NUD_PERMANENT,
+		Protocol: mark.Protocol}
 	switch step.Op() {
 	case topo.Create: // replaces an entry that the kernel may have learnt
 		return rtnl.ReplaceNeigh(neigh), nil

@@ -83,7 +83,8 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := errors.Join(topology.FillOutsideMACs(live.OutsideMACs), topology.FillEgress(live.DefaultRouteLinks)); err != nil {
+	err = errors.Join(topology.FillOutsideMACs(live.OutsideMACs), topology.FillEgress(live.DefaultRouteLinks))
+	if err != nil {
 		l.t.Fatal(err)
 	}
 	want, err := lab.Compile(topology)
