@@ -11,7 +11,9 @@ import (
 )
 
 // Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
-// with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign].
+// with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign]. Rules about bridges
+// are in a table of the same name in the family bridge. A table that exists and has none of this package's sets belongs
+// to somebody else: adding to it returns fs.ErrExist.
 //
 // Adding an existing rule succeeds and changes nothing. Deleting a rule that does not exist returns fs.ErrNotExist.
 // Adding a rule that conflicts with an existing one that is not in del returns fs.ErrExist. After these and all other
@@ -70,38 +72,78 @@ func (c *Conn) attempt(table string, del, add []Rule, lost *lostChange) (done bo
 	if err != nil {
 		return false, err
 	}
-	have, complete, err := c.readForChange(table, del, add)
-	if err != nil || !complete {
+	var changes []*change
+	for _, t := range tablesFor(table, del, add) {
+		ch, complete, err := c.planTable(t, t.rulesOf(del), t.rulesOf(add), lost)
+		if err == nil && !complete {
+			return false, nil
+		}
+		if err != nil {
+			now, generationErr := c.generation()
+			if generationErr != nil || now != generation { // what was read may be of several generations
+				return false, generationErr
+			}
+			return false, err
+		}
+		changes = append(changes, ch)
+	}
+	if done, err = c.commitChanges(generation, changes, lost); !done || err != nil {
 		return false, err
+	}
+	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, lost.newRules))
+}
+
+// tablesFor returns the tables with this name that a change affects: those of the rules; all if there are no rules.
+func tablesFor(name string, del, add []Rule) []table {
+	return slices.DeleteFunc(tablesNamed(name), func(t table) bool {
+		return len(del)+len(add) > 0 && len(t.rulesOf(del))+len(t.rulesOf(add)) == 0
+	})
+}
+
+// planTable computes the change of a table. If the ruleset changed meanwhile, complete is false.
+func (c *Conn) planTable(t table, del, add []Rule, lost *lostChange) (ch *change, complete bool, err error) {
+	have, complete, err := c.readForChange(t, del, add)
+	if err != nil || !complete {
+		return nil, false, err
+	}
+	if have.exists && len(have.sets) == 0 { // somebody else's table
+		if len(add) > 0 {
+			return nil, false, &Error{Op: "add", Object: "table " + t.String(), Message: "not made by vnet", Err: unix.EEXIST}
+		}
+		have.exists = false
 	}
 	if lost.happened { // the lost change may have deleted them
 		del = have.existing(del)
 	}
-	change, err := planChange(table, have, del, add)
-	if err != nil {
-		now, generationErr := c.generation()
-		if generationErr != nil || now != generation { // what was read may be of several generations
-			return false, generationErr
+	ch, err = planChange(t, have, del, add)
+	return ch, true, err
+}
+
+// commitChanges sends the changes in one transaction, and records them in lost. If the ruleset does not have the given
+// generation any more, done is false.
+func (c *Conn) commitChanges(generation uint32, changes []*change, lost *lostChange) (done bool, err error) {
+	var messages []message
+	for _, ch := range changes {
+		if ch.empty() {
+			continue
 		}
-		return false, err
-	}
-	if !change.empty() {
-		messages, err := change.messages()
+		some, err := ch.messages()
 		if err != nil {
 			return false, err
 		}
-		done, err := c.commit(generation, messages)
-		if errors.Is(err, errLost) {
-			lost.add(change)
-		}
-		if !done || err != nil {
-			return false, err
-		}
-	} else if !lost.happened {
-		return true, nil
+		messages = append(messages, some...)
 	}
-	lost.add(change)
-	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, lost.newRules))
+	if done = true; len(messages) > 0 {
+		done, err = c.commit(generation, messages)
+	}
+	if done && err == nil || errors.Is(err, errLost) {
+		for _, ch := range changes {
+			if !ch.empty() || lost.happened {
+				lost.add(ch)
+			}
+		}
+	}
+	return done, err
 }
 
 // existing returns the rules that the table has.
@@ -129,27 +171,25 @@ func (c *Conn) attemptDelete(table string, lost *lostChange) (done bool, err err
 	if err != nil {
 		return false, err
 	}
-	have, complete, err := c.read(table, func(s set) bool { return s.decode != nil })
-	if err != nil || !complete {
+	var changes []*change
+	for _, t := range tablesNamed(table) {
+		have, complete, err := c.read(t, func(s set) bool { return s.decode != nil })
+		if err != nil || !complete {
+			return false, err
+		}
+		if !have.exists {
+			continue
+		}
+		ch := &change{table: t, deleteTable: true}
+		for _, r := range have.rules() {
+			ch.oldRules = append(ch.oldRules, r.Rule)
+		}
+		changes = append(changes, ch)
+	}
+	if done, err := c.commitChanges(generation, changes, lost); !done || err != nil {
 		return false, err
 	}
-	if have.exists {
-		change := change{table: table, deleteTable: true}
-		for _, r := range have.rules() {
-			change.oldRules = append(change.oldRules, r.Rule)
-		}
-		messages, err := change.messages()
-		if err != nil {
-			return false, err
-		}
-		done, err := c.commit(generation, messages)
-		if done || errors.Is(err, errLost) {
-			lost.add(&change)
-		}
-		if !done || err != nil {
-			return false, err
-		}
-	} else if !lost.happened {
+	if !lost.happened {
 		return false, &Error{Op: "delete", Object: "table inet " + table, Err: unix.ENOENT}
 	}
 	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, nil))

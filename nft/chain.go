@@ -51,6 +51,7 @@ func chainsFor(sets map[string]bool) []chain {
 		{name: "leak", kind: "filter", hook: "postrouting", priority: prioSrcNAT + 1, priorityText: "srcnat + 1",
 			rules: leakRules(sets)},
 	}
+	candidates = append(candidates, bridgeChains(sets)...)
 	var chains []chain
 	for _, c := range candidates {
 		if len(c.rules) > 0 {

@@ -41,7 +41,7 @@ func someRules() []Rule {
 		}
 	}
 	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
-		Own{"a"}, Closed{"a"},
+		Own{"a"}, Closed{"a"}, Hairpin{"exactly15bytes."},
 		Allow{"a", netip.MustParsePrefix("128.0.0.0/1")}, Allow{"exactly15bytes.", netip.MustParsePrefix("::/0")},
 		Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"})
 }
@@ -104,7 +104,7 @@ func TestForeignIntervals(t *testing.T) {
 // TestSetEncoding compares with nft add map inet vnet dnat4_range { type inet_proto . inet_service : ipv4_addr; flags
 // interval; counter; }, as nft --debug=mnl prints it.
 func TestSetEncoding(t *testing.T) {
-	e := encoder{table: "vnet"}
+	e := encoder{table: table{protoInet, "vnet"}}
 	e.set(setNamed("dnat4_range"), 1)
 	want := `
 		01000000
@@ -142,7 +142,7 @@ func TestRefusalMessages(t *testing.T) {
 		Forward{Proto: TCP, Ports: Port(80), To: netip.MustParseAddr("10.0.0.2"), ToPort: 80},
 		Forward{Proto: TCP, Ports: Port(81), To: netip.MustParseAddr("10.0.0.2"), ToPort: 81},
 	}
-	c, err := planChange("vnet", content{}, nil, rules)
+	c, err := planChange(table{protoInet, "vnet"}, content{}, nil, rules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func FuzzDecodeFlow(f *testing.F) {
 }
 
 func FuzzDecodeForwardChain(f *testing.F) {
-	e := encoder{table: "vnet"}
+	e := encoder{table: table{protoInet, "vnet"}}
 	e.chain(chain{name: "forward", kind: "filter", hook: "forward"})
 	f.Add(e.out[0].Data)
 	e.rule(chain{name: "forward"}, rule{{verb: jump, name: "x"}})

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,7 +78,7 @@ func (c *Conn) Close() error { return c.nl.Close() }
 // readForChange reads the content that planChange needs. To delete rules, or without any rule, this is the whole
 // table. To add rules, it is the elements to be added, and all elements of interval sets and fast paths, which are
 // few.
-func (c *Conn) readForChange(table string, del, add []Rule) (have content, complete bool, err error) {
+func (c *Conn) readForChange(table table, del, add []Rule) (have content, complete bool, err error) {
 	if len(del) > 0 || len(add) == 0 {
 		return c.read(table, func(set) bool { return true })
 	}
@@ -96,19 +98,19 @@ func (c *Conn) readForChange(table string, del, add []Rule) (have content, compl
 func (c *Conn) Read(table string) ([]CountedRule, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.readConsistent(table, func(s set) bool { return s.decode != nil })
+	have, err := c.readConsistent(tablesNamed(table), func(s set) bool { return s.decode != nil })
 	if err != nil {
 		return nil, err
 	}
 	return have.rules(), nil
 }
 
-// readConsistent reads the content of a table, all of one generation of the ruleset. If the ruleset changes each time,
+// readConsistent reads the elements of tables, all of one generation of the ruleset. If the ruleset changes each time,
 // it lets other changes wait.
-func (c *Conn) readConsistent(table string, include func(set) bool) (have content, err error) {
+func (c *Conn) readConsistent(tables []table, include func(set) bool) (have content, err error) {
 	attempts, unlock := 0, func() {}
 	defer func() { unlock() }()
-	err = c.retry("show", "table inet "+table, func() (bool, error) {
+	err = c.retry("show", "table "+tables[0].String(), func() (bool, error) {
 		if attempts++; attempts == optimisticReads {
 			unlock = c.lock()
 		}
@@ -116,9 +118,13 @@ func (c *Conn) readConsistent(table string, include func(set) bool) (have conten
 		if err != nil || before == initialGeneration {
 			return true, err
 		}
-		var complete bool
-		if have, complete, err = c.read(table, include); err != nil || !complete {
-			return false, err
+		have = content{elements: make(map[element]count)}
+		for _, t := range tables {
+			part, complete, err := c.read(t, include)
+			if err != nil || !complete {
+				return false, err
+			}
+			maps.Copy(have.elements, part.elements)
 		}
 		after, err := c.generation()
 		return before == after, err
@@ -126,12 +132,14 @@ func (c *Conn) readConsistent(table string, include func(set) bool) (have conten
 	return have, err
 }
 
-// Tables returns the names of all tables of the family inet except [GuardTable]. This package creates tables of this
-// family only.
+// Tables returns the names of all tables of the families inet and bridge except [GuardTable]. This package creates
+// tables of these families only.
 func (c *Conn) Tables() ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	bodies, err := c.list("tables", request(unix.NFT_MSG_GETTABLE, netlink.Dump))
+	req := request(unix.NFT_MSG_GETTABLE, netlink.Dump)
+	req.Data[0] = unix.NFPROTO_UNSPEC
+	bodies, err := c.list("tables", req)
 	if err != nil {
 		return nil, err
 	}
@@ -141,11 +149,28 @@ func (c *Conn) Tables() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if name != GuardTable {
+		ours := b[0] == protoInet || b[0] == protoBridge
+		if ours && name != GuardTable && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	return names, nil
+}
+
+// FiltersBridges reports whether the kernel supports rules about bridges, such as [Hairpin]. It changes nothing.
+func (c *Conn) FiltersBridges() (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change := change{table: table{protoBridge, "vnet-check"}} // no lab's table has this name
+	change.compute(content{}, elementsOf([]Rule{Hairpin{"lo"}}))
+	messages, err := change.messages()
+	if err == nil {
+		_, err = c.sendBatch(0, messages, false)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // generation returns the generation ID of the ruleset. Every change increments it.
@@ -164,10 +189,10 @@ func (c *Conn) generation() (uint32, error) {
 
 // read reads which sets a table has, and the elements of the included sets. If the ruleset changed meanwhile, complete
 // is false.
-func (c *Conn) read(table string, include func(set) bool) (have content, complete bool, err error) {
+func (c *Conn) read(table table, include func(set) bool) (have content, complete bool, err error) {
 	have = content{sets: make(map[string]bool), elements: make(map[element]count)}
-	bodies, complete, err := c.dump("table inet "+table,
-		request(unix.NFT_MSG_GETSET, netlink.Dump, attrString(unix.NFTA_SET_TABLE, table)))
+	bodies, complete, err := c.dump("table "+table.String(),
+		table.request(unix.NFT_MSG_GETSET, netlink.Dump, attrString(unix.NFTA_SET_TABLE, table.name)))
 	if errors.Is(err, unix.ENOENT) {
 		return have, true, nil
 	}
@@ -180,7 +205,7 @@ func (c *Conn) read(table string, include func(set) bool) (have content, complet
 		if err != nil {
 			return have, false, err
 		}
-		if s := setNamed(listed.name); s.name != "" && s.matches(listed) {
+		if s := setNamed(listed.name); s.name != "" && s.family() == table.family && s.matches(listed) {
 			have.sets[s.name] = true
 		}
 	}
@@ -201,10 +226,10 @@ func (c *Conn) read(table string, include func(set) bool) (have content, complet
 	return have, true, nil
 }
 
-func (c *Conn) readSet(table string, s set, have content) (complete bool, err error) {
-	bodies, complete, err := c.dump(s.keyword()+" inet "+table+" "+s.name,
-		request(unix.NFT_MSG_GETSETELEM, netlink.Dump,
-			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name)))
+func (c *Conn) readSet(table table, s set, have content) (complete bool, err error) {
+	bodies, complete, err := c.dump(s.keyword()+" "+table.String()+" "+s.name,
+		table.request(unix.NFT_MSG_GETSETELEM, netlink.Dump,
+			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table.name), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name)))
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil // deleted in the meantime
 	}
@@ -215,7 +240,7 @@ func (c *Conn) readSet(table string, s set, have content) (complete bool, err er
 	for _, b := range bodies {
 		some, err := decodeElements(b, s)
 		if err != nil {
-			return false, fmt.Errorf("%s inet %s %s: %w", s.keyword(), table, s.name, err)
+			return false, fmt.Errorf("%s %s %s: %w", s.keyword(), table, s.name, err)
 		}
 		all = append(all, some...)
 	}
@@ -245,7 +270,7 @@ func repeatsKey(all []rawElement, s set) bool {
 }
 
 // readElements looks up elements by their keys, and adds those that exist to have. It skips interval sets.
-func (c *Conn) readElements(table string, have content, elements map[element]bool) error {
+func (c *Conn) readElements(table table, have content, elements map[element]bool) error {
 	var reqs []netlink.Message
 	var setOf []set
 	for e := range elements {
@@ -255,11 +280,11 @@ func (c *Conn) readElements(table string, have content, elements map[element]boo
 		}
 		key := nested(unix.NFTA_LIST_ELEM, encodeKey(unix.NFTA_SET_ELEM_KEY, e.key, s.key))
 		setOf = append(setOf, s)
-		reqs = append(reqs, request(unix.NFT_MSG_GETSETELEM, 0,
-			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name),
+		reqs = append(reqs, table.request(unix.NFT_MSG_GETSETELEM, 0,
+			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table.name), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name),
 			nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, key)))
 	}
-	replies, err := c.query("table inet "+table, reqs)
+	replies, err := c.query("table "+table.String(), reqs)
 	if err != nil {
 		return err
 	}
@@ -268,7 +293,7 @@ func (c *Conn) readElements(table string, have content, elements map[element]boo
 			continue
 		}
 		if a.err != nil {
-			return c.refusal("show", "table inet "+table, a.err)
+			return c.refusal("show", "table "+table.String(), a.err)
 		}
 		found, err := decodeElements(a.body, setOf[i])
 		if err != nil {

@@ -91,10 +91,14 @@ func decodePort(b string) uint16 { return binary.BigEndian.Uint16([]byte(b)) }
 
 // Address families: NFPROTO_* of <linux/netfilter.h>.
 const (
-	protoInet = 1
-	protoIPv4 = 2
-	protoIPv6 = 10
+	protoInet   = 1
+	protoIPv4   = 2
+	protoBridge = 7
+	protoIPv6   = 10
 )
+
+// familyNames are nft's names of the families of tables.
+var familyNames = map[byte]string{protoInet: "inet", protoIPv4: "ip", protoIPv6: "ip6", protoBridge: "bridge"}
 
 func encodeFamily(a netip.Addr) string {
 	if a.Is4() {

@@ -156,6 +156,8 @@ func loadExpr(l load, reg uint32) expr.Any {
 		return &expr.Meta{Key: metaIIFKind, Register: reg}
 	case iifGroup:
 		return &expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: reg}
+	case packetType:
+		return &expr.Meta{Key: expr.MetaKeyPKTTYPE, Register: reg}
 	case oifGroup:
 		return &expr.Meta{Key: expr.MetaKeyOIFGROUP, Register: reg}
 	case etherDaddr, etherHeader:

@@ -19,7 +19,7 @@ import (
 // plannedMessages returns the messages that delete and add rules, and their objects.
 func plannedMessages(t *testing.T, have content, del, add []Rule) (messages []message, objects []string) {
 	t.Helper()
-	c, err := planChange("vnet", have, del, add)
+	c, err := planChange(table{protoInet, "vnet"}, have, del, add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func nativeHeaders(text string) string {
 
 // TestFlowtableRoundTrip checks that an encoded flowtable decodes to the same devices.
 func TestFlowtableRoundTrip(t *testing.T) {
-	e := encoder{table: "vnet"}
+	e := encoder{table: table{protoInet, "vnet"}}
 	rules := []Fastpath{{"eth0", false}, {"exactly15bytes.", false}, {"v-net-0", false}}
 	var sent []element
 	for _, r := range rules {
@@ -142,7 +142,7 @@ func TestMaxFastpaths(t *testing.T) {
 		rules = append(rules, Fastpath{Device: fmt.Sprint("port", i), Port: true})
 	}
 	plannedMessages(t, content{}, nil, rules)
-	_, err := planChange("vnet", contentOf(rules...), nil, append(rules, Fastpath{Device: "eth0"}))
+	_, err := planChange(table{protoInet, "vnet"}, contentOf(rules...), nil, append(rules, Fastpath{Device: "eth0"}))
 	want := `add iifname "eth0" flow add @fastpath: the table already has the maximum of 1500 fast paths`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
@@ -182,7 +182,7 @@ func TestFlowtableRefusals(t *testing.T) {
 }
 
 func FuzzDecodeFlowtable(f *testing.F) {
-	e := encoder{table: "vnet"}
+	e := encoder{table: table{protoInet, "vnet"}}
 	e.devices(setNamed(flowtable), append(Fastpath{Device: "eth0"}.elements(),
 		Fastpath{Device: "v-net-0"}.elements()...))
 	f.Add(e.out[0].Data)

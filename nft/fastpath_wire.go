@@ -44,8 +44,8 @@ func ingress() []byte {
 
 func (e *encoder) flowtableMessage(kind int, flags netlink.HeaderFlags, s set) message {
 	return message{
-		object:  "flowtable inet " + e.table + " " + s.name,
-		Message: request(kind, flags, attrString(ftTable, e.table), attrString(ftName, s.name)),
+		object:  "flowtable " + e.table.String() + " " + s.name,
+		Message: e.table.request(kind, flags, attrString(ftTable, e.table.name), attrString(ftName, s.name)),
 	}
 }
 
@@ -60,7 +60,7 @@ func (e *encoder) devices(s set, all []element) {
 		var names []byte
 		for _, el := range all[:n] {
 			m.parts = append(m.parts, part{offset: at + len(names),
-				object: "device " + decodeName(el.key) + " of flowtable inet " + e.table + " " + s.name})
+				object: "device " + decodeName(el.key) + " of flowtable " + e.table.String() + " " + s.name})
 			names = append(names, attrString(ftDeviceName, decodeName(el.key))...)
 		}
 		if n == 1 { // older kernels do not report the offset
@@ -73,12 +73,12 @@ func (e *encoder) devices(s set, all []element) {
 }
 
 // readFlowtable reads the devices of the flowtable s, if the table has it.
-func (c *Conn) readFlowtable(table string, s set, have content) (complete bool, err error) {
+func (c *Conn) readFlowtable(table table, s set, have content) (complete bool, err error) {
 	if err := c.allowLargeDumps(); err != nil {
 		return false, err
 	}
-	bodies, complete, err := c.dump("flowtable inet "+table+" "+s.name,
-		request(unix.NFT_MSG_GETFLOWTABLE, netlink.Dump, attrString(ftTable, table)))
+	bodies, complete, err := c.dump("flowtable "+table.String()+" "+s.name,
+		table.request(unix.NFT_MSG_GETFLOWTABLE, netlink.Dump, attrString(ftTable, table.name)))
 	if errors.Is(err, unix.ENOENT) {
 		return false, nil // deleted in the meantime
 	}
@@ -90,7 +90,7 @@ func (c *Conn) readFlowtable(table string, s set, have content) (complete bool, 
 		if err != nil {
 			return false, err
 		}
-		if in != table || name != s.name {
+		if in != table.name || name != s.name {
 			continue
 		}
 		have.sets[s.name] = true

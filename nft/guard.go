@@ -10,6 +10,8 @@ import (
 // GuardTable is the name of the table of a namespace's [Guard].
 const GuardTable = "vnet-guard"
 
+var guardTable = table{protoInet, GuardTable}
+
 // LinkGroup is the group of the links that vnet makes in a namespace that it did not make. A [Guard] lets their packets
 // pass. The number is "vn" in ASCII: group numbers have no registry, and small ones are in use.
 const LinkGroup = 0x766e
@@ -56,8 +58,8 @@ func (g Guard) Check() error {
 
 // Script returns an nft script that makes the same table as [Conn.Guard], whatever the table was before.
 func (g Guard) Script() string {
-	declare := "table inet " + GuardTable + "\n"
-	return declare + "delete " + declare + textOf(GuardTable, g.elements())
+	declare := "table " + guardTable.String() + "\n"
+	return declare + "delete " + declare + textOf(guardTable, g.elements())
 }
 
 // elements returns the elements of the table; none for the zero Guard.

@@ -10,7 +10,7 @@ func (c *Conn) Guard(g Guard) error { return c.UpdateGuard(func(Guard) Guard { r
 func (c *Conn) ReadGuard() (Guard, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.readConsistent(GuardTable, func(set) bool { return true })
+	have, err := c.readConsistent([]table{guardTable}, func(set) bool { return true })
 	if err != nil {
 		return Guard{}, err
 	}
@@ -23,7 +23,7 @@ func (c *Conn) UpdateGuard(update func(have Guard) Guard) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.lock()()
-	return c.retry("change", "table inet "+GuardTable, func() (bool, error) { return c.attemptGuard(update) })
+	return c.retry("change", "table "+guardTable.String(), func() (bool, error) { return c.attemptGuard(update) })
 }
 
 // attemptGuard makes one attempt to change the guard. If the ruleset changed in between, done is false.
@@ -32,7 +32,7 @@ func (c *Conn) attemptGuard(update func(have Guard) Guard) (done bool, err error
 	if err != nil {
 		return false, err
 	}
-	have, complete, err := c.read(GuardTable, func(set) bool { return true })
+	have, complete, err := c.read(guardTable, func(set) bool { return true })
 	if err != nil || !complete {
 		return false, err
 	}
@@ -40,7 +40,7 @@ func (c *Conn) attemptGuard(update func(have Guard) Guard) (done bool, err error
 	if err := want.Check(); err != nil {
 		return false, err
 	}
-	change := change{table: GuardTable}
+	change := change{table: guardTable}
 	if change.compute(have, want.elements()); change.empty() {
 		return true, nil
 	}

@@ -58,7 +58,7 @@ func allRules() []nft.Rule {
 		nft.Isolate{In: "v-net-0", Out: "v-net-0"}, nft.Own{Link: "v-net-0"}, nft.Own{Link: "v-net-1"},
 		nft.Closed{Link: "v-net-0"}, nft.Allow{Link: "v-net-0", Source: prefix("10.0.0.0/8")},
 		nft.Allow{Link: "v-net-0", Source: prefix("fd00::/8")}, nft.Allow{Link: "v-net-1", Source: prefix("0.0.0.0/0")},
-		nft.Gate{Link: "v-net-0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}})
+		nft.Gate{Link: "v-net-0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}}, nft.Hairpin{Port: "red-eth0"})
 }
 
 // TestReadsBack checks that Read returns the rules of Apply, and that nft prints the same text as Text.
@@ -181,10 +181,10 @@ func listing(t *testing.T) []string {
 	return sortedBlocks(runNFT(t, "", "-s", "list", "ruleset"))
 }
 
-// sortedBlocks returns the blocks of a table and the lines of its sets, sorted.
+// sortedBlocks returns the blocks of the tables and the lines of their sets, sorted.
 func sortedBlocks(text string) []string {
-	list := strings.TrimPrefix(oneLine(text), "table inet vnet {\n")
-	blocks := strings.Split(list, "\n\n")
+	list := regexp.MustCompile(`(^|\n}\n)table \w+ vnet {\n`).ReplaceAllString(oneLine(text), "\n\n")
+	blocks := strings.Split(strings.TrimSpace(list), "\n\n")
 	for i, b := range blocks {
 		lines := strings.FieldsFunc(b, func(r rune) bool { return strings.ContainsRune("{},\n\t", r) })
 		for i, l := range lines {

@@ -30,7 +30,7 @@ type count struct{ packets, bytes uint64 }
 
 // A change is the difference between two contents of a table. The fields are in the order of execution.
 type change struct {
-	table       string
+	table       table
 	deleteTable bool
 	createTable bool
 	// rebuildChains means that the table needs other sets than it has, so all rules of its chains are replaced.
@@ -148,15 +148,17 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 7
 	case Fastpath:
 		key.kind = 8
-	case Foreign:
+	case Hairpin:
 		key.kind = 9
+	case Foreign:
+		key.kind = 10
 	}
 	return key
 }
 
 // planChange computes the change of a table with the content have. Deleting a rule that does not exist is an error, and
 // so is adding a rule that conflicts with an existing one. Adding an existing rule does nothing.
-func planChange(table string, have content, del, add []Rule) (*change, error) {
+func planChange(table table, have content, del, add []Rule) (*change, error) {
 	counted := have.rules()
 	rules := make(map[Rule]bool, len(counted))
 	for _, r := range counted {

@@ -75,19 +75,27 @@ func (w *testNet) serveAll(hosts ...*os.File) {
 	}
 }
 
+// bridgeChains are the chains of tables of the family bridge.
+var bridgeChains = []string{"same_port"}
+
 // withoutRule deletes the rules of a chain that contain text, calls check, and restores the ruleset. So a test shows
 // that a packet is dropped by this rule.
 func (w *testNet) withoutRule(table, chain, text string, check func()) {
 	w.t.Helper()
 	needNFT(w.t.(*testing.T))
 	before := w.sh(w.machine, "nft list ruleset")
+	if slices.Contains(bridgeChains, chain) {
+		table = "bridge " + table
+	} else {
+		table = "inet " + table
+	}
 	handles := regexp.MustCompile(`(?m)^.*`+regexp.QuoteMeta(text)+`.* # handle (\d+)$`).
-		FindAllStringSubmatch(w.sh(w.machine, "nft -a list chain inet "+table+" "+chain), -1)
+		FindAllStringSubmatch(w.sh(w.machine, "nft -a list chain "+table+" "+chain), -1)
 	if len(handles) == 0 {
 		w.t.Fatalf("chain %s has no rule with %q:\n%s", chain, text, before)
 	}
 	for _, h := range handles {
-		w.sh(w.machine, "nft delete rule inet "+table+" "+chain+" handle "+h[1])
+		w.sh(w.machine, "nft delete rule "+table+" "+chain+" handle "+h[1])
 	}
 	check()
 	w.sh(w.machine, "nft -f - <<'E'\nflush ruleset\n"+before+"\nE")

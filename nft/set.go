@@ -3,6 +3,7 @@ package nft
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -59,6 +60,7 @@ type set struct {
 	counter   bool
 	dynamic   bool // the kernel adds elements for packets
 	flowtable bool // not a set, but a flowtable: the keys are its devices
+	bridge    bool // in a table of the family bridge
 	// allLengths means that only older versions made this set; see withLength.
 	allLengths bool
 	order      int // in the table
@@ -113,7 +115,7 @@ func makeSets() []set {
 		set{name: "masquerade_out", key: []*field{ifname}, counter: true, decode: decodeMasquerade},
 		set{name: "masquerade_all", key: []*field{nfProto}, counter: true, decode: decodeMasquerade},
 		set{name: "private_out", key: []*field{ifname}}, set{name: "private_all", key: []*field{nfProto}})
-	return append(append(sets, fastpathSets()...), guardSets()...)
+	return slices.Concat(sets, fastpathSets(), guardSets(), bridgeSets())
 }
 
 // forwardSets returns the maps of forwards, in the order of lookup.

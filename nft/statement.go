@@ -64,6 +64,7 @@ const (
 	iifKind        // the kind of the input link, such as "bridge"
 	iifGroup
 	oifGroup
+	packetType // PACKET_* of <linux/if_packet.h>
 	etherDaddr
 	etherHeader // the first bytes of a frame's Ethernet header; packets of this namespace have no such header yet
 )
@@ -75,7 +76,8 @@ var loadText = map[load]string{
 	l4proto: "meta l4proto", dport: "th dport", ctState: "ct state", ctStatus: "ct status",
 	ctDirection: "ct direction", saddrType: "fib saddr type", daddrType: "fib daddr type",
 	saddrTypeOnOut: "fib saddr . oif type", saddrLink: "fib saddr . iif oif", iifType: "meta iiftype",
-	iifKind: "meta iifkind", iifGroup: "iifgroup", oifGroup: "oifgroup", etherDaddr: "ether daddr",
+	iifKind: "meta iifkind", iifGroup: "iifgroup", oifGroup: "oifgroup", packetType: "meta pkttype",
+	etherDaddr:  "ether daddr",
 	etherHeader: "@ll,0,48",
 }
 
@@ -106,6 +108,7 @@ var (
 	inReply    = value{text: "reply", bytes: "\x01"}
 	bridgeKind = value{text: `"bridge"`, bytes: encodeName("bridge")}
 	etherType  = value{text: "ether", bytes: string(binary.NativeEndian.AppendUint16(nil, 1))} // ARPHRD_ETHER
+	toHost     = value{text: "host", bytes: "\x00"}                                            // PACKET_HOST of <linux/if_packet.h>
 	labLinks   = number(strconv.Itoa(LinkGroup), LinkGroup)
 )
 

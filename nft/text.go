@@ -5,13 +5,16 @@ import (
 	"strings"
 )
 
-// Text returns a table of these rules as nft -s list table prints it: a script that nft -f reads. Without rules, it
+// Text returns the tables of these rules as nft -s list table prints them: a script that nft -f reads. Without rules, it
 // returns "".
-func Text(table string, rules ...Rule) string {
-	return textOf(table, elementsOf(rules))
+func Text(table string, rules ...Rule) (text string) {
+	for _, t := range tablesNamed(table) {
+		text += textOf(t, t.elementsOf(rules))
+	}
+	return text
 }
 
-func textOf(table string, elements map[element]bool) string {
+func textOf(table table, elements map[element]bool) string {
 	names := setNamesFor(elements)
 	if len(names) == 0 {
 		return ""
@@ -24,25 +27,31 @@ func textOf(table string, elements map[element]bool) string {
 	for _, c := range chainsFor(names) {
 		blocks = append(blocks, c.block())
 	}
-	return "table inet " + table + " {\n" + strings.Join(blocks, "\n") + "}\n"
+	return "table " + table.String() + " {\n" + strings.Join(blocks, "\n") + "}\n"
 }
 
-// Script returns an nft script that changes a table with the rules have into one with the rules want. nft -f runs it in
+// Script returns an nft script that changes tables with the rules have into ones with the rules want. nft -f runs it in
 // one transaction. If nothing changes, it returns "". If the rules need other sets, the script replaces the whole
 // table, with counters of zero. So it also works if an older version made the table, with other sets and chains.
-func Script(table string, have, want []Rule) string {
-	old, new := elementsOf(have), elementsOf(want)
+func Script(table string, have, want []Rule) (script string) {
+	for _, t := range tablesNamed(table) {
+		script += t.script(t.elementsOf(have), t.elementsOf(want))
+	}
+	return script
+}
+
+func (t table) script(old, new map[element]bool) string {
 	current := content{exists: len(old) > 0, sets: setNamesFor(old), elements: make(map[element]count, len(old))}
 	for e := range old {
 		current.elements[e] = count{}
 	}
-	c := change{table: table}
+	c := change{table: t}
 	c.compute(current, new)
 	switch {
 	case c.createTable:
-		return Text(table, want...)
+		return textOf(t, new)
 	case c.deleteTable, c.rebuildChains:
-		return "delete table inet " + table + "\n" + Text(table, want...)
+		return "delete table " + t.String() + "\n" + textOf(t, new)
 	}
 	return c.script()
 }
@@ -60,11 +69,11 @@ func (c *change) elementLines(op string, elements []element, line func(string, .
 	for _, e := range elements {
 		s := setNamed(e.set)
 		if s.flowtable { // devices are only added
-			line("add flowtable inet %s %s { %s; devices = { %s }; }", c.table, s.name,
+			line("add flowtable %s %s { %s; devices = { %s }; }", c.table, s.name,
 				strings.Join(s.properties(), "; "), s.key[0].text(e.key))
 			continue
 		}
-		line("%s element inet %s %s { %s }", op, c.table, e.set, e.text(s))
+		line("%s element %s %s { %s }", op, c.table, e.set, e.text(s))
 	}
 }
 

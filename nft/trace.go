@@ -220,7 +220,7 @@ func decodeTrace(body []byte) (e TraceEvent, err error) {
 	if err != nil {
 		return e, err
 	}
-	e.Chain.Family = families[body[0]]
+	e.Chain.Family = familyNames[body[0]]
 	var network []byte
 	for ad.Next() {
 		switch ad.Type() {

@@ -19,6 +19,11 @@ const firstWait = time.Second
 // commit sends a transaction. The kernel executes all of it or nothing. If the ruleset does not have the given
 // generation any more, commit returns done false and no error. Generation 0 matches any.
 func (c *Conn) commit(generation uint32, messages []message) (done bool, err error) {
+	return c.sendBatch(generation, messages, true)
+}
+
+// sendBatch sends messages as a transaction. Without its end, the kernel only checks them.
+func (c *Conn) sendBatch(generation uint32, messages []message, end bool) (done bool, err error) {
 	begin := batchMark(unix.NFNL_MSG_BATCH_BEGIN)
 	if generation != 0 {
 		begin.Data = append(begin.Data, attr32(unix.NFNL_BATCH_GENID, generation)...)
@@ -29,7 +34,9 @@ func (c *Conn) commit(generation uint32, messages []message) (done bool, err err
 	}
 	// Kernels before 6.10 do not acknowledge the end of a batch.
 	batch[len(batch)-1].Header.Flags |= netlink.Acknowledge
-	batch = append(batch, batchMark(unix.NFNL_MSG_BATCH_END))
+	if end {
+		batch = append(batch, batchMark(unix.NFNL_MSG_BATCH_END))
+	}
 	sent, err := c.send(batch)
 	if errors.Is(err, unix.EMSGSIZE) { // exceeding the limit needs CAP_NET_ADMIN in the initial user namespace
 		return false, &Error{Op: "send", Object: "transaction", Message: "larger than net.core.wmem_max allows",
@@ -53,7 +60,7 @@ func batchMark(kind netlink.HeaderType) netlink.Message {
 // If replies were lost, the error is errLost: the kernel executed the transaction or refused it. It skips replies to
 // earlier requests, and duplicates that the kernel sends when it restarts after loading a module.
 func (c *Conn) outcome(sent []netlink.Message, messages []message) (done bool, err error) {
-	first, last := sent[0].Header.Sequence, sent[len(sent)-2].Header.Sequence
+	first, last := sent[0].Header.Sequence, sent[len(messages)].Header.Sequence
 	var refusals []error
 	for {
 		replies, err := c.receive(c.waitLimit)

@@ -55,21 +55,25 @@ type part struct {
 func (c *change) messages() ([]message, error) {
 	e := encoder{table: c.table}
 	if c.deleteTable {
-		e.add(unix.NFT_MSG_DELTABLE, 0, "delete", "table inet "+c.table, attrString(unix.NFTA_TABLE_NAME, c.table))
+		e.add(unix.NFT_MSG_DELTABLE, 0, "delete", "table "+c.table.String(),
+			attrString(unix.NFTA_TABLE_NAME, c.table.name))
 		return e.out, e.err
 	}
 	if c.createTable {
-		e.add(unix.NFT_MSG_NEWTABLE, netlink.Create, "add", "table inet "+c.table,
-			attrString(unix.NFTA_TABLE_NAME, c.table))
-		e.last().missing = "CONFIG_NF_TABLES_INET"
+		e.add(unix.NFT_MSG_NEWTABLE, netlink.Create, "add", "table "+c.table.String(),
+			attrString(unix.NFTA_TABLE_NAME, c.table.name))
+		if c.table.family == protoInet { // a table of bridges needs nothing, but its chains do
+			e.last().missing = "CONFIG_NF_TABLES_INET"
+		}
 	} else if c.rebuildChains {
-		e.add(unix.NFT_MSG_DELRULE, 0, "flush", "table inet "+c.table, attrString(unix.NFTA_RULE_TABLE, c.table))
+		e.add(unix.NFT_MSG_DELRULE, 0, "flush", "table "+c.table.String(),
+			attrString(unix.NFTA_RULE_TABLE, c.table.name))
 	}
 	for _, ch := range c.deleteChains { // older versions made fewer chains: a chain may be missing
-		e.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, "add", "chain inet "+c.table+" "+ch.name,
-			attrString(unix.NFTA_CHAIN_TABLE, c.table), attrString(unix.NFTA_CHAIN_NAME, ch.name))
-		e.add(unix.NFT_MSG_DELCHAIN, 0, "delete", "chain inet "+c.table+" "+ch.name,
-			attrString(unix.NFTA_CHAIN_TABLE, c.table), attrString(unix.NFTA_CHAIN_NAME, ch.name))
+		e.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, "add", "chain "+c.table.String()+" "+ch.name,
+			attrString(unix.NFTA_CHAIN_TABLE, c.table.name), attrString(unix.NFTA_CHAIN_NAME, ch.name))
+		e.add(unix.NFT_MSG_DELCHAIN, 0, "delete", "chain "+c.table.String()+" "+ch.name,
+			attrString(unix.NFTA_CHAIN_TABLE, c.table.name), attrString(unix.NFTA_CHAIN_NAME, ch.name))
 	}
 	e.elements(unix.NFT_MSG_DELSETELEM, 0, "delete", c.deleted)
 	for _, s := range c.deleteSets {
@@ -79,8 +83,8 @@ func (c *change) messages() ([]message, error) {
 			e.out = append(e.out, m)
 			continue
 		}
-		e.add(unix.NFT_MSG_DELSET, 0, "delete", s.keyword()+" inet "+c.table+" "+s.name,
-			attrString(unix.NFTA_SET_TABLE, c.table), attrString(unix.NFTA_SET_NAME, s.name))
+		e.add(unix.NFT_MSG_DELSET, 0, "delete", s.keyword()+" "+c.table.String()+" "+s.name,
+			attrString(unix.NFTA_SET_TABLE, c.table.name), attrString(unix.NFTA_SET_NAME, s.name))
 	}
 	for i, s := range c.createSets {
 		if s.flowtable {
@@ -103,7 +107,7 @@ func (c *change) messages() ([]message, error) {
 
 // An encoder collects messages. It keeps the first error.
 type encoder struct {
-	table string
+	table table
 	out   []message
 	err   error
 }
@@ -111,15 +115,20 @@ type encoder struct {
 func (e *encoder) last() *message { return &e.out[len(e.out)-1] }
 
 func (e *encoder) add(kind int, flags netlink.HeaderFlags, op, object string, attrs ...[]byte) {
-	e.out = append(e.out, message{Message: request(kind, flags, attrs...), op: op, object: object})
+	e.out = append(e.out, message{Message: e.table.request(kind, flags, attrs...), op: op, object: object})
 }
 
-// request returns a message of nf_tables: struct nfgenmsg, then attributes.
+// request returns a message of nf_tables about the family inet.
 func request(kind int, flags netlink.HeaderFlags, attrs ...[]byte) netlink.Message {
+	return table{family: protoInet}.request(kind, flags, attrs...)
+}
+
+// request returns a message of nf_tables: struct nfgenmsg with the table's family, then attributes.
+func (t table) request(kind int, flags netlink.HeaderFlags, attrs ...[]byte) netlink.Message {
 	return netlink.Message{
 		Header: netlink.Header{Type: netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind),
 			Flags: netlink.Request | flags},
-		Data: append([]byte{protoInet, unix.NFNETLINK_V0, 0, 0}, slices.Concat(attrs...)...),
+		Data: append([]byte{t.family, unix.NFNETLINK_V0, 0, 0}, slices.Concat(attrs...)...),
 	}
 }
 
@@ -159,7 +168,7 @@ func (e *encoder) set(s set, id uint32) {
 		desc = nested(nftaSetDescConcat, lengths)
 	}
 	attrs := [][]byte{
-		attrString(unix.NFTA_SET_TABLE, e.table), attrString(unix.NFTA_SET_NAME, s.name),
+		attrString(unix.NFTA_SET_TABLE, e.table.name), attrString(unix.NFTA_SET_NAME, s.name),
 		attr32(unix.NFTA_SET_FLAGS, flags), attr32(unix.NFTA_SET_ID, id),
 		attr32(unix.NFTA_SET_KEY_TYPE, typeID(s.key)), attr32(unix.NFTA_SET_KEY_LEN, wireSize(s.key)),
 	}
@@ -177,7 +186,7 @@ func (e *encoder) set(s set, id uint32) {
 	if s.counter {
 		attrs = append(attrs, nested(nftaSetExpr, attrString(unix.NFTA_EXPR_NAME, "counter")))
 	}
-	e.add(unix.NFT_MSG_NEWSET, netlink.Create, "add", s.keyword()+" inet "+e.table+" "+s.name, attrs...)
+	e.add(unix.NFT_MSG_NEWSET, netlink.Create, "add", s.keyword()+" "+e.table.String()+" "+s.name, attrs...)
 	e.last().missing = "CONFIG_NF_TABLES"
 }
 
@@ -213,16 +222,19 @@ const (
 )
 
 func (e *encoder) chain(c chain) {
-	attrs := [][]byte{attrString(unix.NFTA_CHAIN_TABLE, e.table), attrString(unix.NFTA_CHAIN_NAME, c.name)}
+	attrs := [][]byte{attrString(unix.NFTA_CHAIN_TABLE, e.table.name), attrString(unix.NFTA_CHAIN_NAME, c.name)}
 	if c.hook != "" {
 		hook := append(attr32(unix.NFTA_HOOK_HOOKNUM, hooks[c.hook]),
 			attr32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))...)
 		attrs = append(attrs, nested(unix.NFTA_CHAIN_HOOK, hook),
 			attr32(unix.NFTA_CHAIN_POLICY, policyAccept), attrString(unix.NFTA_CHAIN_TYPE, c.kind))
 	}
-	e.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, "add", "chain inet "+e.table+" "+c.name, attrs...)
-	if c.kind == "nat" {
+	e.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, "add", "chain "+e.table.String()+" "+c.name, attrs...)
+	switch {
+	case c.kind == "nat":
 		e.last().missing = "CONFIG_NFT_NAT"
+	case c.hook != "" && e.table.family == protoBridge:
+		e.last().missing = "CONFIG_NF_TABLES_BRIDGE"
 	}
 }
 
@@ -244,13 +256,13 @@ func optionOf(x expr.Any) string {
 }
 
 func (e *encoder) rule(c chain, r rule) {
-	m := message{op: "add", object: fmt.Sprintf("rule inet %s %s %s", e.table, c.name, r)}
-	m.Message = request(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append,
-		attrString(unix.NFTA_RULE_TABLE, e.table), attrString(unix.NFTA_RULE_CHAIN, c.name))
+	m := message{op: "add", object: fmt.Sprintf("rule %s %s %s", e.table, c.name, r)}
+	m.Message = e.table.request(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append,
+		attrString(unix.NFTA_RULE_TABLE, e.table.name), attrString(unix.NFTA_RULE_CHAIN, c.name))
 	var bodies [][]byte
 	for _, s := range r {
 		for _, x := range s.exprs() {
-			b, err := expr.Marshal(protoInet, x)
+			b, err := expr.Marshal(e.table.family, x)
 			if err != nil && e.err == nil {
 				e.err = &Error{Op: m.op, Object: m.object, Err: err}
 			}
@@ -274,13 +286,13 @@ func (e *encoder) elements(kind int, flags netlink.HeaderFlags, op string, all [
 			all = all[n:]
 			continue
 		}
-		m := message{op: op, object: "elements of " + s.keyword() + " inet " + e.table + " " + s.name}
-		m.Message = request(kind, flags,
-			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, e.table), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name))
+		m := message{op: op, object: "elements of " + s.keyword() + " " + e.table.String() + " " + s.name}
+		m.Message = e.table.request(kind, flags,
+			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, e.table.name), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name))
 		var bodies [][]byte
 		for _, el := range all[:n] {
 			bodies = append(bodies, encodeElement(el, s))
-			m.parts = append(m.parts, part{object: fmt.Sprintf("element inet %s %s { %s }", e.table, s.name,
+			m.parts = append(m.parts, part{object: fmt.Sprintf("element %s %s { %s }", e.table, s.name,
 				el.text(s))})
 		}
 		e.list(m, unix.NFTA_SET_ELEM_LIST_ELEMENTS, bodies)

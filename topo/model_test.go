@@ -286,7 +286,7 @@ func (w *world) configureLink(ns, name string) {
 }
 
 func (w *world) configureNamespace(ns string) {
-	switch w.r.IntN(9) {
+	switch w.r.IntN(10) {
 	case 0:
 		w.add(Sysctl{ns, "net.ipv4.ip_forward", pick(w, "0", "1")})
 	case 1:
@@ -310,5 +310,7 @@ func (w *world) configureNamespace(ns string) {
 		w.add(Route{NS: ns, Dst: dst, Type: pick(w, "blackhole", "unreachable")})
 	case 8:
 		w.add(Port{ns, "uplink", pick(w, "br0", "br1")})
+	case 9:
+		w.add(HairpinFilter{ns, pick(w, "d0", "d1")})
 	}
 }

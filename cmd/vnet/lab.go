@@ -36,7 +36,8 @@ func (s *session) readLab(file string) (lab.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	err = errors.Join(lab.FillOutsideMACs(live.OutsideMACs), lab.FillEgress(live.DefaultRouteLinks))
+	err = errors.Join(lab.FillOutsideMACs(live.OutsideMACs), lab.FillEgress(live.DefaultRouteLinks),
+		lab.FillBridgeNetfilter(live.BridgeNetfilter))
 	return lab, err
 }
 

@@ -70,9 +70,9 @@ type compiler struct {
 
 	forwards []resolvedForward // all port forwards
 	// forwarded are the addresses to which ports are forwarded. If the host with
-	// such an address connects to its own forwarded port, the packets leave the
-	// bridge by the port on which they arrived. With br_netfilter, where NAT runs
-	// in the bridge, this port needs hairpin mode.
+	// such an address connects to its own forwarded port, and NAT runs in the bridge
+	// (see Topology.BridgeNetfilter), the packets leave the bridge by the port on which
+	// they arrived. This port needs hairpin mode.
 	forwarded map[target]bool
 
 	bySubnet map[string]map[netip.Prefix]*Iface // for each host, its devices by subnet; see deviceTo
@@ -130,7 +130,10 @@ func (c *compiler) port(i *Iface) {
 		Isolated: net.IsolateHosts && i.Host != c.t.GatewayOf(i.Network),
 	}
 	for _, p := range i.Addrs {
-		peer.Hairpin = peer.Hairpin || c.forwarded[target{bridgeHost, p.Addr()}]
+		if c.t.BridgeNetfilter && c.forwarded[target{bridgeHost, p.Addr()}] {
+			peer.Hairpin = true
+			c.put(topo.HairpinFilter{NS: peer.NS, Link: name})
+		}
 	}
 	if full != name {
 		peer.AltName = full

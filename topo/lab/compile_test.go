@@ -9,10 +9,11 @@ import (
 )
 
 // TestCompile compiles the labs of testdata/compile and compares the whole
-// state, one object per line.
+// state, one object per line. NAT may run in bridges.
 func TestCompile(t *testing.T) {
 	eachCase(t, "compile/*.txtar", func(c *goldenCase) {
 		lab := mustParse(c.t, "lab.yaml", c.in("lab.yaml"))
+		lab.BridgeNetfilter = true
 		state, err := Compile(lab)
 		if err != nil {
 			c.t.Fatal(err)

@@ -35,6 +35,8 @@ func (e *exporter) exportNAT() {
 			e.exportIsolation(o)
 		case topo.Fastpath:
 			e.exportFastpath(o)
+		case topo.HairpinFilter:
+			e.t.BridgeNetfilter = true
 		}
 	}
 	e.exportRouted()
@@ -83,7 +85,7 @@ func (e *exporter) portOf(host, network string) string {
 // isProtection reports whether an object only protects the lab: networks made by hand lack it.
 func isProtection(o topo.Object) bool {
 	switch o.(type) {
-	case topo.OwnLink, topo.ClosedLink, topo.SourceGate:
+	case topo.OwnLink, topo.ClosedLink, topo.SourceGate, topo.HairpinFilter:
 		return true
 	}
 	return false

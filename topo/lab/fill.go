@@ -8,6 +8,15 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
+// FillBridgeNetfilter sets BridgeNetfilter if the lab forwards ports. Call it before [Compile].
+// [live.BridgeNetfilter] is such a function as find. The error is that of find.
+func (t *Topology) FillBridgeNetfilter(find func() (bool, error)) (err error) {
+	if slices.ContainsFunc(t.Hosts, func(h Host) bool { return len(h.Ports)+len(h.Forwards) > 0 }) {
+		t.BridgeNetfilter, err = find()
+	}
+	return err
+}
+
 // FillEgress sets the values that depend on the machine: with `mtu: auto`, networks get the MTU of the
 // machine's default routes, and with `fastpath: true`, EgressLinks becomes the list of their links.
 // Call it before [Compile]. It calls find only if a network has one of these keys: find returns the

@@ -83,3 +83,49 @@ func enumOf[T any](key string) []string {
 	}
 	return nil
 }
+
+// TestBridgeNetfilter: hosts with forwarded ports need hairpin mode only if NAT may run in bridges.
+func TestBridgeNetfilter(t *testing.T) {
+	const text = `
+networks: {sw: {subnets: [10.0.0.0/24]}}
+hosts: {red: {networks: [sw], %s}, blue: {networks: [sw]}}`
+	for _, tt := range []struct {
+		ports     string
+		on        bool
+		want      string
+		wantAsked bool
+	}{
+		{`ports: ["80:80"]`, true, "red-eth0", true},
+		{`ports: ["80:80"]`, false, "", true},
+		{`aliases: [rosso]`, true, "", false},
+	} {
+		topology := mustParse(t, "lab.yaml", []byte(strings.Replace(text, "%s", tt.ports, 1)))
+		asked := false
+		if err := topology.FillBridgeNetfilter(func() (bool, error) { asked = true; return tt.on, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if asked != tt.wantAsked {
+			t.Errorf("%s: the machine is asked: %t", tt.ports, asked)
+		}
+		state, err := Compile(topology)
+		if err != nil {
+			t.Fatal(err)
+		}
+		filters, hairpin := "", ""
+		for _, o := range state.Objects() {
+			switch o := o.(type) {
+			case topo.HairpinFilter:
+				filters += o.Link
+			case topo.Veth:
+				for _, l := range o.Links() {
+					if l.Hairpin {
+						hairpin += l.Name
+					}
+				}
+			}
+		}
+		if filters != tt.want || hairpin != tt.want {
+			t.Errorf("%s, %t: hairpin mode on %q, filters on %q, want %q", tt.ports, tt.on, hairpin, filters, tt.want)
+		}
+	}
+}

@@ -84,7 +84,11 @@ func TestRoundTripFormat(t *testing.T) {
 func TestRoundTripExport(t *testing.T) {
 	for name, text := range roundTripLabs {
 		t.Run(name, func(t *testing.T) {
-			state, err := Compile(mustParse(t, "lab.yaml", text))
+			lab := mustParse(t, "lab.yaml", text)
+			if err := lab.FillBridgeNetfilter(func() (bool, error) { return true, nil }); err != nil {
+				t.Fatal(err)
+			}
+			state, err := Compile(lab)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +96,12 @@ func TestRoundTripExport(t *testing.T) {
 			if len(rest) > 0 {
 				t.Errorf("left over:\n%s\n%s", strings.Join(rest, "\n"), Format(topology))
 			}
-			again, err := Compile(mustParse(t, "lab.yaml", Format(topology)))
+			if topology.BridgeNetfilter != lab.BridgeNetfilter {
+				t.Errorf("BridgeNetfilter is %t", topology.BridgeNetfilter)
+			}
+			exported := mustParse(t, "lab.yaml", Format(topology))
+			exported.BridgeNetfilter = lab.BridgeNetfilter
+			again, err := Compile(exported)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -23,6 +23,11 @@ type Topology struct {
 	// it; without it, derived MAC addresses depend on the names only.
 	OutsideMACs map[topo.Key]topo.MAC
 
+	// BridgeNetfilter means that NAT may run in bridges, because br_netfilter is loaded. Then a host
+	// needs hairpin mode to reach a port that is forwarded to itself.
+	// [Topology.FillBridgeNetfilter] sets it.
+	BridgeNetfilter bool
+
 	source *source // the file, for the places of mistakes found later; nil if there is none
 }
 

@@ -114,6 +114,8 @@ func ruleOf(o topo.Object) (nft.Rule, error) {
 		return nft.Allow{Link: o.Link, Source: o.Source}, nil
 	case topo.SourceGate:
 		return nft.Gate{Link: o.Link, MAC: nft.MAC(o.MAC)}, nil
+	case topo.HairpinFilter:
+		return nft.Hairpin{Port: o.Link}, nil
 	case topo.Fastpath:
 		return nft.Fastpath{Device: o.Link, Port: o.Port}, nil
 	case topo.Forward:
@@ -142,6 +144,8 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 		return topo.AllowedSource{NS: ns, Link: r.Link, Source: r.Source}
 	case nft.Gate:
 		return topo.SourceGate{NS: ns, Link: r.Link, MAC: topo.MAC(r.MAC)}
+	case nft.Hairpin:
+		return topo.HairpinFilter{NS: ns, Link: r.Port}
 	case nft.Fastpath:
 		return topo.Fastpath{NS: ns, Link: r.Device, Port: r.Port}
 	case nft.Forward:

@@ -83,7 +83,8 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	err = errors.Join(topology.FillOutsideMACs(live.OutsideMACs), topology.FillEgress(live.DefaultRouteLinks))
+	err = errors.Join(topology.FillOutsideMACs(live.OutsideMACs), topology.FillEgress(live.DefaultRouteLinks),
+		topology.FillBridgeNetfilter(live.BridgeNetfilter))
 	if err != nil {
 		l.t.Fatal(err)
 	}

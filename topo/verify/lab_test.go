@@ -15,16 +15,23 @@ import (
 // upWithProber brings a lab up, and returns a prober with a short timeout.
 func upWithProber(t *testing.T, text string) (lab.Topology, *prober) {
 	t.Helper()
-	name, want := labtest.Compiled(t, text)
-	k := openKernel(t, name)
+	topology := labtest.MustParse(t, "lab.yaml", text)
+	var err error
+	if topology.BridgeNetfilter, err = live.BridgeNetfilter(); err != nil {
+		t.Fatal(err)
+	}
+	want, err := lab.Compile(topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := openKernel(t, topology.Name)
 	if _, err := k.Up(context.Background(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	lab := labtest.MustParse(t, "lab.yaml", []byte(text))
-	p := newProber(openHost(&lab), etcOf(&lab))
+	p := newProber(openHost(&topology), etcOf(&topology))
 	p.timeout = time.Second // long enough for a busy machine
 	t.Cleanup(func() { p.close() })
-	return lab, p
+	return topology, p
 }
 
 // TestHairpin probes a host's own published port through its gateway. With br_netfilter, the

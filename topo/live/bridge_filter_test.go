@@ -1,0 +1,170 @@
+package live
+
+import (
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/topo/lab"
+)
+
+const hairpinLab = `
+name: back
+networks: {sw: {subnets: [10.0.7.0/24, "fd00:7::/64"]}}
+hosts: {red: {networks: [sw], ports: ["80:80"]}}
+`
+
+// TestHairpinOfLab: a host with a published port gets no multicast back that it sends, and reaches its
+// own port. If somebody deletes the rule, it gets it back, and this is drift.
+func TestHairpinOfLab(t *testing.T) {
+	labtest.NeedIP(t)
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("no nft on this machine")
+	}
+	on, err := BridgeNetfilter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !on {
+		t.Skip("br_netfilter is not loaded")
+	}
+	for _, filtered := range []string{"0", "1"} {
+		t.Run("bridge-nf-call="+filtered, func(t *testing.T) {
+			if err := nsfs.SetSysctl("net/bridge/bridge-nf-call-iptables", filtered); err != nil {
+				t.Fatal(err)
+			}
+			checkHairpinOfLab(t)
+		})
+	}
+}
+
+func checkHairpinOfLab(t *testing.T) {
+	topology := labtest.MustParse(t, "lab.yaml", hairpinLab)
+	topology.BridgeNetfilter = true
+	want, err := lab.Compile(topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := openKernel(t, topology.Name)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	red, err := k.handle("red")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(f func() error) {
+		t.Helper()
+		if err := red.runInside(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in(func() error {
+		server, err := net.Listen("tcp", ":80")
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		c, err := net.DialTimeout("tcp", "10.0.7.1:80", 10*time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	comesBack := func(wait time.Duration) (back bool) {
+		t.Helper()
+		in(func() error {
+			eth0, err := net.InterfaceByName("eth0")
+			if err != nil {
+				return err
+			}
+			group := &net.UDPAddr{IP: net.ParseIP("ff05::1234"), Port: 9, Zone: "eth0"}
+			c, err := net.ListenMulticastUDP("udp6", eth0, group) // without the kernel's own copy
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if _, err := c.WriteTo([]byte("?"), group); err != nil {
+				return err
+			}
+			c.SetReadDeadline(time.Now().Add(wait))
+			_, _, err = c.ReadFrom(make([]byte, 9))
+			back = err == nil
+			return nil
+		})
+		return back
+	}
+	if comesBack(300 * time.Millisecond) {
+		t.Error("a multicast packet comes back")
+	}
+	runNFT(t, "delete table bridge "+mark.Table(topology.Name))
+	if !comesBack(10 * time.Second) {
+		t.Error("without the rule, a multicast packet does not come back either")
+	}
+	plan, err := k.Plan(want)
+	if err != nil || len(plan) != 1 || plan[0].String() != "+ nat hairpin red-eth0" {
+		t.Errorf("plan %v, %v", plan, err)
+	}
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if comesBack(300 * time.Millisecond) {
+		t.Error("a multicast packet comes back after the second up")
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runNFT(t *testing.T, command string) {
+	t.Helper()
+	if out, err := exec.Command("nft", strings.Fields(command)...).CombinedOutput(); err != nil {
+		t.Fatalf("nft %s: %v\n%s", command, err, out)
+	}
+}
+
+// TestForeignTableOfLab: a table that vnet did not make stays, although it has the name of the lab's.
+func TestForeignTableOfLab(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("no nft on this machine")
+	}
+	topology := labtest.MustParse(t, "lab.yaml", hairpinLab)
+	topology.BridgeNetfilter = true
+	want, err := lab.Compile(topology)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range []string{"inet", "bridge"} {
+		table := family + " " + mark.Table(topology.Name)
+		runNFT(t, "add table "+table)
+		runNFT(t, "add chain "+table+" theirs { type filter hook forward priority 0 ; }")
+		before := machineState(t)
+		k := openWithoutCleanup(t, topology.Name)
+		if _, err := k.Up(t.Context(), want, nil); err == nil ||
+			!strings.Contains(err.Error(), "add table "+table+": not made by vnet") {
+			t.Errorf("%s: %v", table, err)
+		}
+		if _, err := k.Down(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+		if now := machineState(t); now != before {
+			t.Errorf("%s: the machine was\n%s\nand is\n%s", table, before, now)
+		}
+		k.Close()
+		runNFT(t, "delete table "+table)
+		c, err := nft.Dial(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tables, err := c.Tables(); err != nil || len(tables) > 0 {
+			t.Errorf("%v, %v", tables, err)
+		}
+		c.Close()
+	}
+}
