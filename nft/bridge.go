@@ -27,9 +27,9 @@ func decodeHairpin(e element, _ set) (Rule, error) { return Hairpin{decodeName(e
 
 // bridgeSets returns the sets of tables of the family bridge.
 func bridgeSets() []set {
-	sets := []set{
+	sets := append([]set{
 		{name: "same_port", key: []*field{ifname, ifname}, counter: true, decode: decodeHairpin},
-	}
+	}, antispoofSets()...)
 	for i := range sets {
 		sets[i].bridge = true
 	}
@@ -38,8 +38,15 @@ func bridgeSets() []set {
 
 // bridgeChains returns the chains of tables of the family bridge.
 func bridgeChains(sets map[string]bool) []chain {
-	return []chain{{name: "same_port", kind: "filter", hook: "forward", priority: prioBridgeFilter,
-		priorityText: "filter", rules: samePortRules(sets)}}
+	return []chain{
+		{name: "gateway_port", rules: gatewayPortRules(sets)},
+		{name: "router_port", rules: routerPortRules(sets)},
+		{name: "host_port", rules: hostPortRules(sets)},
+		{name: "antispoof", kind: "filter", hook: "prerouting", priority: prioBridgeFilter, priorityText: "filter",
+			rules: antispoofRules(sets)},
+		{name: "same_port", kind: "filter", hook: "forward", priority: prioBridgeFilter, priorityText: "filter",
+			rules: samePortRules(sets)},
+	}
 }
 
 // samePortRules returns the rule of [Hairpin]. A host sends the packets that NAT translates to the MAC address of the

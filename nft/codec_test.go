@@ -42,6 +42,10 @@ func someRules() []Rule {
 	}
 	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
 		Own{"a"}, Closed{"a"}, Hairpin{"exactly15bytes."},
+		Antispoof{Port: "a"}, Antispoof{"exactly15bytes.", true, false}, Antispoof{"b", true, true},
+		PortAddress{Port: "a", MAC: MAC{2, 0, 0, 0, 0, 1}},
+		PortAddress{"exactly15bytes.", MAC{2, 0, 0, 0, 0, 1}, netip.MustParseAddr("255.255.255.255")},
+		PortAddress{"exactly15bytes.", MAC{2, 0, 0, 0, 0, 1}, netip.MustParseAddr("fd00::1")},
 		Allow{"a", netip.MustParsePrefix("128.0.0.0/1")}, Allow{"exactly15bytes.", netip.MustParsePrefix("::/0")},
 		Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"})
 }

@@ -111,9 +111,9 @@ func loadSize(l load) int {
 	switch l {
 	case iif, oif:
 		return ifname.padded()
-	case saddr6, daddr6:
+	case saddr6, daddr6, ndTargetAddr:
 		return ipv6Addr.padded()
-	case etherDaddr, etherHeader:
+	case etherDaddr, etherHeader, etherSaddr, arpSaddrEther:
 		return etherAddr.padded()
 	}
 	return 4
@@ -156,6 +156,29 @@ func loadExpr(l load, reg uint32) expr.Any {
 		return &expr.Meta{Key: metaIIFKind, Register: reg}
 	case iifGroup:
 		return &expr.Meta{Key: expr.MetaKeyIIFGROUP, Register: reg}
+	case protocol:
+		return &expr.Meta{Key: expr.MetaKeyPROTOCOL, Register: reg}
+	case fragmentOffset4:
+		return network(6, 2)
+	case fragmentOffset6:
+		return &expr.Exthdr{DestRegister: reg, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6}
+	case icmpv6Type:
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Len: 1}
+	case ndTargetAddr:
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: 8, Len: 16}
+	case udpSport, udpDport:
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: uint32(l-udpSport) * 2,
+			Len: 2}
+	case arpSaddrEther: // see <linux/if_arp.h>
+		return network(8, 6)
+	case arpSaddr:
+		return network(14, 4)
+	case arpDaddr:
+		return network(24, 4)
+	case etherSaddr:
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseLLHeader, Offset: 6, Len: 6}
+	case etherKind:
+		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseLLHeader, Offset: 12, Len: 2}
 	case packetType:
 		return &expr.Meta{Key: expr.MetaKeyPKTTYPE, Register: reg}
 	case oifGroup:

@@ -24,12 +24,15 @@ func isForeign(r Rule) bool {
 	return ok
 }
 
-// decodeRule returns the rule that an element of s belongs to.
+// decodeRule returns the rule that an element of s belongs to; nil for an auxiliary element.
 func (s set) decodeRule(e element) Rule {
 	if e.key == "" {
 		return Foreign{e}
 	}
 	r, err := s.decode(e, s)
+	if r == nil && err == nil {
+		return nil
+	}
 	if s.allLengths && err == nil && r.Check() == nil {
 		e.set = r.elements()[0].set
 	}

@@ -3,6 +3,7 @@
 package nft_test
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net"
 	"os"
@@ -26,7 +27,7 @@ type frame struct {
 }
 
 func (f frame) bytes() []byte {
-	b := slices.Concat(mac(f.dst), mac(f.src))
+	b := slices.Concat(mac(cmp.Or(f.dst, toAll)), mac(f.src))
 	for _, protocol := range f.tags { // VLAN 0 is none: receivers ignore the tag
 		b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, protocol), 0)
 	}

@@ -58,7 +58,12 @@ func allRules() []nft.Rule {
 		nft.Isolate{In: "v-net-0", Out: "v-net-0"}, nft.Own{Link: "v-net-0"}, nft.Own{Link: "v-net-1"},
 		nft.Closed{Link: "v-net-0"}, nft.Allow{Link: "v-net-0", Source: prefix("10.0.0.0/8")},
 		nft.Allow{Link: "v-net-0", Source: prefix("fd00::/8")}, nft.Allow{Link: "v-net-1", Source: prefix("0.0.0.0/0")},
-		nft.Gate{Link: "v-net-0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}}, nft.Hairpin{Port: "red-eth0"})
+		nft.Gate{Link: "v-net-0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}}, nft.Hairpin{Port: "red-eth0"},
+		nft.Antispoof{Port: "red-eth0"}, nft.Antispoof{Port: "r-eth0", Routes: true},
+		nft.Antispoof{Port: "g-eth0", Routes: true, Gateway: true},
+		nft.PortAddress{Port: "red-eth0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}},
+		nft.PortAddress{Port: "red-eth0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}, Addr: addr("10.0.0.2")},
+		nft.PortAddress{Port: "red-eth0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}, Addr: addr("fec0::2")})
 }
 
 // TestReadsBack checks that Read returns the rules of Apply, and that nft prints the same text as Text.

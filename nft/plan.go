@@ -66,6 +66,10 @@ func elementsOf(rules []Rule) map[element]bool {
 			for _, e := range r.helperElements() {
 				all[e] = true
 			}
+		case PortAddress:
+			for _, e := range r.helperElements() {
+				all[e] = true
+			}
 		}
 	}
 	for _, e := range privateElements(rules) {
@@ -91,6 +95,11 @@ func setNamesFor(elements map[element]bool) map[string]bool {
 	if names["guarded"] {
 		names["bridged"] = true
 	}
+	if hasAntispoof(names) || names["port_mac"] || names["source4"] || names["source6"] {
+		for _, s := range antispoofSets() {
+			names[s.name] = true
+		}
+	}
 	if names[flowtable] {
 		names[fastLinks], names[fastSwitching] = true, true
 	}
@@ -106,6 +115,9 @@ func (c content) rules() []CountedRule {
 			continue
 		}
 		r := s.decodeRule(e)
+		if r == nil { // an auxiliary element
+			continue
+		}
 		sum := counts[r] // a range with other target ports has many elements
 		counts[r] = count{sum.packets + n.packets, sum.bytes + n.bytes}
 	}
@@ -150,8 +162,12 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 8
 	case Hairpin:
 		key.kind = 9
-	case Foreign:
+	case Antispoof:
 		key.kind = 10
+	case PortAddress:
+		key.kind = 11
+	case Foreign:
+		key.kind = 12
 	}
 	return key
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/internal/naming"
 )
 
-// A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Allow], [Gate], [Hairpin] or
-// [Fastpath], or a [Foreign] element. Rules can be compared with ==: each rule has a single canonical form, and Check
+// A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Allow], [Gate], [Hairpin],
+// [Antispoof], [PortAddress] or [Fastpath], or a [Foreign] element. Rules can be compared with ==: each rule has a single canonical form, and Check
 // refuses all others.
 type Rule interface {
 	// String returns the rule in nft's syntax, as a rule in a chain.

@@ -64,6 +64,18 @@ const (
 	iifKind        // the kind of the input link, such as "bridge"
 	iifGroup
 	oifGroup
+	protocol // the Ethernet type after a VLAN tag
+	etherSaddr
+	etherKind // the Ethernet type; that of the VLAN tag if there is one
+	arpSaddrEther
+	arpSaddr
+	arpDaddr
+	fragmentOffset4
+	fragmentOffset6
+	icmpv6Type
+	ndTargetAddr // of neighbour solicitations and advertisements
+	udpSport
+	udpDport
 	packetType // PACKET_* of <linux/if_packet.h>
 	etherDaddr
 	etherHeader // the first bytes of a frame's Ethernet header; packets of this namespace have no such header yet
@@ -77,6 +89,10 @@ var loadText = map[load]string{
 	ctDirection: "ct direction", saddrType: "fib saddr type", daddrType: "fib daddr type",
 	saddrTypeOnOut: "fib saddr . oif type", saddrLink: "fib saddr . iif oif", iifType: "meta iiftype",
 	iifKind: "meta iifkind", iifGroup: "iifgroup", oifGroup: "oifgroup", packetType: "meta pkttype",
+	protocol: "meta protocol", etherSaddr: "ether saddr", etherKind: "ether type", arpSaddrEther: "arp saddr ether", arpSaddr: "arp saddr ip",
+	arpDaddr: "arp daddr ip", icmpv6Type: "icmpv6 type", fragmentOffset4: "ip frag-off & 8191",
+	fragmentOffset6: "frag frag-off", ndTargetAddr: "@th,64,128",
+	udpSport: "udp sport", udpDport: "udp dport",
 	etherDaddr:  "ether daddr",
 	etherHeader: "@ll,0,48",
 }

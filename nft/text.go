@@ -94,6 +94,9 @@ func (s set) properties() []string {
 		return []string{"hook ingress priority filter"}
 	}
 	lines := []string{"type " + s.typeText()}
+	if s.isTypeOf() {
+		lines[0] = "typeof iifname . @th,64,128"
+	}
 	if s.dynamic {
 		lines = append(lines, fmt.Sprintf("size %d", dynamicSize), "flags dynamic")
 	}

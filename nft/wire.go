@@ -183,6 +183,9 @@ func (e *encoder) set(s set, id uint32) {
 		order := append([]byte{setKeyByteOrder, 4}, native32(hostByteOrder)...)
 		attrs = append(attrs, attrBytes(unix.NFTA_SET_USERDATA, order))
 	}
+	if s.isTypeOf() { // the size of a raw value; else nft cannot print it
+		attrs = append(attrs, attrBytes(unix.NFTA_SET_USERDATA, typeOfTarget()))
+	}
 	if s.counter {
 		attrs = append(attrs, nested(nftaSetExpr, attrString(unix.NFTA_EXPR_NAME, "counter")))
 	}
