@@ -7,12 +7,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
 // with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign]. Rules about bridges
-// are in a table of the same name in the family bridge. A table that exists and has none of this package's sets belongs
+// are in a table of the same name in the family bridge. A table that has chains, but none of this package's sets, belongs
 // to somebody else: adding to it returns fs.ErrExist.
 //
 // Adding an existing rule succeeds and changes nothing. Deleting a rule that does not exist returns fs.ErrNotExist.
@@ -106,17 +107,34 @@ func (c *Conn) planTable(t table, del, add []Rule, lost *lostChange) (ch *change
 	if err != nil || !complete {
 		return nil, false, err
 	}
-	if have.exists && len(have.sets) == 0 { // somebody else's table
-		if len(add) > 0 {
-			return nil, false, &Error{Op: "add", Object: "table " + t.String(), Message: "not made by vnet", Err: unix.EEXIST}
-		}
-		have.exists = false
+	foreign, err := c.isForeign(t, have)
+	if err != nil {
+		return nil, false, err
 	}
+	if foreign && len(add) > 0 {
+		return nil, false, &Error{Op: "add", Object: "table " + t.String(), Message: "not made by vnet", Err: unix.EEXIST}
+	}
+	have.exists = have.exists && !foreign
 	if lost.happened { // the lost change may have deleted them
 		del = have.existing(del)
 	}
 	ch, err = planChange(t, have, del, add)
 	return ch, true, err
+}
+
+// isForeign reports whether a table belongs to somebody else: it has chains, but none of this package's sets.
+func (c *Conn) isForeign(t table, have content) (bool, error) {
+	if !have.exists || len(have.sets) > 0 {
+		return false, nil
+	}
+	bodies, err := c.list("chains of table "+t.String(), t.request(unix.NFT_MSG_GETCHAIN, netlink.Dump))
+	for _, b := range bodies {
+		name, err := decodeString(b, unix.NFTA_CHAIN_TABLE)
+		if err != nil || name == t.name {
+			return err == nil, err
+		}
+	}
+	return false, err
 }
 
 // commitChanges sends the changes in one transaction, and records them in lost. If the ruleset does not have the given

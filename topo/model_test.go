@@ -312,5 +312,7 @@ func (w *world) configureNamespace(ns string) {
 		w.add(Port{ns, "uplink", pick(w, "br0", "br1")})
 	case 9:
 		w.add(HairpinFilter{ns, pick(w, "d0", "d1")})
+		w.add(AntispoofPort{ns, pick(w, "d0", "d1"), w.chance(50), w.chance(50)})
+		w.add(PortAddress{ns, "d0", MAC{2, 1}, netip.MustParseAddr(pick(w, "10.0.0.1", "10.0.0.2"))})
 	}
 }

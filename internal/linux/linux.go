@@ -32,6 +32,7 @@ const (
 	FeatureNetem         = "netem"
 	FeatureEthtool       = "ethtool netlink"
 	FeatureFlowtable     = "flowtables"
+	FeatureBridgeFilter  = "nftables for bridges"
 )
 
 // The settings that turn forwarding on, for all links of a namespace.

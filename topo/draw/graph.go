@@ -264,6 +264,7 @@ func networkLines(n *lab.Network) (lines []string) {
 	add(n.STP, "stp")
 	add(n.VLANFiltering, "vlan filtering")
 	add(n.IsolateHosts, "hosts isolated")
+	add(n.Antispoof, "antispoof")
 	add(len(n.IsolateFrom) > 0, "isolated from "+strings.Join(n.IsolateFrom, ", "))
 	add(n.MTU != 0, fmt.Sprint("mtu ", n.MTU))
 	if len(words) > 0 {

@@ -114,6 +114,7 @@ func (k *checker) networks() {
 		k.subnets(net)
 		k.gateway(n)
 		k.isolation(net)
+		k.antispoof(n)
 		k.mtu(net.at, net.MTU, net.Subnets)
 		if net.In != "" {
 			k.knownHost(net.at, net.In, "for the bridge of network "+net.Name)

@@ -220,9 +220,10 @@ func (c *compiler) uplink(net *Network) {
 	}
 }
 
-// complete adds the sysctls of the file, which replace those made so far, and what follows from
-// them. It returns the state.
+// complete adds what depends on the hosts that forward packets, the sysctls of the file, which replace
+// those made so far, and what follows from them. It returns the state.
 func (c *compiler) complete() (topo.State, error) {
+	c.antispoof()
 	c.addSysctls()
 	c.limits()
 	if err := c.err(); err != nil {

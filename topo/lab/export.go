@@ -188,6 +188,8 @@ func (e *exporter) attachment(l, peer topo.Link) {
 		}
 	}
 	net.IsolateHosts = net.IsolateHosts || peer.Isolated
+	_, antispoof := e.state[topo.AntispoofPort{NS: peer.NS, Link: peer.Name}.Key()]
+	net.Antispoof = net.Antispoof || antispoof
 	h := e.host(l.NS)
 	h.Networks = append(h.Networks, a)
 	e.attached[l.Key()] = n

@@ -63,6 +63,11 @@ type fileNetwork struct {
 	// Isolate: with true, hosts of this network cannot reach each other. With names of networks, no
 	// packets pass between this network and those.
 	Isolate isolateChoice `yaml:"isolate"`
+	// Antispoof: with true, hosts of this network send from their own MAC and IP addresses only, as this file
+	// gives them, in ARP and neighbour discovery too. Only the gateway sends router advertisements, redirects
+	// and answers of DHCP. Hosts that forward packets may send any source address. Frames with VLAN tags are
+	// dropped. The kernel needs nftables for bridges (CONFIG_NF_TABLES_BRIDGE).
+	Antispoof bool `yaml:"antispoof"`
 	// Fastpath: with true, the routers of this network put established TCP and UDP connections into a
 	// flowtable: their packets skip routing and nftables rules. It applies to connections with other
 	// networks that have fastpath, with links and with the outside.

@@ -28,6 +28,7 @@ type Network struct {
 	Uplink       string   // a device to put into the bridge, for example eth0; it is never deleted
 	IsolateHosts bool     // hosts of this network cannot reach each other
 	IsolateFrom  []string // no packets between this network and these
+	Antispoof    bool     // hosts of this network send from their own addresses only
 	// Fastpath puts established connections into a flowtable on the routers of this network:
 	// they skip routing and nftables rules. It applies to connections between this network and
 	// other networks with Fastpath, links and the outside.
@@ -66,7 +67,7 @@ func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
 	net := Network{
 		Name: name, Subnets: n.Subnets, In: n.In,
 		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed.on, RoutedFrom: n.Routed.from,
-		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts, Fastpath: n.Fastpath,
+		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts, Antispoof: n.Antispoof, Fastpath: n.Fastpath,
 		MTU: n.MTU.bytes, MTUAuto: n.MTU.auto, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
 		at: at,
 	}
@@ -121,6 +122,7 @@ func (n *Network) format() (m mapping) {
 	default:
 		m.flag("isolate", n.IsolateHosts)
 	}
+	m.flag("antispoof", n.Antispoof)
 	m.flag("fastpath", n.Fastpath)
 	if n.MTUAuto {
 		m.text("mtu", "auto")

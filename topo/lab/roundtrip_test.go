@@ -39,6 +39,14 @@ hosts: {web: {networks: [n0], ports: ["8080:80", "[2001:db8::1]:53:5353/udp", "9
 hosts: {web: {networks: [n0], ports: ["0.0.0.0:80:8080", "[::]:81:8081", "82:8082", "127.0.0.1:83:8083"]}}`,
 	"source NAT address": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], nat: [192.0.2.1, "2001:db8::1"]}}
 hosts: {red: {networks: [n0]}}`,
+	"antispoof": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], antispoof: true}}
+hosts:
+  red:
+    networks: [n0]
+    devices:
+      m0: {type: macvlan, parent: eth0, addresses: [10.9.0.77/24]}
+      m1: {type: macvlan, parent: m0}
+  blue: {networks: {n0: {address: [10.0.0.9, "fd00::9"], mac: "02:00:00:00:00:09"}}, router: true}`,
 	"isolated networks": `networks:
   n0: {subnets: [10.0.0.0/24], isolate: [n1]}
   n1: {subnets: [10.0.1.0/24]}

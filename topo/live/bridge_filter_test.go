@@ -11,6 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab"
 )
 
@@ -166,5 +167,112 @@ func TestForeignTableOfLab(t *testing.T) {
 			t.Errorf("%v, %v", tables, err)
 		}
 		c.Close()
+	}
+}
+
+const antispoofLab = `
+name: honest
+networks: {sw: {subnets: [10.0.6.0/24, "fd00:6::/64"], antispoof: true}}
+hosts:
+  red: {networks: {sw: {mac: "02:00:00:00:06:02"}}}
+  blue: {networks: {sw: {address: [10.0.6.3, "fd00:6::3"]}}}
+`
+
+// TestAntispoofOfLab: a host reaches its neighbour from its own addresses only. If somebody deletes a rule,
+// this is drift, and up makes it again; a changed address is a changed rule.
+func TestAntispoofOfLab(t *testing.T) {
+	labtest.NeedIP(t)
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("no nft on this machine")
+	}
+	name, want := labtest.Compiled(t, antispoofLab)
+	before := machineState(t)
+	k := openKernel(t, name)
+	up := func(want topo.State) {
+		t.Helper()
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up(want)
+	serve(t, k, "blue", ":80")
+	reaches := func(what string, want bool, from, to string) {
+		t.Helper()
+		wait := 300 * time.Millisecond
+		if want {
+			wait = 10 * time.Second
+		}
+		red, err := k.handle("red")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = red.runInside(func() error {
+			d := net.Dialer{Timeout: wait, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+			c, err := d.Dial("tcp", net.JoinHostPort(to, "80"))
+			if err == nil {
+				c.Close()
+			}
+			return err
+		})
+		if (err == nil) != want {
+			t.Errorf("%s, from %s: %v", what, from, err)
+		}
+	}
+	labtest.IP(t, "-n red addr add 10.0.6.9/24 dev eth0")
+	labtest.IP(t, "-n red addr add fd00:6::9/64 dev eth0 nodad")
+	check := func(what string, spoofed bool) {
+		t.Helper()
+		reaches(what, true, "10.0.6.2", "10.0.6.3")
+		reaches(what, true, "fd00:6::2", "fd00:6::3")
+		reaches(what, spoofed, "10.0.6.9", "10.0.6.3")
+		reaches(what, spoofed, "fd00:6::9", "fd00:6::3")
+	}
+	check("up", false)
+	runNFT(t, "delete table bridge "+mark.Table(name))
+	check("without rules", true)
+	labtest.IP(t, "-n red addr del 10.0.6.9/24 dev eth0")
+	labtest.IP(t, "-n red addr del fd00:6::9/64 dev eth0")
+	if plan, err := k.Plan(want); err != nil || len(plan) != 8 {
+		t.Errorf("plan %v, %v", plan, err)
+	}
+	up(want)
+	_, changed := labtest.Compiled(t, strings.Replace(antispoofLab, `{mac: "02:00:00:00:06:02"}`,
+		`{mac: "02:00:00:00:06:03", address: [10.0.6.7, "fd00:6::7"]}`, 1))
+	up(changed)
+	reaches("changed", true, "10.0.6.7", "10.0.6.3")
+	reaches("changed", true, "fd00:6::7", "fd00:6::3")
+	if plan, err := k.Plan(changed); err != nil || len(plan) > 0 {
+		t.Errorf("after a change: plan %v, %v", plan, err)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if now := machineState(t); now != before {
+		t.Errorf("the machine was\n%s\nand is\n%s", before, now)
+	}
+}
+
+// serve accepts TCP connections in a host.
+func serve(t *testing.T, k *Kernel, host, address string) {
+	t.Helper()
+	h, err := k.handle(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.runInside(func() error {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+				c.Close()
+			}
+		}()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

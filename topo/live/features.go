@@ -151,7 +151,9 @@ func (t *scratchNetns) supports(feature string) (bool, error) {
 			err = o.Close()
 		}
 	case linux.FeatureFlowtable:
-		err = t.tryFlowtable()
+		err = t.tryRule(nft.Fastpath{Device: scratchParentName})
+	case linux.FeatureBridgeFilter:
+		err = t.tryRule(nft.Antispoof{Port: scratchParentName})
 	case linux.FeatureNetem:
 		err = t.conn.Do(rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent}))
 	default:
@@ -167,13 +169,13 @@ func (t *scratchNetns) supports(feature string) (bool, error) {
 	return false, err
 }
 
-func (t *scratchNetns) tryFlowtable() error {
+func (t *scratchNetns) tryRule(r nft.Rule) error {
 	c, err := nft.Dial(t.ns)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return c.Apply("vnet", nil, []nft.Rule{nft.Fastpath{Device: scratchParentName}})
+	return c.Apply("vnet", nil, []nft.Rule{r})
 }
 
 // tryLink creates a link that needs the feature: the sample of a link kind with this feature. If

@@ -116,6 +116,10 @@ func ruleOf(o topo.Object) (nft.Rule, error) {
 		return nft.Gate{Link: o.Link, MAC: nft.MAC(o.MAC)}, nil
 	case topo.HairpinFilter:
 		return nft.Hairpin{Port: o.Link}, nil
+	case topo.AntispoofPort:
+		return nft.Antispoof{Port: o.Link, Routes: o.Routes || o.Gateway, Gateway: o.Gateway}, nil
+	case topo.PortAddress:
+		return nft.PortAddress{Port: o.Link, MAC: nft.MAC(o.MAC), Addr: o.Addr}, nil
 	case topo.Fastpath:
 		return nft.Fastpath{Device: o.Link, Port: o.Port}, nil
 	case topo.Forward:
@@ -146,6 +150,10 @@ func objectOf(ns string, r nft.Rule) topo.Object {
 		return topo.SourceGate{NS: ns, Link: r.Link, MAC: topo.MAC(r.MAC)}
 	case nft.Hairpin:
 		return topo.HairpinFilter{NS: ns, Link: r.Port}
+	case nft.Antispoof:
+		return topo.AntispoofPort{NS: ns, Link: r.Port, Routes: r.Routes, Gateway: r.Gateway}
+	case nft.PortAddress:
+		return topo.PortAddress{NS: ns, Link: r.Port, MAC: topo.MAC(r.MAC), Addr: r.Addr}
 	case nft.Fastpath:
 		return topo.Fastpath{NS: ns, Link: r.Device, Port: r.Port}
 	case nft.Forward:
