@@ -15,6 +15,8 @@ lint: ; golangci-lint run
 ci: ; .ci/run
 # Mutation tests of the pure packages; see CONTRIBUTING.md. Needs root.
 mutants: ; .ci/mutants
+# All cases of test/trust and fuzzing; writes the table of SECURITY.md. Needs root; takes about an hour.
+trust: ; .ci/trust
 # Tests on other kernels and processors, and in a Vagrant machine
 ci-machines: ; .ci/machines
 # Tests in a VM: make test-vm KERNEL=6.1
@@ -31,5 +33,5 @@ bench-setup: ; bench/setup.sh
 profile: ; go test ./topo/live -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test \
 	-cpuprofile bench/cpu.prof -memprofile bench/mem.prof
 
-.PHONY: bench bench-setup profile build install demo test race lint ci mutants ci-machines test-vm \
+.PHONY: bench bench-setup profile build install demo test race lint ci mutants trust ci-machines test-vm \
 	test-vm-all test-processors

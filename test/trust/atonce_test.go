@@ -23,7 +23,7 @@ import (
 func TestAtOnce(t *testing.T) {
 	needTools(t, "ip", "nft")
 	const processes = 32
-	rounds := 2
+	rounds := 1
 	if all() {
 		rounds = 20
 	}
@@ -82,7 +82,7 @@ func TestAtOnce(t *testing.T) {
 // TestCycles brings a lab up and down again and again in one process, and compares what the process holds.
 func TestCycles(t *testing.T) {
 	needTools(t, "ip", "nft")
-	cycles := 50
+	cycles := 20
 	if all() {
 		cycles = 10000
 	}

@@ -135,7 +135,7 @@ func TestFailedCalls(t *testing.T) {
 				actions = append(actions, action{at: at, errno: e})
 			}
 		}
-		for _, do := range sample(c.name, actions, 20) {
+		for _, do := range sample(c.name, actions, 8) {
 			c.prepare(t)
 			o := supervise(t, do, c.args...)
 			between.times++
@@ -171,7 +171,7 @@ func TestKilled(t *testing.T) {
 		for _, at := range c.calls(t) {
 			kills = append(kills, action{at: at, kill: true})
 		}
-		for _, do := range sample(c.name, kills, 12) {
+		for _, do := range sample(c.name, kills, 5) {
 			c.prepare(t)
 			o := supervise(t, do, c.args...)
 			residue.times++

@@ -26,7 +26,8 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if [ $# = 0 ]; then set -- -short ./topo/live ./cmd/vnet ./...; fi # the longest first
+# The longest first, without test/trust: it builds vnet, and a VM has no Go.
+if [ $# = 0 ]; then set -- -short ./topo/live ./cmd/vnet $(go list ./... | grep -v /test/trust); fi
 tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,tr,seq,timeout,mkdir,rm,rmdir,stat,find,setsid,touch
 tools+=,chmod,ln,mkfifo,mount,umount,unshare,setpriv,setarch,ip,bridge,tc,ss,nft,iptables,ping,conntrack,sysctl
 nat='nf_nat.*|nft_(nat|masq|redir|chain_nat)|ip6?table_nat'
