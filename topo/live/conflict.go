@@ -72,7 +72,7 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 		case topo.Port:
 			if at, err := c.handle(o.NS); err == nil && ownName(at, o.Link) != "" {
 				own := ownName(at, o.Link)
-				with = "link " + own + " has the alternative name " + o.Link + "; use " + own
+				with = "link " + own + " has the alternative name (altname) " + o.Link + "; use " + own
 			}
 		case topo.Route:
 			with = adopted.routeConflict(o)
