@@ -86,7 +86,8 @@ var permitted = []frame{
 }
 
 func arp(name string, op byte, sender, from, to string) frame {
-	p := slices.Concat([]byte{0, 1, 8, 0, 6, 4, 0, op}, mac(sender), addr(from).AsSlice(), make([]byte, 6), addr(to).AsSlice())
+	p := slices.Concat([]byte{0, 1, 8, 0, 6, 4, 0, op}, mac(sender), addr(from).AsSlice(), make([]byte, 6),
+		addr(to).AsSlice())
 	return frame{name: name, src: redMAC, kind: unix.ETH_P_ARP, payload: p}
 }
 
@@ -108,7 +109,8 @@ func icmp6(name, from string, kind byte, target string, options bool) frame {
 }
 
 func udp(name, from string, sport, dport uint16) frame {
-	p := append([]byte{byte(sport >> 8), byte(sport), byte(dport >> 8), byte(dport), 0, byte(8 + len(name)), 0, 0}, name...)
+	p := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, sport), dport)
+	p = append(append(p, 0, byte(8+len(name)), 0, 0), name...)
 	f := frame{name: name, src: redMAC, kind: unix.ETH_P_IP}
 	if src := addr(from); src.Is4() {
 		f.payload = ipv4Packet(src, netip.AddrFrom4([4]byte{255, 255, 255, 255}), nft.UDP, p)
@@ -134,8 +136,8 @@ func fragment6(name string, kind byte) frame {
 	return f
 }
 
-// TestAntispoof checks that a neighbour receives none of the forbidden frames and all permitted ones, and that each rule
-// is needed.
+// TestAntispoof checks that a neighbour receives none of the forbidden frames and all permitted ones, and that each
+// rule is needed.
 func TestAntispoof(t *testing.T) {
 	for _, filtered := range []string{"0", "1"} {
 		t.Run("bridge-nf-call="+filtered, func(t *testing.T) { checkAntispoof(t, filtered) })

@@ -13,8 +13,8 @@ import (
 
 // Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
 // with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign]. Rules about bridges
-// are in a table of the same name in the family bridge. A table that has chains, but none of this package's sets, belongs
-// to somebody else: adding to it returns fs.ErrExist.
+// are in a table of the same name in the family bridge. A table that has chains, but none of this package's sets,
+// belongs to somebody else: adding to it returns fs.ErrExist.
 //
 // Adding an existing rule succeeds and changes nothing. Deleting a rule that does not exist returns fs.ErrNotExist.
 // Adding a rule that conflicts with an existing one that is not in del returns fs.ErrExist. After these and all other

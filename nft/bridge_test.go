@@ -12,6 +12,15 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
+// TestFiltersBridges checks that the question whether the kernel has rules about bridges changes nothing.
+func TestFiltersBridges(t *testing.T) {
+	c := dial(t)
+	if has, err := c.FiltersBridges(); err != nil || !has {
+		t.Errorf("%t, %v", has, err)
+	}
+	mustHaveNoTables(t, c)
+}
+
 // TestHairpin checks that a host on a port with hairpin mode gets back nothing that it sends, and that it reaches its
 // own forwarded port.
 func TestHairpin(t *testing.T) {

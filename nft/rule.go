@@ -11,8 +11,8 @@ import (
 )
 
 // A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Allow], [Gate], [Hairpin],
-// [Antispoof], [PortAddress] or [Fastpath], or a [Foreign] element. Rules can be compared with ==: each rule has a single canonical form, and Check
-// refuses all others.
+// [Antispoof], [PortAddress] or [Fastpath], or a [Foreign] element. Rules can be compared with ==: each rule has a
+// single canonical form, and Check refuses all others.
 type Rule interface {
 	// String returns the rule in nft's syntax, as a rule in a chain.
 	String() string
@@ -24,8 +24,8 @@ type Rule interface {
 
 // CountedRule is a rule with its counters since it was added. A NAT rule counts only the first packet of each
 // connection, because NAT chains see no others. An [Isolate] counts every packet that does not belong to an
-// accepted connection, including packets to forwarded ports. A [Hairpin] counts the frames that it drops. An [Own], [Closed], [Allow], [Gate] or [Fastpath] has no
-// counters.
+// accepted connection, including packets to forwarded ports. A [Hairpin] counts the frames that it drops. An [Own],
+// [Closed], [Allow], [Gate], [Antispoof], [PortAddress] or [Fastpath] has no counters.
 type CountedRule struct {
 	Rule
 	Packets, Bytes uint64

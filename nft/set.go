@@ -25,8 +25,10 @@ var (
 	inetProto   = &field{"inet_proto", 12, 1, func(v string) string { return Proto(v[0]).String() }}
 	inetService = &field{"inet_service", 13, 2, func(v string) string { return fmt.Sprint(decodePort(v)) }}
 	// ndTarget is the raw target address of a message of neighbour discovery: nft 1.0.6 has no name for it.
-	ndTarget = &field{"@th,64,128", 4, 16, func(v string) string { return "0x" + strings.TrimLeft(fmt.Sprintf("%x", v), "0") }}
-	ifname   = &field{"ifname", 41, nameSize, func(v string) string { return fmt.Sprintf("%q", decodeName(v)) }}
+	ndTarget = &field{"@th,64,128", 4, 16, func(v string) string {
+		return "0x" + strings.TrimLeft(fmt.Sprintf("%x", v), "0")
+	}}
+	ifname = &field{"ifname", 41, nameSize, func(v string) string { return fmt.Sprintf("%q", decodeName(v)) }}
 )
 
 // padded returns the size in a key, where every field starts at a 4-byte register.

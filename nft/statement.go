@@ -89,12 +89,11 @@ var loadText = map[load]string{
 	ctDirection: "ct direction", saddrType: "fib saddr type", daddrType: "fib daddr type",
 	saddrTypeOnOut: "fib saddr . oif type", saddrLink: "fib saddr . iif oif", iifType: "meta iiftype",
 	iifKind: "meta iifkind", iifGroup: "iifgroup", oifGroup: "oifgroup", packetType: "meta pkttype",
-	protocol: "meta protocol", etherSaddr: "ether saddr", etherKind: "ether type", arpSaddrEther: "arp saddr ether", arpSaddr: "arp saddr ip",
-	arpDaddr: "arp daddr ip", icmpv6Type: "icmpv6 type", fragmentOffset4: "ip frag-off & 8191",
-	fragmentOffset6: "frag frag-off", ndTargetAddr: "@th,64,128",
-	udpSport: "udp sport", udpDport: "udp dport",
-	etherDaddr:  "ether daddr",
-	etherHeader: "@ll,0,48",
+	protocol: "meta protocol", etherSaddr: "ether saddr", etherKind: "ether type",
+	arpSaddrEther: "arp saddr ether", arpSaddr: "arp saddr ip", arpDaddr: "arp daddr ip",
+	icmpv6Type: "icmpv6 type", fragmentOffset4: "ip frag-off & 8191",
+	fragmentOffset6: "frag frag-off", ndTargetAddr: "@th,64,128", udpSport: "udp sport", udpDport: "udp dport",
+	etherDaddr: "ether daddr", etherHeader: "@ll,0,48",
 }
 
 // A value is a constant that a load is compared with.
@@ -124,7 +123,7 @@ var (
 	inReply    = value{text: "reply", bytes: "\x01"}
 	bridgeKind = value{text: `"bridge"`, bytes: encodeName("bridge")}
 	etherType  = value{text: "ether", bytes: string(binary.NativeEndian.AppendUint16(nil, 1))} // ARPHRD_ETHER
-	toHost     = value{text: "host", bytes: "\x00"}                                            // PACKET_HOST of <linux/if_packet.h>
+	toHost     = value{text: "host", bytes: "\x00"}                                            // PACKET_HOST
 	labLinks   = number(strconv.Itoa(LinkGroup), LinkGroup)
 )
 

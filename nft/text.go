@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Text returns the tables of these rules as nft -s list table prints them: a script that nft -f reads. Without rules, it
-// returns "".
+// Text returns the tables of these rules as nft -s list table prints them: a script that nft -f reads. Without rules,
+// it returns "".
 func Text(table string, rules ...Rule) (text string) {
 	for _, t := range tablesNamed(table) {
 		text += textOf(t, t.elementsOf(rules))

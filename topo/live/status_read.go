@@ -107,7 +107,8 @@ func (s *Status) addHost(at *netnsHandle, table string, inLab map[topo.Key]bool)
 		text := r.String() // for a foreign rule
 		switch o := objectOf("", r.Rule); o.(type) {
 		case nil:
-		case topo.OwnLink, topo.ClosedLink, topo.SourceGate:
+		case topo.OwnLink, topo.ClosedLink, topo.SourceGate, topo.HairpinFilter, topo.AntispoofPort,
+			topo.PortAddress:
 			continue // they protect the networks, and are not in the file
 		default:
 			text = o.String()
