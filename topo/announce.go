@@ -6,7 +6,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 )
 
-// An Announcement tells the neighbours of a link the MAC address of an IP address. Without it,
+// An Announcement sends the MAC address of an IP address to the neighbours of a link. Without it,
 // they send packets to the former MAC address until their neighbour entries expire, in about half
 // a minute.
 type Announcement struct {
