@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -82,5 +83,27 @@ func TestScriptQuotesNames(t *testing.T) {
 		if !strings.Contains(printed, evil) {
 			t.Errorf("%s: the name is missing:\n%s", name, printed)
 		}
+	}
+}
+
+// TestShellWord: only words with characters that are special to a shell are quoted.
+func TestShellWord(t *testing.T) {
+	for word, want := range map[string]string{
+		"azAZ09": "azAZ09", "a+b,c-d.e/f:g=h@i_j": "a+b,c-d.e/f:g=h@i_j", "": "''", "a b": "'a b'", "it's": `'it'\''s'`,
+		"[": "'['", "{": "'{'", "`": "'`'", "é": "'é'", "\x7f~": `"$(printf '\177~')"`, "\x1b -": `"$(printf '\033 -')"`,
+	} {
+		if got := shellWord(word); got != want {
+			t.Errorf("shellWord(%q) = %s, want %s", word, got, want)
+		}
+	}
+}
+
+// TestScriptError: the script is not written if the rules cannot be.
+func TestScriptError(t *testing.T) {
+	nat := noNAT
+	nat.Rules = func(string, []Object, []Object) (string, error) { return "", errors.New("no rules") }
+	plan := Diff(nil, NewState(Isolation{"", "a", "b"}, Sysctl{"", "net.a", "1"}))
+	if script, err := plan.Commands("lab", nil, nat); err == nil || script != "" {
+		t.Errorf("%v, %s", err, script)
 	}
 }

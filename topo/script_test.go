@@ -78,6 +78,8 @@ var linkCases = []scriptCase{
 			Delay: 50 * time.Millisecond, Jitter: 1500 * time.Microsecond, Loss: 2.5, Rate: 1e6,
 		}},
 		Qdisc{Link: "red-eth0", Impairment: Impairment{Delay: time.Second}}, NoOffload{"red", "eth0"}}},
+	{"an impairment without its rate and loss", []Object{Qdisc{Link: "eth9", Impairment: Impairment{Rate: 1e6, Loss: 1}}},
+		[]Object{Qdisc{Link: "eth9", Impairment: Impairment{Delay: time.Millisecond}}}},
 }
 
 // hostCases are about what is configured on links and in namespaces.
@@ -116,6 +118,12 @@ var hostCases = []scriptCase{
 	{"another value", []Object{Sysctl{"", "net.core.somaxconn", "1"}}, []Object{Sysctl{"", "net.core.somaxconn", "2"}}},
 	{"files", []Object{red}, []Object{red, File{"red", "hosts", "10.0.0.2 red\n.\n..\n"}}},
 	{"programs", []Object{red}, []Object{red, Process{"red", "echo 'a'; sleep 1"}, Process{"", "sleep 2"}}},
+	{"rules of every kind", []Object{red}, []Object{red,
+		Masquerade{NS: "red", Source: prefix("10.0.0.0/24")},
+		SourceNAT{"red", prefix("10.1.0.0/24"), "", address("192.0.2.1")},
+		Forward{NS: "red", Proto: "tcp", First: 80, To: address("10.0.0.2")}, Isolation{"red", "a", "b"},
+		Fastpath{"red", "a", false}, OwnLink{"red", "a"}, ClosedLink{"red", "a"}, SourceGate{"red", "a", mac1},
+		AllowedSource{"red", "a", prefix("10.0.0.0/8")}}},
 	{"rules", []Object{red, Masquerade{NS: "red", Source: prefix("10.0.0.0/24")},
 		Forward{NS: "red", Proto: "tcp", First: 80, To: address("10.0.0.2")}},
 		[]Object{red, Masquerade{NS: "red", Source: prefix("10.0.0.0/24")},

@@ -66,3 +66,15 @@ func TestForeign(t *testing.T) {
 		}
 	}
 }
+
+func TestTable(t *testing.T) {
+	if got := Table("x"); got != "vnet_x" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestForwards(t *testing.T) {
+	if v4, v6 := Forwards("x", "ipv4"), Forwards("x", "ipv6"); v4 != "vnet:x:forwards4=" || v6 != "vnet:x:forwards6=" {
+		t.Errorf("%s, %s", v4, v6)
+	}
+}

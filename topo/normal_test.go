@@ -1,0 +1,43 @@
+package topo
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/vnet-lab/vnet/internal/linux"
+)
+
+// TestNormal: values that mean the same are one object of a state.
+func TestNormal(t *testing.T) {
+	d0 := Link{NS: "red", Name: "d0"}
+	full := Link{NS: "red", Name: "d0", MTU: linux.DefaultMTU}
+	near, far := Link{Name: "red-eth0", MTU: linux.DefaultMTU}, Link{NS: "red", Name: "eth0", MTU: linux.DefaultMTU}
+	impaired := func(i Impairment) Object { return Qdisc{NS: "red", Link: "d0", Impairment: i} }
+	blackhole := Route{NS: "red", Dst: prefix("10.9.0.0/16"), Type: "blackhole"}
+	for _, tt := range []struct{ object, want Object }{
+		{Dummy{Link{NS: "red", Name: "d0", Isolated: true, Hairpin: true}}, Dummy{full}},
+		{Ipvlan{Link: Link{NS: "red", Name: "d0", MAC: mac1}, Parent: "a"}, Ipvlan{Link: full, Parent: "a", Mode: "l2"}},
+		{Macvlan{Link: d0, Parent: "a"}, Macvlan{Link: full, Parent: "a", Mode: "bridge"}},
+		{VXLAN{Link: d0, ID: 7}, VXLAN{Link: full, ID: 7, Port: linux.VXLANPort}},
+		{Veth{[2]Link{far, near}}, Veth{[2]Link{near, far}}},
+		{Masquerade{Source: prefix("10.0.0.7/24")}, Masquerade{Source: prefix("10.0.0.0/24")}},
+		{SourceNAT{Source: prefix("10.0.0.7/24")}, SourceNAT{Source: prefix("10.0.0.0/24")}},
+		{AllowedSource{Source: prefix("10.0.0.7/24")}, AllowedSource{Source: prefix("10.0.0.0/24")}},
+		{Forward{First: 80}, Forward{First: 80, Last: 80, ToPort: 80}},
+		{Route{NS: "red", Dst: prefix("10.9.8.7/16"), Type: "blackhole", Table: linux.MainTable}, blackhole},
+		{Route{Dst: blackhole.Dst, Metric: linux.Metric6}, Route{Dst: blackhole.Dst, Metric: linux.Metric6}},
+		{Route{Dst: prefix("::/0"), Metric: linux.Metric6, Type: "unicast"}, Route{Dst: prefix("::/0")}},
+		{impaired(Impairment{Rate: 1003, Loss: 0.12345678}), impaired(Impairment{Rate: 1000, Loss: 0.123457})},
+		{Qdisc{NS: "red", Link: "d0", GSO: true}, impaired(Impairment{})},
+		{Sysctl{"", "net/ipv4/conf/a.b/rp_filter", " 1 \t2"}, Sysctl{"", "net.ipv4.conf.a/b.rp_filter", "1 2"}},
+	} {
+		s, put := NewState(), NewState(tt.object)
+		if err := s.Add(tt.object); err != nil || len(s) != 1 || s[tt.want.Key()] != tt.want || !s.Equal(put) {
+			t.Errorf("%v is %v in the state, want %v (%v)", tt.object, s.Objects(), tt.want, err)
+		}
+	}
+	if reversed := (Veth{[2]Link{far, near}}); reversed.Key() != near.Key() ||
+		!slices.Equal(reversed.provides(), []Key{near.Key(), far.Key()}) {
+		t.Errorf("the key is %v, it provides %v", reversed.Key(), reversed.provides())
+	}
+}
