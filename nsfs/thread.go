@@ -25,14 +25,18 @@ func Do(ns *os.File, fn func() error) error {
 
 // A Thread is a thread that enters several namespaces, one after another. One
 // thread for a thousand namespaces is much cheaper than [Do] for each.
-type Thread struct{}
+type Thread struct{ proc *procMount }
 
 // WithThread runs fn on a thread that [Thread.Enter] and [Thread.New] move from
 // namespace to namespace. The thread ends afterwards. A socket that fn opens belongs
 // to the namespace that the thread is in at that moment. Goroutines that fn starts
 // run outside.
 func WithThread(fn func(Thread) error) error {
-	return onThread(func() error { return fn(Thread{}) })
+	return onThread(func() error {
+		proc := &procMount{dir: -1}
+		defer proc.close()
+		return fn(Thread{proc})
+	})
 }
 
 // Enter moves the thread into the network namespace ns.

@@ -39,17 +39,25 @@ func (s State) AddAddrGenNone() {
 
 func (a AddrGenNone) onLink() Key { return Key{OfLink, a.NS, a.Link} }
 
-// SettingsWithout returns the settings for the link when the AddrGenNone is deleted. When
-// addr_gen_mode changes, the kernel creates the link-local address at once.
-func (a AddrGenNone) SettingsWithout() LinkSettings {
-	return LinkSettings{Link: a.onLink(), Settings: append(IPv6Default.Settings(), "accept_ra", "addr_gen_mode=0")}
+// SettingsWithout returns the settings for the link when the AddrGenNone is deleted, for its new mode. When
+// addr_gen_mode changes, the kernel creates the link-local address at once. For shared, see IPv6Settings.
+func (a AddrGenNone) SettingsWithout(mode IPv6Mode, shared func(ns string) bool) LinkSettings {
+	settings := mode.Settings()
+	switch {
+	case mode == IPv6Static:
+	case shared(a.NS):
+		settings = append(IPv6Default.Settings(), "accept_ra")
+	default:
+		settings = IPv6Default.settingsIn(false)
+	}
+	return LinkSettings{Link: a.onLink(), Settings: append(settings, "addr_gen_mode=0")}
 }
 
 // commands also delete the link-local address that a link has, or make the kernel
 // create one, which it does only if the mode is changed by a sysctl.
 func (a AddrGenNone) commands(w *scriptWriter, s Step) []command {
 	if s.Want == nil {
-		return []command{w.ipv6SettingsCommand(a.SettingsWithout())}
+		return []command{w.ipv6SettingsCommand(a.SettingsWithout(w.ipv6Modes[a.onLink()], w.isShared))}
 	}
 	cmds := []command{{a.NS, "ip", "link set dev " + a.Link + " addrgenmode none"}}
 	if _, had := w.initial[Key{OfUp, a.NS, a.Link}]; had {

@@ -8,7 +8,8 @@ type IPv6Mode uint8
 const (
 	// IPv6Default means: the lab gives the link no address. The kernel solicits routers, as without vnet.
 	IPv6Default IPv6Mode = iota
-	// IPv6Static means: the lab gives the link an IPv6 address. Router advertisements are ignored.
+	// IPv6Static means: the lab gives the link an IPv6 address, or an IPv4 address and anything else for IPv6. The
+	// link ignores router advertisements and redirects, unless a sysctl of the lab changes this later.
 	IPv6Static
 	// IPv6NoLinkLocal means: the lab gives the link IPv4 addresses only. It has no link-local address; see [AddrGenNone].
 	IPv6NoLinkLocal
@@ -26,18 +27,45 @@ const (
 // link; see ip-sysctl.rst. They turn off duplicate address detection: the lab knows its
 // addresses. With detection, the link-local address is unusable for one or two seconds, and
 // neighbour discovery for hosts behind the link fails until then. In mode IPv6NoLinkLocal,
-// [AddrGenNone] does this.
+// [AddrGenNone] does this. A router advertisement from another host must not give a link an address
+// and a default route.
 func (m IPv6Mode) Settings() []string {
 	switch m {
 	case IPv6Default, IPv6UserSet:
 		return []string{"accept_dad=0"}
 	case IPv6Static:
-		return []string{"accept_dad=0", "accept_ra=0"} // without accept_ra there are no solicitations either
+		// Without accept_ra there are no solicitations either.
+		return []string{"accept_dad=0", "accept_ra=0", "accept_redirects=0"}
+	case IPv6NoLinkLocal:
+		return []string{"accept_ra=0"}
 	case IPv6Disabled:
 		return []string{"disable_ipv6=1"}
 	}
 	return nil
 }
+
+// settingsIn returns the settings that differ from those of new links in a namespace. In the lab's own
+// namespaces, new links have [OwnDefault].
+func (m IPv6Mode) settingsIn(shared bool) []string {
+	switch {
+	case shared:
+	case m == IPv6NoLinkLocal:
+		return nil
+	case m == IPv6Static:
+		return []string{"accept_dad=0", "accept_redirects=0"}
+	case m == IPv6Default:
+		return append(m.Settings(), "accept_ra=1") // as without vnet
+	}
+	return m.Settings()
+}
+
+// OwnDefault is a setting below OwnDefaultDir that a new namespace of the lab gets. With router
+// advertisements, any host of a network could become the gateway of the others. One setting for new links
+// takes less time than one for each link.
+const (
+	OwnDefaultDir = "net/ipv6/conf/default"
+	OwnDefault    = "accept_ra=0"
+)
 
 // IPv6ModeKey returns the key of the link in a map of IPv6 modes: of kind OfPort for a bridge port.
 func (l Link) IPv6ModeKey() Key {
@@ -110,6 +138,8 @@ func (l Link) ipv6Mode(uses ipv6Uses, veth bool) IPv6Mode {
 		return IPv6Static
 	case uses&usesIPv4Address != 0 && uses&usesIPv6Otherwise == 0:
 		return IPv6NoLinkLocal
+	case uses&usesIPv4Address != 0:
+		return IPv6Static
 	}
 	return IPv6Default
 }
@@ -140,10 +170,9 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode, shared func(ns string) bool) 
 	}
 	for i, l := range made.Links() {
 		m := modes[l.IPv6ModeKey()]
-		sl := LinkSettings{Link: l.Key(), Settings: m.Settings(), Optional: m == IPv6Disabled}
-		if m == IPv6NoLinkLocal && l.NS == "" {
-			// A router advertisement from a host must not give the machine an address and a route.
-			sl.Settings = []string{"accept_ra=0"}
+		sl := LinkSettings{Link: l.Key(), Settings: m.settingsIn(shared(l.NS)), Optional: m == IPv6Disabled}
+		if m == IPv6NoLinkLocal {
+			sl.Optional = l.NS != ""
 		}
 		if m == IPv6Static && shared(l.NS) {
 			sl.Settings = append([]string{"disable_ipv6=0"}, sl.Settings...)
@@ -165,12 +194,15 @@ func (s Step) IPv6Settings(modes map[Key]IPv6Mode, shared func(ns string) bool) 
 }
 
 // IPv6Modes returns the modes of all links in the namespaces in which the plan creates, changes
-// or deletes links: those of want, and those of have for links that want does not have.
+// or deletes links or an AddrGenNone: those of want, and those of have for links that want does not have.
 func (p Plan) IPv6Modes(have, want State) map[Key]IPv6Mode {
 	namespaces := map[string]bool{}
 	for _, step := range p {
-		if links, ok := step.Object().(LinkObject); ok {
-			for _, l := range links.Links() {
+		switch o := step.Object().(type) {
+		case AddrGenNone:
+			namespaces[o.NS] = true
+		case LinkObject:
+			for _, l := range o.Links() {
 				namespaces[l.NS] = true
 			}
 		}

@@ -61,7 +61,8 @@ func (n Namespace) commands(w *scriptWriter, s Step) []command {
 	}
 	cmds := []command{{tool: "ip", text: "netns " + ipVerb(s) + " " + n.Name}}
 	if s.Op() == Create {
-		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + mark.Of(w.lab)})
+		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + mark.Of(w.lab)},
+			w.netnsExec(n.Name, "sysctl -eqw "+strings.ReplaceAll(OwnDefaultDir+"/"+OwnDefault, "/", ".")))
 	}
 	return cmds
 }

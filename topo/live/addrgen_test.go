@@ -185,7 +185,7 @@ func checkIPv6Settings(t *testing.T, want topo.State) {
 			inHost(t, l.NS, func() error {
 				settings := modes[l.IPv6ModeKey()].Settings()
 				if modes[l.IPv6ModeKey()] == topo.IPv6NoLinkLocal {
-					settings = []string{"addr_gen_mode=1"}
+					settings = append(settings, "addr_gen_mode=1")
 				}
 				for _, set := range settings {
 					name, value, _ := strings.Cut(set, "=")

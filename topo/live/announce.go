@@ -102,21 +102,26 @@ func announcement(addr netip.Addr, mac topo.MAC, router bool) (frame []byte, pro
 		frame = append(append(frame, 0, 0, 0, 0, 0, 0), addr.AsSlice()...)
 		return frame, networkOrder(unix.ETH_P_ARP)
 	}
-	const payload = 32
 	flags := byte(0x20) // override
 	if router {
 		flags |= 0x80
 	}
+	body := append([]byte{136, 0, 0, 0, flags, 0, 0, 0}, addr.AsSlice()...)
+	body = append(append(body, 2, 1), mac[:]...) // the target's link-layer address
+	return icmp6Frame(addr, mac, body)
+}
+
+// icmp6Frame returns an Ethernet frame with an ICMPv6 message to all nodes, and its type in network
+// byte order. body has an even length, and no checksum yet.
+func icmp6Frame(from netip.Addr, mac topo.MAC, body []byte) (frame []byte, proto uint16) {
 	allNodes := netip.MustParseAddr("ff02::1")
 	frame = append(frame, 0x33, 0x33, 0, 0, 0, 1)
 	frame = append(append(frame, mac[:]...), 0x86, 0xdd)
-	frame = append(frame, 0x60, 0, 0, 0, 0, payload, unix.IPPROTO_ICMPV6, 255)
-	frame = append(append(frame, addr.AsSlice()...), allNodes.AsSlice()...)
+	frame = append(frame, 0x60, 0, 0, 0, 0, byte(len(body)), unix.IPPROTO_ICMPV6, 255)
+	frame = append(append(frame, from.AsSlice()...), allNodes.AsSlice()...)
 	at := len(frame)
-	frame = append(frame, 136, 0, 0, 0, flags, 0, 0, 0)
-	frame = append(append(frame, addr.AsSlice()...), 2, 1) // the target's link-layer address
-	frame = append(frame, mac[:]...)
-	sum := uint32(payload + unix.IPPROTO_ICMPV6)
+	frame = append(frame, body...)
+	sum := uint32(len(body) + unix.IPPROTO_ICMPV6)
 	for b := frame[at-32:]; len(b) > 0; b = b[2:] { // with the addresses of the IPv6 header
 		sum += uint32(binary.BigEndian.Uint16(b))
 	}

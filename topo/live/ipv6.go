@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -13,9 +14,8 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// applyIPv6Modes writes the IPv6 settings of the links that a stage created or changed. Links in
-// mode IPv6NoLinkLocal have none: to find a setting in one of a thousand namespaces, the kernel
-// compares the names in all others.
+// applyIPv6Modes writes the IPv6 settings of the links that a stage created or changed. There are
+// few: to find a setting in one of a thousand namespaces, the kernel compares the names in all others.
 func (x *executor) applyIPv6Modes(stage []topo.Step, results []result) {
 	if !x.ipv6 {
 		return
@@ -67,7 +67,7 @@ func (x *executor) restoreLinkLocal(stage []topo.Step, results []result) {
 	var links []topo.LinkSettings
 	for i, s := range stage {
 		if a, ok := s.Have.(topo.AddrGenNone); ok && s.Want == nil {
-			l := a.SettingsWithout()
+			l := a.SettingsWithout(x.ipv6Modes()[topo.LinkKey(a.NS, a.Link)], x.isShared)
 			l.Step = i
 			links = append(links, l)
 			results[i].touched = true
@@ -94,7 +94,7 @@ func (x *executor) writeIPv6Settings(links []topo.LinkSettings, results []result
 		}
 		for _, i := range indexes[order[n]] {
 			if errs[i] = err; err == nil {
-				errs[i] = writeSettings(links[i])
+				errs[i] = writeSettings(t, s.own, links[i])
 			}
 		}
 	})
@@ -105,8 +105,12 @@ func (x *executor) writeIPv6Settings(links []topo.LinkSettings, results []result
 	}
 }
 
-// writeSettings writes the settings in the namespace of the calling thread.
-func writeSettings(l topo.LinkSettings) error {
+// writeSettings writes the settings in the namespace that the thread is in.
+func writeSettings(t nsfs.Thread, own bool, l topo.LinkSettings) error {
+	copies := func(set string) bool { return !strings.Contains(set, "=") }
+	if own && !l.Optional && !slices.ContainsFunc(l.Settings, copies) {
+		return t.SetSysctls("net/ipv6/conf/"+l.Link.Name, l.Settings...)
+	}
 	for _, set := range l.Settings {
 		name, value, hasValue := strings.Cut(set, "=")
 		err := error(nil)

@@ -153,12 +153,12 @@ func TestIPv6Modes(t *testing.T) {
 	}{
 		{"no address", topo.IPv6Default, topo.NewState(veth)},
 		{"IPv4", topo.IPv6NoLinkLocal, topo.NewState(veth, addr)},
-		{"an IPv6 neighbour", topo.IPv6Default, topo.NewState(veth, addr, neigh)},
-		{"an IPv6 setting", topo.IPv6Default, topo.NewState(veth, addr, acceptRA("eth0"))},
+		{"an IPv6 neighbour", topo.IPv6Static, topo.NewState(veth, addr, neigh)},
+		{"an IPv6 setting", topo.IPv6Static, topo.NewState(veth, addr, acceptRA("eth0"))},
 		{"another link's setting", topo.IPv6NoLinkLocal, topo.NewState(veth, addr, acceptRA("eth1"))},
 		{"an IPv4 route", topo.IPv6NoLinkLocal, topo.NewState(veth, addr, route("10.1.0.0/16", "10.0.0.1"))},
-		{"an IPv4 route via IPv6", topo.IPv6Default, topo.NewState(veth, addr, route("10.1.0.0/16", "fe80::1"))},
-		{"an IPv6 route", topo.IPv6Default, topo.NewState(veth, addr, route("fd00::/64", "fe80::1"))},
+		{"an IPv4 route via IPv6", topo.IPv6Static, topo.NewState(veth, addr, route("10.1.0.0/16", "fe80::1"))},
+		{"an IPv6 route", topo.IPv6Static, topo.NewState(veth, addr, route("fd00::/64", "fe80::1"))},
 		{"IPv4 and IPv6", topo.IPv6Static, topo.NewState(veth, addr, addr6)},
 	} {
 		if got := c.in.IPv6ModesIn(nil)[eth0]; got != c.want {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -46,6 +48,11 @@ func (x *executor) makeNamespace(t nsfs.Thread, name string) error {
 		return err
 	}
 	defer ns.Close()
+	// Where /proc/sys is read-only, a lab without IPv6 works nevertheless.
+	err = t.SetSysctls(topo.OwnDefaultDir, topo.OwnDefault)
+	if err != nil && !errors.Is(err, unix.EROFS) && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
 	id, err := nsfs.Identity(ns)
 	if err != nil {
 		return err

@@ -1,14 +1,18 @@
 package live
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -80,5 +84,79 @@ func TestKeepsAdvertisedRoute(t *testing.T) {
 			break
 		}
 		checkRA("request "+err.Error(), "10")
+	}
+}
+
+// The hosts and the machine take no default route from a router advertisement of another host, also
+// in a lab with IPv4 only. A host whose file asks for it does.
+func TestHostsIgnoreAdvertisements(t *testing.T) {
+	labtest.NeedIP(t)
+	unix.Mkdir("/run/etc-netns", 0o755)
+	for name, subnets := range map[string]string{"IPv4": "10.1.0.0/24", "both": `10.1.0.0/24, "fd00:1::/64"`} {
+		t.Run(name, func(t *testing.T) {
+			lab, want := labtest.Compiled(t, "name: adverts\nnetworks: {sw: {subnets: ["+subnets+"]}}\n"+
+				"hosts:\n  evil: {networks: [sw]}\n  a: {networks: [sw]}\n"+
+				"  b: {networks: [sw], sysctls: {net.ipv6.conf.eth0.accept_ra: 1}}\n")
+			k := openKernel(t, lab)
+			up(t, k, want)
+			b, err := k.handle("b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			events, err := b.watch(rtnl.GroupRoute6)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer events.Close()
+			for n := 0; !strings.Contains(labtest.IP(t, "-n b -6 route show default"), "proto ra"); n++ {
+				if n == 10 {
+					t.Fatal("b, which asks for advertisements, has no route")
+				}
+				advertise(t, k, "evil") // again, because a busy machine loses packets
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				_, _ = events.Next(ctx)
+				cancel()
+			}
+			checkReaches(t, "evil", hostAddr(t, "a")) // a has handled the packets before this one
+			for _, ns := range []string{"-n a ", "-n evil ", ""} {
+				if routes := labtest.IP(t, ns+"-6 route show default"); strings.Contains(routes, "proto ra") {
+					t.Errorf("%q takes a route from an advertisement:\n%s", ns, routes)
+				}
+			}
+		})
+	}
+}
+
+// hostAddr returns the IPv4 address of a host.
+func hostAddr(t *testing.T, host string) string {
+	t.Helper()
+	words := strings.Fields(labtest.IP(t, "-n "+host+" -4 -br addr show eth0"))
+	addr, _, _ := strings.Cut(words[2], "/")
+	return addr
+}
+
+// advertise sends a router advertisement from a host (RFC 4861, 4.2).
+func advertise(t *testing.T, k *Kernel, host string) {
+	t.Helper()
+	h, err := k.handle(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := h.conn.Link(rtnl.LinkID{Name: "eth0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte{134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0} // a default router for 1800 seconds
+	frame, proto := icmp6Frame(netip.MustParseAddr("fe80::bad"), topo.MAC([]byte(link.Address)), body)
+	err = h.runInside(func() error {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: int(link.Index), Protocol: proto})
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
