@@ -10,6 +10,6 @@
 //	what was done                │ times │ wrong means          │ wrong
 //	system calls that fail       │  3000 │ left a state between │     0
 //
-// The programs run in a sandbox of their own. The tests need no privilege, but they need vnet as a program: VNET_BIN, or
-// a Go that can build it.
+// The programs run in a sandbox of their own. The tests need no privilege, but they need vnet as a program: that of
+// VNET_BIN, or a Go that can build it.
 package trust
