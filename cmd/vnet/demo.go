@@ -73,6 +73,9 @@ func (s *session) demoInside(keep bool) error {
 	if err != nil {
 		return err
 	}
+	if err := topology.Fill(live.Machine{}); err != nil {
+		return err
+	}
 	want, err := lab.Compile(topology)
 	if err != nil {
 		return err

@@ -36,9 +36,7 @@ func (s *session) readLab(file string) (lab.Topology, error) {
 	if err != nil {
 		return lab, s.mistakes(err)
 	}
-	err = errors.Join(lab.FillOutsideMACs(live.OutsideMACs), lab.FillEgress(live.DefaultRouteLinks),
-		lab.FillBridgeNetfilter(live.BridgeNetfilter))
-	return lab, err
+	return lab, lab.Fill(live.Machine{})
 }
 
 // compile reads a lab file and compiles it.

@@ -23,9 +23,10 @@ func main() { os.Exit(nsfs.Sandbox(run)) }
 func run() int {
 	ctx := context.Background()
 	topology, err := lab.Parse("lab.yaml", text) // returns all mistakes, each with its line
-	want, err2 := lab.Compile(topology)
-	k, err3 := live.OpenKernel(ctx, topology.Name, nil)
-	if err := errors.Join(err, err2, err3); err != nil {
+	err2 := topology.Fill(live.Machine{})        // what depends on this machine
+	want, err3 := lab.Compile(topology)
+	k, err4 := live.OpenKernel(ctx, topology.Name, nil)
+	if err := errors.Join(err, err2, err3, err4); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

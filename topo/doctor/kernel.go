@@ -160,7 +160,7 @@ func acceptLabs(c nft.Chain) (commands []string) {
 
 // reversePath finds a strict rp_filter on a machine with several ways out.
 func reversePath(e Examination) ([]Finding, error) {
-	links, _, err := live.DefaultRouteLinks()
+	links, _, err := live.Machine{}.DefaultRouteLinks()
 	if err != nil || len(links) < 2 {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func TestFillEgress(t *testing.T) {
 			called = true
 			return []string{"eth0"}, tt.mtu, nil
 		}
-		if err := topology.FillEgress(find); err != nil || called != tt.needs {
+		if err := topology.fillEgress(find); err != nil || called != tt.needs {
 			t.Errorf("%+v: called: %t, %v", tt.network, called, err)
 		}
 		if got := topology.Networks[0].MTU; got != tt.wantMTU || !slices.Equal(topology.EgressLinks, tt.links) {
@@ -44,7 +44,7 @@ func TestFillEgressFails(t *testing.T) {
 	topology := Topology{Networks: []Network{{MTUAuto: true, Fastpath: true}}}
 	failed := errors.New("failed")
 	find := func() ([]string, int, error) { return []string{"eth0"}, 1420, failed }
-	if err := topology.FillEgress(find); err != failed || topology.Networks[0].MTU != 0 || topology.EgressLinks != nil {
+	if err := topology.fillEgress(find); err != failed || topology.Networks[0].MTU != 0 || topology.EgressLinks != nil {
 		t.Errorf("%v: %+v", err, topology)
 	}
 }
@@ -101,7 +101,7 @@ hosts: {red: {networks: [sw], %s}, blue: {networks: [sw]}}`
 	} {
 		topology := mustParse(t, "lab.yaml", []byte(strings.Replace(text, "%s", tt.ports, 1)))
 		asked := false
-		if err := topology.FillBridgeNetfilter(func() (bool, error) { asked = true; return tt.on, nil }); err != nil {
+		if err := topology.fillBridgeNetfilter(func() (bool, error) { asked = true; return tt.on, nil }); err != nil {
 			t.Fatal(err)
 		}
 		if asked != tt.wantAsked {

@@ -35,7 +35,7 @@ type Network struct {
 	Fastpath bool
 
 	MTU           int      // bytes; 0 means 1500
-	MTUAuto       bool     // [Topology.FillEgress] sets MTU
+	MTUAuto       bool     // [Topology.Fill] sets MTU
 	MAC           topo.MAC // zero means derived from the names
 	STP           bool     // run the spanning tree protocol
 	VLANFiltering bool     // separate VLANs by VLAN and VLANs of the hosts' attachments

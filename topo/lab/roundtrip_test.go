@@ -93,7 +93,7 @@ func TestRoundTripExport(t *testing.T) {
 	for name, text := range roundTripLabs {
 		t.Run(name, func(t *testing.T) {
 			lab := mustParse(t, "lab.yaml", text)
-			if err := lab.FillBridgeNetfilter(func() (bool, error) { return true, nil }); err != nil {
+			if err := lab.fillBridgeNetfilter(func() (bool, error) { return true, nil }); err != nil {
 				t.Fatal(err)
 			}
 			state, err := Compile(lab)

@@ -17,15 +17,15 @@ type Topology struct {
 	Expect   []Expectation // what Verify proves
 
 	// EgressLinks are the links by which the machine reaches other networks. A network
-	// with Fastpath has fast paths to them. [Topology.FillEgress] sets them.
+	// with Fastpath has fast paths to them. [Topology.Fill] sets them.
 	EgressLinks []string
-	// OutsideMACs has the MAC addresses of the OutsideLinks that exist. [Topology.FillOutsideMACs] sets
+	// OutsideMACs has the MAC addresses of the OutsideLinks that exist. [Topology.Fill] sets
 	// it; without it, derived MAC addresses depend on the names only.
 	OutsideMACs map[topo.Key]topo.MAC
 
 	// BridgeNetfilter means that NAT may run in bridges, because br_netfilter is loaded. Then a host
 	// needs hairpin mode to reach a port that is forwarded to itself.
-	// [Topology.FillBridgeNetfilter] sets it.
+	// [Topology.Fill] sets it.
 	BridgeNetfilter bool
 
 	source *source // the file, for the places of mistakes found later; nil if there is none

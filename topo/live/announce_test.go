@@ -167,7 +167,7 @@ func TestSameLabOnTwoMachines(t *testing.T) {
 	makeOutside(t)
 	compile := func() topo.State {
 		topology := labtest.MustParse(t, "lab.yaml", movedLab)
-		if err := topology.FillOutsideMACs(OutsideMACs); err != nil {
+		if err := topology.Fill(Machine{}); err != nil {
 			t.Fatal(err)
 		}
 		state, err := lab.Compile(topology)

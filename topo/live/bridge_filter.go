@@ -12,7 +12,7 @@ import (
 // whether net.bridge.bridge-nf-call-iptables is on: it may change later. The result is false if the
 // kernel has no rules about bridges, which ports with hairpin mode need; also if the caller may not
 // ask, and so cannot bring up a lab either. It is the value of BridgeNetfilter of [lab.Topology].
-func BridgeNetfilter() (bool, error) {
+func (Machine) BridgeNetfilter() (bool, error) {
 	if _, err := os.Stat("/proc/sys/net/bridge"); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

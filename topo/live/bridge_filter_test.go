@@ -28,7 +28,7 @@ func TestHairpinOfLab(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("no nft on this machine")
 	}
-	on, err := BridgeNetfilter()
+	on, err := Machine{}.BridgeNetfilter()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,12 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
+// A Machine answers what labs ask about the machine of the current namespace; see [lab.Topology.Fill].
+type Machine struct{}
+
 // DefaultRouteLinks returns the links of the machine's default routes: their names, and the
-// smallest of their MTUs, 0 if there are none. It ignores routes of labs. Pass the results to
-// [lab.Topology.FillEgress].
-func DefaultRouteLinks() (names []string, mtu int, err error) {
+// smallest of their MTUs, 0 if there are none. It ignores routes of labs.
+func (Machine) DefaultRouteLinks() (names []string, mtu int, err error) {
 	ns, err := nsfs.Current()
 	if err != nil {
 		return nil, 0, err
@@ -41,7 +43,8 @@ func DefaultRouteLinks() (names []string, mtu int, err error) {
 // [lab.Topology.OutsideMACs]: the permanent one of the hardware if there is one. It leaves out links and
 // namespaces that do not exist or that the caller may not open. namespaceOf returns an adopted
 // namespace.
-func OutsideMACs(links []topo.Key, namespaceOf func(host string) topo.Namespace) (map[topo.Key]topo.MAC, error) {
+func (Machine) OutsideMACs(links []topo.Key, namespaceOf func(host string) topo.Namespace) (
+	map[topo.Key]topo.MAC, error) {
 	macs := map[topo.Key]topo.MAC{}
 	for _, key := range links {
 		l, err := linkIn(key, namespaceOf)

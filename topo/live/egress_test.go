@@ -23,7 +23,7 @@ func TestFillMTU(t *testing.T) {
 		t.Helper()
 		lab := labtest.MustParse(t, "lab.yaml", []byte(
 			"networks: {lan: {mtu: auto, subnets: 10.0.0.0/24}, other: {}}\nhosts: {red: {networks: [lan]}}"))
-		if err := nsfs.Do(ns, func() error { return lab.FillEgress(DefaultRouteLinks) }); err != nil {
+		if err := nsfs.Do(ns, func() error { return lab.Fill(Machine{}) }); err != nil {
 			t.Fatal(err)
 		}
 		return lab
@@ -90,7 +90,7 @@ func TestFillWayOut(t *testing.T) {
 		{"networks: {lan: {subnets: 10.0.0.0/24, in: r, fastpath: true}}\nhosts: {r: {router: true}}", "r: fastpath lan"},
 	} {
 		topology := labtest.MustParse(t, "lab.yaml", []byte(tt.text))
-		if err := nsfs.Do(ns, func() error { return topology.FillEgress(DefaultRouteLinks) }); err != nil {
+		if err := nsfs.Do(ns, func() error { return topology.Fill(Machine{}) }); err != nil {
 			t.Fatal(err)
 		}
 		state, err := lab.Compile(topology)

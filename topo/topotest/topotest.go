@@ -18,7 +18,6 @@ package topotest
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -83,9 +82,7 @@ func (l *Lab) compile(text string) topo.State {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	err = errors.Join(topology.FillOutsideMACs(live.OutsideMACs), topology.FillEgress(live.DefaultRouteLinks),
-		topology.FillBridgeNetfilter(live.BridgeNetfilter))
-	if err != nil {
+	if err := topology.Fill(live.Machine{}); err != nil {
 		l.t.Fatal(err)
 	}
 	want, err := lab.Compile(topology)

@@ -17,7 +17,7 @@ func upWithProber(t *testing.T, text string) (lab.Topology, *prober) {
 	t.Helper()
 	topology := labtest.MustParse(t, "lab.yaml", text)
 	var err error
-	if topology.BridgeNetfilter, err = live.BridgeNetfilter(); err != nil {
+	if err := topology.Fill(live.Machine{}); err != nil {
 		t.Fatal(err)
 	}
 	want, err := lab.Compile(topology)
