@@ -81,7 +81,7 @@ func TestIPv6SettingsOfSteps(t *testing.T) {
 			map[string][]string{"d0": {"accept_ra=0"}}},
 		{"nothing for a link that exists", have, NewState(Dummy{Link{Name: "d0", MTU: 1400}}), map[string][]string{}},
 		{"both ends of a pair", nil, NewState(sw, pair), map[string][]string{
-			"sw": {"accept_dad=0"}, "red-eth0": {"disable_ipv6=1"}, "eth0": {"accept_dad=0"}}},
+			"sw": {"accept_dad=0"}, "red-eth0": {"disable_ipv6=1"}, "eth0": {"accept_dad=0", "accept_ra=1"}}},
 		{"a pair that leaves its bridge", NewState(sw, pair), NewState(sw, free),
 			map[string][]string{"red-eth0": {"accept_dad=0", "disable_ipv6"}}},
 		{"a pair that leaves its bridge, with a setting of the user", NewState(sw, pair, setting),
@@ -95,7 +95,7 @@ func TestIPv6SettingsOfSteps(t *testing.T) {
 		plan := Diff(tt.have, tt.want)
 		modes, got := plan.IPv6Modes(tt.have, tt.want), map[string][]string{}
 		for _, step := range plan {
-			for _, l := range step.IPv6Settings(modes, func(string) bool { return false }) {
+			for _, l := range step.IPv6Settings(modes, func(ns string) bool { return ns == "" }) {
 				got[l.Link.Name] = l.Settings
 			}
 		}

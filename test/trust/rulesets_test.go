@@ -20,7 +20,7 @@ hosts:
 `
 
 // ownTable is the text of a table that vnet made.
-var ownTable = regexp.MustCompile(`(?ms)^table inet vnet\S* \{$.*?^\}\n`)
+var ownTable = regexp.MustCompile(`(?ms)^table (?:inet|bridge) vnet\S* \{$.*?^\}\n`)
 
 // TestForeignRulesets loads the rules of other programs and checks that they stay the same, byte by byte, whatever vnet
 // does beside them.

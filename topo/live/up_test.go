@@ -39,10 +39,10 @@ func TestUpChecksResult(t *testing.T) {
 		on                  topo.Kind
 		then                func(t *testing.T, k *Kernel)
 	}{
-		{"another program adds an address",
+		{"another program changes an MTU",
 			"hosts: {red: {}, blue: {}}\nlinks: [{endpoints: [red, blue], addresses: [10.0.0.1/30, 10.0.0.2/30]}]",
 			"the kernel accepted all changes but still differs from the lab", topo.OfAddrGen,
-			func(t *testing.T, _ *Kernel) { labtest.IP(t, "-n red addr add 10.0.9.1/24 dev eth0") }},
+			func(t *testing.T, _ *Kernel) { labtest.IP(t, "-n red link set eth0 mtu 1400") }},
 		{"a command fails", "hosts: {red: {run: [sleep 1000, exit 3]}}",
 			"exited with an error right after its start: + red: run exit 3", topo.OfProcess,
 			func(t *testing.T, k *Kernel) { waitForExit(t, k, "exit 3") }},
