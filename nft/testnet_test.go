@@ -4,6 +4,7 @@ package nft_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
@@ -149,13 +152,19 @@ func hostOf(a net.Addr) string {
 // answerTimeout is the maximum time to wait for an answer. Only a failing test waits that long.
 const answerTimeout = 30 * time.Second
 
-// connect connects to a server and returns its answer, or "no answer".
+// connect connects to a server and returns its answer, or "no answer". It tries again after an error such as "no route
+// to host" if it may wait for long: neighbour discovery on a busy machine may give up.
 func (w *testNet) connect(ns *os.File, network, address string, wait time.Duration) string {
 	w.t.Helper()
 	var conn net.Conn
 	err := nsfs.Do(ns, func() (err error) {
-		d := net.Dialer{Timeout: wait}
-		conn, err = d.DialContext(context.Background(), network, address)
+		d := net.Dialer{Deadline: time.Now().Add(wait)}
+		for range 5 {
+			conn, err = d.DialContext(context.Background(), network, address)
+			if err == nil || wait < answerTimeout || errors.Is(err, unix.ECONNREFUSED) {
+				break
+			}
+		}
 		return err
 	})
 	if err != nil {
