@@ -117,8 +117,9 @@ func TestCycles(t *testing.T) {
 		cycle()
 		r.times++
 	}
+	const slack = 8 // threads and their descriptors come and go
 	for what, n := range holds(t) {
-		if n > before[what] {
+		if n > before[what]+slack {
 			r.fail("%d %s, before %d", n, what, before[what])
 		}
 	}
