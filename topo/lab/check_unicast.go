@@ -108,6 +108,9 @@ func (k *checker) nonForwarding(i *Iface, r *StaticRoute, hop netip.Addr) string
 	if k.layout.Forwards(h) || len(h.Run) > 0 { // a routing daemon turns forwarding on
 		return ""
 	}
+	if r.Dst.Bits() > 0 && len(k.layout.ByHost[name]) > 1 {
+		return "" // whoever uses a host with several links may turn forwarding on later
+	}
 	for _, s := range h.Sysctls {
 		if key := strings.ReplaceAll(s.Key, "/", "."); key == linux.ForwardingIPv4 || strings.HasSuffix(key, "forwarding") {
 			return "" // 0 is deliberate, too

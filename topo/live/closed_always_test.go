@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
@@ -40,7 +41,10 @@ func TestClosedAtEveryMoment(t *testing.T) {
 		t.Helper()
 		k := openWithoutCleanup(t, name)
 		defer k.Close()
+		var mu sync.Mutex
 		look := func(int) error {
+			mu.Lock()
+			defer mu.Unlock()
 			moments++
 			for _, problem := range c.open(t) {
 				t.Errorf("%s, before request %d: %s", during, moments, problem)
