@@ -75,11 +75,13 @@ var takingTests = []struct {
 	{"ip daddr . meta l4proto . th dport vmap { 198.51.100.1 . tcp . 80 : goto svc }\n" +
 		"chain end { dnat to 10.99.0.1; }\nchain svc { numgen random mod 2 vmap { 0 : goto end, 1 : goto end }; }",
 		"ip", "tcp 80", true},
-	{"meta l4proto . th dport vmap @ports\nchain svc { dnat to 10.99.0.1; }\n" +
-		"map ports { type inet_proto . inet_service : verdict; flags interval; elements = { tcp . 80-90 : goto svc }; }",
+	{"ip daddr . tcp dport vmap @ports\nchain svc { dnat to 10.99.0.1; }\n" +
+		"map ports { type ipv4_addr . inet_service : verdict; flags interval\n" +
+		"elements = { 198.51.100.0/24 . 80-90 : goto svc }; }",
 		"ip", "tcp 85", true},
-	{"meta l4proto . th dport vmap @ports\nchain svc { dnat to 10.99.0.1; }\n" +
-		"map ports { type inet_proto . inet_service : verdict; flags interval; elements = { tcp . 80-90 : goto svc }; }",
+	{"ip daddr . tcp dport vmap @ports\nchain svc { dnat to 10.99.0.1; }\n" +
+		"map ports { type ipv4_addr . inet_service : verdict; flags interval\n" +
+		"elements = { 198.51.100.0/24 . 80-90 : goto svc }; }",
 		"ip", "udp 85", false},
 	{"jump one\nchain two { tcp dport 80 redirect; }\nchain one { ct state new jump two; }", "ip", "tcp 80", true},
 	// What an earlier rule accepts, or takes out of the chain, does not get to a later one.
@@ -154,7 +156,9 @@ func TestTakingNamesTheRule(t *testing.T) {
 		chain one { counter; udp dport 53 redirect to :5353; }
 		chain out { type nat hook output priority -100; jump one; }
 	}`, "-f", "-")
-	if got, want := taking(t, c, "udp 53"), "the rule with handle 4 of chain ip other one"; got != want {
+	_, handle, _ := strings.Cut(runNFT(t, "", "-a", "list", "chain", "ip", "other", "one"), "5353 # handle ")
+	handle, _, _ = strings.Cut(handle, "\n") // kernels number rules differently
+	if got, want := taking(t, c, "udp 53"), "the rule with handle "+handle+" of chain ip other one"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	d, err := c.ReadDestinationNAT(func(table string) bool { return table == "other" })
