@@ -109,7 +109,7 @@ func (k *checker) nonForwarding(i *Iface, r *StaticRoute, hop netip.Addr) string
 		return ""
 	}
 	if r.Dst.Bits() > 0 && len(k.layout.ByHost[name]) > 1 {
-		return "" // whoever uses a host with several links may turn forwarding on later
+		return "" // the user of a host with several links may turn forwarding on later
 	}
 	for _, s := range h.Sysctls {
 		if key := strings.ReplaceAll(s.Key, "/", "."); key == linux.ForwardingIPv4 || strings.HasSuffix(key, "forwarding") {
