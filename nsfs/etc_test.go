@@ -80,10 +80,14 @@ func TestEtcTargetIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
+	// Not StdoutPipe: Run waits for the program, which closes that pipe before all of it is read.
+	stdout, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer stdout.Close()
+	defer w.Close()
+	cmd.Stdout = w
 	done := make(chan error, 1)
 	go func() { done <- nsfs.Run("red", cmd) }()
 	out := bufio.NewReader(stdout)
