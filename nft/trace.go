@@ -39,8 +39,8 @@ type Probe struct {
 	Ports []uint16
 }
 
-// A Tracer traces packets through the chains of one namespace, as nft monitor trace does. Its own chains, in the table
-// [TraceTable], accept all packets.
+// A Tracer traces packets through the chains of one namespace, as nft monitor trace does, also through those of the
+// family bridge. Its own chains, in the tables inet and bridge [TraceTable], accept all packets.
 type Tracer struct {
 	ns *os.File
 	nl *netlink.Conn
@@ -62,7 +62,7 @@ const (
 // A TraceEvent is the passage of a packet through a chain.
 type TraceEvent struct {
 	Chain Chain
-	// Hook is the hook of a chain of TraceTable; "" for chains of other tables.
+	// Hook is the hook of a chain of the table inet TraceTable; "" for chains of other tables.
 	Hook Hook
 	// Handle is the rule's handle, as nft -a list prints it; 0 means the chain's policy.
 	Handle uint64
@@ -76,19 +76,28 @@ type TraceEvent struct {
 	Src, Dst netip.Addr
 }
 
-// traceHooks are the hooks and priorities of a Tracer's chains. The first two chains run before all others and enable
-// tracing; the others run after all others.
-var traceHooks = []struct {
+// A traceHook is a chain of a Tracer. The chains with trace run before all others and enable tracing; the others run
+// after all others.
+type traceHook struct {
 	hook     Hook
 	num      *nftables.ChainHook
 	priority nftables.ChainPriority
 	trace    bool
-}{
+}
+
+// traceHooks are the chains of the family inet.
+var traceHooks = []traceHook{
 	{Prerouting, nftables.ChainHookPrerouting, -450, true},
 	{Output, nftables.ChainHookOutput, -450, true},
 	{Input, nftables.ChainHookInput, 450, false},
 	{Forwarding, nftables.ChainHookForward, 450, false},
 	{Postrouting, nftables.ChainHookPostrouting, 450, false},
+}
+
+// traceBridgeHooks are the chains of the family bridge: a packet that a bridge forwards passes no others.
+var traceBridgeHooks = []traceHook{
+	{Prerouting, nftables.ChainHookPrerouting, -450, true}, // NF_BR_PRE_ROUTING has the same number
+	{Output, nftables.ChainHookOutput, -450, true},
 }
 
 // Trace starts to trace a probe's packets in the namespace ns. The caller must call Close.
@@ -105,17 +114,26 @@ func Trace(ns *os.File, p Probe) (*Tracer, error) {
 	return t, nil
 }
 
-// install creates the table. It replaces the table of a tracer that was not closed.
+// install creates the tables.
 func (t *Tracer) install(p Probe) error {
+	err := t.installTable(nftables.TableFamilyBridge, traceBridgeHooks, p)
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) { // no such chains to trace here
+		return err
+	}
+	return t.installTable(nftables.TableFamilyINet, traceHooks, p)
+}
+
+// installTable creates a table. It replaces the table of a tracer that was not closed.
+func (t *Tracer) installTable(family nftables.TableFamily, hooks []traceHook, p Probe) error {
 	c, err := nftables.New(nftables.WithNetNSFd(int(t.ns.Fd())))
 	if err != nil {
 		return err
 	}
-	table := &nftables.Table{Family: nftables.TableFamilyINet, Name: TraceTable}
+	table := &nftables.Table{Family: family, Name: TraceTable}
 	c.AddTable(table)
 	c.DelTable(table)
 	c.AddTable(table)
-	for _, h := range traceHooks {
+	for _, h := range hooks {
 		chain := c.AddChain(&nftables.Chain{
 			Table: table, Name: string(h.hook), Type: nftables.ChainTypeFilter, Hooknum: h.num, Priority: &h.priority,
 		})
@@ -202,15 +220,22 @@ func appendTraces(events []TraceEvent, datagram []byte) ([]TraceEvent, error) {
 	return events, nil
 }
 
-// Close ends the trace and deletes its table.
+// Close ends the trace and deletes its tables.
 func (t *Tracer) Close() error {
 	defer t.nl.Close()
-	c, err := nftables.New(nftables.WithNetNSFd(int(t.ns.Fd())))
-	if err != nil {
-		return err
+	var errs []error
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyBridge, nftables.TableFamilyINet} {
+		c, err := nftables.New(nftables.WithNetNSFd(int(t.ns.Fd())))
+		if err == nil {
+			c.DelTable(&nftables.Table{Family: family, Name: TraceTable})
+			err = c.Flush()
+		}
+		bridge := family == nftables.TableFamilyBridge // perhaps this kernel does not have it, see install
+		if !bridge || !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) {
+			errs = append(errs, err)
+		}
 	}
-	c.DelTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: TraceTable})
-	return c.Flush()
+	return errors.Join(errs...)
 }
 
 // decodeTrace decodes a message of type NFT_MSG_TRACE; see enum nft_trace_attributes of
@@ -252,7 +277,7 @@ func decodeTrace(body []byte) (e TraceEvent, err error) {
 		}
 	}
 	e.Src, e.Dst = addressesOf(network)
-	if e.Chain.Table == TraceTable {
+	if e.Chain.Table == TraceTable && body[0] == protoInet {
 		e.Hook = Hook(e.Chain.Name)
 	}
 	return e, ad.Err()

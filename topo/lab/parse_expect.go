@@ -126,9 +126,6 @@ func checkExpectation(x *Expectation, whole string) error {
 		return valueError{"size", fmt.Sprintf("%q: only ping has a size", whole), ""}
 	case x.Seen.IsValid() && (x.Outcome != Answered || x.Probe == ProbeDNS):
 		return valueError{"as", fmt.Sprintf("%q: \"as\" works only for an answered ping, tcp or udp", whole), ""}
-	case x.Probe == ProbePing && x.Outcome == Refused:
-		return valueError{Refused, fmt.Sprintf("%q: a ping cannot be refused", whole),
-			`write "unreachable", or name a port: "tcp 80: refused"`}
 	case x.Addr.IsValid() && x.Probe != ProbeDNS && x.Family != 0 && x.Addr.Is4() != (x.Family == 4):
 		return valueError{x.Addr.String(), fmt.Sprintf("%q: the address is not an IPv%d address", whole, x.Family), ""}
 	}

@@ -57,14 +57,35 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 	}
 	stale := k.knownOtherwise(plan) // before checkUp reads another snapshot
 	if err := topo.Apply(ctx, plan, do); err != nil {
-		return nil, err
+		return nil, k.restore(ctx, have, want, err)
 	}
 	if err := k.checkUp(ctx, want, plan); err != nil {
 		undo := topo.ApplyAnyway(context.WithoutCancel(ctx), plan.Reverse(), run)
-		return nil, &topo.ApplyError{Err: err, Undone: len(plan), Undo: undo}
+		return nil, k.restore(ctx, have, want, &topo.ApplyError{Err: err, Undone: len(plan), Undo: undo})
 	}
 	k.announce(plan.Announcements(have, want, stale))
 	return plan, nil
+}
+
+// restore brings the lab to the state have after a plan failed and its steps were undone. The step that failed may have
+// been done all the same, if only the kernel's answer was lost, and undoing may have failed. So restore reads the lab
+// again and changes what differs. It returns the cause, with the errors of what is still not undone.
+func (k *Kernel) restore(ctx context.Context, have, want topo.State, cause error) error {
+	var failed *topo.ApplyError
+	if !errors.As(cause, &failed) {
+		return cause
+	}
+	now, err := k.Snapshot(want)
+	if err == nil {
+		err = k.cleaner().removeStale()
+	}
+	if err != nil {
+		failed.Undo = errors.Join(failed.Undo, err)
+		return cause
+	}
+	back := topo.Diff(now, have)
+	failed.Undo = topo.ApplyAnyway(context.WithoutCancel(ctx), back, k.executor(back, now, have).do)
+	return cause
 }
 
 // planUp reads the lab, removes what a crash left, and returns the plan of Up if it has no conflicts.

@@ -159,6 +159,11 @@ func (w *walker) hop(
 	if p := far.linkProblem(in); p != "" {
 		return next, owner.Host + ": " + p
 	}
+	for _, i := range w.devices(at.host, h.links[route.Link].Name, owner) {
+		if p := w.portProblem(i); p != "" {
+			return next, p
+		}
+	}
 	if p := h.neighProblem(route.Link, hop); p != "" {
 		if src := h.neighSource(src, hop); src.Is4() && far.rpFilterDrops(src, in) {
 			p += fmt.Sprintf(": rp_filter of %s drops packets from %s that arrive on %s", owner.Host, src, far.links[in].Name)
@@ -166,6 +171,16 @@ func (w *walker) hop(
 		return next, p
 	}
 	return packetPos{host: owner.Host, in: in, from: at.host}, ""
+}
+
+// devices returns both sides of a hop: the lab's device with this name in a host, if there is one, and the owner.
+func (w *walker) devices(host, name string, owner *lab.Iface) []*lab.Iface {
+	for _, n := range w.layout.ByHost[host] {
+		if i := &w.layout.Ifaces[n]; i.Name == name {
+			return []*lab.Iface{i, owner}
+		}
+	}
+	return []*lab.Iface{owner}
 }
 
 // owner returns the device of the lab that should have an address: the one nearest to host if

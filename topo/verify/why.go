@@ -124,6 +124,33 @@ func (h *hostInfo) linkProblem(index uint32) string {
 	return ""
 }
 
+// States of a bridge port while the spanning tree is not ready, see <linux/if_bridge.h>.
+const (
+	portListening = uint64(1)
+	portLearning  = uint64(2)
+)
+
+// portProblem says that the bridge port of a host's device does not forward yet; "" if it does, or the device is not
+// on a bridge.
+func (w *walker) portProblem(i *lab.Iface) string {
+	if i.Attachment == nil {
+		return ""
+	}
+	host := w.layout.Topology.BridgeHost(i.Network)
+	h, err := w.info(host)
+	if err != nil {
+		return "" // the lab has no such host any more; other checks report that
+	}
+	name, _ := w.layout.PortName(i)
+	for _, l := range h.links {
+		if state := l.Port["state"]; l.Name == name && (state == portListening || state == portLearning) {
+			return fmt.Sprintf("port %s of bridge %s (in %s) does not forward yet: the spanning tree is not ready",
+				name, h.links[l.Master].Name, host)
+		}
+	}
+	return ""
+}
+
 // neighProblem says that a neighbour does not answer ARP or neighbour discovery; "" if it
 // answers.
 func (h *hostInfo) neighProblem(link uint32, hop netip.Addr) string {
