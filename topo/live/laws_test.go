@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -46,6 +48,38 @@ func TestLaw4_LiveFailedRequestIsUndone(t *testing.T) {
 		}
 	})
 	t.Logf("%d requests failed", failed)
+}
+
+// After the kernel's answer was lost, the machine is as before, although the kernel did what it was asked for.
+func TestLaw4_LiveLostAnswer(t *testing.T) {
+	topology, want := example(t, "cheatsheet.yaml")
+	k := openKernel(t, topology)
+	before := machineState(t)
+	lost := 0
+	for {
+		sent := 0
+		k.calls.send = func(c *rtnl.Conn, reqs ...rtnl.Request) error {
+			err := realCalls.send(c, reqs...)
+			if sent++; sent-1 == lost && err == nil {
+				return os.NewSyscallError("recvmmsg", unix.ENOBUFS)
+			}
+			return err
+		}
+		_, err := k.Up(t.Context(), want, nil)
+		withoutFaults(k)
+		if err == nil {
+			break // all have been lost once
+		}
+		checkUndone(t, lost, err, unix.ENOBUFS)
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
+			t.Fatalf("answer %d: the machine is not as before (-before +after):\n%s", lost, diff)
+		}
+		lost++
+	}
+	if lost < 5 {
+		t.Errorf("only %d answers were lost", lost)
+	}
+	t.Logf("%d answers were lost", lost)
 }
 
 // checkUndone checks that an error names the step and the reason, and that Up undid
