@@ -83,6 +83,7 @@ func (o options) run() error {
 	b.runCycles()
 	if o.forwards {
 		b.runForwards()
+		b.runGuard()
 	}
 	return b.runWorkloads()
 }

@@ -31,6 +31,8 @@ type job struct {
 	Trace bool
 	// Forward measures port forwards instead; see forward.go.
 	Forward *forwardJob
+	// Guard measures the rules that protect instead; see guard.go.
+	Guard *guardJob
 	// Cycles, if not 0, runs Up and Down this many times and measures nothing else.
 	Cycles int
 }
@@ -90,6 +92,8 @@ func (j job) run() (measurement, error) {
 	switch {
 	case j.Forward != nil:
 		return j.Forward.run()
+	case j.Guard != nil:
+		return j.Guard.run()
 	case j.Cycles > 0:
 		return j.repeatUpDown()
 	}
