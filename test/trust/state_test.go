@@ -60,12 +60,16 @@ var volatile = regexp.MustCompile(`(valid|preferred)_lft \S+|,?(NO-CARRIER|LOWER
 // namespaces, nftables, settings of forwarding, and files of vnet. It leaves out empty folders, which nobody can mark.
 func state(t *testing.T) string {
 	t.Helper()
-	text := shell(t, `ip -d link; ip addr; ip route show table all; ip -6 route show table all; ip rule
-ip neigh show nud permanent; ls /run/netns 2>/dev/null || :; nft list ruleset
+	text := shell(t, `ip -d -batch - <<end
+addr
+route show table all
+rule
+neigh show nud permanent
+end
+ip -d -6 route show table all; ls /run/netns 2>/dev/null || :; nft list ruleset
 find /etc/netns -mindepth 1 ! \( -type d -empty \) 2>/dev/null || :
-cd /proc/sys/net; for s in ipv4/ip_forward ipv4/conf/*/forwarding ipv4/conf/*/route_localnet \
-	ipv4/conf/*/accept_redirects ipv4/conf/*/rp_filter ipv6/conf/*/forwarding \
-	ipv6/conf/*/accept_ra; do echo $s $(cat $s); done`)
+cd /proc/sys/net; grep . ipv4/ip_forward ipv4/conf/*/forwarding ipv4/conf/*/route_localnet \
+	ipv4/conf/*/accept_redirects ipv4/conf/*/rp_filter ipv6/conf/*/forwarding ipv6/conf/*/accept_ra`)
 	return volatile.ReplaceAllString(text, "")
 }
 
