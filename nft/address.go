@@ -11,13 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/dial"
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // localAddresses returns the addresses of the socket's namespace and the subnets of its links.
 func (c *Conn) localAddresses() (localAddrs, linkSubnets, error) {
 	nl, err := c.rtnetlink()
 	if err != nil {
-		return nil, nil, &Error{Op: "open", Object: "rtnetlink socket", Err: errnoOf(err)}
+		return nil, nil, &Error{Op: "open", Object: "rtnetlink socket", Err: nfnetlink.Errno(err)}
 	}
 	defer nl.Close()
 	bodies, err := NewConn(nl).list("addresses", netlink.Message{
@@ -62,7 +63,7 @@ func (c *Conn) rtnetlink() (*netlink.Conn, error) {
 // address, and IFA_LOCAL the link's own. The subnet is that of the peer.
 func decodeAddr(body []byte) (link uint32, addr netip.Addr, subnet netip.Prefix, err error) {
 	if len(body) < unix.SizeofIfAddrmsg {
-		return 0, addr, subnet, errTruncated
+		return 0, addr, subnet, nfnetlink.ErrTruncated
 	}
 	ad, err := netlink.NewAttributeDecoder(body[unix.SizeofIfAddrmsg:])
 	if err != nil {

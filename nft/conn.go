@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/dial"
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 const (
@@ -42,11 +43,12 @@ type Conn struct {
 func Dial(ns *os.File) (*Conn, error) {
 	nl, err := dial.Conn(unix.NETLINK_NETFILTER, ns, netlink.Config{})
 	if err != nil {
-		return nil, &Error{Op: "open", Object: "nftables socket", Missing: missingSocketOption(err), Err: errnoOf(err)}
+		return nil, &Error{Op: "open", Object: "nftables socket", Missing: missingSocketOption(err),
+			Err: nfnetlink.Errno(err)}
 	}
 	if err := configureSocket(nl); err != nil {
 		nl.Close()
-		return nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
+		return nil, &Error{Op: "open", Object: "nftables socket", Err: nfnetlink.Errno(err)}
 	}
 	return NewConn(nl), nil
 }
@@ -132,14 +134,23 @@ func (c *Conn) readConsistent(tables []table, include func(set) bool) (have cont
 	return have, err
 }
 
+// Dump lists objects of the ruleset, whoever made them: kind is the request, for example NFT_MSG_GETRULE of
+// <linux/netfilter/nf_tables.h>, with its attributes. The family NFPROTO_UNSPEC means all families. Dump returns the
+// bodies of the kernel's messages, each with its struct nfgenmsg. An error names the objects as the caller does.
+func (c *Conn) Dump(objects string, kind int, family byte, attrs ...netlink.Attribute) ([][]byte, error) {
+	body, err := netlink.MarshalAttributes(attrs)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.list(objects, table{family: family}.request(kind, netlink.Dump, body))
+}
+
 // Tables returns the names of all tables of the families inet and bridge except [GuardTable]. This package creates
 // tables of these families only.
 func (c *Conn) Tables() ([]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	req := request(unix.NFT_MSG_GETTABLE, netlink.Dump)
-	req.Data[0] = unix.NFPROTO_UNSPEC
-	bodies, err := c.list("tables", req)
+	bodies, err := c.Dump("tables", unix.NFT_MSG_GETTABLE, unix.NFPROTO_UNSPEC)
 	if err != nil {
 		return nil, err
 	}

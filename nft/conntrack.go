@@ -10,6 +10,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // Messages and attributes of <linux/netfilter/nfnetlink_conntrack.h>.
@@ -75,7 +77,7 @@ func (c *Conn) deleteStaleFlows(old, new []Rule) error {
 	}
 	for _, a := range replies {
 		if a.err != nil && !errors.Is(a.err, unix.ENOENT) { // it may have ended in the meantime
-			return &Error{Op: "delete", Object: "tracked connection", Err: errnoOf(a.err)}
+			return &Error{Op: "delete", Object: "tracked connection", Err: nfnetlink.Errno(a.err)}
 		}
 	}
 	return nil
@@ -103,7 +105,7 @@ func (c *Conn) flowCount() (int, error) {
 	if err := c.readReplies(sent[:1], replies); err != nil {
 		return 0, c.refusal("show", "connection tracking", err)
 	}
-	switch errnoOf(replies[0].err) {
+	switch nfnetlink.Errno(replies[0].err) {
 	case nil:
 		return decodeFlowCount(replies[0].body)
 	case unix.EINVAL, unix.EOPNOTSUPP:
@@ -113,7 +115,7 @@ func (c *Conn) flowCount() (int, error) {
 }
 
 func decodeFlowCount(body []byte) (int, error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return 0, err
 	}
@@ -182,7 +184,7 @@ func (c *Conn) flows(req netlink.Message) ([]flow, error) {
 
 // decodeFlow decodes a conntrack entry.
 func decodeFlow(body []byte) (flow, error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return flow{}, err
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // TestKernelWithoutConntrack checks that a kernel without CONFIG_NF_CT_NETLINK is no error, and that other refusals
@@ -111,7 +113,7 @@ func TestDecodeAddr(t *testing.T) {
 			t.Errorf("link %d, %s, %v", link, addr, err)
 		}
 	}
-	if _, _, _, err := decodeAddr(header[:7]); !errors.Is(err, errTruncated) {
+	if _, _, _, err := decodeAddr(header[:7]); !errors.Is(err, nfnetlink.ErrTruncated) {
 		t.Errorf("truncated: %v", err)
 	}
 }

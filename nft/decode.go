@@ -3,30 +3,14 @@
 package nft
 
 import (
-	"encoding/binary"
-	"errors"
 	"sort"
 	"strings"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
-
-// errTruncated is the error for a message that ends too early.
-var errTruncated = errors.New("truncated message")
-
-// attrs returns a decoder for the attributes after a message's struct nfgenmsg.
-func attrs(body []byte) (*netlink.AttributeDecoder, error) {
-	if len(body) < 4 {
-		return nil, errTruncated
-	}
-	ad, err := netlink.NewAttributeDecoder(body[4:])
-	if err != nil {
-		return nil, err
-	}
-	ad.ByteOrder = binary.BigEndian
-	return ad, nil
-}
 
 // A rawSet is a set as the kernel lists it.
 type rawSet struct {
@@ -36,7 +20,7 @@ type rawSet struct {
 }
 
 func decodeSet(body []byte) (s rawSet, err error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return s, err
 	}
@@ -72,7 +56,7 @@ type rawElement struct {
 
 // decodeElements decodes a message with elements of s.
 func decodeElements(body []byte, s set) ([]rawElement, error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +86,7 @@ func decodeElement(ad *netlink.AttributeDecoder, s set) (rawElement, error) {
 		switch ad.Type() {
 		case unix.NFTA_SET_ELEM_KEY:
 			ad.Nested(decodeValue(&e.key, s.key))
-		case nftaSetElemKeyEnd:
+		case nfnetlink.SetElemKeyEnd:
 			ad.Nested(decodeValue(&e.end, s.key))
 		case unix.NFTA_SET_ELEM_DATA:
 			ad.Nested(decodeValue(&e.data, s.data))
@@ -119,7 +103,7 @@ func decodeElement(ad *netlink.AttributeDecoder, s set) (rawElement, error) {
 		return e, err
 	}
 	if e.key == "" && !catchAll || s.data != nil && e.data == "" && !e.intervalEnd {
-		return e, errTruncated
+		return e, nfnetlink.ErrTruncated
 	}
 	if s.interval && len(s.key) > 1 && e.end == "" { // a single key
 		e.end = e.key
@@ -136,7 +120,7 @@ func decodeValue(to *string, fields []*field) func(*netlink.AttributeDecoder) er
 			}
 			b := ad.Bytes()
 			if len(fields) == 0 || len(b) < int(wireSize(fields)) || len(b) > keySize(fields) {
-				return errTruncated
+				return nfnetlink.ErrTruncated
 			}
 			*to = string(b) + strings.Repeat("\x00", keySize(fields)-len(b))
 		}
@@ -202,7 +186,7 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 		}
 		e.end = strings.Repeat("\xff", keySize(s.key))
 		if i+1 < len(all) {
-			e.end = predecessor(all[i+1].key)
+			e.end = nfnetlink.Predecessor(all[i+1].key)
 		}
 		joined = append(joined, e)
 	}
@@ -211,7 +195,7 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 
 // decodeString returns the first attribute of a type as a string.
 func decodeString(body []byte, kind uint16) (string, error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return "", err
 	}

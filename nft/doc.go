@@ -74,7 +74,7 @@
 // # What is not checked
 //
 // The package does not check whether forwarding is on (net.ipv4.ip_forward), whether devices exist, and what other
-// tables do. A packet that this table accepts may still be dropped by another; [Conn.ForwardDrops] lists the chains
+// tables do. A packet that this table accepts may still be dropped by another; package ruleset finds the chains
 // that drop forwarded packets. Other tables are never changed.
 //
 // # Requirements

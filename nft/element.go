@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // An element is an element of a set or map, as the kernel stores it: the fields of the key one after the other, each
@@ -100,8 +98,7 @@ const (
 )
 
 // familyNames are nft's names of the families of tables.
-var familyNames = map[byte]string{protoInet: "inet", protoIPv4: "ip", protoIPv6: "ip6", protoBridge: "bridge",
-	unix.NFPROTO_ARP: "arp", unix.NFPROTO_NETDEV: "netdev"}
+var familyNames = map[byte]string{protoInet: "inet", protoIPv4: "ip", protoIPv6: "ip6", protoBridge: "bridge"}
 
 func encodeFamily(a netip.Addr) string {
 	if a.Is4() {

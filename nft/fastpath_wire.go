@@ -8,6 +8,7 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -132,7 +133,7 @@ func (c *Conn) allowLargeDumps() error {
 
 // decodeFlowtable decodes the names of a flowtable and its table, and the flowtable's devices.
 func decodeFlowtable(body []byte) (table, name string, devices []string, err error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return "", "", nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 )
 
 var comparePrefix = cmpopts.EquateComparable(netip.Prefix{})
@@ -60,7 +61,7 @@ func TestGuardReadsBack(t *testing.T) {
 		if tables, err := c.Tables(); err != nil || len(tables) > 0 {
 			t.Errorf("tables %q, %v", tables, err)
 		}
-		if drops, err := c.ForwardDrops(); err != nil || len(drops) > 0 {
+		if drops, err := ruleset.ForwardDrops(c); err != nil || len(drops) > 0 {
 			t.Errorf("chains that drop: %v, %v", drops, err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // TestMalformed checks that decoders refuse messages without a header, and attributes that end too early, at any depth.
@@ -22,16 +24,13 @@ func TestMalformed(t *testing.T) {
 	for name, decode := range map[string]func([]byte) error{
 		"set":        func(b []byte) error { _, err := decodeSet(b); return err },
 		"elements":   func(b []byte) error { _, err := decodeElements(b, s); return err },
-		"chain":      func(b []byte) error { _, _, _, err := decodeBaseChain(b); return err },
-		"rule":       func(b []byte) error { _, err := decodeRuleSteps(unix.NFPROTO_IPV4, b); return err },
-		"foreign":    func(b []byte) error { _, err := decodeForeignElements(b); return err },
 		"name":       func(b []byte) error { _, err := decodeString(b, 2); return err },
 		"flow":       func(b []byte) error { _, err := decodeFlow(b); return err },
 		"flow count": func(b []byte) error { _, err := decodeFlowCount(b); return err },
 		"flowtable":  func(b []byte) error { _, _, _, err := decodeFlowtable(b); return err },
 	} {
 		for _, b := range [][]byte{nil, head[:3]} {
-			if err := decode(b); !errors.Is(err, errTruncated) {
+			if err := decode(b); !errors.Is(err, nfnetlink.ErrTruncated) {
 				t.Errorf("%s of %d bytes: %v", name, len(b), err)
 			}
 		}
@@ -61,32 +60,6 @@ func TestMalformed(t *testing.T) {
 	} {
 		if _, err := decodeElements(tt.body, s); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", what, err)
-		}
-	}
-}
-
-// TestDecodeBaseChain checks the family, hook and policy of base chains.
-func TestDecodeBaseChain(t *testing.T) {
-	chain := func(family byte, hook, policy uint32) []byte {
-		return slices.Concat([]byte{family, 0, 0, 0}, attrString(unix.NFTA_CHAIN_TABLE, "filter"),
-			attrString(unix.NFTA_CHAIN_NAME, "FORWARD"), attr32(unix.NFTA_CHAIN_POLICY, policy),
-			nested(unix.NFTA_CHAIN_HOOK, attr32(unix.NFTA_HOOK_HOOKNUM, hook)))
-	}
-	for _, tt := range []struct {
-		body []byte
-		want string // "" does not count
-	}{
-		{chain(unix.NFPROTO_IPV4, unix.NF_INET_FORWARD, policyDrop), "chain ip filter FORWARD"},
-		{chain(unix.NFPROTO_IPV6, unix.NF_INET_FORWARD, policyDrop), "chain ip6 filter FORWARD"},
-		{chain(unix.NFPROTO_INET, unix.NF_INET_FORWARD, policyDrop), "chain inet filter FORWARD"},
-		{chain(unix.NFPROTO_BRIDGE, unix.NF_INET_FORWARD, policyDrop), "chain bridge filter FORWARD"},
-		{chain(unix.NFPROTO_IPV4, unix.NF_INET_LOCAL_IN, policyDrop), ""},
-		{chain(unix.NFPROTO_IPV4, unix.NF_INET_FORWARD, policyAccept), ""},
-	} {
-		c, hook, policy, err := decodeBaseChain(tt.body)
-		ok := c.Family != "" && hook == unix.NF_INET_FORWARD && policy == policyDrop
-		if err != nil || ok != (tt.want != "") || ok && c.String() != tt.want {
-			t.Errorf("%v, %t, %v; want %q", c, ok, err, tt.want)
 		}
 	}
 }

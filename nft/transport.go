@@ -11,6 +11,8 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // firstWait is how long receive waits before it looks for a reply again.
@@ -127,7 +129,7 @@ func joinRefusals(errs []error) error {
 
 // refusal converts the kernel's error for a message to an [Error].
 func (m message) refusal(err error) error {
-	e := &Error{Op: m.op, Object: m.object, Err: errnoOf(err)}
+	e := &Error{Op: m.op, Object: m.object, Err: nfnetlink.Errno(err)}
 	missing := m.missing
 	var oe *netlink.OpError
 	if errors.As(err, &oe) {
@@ -150,7 +152,7 @@ func (m message) refusal(err error) error {
 
 // refusal converts the error of a request to an [Error].
 func (c *Conn) refusal(op, object string, err error) error {
-	e := &Error{Op: op, Object: object, Err: errnoOf(err)}
+	e := &Error{Op: op, Object: object, Err: nfnetlink.Errno(err)}
 	var oe *netlink.OpError
 	if errors.As(err, &oe) {
 		e.Message = oe.Message
@@ -160,15 +162,6 @@ func (c *Conn) refusal(op, object string, err error) error {
 		e.Missing = "CONFIG_NF_TABLES"
 	}
 	return e
-}
-
-// errnoOf returns the errno that err wraps, or else err.
-func errnoOf(err error) error {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 // A reply is the kernel's reply to a request: a body or an error.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/dial"
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // initialGeneration is the generation ID of a new namespace's ruleset; see nf_tables_init_net of the kernel's
@@ -33,7 +34,7 @@ func Untouched() bool {
 	err = s.Receive(func(reply []byte) (more bool, err error) {
 		if len(reply) < unix.NLMSG_HDRLEN ||
 			binary.NativeEndian.Uint16(reply[4:]) != unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWGEN {
-			return false, errTruncated
+			return false, nfnetlink.ErrTruncated
 		}
 		generation, err = generationOf(reply[unix.NLMSG_HDRLEN:])
 		return false, err
@@ -43,7 +44,7 @@ func Untouched() bool {
 
 // generationOf returns the generation ID in a reply.
 func generationOf(body []byte) (uint32, error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return 0, err
 	}
@@ -52,5 +53,5 @@ func generationOf(body []byte) (uint32, error) {
 			return ad.Uint32(), ad.Err()
 		}
 	}
-	return 0, errTruncated
+	return 0, nfnetlink.ErrTruncated
 }

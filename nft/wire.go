@@ -10,12 +10,13 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // Constants that x/sys/unix lacks; see <linux/netfilter/nf_tables.h>.
 const (
 	nftaSetExpr       = 0x11
-	nftaSetElemKeyEnd = 0xa
 	nftaSetDescConcat = 0x2
 	nftaSetFieldLen   = 0x1
 	nftSetConcat      = 0x80
@@ -218,11 +219,8 @@ var hooks = map[string]uint32{
 	"postrouting": unix.NF_INET_POST_ROUTING,
 }
 
-// Policies of chains: NF_DROP and NF_ACCEPT of <linux/netfilter.h>.
-const (
-	policyDrop   = 0
-	policyAccept = 1
-)
+// policyAccept is NF_ACCEPT of <linux/netfilter.h>.
+const policyAccept = 1
 
 func (e *encoder) chain(c chain) {
 	attrs := [][]byte{attrString(unix.NFTA_CHAIN_TABLE, e.table.name), attrString(unix.NFTA_CHAIN_NAME, c.name)}
@@ -308,7 +306,7 @@ func (e *encoder) elements(kind int, flags netlink.HeaderFlags, op string, all [
 func encodeElement(e element, s set) []byte {
 	body := encodeKey(unix.NFTA_SET_ELEM_KEY, e.key, s.key)
 	if s.interval && len(s.key) > 1 {
-		body = append(body, encodeKey(nftaSetElemKeyEnd, e.end, s.key)...)
+		body = append(body, encodeKey(nfnetlink.SetElemKeyEnd, e.end, s.key)...)
 	}
 	if e.data != "" {
 		body = append(body, encodeKey(unix.NFTA_SET_ELEM_DATA, e.data, s.data)...)
@@ -341,17 +339,6 @@ func successor(key string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// predecessor returns key-1.
-func predecessor(key string) string {
-	b := []byte(key)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i]--; b[i] != 0xff {
-			break
-		}
-	}
-	return string(b)
 }
 
 // Attributes of nf_tables. Numbers are in network byte order.

@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 arch=$1 kernel=$2
 shift 2
-if [ $# = 0 ]; then set -- ./nsfs ./rtnl ./nft ./examples/embed ./topo/topotest; fi
+if [ $# = 0 ]; then set -- ./nsfs ./rtnl ./nft/... ./examples/embed ./topo/topotest; fi
 export VNET_VM_CACHE=${VNET_VM_CACHE:-$here/cache} CGO_ENABLED=0
 bin=$VNET_VM_CACHE/bin
 mkdir -p "$bin"

@@ -11,7 +11,7 @@
 # tests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-packages=(./rtnl ./nft ./topo/... ./cmd/vnet/internal/...)
+packages=(./rtnl ./nft/... ./topo/... ./cmd/vnet/internal/...)
 qemu_errors='not a network namespace|[Ee]xec format error|CONFIG_NETFILTER_NETLINK'
 qemu_errors+='|protocol not supported|function not implemented'
 others='^(TestDiagnosis|TestAdoptedTwice|Example.*)$' # fail for the same reasons with other messages

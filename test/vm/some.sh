@@ -12,4 +12,4 @@
 set -euo pipefail
 if [ $# = 0 ]; then set -- 6.1 6.12; fi
 exec "$(dirname "$0")/run.sh" --parallel "$@" -- -short \
-  -skip '^(TestSame|TestSameRoutes|TestGenerated|TestBadInput)$' ./nsfs ./rtnl ./nft ./cmd/vnet
+  -skip '^(TestSame|TestSameRoutes|TestGenerated|TestBadInput)$' ./nsfs ./rtnl ./nft/... ./cmd/vnet

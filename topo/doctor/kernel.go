@@ -12,6 +12,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/live"
 )
@@ -111,7 +112,7 @@ func firewall(e Examination) ([]Finding, error) {
 }
 
 // acceptBridges returns the commands that let packets from the lab's ports of bridges pass a chain.
-func (e Examination) acceptBridges(c nft.Chain) []string {
+func (e Examination) acceptBridges(c ruleset.Chain) []string {
 	var ports []string
 	for _, o := range e.Want.Objects() {
 		v, _ := o.(topo.Veth)
@@ -129,7 +130,7 @@ func (e Examination) acceptBridges(c nft.Chain) []string {
 }
 
 // acceptLabs returns the commands that let the packets of labs pass a chain. vnet's links on the machine have a group.
-func acceptLabs(c nft.Chain) (commands []string) {
+func acceptLabs(c ruleset.Chain) (commands []string) {
 	tool := "iptables"
 	if c.Family == "ip6" {
 		tool = "ip6tables"
@@ -254,9 +255,9 @@ func leftovers(Examination) (list []Finding, err error) {
 	}
 	defer conn.Close()
 	tables, err := conn.Tables()
-	if slices.Contains(tables, nft.TraceTable) {
-		list = append(list, Finding{"left-over", "a vnet verify that was killed left the table " + nft.TraceTable +
-			", which traces packets", []string{"nft delete table inet " + nft.TraceTable}})
+	if slices.Contains(tables, ruleset.TraceTable) {
+		list = append(list, Finding{"left-over", "a vnet verify that was killed left the table " + ruleset.TraceTable +
+			", which traces packets", []string{"nft delete table inet " + ruleset.TraceTable}})
 	}
 	return list, errors.Join(labsErr, namesErr, err)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
@@ -24,10 +25,10 @@ import (
 type foreignState struct {
 	sockets  []listeningSocket
 	forwards []foreignForward
-	others   *nft.DestinationNAT // of all that vnet did not make
-	local    []netip.Addr        // the addresses of the namespace
+	others   *ruleset.DestinationNAT // of all that vnet did not make
+	local    []netip.Addr            // the addresses of the namespace
 
-	drops       []nft.Chain     // that drop forwarded packets
+	drops       []ruleset.Chain // that drop forwarded packets
 	bridgeCalls map[string]bool // the values of net.bridge.bridge-nf-call-*
 	addrs       []rtnl.Addr
 	links       map[uint32]string
@@ -72,7 +73,7 @@ func (c conflictFinder) readForeignState(h *netnsHandle, p topo.Plan) (*foreignS
 	}
 	return o, h.runInside(func() error {
 		o.sockets = listeners()
-		o.others, err = conn.ReadDestinationNAT(isOwnTable)
+		o.others, err = ruleset.ReadDestinationNAT(conn, isOwnTable)
 		return err
 	})
 }
@@ -250,13 +251,15 @@ func portUses(h *netnsHandle, o topo.Port) (uses []Conflict, err error) {
 
 // ForeignDrops returns the chains of a namespace that drop the packets which vnet makes it forward, or bridge: foreign
 // chains of nftables, and chains of iptables-legacy. The calling thread must be in the namespace of c.
-func ForeignDrops(c *nft.Conn) ([]nft.Chain, error) {
-	drops, err := c.ForwardDrops()
+func ForeignDrops(c *nft.Conn) ([]ruleset.Chain, error) {
+	drops, err := ruleset.ForwardDrops(c)
 	if err != nil {
 		return nil, err
 	}
-	drops = slices.DeleteFunc(drops, func(ch nft.Chain) bool { return ch.Table == nft.GuardTable || isOwnTable(ch.Table) })
-	legacy, err := nft.LegacyForwardDrops()
+	drops = slices.DeleteFunc(drops, func(ch ruleset.Chain) bool {
+		return ch.Table == nft.GuardTable || isOwnTable(ch.Table)
+	})
+	legacy, err := ruleset.LegacyForwardDrops()
 	return append(drops, legacy...), err
 }
 
@@ -278,7 +281,7 @@ func (o *foreignState) readDrops(h *netnsHandle) error {
 
 // drop returns the next chain that drops packets of an object, each chain once.
 func (o *foreignState) drop(object topo.Object) (conflicts []Conflict) {
-	o.drops = slices.DeleteFunc(o.drops, func(c nft.Chain) bool {
+	o.drops = slices.DeleteFunc(o.drops, func(c ruleset.Chain) bool {
 		dropped := false
 		switch object := object.(type) {
 		case topo.Sysctl:

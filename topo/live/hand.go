@@ -11,6 +11,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
@@ -162,7 +163,7 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 		return err
 	})
 	v4, v6 := familiesOf(rules)
-	report.Drops = slices.DeleteFunc(report.Drops, func(c nft.Chain) bool {
+	report.Drops = slices.DeleteFunc(report.Drops, func(c ruleset.Chain) bool {
 		return c.Family == "bridge" || c.Family == "ip" && !v4 || c.Family == "ip6" && !v6
 	})
 	return report, errors.Join(applied, err)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -41,7 +42,7 @@ type NATReport struct {
 	Conflicts []Conflict
 	// Drops are the foreign chains that drop forwarded packets; see [ForeignDrops]. They need a rule
 	// that accepts the packets of the new rules.
-	Drops []nft.Chain
+	Drops []ruleset.Chain
 }
 
 // gatewaySettings returns the sysctls that the rules need, in the order in which to set them.

@@ -12,6 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
@@ -199,12 +200,12 @@ func (r *stateBuilder) rule(ns string, rule nft.Rule) (unknown []string) {
 	return nil
 }
 
-// readForeignTables calls [nft.ReadForeignTables] for the namespace.
+// readForeignTables calls [ruleset.ReadTables] for the namespace.
 func (h *netnsHandle) readForeignTables(
 	skip func(table string) bool,
-) (rules []nft.Rule, rest []nft.Chain, err error) {
+) (rules []nft.Rule, rest []ruleset.Chain, err error) {
 	err = h.withFile(func(ns *os.File) error {
-		rules, rest, err = nft.ReadForeignTables(ns, skip)
+		rules, rest, err = ruleset.ReadTables(ns, skip)
 		return err
 	})
 	return rules, rest, err

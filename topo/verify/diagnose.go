@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab"
@@ -119,7 +119,7 @@ func (s traceResult) lastSeenText() []string {
 // they may pass.
 func (w *walker) trace(f lab.Fact) traceResult {
 	s := traceResult{requestSources: map[string]netip.Addr{}, replySources: map[string]netip.Addr{}}
-	token, probe := newToken(), nft.Probe{Proto: protoOf(f)}
+	token, probe := newToken(), ruleset.Probe{Proto: protoOf(f)}
 	if f.Probe == lab.ProbeTCP {
 		probe.Ports = []uint16{f.Port}
 		if f.ServerPort != f.Port {
@@ -130,12 +130,12 @@ func (w *walker) trace(f lab.Fact) traceResult {
 	}
 	type traced struct {
 		host   string
-		tracer *nft.Tracer
+		tracer *ruleset.Tracer
 	}
 	var all []traced
 	for _, host := range w.possibleHops(f) {
 		if h, err := w.info(host); err == nil {
-			if tracer, err := nft.Trace(h.ns, probe); err == nil {
+			if tracer, err := ruleset.Trace(h.ns, probe); err == nil {
 				defer tracer.Close()
 				all = append(all, traced{host, tracer})
 			}
@@ -153,9 +153,9 @@ func (w *walker) trace(f lab.Fact) traceResult {
 
 // add records an event. Events of one host come in order; the hosts are in the order in which
 // a request passes them.
-func (s *traceResult) add(f lab.Fact, host string, h *hostInfo, e nft.TraceEvent) {
+func (s *traceResult) add(f lab.Fact, host string, h *hostInfo, e ruleset.TraceEvent) {
 	request := e.Dst == f.Target || e.Dst == f.ServerAddr
-	if e.Hook == nft.Prerouting && e.Src.IsValid() {
+	if e.Hook == ruleset.Prerouting && e.Src.IsValid() {
 		sources := s.replySources
 		if request {
 			sources = s.requestSources
@@ -167,7 +167,7 @@ func (s *traceResult) add(f lab.Fact, host string, h *hostInfo, e nft.TraceEvent
 		s.drop = fmt.Sprintf("%s: dropped by the policy of %s", host, e.Chain)
 	case e.Dropped && s.drop == "":
 		s.drop = fmt.Sprintf("%s: dropped by the rule with handle %d of %s", host, e.Handle, e.Chain)
-	case e.Hook == nft.Input && host == f.Server && request:
+	case e.Hook == ruleset.Input && host == f.Server && request:
 		s.arrived, s.source = true, e.Src
 	case e.Hook != "" && request && !s.arrived:
 		s.lastSeen = "at " + host + ", hook " + string(e.Hook)

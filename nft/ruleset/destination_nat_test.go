@@ -1,6 +1,6 @@
 //go:build linux
 
-package nft_test
+package ruleset_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/vnet-lab/vnet/nft"
-	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 )
 
 // takingTests are foreign rules, each with a forward. The rules take its packets if the line says so.
@@ -133,7 +133,7 @@ func taking(t *testing.T, c *nft.Conn, forward string) string {
 	} else if n == 0 {
 		t.Fatal(err)
 	}
-	d, err := c.ReadDestinationNAT(func(string) bool { return false })
+	d, err := ruleset.ReadDestinationNAT(c, func(string) bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestTakingNamesTheRule(t *testing.T) {
 	if got, want := taking(t, c, "udp 53"), "the rule with handle "+handle+" of chain ip other one"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	d, err := c.ReadDestinationNAT(func(table string) bool { return table == "other" })
+	d, err := ruleset.ReadDestinationNAT(c, func(table string) bool { return table == "other" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,27 +221,13 @@ func TestTakingIptables(t *testing.T) {
 	}
 }
 
-// enterNew moves a test into a new namespace. In the sandbox's own, an unprivileged user cannot list the tables of
-// iptables-legacy, because the kernel makes that namespace before it knows the ids of the user namespace.
-func enterNew(t *testing.T) {
-	t.Helper()
-	ns, err := nsfs.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ns.Close() })
-	if err := nsfs.Enter(ns); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestLegacyForwardDrops checks chains of iptables-legacy that drop by policy or by their last rule. To read them makes
 // no table.
 func TestLegacyForwardDrops(t *testing.T) {
 	enterNew(t)
 	drops := func() string {
 		t.Helper()
-		drops, err := nft.LegacyForwardDrops()
+		drops, err := ruleset.LegacyForwardDrops()
 		if err != nil {
 			t.Fatal(err)
 		}

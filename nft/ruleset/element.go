@@ -1,6 +1,6 @@
 //go:build linux
 
-package nft
+package ruleset
 
 import (
 	"bytes"
@@ -9,19 +9,21 @@ import (
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
-// A foreignElement is an element of a set or map that another program made. Its keys are those from key to end. A
+// An element is an element of a set or map that another program made. Its keys are those from key to end. A
 // catch-all element has no key.
-type foreignElement struct {
+type element struct {
 	key, end    []byte
-	verdict     ruleStep // of a verdict map
-	intervalEnd bool     // only the end of the interval before
+	verdict     step // of a verdict map
+	intervalEnd bool // only the end of the interval before
 }
 
-// decodeForeignElements decodes a message with elements.
-func decodeForeignElements(body []byte) (all []foreignElement, err error) {
-	ad, err := attrs(body)
+// decodeElements decodes a message with elements.
+func decodeElements(body []byte) (all []element, err error) {
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +34,7 @@ func decodeForeignElements(body []byte) (all []foreignElement, err error) {
 		ad.Nested(func(list *netlink.AttributeDecoder) error {
 			for list.Next() {
 				list.Nested(func(ad *netlink.AttributeDecoder) error {
-					all = append(all, decodeForeignElement(ad))
+					all = append(all, decodeElement(ad))
 					return nil
 				})
 			}
@@ -42,7 +44,7 @@ func decodeForeignElements(body []byte) (all []foreignElement, err error) {
 	return all, ad.Err()
 }
 
-func decodeForeignElement(ad *netlink.AttributeDecoder) (e foreignElement) {
+func decodeElement(ad *netlink.AttributeDecoder) (e element) {
 	value := func(to *[]byte) func(*netlink.AttributeDecoder) error {
 		return func(ad *netlink.AttributeDecoder) error {
 			for ad.Next() {
@@ -57,7 +59,7 @@ func decodeForeignElement(ad *netlink.AttributeDecoder) (e foreignElement) {
 		switch ad.Type() {
 		case unix.NFTA_SET_ELEM_KEY:
 			ad.Nested(value(&e.key))
-		case nftaSetElemKeyEnd:
+		case nfnetlink.SetElemKeyEnd:
 			ad.Nested(value(&e.end))
 		case unix.NFTA_SET_ELEM_DATA:
 			ad.Nested(e.verdict.decodeVerdictData)
@@ -68,9 +70,10 @@ func decodeForeignElement(ad *netlink.AttributeDecoder) (e foreignElement) {
 	return e
 }
 
-// joinForeignIntervals joins the elements of a set; see joinIntervals.
-func joinForeignIntervals(all []foreignElement) (joined []foreignElement) {
-	isInterval := slices.ContainsFunc(all, func(e foreignElement) bool { return e.intervalEnd })
+// joinIntervals returns the elements of a set, each with the end of its keys. For a set with one field, the kernel
+// lists an interval as two elements: its first key, and the first key after it.
+func joinIntervals(all []element) (joined []element) {
+	isInterval := slices.ContainsFunc(all, func(e element) bool { return e.intervalEnd })
 	sort.Slice(all, func(i, j int) bool {
 		c := bytes.Compare(all[i].key, all[j].key)
 		return c < 0 || c == 0 && all[i].intervalEnd && !all[j].intervalEnd
@@ -83,7 +86,7 @@ func joinForeignIntervals(all []foreignElement) (joined []foreignElement) {
 		case !isInterval || len(e.key) == 0:
 			e.end = e.key
 		case i+1 < len(all):
-			e.end = []byte(predecessor(string(all[i+1].key)))
+			e.end = []byte(nfnetlink.Predecessor(string(all[i+1].key)))
 		default:
 			e.end = bytes.Repeat([]byte{0xff}, len(e.key))
 		}

@@ -1,8 +1,9 @@
 //go:build linux
 
-package nft_test
+package ruleset_test
 
 import (
+	"net/netip"
 	"os/exec"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 )
 
 // TestOtherTables checks that ForwardDrops lists chains of other tables, and that these tables are never changed.
@@ -74,8 +76,13 @@ table inet firewall {
 }
 `
 	runNFT(t, foreign, "-f", "-")
-	mustApply(t, c, nil, allRules())
-	drops, err := c.ForwardDrops()
+	own := []nft.Rule{nft.Masquerade{Source: netip.MustParsePrefix("10.0.0.0/8")},
+		nft.Isolate{In: "v-net-0", Out: "v-net-1"}, nft.Own{Link: "v-net-0"}, nft.Closed{Link: "v-net-0"},
+		nft.Gate{Link: "v-net-0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}}, nft.Antispoof{Port: "red-eth0"}}
+	if err := c.Apply("vnet", nil, own); err != nil {
+		t.Fatal(err)
+	}
+	drops, err := ruleset.ForwardDrops(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +119,9 @@ func TestIptablesRejects(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { runNFT(t, "flush ruleset\n", "-f", "-") })
-	drops := func(want ...nft.Chain) {
+	drops := func(want ...ruleset.Chain) {
 		t.Helper()
-		if got, err := c.ForwardDrops(); err != nil || !slices.Equal(got, want) {
+		if got, err := ruleset.ForwardDrops(c); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%v, %v", got, err)
 		}
 	}
@@ -124,7 +131,7 @@ func TestIptablesRejects(t *testing.T) {
 	run("-A", "FORWARD", "-j", "last")
 	drops()
 	run("-A", "last", "-j", "REJECT")
-	drops(nft.Chain{Family: "ip", Table: "filter", Name: "FORWARD"})
+	drops(ruleset.Chain{Family: "ip", Table: "filter", Name: "FORWARD"})
 	run("-I", "FORWARD", "-j", "ACCEPT")
 	drops()
 }

@@ -1,66 +1,24 @@
 //go:build linux
 
-package nft
+package ruleset
 
 import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
-	"os"
 
 	"github.com/google/nftables/expr"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
-// ReadForeignTables reads the tables of a namespace that nft(8) or another program made. It skips [GuardTable] and the
-// tables for which skip returns true. It returns the rules that masquerade or translate to a single address, and the
-// chains that contain other rules.
-func ReadForeignTables(ns *os.File, skip func(table string) bool) (rules []Rule, others []Chain, err error) {
-	c, err := Dial(ns)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer c.Close()
-	m := request(unix.NFT_MSG_GETCHAIN, netlink.Dump)
-	m.Data[0] = unix.NFPROTO_UNSPEC
-	chains, err := c.list("chains", m)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, b := range chains {
-		chain, _, _, err := decodeBaseChain(b)
-		if err != nil {
-			return nil, nil, err
-		}
-		if chain.Table == GuardTable || skip(chain.Table) {
-			continue
-		}
-		m := request(unix.NFT_MSG_GETRULE, netlink.Dump,
-			attrString(unix.NFTA_RULE_TABLE, chain.Table), attrString(unix.NFTA_RULE_CHAIN, chain.Name))
-		m.Data[0] = b[0]
-		chainRules, err := c.list("rules of "+chain.String(), m)
-		if err != nil {
-			return nil, nil, err
-		}
-		all := true
-		for _, body := range chainRules {
-			rule, ok := parseRule(b[0], body)
-			if all = all && ok; ok {
-				rules = append(rules, rule)
-			}
-		}
-		if !all {
-			others = append(others, chain)
-		}
-	}
-	return rules, others, nil
-}
-
 // parseRule returns the rule in a message. It returns false if this package has no such rule.
-func parseRule(family byte, body []byte) (Rule, bool) {
+func parseRule(family byte, body []byte) (nft.Rule, bool) {
 	p := ruleParser{family: family, fields: map[uint32]loadedField{}, data: map[uint32][]byte{}}
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return nil, false
 	}
@@ -134,40 +92,10 @@ type ruleParser struct {
 	source  netip.Prefix
 	target  netip.Addr
 	in, out string
-	proto   Proto
-	ports   Ports
+	proto   nft.Proto
+	ports   nft.Ports
 
-	result Rule
-}
-
-// A loadedField is a field of the packet in a register.
-type loadedField struct {
-	name fieldName
-	mask []byte // nil means the whole field
-	size int    // in bytes; of a ruleEvaluation only
-}
-
-type fieldName byte
-
-const (
-	otherField fieldName = iota
-	familyField
-	protoField
-	inField
-	outField
-	sourceField
-	targetField
-	portField
-	typeField // address type of the destination, such as local
-	target4Field
-	target6Field
-	inGroupField
-	outGroupField
-)
-
-var metaFields = map[expr.MetaKey]fieldName{
-	expr.MetaKeyNFPROTO: familyField, expr.MetaKeyL4PROTO: protoField, expr.MetaKeyIIFNAME: inField,
-	expr.MetaKeyOIFNAME: outField, expr.MetaKeyIIFGROUP: inGroupField, expr.MetaKeyOIFGROUP: outGroupField,
+	result nft.Rule
 }
 
 // parseExpr parses one expression. It reports whether it is supported.
@@ -182,7 +110,7 @@ func (p *ruleParser) parseExpr(e expr.Any) bool {
 		p.fields[e.Register] = loadedField{name: typeField}
 		return e.ResultADDRTYPE && e.FlagDADDR && !e.FlagIIF
 	case *expr.Payload:
-		p.fields[e.DestRegister] = loadedField{name: p.payloadField(e)}
+		p.fields[e.DestRegister] = loadedField{name: payloadField(p.family, e)}
 		return e.OperationType == expr.PayloadLoad
 	case *expr.Bitwise:
 		p.fields[e.DestRegister] = loadedField{name: p.fields[e.SourceRegister].name, mask: e.Mask}
@@ -203,32 +131,12 @@ func (p *ruleParser) parseExpr(e expr.Any) bool {
 		p.data[e.Register] = e.Data
 		return true
 	case *expr.Masq:
-		p.result = Masquerade{Source: p.source, Out: p.out}
+		p.result = nft.Masquerade{Source: p.source, Out: p.out}
 		return p.onlyEgress()
 	case *expr.NAT:
 		return p.translate(e)
 	}
 	return false
-}
-
-// payloadField returns the header field that a payload expression loads. For a prefix, nft may load only the first
-// bytes of an address.
-func (p *ruleParser) payloadField(e *expr.Payload) fieldName {
-	size, source, target := uint32(4), uint32(12), uint32(16)
-	if p.family == unix.NFPROTO_IPV6 {
-		size, source, target = 16, 8, 24
-	}
-	switch {
-	case e.Base == expr.PayloadBaseTransportHeader && e.Offset == 2 && e.Len == 2:
-		return portField
-	case e.Base != expr.PayloadBaseNetworkHeader || p.family == unix.NFPROTO_INET || e.Len > size:
-		return otherField
-	case e.Offset == source:
-		return sourceField
-	case e.Offset == target && e.Len == size:
-		return targetField
-	}
-	return otherField
 }
 
 // matchCmp records the value that a field must have. For ports, it records one end of the range.
@@ -253,12 +161,12 @@ func (p *ruleParser) match(f loadedField, first, last []byte) bool {
 	case familyField:
 		p.family = first[0]
 	case protoField:
-		p.proto = Proto(first[0])
+		p.proto = nft.Proto(first[0])
 	case inField:
-		p.in = decodeName(string(first))
+		p.in = linkName(first)
 		return wholeName(first)
 	case outField:
-		p.out = decodeName(string(first))
+		p.out = linkName(first)
 		return wholeName(first)
 	case targetField:
 		p.target, _ = netip.AddrFromSlice(first)
@@ -268,7 +176,7 @@ func (p *ruleParser) match(f loadedField, first, last []byte) bool {
 		if len(first) != 2 || len(last) != 2 {
 			return false
 		}
-		p.ports = Ports{binary.BigEndian.Uint16(first), binary.BigEndian.Uint16(last)}
+		p.ports = nft.Ports{First: binary.BigEndian.Uint16(first), Last: binary.BigEndian.Uint16(last)}
 	case typeField:
 		return len(first) == 4 && binary.NativeEndian.Uint32(first) == unix.RTN_LOCAL
 	default:
@@ -276,10 +184,6 @@ func (p *ruleParser) match(f loadedField, first, last []byte) bool {
 	}
 	return true
 }
-
-// wholeName reports whether a value is a complete name of a link. For a wildcard such as eth*, nft compares only the
-// first bytes.
-func wholeName(b []byte) bool { return bytes.IndexByte(b, 0) > 0 }
 
 func (p *ruleParser) matchSource(value, mask []byte) bool {
 	bits, size := 8*len(value), 4
@@ -300,7 +204,7 @@ func (p *ruleParser) matchSource(value, mask []byte) bool {
 }
 
 func (p *ruleParser) onlyEgress() bool {
-	return p.in == "" && !p.target.IsValid() && p.proto == 0 && p.ports == Ports{}
+	return p.in == "" && !p.target.IsValid() && p.proto == 0 && p.ports == nft.Ports{}
 }
 
 // translate records the new address and ports.
@@ -311,10 +215,10 @@ func (p *ruleParser) translate(e *expr.NAT) bool {
 		return false
 	}
 	if e.Type == expr.NATTypeSourceNAT {
-		p.result = SourceNAT{Source: p.source, Out: p.out, To: to}
+		p.result = nft.SourceNAT{Source: p.source, Out: p.out, To: to}
 		return p.onlyEgress() && e.RegProtoMin == 0
 	}
-	f := Forward{Proto: p.proto, Addr: p.target, In: p.in, Ports: p.ports, To: to, ToPort: p.ports.First}
+	f := nft.Forward{Proto: p.proto, Addr: p.target, In: p.in, Ports: p.ports, To: to, ToPort: p.ports.First}
 	if port := p.data[e.RegProtoMin]; e.RegProtoMin != 0 && len(port) == 2 {
 		f.ToPort = binary.BigEndian.Uint16(port)
 	}

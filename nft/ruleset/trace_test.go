@@ -1,20 +1,56 @@
 //go:build linux
 
-package nft_test
+package ruleset_test
 
 import (
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/nsfs"
 )
+
+// A traceNet is a network of three namespaces: red's packets to outside pass the machine.
+//
+//	red 192.168.15.2 ─── 192.168.15.1 machine 10.9.0.1 ─── 10.9.0.2 outside
+//	    fd00:15::2       fd00:15::1           2001:db8:9::1  2001:db8:9::2
+type traceNet struct{ red, machine, outside *os.File }
+
+func newTraceNet(t *testing.T) (w traceNet) {
+	t.Helper()
+	needNFT(t)
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("no ip on this machine to build a network with")
+	}
+	for _, ns := range []**os.File{&w.red, &w.machine, &w.outside} {
+		f, err := nsfs.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		*ns = f
+	}
+	up := func(ns *os.File, link, addr4, addr6 string) {
+		shell(t, ns, "ip addr add "+addr4+" dev "+link+"; ip addr add "+addr6+" dev "+link+" nodad; ip link set "+link+" up")
+	}
+	veth := "ip link add %s type veth peer name eth0 netns /proc/%d/fd/%d\n"
+	shell(t, w.machine, fmt.Sprintf(veth+veth+"echo 1 > /proc/sys/net/ipv4/ip_forward\n"+
+		"echo 1 > /proc/sys/net/ipv6/conf/all/forwarding",
+		"red", os.Getpid(), w.red.Fd(), "outside", os.Getpid(), w.outside.Fd()))
+	up(w.red, "eth0", "192.168.15.2/24", "fd00:15::2/64")
+	up(w.machine, "red", "192.168.15.1/24", "fd00:15::1/64")
+	up(w.machine, "outside", "10.9.0.1/24", "2001:db8:9::1/64")
+	up(w.outside, "eth0", "10.9.0.2/24", "2001:db8:9::2/64")
+	shell(t, w.red, "ip route add default via 192.168.15.1; ip route add default via fd00:15::1")
+	return w
+}
 
 // TestTrace sends datagrams from red to outside and traces them through the machine. A packet that passes has an event
 // at each hook. A dropped packet has one at the rule or policy that dropped it.
@@ -50,18 +86,18 @@ dropped by rule 2 of chain inet fw i`},
 	}
 	for _, c := range cases {
 		t.Run(c.firewall+" to "+c.to, func(t *testing.T) {
-			w := newTestNet(t)
+			w := newTraceNet(t)
 			if c.firewall != "" {
-				w.sh(w.machine, "nft 'add table inet fw; "+c.firewall+"'")
+				shell(t, w.machine, "nft 'add table inet fw; "+c.firewall+"'")
 			}
-			tracer, err := nft.Trace(w.machine, nft.Probe{Proto: unix.IPPROTO_UDP, Payload: []byte(payload)})
+			tracer, err := ruleset.Trace(w.machine, ruleset.Probe{Proto: unix.IPPROTO_UDP, Payload: []byte(payload)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), payload)
 			sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), "something else")
 			// The packets pass the machine before the call returns, unless they wait for neighbour discovery.
-			var events []nft.TraceEvent
+			var events []ruleset.TraceEvent
 			for len(events) == 0 || !finished(events) {
 				more, err := tracer.Events()
 				if err != nil {
@@ -75,7 +111,7 @@ dropped by rule 2 of chain inet fw i`},
 			if err := tracer.Close(); err != nil {
 				t.Error(err)
 			}
-			if tables := w.sh(w.machine, "nft list tables"); strings.Contains(tables, nft.TraceTable) {
+			if tables := shell(t, w.machine, "nft list tables"); strings.Contains(tables, ruleset.TraceTable) {
 				t.Errorf("Close left tables: %s", tables)
 			}
 		})
@@ -98,13 +134,13 @@ func sendUDP(t *testing.T, ns *os.File, to, what string) {
 	}
 }
 
-func finished(events []nft.TraceEvent) bool {
+func finished(events []ruleset.TraceEvent) bool {
 	last := events[len(events)-1]
-	return last.Dropped || last.Hook == nft.Postrouting || last.Hook == nft.Input
+	return last.Dropped || last.Hook == ruleset.Postrouting || last.Hook == ruleset.Input
 }
 
 // summary returns a line for each hook that a packet passed, and a line for its drop.
-func summary(events []nft.TraceEvent) string {
+func summary(events []ruleset.TraceEvent) string {
 	var lines []string
 	add := func(line string) {
 		if len(lines) == 0 || lines[len(lines)-1] != line {

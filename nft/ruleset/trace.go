@@ -1,6 +1,6 @@
 //go:build linux
 
-package nft
+package ruleset
 
 import (
 	"errors"
@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/dial"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // TraceTable is the name of the table that a [Tracer] uses. It exists only during the trace. No lab's table has a name
@@ -23,8 +25,9 @@ const TraceTable = "vnettrace"
 const (
 	// traceGroup is the multicast group for trace events.
 	traceGroup = unix.NFNLGRP_NFTRACE
-	// nfDrop is NF_DROP of <linux/netfilter.h>.
-	nfDrop = 0
+	// traceBuffer is the size of the socket's receive buffer, in bytes. Without the permission to exceed the system's
+	// limit on buffer sizes, it is that limit.
+	traceBuffer = 16 << 20
 )
 
 // Probe selects the packets that a [Tracer] traces: a request and its reply. It does not depend on addresses, because
@@ -104,12 +107,12 @@ var traceBridgeHooks = []traceHook{
 func Trace(ns *os.File, p Probe) (*Tracer, error) {
 	nl, err := dial.Conn(unix.NETLINK_NETFILTER, ns, netlink.Config{})
 	if err != nil {
-		return nil, &Error{Op: "open", Object: "nftables socket", Err: errnoOf(err)}
+		return nil, &nft.Error{Op: "open", Object: "nftables socket", Err: nfnetlink.Errno(err)}
 	}
 	t := &Tracer{ns, nl}
-	if err := errors.Join(configureSocket(nl), nl.JoinGroup(traceGroup), t.install(p)); err != nil {
+	if err := errors.Join(nl.SetReadBuffer(traceBuffer), nl.JoinGroup(traceGroup), t.install(p)); err != nil {
 		t.Close()
-		return nil, &Error{Op: "trace", Object: "table inet " + TraceTable, Err: errnoOf(err)}
+		return nil, &nft.Error{Op: "trace", Object: "table inet " + TraceTable, Err: nfnetlink.Errno(err)}
 	}
 	return t, nil
 }
@@ -150,8 +153,8 @@ func (t *Tracer) installTable(family nftables.TableFamily, hooks []traceHook, p 
 // setTrace returns the expressions of "meta nftrace set 1".
 func setTrace() []expr.Any {
 	return []expr.Any{
-		&expr.Immediate{Register: reg1, Data: []byte{1}},
-		&expr.Meta{Key: expr.MetaKeyNFTRACE, SourceRegister: true, Register: reg1},
+		&expr.Immediate{Register: unix.NFT_REG_1, Data: []byte{1}},
+		&expr.Meta{Key: expr.MetaKeyNFTRACE, SourceRegister: true, Register: unix.NFT_REG_1},
 	}
 }
 
@@ -159,11 +162,11 @@ func setTrace() []expr.Any {
 func (p Probe) matches() [][]expr.Any {
 	field := func(offset uint32, want []byte) []expr.Any {
 		return []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: reg1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: []byte{p.Proto}},
-			&expr.Payload{DestRegister: reg1, Base: expr.PayloadBaseTransportHeader, Offset: offset,
+			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: unix.NFT_REG_1},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: []byte{p.Proto}},
+			&expr.Payload{DestRegister: unix.NFT_REG_1, Base: expr.PayloadBaseTransportHeader, Offset: offset,
 				Len: uint32(len(want))},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: reg1, Data: want},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: unix.NFT_REG_1, Data: want},
 		}
 	}
 	if len(p.Payload) > 0 {
@@ -194,7 +197,7 @@ func (t *Tracer) Events() (events []TraceEvent, err error) {
 			return events, nil
 		}
 		if err != nil {
-			return events, &Error{Op: "trace", Object: "table inet " + TraceTable, Err: errnoOf(err)}
+			return events, &nft.Error{Op: "trace", Object: "table inet " + TraceTable, Err: nfnetlink.Errno(err)}
 		}
 		if events, err = appendTraces(events, buf[:n]); err != nil {
 			return events, err
@@ -241,11 +244,11 @@ func (t *Tracer) Close() error {
 // decodeTrace decodes a message of type NFT_MSG_TRACE; see enum nft_trace_attributes of
 // <linux/netfilter/nf_tables.h>.
 func decodeTrace(body []byte) (e TraceEvent, err error) {
-	ad, err := attrs(body)
+	ad, err := nfnetlink.Attributes(body)
 	if err != nil {
 		return e, err
 	}
-	e.Chain.Family = familyNames[body[0]]
+	e.Chain.Family = families[body[0]]
 	var network []byte
 	for ad.Next() {
 		switch ad.Type() {
@@ -264,12 +267,12 @@ func decodeTrace(body []byte) (e TraceEvent, err error) {
 		case unix.NFTA_TRACE_NETWORK_HEADER:
 			network = ad.Bytes()
 		case unix.NFTA_TRACE_POLICY:
-			e.Dropped = e.Dropped || ad.Uint32() == nfDrop
+			e.Dropped = e.Dropped || ad.Uint32() == verdictDrop
 		case unix.NFTA_TRACE_VERDICT:
 			ad.Nested(func(ad *netlink.AttributeDecoder) error {
 				for ad.Next() {
 					if ad.Type() == unix.NFTA_VERDICT_CODE {
-						e.Dropped = e.Dropped || ad.Uint32() == nfDrop
+						e.Dropped = e.Dropped || ad.Uint32() == verdictDrop
 					}
 				}
 				return nil
@@ -277,7 +280,7 @@ func decodeTrace(body []byte) (e TraceEvent, err error) {
 		}
 	}
 	e.Src, e.Dst = addressesOf(network)
-	if e.Chain.Table == TraceTable && body[0] == protoInet {
+	if e.Chain.Table == TraceTable && body[0] == unix.NFPROTO_INET {
 		e.Hook = Hook(e.Chain.Name)
 	}
 	return e, ad.Err()

@@ -1,6 +1,6 @@
 //go:build linux
 
-package nft
+package ruleset
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ type legacyTable struct {
 
 // legacyTables returns the tables of iptables-legacy in the calling thread's namespace. To ask for a table makes it, so
 // it only asks for those that exist.
-func legacyTables() (tables []legacyTable, err error) {
+func legacyTables() (all []legacyTable, err error) {
 	for _, family := range []string{"ip", "ip6"} {
 		names, readErr := os.ReadFile("/proc/thread-self/net/" + family + "_tables_names")
 		if readErr != nil {
@@ -45,10 +45,10 @@ func legacyTables() (tables []legacyTable, err error) {
 		for _, name := range strings.Fields(string(names)) {
 			t := legacyTable{family: family, name: name}
 			err = errors.Join(err, t.read())
-			tables = append(tables, t)
+			all = append(all, t)
 		}
 	}
-	return tables, err
+	return all, err
 }
 
 // read reads the table. It is not an error if the table changes so often that it cannot be read.
@@ -135,14 +135,14 @@ const (
 var builtinChains = [...]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"}
 
 // chains decodes the rules, by chain.
-func (t *legacyTable) chains() map[string][]foreignRule {
-	starts, rules, chain := t.chainStarts(), map[string][]foreignRule{}, ""
+func (t *legacyTable) chains() map[string][]rule {
+	starts, rules, chain := t.chainStarts(), map[string][]rule{}, ""
 	t.each(func(at int, entry []byte) {
 		if name, begins := starts[at]; begins {
 			chain = name
 		}
 		name := "rule " + strconv.Itoa(len(rules[chain])+1)
-		rules[chain] = append(rules[chain], foreignRule{chain, name, t.steps(at, entry, starts)})
+		rules[chain] = append(rules[chain], rule{chain, name, t.steps(at, entry, starts)})
 	})
 	return rules
 }
@@ -191,19 +191,19 @@ func (t *legacyTable) chainStarts() map[int]string {
 func xtName(b []byte) string { return unix.ByteSliceToString(b[2 : xtHeader-1]) }
 
 // steps decodes an entry.
-func (t *legacyTable) steps(at int, entry []byte, starts map[int]string) (steps []ruleStep) {
+func (t *legacyTable) steps(at int, entry []byte, starts map[int]string) (steps []step) {
 	l := t.layout()
 	inverted := entry[l.flags+1]
 	compare := func(field fieldName, bit byte, value, mask []byte) {
 		if len(bytes.Trim(mask, "\x00")) == 0 {
 			return // no condition
 		}
-		s := ruleStep{kind: stepCompare, op: expr.CmpOpEq, low: value, high: value}
+		s := step{kind: stepCompare, op: expr.CmpOpEq, low: value, high: value}
 		if inverted&bit != 0 {
 			s.op = expr.CmpOpNeq
 		}
-		steps = append(steps, ruleStep{kind: stepLoad, field: field, size: len(value)},
-			ruleStep{kind: stepMask, low: mask}, s)
+		steps = append(steps, step{kind: stepLoad, field: field, size: len(value)},
+			step{kind: stepMask, low: mask}, s)
 	}
 	part := func(at, size int) []byte { return entry[at : at+size] }
 	compare(otherField, 0, part(0, l.address), part(2*l.address, l.address))
@@ -217,7 +217,7 @@ func (t *legacyTable) steps(at int, entry []byte, starts map[int]string) (steps 
 	for at := l.header; at+xtHeader <= target; {
 		size := int(binary.NativeEndian.Uint16(entry[at:]))
 		if size < xtHeader || at+size > target {
-			return append(steps, ruleStep{})
+			return append(steps, step{})
 		}
 		m := entry[at : at+size]
 		steps = append(steps, xtMatch(xtName(m), m[xtHeader-1], m[xtHeader:]))
@@ -227,33 +227,33 @@ func (t *legacyTable) steps(at int, entry []byte, starts map[int]string) (steps 
 }
 
 // targetStep decodes the target of an entry. next is the offset of the next entry.
-func (l legacyLayout) targetStep(entry, target []byte, next int, starts map[int]string) ruleStep {
+func (l legacyLayout) targetStep(entry, target []byte, next int, starts map[int]string) step {
 	if name := xtName(target); name != "" || len(target) < xtHeader+4 {
 		return xtTarget(name)
 	}
 	verdict := int(int32(binary.NativeEndian.Uint32(target[xtHeader:])))
 	switch {
 	case verdict == next: // a rule without a target
-		return ruleStep{kind: stepNothing}
+		return step{kind: stepNothing}
 	case verdict == verdictReturn:
-		return ruleStep{kind: stepVerdict, code: verdictReturn}
+		return step{kind: stepVerdict, code: verdictReturn}
 	case verdict < 0:
-		return ruleStep{kind: stepVerdict, code: int32(-verdict - 1)}
+		return step{kind: stepVerdict, code: int32(-verdict - 1)}
 	case entry[l.flags]&l.gotos != 0:
-		return ruleStep{kind: stepVerdict, code: verdictGoto, chain: starts[verdict]}
+		return step{kind: stepVerdict, code: verdictGoto, chain: starts[verdict]}
 	}
-	return ruleStep{kind: stepVerdict, code: verdictJump, chain: starts[verdict]}
+	return step{kind: stepVerdict, code: verdictJump, chain: starts[verdict]}
 }
 
-// LegacyForwardDrops returns the chains of iptables-legacy that drop forwarded packets, like [Conn.ForwardDrops]. It
+// LegacyForwardDrops returns the chains of iptables-legacy that drop forwarded packets, like [ForwardDrops]. It
 // reads the calling thread's namespace.
 func LegacyForwardDrops() (drops []Chain, err error) {
-	tables, err := legacyTables()
-	for _, t := range tables {
+	all, err := legacyTables()
+	for _, t := range all {
 		c := Chain{t.family, t.name, builtinChains[unix.NF_INET_FORWARD], true}
-		rules := map[Chain]map[string][]foreignRule{c.table(): t.chains()}
+		rules := tables{c.table(): t.chains()}
 		_, ok := t.hook(unix.NF_INET_FORWARD)
-		if ok && endsInDrop(c, rules, maxJumps) && !acceptsLabLinks(c, rules[c.table()][c.Name]) {
+		if ok && rules.endsInDrop(c, maxJumps) && !acceptsLabLinks(c, rules.of(c)) {
 			drops = append(drops, c)
 		}
 	}
@@ -262,8 +262,8 @@ func LegacyForwardDrops() (drops []Chain, err error) {
 
 // readLegacy adds the rules of iptables-legacy.
 func (d *DestinationNAT) readLegacy() error {
-	tables, err := legacyTables()
-	for _, t := range tables {
+	all, err := legacyTables()
+	for _, t := range all {
 		for _, hook := range []int{unix.NF_INET_PRE_ROUTING, unix.NF_INET_LOCAL_OUT} {
 			if _, ok := t.hook(hook); ok {
 				c := Chain{t.family, t.name, builtinChains[hook], true}

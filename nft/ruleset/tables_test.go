@@ -1,31 +1,27 @@
 //go:build linux
 
-package nft_test
+package ruleset_test
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// TestReadForeignTables checks that rules made by nft(8) are read, and that chains with unsupported rules are listed.
-func TestReadForeignTables(t *testing.T) {
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("no nft on this machine to make rules with")
-	}
+// TestReadTables checks that rules made by nft(8) are read, and that chains with unsupported rules are listed.
+func TestReadTables(t *testing.T) {
+	needNFT(t)
 	ns, err := nsfs.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	w := &testNet{t: t, machine: ns}
-	w.sh(ns, `nft -f - <<'.'
+	shell(t, ns, `nft -f - <<'.'
 table ip nat {
 	chain prerouting {
 		type nat hook prerouting priority dstnat
@@ -58,7 +54,7 @@ table ip wild {
 table inet vnet_mine { chain c { type filter hook forward priority 0; drop; }; }
 .
 `)
-	rules, others, err := nft.ReadForeignTables(ns,
+	rules, others, err := ruleset.ReadTables(ns,
 		func(table string) bool { return strings.HasPrefix(table, "vnet_") })
 	if err != nil {
 		t.Fatal(err)
