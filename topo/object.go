@@ -1,13 +1,5 @@
 package topo
 
-// NSOf returns the name of a host's namespace in a State.
-func NSOf(host string) string {
-	if host == Machine {
-		return ""
-	}
-	return host
-}
-
 // An Object is one thing that exists, or should exist, in the kernel: a namespace,
 // a link, an address … Objects have no indexes, descriptors, pids or times. So ==
 // compares an object of the file with an object read from the kernel. Names
@@ -40,6 +32,13 @@ type Object interface {
 // An object may also have the methods of ranked, onLink, needsInState, usesIPv6, needsFeature and
 // needsIPv6. The comment of each interface says what is true for an object without its method.
 
+// A needsFeature object may need an optional feature of the kernel. Without the method, a link needs
+// its type of link, and another object needs none.
+type needsFeature interface{ feature() string }
+
+// A needsIPv6 object may need a kernel with IPv6; without the method, it does not.
+type needsIPv6 interface{ needsIPv6() bool }
+
 // A Key identifies an object.
 type Key struct {
 	Kind Kind
@@ -57,9 +56,35 @@ func Needs(o Object) []Key { return o.needs() }
 // Provides returns the keys that o satisfies: its own, and for a veth pair those of both ends.
 func Provides(o Object) []Key { return o.provides() }
 
+// Feature returns the optional feature of the kernel that an object needs: "vlan", "netem" …;
+// "" means none.
+func Feature(o Object) string {
+	switch o := o.(type) {
+	case needsFeature:
+		return o.feature()
+	case LinkObject:
+		return o.Type()
+	}
+	return ""
+}
+
+// NeedsIPv6 reports whether an object needs a kernel with IPv6.
+func NeedsIPv6(o Object) bool {
+	v6, ok := o.(needsIPv6)
+	return ok && v6.needsIPv6()
+}
+
 // LinkKey returns the key of a link.
 func LinkKey(ns, name string) Key { return Key{OfLink, ns, name} }
 
 // Machine is the reserved name of the machine itself: the network namespace
 // vnet runs in. It is allowed wherever a host's name is.
 const Machine = "machine"
+
+// NSOf returns the name of a host's namespace in a State.
+func NSOf(host string) string {
+	if host == Machine {
+		return ""
+	}
+	return host
+}
