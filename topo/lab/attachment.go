@@ -7,9 +7,12 @@ import (
 	"slices"
 	"strconv"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // An Attachment connects a host to a network: a veth pair with one end in the bridge.
@@ -26,14 +29,14 @@ type Attachment struct {
 	Impair    topo.Impairment
 	NoOffload bool // turn off checksum offload on both ends
 
-	at pos
+	at syntax.Pos
 }
 
 var networksKey = hostKey{
-	read: func(d *decoder, f *fileHost, h *Host) {
-		for i := range f.Networks.table {
-			e := &f.Networks.table[i]
-			h.Networks = append(h.Networks, e.Value.attachment(d, e.Key, e.at))
+	read: func(d *syntax.Decoder, f *fileHost, h *Host) {
+		for i := range f.Networks.Table {
+			e := &f.Networks.Table[i]
+			h.Networks = append(h.Networks, e.Value.attachment(d, e.Key, e.At))
 		}
 	},
 	check: func(k *checker, h *Host) {
@@ -51,7 +54,7 @@ var networksKey = hostKey{
 }
 
 // formatNetworks writes the networks as a list of names if none has other keys.
-func (h *Host) formatNetworks(m *mapping) {
+func (h *Host) formatNetworks(m *syntax.Mapping) {
 	var names []string
 	plain := true
 	for i := range h.Networks {
@@ -59,50 +62,73 @@ func (h *Host) formatNetworks(m *mapping) {
 		plain = plain && len(h.Networks[i].format()) == 0
 	}
 	if plain {
-		m.list("networks", names)
+		m.List("networks", names)
 		return
 	}
-	m.table("networks", len(names), func(i int) (string, mapping) { return names[i], h.Networks[i].format() })
+	m.Table("networks", len(names), func(i int) (string, syntax.Mapping) { return names[i], h.Networks[i].format() })
 }
 
-func (a *fileAttachment) attachment(d *decoder, network string, at pos) Attachment {
+// Read reads a list of network names, or a mapping of network names to keys.
+func (as *attachments) Read(d *syntax.Decoder, n *yaml.Node) {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		d.Value(n, &as.Table)
+	case syntax.IsNull(n):
+	case n.Kind == yaml.ScalarNode:
+		as.add(n.Value, n)
+	default:
+		for _, item := range n.Content {
+			var name string
+			if d.Value(item, &name); name != "" {
+				as.add(name, item)
+			}
+		}
+	}
+}
+
+func (as *attachments) add(name string, n *yaml.Node) {
+	at := syntax.PosOf(n)
+	as.Table = append(as.Table, syntax.Entry[fileAttachment]{Key: name, Value: fileAttachment{At: at}, At: at})
+}
+
+func (a *fileAttachment) attachment(d *syntax.Decoder, network string, at syntax.Pos) Attachment {
 	att := Attachment{
 		Network: network, Device: a.Name, MTU: a.MTU, MAC: a.MAC,
-		VLAN: uint16(d.within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(),
+		VLAN: uint16(d.Within(at, "vlan", a.VLAN, 4094)), Impair: a.Impair.impairment(),
 		NoOffload: bool(a.Offload), at: at,
 	}
 	for _, v := range a.VLANs {
-		att.VLANs = append(att.VLANs, uint16(d.within(at, "vlans", v, 4094)))
+		att.VLANs = append(att.VLANs, uint16(d.Within(at, "vlans", v, 4094)))
 	}
 	for _, s := range a.Address {
 		if s == "none" {
 			att.NoAddress = true
 			continue
 		}
-		if p, err := parsePrefix(s); err == nil {
+		if p, err := syntax.ParsePrefix(s); err == nil {
 			att.Prefixes = append(att.Prefixes, p)
-		} else if addr, err := parseAddr(s); err == nil {
+		} else if addr, err := syntax.ParseAddr(s); err == nil {
 			att.Addresses = append(att.Addresses, addr)
 		} else {
-			d.mistake(at, s, "address: "+s+" is not an address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
+			d.Mistake(at, s, "address: "+s+" is not an address", `write one such as 192.168.15.9 or fd00::9, or "none"`)
 		}
 	}
 	return att
 }
 
-func (a *Attachment) format() (m mapping) {
+func (a *Attachment) format() (m syntax.Mapping) {
 	address := slices.Concat(display.Addrs(a.Addresses), display.Prefixes(a.Prefixes))
 	if a.NoAddress {
 		address = append(address, "none")
 	}
-	m.one("address", address)
-	m.text("name", a.Device)
-	m.mac(a.MAC)
-	m.number("mtu", a.MTU)
-	m.number("vlan", int(a.VLAN))
-	m.list("vlans", display.Texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
-	m.sub("impair", formatImpairment(a.Impair))
-	m.offload(a.NoOffload)
+	m.One("address", address)
+	m.Text("name", a.Device)
+	m.MAC(a.MAC)
+	m.Number("mtu", a.MTU)
+	m.Number("vlan", int(a.VLAN))
+	m.List("vlans", display.Texts(a.VLANs, func(v uint16) string { return strconv.Itoa(int(v)) }))
+	m.Sub("impair", formatImpairment(a.Impair))
+	formatOffload(&m, a.NoOffload)
 	return m
 }
 
@@ -133,7 +159,7 @@ func (k *checker) attachment(h *Host, a *Attachment) {
 }
 
 // requestedAddress checks an address that the file gives a host.
-func (k *checker) requestedAddress(at pos, a netip.Addr, net *Network) {
+func (k *checker) requestedAddress(at syntax.Pos, a netip.Addr, net *Network) {
 	s := prefixOf(a, net.Subnets)
 	switch {
 	case !s.IsValid() && k.incomplete:

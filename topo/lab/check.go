@@ -7,6 +7,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // Check returns all mistakes of t as [Mistakes], or nil. Parse and Compile
@@ -19,13 +20,13 @@ func Check(t Topology) error {
 
 // checkedLayout returns the layout of t, and all mistakes of t as [Mistakes], or nil.
 func checkedLayout(t *Topology) (*Layout, error) {
-	k := &checker{mistakeList: mistakeList{src: t.source}, t: t}
+	k := &checker{MistakeList: syntax.MistakeList{Source: t.source}, t: t}
 	k.all()
-	return k.layout, k.err()
+	return k.layout, errorOf(&k.MistakeList)
 }
 
 type checker struct {
-	mistakeList
+	syntax.MistakeList
 	t      *Topology
 	layout *Layout
 
@@ -71,12 +72,12 @@ func (k *checker) fullSubnets(unassigned []*Iface) {
 }
 
 // mistakef is mistake with a format for the message.
-func (k *checker) mistakef(at pos, text, hint, format string, args ...any) {
-	k.mistake(at, text, fmt.Sprintf(format, args...), hint)
+func (k *checker) mistakef(at syntax.Pos, text, hint, format string, args ...any) {
+	k.Mistake(at, text, fmt.Sprintf(format, args...), hint)
 }
 
 // knownHost reports whether the host exists. role completes the mistake "unknown host …".
-func (k *checker) knownHost(at pos, name, role string) bool {
+func (k *checker) knownHost(at syntax.Pos, name, role string) bool {
 	if _, ok := k.layout.Hosts[name]; ok || name == topo.Machine {
 		return true
 	}
@@ -92,7 +93,7 @@ func (k *checker) hostNames() []string {
 	return names
 }
 
-func (k *checker) knownNetwork(at pos, name, role string) (int, bool) {
+func (k *checker) knownNetwork(at syntax.Pos, name, role string) (int, bool) {
 	n, ok := k.layout.nets[name]
 	if !ok {
 		names := make([]string, 0, len(k.t.Networks))
@@ -203,7 +204,7 @@ func (k *checker) isolation(net *Network) {
 }
 
 // mtu checks the range of an MTU, and the minimum of IPv6.
-func (k *checker) mtu(at pos, mtu int, addrs []netip.Prefix) {
+func (k *checker) mtu(at syntax.Pos, mtu int, addrs []netip.Prefix) {
 	const min4, min6, largest = 68, 1280, 65535
 	if mtu == 0 {
 		return
@@ -214,15 +215,6 @@ func (k *checker) mtu(at pos, mtu int, addrs []netip.Prefix) {
 	}
 	if mtu < min6 && slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
 		k.mistakef(at, fmt.Sprint(mtu), "", "mtu %d: IPv6 needs at least %d", mtu, min6)
-	}
-}
-
-func (k *checker) impairment(at pos, i topo.Impairment) {
-	if i.Jitter > 0 && i.Delay == 0 {
-		k.mistake(at, "jitter", "jitter without a delay", "add delay")
-	}
-	if !(i.Loss >= 0 && i.Loss <= 100) {
-		k.mistakef(at, "loss", "", "loss %v is not between 0 and 100 percent", i.Loss)
 	}
 }
 

@@ -83,7 +83,7 @@ func (k *checker) overlaps(host string, list []int) {
 }
 
 func (k *checker) overlapMistake(host string, a *Iface, p netip.Prefix, b *Iface, q netip.Prefix) {
-	if b.at.line < a.at.line || b.at.line == a.at.line && b.at.col < a.at.col {
+	if b.at.Compare(a.at) < 0 {
 		a, p, b, q = b, q, a, p // report the later one
 	}
 	if a.Network >= 0 && a.Network == b.Network {
@@ -143,7 +143,7 @@ func displayName(host string) string {
 }
 
 func (k *checker) duplicateForward(a, b resolvedForward) {
-	if b.spec.at.line < a.spec.at.line {
+	if b.spec.at.Line < a.spec.at.Line {
 		a, b = b, a
 	}
 	k.mistakef(b.spec.at, b.spec.String(), "use another port, or listen on different addresses",

@@ -10,6 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 func (k *checker) devices() {
@@ -19,7 +20,7 @@ func (k *checker) devices() {
 			k.device(host, &host.Devices[d])
 		}
 	}
-	if len(k.list) > 0 {
+	if k.Found() {
 		return // the MTU of a device needs valid parents
 	}
 	for n := range k.layout.Ifaces {
@@ -112,7 +113,7 @@ func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
 
 // hasDevice reports whether h has the device. An adopted namespace may have
 // devices that are not in the file.
-func (k *checker) hasDevice(at pos, h *Host, dev, role string) bool {
+func (k *checker) hasDevice(at syntax.Pos, h *Host, dev, role string) bool {
 	names := k.deviceNames(h.Name)
 	if dev == "lo" || k.incomplete || k.isAdopted(h.Name) || slices.Contains(names, dev) {
 		return true

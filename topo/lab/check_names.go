@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 const nameForm = "use letters, digits, - _ and ."
@@ -21,8 +22,8 @@ func isHostName(s string) bool {
 // names checks the names of the lab, networks and hosts.
 func (k *checker) names() {
 	if n := k.t.Name; !naming.IsLab(n) {
-		k.mistakef(pos{1, 1}, n, fmt.Sprintf("%s, at most %d, and begin with a letter or digit", nameForm, naming.MaxLabName),
-			"%q is not a valid lab name", n)
+		hint := fmt.Sprintf("%s, at most %d, and begin with a letter or digit", nameForm, naming.MaxLabName)
+		k.mistakef(syntax.Pos{Line: 1, Column: 1}, n, hint, "%q is not a valid lab name", n)
 	}
 	nets := map[string]bool{}
 	for i := range k.t.Networks {
@@ -83,7 +84,7 @@ func (k *checker) nameOfHost(h *Host) {
 }
 
 // deviceName reports whether name is a valid device name. If not, it adds a mistake.
-func (k *checker) deviceName(at pos, name, role string) bool {
+func (k *checker) deviceName(at syntax.Pos, name, role string) bool {
 	switch {
 	case len(name) > naming.MaxLinkName:
 		k.mistakef(at, name, fmt.Sprintf("a device name has at most %d bytes", naming.MaxLinkName),
@@ -103,7 +104,7 @@ func (k *checker) deviceName(at pos, name, role string) bool {
 func (k *checker) duplicateDevices() {
 	type place struct{ host, dev string }
 	used := make(map[place]string, len(k.layout.Ifaces)*2)
-	use := func(at pos, host, dev, what string) {
+	use := func(at syntax.Pos, host, dev, what string) {
 		if other := used[place{host, dev}]; other != "" {
 			k.mistakef(at, dev, "rename one of them",
 				"%s has two devices %s: %s and %s", displayName(host), dev, other, what)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // notUnicast are the addresses that no link can have, and what they are. The kernel refuses them, or drops packets
@@ -39,7 +40,7 @@ func kindOfAddresses(p netip.Prefix) string {
 }
 
 // unicastSubnet reports a subnet whose addresses no host can have.
-func (k *checker) unicastSubnet(at pos, s netip.Prefix) {
+func (k *checker) unicastSubnet(at syntax.Pos, s netip.Prefix) {
 	const hint = "write a subnet such as 10.0.0.0/24 or fd00::/64"
 	if s.Bits() == 0 {
 		k.mistakef(at, s.String(), hint, "subnet %s is the whole Internet", s)
@@ -49,7 +50,7 @@ func (k *checker) unicastSubnet(at pos, s netip.Prefix) {
 }
 
 // linkAddresses checks the addresses of a device, with their prefix lengths.
-func (k *checker) linkAddresses(at pos, addrs []netip.Prefix) {
+func (k *checker) linkAddresses(at syntax.Pos, addrs []netip.Prefix) {
 	for _, p := range addrs {
 		switch kind := kindOfAddress(p.Addr()); {
 		case !p.IsValid():
@@ -66,7 +67,7 @@ func (k *checker) linkAddresses(at pos, addrs []netip.Prefix) {
 }
 
 // edgeAddress reports the network address and the broadcast address of a subnet.
-func (k *checker) edgeAddress(at pos, a netip.Addr, s netip.Prefix) {
+func (k *checker) edgeAddress(at syntax.Pos, a netip.Addr, s netip.Prefix) {
 	switch {
 	case hostBits(s) > 1 && a == s.Addr():
 		k.mistakef(at, a.String(), "the first address for a host is "+firstAddr(s).String(),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // Compile returns the state that a topology describes: every device with its
@@ -25,7 +26,7 @@ func Compile(t Topology) (topo.State, error) {
 
 func newCompiler(l *Layout) *compiler {
 	c := &compiler{
-		mistakeList: mistakeList{src: l.Topology.source}, t: l.Topology, l: l,
+		MistakeList: syntax.MistakeList{Source: l.Topology.source}, t: l.Topology, l: l,
 		state: make(topo.State, 10*len(l.Ifaces)+len(l.forwards)), forwards: l.forwards,
 		forwarded: make(map[target]bool, len(l.forwards)),
 		bySubnet:  map[string]map[netip.Prefix]*Iface{},
@@ -59,7 +60,7 @@ func (c *compiler) objects() {
 // A compiler makes the objects of a topology. Two different objects with one
 // key are a mistake that Check did not find.
 type compiler struct {
-	mistakeList
+	syntax.MistakeList
 	t     *Topology
 	l     *Layout
 	state topo.State
@@ -86,7 +87,7 @@ type target struct {
 
 func (c *compiler) put(o topo.Object) {
 	if err := c.state.Add(o); err != nil {
-		c.mistake(pos{1, 1}, "", err.Error(), "")
+		c.Mistake(syntax.Pos{Line: 1, Column: 1}, "", err.Error(), "")
 	}
 }
 
@@ -226,7 +227,7 @@ func (c *compiler) complete() (topo.State, error) {
 	c.antispoof()
 	c.addSysctls()
 	c.limits()
-	if err := c.err(); err != nil {
+	if err := errorOf(&c.MistakeList); err != nil {
 		return nil, err
 	}
 	c.state.AddAddrGenNone()

@@ -9,6 +9,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // limits reports what exceeds limits of the kernel.
@@ -33,7 +34,7 @@ func (c *compiler) limits() {
 			if fast[o.NS]++; fast[o.NS] == linux.MaxFastpaths+1 {
 				message := fmt.Sprintf("%s would have fast paths on more than %d links",
 					displayName(cmp.Or(o.NS, topo.Machine)), linux.MaxFastpaths)
-				c.mistake(c.t.at(o.NS), "fastpath", message, "this is the kernel's limit")
+				c.Mistake(c.t.at(o.NS), "fastpath", message, "this is the kernel's limit")
 			}
 		}
 	}
@@ -44,7 +45,7 @@ func (c *compiler) checkRecord(o topo.Object, record string) {
 	if len(record) > naming.MaxAltName {
 		message := fmt.Sprintf("%s: the record %s has %d bytes, but an alternative name of a link has at most %d",
 			o, record, len(record), naming.MaxAltName)
-		c.mistake(c.t.at(o.Key().NS), "", message, "use a shorter name for the lab or the host")
+		c.Mistake(c.t.at(o.Key().NS), "", message, "use a shorter name for the lab or the host")
 	}
 }
 
@@ -54,11 +55,11 @@ func (c *compiler) owns(ns string) bool {
 }
 
 // at returns the position of a namespace's host in the file.
-func (t *Topology) at(ns string) pos {
+func (t *Topology) at(ns string) syntax.Pos {
 	for i := range t.Hosts {
 		if h := &t.Hosts[i]; topo.NSOf(h.Name) == ns {
 			return h.at
 		}
 	}
-	return pos{1, 1}
+	return syntax.Pos{Line: 1, Column: 1}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A Device is any other device of a host: not its end of a network's or a
@@ -29,47 +30,47 @@ type Device struct {
 	MTU       int      // bytes; 0 means the parent's or 1500, for vxlan minus the tunnel headers
 	MAC       topo.MAC // zero means derived from the names
 
-	at pos
+	at syntax.Pos
 }
 
 // A device is a link of the host: the compiler makes it with the other links, and the exporter too.
 var devicesKey = hostKey{
-	read: func(d *decoder, f *fileHost, h *Host) {
+	read: func(d *syntax.Decoder, f *fileHost, h *Host) {
 		for i := range f.Devices {
-			h.Devices = append(h.Devices, f.Devices[i].Value.device(d, f.Devices[i].Key, f.Devices[i].at))
+			h.Devices = append(h.Devices, f.Devices[i].Value.device(d, f.Devices[i].Key, f.Devices[i].At))
 		}
 	},
-	format: func(h *Host, m *mapping) {
-		m.table("devices", len(h.Devices), func(i int) (string, mapping) {
+	format: func(h *Host, m *syntax.Mapping) {
+		m.Table("devices", len(h.Devices), func(i int) (string, syntax.Mapping) {
 			return h.Devices[i].Name, h.Devices[i].format()
 		})
 	},
 }
 
 // device converts an entry of the file.
-func (v *fileDevice) device(d *decoder, name string, at pos) Device {
+func (v *fileDevice) device(d *syntax.Decoder, name string, at syntax.Pos) Device {
 	return Device{
 		Name: name, Kind: v.Type, Parent: v.Parent, Mode: v.Mode,
-		ID:    uint32(d.within(at, "id", v.ID, 1<<24-1)),
+		ID:    uint32(d.Within(at, "id", v.ID, 1<<24-1)),
 		Local: v.Local, Remote: v.Remote,
-		Port:      uint16(d.within(at, "port", v.Port, 65535)),
+		Port:      uint16(d.Within(at, "port", v.Port, 65535)),
 		Network:   v.Network,
 		Addresses: v.Addresses, MTU: v.MTU, MAC: v.MAC, at: at,
 	}
 }
 
-func (v *Device) format() (m mapping) {
-	m.text("type", v.Kind)
-	m.text("parent", v.Parent)
-	m.number("id", int(v.ID))
-	m.text("mode", v.Mode)
-	m.addr("local", v.Local)
-	m.addr("remote", v.Remote)
-	m.number("port", int(v.Port))
-	m.text("network", v.Network)
-	m.list("addresses", display.Prefixes(v.Addresses))
-	m.number("mtu", v.MTU)
-	m.mac(v.MAC)
+func (v *Device) format() (m syntax.Mapping) {
+	m.Text("type", v.Kind)
+	m.Text("parent", v.Parent)
+	m.Number("id", int(v.ID))
+	m.Text("mode", v.Mode)
+	m.Addr("local", v.Local)
+	m.Addr("remote", v.Remote)
+	m.Number("port", int(v.Port))
+	m.Text("network", v.Network)
+	m.List("addresses", display.Prefixes(v.Addresses))
+	m.Number("mtu", v.MTU)
+	m.MAC(v.MAC)
 	return m
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // DNS is the content of a host's /etc/resolv.conf. With the zero value the
@@ -17,7 +18,9 @@ type DNS struct {
 }
 
 var dnsKey = hostKey{
-	read: func(_ *decoder, f *fileHost, h *Host) { h.DNS = DNS{Servers: f.DNS.Servers, Search: f.DNS.Search} },
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) {
+		h.DNS = DNS{Servers: f.DNS.Servers, Search: f.DNS.Search}
+	},
 	check: func(k *checker, h *Host) {
 		k.notOnMachine(h, "dns", len(h.DNS.Servers)+len(h.DNS.Search) > 0)
 		for _, d := range h.DNS.Search {
@@ -36,11 +39,11 @@ var dnsKey = hostKey{
 			e.host(f.NS).DNS = ParseResolv(f.Content)
 		}
 	},
-	format: func(h *Host, m *mapping) {
-		var keys mapping
-		keys.list("servers", display.Addrs(h.DNS.Servers))
-		keys.list("search", h.DNS.Search)
-		m.sub("dns", keys)
+	format: func(h *Host, m *syntax.Mapping) {
+		var keys syntax.Mapping
+		keys.List("servers", display.Addrs(h.DNS.Servers))
+		keys.List("search", h.DNS.Search)
+		m.Sub("dns", keys)
 	},
 }
 
@@ -50,7 +53,7 @@ func ParseResolv(text string) (d DNS) {
 		words := strings.Fields(line)
 		switch {
 		case len(words) > 1 && words[0] == "nameserver":
-			if a, err := parseAddr(words[1]); err == nil {
+			if a, err := syntax.ParseAddr(words[1]); err == nil {
 				d.Servers = append(d.Servers, a)
 			}
 		case len(words) > 1 && words[0] == "search":

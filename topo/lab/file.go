@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // The types of this file describe the lab file: its keys, and a comment for each
@@ -18,15 +19,15 @@ type fileLab struct {
 	// Defaults: keys for all networks, hosts and links. A key of the entry itself takes precedence.
 	Defaults fileDefaults `yaml:"defaults"`
 	// Networks by name. Each is a Linux bridge.
-	Networks table[fileNetwork] `yaml:"networks"`
+	Networks syntax.Table[fileNetwork] `yaml:"networks"`
 	// Hosts by name. Each is a network namespace. The host "machine" is the machine itself.
-	Hosts table[fileHost] `yaml:"hosts"`
+	Hosts syntax.Table[fileHost] `yaml:"hosts"`
 	// Links: veth pairs between two hosts, without a bridge.
 	Links []fileLink `yaml:"links"`
 	// Expect: facts that `vnet verify` proves with packets: "red -> blue: ping".
 	Expect []expectation `yaml:"expect"`
 
-	At pos `yaml:"-"`
+	At syntax.Pos `yaml:"-"`
 }
 
 // fileDefaults are keys for all networks, hosts and links. A key of the entry itself takes precedence.
@@ -43,11 +44,11 @@ type fileDefaults struct {
 type fileNetwork struct {
 	// Subnets, IPv4 and IPv6. The gateway has the first address of each; the hosts get the next ones, in
 	// the order of the file.
-	Subnets many[netip.Prefix] `yaml:"subnets"`
+	Subnets syntax.Many[netip.Prefix] `yaml:"subnets"`
 	// Gateway: the host that has the first address and is the default gateway of the other hosts; or none.
 	// An address here is the gateway's address instead of the first one. Default: the host in whose
 	// namespace the bridge is (see `in`).
-	Gateway many[string] `yaml:"gateway"`
+	Gateway syntax.Many[string] `yaml:"gateway"`
 	// NAT: with true, the gateway masquerades packets that leave these subnets. With an address, it uses
 	// this source address (SNAT).
 	NAT natChoice `yaml:"nat"`
@@ -82,9 +83,9 @@ type fileNetwork struct {
 	VLANFiltering bool `yaml:"vlan_filtering"`
 	// Repeat makes several copies of this entry: a count (from 1), or a range such as 5-20. "(n)", "(n+1)"
 	// and "(n-1)" in the entry are replaced by numbers. A name without "(n)" gets it appended.
-	Repeat repeat `yaml:"repeat"`
+	Repeat syntax.Repeat `yaml:"repeat"`
 
-	At pos `yaml:"-"`
+	At syntax.Pos `yaml:"-"`
 }
 
 // fileHost is a network namespace and its content.
@@ -95,42 +96,42 @@ type fileHost struct {
 	// Ports that its gateway forwards to it, written as in Compose: "8080:80",
 	// "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp". Clients with a link-local IPv6 address do not
 	// reach them.
-	Ports many[hostForward] `yaml:"ports"`
+	Ports syntax.Many[hostForward] `yaml:"ports"`
 	// Routes, written as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1",
 	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
-	Routes many[StaticRoute] `yaml:"routes"`
+	Routes syntax.Many[fileRoute] `yaml:"routes"`
 	// Neighbours: permanent neighbour entries, written as for ip-neighbour(8): "10.0.0.9 lladdr
 	// 02:00:00:00:00:09 dev eth0".
-	Neighbours many[StaticNeigh] `yaml:"neighbours"`
+	Neighbours syntax.Many[fileNeigh] `yaml:"neighbours"`
 	// Sysctls of the host, for example net.ipv4.conf.all.rp_filter: 0.
-	Sysctls table[string] `yaml:"sysctls"`
+	Sysctls syntax.Table[string] `yaml:"sysctls"`
 	// Aliases: other names of the host, for /etc/hosts and for facts.
-	Aliases many[string] `yaml:"aliases"`
+	Aliases syntax.Many[string] `yaml:"aliases"`
 	// DNS: the content of its resolv.conf. Default: the machine's file.
 	DNS fileDNS `yaml:"dns"`
 	// Router: with true, the host forwards packets. With keys, it also masquerades and forwards ports. The
 	// gateway of a network always forwards packets.
 	Router router `yaml:"router"`
 	// Devices by name: dummy, vlan, vxlan, macvlan or ipvlan.
-	Devices table[fileDevice] `yaml:"devices"`
+	Devices syntax.Table[fileDevice] `yaml:"devices"`
 	// Run: shell commands that up starts in the host and down stops. A command may end, but if it fails,
 	// up and status report it.
-	Run many[string] `yaml:"run"`
+	Run syntax.Many[string] `yaml:"run"`
 	// Namespace: an existing network namespace to adopt: a name, a path or a process id. vnet configures
 	// it, but never deletes it.
 	Namespace string `yaml:"namespace"`
 	// Repeat makes several copies of this entry: a count (from 1), or a range such as 5-20. "(n)", "(n+1)"
 	// and "(n-1)" in the entry are replaced by numbers. A name without "(n)" gets it appended.
-	Repeat repeat `yaml:"repeat"`
+	Repeat syntax.Repeat `yaml:"repeat"`
 
-	At pos `yaml:"-"`
+	At syntax.Pos `yaml:"-"`
 }
 
 // fileAttachment connects a host to a network: a veth pair with one end in the bridge.
 type fileAttachment struct {
 	// Address in the network's subnets, or any address with a prefix length; none for no address. Default:
 	// the next free address of each subnet.
-	Address many[string] `yaml:"address"`
+	Address syntax.Many[string] `yaml:"address"`
 	// Name of the device in the host. Default: the next free name of eth0, eth1 …
 	Name string `yaml:"name"`
 	// MAC address. Default: derived from the names.
@@ -140,30 +141,30 @@ type fileAttachment struct {
 	// VLAN: the untagged VLAN of the bridge port, 1 to 4094.
 	VLAN int `yaml:"vlan"`
 	// VLANs: the tagged VLANs of the bridge port, 1 to 4094 each.
-	VLANs many[int] `yaml:"vlans"`
+	VLANs syntax.Many[int] `yaml:"vlans"`
 	// Impair adds delay, loss and a rate limit.
 	Impair fileImpair `yaml:"impair"`
 	// Offload: off turns off checksum offload on both ends, so that packets carry complete checksums. Raw
 	// sockets and virtual machines need this.
 	Offload offloadChoice `yaml:"offload"`
 
-	At pos `yaml:"-"`
+	At syntax.Pos `yaml:"-"`
 }
 
 // fileDNS is the content of a host's resolv.conf.
 type fileDNS struct {
 	// Servers: addresses of name servers.
-	Servers many[netip.Addr] `yaml:"servers"`
+	Servers syntax.Many[netip.Addr] `yaml:"servers"`
 	// Search: domains to append to short names.
-	Search many[string] `yaml:"search"`
+	Search syntax.Many[string] `yaml:"search"`
 }
 
 // fileRouter is what a router does in addition to forwarding packets.
 type fileRouter struct {
 	// NAT: source subnets that it masquerades.
-	NAT many[netip.Prefix] `yaml:"nat"`
+	NAT syntax.Many[netip.Prefix] `yaml:"nat"`
 	// Ports that it forwards to other hosts: "8080:web:80", "2222:192.168.1.9:22/tcp".
-	Ports many[routerForward] `yaml:"ports"`
+	Ports syntax.Many[routerForward] `yaml:"ports"`
 }
 
 // fileDevice is any other device of a host: not its end of a network's or a link's veth pair.
@@ -185,13 +186,13 @@ type fileDevice struct {
 	// Network: the device becomes a port of this network's bridge.
 	Network string `yaml:"network"`
 	// Addresses with their prefix lengths.
-	Addresses many[netip.Prefix] `yaml:"addresses"`
+	Addresses syntax.Many[netip.Prefix] `yaml:"addresses"`
 	// MTU in bytes. Default: that of the parent or 1500; for vxlan, minus the tunnel headers.
 	MTU int `yaml:"mtu"`
 	// MAC address. Default: derived from the names.
 	MAC topo.MAC `yaml:"mac"`
 
-	At pos `yaml:"-"`
+	At syntax.Pos `yaml:"-"`
 }
 
 // fileLink is a veth pair between two hosts.
@@ -201,7 +202,7 @@ type fileLink struct {
 	Endpoints []string `yaml:"endpoints"`
 	// Addresses of the two ends, with prefix lengths: [10.0.0.1/30, 10.0.0.2/30]. Write a list for an end
 	// with several addresses.
-	Addresses []many[netip.Prefix] `yaml:"addresses"`
+	Addresses []syntax.Many[netip.Prefix] `yaml:"addresses"`
 	// MACs of the two ends. Default: derived from the names.
 	MACs []topo.MAC `yaml:"macs"`
 	// MTU of both ends in bytes. Default: 1500.
@@ -213,9 +214,9 @@ type fileLink struct {
 	Offload offloadChoice `yaml:"offload"`
 	// Repeat makes several copies of this entry: a count (from 1), or a range such as 5-20. "(n)", "(n+1)"
 	// and "(n-1)" in the entry are replaced by numbers.
-	Repeat repeat `yaml:"repeat"`
+	Repeat syntax.Repeat `yaml:"repeat"`
 
-	At pos `yaml:"-"`
+	At syntax.Pos `yaml:"-"`
 }
 
 // fileImpair adds delay, loss and a rate limit to a link, in both directions (netem).
@@ -226,28 +227,12 @@ type fileImpair struct {
 	Jitter time.Duration `yaml:"jitter"`
 	// Loss: percentage of lost packets, for example 1.5%. Both ends of the link send TCP segments one by one
 	// (gso_max_segs 1). What another host sends may still arrive as a packet of many segments, which is lost as one.
-	Loss percent `yaml:"loss"`
+	Loss syntax.Percent `yaml:"loss"`
 	// Rate limit in bits per second: 10mbit, 1gbit, 512kbit.
-	Rate bitrate `yaml:"rate"`
+	Rate syntax.Bitrate `yaml:"rate"`
 }
-
-// A table is a mapping that keeps its order.
-type table[T any] []entry[T]
-
-type entry[T any] struct {
-	Key   string
-	Value T
-	at    pos // of the key
-}
-
-// many is a list. The file may have a single value instead of a list of one.
-type many[T any] []T
 
 type (
-	percent float64
-	bitrate uint64
-	repeat  struct{ first, last int }
-
 	// mtuChoice is a number of bytes, or auto.
 	mtuChoice struct {
 		auto  bool
@@ -260,23 +245,23 @@ type (
 	// natChoice is true, false, or addresses.
 	natChoice struct {
 		on bool
-		to many[netip.Addr]
+		to syntax.Many[netip.Addr]
 	}
 
 	// routedChoice is true, false, or sources.
 	routedChoice struct {
 		on   bool
-		from many[netip.Prefix]
+		from syntax.Many[netip.Prefix]
 	}
 
 	// isolateChoice is true, false, or names of networks.
 	isolateChoice struct {
 		hosts bool
-		from  many[string]
+		from  syntax.Many[string]
 	}
 
 	// attachments is a list of network names, or a table of fileAttachment.
-	attachments struct{ table[fileAttachment] }
+	attachments struct{ syntax.Table[fileAttachment] }
 
 	// router is true, false, or a fileRouter.
 	router struct {
@@ -285,6 +270,8 @@ type (
 	}
 
 	expectation   struct{ list []Expectation }
+	fileRoute     struct{ StaticRoute }
+	fileNeigh     struct{ StaticNeigh }
 	hostForward   struct{ Forward }
 	routerForward struct{ Forward }
 )

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A Host is a network namespace and its content. The host named [topo.Machine] is
@@ -25,7 +26,7 @@ type Host struct {
 	Forwards   []Forward      // ports that it forwards to other hosts
 	Run        []string       // shell commands started after up and stopped by down
 
-	at pos
+	at syntax.Pos
 }
 
 // NamespaceOf returns the namespace of a host, as [Compile] makes it.
@@ -41,11 +42,11 @@ func (t *Topology) NamespaceOf(host string) topo.Namespace {
 // A hostKey is a key of a host in the lab file: all that is particular to this key. A function is nil
 // if there is nothing to do. Each key has a file of its own, or is in the file of its values.
 type hostKey struct {
-	read    func(d *decoder, f *fileHost, h *Host) // from the lab file
+	read    func(d *syntax.Decoder, f *fileHost, h *Host) // from the lab file
 	check   func(k *checker, h *Host)
 	compile func(c *compiler, h *Host)       // adds its objects to the state
 	export  func(e *exporter, o topo.Object) // the reverse: adds o to its host if o is of this key
-	format  func(h *Host, m *mapping)        // as a lab file
+	format  func(h *Host, m *syntax.Mapping) // as a lab file
 }
 
 // hostKeys are the keys of a host, in the order in which Format writes them.
@@ -54,7 +55,7 @@ var hostKeys = []hostKey{
 	devicesKey, runKey,
 }
 
-func (h *fileHost) host(d *decoder, name string, at pos) Host {
+func (h *fileHost) host(d *syntax.Decoder, name string, at syntax.Pos) Host {
 	host := Host{Name: name, at: at}
 	for i := range hostKeys {
 		hostKeys[i].read(d, h, &host)
@@ -62,7 +63,7 @@ func (h *fileHost) host(d *decoder, name string, at pos) Host {
 	return host
 }
 
-func (h *Host) format() (m mapping) {
+func (h *Host) format() (m syntax.Mapping) {
 	for i := range hostKeys {
 		hostKeys[i].format(h, &m)
 	}
@@ -103,10 +104,10 @@ func (k *checker) notOnMachine(h *Host, key string, has bool) {
 
 // The exporter sets Namespace when it makes the hosts; see topology.
 var namespaceKey = hostKey{
-	read:    func(_ *decoder, f *fileHost, h *Host) { h.Namespace = f.Namespace },
+	read:    func(_ *syntax.Decoder, f *fileHost, h *Host) { h.Namespace = f.Namespace },
 	check:   func(k *checker, h *Host) { k.notOnMachine(h, "namespace", h.Namespace != "") },
 	compile: (*compiler).namespace,
-	format:  func(h *Host, m *mapping) { m.text("namespace", h.Namespace) },
+	format:  func(h *Host, m *syntax.Mapping) { m.Text("namespace", h.Namespace) },
 }
 
 func (c *compiler) namespace(h *Host) {

@@ -7,17 +7,18 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // The aliases of all hosts are in one text, the hosts file of each host.
 var aliasesKey = hostKey{
-	read: func(_ *decoder, f *fileHost, h *Host) { h.Aliases = f.Aliases },
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) { h.Aliases = f.Aliases },
 	export: func(e *exporter, o topo.Object) {
 		if f, ok := o.(topo.File); ok && f.Name == "hosts" {
 			e.aliases(f.Content)
 		}
 	},
-	format: func(h *Host, m *mapping) { m.list("aliases", h.Aliases) },
+	format: func(h *Host, m *syntax.Mapping) { m.List("aliases", h.Aliases) },
 }
 
 // aliases checks the aliases of a host. owner has the host of each name so far.

@@ -10,6 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // Forwards reports whether the host forwards packets, because the file says so or as a gateway.
@@ -48,7 +49,7 @@ type Iface struct {
 	End        int         // index of the end of the link
 	Device     *Device     // for an entry of a host's devices, else nil
 	Addrs      []netip.Prefix
-	at         pos
+	at         syntax.Pos
 }
 
 // IsBridge reports whether i is the bridge of a network.

@@ -11,6 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A Link is a veth pair between two hosts, without a bridge.
@@ -21,7 +22,7 @@ type Link struct {
 
 	NoOffload bool // turn off checksum offload on both ends
 
-	at pos
+	at syntax.Pos
 }
 
 // An End is one end of a Link.
@@ -32,18 +33,18 @@ type End struct {
 	MAC       topo.MAC // zero means derived from the names
 }
 
-func (l *fileLink) link(d *decoder) (Link, bool) {
+func (l *fileLink) link(d *syntax.Decoder) (Link, bool) {
 	c := Link{MTU: l.MTU, Impair: l.Impair.impairment(), NoOffload: bool(l.Offload), at: l.At}
 	if len(l.Endpoints) != 2 {
-		d.mistake(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
+		d.Mistake(l.At, "endpoints", "a link has two endpoints", "write endpoints: [red:eth1, blue:eth1]")
 		return c, false
 	}
 	if n := len(l.Addresses); n != 0 && n != 2 {
-		d.mistake(l.At, "addresses", "addresses: expected one for each of the two endpoints",
+		d.Mistake(l.At, "addresses", "addresses: expected one for each of the two endpoints",
 			"write a list for an endpoint with several: [[10.0.0.1/30, fd00::1/64], [10.0.0.2/30, fd00::2/64]]")
 	}
 	if n := len(l.MACs); n != 0 && n != 2 {
-		d.mistake(l.At, "macs", "macs: expected one for each of the two endpoints", "")
+		d.Mistake(l.At, "macs", "macs: expected one for each of the two endpoints", "")
 	}
 	for i := range c.Ends {
 		c.Ends[i].Host, c.Ends[i].Device, _ = strings.Cut(l.Endpoints[i], ":")
@@ -58,7 +59,7 @@ func (l *fileLink) link(d *decoder) (Link, bool) {
 }
 
 func (c *Link) format() *yaml.Node {
-	var m mapping
+	var m syntax.Mapping
 	var ends, macs []string
 	addrs := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 	any := false
@@ -69,19 +70,19 @@ func (c *Link) format() *yaml.Node {
 		}
 		ends, macs = append(ends, end), append(macs, e.MAC.String())
 		any = any || len(e.Addresses) > 0
-		addrs.Content = append(addrs.Content, sequence(display.Prefixes(e.Addresses)))
+		addrs.Content = append(addrs.Content, syntax.Sequence(display.Prefixes(e.Addresses)))
 	}
-	m.list("endpoints", ends)
+	m.List("endpoints", ends)
 	if any {
-		m.add("addresses", addrs)
+		m.Add("addresses", addrs)
 	}
 	if !c.Ends[0].MAC.IsZero() || !c.Ends[1].MAC.IsZero() {
-		m.list("macs", macs)
+		m.List("macs", macs)
 	}
-	m.number("mtu", c.MTU)
-	m.sub("impair", formatImpairment(c.Impair))
-	m.offload(c.NoOffload)
-	return m.node(yaml.FlowStyle)
+	m.Number("mtu", c.MTU)
+	m.Sub("impair", formatImpairment(c.Impair))
+	formatOffload(&m, c.NoOffload)
+	return m.Node(yaml.FlowStyle)
 }
 
 func (k *checker) links() {

@@ -1,12 +1,11 @@
 package lab
 
 import (
-	"cmp"
 	"fmt"
-	"sort"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A Mistake is an error in a lab file, with its place.
@@ -101,120 +100,18 @@ func (ms Mistakes) Error() string {
 	return b.String()
 }
 
-// A pos is a line and a column of the file, both from 1; the zero value means unknown.
-type pos struct{ line, col int }
-
-// A source is the text of a lab file.
-type source struct {
-	file  string
-	lines []string
-}
-
-func newSource(file string, text []byte) *source {
-	return &source{file: file, lines: strings.Split(string(text), "\n")}
-}
-
-// A mistakeList collects mistakes.
-type mistakeList struct {
-	src   *source // may be nil
-	list  Mistakes
-	seen  map[Mistake]bool
-	count int // number of calls of mistake; a repeated mistake counts, but is listed once
-}
-
-// mistake adds a mistake. Its place is the first occurrence of text at the
-// position at or shortly after it. message says what is wrong, and hint says
-// what to write instead; hint may be empty.
-func (c *mistakeList) mistake(at pos, text, message, hint string) {
-	m := Mistake{Text: text, Message: message, Hint: hint}
-	if c.src != nil {
-		at = c.src.find(at, text)
-		m.File, m.Line, m.Column = c.src.file, at.line, at.col
-		if 0 < at.line && at.line <= len(c.src.lines) {
-			m.Source = strings.TrimSuffix(c.src.lines[at.line-1], "\r")
-		}
-	}
-	if c.seen == nil {
-		c.seen = map[Mistake]bool{}
-	}
-	if c.count++; !c.seen[m] {
-		c.seen[m] = true
-		c.list = append(c.list, m)
-	}
-}
-
-// err returns the mistakes in the order of the file, or nil.
-func (c *mistakeList) err() error {
-	if len(c.list) == 0 {
+// errorOf returns the mistakes of a list in the order of the file as [Mistakes], or nil.
+func errorOf(l *syntax.MistakeList) error {
+	if !l.Found() {
 		return nil
 	}
-	sort.SliceStable(c.list, func(i, j int) bool {
-		a, b := c.list[i], c.list[j]
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message)) < 0
-	})
-	return c.list
-}
-
-// searchLines is the number of lines from an entry's start in which find looks for a text.
-const searchLines = 40
-
-// find returns the position of text: at or after the position at, within the
-// same entry. It returns at if the entry does not contain text, for example
-// because the entry was repeated or its text was computed.
-func (s *source) find(at pos, text string) pos {
-	if at.line < 1 || at.line > len(s.lines) || text == "" {
-		return at
-	}
-	// An entry ends at the next line that is not indented more than its key,
-	// or, in a list, than its dash.
-	first := s.lines[at.line-1]
-	ends := min(max(at.col-1, 0), len(first))
-	if strings.HasSuffix(first[:ends], "- ") {
-		ends -= 2
-	}
-	for n := at.line; n < at.line+searchLines && n <= len(s.lines); n++ {
-		line, from := s.lines[n-1], 0
-		if n == at.line {
-			from = min(max(at.col-1, 0), len(line))
-		} else if indent := len(line) - len(strings.TrimLeft(line, " ")); indent <= ends && indent < len(line) {
-			break
+	var ms Mistakes
+	for _, m := range l.Sorted() {
+		full := Mistake{Line: m.At.Line, Column: m.At.Column, Text: m.Text, Message: m.Message, Hint: m.Hint}
+		if l.Source != nil {
+			full.File, full.Source = l.Source.File, l.Source.Line(m.At.Line)
 		}
-		if i := findWord(line[from:], text); i >= 0 {
-			return pos{n, from + i + 1}
-		}
+		ms = append(ms, full)
 	}
-	return at
-}
-
-// first returns the position of the first occurrence of text in the file.
-func (s *source) first(text string) pos {
-	for n, line := range s.lines {
-		if i := strings.Index(line, text); i >= 0 {
-			return pos{n + 1, i + 1}
-		}
-	}
-	return pos{1, 1}
-}
-
-// findWord returns the index of word in line, but not as part of a longer word; -1 if there is none.
-func findWord(line, word string) int {
-	for from := 0; ; {
-		i := strings.Index(line[from:], word)
-		if i < 0 {
-			return -1
-		}
-		i += from
-		if !wordByteAt(line, i-1) && !wordByteAt(line, i+len(word)) {
-			return i
-		}
-		from = i + 1
-	}
-}
-
-func wordByteAt(s string, i int) bool {
-	if i < 0 || i >= len(s) {
-		return false
-	}
-	c := s[i]
-	return c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	return ms
 }

@@ -3,13 +3,13 @@ package lab
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A StaticNeigh is a permanent neighbour entry (ARP, ND).
@@ -18,11 +18,15 @@ type StaticNeigh struct {
 	MAC    topo.MAC
 	Device string // "" means the device whose subnet contains Addr
 
-	at pos
+	at syntax.Pos
 }
 
 var neighboursKey = hostKey{
-	read: func(_ *decoder, f *fileHost, h *Host) { h.Neighbours = f.Neighbours },
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) {
+		for _, nb := range f.Neighbours {
+			h.Neighbours = append(h.Neighbours, nb.StaticNeigh)
+		}
+	},
 	check: func(k *checker, h *Host) {
 		for i := range h.Neighbours {
 			k.neighbour(h, &h.Neighbours[i])
@@ -39,7 +43,9 @@ var neighboursKey = hostKey{
 			h.Neighbours = append(h.Neighbours, StaticNeigh{Addr: n.Addr, MAC: n.MAC, Device: n.Link})
 		}
 	},
-	format: func(h *Host, m *mapping) { m.list("neighbours", display.Texts(h.Neighbours, StaticNeigh.String)) },
+	format: func(h *Host, m *syntax.Mapping) {
+		m.List("neighbours", display.Texts(h.Neighbours, StaticNeigh.String))
+	},
 }
 
 func (k *checker) neighbour(h *Host, nb *StaticNeigh) {
@@ -66,36 +72,37 @@ func (c *compiler) neighbour(h *Host, nb *StaticNeigh) {
 
 const neighForm = `write it as for ip-neighbour(8): "10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0"`
 
-func (nb *StaticNeigh) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, nb, neighForm, parseNeigh)
-	nb.at = posOf(n)
+// Read reads a neighbour.
+func (nb *fileNeigh) Read(d *syntax.Decoder, n *yaml.Node) {
+	syntax.Scalar(d, n, &nb.StaticNeigh, neighForm, parseNeigh)
+	nb.at = syntax.PosOf(n)
 }
 
 // parseNeigh reads a neighbour with the keywords of ip-neighbour(8).
 func parseNeigh(s string) (nb StaticNeigh, err error) {
-	w := words{rest: strings.Fields(s)}
-	if nb.Addr, err = w.nextAddr(""); err != nil {
-		return nb, valueError{w.last, fmt.Sprintf("%q is not a neighbour", s), neighForm}
+	w := syntax.NewWords(s)
+	if nb.Addr, err = w.NextAddr(""); err != nil {
+		return nb, syntax.Invalid(w.Last(), fmt.Sprintf("%q is not a neighbour", s), neighForm)
 	}
-	for len(w.rest) > 0 {
-		switch key := w.next(); key {
+	for w.More() {
+		switch key := w.Next(); key {
 		case "dev":
-			nb.Device = w.next()
+			nb.Device = w.Next()
 		case "lladdr":
-			if nb.MAC, err = topo.ParseMAC(w.next()); err != nil {
-				return nb, valueError{w.last, err.Error(), neighForm}
+			if nb.MAC, err = topo.ParseMAC(w.Next()); err != nil {
+				return nb, syntax.Invalid(w.Last(), err.Error(), neighForm)
 			}
 		case "nud":
-			if w.next() != "permanent" {
-				return nb, valueError{w.last, "neighbours of a lab are permanent", "remove nud"}
+			if w.Next() != "permanent" {
+				return nb, syntax.Invalid(w.Last(), "neighbours of a lab are permanent", "remove nud")
 			}
 		default:
-			return nb, valueError{key, fmt.Sprintf("unknown word %q in a neighbour", key),
-				spell.DidYouMean(key, []string{"lladdr", "dev"})}
+			return nb, syntax.Invalid(key, fmt.Sprintf("unknown word %q in a neighbour", key),
+				spell.DidYouMean(key, []string{"lladdr", "dev"}))
 		}
 	}
 	if nb.MAC.IsZero() {
-		return nb, valueError{s, fmt.Sprintf("%q has no lladdr", s), neighForm}
+		return nb, syntax.Invalid(s, fmt.Sprintf("%q has no lladdr", s), neighForm)
 	}
 	return nb, nil
 }

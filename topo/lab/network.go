@@ -2,9 +2,13 @@ package lab
 
 import (
 	"net/netip"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A Network is a Linux bridge and the subnets on it.
@@ -40,7 +44,7 @@ type Network struct {
 	STP           bool     // run the spanning tree protocol
 	VLANFiltering bool     // separate VLANs by VLAN and VLANs of the hosts' attachments
 
-	at pos
+	at syntax.Pos
 }
 
 // NoGateway as a network's Gateway means: no host has the first address as a
@@ -63,7 +67,7 @@ func (t *Topology) GatewayOf(n int) string {
 	return t.BridgeHost(n)
 }
 
-func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
+func (n *fileNetwork) network(d *syntax.Decoder, name string, at syntax.Pos) Network {
 	net := Network{
 		Name: name, Subnets: n.Subnets, In: n.In,
 		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed.on, RoutedFrom: n.Routed.from,
@@ -82,55 +86,97 @@ func (n *fileNetwork) network(d *decoder, name string, at pos) Network {
 		}
 	}
 	for _, g := range n.Gateway {
-		if a, err := parseAddr(g); err == nil {
+		if a, err := syntax.ParseAddr(g); err == nil {
 			net.GatewayAddr = append(net.GatewayAddr, a)
 			continue
 		}
 		if net.Gateway != "" {
-			d.mistake(at, g, "two gateways: "+net.Gateway+" and "+g, "name one host")
+			d.Mistake(at, g, "two gateways: "+net.Gateway+" and "+g, "name one host")
 		}
 		net.Gateway = g
 	}
 	return net
 }
 
-func (n *Network) format() (m mapping) {
-	m.list("subnets", display.Prefixes(n.Subnets))
-	m.text("in", n.In)
+// Read reads a number of bytes, or auto.
+func (c *mtuChoice) Read(d *syntax.Decoder, n *yaml.Node) {
+	syntax.Scalar(d, n, c, "expected an integer or auto", parseMTU)
+}
+
+func parseMTU(s string) (mtu mtuChoice, err error) {
+	if s == "auto" {
+		return mtuChoice{auto: true}, nil
+	}
+	mtu.bytes, err = strconv.Atoi(s)
+	return mtu, err
+}
+
+// Read reads true, false, or addresses.
+func (c *natChoice) Read(d *syntax.Decoder, n *yaml.Node) {
+	if on, err := syntax.ParseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
+		c.on = on
+		return
+	}
+	d.Value(n, &c.to)
+	c.on = true
+}
+
+// Read reads true, false, or sources.
+func (c *routedChoice) Read(d *syntax.Decoder, n *yaml.Node) {
+	if on, err := syntax.ParseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
+		c.on = on
+		return
+	}
+	d.Value(n, &c.from)
+	c.on = true
+}
+
+// Read reads true, false, or names of networks.
+func (c *isolateChoice) Read(d *syntax.Decoder, n *yaml.Node) {
+	if on, err := syntax.ParseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
+		c.hosts = on
+		return
+	}
+	d.Value(n, &c.from)
+}
+
+func (n *Network) format() (m syntax.Mapping) {
+	m.List("subnets", display.Prefixes(n.Subnets))
+	m.Text("in", n.In)
 	gateway := display.Addrs(n.GatewayAddr)
 	if n.Gateway != "" {
 		gateway = append([]string{n.Gateway}, gateway...)
 	}
-	m.one("gateway", gateway)
+	m.One("gateway", gateway)
 	switch {
 	case len(n.NATTo) > 0:
-		m.one("nat", display.Addrs(n.NATTo))
+		m.One("nat", display.Addrs(n.NATTo))
 	case n.NAT:
-		m.flag("nat", true)
+		m.Flag("nat", true)
 	}
 	if len(n.RoutedFrom) > 0 {
-		m.one("routed", display.Prefixes(n.RoutedFrom))
+		m.One("routed", display.Prefixes(n.RoutedFrom))
 	} else {
-		m.flag("routed", n.Routed)
+		m.Flag("routed", n.Routed)
 	}
-	m.text("uplink", n.Uplink)
+	m.Text("uplink", n.Uplink)
 	switch {
 	case n.IsolateHosts && len(n.IsolateFrom) > 0:
-		m.list("isolate", append([]string{"hosts"}, n.IsolateFrom...))
+		m.List("isolate", append([]string{"hosts"}, n.IsolateFrom...))
 	case len(n.IsolateFrom) > 0:
-		m.list("isolate", n.IsolateFrom)
+		m.List("isolate", n.IsolateFrom)
 	default:
-		m.flag("isolate", n.IsolateHosts)
+		m.Flag("isolate", n.IsolateHosts)
 	}
-	m.flag("antispoof", n.Antispoof)
-	m.flag("fastpath", n.Fastpath)
+	m.Flag("antispoof", n.Antispoof)
+	m.Flag("fastpath", n.Fastpath)
 	if n.MTUAuto {
-		m.text("mtu", "auto")
+		m.Text("mtu", "auto")
 	} else {
-		m.number("mtu", n.MTU)
+		m.Number("mtu", n.MTU)
 	}
-	m.mac(n.MAC)
-	m.flag("stp", n.STP)
-	m.flag("vlan_filtering", n.VLANFiltering)
+	m.MAC(n.MAC)
+	m.Flag("stp", n.STP)
+	m.Flag("vlan_filtering", n.VLANFiltering)
 	return m
 }

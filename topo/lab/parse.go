@@ -2,39 +2,35 @@ package lab
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // Parse reads a lab file. file is its name in mistakes. The text is YAML; JSON
 // works too. The error is of type [Mistakes] and lists all mistakes.
 func Parse(file string, text []byte) (Topology, error) {
-	src := newSource(file, text)
-	d := &decoder{mistakeList: mistakeList{src: src}, nodesLeft: maxNodes}
-	root := d.document(text)
-	if root == nil {
-		return Topology{}, d.err()
-	}
+	d := syntax.NewDecoder(syntax.NewSource(file, text))
 	var lab fileLab
-	d.expand(root)
-	d.key = "the file"
-	d.value(root, &lab)
+	if !d.Document(text, &lab) {
+		return Topology{}, errorOf(&d.MistakeList)
+	}
 	t := lab.topology(d)
-	t.source = src
+	t.source = d.Source
 	if t.Name == "" {
 		t.Name = nameOf(file)
 	}
-	k := checker{mistakeList: d.mistakeList, t: &t, incomplete: len(d.list) > 0}
+	k := checker{MistakeList: d.MistakeList, t: &t, incomplete: d.Found()}
 	k.all()
-	if err := k.err(); err != nil {
+	if err := errorOf(&k.MistakeList); err != nil {
 		return Topology{}, err
 	}
 	return t, nil
@@ -50,17 +46,17 @@ func nameOf(file string) string {
 }
 
 // topology converts the file to a Topology.
-func (l *fileLab) topology(d *decoder) Topology {
+func (l *fileLab) topology(d *syntax.Decoder) Topology {
 	t := Topology{
 		Name:     l.Name,
 		Networks: make([]Network, 0, len(l.Networks)),
 		Hosts:    make([]Host, 0, len(l.Hosts)),
 	}
 	for i := range l.Networks {
-		t.Networks = append(t.Networks, l.Networks[i].Value.network(d, l.Networks[i].Key, l.Networks[i].at))
+		t.Networks = append(t.Networks, l.Networks[i].Value.network(d, l.Networks[i].Key, l.Networks[i].At))
 	}
 	for i := range l.Hosts {
-		t.Hosts = append(t.Hosts, l.Hosts[i].Value.host(d, l.Hosts[i].Key, l.Hosts[i].at))
+		t.Hosts = append(t.Hosts, l.Hosts[i].Value.host(d, l.Hosts[i].Key, l.Hosts[i].At))
 	}
 	for i := range l.Links {
 		if c, ok := l.Links[i].link(d); ok {
@@ -71,17 +67,20 @@ func (l *fileLab) topology(d *decoder) Topology {
 	return t
 }
 
-func (i *fileImpair) impairment() topo.Impairment {
-	return topo.Impairment{Delay: i.Delay, Jitter: i.Jitter, Loss: float64(i.Loss), Rate: uint64(i.Rate)}
-}
-
-// within returns v if it is between 0 and hi. If not, it adds a mistake and returns 0.
-func (d *decoder) within(at pos, key string, v, hi int) int {
-	if v < 0 || v > hi {
-		d.mistake(at, strconv.Itoa(v), fmt.Sprintf("%s: %d is out of range", key, v), fmt.Sprintf("the largest is %d", hi))
-		return 0
-	}
-	return v
+// Format returns t as a lab file. Parse reads it back as t. Defaults and
+// repetitions are written in full.
+func Format(t Topology) []byte {
+	var doc syntax.Mapping
+	doc.Text("name", t.Name)
+	doc.Table("networks", len(t.Networks), func(i int) (string, syntax.Mapping) {
+		return t.Networks[i].Name, t.Networks[i].format()
+	})
+	doc.Table("hosts", len(t.Hosts), func(i int) (string, syntax.Mapping) {
+		return t.Hosts[i].Name, t.Hosts[i].format()
+	})
+	doc.Items("links", len(t.Links), func(i int) *yaml.Node { return t.Links[i].format() })
+	doc.Items("expect", len(t.Expect), func(i int) *yaml.Node { return t.Expect[i].format() })
+	return doc.Document()
 }
 
 // maxFacts limits the number of facts that patterns expand to.
@@ -89,7 +88,7 @@ const maxFacts = 1 << 18
 
 // expectations expands patterns: "h* -> gw: ping" is one fact for each host that matches
 // h*. It replaces aliases by host names.
-func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
+func (l *fileLab) expectations(d *syntax.Decoder, t *Topology) []Expectation {
 	hosts, byAlias := []string{}, map[string]string{}
 	for _, h := range t.Hosts {
 		if h.Name != topo.Machine {
@@ -108,10 +107,10 @@ func (l *fileLab) expectations(d *decoder, t *Topology) []Expectation {
 			}
 			froms, tos := matching(x.From, hosts), matching(x.To, hosts)
 			if len(froms) == 0 || len(tos) == 0 {
-				d.mistake(x.at, "", "no host matches the pattern in "+x.String(), spell.DidYouMean("", hosts))
+				d.Mistake(x.at, "", "no host matches the pattern in "+x.String(), spell.DidYouMean("", hosts))
 			}
 			if len(out)+len(froms)*len(tos) > maxFacts {
-				d.mistake(x.at, "", "the patterns make too many facts", "name fewer hosts; verify --all-pairs proves every pair")
+				d.Mistake(x.at, "", "the patterns make too many facts", "name fewer hosts; verify --all-pairs proves every pair")
 				return out
 			}
 			for _, x.From = range froms {

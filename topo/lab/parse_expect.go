@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 const expectForm = `write "red -> blue: ping", "blue -> red tcp 22: refused", ` +
@@ -21,35 +22,34 @@ var expectWords = []string{
 
 // read reads "FROM -> TO PROBE: OUTCOME". For YAML this is a mapping with one
 // key, or a string if it is quoted.
-func (e *expectation) read(d *decoder, n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode && !isNull(n) {
+func (e *expectation) Read(d *syntax.Decoder, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && !syntax.IsNull(n) {
 		left, right, _ := strings.Cut(n.Value, ": ")
 		e.add(d, n, left, right)
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		d.mistake(posOf(n), "", "expect: expected a fact, not "+shapeOf(n), expectForm)
+		d.Mistake(syntax.PosOf(n), "", "expect: expected a fact, not "+syntax.ShapeOf(n), expectForm)
 		return
 	}
-	for _, kv := range d.pairs(n) {
-		var outcomes many[string]
-		d.value(kv.value, &outcomes)
-		if isNull(kv.value) {
-			outcomes = many[string]{""}
+	for _, kv := range d.Pairs(n) {
+		var outcomes syntax.Many[string]
+		d.Value(kv.Value, &outcomes)
+		if syntax.IsNull(kv.Value) {
+			outcomes = syntax.Many[string]{""}
 		}
 		for _, o := range outcomes {
-			e.add(d, kv.key, kv.key.Value, o)
+			e.add(d, kv.Key, kv.Key.Value, o)
 		}
 	}
 }
 
-func (e *expectation) add(d *decoder, n *yaml.Node, left, right string) {
+func (e *expectation) add(d *syntax.Decoder, n *yaml.Node, left, right string) {
 	x, err := ParseExpectation(left + ": " + right)
-	if e, ok := err.(valueError); ok {
-		d.mistake(posOf(n), e.text, e.message, e.hint)
+	if d.ReportInvalid(n, err) {
 		return
 	}
-	x.at = posOf(n)
+	x.at = syntax.PosOf(n)
 	e.list = append(e.list, x)
 }
 
@@ -68,15 +68,15 @@ func ParseExpectation(s string) (Expectation, error) {
 	x.From = strings.TrimSpace(from)
 	left, right, _ := strings.Cut(rest+" ", ": ")
 	if !ok || x.From == "" {
-		return x, valueError{s, fmt.Sprintf("%q is not a fact", s), expectForm}
+		return x, syntax.Invalid(s, fmt.Sprintf("%q is not a fact", s), expectForm)
 	}
-	w := words{rest: append(strings.Fields(left), strings.Fields(right)...)}
-	x.To = w.next()
+	w := syntax.NewWords(left + " " + right)
+	x.To = w.Next()
 	if x.To == "" {
-		return x, valueError{s, fmt.Sprintf("%q does not say what %s should reach", s, x.From), expectForm}
+		return x, syntax.Invalid(s, fmt.Sprintf("%q does not say what %s should reach", s, x.From), expectForm)
 	}
-	for len(w.rest) > 0 {
-		if err := parseExpectWord(&w, &x); err != nil {
+	for w.More() {
+		if err := parseExpectWord(w, &x); err != nil {
 			return x, err
 		}
 	}
@@ -86,9 +86,9 @@ func ParseExpectation(s string) (Expectation, error) {
 	return x, checkExpectation(&x, s)
 }
 
-func parseExpectWord(w *words, x *Expectation) (err error) {
+func parseExpectWord(w *syntax.Words, x *Expectation) (err error) {
 	var v uint64
-	key := w.next()
+	key := w.Next()
 	probe := strings.TrimRight(key, "46")
 	switch {
 	case key == "not" || key == "no":
@@ -96,25 +96,25 @@ func parseExpectWord(w *words, x *Expectation) (err error) {
 	case key == Answered || key == Refused || key == Unreachable:
 		x.Outcome = key
 	case key == "as":
-		x.Seen, err = w.nextAddr(key)
+		x.Seen, err = w.NextAddr(key)
 	case key == "size":
-		v, err = w.nextNumber(key, 28, 65535)
+		v, err = w.NextNumber(key, 28, 65535)
 		x.Size = int(v)
 	case key == ProbeDNS:
 		x.Probe = key
-		if a, err := parseAddr(w.peek()); err == nil {
+		if a, err := syntax.ParseAddr(w.Peek()); err == nil {
 			x.Addr = a
-			w.next()
+			w.Next()
 		}
 	case len(key)-len(probe) <= 1 && (probe == ProbePing || probe == ProbeTCP || probe == ProbeUDP):
 		x.Probe = probe
 		x.Family, _ = strconv.Atoi(key[len(probe):])
 		if probe != ProbePing {
-			v, err = w.nextNumber(key, 1, 65535)
+			v, err = w.NextNumber(key, 1, 65535)
 			x.Port = uint16(v)
 		}
 	default:
-		return valueError{key, fmt.Sprintf("unknown word %q in a fact", key), spell.DidYouMean(key, expectWords)}
+		return syntax.Invalid(key, fmt.Sprintf("unknown word %q in a fact", key), spell.DidYouMean(key, expectWords))
 	}
 	return err
 }
@@ -123,11 +123,11 @@ func parseExpectWord(w *words, x *Expectation) (err error) {
 func checkExpectation(x *Expectation, whole string) error {
 	switch {
 	case x.Size != 0 && x.Probe != ProbePing:
-		return valueError{"size", fmt.Sprintf("%q: only ping has a size", whole), ""}
+		return syntax.Invalid("size", fmt.Sprintf("%q: only ping has a size", whole), "")
 	case x.Seen.IsValid() && (x.Outcome != Answered || x.Probe == ProbeDNS):
-		return valueError{"as", fmt.Sprintf("%q: \"as\" works only for an answered ping, tcp or udp", whole), ""}
+		return syntax.Invalid("as", fmt.Sprintf("%q: \"as\" works only for an answered ping, tcp or udp", whole), "")
 	case x.Addr.IsValid() && x.Probe != ProbeDNS && x.Family != 0 && x.Addr.Is4() != (x.Family == 4):
-		return valueError{x.Addr.String(), fmt.Sprintf("%q: the address is not an IPv%d address", whole, x.Family), ""}
+		return syntax.Invalid(x.Addr.String(), fmt.Sprintf("%q: the address is not an IPv%d address", whole, x.Family), "")
 	}
 	return nil
 }
@@ -164,4 +164,11 @@ func (x Expectation) halves() (left, right string) {
 		b.WriteString(" as " + x.Seen.String())
 	}
 	return x.From + " -> " + to, b.String()
+}
+
+func (x Expectation) format() *yaml.Node {
+	key, value := x.halves()
+	var m syntax.Mapping
+	m.Text(key, value)
+	return m.Node(0)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 const (
@@ -20,23 +21,23 @@ const (
 )
 
 var portsKey = hostKey{
-	read: func(_ *decoder, f *fileHost, h *Host) {
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) {
 		for _, p := range f.Ports {
 			h.Ports = append(h.Ports, p.Forward)
 		}
 	},
 	check:  func(k *checker, h *Host) { k.notOnMachine(h, "ports", len(h.Ports) > 0) },
-	format: func(h *Host, m *mapping) { m.list("ports", display.Texts(h.Ports, Forward.String)) },
+	format: func(h *Host, m *syntax.Mapping) { m.List("ports", display.Texts(h.Ports, Forward.String)) },
 }
 
-func (p *hostForward) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &p.Forward, hostForwardForm, parseHostForward)
-	p.at = posOf(n)
+func (p *hostForward) Read(d *syntax.Decoder, n *yaml.Node) {
+	syntax.Scalar(d, n, &p.Forward, hostForwardForm, parseHostForward)
+	p.at = syntax.PosOf(n)
 }
 
-func (p *routerForward) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, &p.Forward, routerForwardForm, parseRouterForward)
-	p.at = posOf(n)
+func (p *routerForward) Read(d *syntax.Decoder, n *yaml.Node) {
+	syntax.Scalar(d, n, &p.Forward, routerForwardForm, parseRouterForward)
+	p.at = syntax.PosOf(n)
 }
 
 // parseHostForward reads a published port as in Compose:
@@ -48,12 +49,13 @@ func parseHostForward(s string) (Forward, error) {
 	}
 	if len(parts) == 3 {
 		if p.Listen, err = bracketAddr(parts[0]); err != nil {
-			return p, valueError{parts[0], fmt.Sprintf("%q: %q is not an address to listen on", s, parts[0]), hostForwardForm}
+			message := fmt.Sprintf("%q: %q is not an address to listen on", s, parts[0])
+			return p, syntax.Invalid(parts[0], message, hostForwardForm)
 		}
 		parts = parts[1:]
 	}
 	if len(parts) == 0 || len(parts) > 2 {
-		return p, valueError{s, fmt.Sprintf("%q is not a published port", s), hostForwardForm}
+		return p, syntax.Invalid(s, fmt.Sprintf("%q is not a published port", s), hostForwardForm)
 	}
 	return withPorts(p, s, parts[0], parts[len(parts)-1])
 }
@@ -70,7 +72,7 @@ func parseRouterForward(s string) (Forward, error) {
 		}
 	}
 	if len(parts) < 2 || len(parts) > 3 || parts[1] == "" {
-		return p, valueError{s, fmt.Sprintf("%q is not a port forward", s), routerForwardForm}
+		return p, syntax.Invalid(s, fmt.Sprintf("%q is not a port forward", s), routerForwardForm)
 	}
 	if p.To, err = bracketAddr(parts[1]); err != nil {
 		p.Host = parts[1]
@@ -90,7 +92,8 @@ func portParts(s string) ([]string, Forward, error) {
 		p.Proto = proto
 		if proto != "tcp" && proto != "udp" && proto != "sctp" {
 			known := []string{"tcp", "udp", "sctp"}
-			return nil, p, valueError{proto, fmt.Sprintf("%q: unknown protocol %q", s, proto), spell.DidYouMean(proto, known)}
+			message := fmt.Sprintf("%q: unknown protocol %q", s, proto)
+			return nil, p, syntax.Invalid(proto, message, spell.DidYouMean(proto, known))
 		}
 	}
 	var parts []string
@@ -115,9 +118,9 @@ func bracketAddr(s string) (netip.Addr, error) {
 	if ok {
 		inner, ok = strings.CutSuffix(inner, "]")
 	}
-	a, err := parseAddr(inner)
+	a, err := syntax.ParseAddr(inner)
 	if err != nil || ok != a.Is6() {
-		return netip.Addr{}, errWord
+		return netip.Addr{}, syntax.ErrWord
 	}
 	return a, nil
 }
@@ -127,8 +130,8 @@ func withPorts(p Forward, s, from, to string) (Forward, error) {
 	var last uint16
 	var err error
 	if p.Listen == netip.IPv6Loopback() {
-		return p, valueError{s, fmt.Sprintf("%q: the kernel cannot forward packets to ::1", s),
-			"listen on another address of the machine, or on any"}
+		return p, syntax.Invalid(s, fmt.Sprintf("%q: the kernel cannot forward packets to ::1", s),
+			"listen on another address of the machine, or on any")
 	}
 	if p.First, p.Last, err = portRange(s, from); err != nil {
 		return p, err
@@ -137,8 +140,8 @@ func withPorts(p Forward, s, from, to string) (Forward, error) {
 		return p, err
 	}
 	if last-p.ToFirst != p.Last-p.First {
-		return p, valueError{s, fmt.Sprintf("%q: %s and %s are not the same number of ports", s, from, to),
-			"make both ranges the same length"}
+		return p, syntax.Invalid(s, fmt.Sprintf("%q: %s and %s are not the same number of ports", s, from, to),
+			"make both ranges the same length")
 	}
 	return p, nil
 }
@@ -151,8 +154,8 @@ func portRange(whole, s string) (first, last uint16, err error) {
 	a, err1 := strconv.ParseUint(from, 10, 16)
 	b, err2 := strconv.ParseUint(to, 10, 16)
 	if err1 != nil || err2 != nil || a == 0 || b < a {
-		return 0, 0, valueError{s, fmt.Sprintf("%q: %q is not a port", whole, s),
-			"a port is a number from 1 to 65535; a range has the smaller number first"}
+		return 0, 0, syntax.Invalid(s, fmt.Sprintf("%q: %q is not a port", whole, s),
+			"a port is a number from 1 to 65535; a range has the smaller number first")
 	}
 	return uint16(a), uint16(b), nil
 }

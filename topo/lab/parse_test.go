@@ -12,12 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vnet-lab/vnet/internal/golden"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // equalTopology compares topologies without positions in files.
 var equalTopology = cmp.Options{
-	cmp.Comparer(func(a, b pos) bool { return true }),
-	cmp.Comparer(func(a, b *source) bool { return true }),
+	cmp.Comparer(func(a, b syntax.Pos) bool { return true }),
+	cmp.Comparer(func(a, b *syntax.Source) bool { return true }),
 	cmp.AllowUnexported(
 		Topology{}, Network{}, Host{}, Attachment{}, Link{}, Device{},
 		Forward{}, StaticRoute{}, StaticNeigh{}, Setting{}, Expectation{},
@@ -128,18 +129,6 @@ func TestWords(t *testing.T) {
 				t.Errorf("%q is parsed again as %q (%v)", got, again, err)
 			}
 		})
-	}
-}
-
-func TestRepetitionsAreNumbered(t *testing.T) {
-	for in, want := range map[string]string{
-		"h(n)": "h7", "10.(n).(n+1).(n-1)": "10.7.8.6", "(n": "(n",
-		"f(now)": "f(now)", "(n*2)": "(n*2)", "()": "()", "": "",
-		"(n)(n)": "77", "(n+100)": "107", "(n-)": "(n-)", "(n+1": "(n+1",
-	} {
-		if got := replaceNumber(in, 7); got != want {
-			t.Errorf("%q becomes %q, want %q", in, got, want)
-		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A StaticRoute is a route with the fields of ip-route(8). Routes that the
@@ -25,11 +26,15 @@ type StaticRoute struct {
 	Metric uint32
 	MTU    int // bytes; 0 means the device's
 
-	at pos
+	at syntax.Pos
 }
 
 var routesKey = hostKey{
-	read:    func(_ *decoder, f *fileHost, h *Host) { h.Routes = f.Routes },
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) {
+		for _, r := range f.Routes {
+			h.Routes = append(h.Routes, r.StaticRoute)
+		}
+	},
 	check:   (*checker).routes,
 	compile: (*compiler).routes,
 	export: func(e *exporter, o topo.Object) {
@@ -37,7 +42,7 @@ var routesKey = hostKey{
 			e.route(r)
 		}
 	},
-	format: func(h *Host, m *mapping) { m.list("routes", display.Texts(h.Routes, StaticRoute.String)) },
+	format: func(h *Host, m *syntax.Mapping) { m.List("routes", display.Texts(h.Routes, StaticRoute.String)) },
 }
 
 // routes checks the routes of a host, and that there are no duplicates.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 const routeForm = `write it as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default dev eth1", "blackhole 10.9.0.0/16"`
@@ -19,23 +20,24 @@ var (
 	routeWords = []string{"via", "dev", "src", "table", "metric", "mtu", "weight", "onlink", "nexthop"}
 )
 
-func (r *StaticRoute) read(d *decoder, n *yaml.Node) {
-	scalar(d, n, r, routeForm, ParseRoute)
-	r.at = posOf(n)
+// Read reads a route.
+func (r *fileRoute) Read(d *syntax.Decoder, n *yaml.Node) {
+	syntax.Scalar(d, n, &r.StaticRoute, routeForm, ParseRoute)
+	r.at = syntax.PosOf(n)
 }
 
 // ParseRoute reads a route with the keywords of ip-route(8).
 func ParseRoute(s string) (StaticRoute, error) {
-	w := words{rest: strings.Fields(s)}
+	w := syntax.NewWords(s)
 	r := StaticRoute{Type: "unicast"}
 	for _, t := range routeTypes {
-		if w.take(t) {
+		if w.Take(t) {
 			r.Type = t
 			break
 		}
 	}
-	dst := w.next()
-	if err := parseRouteOptions(&w, &r); err != nil {
+	dst := w.Next()
+	if err := parseRouteOptions(w, &r); err != nil {
 		return r, err
 	}
 	if err := parseRouteDst(&r, s, dst); err != nil {
@@ -45,11 +47,11 @@ func ParseRoute(s string) (StaticRoute, error) {
 }
 
 // parseRouteOptions reads the words after the destination.
-func parseRouteOptions(w *words, r *StaticRoute) error {
+func parseRouteOptions(w *syntax.Words, r *StaticRoute) error {
 	single := topo.Hop{}
 	hop := &single // the next hop that via, dev, weight and onlink belong to
-	for len(w.rest) > 0 {
-		if w.take("nexthop") {
+	for w.More() {
+		if w.Take("nexthop") {
 			r.Hops = append(r.Hops, topo.Hop{})
 			hop = &r.Hops[len(r.Hops)-1]
 			continue
@@ -62,41 +64,42 @@ func parseRouteOptions(w *words, r *StaticRoute) error {
 		return nil
 	}
 	if len(r.Hops) > 0 {
-		return valueError{"nexthop", "a route has either via and dev, or nexthops", "write nexthop before the first one too"}
+		return syntax.Invalid("nexthop", "a route has either via and dev, or nexthops",
+			"write nexthop before the first one too")
 	}
 	r.Hops = []topo.Hop{single}
 	return nil
 }
 
-func parseRouteOption(w *words, r *StaticRoute, hop *topo.Hop) (err error) {
+func parseRouteOption(w *syntax.Words, r *StaticRoute, hop *topo.Hop) (err error) {
 	var v uint64
-	switch key := w.next(); key {
+	switch key := w.Next(); key {
 	case "via":
-		_ = w.take("inet") || w.take("inet6")
-		hop.Via, err = w.nextAddr(key)
+		_ = w.Take("inet") || w.Take("inet6")
+		hop.Via, err = w.NextAddr(key)
 	case "dev":
-		hop.Device = w.next()
+		hop.Device = w.Next()
 	case "onlink":
 		hop.Onlink = true
 	case "weight":
-		v, err = w.nextNumber(key, 1, 256)
+		v, err = w.NextNumber(key, 1, 256)
 		hop.Weight = int(v)
 	case "src":
-		r.Src, err = w.nextAddr(key)
+		r.Src, err = w.NextAddr(key)
 	case "metric":
-		v, err = w.nextNumber(key, 0, 1<<32-1)
+		v, err = w.NextNumber(key, 0, 1<<32-1)
 		r.Metric = uint32(v)
 	case "mtu":
-		v, err = w.nextNumber(key, 68, 1<<31)
+		v, err = w.NextNumber(key, 68, 1<<31)
 		r.MTU = int(v)
 	case "table":
-		if w.take("main") {
+		if w.Take("main") {
 			return nil
 		}
-		v, err = w.nextNumber(key, 1, 1<<32-1)
+		v, err = w.NextNumber(key, 1, 1<<32-1)
 		r.Table = uint32(v)
 	default:
-		return valueError{key, fmt.Sprintf("unknown word %q in a route", key), spell.DidYouMean(key, routeWords)}
+		return syntax.Invalid(key, fmt.Sprintf("unknown word %q in a route", key), spell.DidYouMean(key, routeWords))
 	}
 	return err
 }
@@ -105,7 +108,7 @@ func parseRouteOption(w *words, r *StaticRoute, hop *topo.Hop) (err error) {
 func parseRouteDst(r *StaticRoute, whole, dst string) error {
 	switch dst {
 	case "":
-		return errWord
+		return syntax.ErrWord
 	case "default":
 		r.Dst = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 		for _, h := range r.Hops {
@@ -115,16 +118,16 @@ func parseRouteDst(r *StaticRoute, whole, dst string) error {
 		}
 		return nil
 	}
-	if a, err := parseAddr(dst); err == nil {
+	if a, err := syntax.ParseAddr(dst); err == nil {
 		r.Dst = netip.PrefixFrom(a, a.BitLen())
 		return nil
 	}
 	p, err := netip.ParsePrefix(dst)
 	if err != nil || p.Addr().Is4In6() {
-		return valueError{dst, fmt.Sprintf("%q: %q is not a destination", whole, dst), routeForm}
+		return syntax.Invalid(dst, fmt.Sprintf("%q: %q is not a destination", whole, dst), routeForm)
 	}
 	if p != p.Masked() {
-		return valueError{dst, fmt.Sprintf("%q has bits set after the prefix length", dst), "write " + p.Masked().String()}
+		return syntax.Invalid(dst, fmt.Sprintf("%q has bits set after the prefix length", dst), "write "+p.Masked().String())
 	}
 	r.Dst = p
 	return nil
@@ -134,24 +137,25 @@ func parseRouteDst(r *StaticRoute, whole, dst string) error {
 func checkRoute(r *StaticRoute, whole string) error {
 	if r.Type != "unicast" {
 		if len(r.Hops) > 0 {
-			return valueError{r.Type, fmt.Sprintf("%q: a %s route has no next hop", whole, r.Type), "remove via and dev"}
+			return syntax.Invalid(r.Type, fmt.Sprintf("%q: a %s route has no next hop", whole, r.Type), "remove via and dev")
 		}
 		return nil
 	}
 	if len(r.Hops) == 0 {
-		return valueError{whole, fmt.Sprintf("%q has neither via nor dev", whole), routeForm}
+		return syntax.Invalid(whole, fmt.Sprintf("%q has neither via nor dev", whole), routeForm)
 	}
 	for _, h := range r.Hops {
 		if !h.Via.IsValid() && h.Device == "" {
-			return valueError{"nexthop", fmt.Sprintf("%q: a nexthop has neither via nor dev", whole), routeForm}
+			return syntax.Invalid("nexthop", fmt.Sprintf("%q: a nexthop has neither via nor dev", whole), routeForm)
 		}
 		if h.Via.Is4() && r.Dst.Addr().Is6() {
-			return valueError{h.Via.String(), fmt.Sprintf("%q: an IPv6 route cannot have an IPv4 next hop", whole),
-				"use an IPv6 next hop"}
+			return syntax.Invalid(h.Via.String(), fmt.Sprintf("%q: an IPv6 route cannot have an IPv4 next hop", whole),
+				"use an IPv6 next hop")
 		}
 	}
 	if r.Src.IsValid() && r.Src.Is4() != r.Dst.Addr().Is4() {
-		return valueError{r.Src.String(), fmt.Sprintf("%q: src and destination have different address families", whole), ""}
+		return syntax.Invalid(r.Src.String(),
+			fmt.Sprintf("%q: src and destination have different address families", whole), "")
 	}
 	return nil
 }

@@ -4,11 +4,12 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // compile_nat.go compiles and export_nat.go exports it, together with nat of networks and ports of hosts.
 var routerKey = hostKey{
-	read: func(_ *decoder, f *fileHost, h *Host) {
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) {
 		h.Router, h.NAT = f.Router.on, f.Router.NAT
 		for _, p := range f.Router.Ports {
 			h.Forwards = append(h.Forwards, p.Forward)
@@ -21,22 +22,22 @@ var routerKey = hostKey{
 			}
 		}
 	},
-	format: func(h *Host, m *mapping) {
-		var keys mapping
-		keys.list("nat", display.Prefixes(h.NAT))
-		keys.list("ports", display.Texts(h.Forwards, Forward.String))
+	format: func(h *Host, m *syntax.Mapping) {
+		var keys syntax.Mapping
+		keys.List("nat", display.Prefixes(h.NAT))
+		keys.List("ports", display.Texts(h.Forwards, Forward.String))
 		if len(keys) == 0 {
-			m.flag("router", h.Router)
+			m.Flag("router", h.Router)
 		}
-		m.sub("router", keys)
+		m.Sub("router", keys)
 	},
 }
 
-func (r *router) read(d *decoder, n *yaml.Node) {
-	if n.Kind == yaml.ScalarNode && !isNull(n) {
-		d.value(n, &r.on)
+func (r *router) Read(d *syntax.Decoder, n *yaml.Node) {
+	if n.Kind == yaml.ScalarNode && !syntax.IsNull(n) {
+		d.Value(n, &r.on)
 		return
 	}
 	r.on = true
-	d.value(n, &r.fileRouter)
+	d.Value(n, &r.fileRouter)
 }

@@ -4,10 +4,11 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 var runKey = hostKey{
-	read: func(_ *decoder, f *fileHost, h *Host) { h.Run = f.Run },
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) { h.Run = f.Run },
 	check: func(k *checker, h *Host) {
 		for _, c := range h.Run {
 			if strings.TrimSpace(c) == "" {
@@ -26,5 +27,5 @@ var runKey = hostKey{
 			h.Run = append(h.Run, p.Command)
 		}
 	},
-	format: func(h *Host, m *mapping) { m.list("run", h.Run) },
+	format: func(h *Host, m *syntax.Mapping) { m.List("run", h.Run) },
 }

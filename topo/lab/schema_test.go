@@ -17,6 +17,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/golden"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // lab.schema.json is generated from the file types.
@@ -192,22 +193,22 @@ var (
 
 // leaves are the schemas of single values.
 var leaves = map[reflect.Type]object{
-	reflect.TypeFor[string]():        word,
-	reflect.TypeFor[bool]():          boolean,
-	reflect.TypeFor[int]():           integer,
-	reflect.TypeFor[offloadChoice](): anyOf(boolean, object{{"enum", []any{"on", "off"}}}),
-	reflect.TypeFor[mtuChoice]():     anyOf(integer, object{{"const", "auto"}}),
-	reflect.TypeFor[netip.Addr]():    text(`^[0-9a-fA-F.:(n+)-]+$`),
-	reflect.TypeFor[netip.Prefix]():  text(`^[0-9a-fA-F.:(n+)-]+/[0-9(n+)-]+$`),
-	reflect.TypeFor[topo.MAC]():      text(`^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$|` + n),
-	reflect.TypeFor[time.Duration](): text(`^([0-9.]+(ns|us|µs|ms|s|m|h))+$|` + n),
-	reflect.TypeFor[percent]():       anyOf(between("number", 0, 100), text(`^[0-9.]+ ?%?$|`+n)),
-	reflect.TypeFor[bitrate]():       text(`^[0-9.]+ ?([kmgtKMGT]?[bB][iI][tT])$|` + n),
-	reflect.TypeFor[repeat]():        anyOf(object{{"type", "integer"}, {"minimum", 1}}, text(`^[0-9]+ ?- ?[0-9]+$`)),
-	reflect.TypeFor[hostForward]():   anyOf(between("integer", 1, 65535), text(publishedPort)),
-	reflect.TypeFor[routerForward](): text(`^[^/]+:[^/]+(/(tcp|udp|sctp))?$`),
-	reflect.TypeFor[StaticRoute]():   text(`^\S+( \S+)+$`),
-	reflect.TypeFor[StaticNeigh]():   text(`^\S+( \S+)+$`),
+	reflect.TypeFor[string]():         word,
+	reflect.TypeFor[bool]():           boolean,
+	reflect.TypeFor[int]():            integer,
+	reflect.TypeFor[offloadChoice]():  anyOf(boolean, object{{"enum", []any{"on", "off"}}}),
+	reflect.TypeFor[mtuChoice]():      anyOf(integer, object{{"const", "auto"}}),
+	reflect.TypeFor[netip.Addr]():     text(`^[0-9a-fA-F.:(n+)-]+$`),
+	reflect.TypeFor[netip.Prefix]():   text(`^[0-9a-fA-F.:(n+)-]+/[0-9(n+)-]+$`),
+	reflect.TypeFor[topo.MAC]():       text(`^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$|` + n),
+	reflect.TypeFor[time.Duration]():  text(`^([0-9.]+(ns|us|µs|ms|s|m|h))+$|` + n),
+	reflect.TypeFor[syntax.Percent](): anyOf(between("number", 0, 100), text(`^[0-9.]+ ?%?$|`+n)),
+	reflect.TypeFor[syntax.Bitrate](): text(`^[0-9.]+ ?([kmgtKMGT]?[bB][iI][tT])$|` + n),
+	reflect.TypeFor[syntax.Repeat]():  anyOf(object{{"type", "integer"}, {"minimum", 1}}, text(`^[0-9]+ ?- ?[0-9]+$`)),
+	reflect.TypeFor[hostForward]():    anyOf(between("integer", 1, 65535), text(publishedPort)),
+	reflect.TypeFor[routerForward]():  text(`^[^/]+:[^/]+(/(tcp|udp|sctp))?$`),
+	reflect.TypeFor[fileRoute]():      text(`^\S+( \S+)+$`),
+	reflect.TypeFor[fileNeigh]():      text(`^\S+( \S+)+$`),
 	reflect.TypeFor[expectation](): anyOf(
 		text(`->`),
 		object{
@@ -223,23 +224,23 @@ func (m *schemaMaker) of(t reflect.Type) object {
 	}
 	switch t {
 	case reflect.TypeFor[natChoice]():
-		return anyOf(boolean, m.of(reflect.TypeFor[many[netip.Addr]]()))
+		return anyOf(boolean, m.of(reflect.TypeFor[syntax.Many[netip.Addr]]()))
 	case reflect.TypeFor[routedChoice]():
-		return anyOf(boolean, m.of(reflect.TypeFor[many[netip.Prefix]]()))
+		return anyOf(boolean, m.of(reflect.TypeFor[syntax.Many[netip.Prefix]]()))
 	case reflect.TypeFor[isolateChoice]():
-		return anyOf(boolean, m.of(reflect.TypeFor[many[string]]()))
+		return anyOf(boolean, m.of(reflect.TypeFor[syntax.Many[string]]()))
 	case reflect.TypeFor[router]():
 		return anyOf(boolean, m.of(reflect.TypeFor[fileRouter]()))
 	case reflect.TypeFor[attachments]():
-		return anyOf(m.of(reflect.TypeFor[many[string]]()), m.of(reflect.TypeFor[table[fileAttachment]]()))
+		return anyOf(m.of(reflect.TypeFor[syntax.Many[string]]()), m.of(reflect.TypeFor[syntax.Table[fileAttachment]]()))
 	}
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return m.of(t.Elem())
-	case strings.HasPrefix(t.Name(), "table["):
+	case strings.HasPrefix(t.Name(), "Table["):
 		value, _ := t.Elem().FieldByName("Value")
 		return object{{"type", []string{"object", "null"}}, {"additionalProperties", m.of(value.Type)}}
-	case strings.HasPrefix(t.Name(), "many["):
+	case strings.HasPrefix(t.Name(), "Many["):
 		item := m.of(t.Elem())
 		return anyOf(item, object{{"type", "array"}, {"items", item}}, null)
 	case t.Kind() == reflect.Slice:

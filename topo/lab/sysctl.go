@@ -2,6 +2,7 @@ package lab
 
 import (
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A Setting is one sysctl of a host.
@@ -9,14 +10,14 @@ type Setting struct {
 	Key   string // for example net.ipv4.conf.all.rp_filter; separated by dots or slashes
 	Value string
 
-	at pos
+	at syntax.Pos
 }
 
 // The compiler adds sysctls last, because they replace those that follow from other keys; see addSysctls.
 var sysctlsKey = hostKey{
-	read: func(_ *decoder, f *fileHost, h *Host) {
+	read: func(_ *syntax.Decoder, f *fileHost, h *Host) {
 		for _, s := range f.Sysctls {
-			h.Sysctls = append(h.Sysctls, Setting(s))
+			h.Sysctls = append(h.Sysctls, Setting{Key: s.Key, Value: s.Value, at: s.At})
 		}
 	},
 	check: (*checker).sysctls,
@@ -26,12 +27,12 @@ var sysctlsKey = hostKey{
 			h.Sysctls = append(h.Sysctls, Setting{Key: s.Name, Value: s.Value})
 		}
 	},
-	format: func(h *Host, m *mapping) {
-		var values mapping
+	format: func(h *Host, m *syntax.Mapping) {
+		var values syntax.Mapping
 		for _, s := range h.Sysctls {
-			values.text(s.Key, s.Value)
+			values.Text(s.Key, s.Value)
 		}
-		m.sub("sysctls", values)
+		m.Sub("sysctls", values)
 	},
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // A Topology is the content of a lab file. [Parse] makes it from a file, or a
@@ -28,7 +29,7 @@ type Topology struct {
 	// [Topology.Fill] sets it.
 	BridgeNetfilter bool
 
-	source *source // the file, for the places of mistakes found later; nil if there is none
+	source *syntax.Source // the file, for the places of mistakes found later; nil if there is none
 }
 
 // A Forward forwards ports to a host or an address (DNAT).
@@ -40,7 +41,7 @@ type Forward struct {
 	ToFirst     uint16     // the target port of First; a range keeps its order
 	Proto       string     // tcp, udp or sctp
 
-	at pos
+	at syntax.Pos
 }
 
 // Outcomes of an Expectation.
@@ -72,5 +73,5 @@ type Expectation struct {
 	Not     bool       // any outcome but Outcome is expected
 	Seen    netip.Addr // the source address that the other side must see; invalid means any
 
-	at pos
+	at syntax.Pos
 }

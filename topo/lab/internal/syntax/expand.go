@@ -1,4 +1,4 @@
-package lab
+package syntax
 
 import (
 	"slices"
@@ -12,7 +12,7 @@ import (
 
 // expand applies defaults and repeat to the document. Copies keep the
 // positions of their originals.
-func (d *decoder) expand(root *yaml.Node) {
+func (d *Decoder) expand(root *yaml.Node) {
 	root = resolveAlias(root)
 	if root == nil || root.Kind != yaml.MappingNode {
 		return
@@ -34,7 +34,7 @@ func (d *decoder) expand(root *yaml.Node) {
 	}
 }
 
-func (d *decoder) expandTable(content []*yaml.Node, defaults *yaml.Node) []*yaml.Node {
+func (d *Decoder) expandTable(content []*yaml.Node, defaults *yaml.Node) []*yaml.Node {
 	out := make([]*yaml.Node, 0, len(content))
 	for i := 0; i+1 < len(content); i += 2 {
 		key, value := content[i], content[i+1]
@@ -60,7 +60,7 @@ func (d *decoder) expandTable(content []*yaml.Node, defaults *yaml.Node) []*yaml
 	return out
 }
 
-func (d *decoder) expandList(content []*yaml.Node, defaults *yaml.Node) []*yaml.Node {
+func (d *Decoder) expandList(content []*yaml.Node, defaults *yaml.Node) []*yaml.Node {
 	out := make([]*yaml.Node, 0, len(content))
 	for _, value := range content {
 		value = withDefaults(value, defaults)
@@ -84,7 +84,7 @@ func withDefaults(entry, defaults *yaml.Node) *yaml.Node {
 	}
 	full := *e
 	switch {
-	case isNull(e):
+	case IsNull(e):
 		full = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: e.Line, Column: e.Column}
 	case e.Kind != yaml.MappingNode:
 		return entry
@@ -100,17 +100,17 @@ func withDefaults(entry, defaults *yaml.Node) *yaml.Node {
 
 // takeRepeat reads the key repeat of the entry and returns the entry without
 // it. The repeat is nil if the entry has none.
-func (d *decoder) takeRepeat(entry *yaml.Node) (*repeat, *yaml.Node) {
+func (d *Decoder) takeRepeat(entry *yaml.Node) (*Repeat, *yaml.Node) {
 	e := resolveAlias(entry)
 	node := child(e, "repeat")
 	if node == nil {
 		return nil, entry
 	}
-	before, r := d.count, repeat{1, 1}
+	before, r := d.count, Repeat{1, 1}
 	d.key = "repeat"
-	d.value(node, &r)
+	d.Value(node, &r)
 	if d.count > before {
-		r = repeat{1, 1}
+		r = Repeat{1, 1}
 	}
 	rest := *e
 	rest.Content = nil
@@ -124,7 +124,7 @@ func (d *decoder) takeRepeat(entry *yaml.Node) (*repeat, *yaml.Node) {
 
 // withNumber returns n with the number in place of "(n)". It copies only nodes
 // that contain "(n".
-func (d *decoder) withNumber(n *yaml.Node, number, depth int) *yaml.Node {
+func (d *Decoder) withNumber(n *yaml.Node, number, depth int) *yaml.Node {
 	if !d.containsNumber(n) {
 		return n
 	}
@@ -149,7 +149,7 @@ func (d *decoder) withNumber(n *yaml.Node, number, depth int) *yaml.Node {
 }
 
 // containsNumber reports whether n or a node below it contains "(n".
-func (d *decoder) containsNumber(n *yaml.Node) bool {
+func (d *Decoder) containsNumber(n *yaml.Node) bool {
 	if n = resolveAlias(n); n == nil {
 		return false
 	}
