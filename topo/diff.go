@@ -1,11 +1,7 @@
 package topo
 
 import (
-	"cmp"
-	"maps"
 	"slices"
-
-	"github.com/vnet-lab/vnet/internal/naming"
 )
 
 // Diff returns the plan that changes have into want. It first deletes, then creates
@@ -52,46 +48,17 @@ func sortSteps(steps Plan, s State) {
 	if len(steps) == 0 {
 		return
 	}
-	o, keys := newOrder(s), make([]Key, len(steps))
+	keys := make([]Key, len(steps))
 	for i, step := range steps {
 		keys[i] = step.Object().Key()
 	}
-	namespaces := namespaceRanks(keys)
-	// The numbers decide most comparisons, because to compare names takes much longer. Objects with
-	// the same number are of one kind and in one namespace.
-	type sortKey struct {
-		number uint64
-		name   string
-		step   int
-	}
-	sorted := make([]sortKey, len(steps))
-	for i, step := range steps {
-		p := o.of(keys[i], step.Object())
-		p.change, p.namespace = step.Op() == Change, namespaces[keys[i].NS]
-		sorted[i] = sortKey{p.number(), keys[i].Name, i}
-	}
-	slices.SortFunc(sorted, func(a, b sortKey) int {
-		if c := cmp.Compare(a.number, b.number); c != 0 {
-			return c
-		}
-		return naming.Compare(a.name, b.name)
-	})
 	from := slices.Clone(steps)
+	sorted := newOrder(s).sort(keys, func(i int) (o Object, change bool) {
+		return from[i].Object(), from[i].Op() == Change
+	})
 	for i, k := range sorted {
-		steps[i] = from[k.step]
+		steps[i] = from[k.index]
 	}
-}
-
-// namespaceRanks numbers the namespaces of the keys in the order of their names.
-func namespaceRanks(keys []Key) map[string]int {
-	ranks := map[string]int{}
-	for _, k := range keys {
-		ranks[k.NS] = 0
-	}
-	for i, ns := range slices.SortedFunc(maps.Keys(ranks), naming.Compare) {
-		ranks[ns] = i
-	}
-	return ranks
 }
 
 // toDelete returns the keys of the objects of have that must be deleted: those not in

@@ -92,9 +92,10 @@ type linkUses map[Key]ipv6Uses
 // A usesIPv6 object may add a use to its links; without the method, it adds none.
 type usesIPv6 interface{ useIPv6(uses linkUses) }
 
-// ipv6UsesIn returns the uses of links. It looks at the given namespaces; nil means all.
-func (s State) ipv6UsesIn(namespaces map[string]bool) linkUses {
-	uses := linkUses{}
+// eachIPv6Mode calls fn with each link that the lab creates, and its mode. It looks at the
+// given namespaces; nil means all.
+func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, IPv6Mode)) {
+	uses, links := linkUses{}, []LinkObject(nil)
 	for k, o := range s {
 		if namespaces != nil && !namespaces[k.NS] {
 			continue
@@ -102,20 +103,12 @@ func (s State) ipv6UsesIn(namespaces map[string]bool) linkUses {
 		if user, ok := o.(usesIPv6); ok {
 			user.useIPv6(uses)
 		}
-	}
-	return uses
-}
-
-// eachIPv6Mode calls fn with each link that the lab creates, and its mode. It looks at the
-// given namespaces; nil means all.
-func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, IPv6Mode)) {
-	uses := s.ipv6UsesIn(namespaces)
-	for k, o := range s {
-		made, ok := o.(LinkObject)
-		if !ok || namespaces != nil && !namespaces[k.NS] {
-			continue
+		if made, ok := o.(LinkObject); ok {
+			links = append(links, made)
 		}
-		_, veth := o.(Veth)
+	}
+	for _, made := range links {
+		_, veth := made.(Veth)
 		for _, l := range made.Links() {
 			fn(l, l.ipv6Mode(uses[l.Key()], veth))
 		}

@@ -1,5 +1,13 @@
 package topo
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/vnet-lab/vnet/internal/naming"
+)
+
 // An order sorts the objects of states for creation: each comes after all that it needs.
 type order struct {
 	links map[Key]LinkObject // by key; a veth pair by both
@@ -21,6 +29,46 @@ func (o order) add(object Object) {
 			o.links[k] = link
 		}
 	}
+}
+
+// A sortKey sorts the object with an index. The numbers decide most comparisons, because to compare names takes
+// much longer. Objects with the same number are of one kind and in one namespace.
+type sortKey struct {
+	number uint64
+	name   string
+	index  int
+}
+
+// sort sorts the objects with the keys, which are different. at returns the object with an index, and whether a
+// step changes it.
+func (o order) sort(keys []Key, at func(i int) (o Object, change bool)) []sortKey {
+	namespaces := namespaceRanks(keys)
+	sorted := make([]sortKey, len(keys))
+	for i, k := range keys {
+		object, change := at(i)
+		p := o.of(k, object)
+		p.change, p.namespace = change, namespaces[k.NS]
+		sorted[i] = sortKey{p.number(), k.Name, i}
+	}
+	slices.SortFunc(sorted, func(a, b sortKey) int {
+		if c := cmp.Compare(a.number, b.number); c != 0 {
+			return c
+		}
+		return naming.Compare(a.name, b.name)
+	})
+	return sorted
+}
+
+// namespaceRanks numbers the namespaces of the keys in the order of their names.
+func namespaceRanks(keys []Key) map[string]int {
+	ranks := map[string]int{}
+	for _, k := range keys {
+		ranks[k.NS] = 0
+	}
+	for i, ns := range slices.SortedFunc(maps.Keys(ranks), naming.Compare) {
+		ranks[ns] = i
+	}
+	return ranks
 }
 
 // A position says where an object comes in the order: by place, depth, rank, change and namespace.

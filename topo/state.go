@@ -46,16 +46,18 @@ func (s State) Equal(other State) bool { return maps.Equal(s, other) }
 
 // Objects lists the objects in the order of creation, without waves.
 func (s State) Objects() []Object {
-	creates := make(Plan, 0, len(s))
-	for _, o := range s {
-		creates = append(creates, Step{Want: o})
+	// One pass over the map: in a large one, each access waits for memory.
+	o, keys, objects := newOrder(), make([]Key, 0, len(s)), make([]Object, 0, len(s))
+	for k, object := range s {
+		keys, objects = append(keys, k), append(objects, object)
+		o.add(object)
 	}
-	sortSteps(creates, s)
-	objects := make([]Object, 0, len(s))
-	for _, step := range creates {
-		objects = append(objects, step.Want)
+	sorted := o.sort(keys, func(i int) (o Object, change bool) { return objects[i], false })
+	inOrder := make([]Object, len(sorted))
+	for i, k := range sorted {
+		inOrder[i] = objects[k.index]
 	}
-	return objects
+	return inOrder
 }
 
 // String returns one line per object.
