@@ -12,6 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
@@ -160,7 +161,7 @@ func (k *checker) attachment(h *Host, a *Attachment) {
 
 // requestedAddress checks an address that the file gives a host.
 func (k *checker) requestedAddress(at syntax.Pos, a netip.Addr, net *Network) {
-	s := prefixOf(a, net.Subnets)
+	s := subnet.Of(a, net.Subnets)
 	switch {
 	case !s.IsValid() && k.incomplete:
 	case !s.IsValid() && len(net.Subnets) == 0:

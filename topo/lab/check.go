@@ -7,6 +7,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
@@ -160,11 +161,21 @@ func (k *checker) subnets(net *Network) {
 	}
 }
 
+// unicastSubnet reports a subnet whose addresses no host can have.
+func (k *checker) unicastSubnet(at syntax.Pos, s netip.Prefix) {
+	const hint = "write a subnet such as 10.0.0.0/24 or fd00::/64"
+	if s.Bits() == 0 {
+		k.mistakef(at, s.String(), hint, "subnet %s is the whole Internet", s)
+	} else if kind := subnet.KindIn(s); kind != "" {
+		k.mistakef(at, s.String(), hint, "subnet %s has %s addresses", s, kind)
+	}
+}
+
 func (k *checker) gateway(n int) {
 	net := &k.t.Networks[n]
 	in, g := k.t.BridgeHost(n), k.t.GatewayOf(n)
 	for _, a := range net.GatewayAddr {
-		if s := prefixOf(a, net.Subnets); !s.IsValid() {
+		if s := subnet.Of(a, net.Subnets); !s.IsValid() {
 			k.mistakef(net.at, a.String(), "", "gateway %s is in no subnet of network %s", a, net.Name)
 		} else if a.Is4() {
 			k.edgeAddress(net.at, a, s)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
+	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
 // addresses checks all devices together: duplicate names, addresses and MACs,
@@ -210,4 +212,33 @@ func (k *checker) reachable(x *Expectation) {
 	}
 	k.mistakef(x.at, "", "give both an address of the same family",
 		"%s and %s have no addresses of the same family", x.From, cmp.Or(x.To, x.Addr.String()))
+}
+
+// linkAddresses checks the addresses of a device, with their prefix lengths.
+func (k *checker) linkAddresses(at syntax.Pos, addrs []netip.Prefix) {
+	for _, p := range addrs {
+		switch kind := subnet.Kind(p.Addr()); {
+		case !p.IsValid():
+		case kind != "":
+			k.mistakef(at, p.String(), "write an address such as 10.0.0.1/24 or fd00::1/64", "address %s is a %s address",
+				p.Addr(), kind)
+		case p.Bits() == 0:
+			k.mistakef(at, p.String(), "write the length of its subnet, such as /24 or /64",
+				"the subnet of address %s is the whole Internet", p)
+		case p.Addr().Is4():
+			k.edgeAddress(at, p.Addr(), p.Masked())
+		}
+	}
+}
+
+// edgeAddress reports the network address and the broadcast address of a subnet.
+func (k *checker) edgeAddress(at syntax.Pos, a netip.Addr, s netip.Prefix) {
+	switch {
+	case subnet.HostBits(s) > 1 && a == s.Addr():
+		k.mistakef(at, a.String(), "the first address for a host is "+subnet.First(s).String(),
+			"address %s is the network address of %s", a, s)
+	case subnet.HostBits(s) > 1 && a.Is4() && a.Compare(subnet.Last(s)) > 0:
+		k.mistakef(at, a.String(), "the last address for a host is "+subnet.Last(s).String(),
+			"address %s is the broadcast address of %s", a, s)
+	}
 }

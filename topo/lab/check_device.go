@@ -125,3 +125,22 @@ func (k *checker) hasDevice(at syntax.Pos, h *Host, dev, role string) bool {
 func (k *checker) deviceFor(host, dev string, a netip.Addr) *Iface {
 	return k.layout.deviceFor(host, dev, a)
 }
+
+// tunnel checks the addresses of a device that tunnels packets.
+func (k *checker) tunnel(host *Host, v *Device) {
+	if v.Remote.IsValid() && v.Remote.IsUnspecified() {
+		k.mistakef(v.at, v.Remote.String(), "remove remote",
+			"device %s: the remote address %s is unspecified", v.Name, v.Remote)
+	}
+	if k.incomplete || host.Name == topo.Machine || k.isAdopted(host.Name) {
+		return // it may have addresses that are not in the file
+	}
+	if v.Local.IsValid() && !k.hostHas(host.Name, v.Local) {
+		k.mistakef(v.at, v.Local.String(), "write an address of the host, or remove local",
+			"device %s: %s does not have the local address %s", v.Name, host.Name, v.Local)
+	}
+	if v.Remote.IsValid() && k.hostHas(host.Name, v.Remote) {
+		k.mistakef(v.at, v.Remote.String(), "write the address of the other end",
+			"device %s: remote %s is an address of %s itself", v.Name, v.Remote, host.Name)
+	}
+}

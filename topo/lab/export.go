@@ -7,6 +7,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 )
 
 // Export converts a State to a Topology: the reverse of Compile. Use it for a
@@ -246,7 +247,7 @@ func (e *exporter) gateway(net *Network, k topo.Key, own []netip.Prefix) {
 	first := true
 	for _, p := range own {
 		has[p.Masked()]++
-		first = first && p.Addr() == firstAddr(p.Masked())
+		first = first && p.Addr() == subnet.First(p.Masked())
 	}
 	isGateway := len(own) == len(net.Subnets) && len(has) == len(own) && !e.noGateway[k]
 	switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
@@ -201,7 +202,7 @@ func (l *Layout) defaultGateway(host string, v4 bool) (gatewayRoute, bool) {
 			continue
 		}
 		for _, p := range i.Addrs {
-			if s := prefixOf(p.Addr(), l.Topology.Networks[i.Network].Subnets); s.IsValid() && p.Addr().Is4() == v4 {
+			if s := subnet.Of(p.Addr(), l.Topology.Networks[i.Network].Subnets); s.IsValid() && p.Addr().Is4() == v4 {
 				return gatewayRoute{i.Network, g, l.gatewayAddr(i.Network, s), i}, true
 			}
 		}

@@ -3,6 +3,8 @@ package lab
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 )
 
 // assignAddresses sets the addresses of the devices on networks. The gateway gets
@@ -44,7 +46,7 @@ func (l *Layout) assignGateway(n int, used map[netip.Addr]bool) {
 			br.Addrs = append(br.Addrs, netip.PrefixFrom(a, s.Bits()))
 		}
 	case own != nil: // the bridge has the addresses of an ordinary host
-		br.Addrs = append(slices.Clone(own.Prefixes), within(own.Addresses, net.Subnets)...)
+		br.Addrs = append(slices.Clone(own.Prefixes), subnet.Within(own.Addresses, net.Subnets)...)
 		for _, a := range br.Addrs {
 			used[a.Addr()] = true
 		}
@@ -59,13 +61,13 @@ func (l *Layout) assignGateway(n int, used map[netip.Addr]bool) {
 // assignSubnet gives the devices on network n that have no address in subnet s
 // the next free ones.
 func (l *Layout) assignSubnet(n int, s netip.Prefix, used map[netip.Addr]bool) (unassigned []*Iface) {
-	next, last := firstAddr(s), lastAddr(s)
+	next, last := subnet.First(s), subnet.Last(s)
 	for _, k := range l.ByNetwork[n] {
 		i := &l.Ifaces[k]
 		if i.Attachment == nil || i.Attachment.NoAddress {
 			continue
 		}
-		if own := within(i.Attachment.Addresses, []netip.Prefix{s}); len(own) > 0 {
+		if own := subnet.Within(i.Attachment.Addresses, []netip.Prefix{s}); len(own) > 0 {
 			i.Addrs = append(i.Addrs, own...)
 			continue
 		}
@@ -104,7 +106,7 @@ func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 			}
 		}
 	}
-	return firstAddr(s)
+	return subnet.First(s)
 }
 
 // deviceFor returns the device of the host whose subnet contains a, nil if
@@ -138,40 +140,4 @@ func (l *Layout) devicesBySubnet(host string) map[netip.Prefix]*Iface {
 		}
 	}
 	return m
-}
-
-// firstAddr returns the first address of s for a host: not the network address,
-// except in a point-to-point subnet (/31, /127) or for a single address.
-func firstAddr(s netip.Prefix) netip.Addr {
-	if hostBits(s) <= 1 {
-		return s.Addr()
-	}
-	return s.Addr().Next()
-}
-
-// lastAddr returns the last address of s for a host: not the broadcast address.
-func lastAddr(s netip.Prefix) netip.Addr {
-	b := s.Addr().AsSlice()
-	for i := s.Bits(); i < len(b)*8; i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	if s.Addr().Is4() && hostBits(s) > 1 {
-		return a.Prev()
-	}
-	return a
-}
-
-func hostBits(s netip.Prefix) int { return s.Addr().BitLen() - s.Bits() }
-
-// within returns the addresses that are in one of the subnets, with the prefix
-// length of the subnet.
-func within(addrs []netip.Addr, subnets []netip.Prefix) []netip.Prefix {
-	var out []netip.Prefix
-	for _, a := range addrs {
-		if p := prefixOf(a, subnets); p.IsValid() {
-			out = append(out, netip.PrefixFrom(a, p.Bits()))
-		}
-	}
-	return out
 }

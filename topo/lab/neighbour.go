@@ -9,6 +9,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
@@ -49,7 +50,7 @@ var neighboursKey = hostKey{
 }
 
 func (k *checker) neighbour(h *Host, nb *StaticNeigh) {
-	if kind := kindOfAddress(nb.Addr); kind != "" {
+	if kind := subnet.Kind(nb.Addr); kind != "" {
 		k.mistakef(nb.at, nb.Addr.String(), "use the address of a host", "neighbour %s is a %s address", nb.Addr, kind)
 		return
 	}

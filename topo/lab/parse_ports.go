@@ -13,6 +13,18 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
+// A Forward forwards ports to a host or an address (DNAT).
+type Forward struct {
+	Listen      netip.Addr // only packets to this address; invalid means any address of the gateway
+	First, Last uint16     // the published ports, both included
+	Host        string     // the target host; "" if To is set
+	To          netip.Addr // a target address instead of a host
+	ToFirst     uint16     // the target port of First; a range keeps its order
+	Proto       string     // tcp, udp or sctp
+
+	at syntax.Pos
+}
+
 const (
 	hostForwardForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[fd00::1]:53:53/udp": ` +
 		`address to listen on, published port, port of the host, protocol`

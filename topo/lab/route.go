@@ -10,6 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
@@ -69,7 +70,7 @@ func (k *checker) route(h *Host, r *StaticRoute) {
 		if hop.Device != "" && !k.hasDevice(r.at, h, hop.Device, "route "+r.Dst.String()) {
 			continue
 		}
-		if kind := kindOfAddress(hop.Via); hop.Via.IsValid() && kind != "" {
+		if kind := subnet.Kind(hop.Via); hop.Via.IsValid() && kind != "" {
 			k.mistakef(r.at, hop.Via.String(), "use an address of a router",
 				"route %s: the next hop %s is a %s address", r.Dst, hop.Via, kind)
 		} else if hop.Via.IsValid() && !hop.Onlink {
@@ -250,4 +251,52 @@ func (e *exporter) route(r topo.Route) {
 		Type: cmp.Or(r.Type, "unicast"), Dst: r.Dst, Hops: r.Hops.List(), Src: r.Src,
 		Table: r.Table, Metric: r.Metric, MTU: r.MTU,
 	})
+}
+
+// nonForwarding returns the host that has the address of a next hop and certainly does not forward the packets of the
+// route; "" if there is none.
+func (k *checker) nonForwarding(i *Iface, r *StaticRoute, hop netip.Addr) string {
+	name := k.ownerOf(i, hop)
+	n, ok := k.layout.Hosts[name]
+	if !ok || name == topo.Machine || k.isAdopted(name) {
+		return ""
+	}
+	h := &k.t.Hosts[n]
+	if k.layout.Forwards(h) || len(h.Run) > 0 { // a routing daemon turns forwarding on
+		return ""
+	}
+	if r.Dst.Bits() > 0 && len(k.layout.ByHost[name]) > 1 {
+		return "" // the user of a host with several links may turn forwarding on later
+	}
+	for _, s := range h.Sysctls {
+		if key := strings.ReplaceAll(s.Key, "/", "."); key == linux.ForwardingIPv4 || strings.HasSuffix(key, "forwarding") {
+			return "" // 0 is deliberate, too
+		}
+	}
+	for _, n := range k.layout.ByHost[name] {
+		own := func(p netip.Prefix) bool { return r.Dst.Bits() > 0 && r.Dst.Contains(p.Addr()) }
+		if slices.ContainsFunc(k.layout.Ifaces[n].Addrs, own) {
+			return "" // at least these packets arrive
+		}
+	}
+	return name
+}
+
+// ownerOf returns the host of the lab on i's link that has an address; "" if there is none.
+func (k *checker) ownerOf(i *Iface, a netip.Addr) string {
+	if i.Link != nil {
+		if other := i.Link.Ends[1-i.End].Host; k.hostHas(other, a) {
+			return other
+		}
+		return ""
+	}
+	if i.Network < 0 {
+		return ""
+	}
+	for _, n := range k.layout.ByNetwork[i.Network] {
+		if other := k.layout.Ifaces[n].Host; k.hostHas(other, a) {
+			return other
+		}
+	}
+	return ""
 }

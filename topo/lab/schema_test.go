@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/golden"

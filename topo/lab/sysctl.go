@@ -1,6 +1,14 @@
 package lab
 
 import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
@@ -39,6 +47,88 @@ var sysctlsKey = hostKey{
 func (k *checker) sysctls(h *Host) {
 	for _, s := range h.Sysctls {
 		k.sysctl(h, s)
+	}
+}
+
+func (k *checker) sysctl(h *Host, s Setting) {
+	key := strings.ReplaceAll(s.Key, "/", ".")
+	switch {
+	case !strings.HasPrefix(key, "net."):
+		k.mistakef(s.at, s.Key, "only sysctls that begin with net. belong to a network namespace",
+			"sysctl %s applies to the whole machine", s.Key)
+	case strings.Contains(s.Key, "..") || strings.Contains(s.Key, " ") ||
+		!display.Printable(s.Key) || strings.HasSuffix(key, "."):
+		k.mistakef(s.at, s.Key, "", "%q is not a valid sysctl name", s.Key)
+	case s.Value == "":
+		k.mistakef(s.at, s.Key, "", "sysctl %s of %s has no value", s.Key, h.Name)
+	case !display.Printable(strings.ReplaceAll(s.Value, "\t", " ")):
+		k.mistakef(s.at, s.Key, "write one line",
+			"the value of sysctl %s of %s contains a line break or control character", s.Key, h.Name)
+	default:
+		k.sysctlLink(h, s)
+		k.sysctlValue(s)
+	}
+}
+
+// sysctlLink checks that the host has the link of a sysctl. The machine may have others than the lab's.
+func (k *checker) sysctlLink(h *Host, s Setting) {
+	path := topo.Sysctl{Name: s.Key}.Path()
+	if h.Name == topo.Machine || !isPerLink(path) {
+		return
+	}
+	if link := strings.Join(path[3:len(path)-1], "."); len(path) > 5 {
+		slashes := strings.ReplaceAll(link, ".", "/")
+		k.mistakef(s.at, s.Key, fmt.Sprintf("write %s instead of %s", slashes, link),
+			"sysctl %s: a dot in a link's name is written as a slash", s.Key)
+		return
+	}
+	if path[3] != "all" && path[3] != "default" {
+		k.hasDevice(s.at, h, path[3], "sysctl "+s.Key)
+	}
+}
+
+// isPerLink reports whether there is a sysctl like this for each link: net.ipv4.conf.eth0.rp_filter.
+func isPerLink(path []string) bool {
+	return len(path) >= 5 && (path[2] == "conf" || path[2] == "neigh")
+}
+
+// sysctlRanges are the values that the kernel accepts, for the sysctls where it refuses other numbers. Names of
+// sysctls of a link are without the link.
+var sysctlRanges = map[string][2]int64{
+	"net.ipv4.fib_multipath_hash_policy": {0, 3},
+	"net.ipv6.fib_multipath_hash_policy": {0, 3},
+	"net.ipv4.ip_default_ttl":            {1, 255},
+	"net.ipv6.conf.addr_gen_mode":        {0, 3},
+	"net.ipv6.conf.hop_limit":            {1, 255},
+	linux.ForwardingIPv4:                 {math.MinInt32, math.MaxInt32},
+}
+
+// sysctlValue reports a value that every kernel refuses.
+func (k *checker) sysctlValue(s Setting) {
+	words := map[string]string{"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}
+	if number, is := words[strings.ToLower(s.Value)]; is {
+		k.mistakef(s.at, s.Value, "write "+number, "sysctl %s: the kernel expects a number, not %q", s.Key, s.Value)
+		return
+	}
+	path := topo.Sysctl{Name: s.Key}.Path()
+	perLink := isPerLink(path)
+	if perLink {
+		path = slices.Concat(path[:3], path[len(path)-1:])
+	}
+	limits, limited := sysctlRanges[strings.Join(path, ".")]
+	if !limited {
+		if !perLink || path[3] == "stable_secret" {
+			return
+		}
+		limits = [2]int64{math.MinInt32, math.MaxUint32}
+	}
+	n, err := strconv.ParseInt(s.Value, 0, 64)
+	switch {
+	case err != nil:
+		k.mistakef(s.at, s.Value, "write a number", "sysctl %s: the kernel expects a number, not %q", s.Key, s.Value)
+	case n < limits[0] || n > limits[1]:
+		k.mistakef(s.at, s.Value, fmt.Sprintf("write %d to %d", limits[0], limits[1]),
+			"sysctl %s: %d is out of range", s.Key, n)
 	}
 }
 

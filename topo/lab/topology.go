@@ -1,8 +1,12 @@
 package lab
 
 import (
-	"net/netip"
+	"path/filepath"
+	"strings"
 
+	"go.yaml.in/yaml/v3"
+
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
@@ -32,46 +36,70 @@ type Topology struct {
 	source *syntax.Source // the file, for the places of mistakes found later; nil if there is none
 }
 
-// A Forward forwards ports to a host or an address (DNAT).
-type Forward struct {
-	Listen      netip.Addr // only packets to this address; invalid means any address of the gateway
-	First, Last uint16     // the published ports, both included
-	Host        string     // the target host; "" if To is set
-	To          netip.Addr // a target address instead of a host
-	ToFirst     uint16     // the target port of First; a range keeps its order
-	Proto       string     // tcp, udp or sctp
-
-	at syntax.Pos
+// Parse reads a lab file. file is its name in mistakes. The text is YAML; JSON
+// works too. The error is of type [Mistakes] and lists all mistakes.
+func Parse(file string, text []byte) (Topology, error) {
+	d := syntax.NewDecoder(syntax.NewSource(file, text))
+	var lab fileLab
+	if !d.Document(text, &lab) {
+		return Topology{}, errorOf(&d.MistakeList)
+	}
+	t := lab.topology(d)
+	t.source = d.Source
+	if t.Name == "" {
+		t.Name = nameOf(file)
+	}
+	k := checker{MistakeList: d.MistakeList, t: &t, incomplete: d.Found()}
+	k.all()
+	if err := errorOf(&k.MistakeList); err != nil {
+		return Topology{}, err
+	}
+	return t, nil
 }
 
-// Outcomes of an Expectation.
-const (
-	Answered    = "answered"    // a reply comes back; a TCP connection opens
-	Refused     = "refused"     // TCP RST, or an ICMP error that says the port or the traffic is refused
-	Unreachable = "unreachable" // no reply, or an ICMP error that says the destination is unreachable
-)
+// nameOf derives a lab's name from its file's.
+func nameOf(file string) string {
+	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	if file == "" || name == "-" || name == "." || !naming.IsLab(name) {
+		return "lab"
+	}
+	return name
+}
 
-// Probes of an Expectation.
-const (
-	ProbePing = "ping" // ICMP and ICMPv6 echo
-	ProbeTCP  = "tcp"
-	ProbeUDP  = "udp"
-	ProbeDNS  = "dns" // From must resolve the name To; to Addr if that is valid
-)
+// topology converts the file to a Topology.
+func (l *fileLab) topology(d *syntax.Decoder) Topology {
+	t := Topology{
+		Name:     l.Name,
+		Networks: make([]Network, 0, len(l.Networks)),
+		Hosts:    make([]Host, 0, len(l.Hosts)),
+	}
+	for i := range l.Networks {
+		t.Networks = append(t.Networks, l.Networks[i].Value.network(d, l.Networks[i].Key, l.Networks[i].At))
+	}
+	for i := range l.Hosts {
+		t.Hosts = append(t.Hosts, l.Hosts[i].Value.host(d, l.Hosts[i].Key, l.Hosts[i].At))
+	}
+	for i := range l.Links {
+		if c, ok := l.Links[i].link(d); ok {
+			t.Links = append(t.Links, c)
+		}
+	}
+	t.Expect = l.expectations(d, &t)
+	return t
+}
 
-// An Expectation is a statement about the lab that Verify proves with packets.
-type Expectation struct {
-	From string     // a host or Machine
-	To   string     // a host, Machine, or "" if Addr is set; a name for ProbeDNS
-	Addr netip.Addr // the address to reach; invalid means an address of To in each family of the probe
-
-	Probe   string     // one of the Probe constants
-	Family  int        // 4 or 6; 0 means each family that both sides have
-	Port    uint16     // for tcp and udp
-	Size    int        // ping: size of the IP packet in bytes, sent with DF set; 0 means a small packet
-	Outcome string     // one of the outcome constants
-	Not     bool       // any outcome but Outcome is expected
-	Seen    netip.Addr // the source address that the other side must see; invalid means any
-
-	at syntax.Pos
+// Format returns t as a lab file. Parse reads it back as t. Defaults and
+// repetitions are written in full.
+func Format(t Topology) []byte {
+	var doc syntax.Mapping
+	doc.Text("name", t.Name)
+	doc.Table("networks", len(t.Networks), func(i int) (string, syntax.Mapping) {
+		return t.Networks[i].Name, t.Networks[i].format()
+	})
+	doc.Table("hosts", len(t.Hosts), func(i int) (string, syntax.Mapping) {
+		return t.Hosts[i].Name, t.Hosts[i].format()
+	})
+	doc.Items("links", len(t.Links), func(i int) *yaml.Node { return t.Links[i].format() })
+	doc.Items("expect", len(t.Expect), func(i int) *yaml.Node { return t.Expect[i].format() })
+	return doc.Document()
 }

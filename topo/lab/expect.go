@@ -1,16 +1,51 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
+
+// Outcomes of an Expectation.
+const (
+	Answered    = "answered"    // a reply comes back; a TCP connection opens
+	Refused     = "refused"     // TCP RST, or an ICMP error that says the port or the traffic is refused
+	Unreachable = "unreachable" // no reply, or an ICMP error that says the destination is unreachable
+)
+
+// Probes of an Expectation.
+const (
+	ProbePing = "ping" // ICMP and ICMPv6 echo
+	ProbeTCP  = "tcp"
+	ProbeUDP  = "udp"
+	ProbeDNS  = "dns" // From must resolve the name To; to Addr if that is valid
+)
+
+// An Expectation is a statement about the lab that Verify proves with packets.
+type Expectation struct {
+	From string     // a host or Machine
+	To   string     // a host, Machine, or "" if Addr is set; a name for ProbeDNS
+	Addr netip.Addr // the address to reach; invalid means an address of To in each family of the probe
+
+	Probe   string     // one of the Probe constants
+	Family  int        // 4 or 6; 0 means each family that both sides have
+	Port    uint16     // for tcp and udp
+	Size    int        // ping: size of the IP packet in bytes, sent with DF set; 0 means a small packet
+	Outcome string     // one of the outcome constants
+	Not     bool       // any outcome but Outcome is expected
+	Seen    netip.Addr // the source address that the other side must see; invalid means any
+
+	at syntax.Pos
+}
 
 const expectForm = `write "red -> blue: ping", "blue -> red tcp 22: refused", ` +
 	`"red -> 203.0.113.1: not ping" or "red -> web.test: dns"`
@@ -171,4 +206,61 @@ func (x Expectation) format() *yaml.Node {
 	var m syntax.Mapping
 	m.Text(key, value)
 	return m.Node(0)
+}
+
+// maxFacts limits the number of facts that patterns expand to.
+const maxFacts = 1 << 18
+
+// expectations expands patterns: "h* -> gw: ping" is one fact for each host that matches
+// h*. It replaces aliases by host names.
+func (l *fileLab) expectations(d *syntax.Decoder, t *Topology) []Expectation {
+	hosts, byAlias := []string{}, map[string]string{}
+	for _, h := range t.Hosts {
+		if h.Name != topo.Machine {
+			hosts = append(hosts, h.Name)
+		}
+		for _, a := range h.Aliases {
+			byAlias[a] = h.Name
+		}
+	}
+	var out []Expectation
+	for _, e := range l.Expect {
+		for _, x := range e.list {
+			x.From = cmp.Or(byAlias[x.From], x.From)
+			if x.Probe != ProbeDNS { // there, To is the name to resolve
+				x.To = cmp.Or(byAlias[x.To], x.To)
+			}
+			froms, tos := matching(x.From, hosts), matching(x.To, hosts)
+			if len(froms) == 0 || len(tos) == 0 {
+				d.Mistake(x.at, "", "no host matches the pattern in "+x.String(), spell.DidYouMean("", hosts))
+			}
+			if len(out)+len(froms)*len(tos) > maxFacts {
+				d.Mistake(x.at, "", "the patterns make too many facts", "name fewer hosts; verify --all-pairs proves every pair")
+				return out
+			}
+			for _, x.From = range froms {
+				for _, x.To = range tos {
+					if x.From != x.To || len(froms)+len(tos) == 2 {
+						out = append(out, x)
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+// matching returns the hosts that match a pattern with *. Without *, it returns
+// pattern itself.
+func matching(pattern string, hosts []string) []string {
+	if !strings.Contains(pattern, "*") {
+		return []string{pattern}
+	}
+	var out []string
+	for _, h := range hosts {
+		if ok, err := path.Match(pattern, h); ok && err == nil {
+			out = append(out, h)
+		}
+	}
+	return out
 }
