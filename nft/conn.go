@@ -134,7 +134,7 @@ func (c *Conn) readConsistent(tables []table, include func(set) bool) (have cont
 	return have, err
 }
 
-// Dump lists objects of the ruleset, whoever made them: kind is the request, for example NFT_MSG_GETRULE of
+// Dump lists objects of the ruleset, also those of others: kind is the request, for example NFT_MSG_GETRULE of
 // <linux/netfilter/nf_tables.h>, with its attributes. The family NFPROTO_UNSPEC means all families. Dump returns the
 // bodies of the kernel's messages, each with its struct nfgenmsg. An error names the objects as the caller does.
 func (c *Conn) Dump(objects string, kind int, family byte, attrs ...netlink.Attribute) ([][]byte, error) {

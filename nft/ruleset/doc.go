@@ -1,5 +1,5 @@
-// Package ruleset finds out what the rules of a network namespace do to packets, whoever made them: nft(8), iptables in
-// both of its forms, other programs, or vnet.
+// Package ruleset finds out what the rules of a network namespace do to packets: those that nft(8), iptables in both of
+// its forms or another program made, and those of vnet.
 //
 //	              ┌──▶ ReadTables ─────▶ rules that package nft has, and the chains with other rules
 //	kernel's ─────┼──▶ ForwardDrops ───▶ chains that drop forwarded packets
