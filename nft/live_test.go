@@ -17,11 +17,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/testmain"
 	"github.com/vnet-lab/vnet/nft"
-	"github.com/vnet-lab/vnet/nsfs"
 )
 
-func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
+func TestMain(m *testing.M) { os.Exit(testmain.Run(m)) }
 
 var (
 	addr   = netip.MustParseAddr

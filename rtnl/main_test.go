@@ -4,8 +4,8 @@ import (
 	"os"
 	"testing"
 
-	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/internal/testmain"
 )
 
 // TestMain runs the tests in a sandbox: they do not change the network of the machine.
-func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
+func TestMain(m *testing.M) { os.Exit(testmain.Run(m)) }

@@ -24,8 +24,8 @@ func TestTestsAreSandboxed(t *testing.T) {
 			tests[dir] = tests[dir] || isTest
 			needs[dir] = needs[dir] || importsKernel(t, path)
 			text, err := os.ReadFile(path)
-			if isTest && (strings.Contains(string(text), "nsfs.Sandbox(") || strings.Contains(string(text), "topotest.Main(")) {
-				sandboxed[dir] = true
+			for _, call := range []string{"nsfs.Sandbox(", "topotest.Main(", "testmain.Run("} {
+				sandboxed[dir] = sandboxed[dir] || isTest && strings.Contains(string(text), call)
 			}
 			return err
 		})

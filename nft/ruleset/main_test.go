@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vnet-lab/vnet/internal/testmain"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
+func TestMain(m *testing.M) { os.Exit(testmain.Run(m)) }
 
 func needNFT(t *testing.T) {
 	t.Helper()
