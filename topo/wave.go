@@ -19,8 +19,8 @@ const defaultWaveSize = 1024
 //
 // The kernel's data about a wave is then still in the processor's caches. And for each
 // message about a port of the machine, the kernel goes through the namespaces of one wave
-// instead of all; see [live.Kernel.descendingNSIDs]. A lab that exists already is changed without
-// waves: its bridges are up, and a port may enter one only after the machine's rules are set.
+// instead of all; see DescendingNSIDs in topo/live/internal/execute. A lab that exists already is changed
+// without waves: its bridges are up, and a port may enter one only after the machine's rules are set.
 func (p Plan) InWaves(size int) Plan {
 	size = cmp.Or(size, defaultWaveSize)
 	last := p.Waves(size)

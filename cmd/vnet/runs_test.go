@@ -12,14 +12,14 @@ import (
 
 // runners are the files that may start programs, and the programs.
 var runners = map[string]string{
-	"nsfs/exec.go":         "the program of vnet exec and vnet netns exec",
-	"nsfs/sandbox.go":      "itself, in a sandbox",
-	"nsfs/sandbox_end.go":  "the type of the sandbox's own process",
-	"topo/live/calls.go":   "the type of the program of run: in a lab",
-	"topo/live/process.go": "the program of run: in a lab",
-	"cmd/vnet/demo.go":     "the shell of --keep",
-	"cmd/vnet/lab_exec.go": "the program of vnet exec",
-	"cmd/vnet/netns.go":    "the program of vnet netns exec",
+	"nsfs/exec.go":                          "the program of vnet exec and vnet netns exec",
+	"nsfs/sandbox.go":                       "itself, in a sandbox",
+	"nsfs/sandbox_end.go":                   "the type of the sandbox's own process",
+	"topo/live/internal/execute/calls.go":   "the type of the program of run: in a lab",
+	"topo/live/internal/execute/process.go": "the program of run: in a lab",
+	"cmd/vnet/demo.go":                      "the shell of --keep",
+	"cmd/vnet/lab_exec.go":                  "the program of vnet exec",
+	"cmd/vnet/netns.go":                     "the program of vnet netns exec",
 }
 
 // TestRunsNoOtherProgram checks that vnet starts no program that the user did not name, so that a machine needs only

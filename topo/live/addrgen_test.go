@@ -129,14 +129,14 @@ func TestAddrGenNoneCommands(t *testing.T) {
 	_, ipv4 := labtest.Compiled(t, fmt.Sprintf(ipv6Lab, "10.0.0.0/24", ""))
 	_, both := labtest.Compiled(t, fmt.Sprintf(ipv6Lab, "10.0.0.0/24, fd00::/64", ""))
 	k := openKernel(t, "modes")
-	k.etc = "/etc/netns" // where ip expects it
+	k.table.Etc = "/etc/netns" // where ip expects it
 	if _, err := k.Up(t.Context(), ipv4, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := ipv6State(t)
 	have := ipv4
 	for _, want := range []topo.State{both, ipv4} {
-		script, err := topo.Diff(have, want).Commands(k.lab, have, NATScript())
+		script, err := topo.Diff(have, want).Commands(k.table.Lab, have, NATScript())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // announce sends announcements. It only writes a warning if it cannot: the entries of the
@@ -20,9 +22,9 @@ func (k *Kernel) announce(list []topo.Announcement) {
 		for n < len(list) && list[n].NS == list[0].NS {
 			n++
 		}
-		h, err := k.handle(list[0].NS)
+		h, err := k.table.Handle(list[0].NS)
 		if err == nil {
-			err = h.runInside(func() error { return sendAnnouncements(h, list[:n]) })
+			err = h.RunInside(func() error { return sendAnnouncements(h, list[:n]) })
 		}
 		if err != nil {
 			k.log.Warn(fmt.Sprintf("%scannot announce changed addresses, so neighbours may not reach them for half a minute: %v",
@@ -41,11 +43,11 @@ func (k *Kernel) knownOtherwise(plan topo.Plan) func(netip.Addr, topo.MAC) bool 
 			known[a.Prefix.Addr()] = nil
 		}
 	}
-	for _, h := range k.handles {
-		if h.snapshot == nil || len(known) == 0 {
+	for _, h := range k.table.Handles {
+		if h.Snapshot == nil || len(known) == 0 {
 			continue
 		}
-		for _, n := range h.snapshot.neighs {
+		for _, n := range h.Snapshot.Neighs {
 			if _, created := known[n.Addr]; created && n.LLAddr != "" {
 				known[n.Addr] = append(known[n.Addr], n.LLAddr)
 			}
@@ -53,7 +55,7 @@ func (k *Kernel) knownOtherwise(plan topo.Plan) func(netip.Addr, topo.MAC) bool 
 	}
 	return func(addr netip.Addr, mac topo.MAC) bool {
 		for _, l := range known[addr] {
-			if l != lladdr(mac) {
+			if l != convert.LLAddr(mac) {
 				return true
 			}
 		}
@@ -62,20 +64,20 @@ func (k *Kernel) knownOtherwise(plan topo.Plan) func(netip.Addr, topo.MAC) bool 
 }
 
 // sendAnnouncements sends announcements in the namespace of the calling thread.
-func sendAnnouncements(h *netnsHandle, list []topo.Announcement) error {
+func sendAnnouncements(h *netns.Handle, list []topo.Announcement) error {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
 	for _, a := range list {
-		link, err := h.linkIndex(a.Link)
+		link, err := h.LinkIndex(a.Link)
 		if err != nil {
 			return err
 		}
 		addrs := []rtnl.Addr{{Prefix: netip.PrefixFrom(a.Addr, 0)}}
 		if !a.Addr.IsValid() {
-			if addrs, err = h.conn.Addrs(rtnl.AddrFilter{Link: link}); err != nil {
+			if addrs, err = h.Conn.Addrs(rtnl.AddrFilter{Link: link}); err != nil {
 				return err
 			}
 		}

@@ -56,13 +56,13 @@ func checkHairpinOfLab(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	red, err := k.handle("red")
+	red, err := k.table.Handle("red")
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := func(f func() error) {
 		t.Helper()
-		if err := red.runInside(f); err != nil {
+		if err := red.RunInside(f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,11 +206,11 @@ func TestAntispoofOfLab(t *testing.T) {
 		if want {
 			wait = 10 * time.Second
 		}
-		red, err := k.handle("red")
+		red, err := k.table.Handle("red")
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = red.runInside(func() error {
+		err = red.RunInside(func() error {
 			d := net.Dialer{Timeout: wait, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 			c, err := d.Dial("tcp", net.JoinHostPort(to, "80"))
 			if err == nil {
@@ -259,11 +259,11 @@ func TestAntispoofOfLab(t *testing.T) {
 // serve accepts TCP connections in a host.
 func serve(t *testing.T, k *Kernel, host, address string) {
 	t.Helper()
-	h, err := k.handle(host)
+	h, err := k.table.Handle(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = h.runInside(func() error {
+	err = h.RunInside(func() error {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			return err

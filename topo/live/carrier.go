@@ -8,11 +8,12 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // A carrierWait is a link without carrier, although it and its peer are up.
 type carrierWait struct {
-	handle *netnsHandle
+	handle *netns.Handle
 	index  uint32
 }
 
@@ -29,18 +30,18 @@ func (rd *reader) waitForCarrier(ctx context.Context) error {
 }
 
 func (w carrierWait) wait(ctx context.Context) error {
-	events, err := w.handle.watch(rtnl.GroupLink)
+	events, err := w.handle.Watch(rtnl.GroupLink)
 	if err != nil {
 		return err
 	}
 	defer events.Close()
 	for {
-		l, err := w.handle.conn.Link(rtnl.LinkID{Index: w.index})
+		l, err := w.handle.Conn.Link(rtnl.LinkID{Index: w.index})
 		if err != nil || l.Flags&unix.IFF_LOWER_UP != 0 {
 			return err
 		}
 		if _, err := events.Next(ctx); err != nil {
-			return fmt.Errorf("wait for %slink %s to have carrier: %w", display.In(w.handle.name), l.Name, err)
+			return fmt.Errorf("wait for %slink %s to have carrier: %w", display.In(w.handle.Name), l.Name, err)
 		}
 	}
 }

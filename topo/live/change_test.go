@@ -109,7 +109,7 @@ func readCounters(t *testing.T, lab string, want topo.State) (c counters) {
 		t.Fatal(err)
 	}
 	defer o.Close()
-	o.etc = "/run/etc-netns"
+	o.table.Etc = "/run/etc-netns"
 	s, err := o.Status(want)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo/live/internal/execute"
 )
 
 const closedLab = `
@@ -52,10 +53,10 @@ func TestClosedAtEveryMoment(t *testing.T) {
 			return nil
 		}
 		injectFaults(k, look)
-		k.calls.send = func(conn *rtnl.Conn, reqs ...rtnl.Request) (err error) {
+		k.calls.Send = func(conn *rtnl.Conn, reqs ...rtnl.Request) (err error) {
 			for i, r := range reqs { // one by one
 				look(i)
-				for _, one := range splitErrors(realCalls.send(conn, r)) {
+				for _, one := range joined(execute.RealCalls.Send(conn, r)) {
 					if e, ok := one.(*rtnl.Error); ok {
 						e.Index = i
 					}

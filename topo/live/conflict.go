@@ -13,6 +13,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // A Conflict is a name, port or address that an object of a plan needs and that a
@@ -43,7 +44,7 @@ func (e *ConflictError) Is(target error) bool { return target == fs.ErrExist }
 
 // A conflictFinder finds the conflicts of a plan.
 type conflictFinder struct {
-	*handleTable
+	table *netns.Table
 }
 
 // nameConflicts returns a *ConflictError if names that a plan needs already exist. It
@@ -70,7 +71,7 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 		case topo.Address, topo.Neigh:
 			with = c.unmarkedConflict(o, deleted)
 		case topo.Port:
-			if at, err := c.handle(o.NS); err == nil && ownName(at, o.Link) != "" {
+			if at, err := c.table.Handle(o.NS); err == nil && ownName(at, o.Link) != "" {
 				own := ownName(at, o.Link)
 				with = "link " + own + " has the alternative name (altname) " + o.Link + "; use " + own
 			}
@@ -187,18 +188,16 @@ func namespaceConflict(n topo.Namespace) string {
 // linkConflict describes the existing link of that name; "" if there is none. The lab's
 // own namespaces have no foreign links.
 func (c conflictFinder) linkConflict(l topo.Link) string {
-	h, err := c.handle(l.NS)
-	if err != nil || h.own {
+	h, err := c.table.Handle(l.NS)
+	if err != nil || h.Own {
 		return ""
 	}
-	h.mu.Lock()
-	index, has := h.linkIndexes[l.Name]
-	h.mu.Unlock()
+	index, has := h.KnownIndex(l.Name)
 	if !has {
 		return ""
 	}
 	labs := labNames{}
-	if there, err := h.conn.Link(rtnl.LinkID{Index: index}); err == nil {
+	if there, err := h.Conn.Link(rtnl.LinkID{Index: index}); err == nil {
 		if lab, ok := strings.CutPrefix(there.Alias, mark.Of("")); ok {
 			labs.add(lab)
 		}
@@ -218,7 +217,7 @@ func ownerText(labs labNames) string {
 // chains that drop forwarded packets, and foreign addresses in the same prefix. After Up, either
 // the lab's object works or the foreign one.
 func (k *Kernel) Conflicts(p topo.Plan) ([]Conflict, error) {
-	return conflictFinder{k.handleTable}.find(p)
+	return conflictFinder{k.table}.find(p)
 }
 
 // find finds conflicts; see [Kernel.Conflicts].
@@ -230,23 +229,23 @@ func (c conflictFinder) find(p topo.Plan) ([]Conflict, error) {
 		if s.Op() != topo.Create {
 			continue
 		}
-		at, err := c.handle(o.Key().NS)
-		if err != nil || at.own {
+		at, err := c.table.Handle(o.Key().NS)
+		if err != nil || at.Own {
 			continue // not created yet, or created by the lab
 		}
-		if foreign[at.name] == nil {
-			if foreign[at.name], err = c.readForeignState(at, p); err != nil {
+		if foreign[at.Name] == nil {
+			if foreign[at.Name], err = c.readForeignState(at, p); err != nil {
 				return nil, err
 			}
 		}
-		with, err := foreign[at.name].conflictWith(o)
+		with, err := foreign[at.Name].conflictWith(o)
 		if err != nil {
 			return nil, err
 		}
 		if with != "" {
 			found = append(found, Conflict{o, with})
 		}
-		found = append(found, foreign[at.name].drop(o)...)
+		found = append(found, foreign[at.Name].drop(o)...)
 		if port, ok := o.(topo.Port); ok {
 			uses, err := portUses(at, port)
 			if err != nil {

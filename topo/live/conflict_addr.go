@@ -5,23 +5,24 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // unmarkedConflict describes an address or neighbour entry of another program on a link of the
 // lab that prevents the new one; "" if there is none. With a deleted link, it goes too.
 func (c conflictFinder) unmarkedConflict(o topo.Object, deleted map[topo.Key]bool) string {
-	h, err := c.handle(o.Key().NS)
-	if err != nil || h.snapshot == nil {
+	h, err := c.table.Handle(o.Key().NS)
+	if err != nil || h.Snapshot == nil {
 		return ""
 	}
 	switch o := o.(type) {
 	case topo.Address:
 		if !deleted[topo.LinkKey(o.NS, o.Link)] {
-			return h.snapshot.addrConflict(c.lab, o)
+			return addrConflict(h.Snapshot, c.table.Lab, o)
 		}
 	case topo.Neigh:
 		if !deleted[topo.LinkKey(o.NS, o.Link)] {
-			return h.snapshot.neighConflict(o)
+			return neighConflict(h.Snapshot, o)
 		}
 	}
 	return ""
@@ -29,10 +30,10 @@ func (c conflictFinder) unmarkedConflict(o topo.Object, deleted map[topo.Key]boo
 
 // addrConflict finds the same IPv6 address with another prefix length: the kernel allows an IPv6
 // address only once on a link.
-func (v *netnsSnapshot) addrConflict(lab string, o topo.Address) string {
-	for _, a := range v.addrs {
-		same := v.names[a.Link] == o.Link && a.Prefix.Addr() == o.Prefix.Addr() && a.Prefix != o.Prefix
-		if same && a.Is6() && !v.isMarked(lab, a) {
+func addrConflict(v *netns.Snapshot, lab string, o topo.Address) string {
+	for _, a := range v.Addrs {
+		same := v.Names[a.Link] == o.Link && a.Prefix.Addr() == o.Prefix.Addr() && a.Prefix != o.Prefix
+		if same && a.Is6() && !v.IsMarked(lab, a) {
 			return fmt.Sprintf("link %s already has %s, which another program added", o.Link, a.Prefix)
 		}
 	}
@@ -40,9 +41,9 @@ func (v *netnsSnapshot) addrConflict(lab string, o topo.Address) string {
 }
 
 // neighConflict finds a permanent entry for the same address.
-func (v *netnsSnapshot) neighConflict(o topo.Neigh) string {
-	for _, n := range v.neighs {
-		if v.names[n.Link] == o.Link && n.Addr == o.Addr && isPermanent(n) && n.Protocol != mark.Protocol {
+func neighConflict(v *netns.Snapshot, o topo.Neigh) string {
+	for _, n := range v.Neighs {
+		if v.Names[n.Link] == o.Link && n.Addr == o.Addr && isPermanent(n) && n.Protocol != mark.Protocol {
 			return fmt.Sprintf("another program already added it with lladdr %s", n.LLAddr)
 		}
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // foreignState is the part of a namespace's state that does not belong to the lab.
@@ -47,17 +49,17 @@ type foreignForward struct {
 }
 
 // readForeignState reads what can conflict with a plan in a namespace.
-func (c conflictFinder) readForeignState(h *netnsHandle, p topo.Plan) (*foreignState, error) {
+func (c conflictFinder) readForeignState(h *netns.Handle, p topo.Plan) (*foreignState, error) {
 	o := &foreignState{links: map[uint32]string{}, bridgeCalls: map[string]bool{}}
 	var err error
-	if planCreates[topo.Sysctl](p, h.name) || planCreates[topo.Bridge](p, h.name) {
+	if planCreates[topo.Sysctl](p, h.Name) || planCreates[topo.Bridge](p, h.Name) {
 		if err = o.readDrops(h); err != nil {
 			return nil, err
 		}
 	}
-	forwards := planCreates[topo.Forward](p, h.name)
-	if forwards || planCreates[topo.Address](p, h.name) {
-		if err = o.readAddrs(c.lab, h); err != nil {
+	forwards := planCreates[topo.Forward](p, h.Name)
+	if forwards || planCreates[topo.Address](p, h.Name) {
+		if err = o.readAddrs(c.table.Lab, h); err != nil {
 			return nil, err
 		}
 	}
@@ -67,11 +69,11 @@ func (c conflictFinder) readForeignState(h *netnsHandle, p topo.Plan) (*foreignS
 	if o.forwards, err = c.ownForwards(h); err != nil {
 		return nil, err
 	}
-	conn, err := h.nft()
+	conn, err := h.NFT()
 	if err != nil {
 		return nil, err
 	}
-	return o, h.runInside(func() error {
+	return o, h.RunInside(func() error {
 		o.sockets = listeners()
 		o.others, err = ruleset.ReadDestinationNAT(conn, isOwnTable)
 		return err
@@ -87,8 +89,8 @@ func planCreates[T topo.Object](p topo.Plan, ns string) bool {
 	return false
 }
 
-func (o *foreignState) readAddrs(lab string, h *netnsHandle) error {
-	links, err := h.conn.Links(rtnl.LinkFilter{NoStats: true})
+func (o *foreignState) readAddrs(lab string, h *netns.Handle) error {
+	links, err := h.Conn.Links(rtnl.LinkFilter{NoStats: true})
 	if err != nil {
 		return err
 	}
@@ -97,7 +99,7 @@ func (o *foreignState) readAddrs(lab string, h *netnsHandle) error {
 			o.links[l.Index] = l.Name
 		}
 	}
-	o.addrs, err = h.conn.Addrs(rtnl.AddrFilter{})
+	o.addrs, err = h.Conn.Addrs(rtnl.AddrFilter{})
 	for _, a := range o.addrs {
 		o.local = append(o.local, a.Prefix.Addr())
 	}
@@ -110,8 +112,8 @@ func isOwnTable(table string) bool {
 }
 
 // ownForwards returns the forwards of other labs, and those made by hand unless c itself is for these.
-func (c conflictFinder) ownForwards(h *netnsHandle) (list []foreignForward, err error) {
-	conn, err := h.nft()
+func (c conflictFinder) ownForwards(h *netns.Handle) (list []foreignForward, err error) {
+	conn, err := h.NFT()
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +126,7 @@ func (c conflictFinder) ownForwards(h *netnsHandle) (list []foreignForward, err 
 		if lab, ok := strings.CutPrefix(table, mark.Table("")); ok {
 			owner = "lab " + lab
 		}
-		if !isOwnTable(table) || table == mark.Table(c.lab) || c.lab == handLab && table == NATTable {
+		if !isOwnTable(table) || table == mark.Table(c.table.Lab) || c.table.Lab == handLab && table == NATTable {
 			continue
 		}
 		rules, err := conn.Read(table)
@@ -149,7 +151,7 @@ func (o *foreignState) forwardConflict(f topo.Forward) (string, error) {
 			return fmt.Sprintf("%s already forwards this port: %s", other.owner, r), nil
 		}
 	}
-	rule, err := ruleOf(f)
+	rule, err := convert.Rule(f)
 	if err != nil {
 		return "", err
 	}
@@ -228,18 +230,18 @@ func socketAddr(text string) (netip.AddrPort, bool) {
 }
 
 // portUses returns how a link was used before it becomes a port of the lab's bridge: conflicts with o.
-func portUses(h *netnsHandle, o topo.Port) (uses []Conflict, err error) {
+func portUses(h *netns.Handle, o topo.Port) (uses []Conflict, err error) {
 	name := o.Link
-	l, err := h.conn.Link(rtnl.LinkID{Name: name})
+	l, err := h.Conn.Link(rtnl.LinkID{Name: name})
 	if err != nil {
 		return nil, nil // up reports it
 	}
 	if l.Master != 0 {
-		if master, err := h.conn.Link(rtnl.LinkID{Index: l.Master}); err == nil {
+		if master, err := h.Conn.Link(rtnl.LinkID{Index: l.Master}); err == nil {
 			uses = append(uses, Conflict{o, name + " is a port of " + master.Name + ", and is removed from it"})
 		}
 	}
-	addrs, err := h.conn.Addrs(rtnl.AddrFilter{Link: l.Index})
+	addrs, err := h.Conn.Addrs(rtnl.AddrFilter{Link: l.Index})
 	for _, a := range addrs {
 		if !a.Prefix.Addr().IsLinkLocalUnicast() {
 			uses = append(uses, Conflict{o, name + " has the address " + a.Prefix.String() +
@@ -264,12 +266,12 @@ func ForeignDrops(c *nft.Conn) ([]ruleset.Chain, error) {
 }
 
 // readDrops reads the chains that drop the packets of a plan's objects.
-func (o *foreignState) readDrops(h *netnsHandle) error {
-	conn, err := h.nft()
+func (o *foreignState) readDrops(h *netns.Handle) error {
+	conn, err := h.NFT()
 	if err != nil {
 		return err
 	}
-	return h.runInside(func() error {
+	return h.RunInside(func() error {
 		for _, name := range []string{"iptables", "ip6tables"} {
 			value, _ := nsfs.Sysctl("net/bridge/bridge-nf-call-" + name) // none without br_netfilter
 			o.bridgeCalls[name] = value == "1"
@@ -302,8 +304,8 @@ func (o *foreignState) drop(object topo.Object) (conflicts []Conflict) {
 
 // ownName returns the name of the link with an alternative name; "" if the name is its own, or if
 // there is no such link.
-func ownName(h *netnsHandle, name string) string {
-	if l, err := h.conn.Link(rtnl.LinkID{Name: name}); err == nil && l.Name != name {
+func ownName(h *netns.Handle, name string) string {
+	if l, err := h.Conn.Link(rtnl.LinkID{Name: name}); err == nil && l.Name != name {
 		return l.Name
 	}
 	return ""

@@ -11,6 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/setting"
 )
 
 // A machineStart is a state of the machine that others left: a script that makes it, and one that undoes it.
@@ -126,7 +127,7 @@ func TestLaw6_FromDirtyStart(t *testing.T) {
 // Law 7 from a machine that others use. The scripts run until the first command that fails.
 func TestLaw7_FromDirtyStart(t *testing.T) {
 	eachStart(t, []string{"web.yaml"}, func(t *testing.T, k *Kernel, want topo.State) {
-		k.etc = "/etc/netns" // where ip expects it
+		k.table.Etc = "/etc/netns" // where ip expects it
 		before := machineState(t)
 		up, err := k.Plan(want)
 		if err != nil {
@@ -148,7 +149,7 @@ func TestLaw7_FromDirtyStart(t *testing.T) {
 // commandsOf returns the script of a plan that was made from the last snapshot.
 func commandsOf(t *testing.T, k *Kernel, p topo.Plan) string {
 	t.Helper()
-	script, err := p.Commands(k.lab, k.have, NATScript())
+	script, err := p.Commands(k.table.Lab, k.have, NATScript())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func TestCommandsBesideAnotherLab(t *testing.T) {
 		lab, want := labtest.Compiled(t, "name: "+name+"\nnetworks: {"+name+"-n: {subnets: ["+subnet+"], nat: true}}\n"+
 			"hosts: {"+name+"-h: {networks: ["+name+"-n]}}")
 		k := openKernel(t, lab)
-		k.etc = "/etc/netns"
+		k.table.Etc = "/etc/netns"
 		return k, want
 	}
 	one, wantOne := labOf("one", "10.0.6.0/24")
@@ -211,7 +212,8 @@ func TestCommandsBesideAnotherLab(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if value, err := step.k.machine().sysctl(linux.ForwardingIPv4); err != nil || (value == "1") != (i < 3) {
+			value, err := setting.Read(step.k.table.Machine(), linux.ForwardingIPv4)
+			if err != nil || (value == "1") != (i < 3) {
 				t.Errorf("%v, step %d: ip_forward is %s, %v", byScript, i, value, err)
 			}
 		}

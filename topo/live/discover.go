@@ -13,20 +13,22 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // discover finds the lab's namespaces and opens handles: its own ones by name, adopted ones by
 // name or by a process in them. read, if not nil, is called in each namespace that was not
 // known before, and in those for which needsRead is true.
-func (rd *reader) discover(read func(s *netnsHandle, entered error) error, needsRead func(*netnsHandle) bool) error {
-	lo, err := rd.handles[""].conn.Link(rtnl.LinkID{Name: "lo"})
+func (rd *reader) discover(read func(s *netns.Handle, entered error) error, needsRead func(*netns.Handle) bool) error {
+	lo, err := rd.table.Handles[""].Conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
 	}
-	d := &discovery{reader: rd, readNamespace: read, needsRead: needsRead, adopted: mark.AdoptedHosts(lo.AltNames, rd.lab)}
-	d.found, d.known = map[string]bool{"": true}, map[nsfs.ID]*netnsHandle{}
-	for _, s := range rd.handles {
-		d.known[s.id] = s
+	d := &discovery{reader: rd, readNamespace: read, needsRead: needsRead}
+	d.adopted = mark.AdoptedHosts(lo.AltNames, rd.table.Lab)
+	d.found, d.known = map[string]bool{"": true}, map[nsfs.ID]*netns.Handle{}
+	for _, s := range rd.table.Handles {
+		d.known[s.ID] = s
 	}
 	if err := d.byName(); err != nil {
 		return err
@@ -36,37 +38,28 @@ func (rd *reader) discover(read func(s *netnsHandle, entered error) error, needs
 			return err
 		}
 	}
-	for name := range rd.handles {
+	for name := range rd.table.Handles {
 		if !d.found[name] {
-			rd.dropHandle(name)
+			rd.table.Drop(name)
 		}
 	}
-	rd.closeDropped()
-	d.noteStaleRecords()
-	return nil
-}
-
-// noteStaleRecords saves the records of adopted namespaces that were not found as stale records.
-func (d *discovery) noteStaleRecords() {
-	for _, s := range d.handles {
-		s.staleRecords = nil
-	}
-	machine := d.handles[""]
+	rd.table.CloseDropped()
+	rd.lostAdopted = nil
 	for inode, host := range d.adopted {
-		stale := staleRecord{"lo", mark.AdoptedID(d.lab, inode, host)}
-		machine.staleRecords = append(machine.staleRecords, stale)
+		rd.lostAdopted = append(rd.lostAdopted, staleRecord{"lo", mark.AdoptedID(rd.table.Lab, inode, host)})
 	}
+	return nil
 }
 
 // A discovery looks for the namespaces of a lab.
 type discovery struct {
 	*reader
-	readNamespace func(s *netnsHandle, entered error) error
-	needsRead     func(*netnsHandle) bool
-	mu            sync.Mutex               // protects adopted, stale and found
-	adopted       map[uint64]string        // adopted hosts not yet found, by inode
-	found         map[string]bool          // names of hosts
-	known         map[nsfs.ID]*netnsHandle // handles from before; nil once seen again
+	readNamespace func(s *netns.Handle, entered error) error
+	needsRead     func(*netns.Handle) bool
+	mu            sync.Mutex                // protects adopted, stale and found
+	adopted       map[uint64]string         // adopted hosts not yet found, by inode
+	found         map[string]bool           // names of hosts
+	known         map[nsfs.ID]*netns.Handle // handles from before; nil once seen again
 }
 
 // A candidate is a namespace that may be the lab's.
@@ -136,7 +129,7 @@ func (d *discovery) byName() error {
 		return named.err
 	}
 	d.staleNames = nil
-	return d.open(named.list, d.handles[""])
+	return d.open(named.list, d.table.Handles[""])
 }
 
 func (d *discovery) byProcess() error {
@@ -154,7 +147,7 @@ func (d *discovery) byProcess() error {
 }
 
 // open inspects the candidates in parallel, and calls read in those of the lab and in known ones.
-func (d *discovery) open(list []candidate, known ...*netnsHandle) error {
+func (d *discovery) open(list []candidate, known ...*netns.Handle) error {
 	var unknown []candidate
 	for _, at := range list {
 		s, seen := d.known[at.id]
@@ -167,21 +160,19 @@ func (d *discovery) open(list []candidate, known ...*netnsHandle) error {
 			if err := d.recheck(s); err != nil {
 				return err
 			}
-			if s.name != "" { // the machine is in known already
+			if s.Name != "" { // the machine is in known already
 				known = append(known, s)
 			}
 		}
 	}
-	known = slices.DeleteFunc(known, func(s *netnsHandle) bool {
-		return d.readNamespace == nil || !d.found[s.name] || !d.needsRead(s)
+	known = slices.DeleteFunc(known, func(s *netns.Handle) bool {
+		return d.readNamespace == nil || !d.found[s.Name] || !d.needsRead(s)
 	})
-	if d.lock != nil { // an Observer has none
-		d.growFDTable(len(d.handles) + len(unknown))
-	}
+	d.table.GrowFDTable(len(d.table.Handles) + len(unknown))
 	errs := make([]error, len(known)+len(unknown))
-	err := withThreads(len(errs), func(t nsfs.Thread, i int) {
+	err := netns.WithThreads(len(errs), func(t nsfs.Thread, i int) {
 		if i < len(known) { // the machine comes first: it has the most links
-			errs[i] = d.readNamespace(known[i], known[i].withFile(t.Enter))
+			errs[i] = d.readNamespace(known[i], known[i].WithFile(t.Enter))
 			return
 		}
 		at := unknown[i-len(known)]
@@ -197,7 +188,7 @@ func (d *discovery) open(list []candidate, known ...*netnsHandle) error {
 // mayBeOurs reports whether a candidate needs inspection.
 func (d *discovery) mayBeOurs(at candidate) bool {
 	_, adopted := d.adopted[at.id.Ino]
-	return adopted || at.mark == "" || at.mark == mark.Of(d.lab)
+	return adopted || at.mark == "" || at.mark == mark.Of(d.table.Lab)
 }
 
 // inspect enters a candidate and finds out whether it is the lab's. A namespace that no
@@ -218,7 +209,7 @@ func (d *discovery) inspect(t nsfs.Thread, at candidate) (v inspection) {
 		}
 	}
 	var lo rtnl.Link
-	if v.err == nil && at.mark != mark.Of(d.lab) {
+	if v.err == nil && at.mark != mark.Of(d.table.Lab) {
 		lo, v.err = v.conn.Link(rtnl.LinkID{Index: 1})
 	}
 	switch {
@@ -251,13 +242,13 @@ func (v *inspection) close() {
 
 // adopt opens a handle for a namespace of the lab, and collects the lab's names that have
 // no namespace any more.
-func (d *discovery) adopt(at candidate, v inspection) (*netnsHandle, error) {
+func (d *discovery) adopt(at candidate, v inspection) (*netns.Handle, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
 	case v.err != nil:
 		return nil, v.err
-	case v.stale && at.name != "" && nsfs.StaleMark(at.name) == mark.Of(d.lab):
+	case v.stale && at.name != "" && nsfs.StaleMark(at.name) == mark.Of(d.table.Lab):
 		d.staleNames = append(d.staleNames, at.name)
 		return nil, nil
 	case v.host == "":
@@ -266,12 +257,12 @@ func (d *discovery) adopt(at candidate, v inspection) (*netnsHandle, error) {
 		v.close()
 		return nil, nil
 	}
-	s, err := d.addHandle(v.host, v.id, v.ns, v.conn)
+	s, err := d.table.Add(v.host, v.id, v.ns, v.conn)
 	if err != nil {
 		return nil, err
 	}
 	if v.from != "" {
-		s.from, s.ref = v.from, at.name
+		s.From, s.Ref = v.from, at.name
 		delete(d.adopted, at.id.Ino)
 	}
 	d.found[v.host] = true
@@ -285,13 +276,13 @@ func (d *discovery) hostOf(at candidate, lo rtnl.Link) (host, from string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if host, adopted := d.adopted[at.id.Ino]; adopted {
-		_, from := mark.Find(lo.AltNames, mark.Adopted(d.lab, host, ""))
+		_, from := mark.Find(lo.AltNames, mark.Adopted(d.table.Lab, host, ""))
 		if from = mark.Unescaper.Replace(from); display.Printable(from) {
 			return host, from
 		}
 	}
 	switch {
-	case at.mark == mark.Of(d.lab), at.mark == "" && at.name != "" && lo.Alias == mark.Of(d.lab):
+	case at.mark == mark.Of(d.table.Lab), at.mark == "" && at.name != "" && lo.Alias == mark.Of(d.table.Lab):
 		return at.name, ""
 	}
 	return "", ""
@@ -299,18 +290,18 @@ func (d *discovery) hostOf(at candidate, lo rtnl.Link) (host, from string) {
 
 // recheck looks again at a namespace that was the lab's: another process may have released
 // it meanwhile.
-func (d *discovery) recheck(s *netnsHandle) error {
-	if s.own || s.name == "" {
-		d.found[s.name] = true
+func (d *discovery) recheck(s *netns.Handle) error {
+	if s.Own || s.Name == "" {
+		d.found[s.Name] = true
 		return nil
 	}
-	lo, err := s.conn.Link(rtnl.LinkID{Index: 1})
-	if err != nil || d.adopted[s.id.Ino] != s.name {
+	lo, err := s.Conn.Link(rtnl.LinkID{Index: 1})
+	if err != nil || d.adopted[s.ID.Ino] != s.Name {
 		return err
 	}
-	if slices.Contains(lo.AltNames, mark.Adopted(d.lab, s.name, s.from)) {
-		d.found[s.name] = true
-		delete(d.adopted, s.id.Ino)
+	if slices.Contains(lo.AltNames, mark.Adopted(d.table.Lab, s.Name, s.From)) {
+		d.found[s.Name] = true
+		delete(d.adopted, s.ID.Ino)
 	}
 	return nil
 }

@@ -6,13 +6,17 @@
 //	                        └─ Do         one stage of a plan
 //	Observe ──▶ Observer ───── Status     drift, counters, rates; waits for changes
 //
-// Each internal type has one task:
+// Each part has one task:
 //
-//	handleTable      the namespaces of a lab, and an open socket in each
-//	reader           snapshots; labFiles and programFinder read files and processes for it
-//	requestBuilder   requests from steps; link_kinds.go is its table
-//	executor         sends the requests of a stage, and undoes them; cleaner removes what a crash left
-//	conflictFinder   the names, ports and addresses of a plan that somebody else has
+//	internal/netns      the namespaces of a lab, and an open socket in each
+//	reader              snapshots, and what Up waits for
+//	conflictFinder      the names, ports and addresses of a plan that somebody else has
+//	internal/execute    sends the requests of a stage, and undoes them
+//	internal/setting    sysctls that several labs share: records, former values, the guard
+//	internal/hostfile   files for the hosts' /etc
+//	internal/program    programs in /proc
+//	internal/convert    link kinds and NAT rules as values of rtnl and nft, in both directions
+//	cleaner             removes what a crash left
 //
 // Kernel has a reader and makes an executor for each plan; Observer has only a reader.
 //

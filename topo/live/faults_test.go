@@ -11,10 +11,13 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo/live/internal/execute"
+	"github.com/vnet-lab/vnet/topo/live/internal/hostfile"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // A faultInjector counts the requests of a Kernel, and makes some fail. A request is a call of a
-// function of kernelCalls; for rtnetlink, each message is one.
+// function of execute.Calls; for rtnetlink, each message is one.
 type faultInjector struct {
 	mu       sync.Mutex
 	requests int
@@ -24,44 +27,46 @@ type faultInjector struct {
 // injectFaults makes request n of a Kernel, from now on, fail with the error fault(n).
 func injectFaults(k *Kernel, fault func(n int) error) *faultInjector {
 	f := &faultInjector{fault: fault}
-	k.calls = kernelCalls{
-		send: f.send,
-		newNetns: func(t nsfs.Thread) (ns *os.File, err error) {
-			err = f.before(func() error { ns, err = realCalls.newNetns(t); return err })
+	k.calls = execute.Calls{
+		Send: f.send,
+		NewNetns: func(t nsfs.Thread) (ns *os.File, err error) {
+			err = f.before(func() error { ns, err = execute.RealCalls.NewNetns(t); return err })
 			return ns, err
 		},
-		removeNetns: func(name string) error { return f.before(func() error { return realCalls.removeNetns(name) }) },
-		applyNAT: func(c *nft.Conn, table string, del, add []nft.Rule) error {
-			return f.before(func() error { return realCalls.applyNAT(c, table, del, add) })
+		RemoveNetns: func(name string) error { return f.before(func() error { return execute.RealCalls.RemoveNetns(name) }) },
+		ApplyNAT: func(c *nft.Conn, table string, del, add []nft.Rule) error {
+			return f.before(func() error { return execute.RealCalls.ApplyNAT(c, table, del, add) })
 		},
-		updateGuard: func(c *nft.Conn, update func(nft.Guard) nft.Guard) error {
-			return f.before(func() error { return realCalls.updateGuard(c, update) })
+		UpdateGuard: func(c *nft.Conn, update func(nft.Guard) nft.Guard) error {
+			return f.before(func() error { return execute.RealCalls.UpdateGuard(c, update) })
 		},
-		setSysctl: func(key, value string) error {
-			return f.before(func() error { return realCalls.setSysctl(key, value) })
+		SetSysctl: func(key, value string) error {
+			return f.before(func() error { return execute.RealCalls.SetSysctl(key, value) })
 		},
-		setChecksums: func(o *rtnl.Offload, link string, on bool) error {
-			return f.before(func() error { return realCalls.setChecksums(o, link, on) })
+		SetChecksums: func(o *rtnl.Offload, link string, on bool) error {
+			return f.before(func() error { return execute.RealCalls.SetChecksums(o, link, on) })
 		},
-		writeFile: func(path string, text []byte) error {
-			return f.before(func() error { return realCalls.writeFile(path, text) })
+		Files: hostfile.Calls{
+			Write: func(path string, text []byte) error {
+				return f.before(func() error { return execute.RealCalls.Files.Write(path, text) })
+			},
+			Overwrite: func(path string, text []byte) error {
+				return f.before(func() error { return execute.RealCalls.Files.Overwrite(path, text) })
+			},
+			Remove: func(path string) error { return f.before(func() error { return execute.RealCalls.Files.Remove(path) }) },
 		},
-		overwriteFile: func(path string, text []byte) error {
-			return f.before(func() error { return realCalls.overwriteFile(path, text) })
+		Run: func(h *netns.Handle, cmd *exec.Cmd) error {
+			return f.before(func() error { return execute.RealCalls.Run(h, cmd) })
 		},
-		removeFile: func(path string) error { return f.before(func() error { return realCalls.removeFile(path) }) },
-		run: func(h *netnsHandle, cmd *exec.Cmd) error {
-			return f.before(func() error { return realCalls.run(h, cmd) })
-		},
-		signal: func(fd int, sig unix.Signal, info *unix.Siginfo, flags int) error {
-			return f.before(func() error { return realCalls.signal(fd, sig, info, flags) })
+		Signal: func(fd int, sig unix.Signal, info *unix.Siginfo, flags int) error {
+			return f.before(func() error { return execute.RealCalls.Signal(fd, sig, info, flags) })
 		},
 	}
 	return f
 }
 
 // withoutFaults ends injectFaults.
-func withoutFaults(k *Kernel) { k.calls = realCalls }
+func withoutFaults(k *Kernel) { k.calls = execute.RealCalls }
 
 func (f *faultInjector) next() error {
 	f.mu.Lock()
@@ -93,11 +98,22 @@ func (f *faultInjector) send(c *rtnl.Conn, reqs ...rtnl.Request) error {
 	if len(sent) == 0 {
 		return errors.Join(errs...)
 	}
-	for _, err := range splitErrors(realCalls.send(c, sent...)) {
+	for _, err := range joined(execute.RealCalls.Send(c, sent...)) {
 		if e, ok := err.(*rtnl.Error); ok {
 			e.Index = indexes[e.Index]
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// joined returns the errors that were joined.
+func joined(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // A MissingFeatureError lists kernel features that a lab needs and this kernel does not have.
@@ -33,16 +35,6 @@ func (e *MissingFeatureError) Error() string {
 // Is reports whether target is errors.ErrUnsupported.
 func (e *MissingFeatureError) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// hasIPv6 reports whether the kernel supports IPv6. It may be built without IPv6, or
-// IPv6 may be disabled at boot (ipv6.disable=1).
-func hasIPv6() bool {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		unix.Close(fd)
-	}
-	return err != unix.EAFNOSUPPORT
-}
-
 // MissingFeatures returns what the kernel lacks for a plan; nil if nothing.
 func MissingFeatures(plan topo.Plan) (*MissingFeatureError, error) {
 	err := missingFeatures(plan)
@@ -52,22 +44,10 @@ func MissingFeatures(plan topo.Plan) (*MissingFeatureError, error) {
 	return nil, err
 }
 
-// hasAddrProto reports whether the kernel keeps the protocol of an address (IFA_PROTO, Linux
-// 5.18). Older kernels ignore it in a request, so only the release shows it.
-func hasAddrProto() bool {
-	var u unix.Utsname
-	var major, minor int
-	if unix.Uname(&u) != nil {
-		return false
-	}
-	_, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
-	return err == nil && (major > 5 || major == 5 && minor >= 18)
-}
-
 // missingFeatures returns a *MissingFeatureError if the kernel does not have the features
 // that a plan needs. It tries them in a scratch namespace, before vnet changes anything.
 func missingFeatures(plan topo.Plan) error {
-	if !hasIPv6() {
+	if !netns.HasIPv6() {
 		for _, s := range plan {
 			if s.Want != nil && topo.NeedsIPv6(s.Want) {
 				return &MissingFeatureError{[]string{"IPv6"}, s.Want}
@@ -116,11 +96,8 @@ func (t *scratchNetns) close() {
 	t.ns.Close()
 }
 
-// The bridge that is the parent of the tried links.
-const (
-	scratchParent     = 2
-	scratchParentName = "parent"
-)
+// scratchParent is the index of the bridge that is the parent of the tried links.
+const scratchParent = 2
 
 func newScratchNetns() (*scratchNetns, error) {
 	ns, err := nsfs.New()
@@ -133,7 +110,7 @@ func newScratchNetns() (*scratchNetns, error) {
 		return nil, err
 	}
 	t := &scratchNetns{ns, conn}
-	parent := rtnl.LinkConfig{Name: scratchParentName, Index: scratchParent, Kind: rtnl.Kind{Name: "bridge"}}
+	parent := rtnl.LinkConfig{Name: convert.SampleParent, Index: scratchParent, Kind: rtnl.Kind{Name: "bridge"}}
 	err = conn.Do(rtnl.AddLink(parent))
 	if err != nil {
 		t.close()
@@ -151,9 +128,9 @@ func (t *scratchNetns) supports(feature string) (bool, error) {
 			err = o.Close()
 		}
 	case linux.FeatureFlowtable:
-		err = t.tryRule(nft.Fastpath{Device: scratchParentName})
+		err = t.tryRule(nft.Fastpath{Device: convert.SampleParent})
 	case linux.FeatureBridgeFilter:
-		err = t.tryRule(nft.Antispoof{Port: scratchParentName})
+		err = t.tryRule(nft.Antispoof{Port: convert.SampleParent})
 	case linux.FeatureNetem:
 		err = t.conn.Do(rtnl.ReplaceNetem(rtnl.Netem{Link: scratchParent}))
 	default:
@@ -182,14 +159,14 @@ func (t *scratchNetns) tryRule(r nft.Rule) error {
 // there is none, the feature is itself the name of a link kind.
 func (t *scratchNetns) tryLink(feature string) error {
 	try := rtnl.LinkConfig{Name: "try-" + feature, Kind: rtnl.Kind{Name: feature}}
-	for _, k := range linkKinds {
-		if topo.Feature(k.sample) != feature {
+	for _, k := range convert.LinkKinds {
+		if topo.Feature(k.Sample) != feature {
 			continue
 		}
-		n := k.encode(k.sample)
-		try.Name, try.Kind = "try-"+k.name, rtnl.Kind{Name: k.name, Options: n.options}
-		if n.parent != "" {
-			n.setParent(&try, scratchParent)
+		n := k.Encode(k.Sample) // veth has no feature
+		try.Name, try.Kind = "try-"+k.Name, rtnl.Kind{Name: k.Name, Options: n.Options}
+		if n.Parent != "" {
+			n.SetParent(&try, scratchParent)
 		}
 	}
 	return t.conn.Do(rtnl.AddLink(try))

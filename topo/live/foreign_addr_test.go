@@ -15,6 +15,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // virtualLab has a switch of the machine. The tests change the address of red, and add blue.
@@ -31,12 +32,12 @@ func eachAddrMark(t *testing.T, test func(t *testing.T, open func(lab string) *K
 	unix.Mkdir("/run/etc-netns", 0o755)
 	for _, records := range []bool{false, true} {
 		t.Run(fmt.Sprintf("records=%v", records), func(t *testing.T) {
-			if !records && !hasAddrProto() {
+			if !records && netns.NewTable("", nil).AddrRecords {
 				t.Skip("this kernel has no IFA_PROTO")
 			}
 			test(t, func(lab string) *Kernel {
 				k := openKernel(t, lab)
-				k.addrRecords = records
+				k.table.AddrRecords = records
 				return k
 			})
 		})
@@ -122,7 +123,7 @@ func TestSameAddressOfAnotherProgram(t *testing.T) {
 		up(t, k, changed)
 		have := addrsOf(t, "red")
 		for _, addr := range []string{"10.1.0.10/24", "10.1.0.30/24", "fd00:1::10/64", "fd00:1::30/64"} {
-			if kept := !k.addrRecords || strings.Contains(addr, "30/"); strings.Contains(have, " "+addr+" ") != kept {
+			if kept := !k.table.AddrRecords || strings.Contains(addr, "30/"); strings.Contains(have, " "+addr+" ") != kept {
 				t.Errorf("%s: want %v in\n%s", addr, kept, have)
 			}
 		}

@@ -130,7 +130,7 @@ func TestMarkWithoutLab(t *testing.T) {
 func TestNothingIsSentPartly(t *testing.T) {
 	k := openKernel(t, "wall")
 	lo := rtnl.LinkID{Name: "lo"}
-	failed := k.newExecutor(nil).sendRequests(k.machine(), []rtnl.Request{
+	failed := k.calls.SendTo(k.table.Machine(), []rtnl.Request{
 		rtnl.AddAltNames(lo, "vnet:wall:one"), rtnl.AddAltNames(lo, strings.Repeat("x", 200)),
 	})
 	if len(failed) != 2 {
@@ -142,13 +142,13 @@ func TestNothingIsSentPartly(t *testing.T) {
 func TestFileIsWrittenCompletelyOrNot(t *testing.T) {
 	lab, want := labtest.Compiled(t, "name: wall\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
-	if err := os.MkdirAll(k.etc, 0o755); err != nil {
+	if err := os.MkdirAll(k.table.Etc, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Mount("tmpfs", k.etc, "tmpfs", 0, "size=8k"); err != nil {
+	if err := unix.Mount("tmpfs", k.table.Etc, "tmpfs", 0, "size=8k"); err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Unmount(k.etc, unix.MNT_DETACH)
+	defer unix.Unmount(k.table.Etc, unix.MNT_DETACH)
 	red := want[topo.Key{Kind: topo.OfNamespace, NS: "red", Name: ""}]
 	step := topo.Step{Want: topo.File{NS: "red", Name: "hosts", Content: strings.Repeat("10.0.0.1 red\n", 1000)}}
 	if err := k.Do(t.Context(), []topo.Step{{Want: red}}); err != nil {
@@ -157,7 +157,7 @@ func TestFileIsWrittenCompletelyOrNot(t *testing.T) {
 	if err := k.Do(t.Context(), []topo.Step{step}); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("want ENOSPC, got %v", err)
 	}
-	if left, err := os.ReadDir(k.etc); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(k.table.Etc); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 	short := topo.File{NS: "red", Name: "hosts", Content: "10.0.0.1 red\n"}
@@ -167,7 +167,7 @@ func TestFileIsWrittenCompletelyOrNot(t *testing.T) {
 	if err := k.Do(t.Context(), []topo.Step{{Have: short, Want: step.Want}}); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("want ENOSPC when overwriting, got %v", err)
 	}
-	have, err := os.ReadFile(filepath.Join(k.etc, "red", "hosts"))
+	have, err := os.ReadFile(filepath.Join(k.table.Etc, "red", "hosts"))
 	if err != nil || string(have) != mark.FileMark(lab)+short.Content {
 		t.Errorf("the old file now has %d bytes, %v", len(have), err)
 	}
@@ -175,10 +175,10 @@ func TestFileIsWrittenCompletelyOrNot(t *testing.T) {
 
 // vnet does not follow a symbolic link in the place of the lock.
 func TestLockIsNotFollowed(t *testing.T) {
-	if err := os.MkdirAll(lockDir, 0o755); err != nil {
+	if err := os.MkdirAll("/run/vnet", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	lock, target := filepath.Join(lockDir, "followed.lock"), filepath.Join(t.TempDir(), "target")
+	lock, target := "/run/vnet/followed.lock", filepath.Join(t.TempDir(), "target")
 	if err := os.Symlink(target, lock); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestFilesAreOverwritten(t *testing.T) {
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(k.etc, "red", "hosts")
+		path := filepath.Join(k.table.Etc, "red", "hosts")
 		b, err := os.ReadFile(path)
 		var st unix.Stat_t
 		if err := errors.Join(err, unix.Stat(path, &st)); err != nil {
@@ -227,9 +227,9 @@ func TestFilesAreOverwritten(t *testing.T) {
 		t.Errorf("the shorter text is incomplete, or a rest of the longer one follows:\n%s", again)
 	}
 	kept := filepath.Join(t.TempDir(), "kept")
-	if err := os.Link(filepath.Join(k.etc, "red", "hosts"), kept); err != nil {
-		kept = filepath.Join(k.etc, ".kept") // TempDir is on another file system
-		if err := os.Link(filepath.Join(k.etc, "red", "hosts"), kept); err != nil {
+	if err := os.Link(filepath.Join(k.table.Etc, "red", "hosts"), kept); err != nil {
+		kept = filepath.Join(k.table.Etc, ".kept") // TempDir is on another file system
+		if err := os.Link(filepath.Join(k.table.Etc, "red", "hosts"), kept); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { os.Remove(kept) })
@@ -276,7 +276,7 @@ func TestForeignFilesInEtcNetns(t *testing.T) {
 	lab, want := labtest.Compiled(t, "name: etc\nnetworks: {n: {subnets: [10.0.0.0/24]}}\n"+
 		"hosts: {red: {networks: [n]}, blue: {networks: [n]}}\n")
 	k := openKernel(t, lab)
-	dir := filepath.Join(k.etc, "red")
+	dir := filepath.Join(k.table.Etc, "red")
 	if err := os.MkdirAll(filepath.Join(dir, "systemd"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestForeignLinkCreatedMeanwhile(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Error(err)
 	}
-	l, err := k.handles[""].conn.Link(rtnl.LinkID{Name: "foreign"})
+	l, err := k.table.Handles[""].Conn.Link(rtnl.LinkID{Name: "foreign"})
 	if err != nil || l.Alias != "" || l.Address.String() != "02:00:00:00:00:99" {
 		t.Errorf("it is now %+v, %v", l, err)
 	}
@@ -360,7 +360,7 @@ func TestDeletedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := k.Up(t.Context(), without, func(_ topo.Plan, do topo.Do) topo.Do {
-		if err := os.Remove(filepath.Join(k.etc, "red", "resolv.conf")); err != nil {
+		if err := os.Remove(filepath.Join(k.table.Etc, "red", "resolv.conf")); err != nil {
 			t.Error(err)
 		}
 		return do

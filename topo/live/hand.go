@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -12,9 +11,12 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nft/ruleset"
-	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/execute"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
+	"github.com/vnet-lab/vnet/topo/live/internal/setting"
 )
 
 // handLab owns the records of rules that are made by hand. No lab has this name.
@@ -23,10 +25,11 @@ const handLab = "@hand"
 // A handNAT changes the rules of a table by hand, and the settings that they need. Labs may need the
 // same settings: records on lo say which labs need a setting, and its former value.
 type handNAT struct {
-	*executor
-	handle *netnsHandle
-	table  string
-	conn   *nft.Conn
+	table    *netns.Table
+	settings *setting.Changer
+	handle   *netns.Handle
+	name     string // of the nftables table
+	conn     *nft.Conn
 }
 
 // AddNAT adds rules to a table of the namespace ns (nil means the current one). It also turns on
@@ -73,56 +76,25 @@ func FlushNAT(ns *os.File, table string) (report NATReport, err error) {
 }
 
 // withHandNAT opens the namespace and calls fn while no lab changes settings.
-func withHandNAT(ns *os.File, tableName string, fn func(*handNAT) error) error {
-	lock, err := lockSysctls()
+func withHandNAT(ns *os.File, name string, fn func(*handNAT) error) error {
+	lock, err := netns.LockSysctls()
 	switch {
 	case err == nil:
 		defer lock.Close()
 	case !errors.Is(err, fs.ErrPermission) && !isReadOnly(err): // then no lab can change settings either
 		return err
 	}
-	table := newHandleTable(handLab)
-	defer func() { _ = table.closeAll() }() // only sockets
-	x := &executor{
-		handleTable: table, log: slog.New(slog.DiscardHandler), calls: &realCalls,
-		requests: &requestBuilder{handleTable: table},
-	}
-	h, err := table.openHere(ns)
+	table := netns.NewTable(handLab, nil)
+	defer func() { _ = table.Close() }() // only sockets
+	h, err := table.OpenHere(ns)
 	if err != nil {
 		return err
 	}
-	conn, err := h.nft()
+	conn, err := h.NFT()
 	if err != nil {
 		return err
 	}
-	return fn(&handNAT{x, h, tableName, conn})
-}
-
-// openHere opens the namespace ns, or the process's if ns is nil. Opening the process's namespace
-// needs CAP_NET_ADMIN in it, and no other privilege.
-func (t *handleTable) openHere(ns *os.File) (*netnsHandle, error) {
-	if ns != nil {
-		again, err := nsfs.Reopen(ns)
-		if err != nil {
-			return nil, err
-		}
-		return t.openHandle("ns", again, false)
-	}
-	here, err := nsfs.Current()
-	if err != nil {
-		return nil, err
-	}
-	id, err := nsfs.Identity(here)
-	if err != nil {
-		here.Close()
-		return nil, err
-	}
-	conn, err := rtnl.Dial(nil)
-	if err != nil {
-		here.Close()
-		return nil, err
-	}
-	return t.addHandle("", id, here, conn)
+	return fn(&handNAT{table, execute.Settings(handLab, &execute.RealCalls), h, name, conn})
 }
 
 func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
@@ -136,17 +108,17 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 	if report.Conflicts, err = n.conflicts(had, rules); err != nil {
 		return report, err
 	}
-	wanted, err := gatewaySettings(n.handle.conn, rules)
+	wanted, err := gatewaySettings(n.handle.Conn, rules)
 	if err != nil {
 		return report, err
 	}
-	applied := n.conn.Apply(n.table, nil, rules)
+	applied := n.conn.Apply(n.name, nil, rules)
 	if applied != nil && !errors.Is(applied, nft.ErrStaleConntrack) {
 		return report, applied
 	}
 	undoRules := func(err error) error {
 		added := slices.DeleteFunc(slices.Clone(rules), func(r nft.Rule) bool { return slices.Contains(had, r) })
-		if undo := n.conn.Apply(n.table, added, nil); undo != nil && !errors.Is(undo, nft.ErrStaleConntrack) {
+		if undo := n.conn.Apply(n.name, added, nil); undo != nil && !errors.Is(undo, nft.ErrStaleConntrack) {
 			err = errors.Join(err, undo)
 		}
 		return err
@@ -158,7 +130,7 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 		_, undo := n.release(had)
 		return NATReport{}, undoRules(errors.Join(err, undo, n.passSources(had)))
 	}
-	err = n.handle.runInside(func() (err error) {
+	err = n.handle.RunInside(func() (err error) {
 		report.Drops, err = ForeignDrops(n.conn)
 		return err
 	})
@@ -186,7 +158,7 @@ func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (repor
 	if err == nil || errors.Is(err, nft.ErrStaleConntrack) {
 		return report, err
 	}
-	wanted, again := gatewaySettings(n.handle.conn, had)
+	wanted, again := gatewaySettings(n.handle.Conn, had)
 	if again == nil {
 		_, again = n.acquire(wanted)
 	}
@@ -197,11 +169,11 @@ func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (repor
 func (n *handNAT) conflicts(had, rules []nft.Rule) (found []Conflict, err error) {
 	var plan topo.Plan
 	for _, r := range rules {
-		if o := objectOf(n.handle.name, r); o != nil && !slices.Contains(had, r) {
+		if o := convert.Object(n.handle.Name, r); o != nil && !slices.Contains(had, r) {
 			plan = append(plan, topo.Step{Want: o})
 		}
 	}
-	foreign, err := conflictFinder{n.handleTable}.readForeignState(n.handle, plan)
+	foreign, err := conflictFinder{n.table}.readForeignState(n.handle, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +213,7 @@ func linkOf(r nft.Rule) string {
 
 // rules returns the rules of the table; none if it does not exist.
 func (n *handNAT) rules() (rules []nft.Rule, err error) {
-	counted, err := n.conn.Read(n.table)
+	counted, err := n.conn.Read(n.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -255,18 +227,18 @@ func (n *handNAT) rules() (rules []nft.Rule, err error) {
 // applied: release restores them.
 func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err error) {
 	for i := range wanted {
-		if wanted[i].Old, err = n.handle.sysctl(wanted[i].Key); errors.Is(err, fs.ErrNotExist) {
+		if wanted[i].Old, err = setting.Read(n.handle, wanted[i].Key); errors.Is(err, fs.ErrNotExist) {
 			continue // the kernel has no IPv6
 		}
 		if err == nil && !strings.HasSuffix(wanted[i].Key, "/accept_ra") { // set together with forwarding
-			err = n.acquireOne(wanted[i])
+			err = n.settings.Acquire(n.handle, dottedName(wanted[i].Key), wanted[i].Old, wanted[i].New)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	for _, s := range wanted {
-		if now, err := n.handle.sysctl(s.Key); err == nil && now != s.Old {
+		if now, err := setting.Read(n.handle, s.Key); err == nil && now != s.Old {
 			s.New = now
 			changed = append(changed, s)
 		}
@@ -274,30 +246,14 @@ func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err 
 	return changed, nil
 }
 
-// acquireOne applies one setting.
-func (n *handNAT) acquireOne(s SettingChange) error {
-	name := dottedName(s.Key)
-	u, err := n.handle.settingUse(handLab, name)
-	if err != nil {
-		return err
-	}
-	if s.Old == s.New && u.others == "" && (u.record == "" || !u.needsGuard(handLab)) {
-		return nil // it had this value before, and no lab will change it back
-	}
-	if _, err = n.acquireSetting(u); err == nil && s.Old != s.New {
-		err = n.setSysctl(n.handle, name, s.New)
-	}
-	return err
-}
-
 // release restores the former values of the settings that were acquired by hand and that these rules do
 // not need.
 func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error) {
-	needed, err := gatewaySettings(n.handle.conn, rules)
+	needed, err := gatewaySettings(n.handle.Conn, rules)
 	if err != nil {
 		return nil, err
 	}
-	lo, err := n.handle.conn.Link(rtnl.LinkID{Name: "lo"})
+	lo, err := n.handle.Conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return nil, err
 	}
@@ -311,20 +267,12 @@ func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error)
 		if slices.ContainsFunc(needed, func(s SettingChange) bool { return dottedName(s.Key) == name }) {
 			continue
 		}
-		s := SettingChange{Key: sysctlKey(name), Why: "no rule needs it"}
-		s.Old, _ = n.handle.sysctl(name)
-		u, err := n.handle.settingUse(handLab, name)
-		if err != nil {
+		s := SettingChange{Key: setting.Key(name), Why: "no rule needs it"}
+		s.Old, _ = setting.Read(n.handle, name)
+		if err := n.settings.Release(n.handle, name); err != nil {
 			return changed, err
 		}
-		_, err = n.releaseSetting(u)
-		if errors.Is(err, fs.ErrNotExist) { // the link was deleted, and its setting with it
-			err = n.changeLoRecord(n.handle, rtnl.DeleteAltNames, u.record)
-		}
-		if err != nil {
-			return changed, err
-		}
-		if s.New, err = n.handle.sysctl(name); err == nil && s.New != s.Old {
+		if s.New, err = setting.Read(n.handle, name); err == nil && s.New != s.Old {
 			changed = append(changed, s)
 		}
 	}

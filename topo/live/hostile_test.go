@@ -122,7 +122,7 @@ func TestUnreadableHost(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.handles["red"].conn.Close(); err != nil {
+	if err := k.table.Handles["red"].Conn.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.Snapshot(nil); err == nil {
@@ -148,13 +148,13 @@ func TestForgedRecords(t *testing.T) {
 	} {
 		record = mark.Of(lab) + ":" + record
 		lo := rtnl.LinkID{Index: 1}
-		if err := k.handles["red"].conn.Do(rtnl.AddAltNames(lo, record)); err != nil {
+		if err := k.table.Handles["red"].Conn.Do(rtnl.AddAltNames(lo, record)); err != nil {
 			t.Fatal(err)
 		}
 		if plan, err := k.Up(t.Context(), want, nil); err != nil || len(plan) > 0 {
 			t.Errorf("%s: the plan is %v, %v", record, plan, err)
 		}
-		if l, err := k.handles["red"].conn.Link(lo); err != nil || slices.Contains(l.AltNames, record) {
+		if l, err := k.table.Handles["red"].Conn.Link(lo); err != nil || slices.Contains(l.AltNames, record) {
 			t.Errorf("%s: lo still has it: %v", record, err)
 		}
 	}

@@ -117,11 +117,11 @@ func meanPacketSize(t *testing.T, k *Kernel) uint64 {
 	if n := <-received; n != size {
 		t.Fatalf("received %d bytes", n)
 	}
-	h, err := k.handle("red")
+	h, err := k.table.Handle("red")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := h.conn.Link(rtnl.LinkID{Name: "eth0"})
+	l, err := h.Conn.Link(rtnl.LinkID{Name: "eth0"})
 	if err != nil || l.Stats.TxPackets == 0 {
 		t.Fatalf("%v, %+v", err, l.Stats)
 	}

@@ -4,8 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"sync"
 
 	"github.com/vnet-lab/vnet/internal/naming"
+	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/execute"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // A Kernel reads and changes the objects of a lab in the kernel. It keeps a netlink
@@ -21,7 +26,7 @@ type Kernel struct {
 	*reader
 	log      *slog.Logger
 	waveSize int // highest number of namespaces in a wave; 0 means the default of package topo
-	calls    kernelCalls
+	calls    execute.Calls
 }
 
 // OpenKernel locks a lab on the machine, which is the namespace of the process. Only
@@ -35,14 +40,13 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	lock, err := lockLab(ctx, lab, log)
+	lock, err := netns.LockLab(ctx, lab, log)
 	if err != nil {
 		return nil, err
 	}
-	table := newHandleTable(lab)
-	table.lock = lock
-	k := &Kernel{reader: newReader(table), log: log, calls: realCalls}
-	if err := table.openMachine(); err != nil {
+	table := netns.NewTable(lab, lock)
+	k := &Kernel{reader: newReader(table), log: log, calls: execute.RealCalls}
+	if err := table.OpenMachine(); err != nil {
 		k.Close()
 		return nil, err
 	}
@@ -50,4 +54,40 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 }
 
 // Close releases the lab's lock and closes all sockets.
-func (k *Kernel) Close() error { return k.closeAll() }
+func (k *Kernel) Close() error { return k.table.Close() }
+
+// executor returns the executor of a plan that changes have into want.
+func (k *Kernel) executor(plan topo.Plan, have, want topo.State) *execute.Executor {
+	c := k.config(sync.OnceValue(func() map[topo.Key]topo.IPv6Mode { return plan.IPv6Modes(have, want) }))
+	if len(have) == 0 {
+		c.NSIDs = execute.DescendingNSIDs(k.table, plan, k.waveSize)
+	}
+	return execute.New(c)
+}
+
+func (k *Kernel) config(modes func() map[topo.Key]topo.IPv6Mode) execute.Config {
+	return execute.Config{
+		Table: k.table, Log: k.log, Calls: &k.calls, Files: k.files, Programs: k.programs, IPv6Modes: modes,
+	}
+}
+
+// Do executes a stage completely; if a step fails, it undoes the others and returns an
+// error. It implements [topo.Do]. A request cannot be cancelled, so Do checks ctx only at its start.
+//
+// The IPv6 mode of a link depends on all objects that the lab has on it, not only on those of the stage. Do takes it
+// from the wanted state of the last [Kernel.Snapshot] or [Kernel.Plan], and reads a snapshot if there
+// was none. So topo.Apply of a plan from [Kernel.Plan] does the same as [Kernel.Up], but checks nothing.
+func (k *Kernel) Do(ctx context.Context, stage []topo.Step) error {
+	if k.have == nil {
+		if _, err := k.Snapshot(nil); err != nil {
+			return err
+		}
+	}
+	plan, have, want := topo.Plan(stage), k.have, k.want
+	modes := func() map[topo.Key]topo.IPv6Mode {
+		all := plan.IPv6Modes(have, plan.Applied(have)) // the links of the stage may not be in want
+		maps.Copy(all, plan.IPv6Modes(nil, want))
+		return all
+	}
+	return execute.New(k.config(modes)).Do(ctx, stage)
+}

@@ -49,7 +49,7 @@ func runKillTestChild(text string) int {
 	if err != nil {
 		return fail(err)
 	}
-	k.etc = "/run/etc-netns"
+	k.table.Etc = "/run/etc-netns"
 	die := func() { syscall.Kill(os.Getpid(), syscall.SIGKILL) }
 	if d, err := time.ParseDuration(when); err == nil {
 		time.AfterFunc(d, die)

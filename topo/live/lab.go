@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/program"
 )
 
 // Plan returns the steps that bring the lab to the state want. A nil want takes the lab down.
@@ -50,7 +51,7 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 	if len(plan) == 0 {
 		return nil, k.waitForSpanningTrees(ctx)
 	}
-	run := topo.Do(k.executor(plan, have, want).do)
+	run := topo.Do(k.executor(plan, have, want).Do)
 	do := run
 	if around != nil {
 		do = around(plan, do)
@@ -84,7 +85,7 @@ func (k *Kernel) restore(ctx context.Context, have, want topo.State, cause error
 		return cause
 	}
 	back := topo.Diff(now, have)
-	failed.Undo = topo.ApplyAnyway(context.WithoutCancel(ctx), back, k.executor(back, now, have).do)
+	failed.Undo = topo.ApplyAnyway(context.WithoutCancel(ctx), back, k.executor(back, now, have).Do)
 	return cause
 }
 
@@ -103,7 +104,7 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 	if len(plan) == 0 {
 		return have, nil, nil
 	}
-	conflicts := conflictFinder{k.handleTable}.nameConflicts(plan)
+	conflicts := conflictFinder{k.table}.nameConflicts(plan)
 	return have, plan, errors.Join(missingFeatures(plan), conflicts, k.checkOpenFileLimit(plan))
 }
 
@@ -143,7 +144,7 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 		return nil, err
 	}
 	steps := plan.WithoutImpliedDeletes(k.hasForeignPrograms).RulesLast()
-	do := topo.Do(k.executor(plan, k.have, nil).do)
+	do := topo.Do(k.executor(plan, k.have, nil).Do)
 	if around != nil {
 		do = around(steps, do)
 	}
@@ -160,16 +161,16 @@ func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.
 // stopClaimed stops all processes of the lab's programs if some are not trusted, as those of a daemon that has a
 // user of its own. The plan stops them only if a trusted process of the same program still runs.
 func (k *Kernel) stopClaimed(ctx context.Context) error {
-	if !k.programs.claimed || ctx.Err() != nil {
+	if !k.programs.Claimed || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	failed, err := k.newExecutor(nil).stopMembers(func(program) bool { return true })
+	failed, err := k.programs.Stop(func(program.Program) bool { return true }, k.calls.Signal)
 	return errors.Join(append(slices.Collect(maps.Values(failed)), err)...)
 }
 
 // hasForeignPrograms reports whether a foreign program runs in a namespace, as of the last
 // Snapshot, or the namespace is unknown.
-func (t *handleTable) hasForeignPrograms(ns string) bool {
-	h, err := t.handle(ns)
-	return err != nil || h.foreignPrograms
+func (k *Kernel) hasForeignPrograms(ns string) bool {
+	h, err := k.table.Handle(ns)
+	return err != nil || k.programs.Foreign[h.ID]
 }

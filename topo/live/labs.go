@@ -16,6 +16,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/hostfile"
 )
 
 // Labs lists the labs that have an object on the machine. It looks for marks in the
@@ -141,7 +142,7 @@ func (l labNames) addFiles(entries []nsfs.Entry) {
 		dir := filepath.Join(nsfs.EtcDir, d.Name())
 		files, _ := os.ReadDir(dir)
 		for _, f := range files {
-			text, err := readRegular(filepath.Join(dir, f.Name()), nil)
+			text, err := hostfile.ReadRegular(filepath.Join(dir, f.Name()), nil)
 			if lab, ok := strings.CutPrefix(string(text), "# "+mark.Of("")); ok && err == nil {
 				lab, _, _ = strings.Cut(lab, "\n")
 				l.add(lab)

@@ -15,6 +15,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/execute"
 )
 
 // After a request fails, the machine is as before, and the error names the step and the
@@ -58,8 +59,8 @@ func TestLaw4_LiveLostAnswer(t *testing.T) {
 	lost := 0
 	for {
 		sent := 0
-		k.calls.send = func(c *rtnl.Conn, reqs ...rtnl.Request) error {
-			err := realCalls.send(c, reqs...)
+		k.calls.Send = func(c *rtnl.Conn, reqs ...rtnl.Request) error {
+			err := execute.RealCalls.Send(c, reqs...)
 			if sent++; sent-1 == lost && err == nil {
 				return os.NewSyscallError("recvmmsg", unix.ENOBUFS)
 			}
@@ -106,9 +107,9 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 		if len(want) > 5000 {
 			t.Skip("thousands of processes")
 		}
-		k.etc = "/etc/netns" // where ip expects it
+		k.table.Etc = "/etc/netns" // where ip expects it
 		before := machineState(t)
-		up, err := topo.Diff(nil, want).Commands(k.lab, nil, NATScript())
+		up, err := topo.Diff(nil, want).Commands(k.table.Lab, nil, NATScript())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +125,7 @@ func TestLaw7_CommandsMakeTheSame(t *testing.T) {
 			t.Errorf("-want +got:\n%s\n%s", cmp.Diff(want.String(), have.String()), up)
 		}
 		checkIPv6Settings(t, want)
-		down, err := topo.Diff(have, nil).Commands(k.lab, have, NATScript())
+		down, err := topo.Diff(have, nil).Commands(k.table.Lab, have, NATScript())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +189,7 @@ func TestCommandsForUnnamedNamespace(t *testing.T) {
 			if _, err := k.Up(t.Context(), want, nil); err != nil {
 				t.Fatal(err)
 			}
-			down, err := topo.Diff(want, nil).Commands(k.lab, want, NATScript())
+			down, err := topo.Diff(want, nil).Commands(k.table.Lab, want, NATScript())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,9 +14,10 @@ import (
 // carriers of other links change too. Until then, neighbour discovery for forwarded packets has no
 // source address: the first packet waits for a second, or is lost.
 func (rd *reader) waitForLinkLocal(ctx context.Context) error {
-	for _, h := range rd.handles {
-		for _, link := range h.snapshot.withoutLinkLocal() {
-			if err := h.waitForLinkLocal(ctx, link); err != nil {
+	for _, h := range rd.table.Handles {
+		v := rd.snapshots.get(h)
+		for _, link := range v.withoutLinkLocal() {
+			if err := v.waitForLinkLocal(ctx, link); err != nil {
 				return err
 			}
 		}
@@ -29,12 +30,12 @@ func (v *netnsSnapshot) withoutLinkLocal() (links []rtnl.Link) {
 	if v == nil {
 		return nil
 	}
-	for _, l := range v.links {
+	for _, l := range v.Links {
 		generates := l.AddrGenMode != nil && *l.AddrGenMode != rtnl.AddrGenNone
 		if !v.inLab[l.Index] || l.Kind.Name != "bridge" || !l.Up() || !generates || len(v.portsWithCarrier(l.Index)) == 0 {
 			continue
 		}
-		if has6, usable := linkLocalIn(v.addrs, l.Index); has6 && !usable {
+		if has6, usable := linkLocalIn(v.Addrs, l.Index); has6 && !usable {
 			links = append(links, l)
 		}
 	}
@@ -57,7 +58,7 @@ func linkLocalIn(addrs []rtnl.Addr, link uint32) (has6, usable bool) {
 
 // portsWithCarrier returns the indexes of the ports of a bridge that have carrier.
 func (v *netnsSnapshot) portsWithCarrier(bridge uint32) (ports []uint32) {
-	for _, l := range v.links {
+	for _, l := range v.Links {
 		if l.Master == bridge && l.Up() && l.Flags&unix.IFF_LOWER_UP != 0 {
 			ports = append(ports, l.Index)
 		}
@@ -69,23 +70,23 @@ func (v *netnsSnapshot) portsWithCarrier(bridge uint32) (ports []uint32) {
 // link-local address: another program can turn IPv6 off there.
 const linkLocalTime = 2 * time.Second
 
-func (h *netnsHandle) waitForLinkLocal(ctx context.Context, bridge rtnl.Link) error {
-	events, err := h.watch(rtnl.GroupAddr6)
+func (v *netnsSnapshot) waitForLinkLocal(ctx context.Context, bridge rtnl.Link) error {
+	events, err := v.handle.Watch(rtnl.GroupAddr6)
 	if err != nil {
 		return err
 	}
 	defer events.Close()
 	// To read a link alone makes the kernel handle a delayed change of its carrier at once (since
 	// Linux 6.8): first that of a port, which gives the bridge its own.
-	for _, index := range []uint32{h.snapshot.portsWithCarrier(bridge.Index)[0], bridge.Index} {
-		if _, err := h.conn.Link(rtnl.LinkID{Index: index}); err != nil {
+	for _, index := range []uint32{v.portsWithCarrier(bridge.Index)[0], bridge.Index} {
+		if _, err := v.handle.Conn.Link(rtnl.LinkID{Index: index}); err != nil {
 			return err
 		}
 	}
 	wait, cancel := context.WithTimeout(ctx, linkLocalTime)
 	defer cancel()
 	for {
-		addrs, err := h.conn.Addrs(rtnl.AddrFilter{Link: bridge.Index, Family: unix.AF_INET6})
+		addrs, err := v.handle.Conn.Addrs(rtnl.AddrFilter{Link: bridge.Index, Family: unix.AF_INET6})
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func openWithoutCleanup(t testing.TB, lab string) *Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.etc = "/run/etc-netns"
+	k.table.Etc = "/run/etc-netns"
 	return k
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/setting"
 )
 
 // A lab that needs forwarding turns it on; the last such lab restores the former value.
@@ -38,10 +39,10 @@ func TestForwardingIsRestored(t *testing.T) {
 	k1, k2 := openKernel(t, one), openKernel(t, two)
 	for _, was := range []string{"0", "1"} {
 		for _, name := range []string{linux.ForwardingIPv4, linux.ForwardingIPv6} {
-			if err := nsfs.SetSysctl(sysctlKey(name), was); err != nil {
+			if err := nsfs.SetSysctl(setting.Key(name), was); err != nil {
 				t.Fatal(err)
 			}
-			defer nsfs.SetSysctl(sysctlKey(name), "0")
+			defer nsfs.SetSysctl(setting.Key(name), "0")
 		}
 		for _, step := range []struct {
 			what   string
@@ -56,8 +57,8 @@ func TestForwardingIsRestored(t *testing.T) {
 			if err := step.do(); err != nil {
 				t.Fatal(step.what, ": ", err)
 			}
-			v4, err4 := nsfs.Sysctl(sysctlKey(linux.ForwardingIPv4))
-			v6, err6 := nsfs.Sysctl(sysctlKey(linux.ForwardingIPv6))
+			v4, err4 := nsfs.Sysctl(setting.Key(linux.ForwardingIPv4))
+			v6, err6 := nsfs.Sysctl(setting.Key(linux.ForwardingIPv6))
 			if v4 != step.v4 || v6 != step.v6 || err4 != nil || err6 != nil {
 				t.Errorf("before %s; %s: IPv4 %s, want %s, IPv6 %s, want %s", was, step.what, v4, step.v4, v6, step.v6)
 			}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/topo/live/internal/program"
 )
 
 // daemonTestEnv is an environment variable. It makes the test binary start a process in the way that the variable
@@ -99,66 +99,81 @@ func testDownStops(t *testing.T, command func(fifo string) string, alone bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := openTestProcess(t, line)
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := openTestProcess(t, pid)
 	cmd := exec.Command("sleep", "1000")
 	if err := doIn("red", cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	foreign := openTestProcess(t, strconv.Itoa(cmd.Process.Pid))
+	foreign := openTestProcess(t, cmd.Process.Pid)
 	if alone {
 		killTrusted(t, k, ours.pid)
 	}
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
-	if ours.wait(time.Now()); !ours.ended {
+	if !ours.hasEnded(0) {
 		t.Errorf("process %d still runs after Down", ours.pid)
 		unix.Kill(ours.pid, unix.SIGKILL)
 	}
-	if foreign.wait(time.Now()); foreign.ended {
+	if foreign.hasEnded(0) {
 		t.Error("Down stopped a foreign process")
 	}
 }
 
-func openTestProcess(t *testing.T, pid string) *stoppingProcess {
+// A testProcess is a process whose end a test waits for.
+type testProcess struct{ pid, fd int }
+
+// openTestProcess opens a process that exists.
+func openTestProcess(t *testing.T, pid int) testProcess {
 	t.Helper()
-	n, err := strconv.Atoi(strings.TrimSpace(pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.PidfdOpen(n, 0)
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
-	return &stoppingProcess{pid: n, fd: fd}
+	return testProcess{pid, fd}
+}
+
+// hasEnded reports whether the process ends within a time.
+func (p testProcess) hasEnded(within time.Duration) bool {
+	until := time.Now().Add(within)
+	for {
+		left := max(0, time.Until(until))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
 }
 
 // killTrusted kills the trusted processes of the lab's programs, except one, and waits for their end.
 func killTrusted(t *testing.T, k *Kernel, except int) {
 	t.Helper()
-	list, err := k.programs.processes()
+	list, err := k.programs.Processes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range list {
-		if p.pid == except {
+		if p.PID == except {
 			continue
 		}
-		fd, err := unix.PidfdOpen(p.pid, 0)
+		fd, err := unix.PidfdOpen(p.PID, 0)
 		if err == unix.ESRCH {
 			continue // the process that started the daemon
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &stoppingProcess{pid: p.pid, fd: fd}
-		defer e.close()
+		defer unix.Close(fd)
 		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-		if e.wait(time.Now().Add(soon)); !e.ended {
-			t.Fatalf("process %d does not end", p.pid)
+		if !(testProcess{p.PID, fd}).hasEnded(soon) {
+			t.Fatalf("process %d does not end", p.PID)
 		}
 	}
 }
@@ -170,8 +185,11 @@ func TestFakeMembers(t *testing.T) {
 	installSetuidCat(t, "/run/su")
 	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	pid := startFakeProgramAs(t, lab, "/run/su", as)
-	members, err := k.programs.members()
-	if err != nil || slices.ContainsFunc(members, func(m member) bool { return m.pid == pid }) {
-		t.Errorf("%v, %v", members, err)
+	found := func(p program.Program) bool {
+		t.Errorf("a process is a member of %v; the fake one is %d", p, pid)
+		return false
+	}
+	if _, err := k.programs.Stop(found, nil); err != nil {
+		t.Error(err)
 	}
 }

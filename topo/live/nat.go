@@ -12,6 +12,9 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/setting"
 )
 
 // NATTable is the nftables table of the rules that `vnet nat` adds. The rules of a lab are in vnet_LAB.
@@ -59,7 +62,7 @@ func gatewaySettings(c *rtnl.Conn, rules []nft.Rule) ([]SettingChange, error) {
 		want("net/ipv4/ip_forward", "1", "to forward IPv4")
 	}
 	if v6 {
-		links, err := linksWithRARoutes(c)
+		links, err := setting.LinksWithRARoutes(c)
 		if err != nil {
 			return nil, err
 		}
@@ -104,37 +107,6 @@ func familiesOf(rules []nft.Rule) (v4, v6 bool) {
 	return v4, v6
 }
 
-// linksWithRARoutes returns the names of links that have routes from router advertisements.
-func linksWithRARoutes(c *rtnl.Conn) ([]string, error) {
-	routes, err := c.Routes(rtnl.RouteFilter{Family: unix.AF_INET6, AllTables: true, Protocol: unix.RTPROT_RA})
-	if err != nil {
-		return nil, err
-	}
-	var links []uint32
-	for _, r := range routes {
-		if r.Protocol != unix.RTPROT_RA {
-			continue
-		}
-		links = append(links, r.Link) // 0 for a multipath route
-		for _, h := range r.Hops {
-			links = append(links, h.Link)
-		}
-	}
-	slices.Sort(links)
-	var names []string
-	for _, i := range slices.Compact(links) {
-		if i == 0 {
-			continue
-		}
-		l, err := c.Link(rtnl.LinkID{Index: i})
-		if err != nil {
-			return nil, err
-		}
-		names = append(names, l.Name)
-	}
-	return names, nil
-}
-
 // linkToward returns the name of the link of the route to an address, "" if there is no route.
 func linkToward(c *rtnl.Conn, a netip.Addr) (string, error) {
 	r, err := c.RouteGet(rtnl.RouteQuery{Dst: a})
@@ -160,3 +132,33 @@ func sourceOf(r nft.Rule) (source netip.Prefix, out string) {
 }
 
 func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
+
+// NATScript returns the scripts of package nft, for [topo.Plan.Commands].
+func NATScript() topo.NATScript {
+	return topo.NATScript{Rules: rulesScript, Guard: func(ipv6 bool) string {
+		return nft.Guard{IPv4: !ipv6, IPv6: ipv6}.Script()
+	}}
+}
+
+// rulesScript returns what nft(8) has to do to change a table.
+func rulesScript(table string, have, want []topo.Object) (string, error) {
+	rules := func(objects []topo.Object) (list []nft.Rule, err error) {
+		for _, o := range objects {
+			r, err := convert.Rule(o)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, r)
+		}
+		return list, nil
+	}
+	h, err := rules(have)
+	if err != nil {
+		return "", err
+	}
+	w, err := rules(want)
+	if err != nil {
+		return "", err
+	}
+	return nft.Script(table, h, w), nil
+}

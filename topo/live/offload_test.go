@@ -47,11 +47,11 @@ func TestOffloadOff(t *testing.T) {
 	if again, err := k.Up(t.Context(), want, nil); err != nil || len(again) > 0 {
 		t.Errorf("the second up has steps: %v\n%s", err, again)
 	}
-	h, err := k.handle("red")
+	h, err := k.table.Handle("red")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := h.dialOffload()
+	o, err := h.DialOffload()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,21 +1,19 @@
 package live
 
 import (
-	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/internal/mark"
-	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/program"
 )
 
 // vnet sends SIGTERM to all programs before it waits for one: that of red exits only after
@@ -52,7 +50,7 @@ hosts:
 	if _, err := os.Stat(filepath.Join(dir, "exited")); err != nil {
 		t.Error("red was killed: ", err)
 	}
-	if procs, err := k.programs.processes(); err != nil || len(procs) != 0 {
+	if procs, err := k.programs.Processes(); err != nil || len(procs) != 0 {
 		t.Errorf("left: %v, %v", procs, err)
 	}
 }
@@ -69,9 +67,8 @@ func TestProgramIsKilled(t *testing.T) {
 	}
 }
 
-// A program that calls execve all the time is found as the lab's or as moving, never as
-// foreign.
-func TestProgramThatCallsExec(t *testing.T) {
+// A program that calls execve all the time is found: Up does not start another one, and Down stops it.
+func TestLabWithProgramThatCallsExec(t *testing.T) {
 	lab, want := labtest.Compiled(t, "name: relay\nhosts: {red: {}}\n")
 	k := openKernel(t, lab)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
@@ -88,19 +85,6 @@ func TestProgramThatCallsExec(t *testing.T) {
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	found, missed := 0, 0
-	for range 3000 {
-		list, moving := k.programs.labProcesses([]nsfs.Process{{Pid: cmd.Process.Pid, ID: k.handles["red"].id}})
-		switch {
-		case len(list) == 1:
-			found++
-		case moving:
-			missed++
-		default:
-			t.Fatal("the program is taken for a foreign one")
-		}
-	}
-	t.Logf("found %d times, missed %d times", found, missed)
 	want.Put(topo.Process{NS: "red", Command: "again"})
 	for range 20 {
 		if plan, err := k.Plan(want); err != nil || len(plan) > 0 {
@@ -112,30 +96,16 @@ func TestProgramThatCallsExec(t *testing.T) {
 	}
 }
 
-// vnet does not signal another process that has got the same process ID.
-func TestReusedProcessID(t *testing.T) {
-	k := openKernel(t, "ending")
-	e := k.newExecutor(nil).openToStop(member{pid: os.Getpid(), start: "1"})
-	defer e.close()
-	if stopAll([]*stoppingProcess{e}); !e.ended || e.err != nil {
-		t.Errorf("another process: %+v", e)
-	}
-	e = k.newExecutor(nil).openToStop(member{pid: 1 << 30})
-	if e.err == nil && !e.ended || errors.Is(e.err, unix.EPERM) {
-		t.Errorf("unused ID: %+v", e)
-	}
-}
-
 // The script of Down stops the lab's programs on the machine, and no others.
 func TestCommandsStopPrograms(t *testing.T) {
 	labtest.NeedIP(t)
-	up := func(name string) (*Kernel, process) {
+	up := func(name string) (*Kernel, program.Process) {
 		lab, want := labtest.Compiled(t, "name: "+name+"\nhosts: {machine: {run: sleep 1000}}\n")
 		k := openKernel(t, lab)
 		if _, err := k.Up(t.Context(), want, nil); err != nil {
 			t.Fatal(err)
 		}
-		procs, err := k.programs.processes()
+		procs, err := k.programs.Processes()
 		if err != nil || len(procs) == 0 {
 			t.Fatalf("%v, %v", procs, err)
 		}
@@ -143,25 +113,20 @@ func TestCommandsStopPrograms(t *testing.T) {
 	}
 	one, first := up("one")
 	two, second := up("two")
-	fd, err := unix.PidfdOpen(first.pid, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
+	program := openTestProcess(t, first.PID)
 	have, err := one.Snapshot(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	down, err := topo.Diff(have, nil).Commands(one.lab, have, NATScript())
+	down, err := topo.Diff(have, nil).Commands(one.table.Lab, have, NATScript())
 	if err != nil {
 		t.Fatal(err)
 	}
 	shell(t, down)
-	ended := &stoppingProcess{pid: first.pid, fd: fd}
-	if ended.wait(time.Now().Add(grace)); !ended.ended {
+	if !program.hasEnded(soon) {
 		t.Errorf("the program still runs after\n%s", down)
 	}
-	if procs, err := two.programs.processes(); err != nil || !slices.Contains(procs, second) {
+	if procs, err := two.programs.Processes(); err != nil || !slices.Contains(procs, second) {
 		t.Errorf("lab two has %v, %v, want %v", procs, err, second)
 	}
 }

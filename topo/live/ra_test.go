@@ -28,7 +28,7 @@ func TestKeepsAdvertisedRoute(t *testing.T) {
 		labtest.IP(t, "link set "+link+" up")
 		labtest.IP(t, fmt.Sprintf("-6 route add default via fe80::1 dev %s proto ra metric %d onlink", link, 1024+i))
 	}
-	if err := nsfs.SetSysctl(acceptRA("static0"), "0"); err != nil {
+	if err := nsfs.SetSysctl(acceptRAOf("static0"), "0"); err != nil {
 		t.Fatal(err)
 	}
 	before := machineState(t)
@@ -38,8 +38,8 @@ func TestKeepsAdvertisedRoute(t *testing.T) {
 	}
 	checkRA := func(what, want string) {
 		t.Helper()
-		up, err1 := nsfs.Sysctl(acceptRA("up0"))
-		static, err2 := nsfs.Sysctl(acceptRA("static0"))
+		up, err1 := nsfs.Sysctl(acceptRAOf("up0"))
+		static, err2 := nsfs.Sysctl(acceptRAOf("static0"))
 		if got := up + static; err1 != nil || err2 != nil || got != want {
 			t.Errorf("%s: accept_ra is %s, want %s (%v, %v)", what, got, want, err1, err2)
 		}
@@ -99,11 +99,11 @@ func TestHostsIgnoreAdvertisements(t *testing.T) {
 				"  b: {networks: [sw], sysctls: {net.ipv6.conf.eth0.accept_ra: 1}}\n")
 			k := openKernel(t, lab)
 			up(t, k, want)
-			b, err := k.handle("b")
+			b, err := k.table.Handle("b")
 			if err != nil {
 				t.Fatal(err)
 			}
-			events, err := b.watch(rtnl.GroupRoute6)
+			events, err := b.Watch(rtnl.GroupRoute6)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,17 +138,17 @@ func hostAddr(t *testing.T, host string) string {
 // advertise sends a router advertisement from a host (RFC 4861, 4.2).
 func advertise(t *testing.T, k *Kernel, host string) {
 	t.Helper()
-	h, err := k.handle(host)
+	h, err := k.table.Handle(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	link, err := h.conn.Link(rtnl.LinkID{Name: "eth0"})
+	link, err := h.Conn.Link(rtnl.LinkID{Name: "eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := []byte{134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0} // a default router for 1800 seconds
 	frame, proto := icmp6Frame(netip.MustParseAddr("fe80::bad"), topo.MAC([]byte(link.Address)), body)
-	err = h.runInside(func() error {
+	err = h.RunInside(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err
@@ -160,3 +160,6 @@ func advertise(t *testing.T, k *Kernel, host string) {
 		t.Fatal(err)
 	}
 }
+
+// acceptRAOf returns the path of a link's sysctl accept_ra.
+func acceptRAOf(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }

@@ -13,6 +13,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
+	"github.com/vnet-lab/vnet/topo/live/internal/program"
 )
 
 // Snapshot reads the lab's state from the kernel: the objects with its mark. A setting in
@@ -40,7 +43,7 @@ func (rd *reader) snapshot(want topo.State, what touched, programs bool) (topo.S
 		return nil, err
 	}
 	if programs {
-		if err := rd.programs.find(want, all); err != nil {
+		if err := rd.programs.Find(want, all); err != nil {
 			return nil, err
 		}
 	}
@@ -51,45 +54,47 @@ func (rd *reader) snapshot(want topo.State, what touched, programs bool) (topo.S
 // readTouched reads the touched namespaces, and those that were not known before.
 func (rd *reader) readTouched(want topo.State, what touched) error {
 	wanted := wantedValuesOf(want)
-	read := func(s *netnsHandle, entered error) error {
-		v := &netnsSnapshot{handle: s, wanted: wanted[s.name], filesKnown: s.files != nil && !what.all}
-		links, _ := what.of(s.name)
-		if links != nil && s.snapshot != nil && singleReadCost*len(links) < len(s.snapshot.links) {
-			v.links, v.touched = s.snapshot.links, links
+	read := func(s *netns.Handle, entered error) error {
+		v := &netnsSnapshot{handle: s, wanted: wanted[s.Name], filesKnown: s.Files != nil && !what.all}
+		links, _ := what.of(s.Name)
+		if before := s.Snapshot; links != nil && before != nil && singleReadCost*len(links) < len(before.Links) {
+			v.Links, v.touched = before.Links, links
 		}
 		return rd.readNetns(v, entered)
 	}
-	needsRead := func(s *netnsHandle) bool {
-		_, is := what.of(s.name)
-		return is || s.snapshot == nil
+	needsRead := func(s *netns.Handle) bool {
+		_, is := what.of(s.Name)
+		return is || s.Snapshot == nil
 	}
 	return rd.discover(read, needsRead)
 }
 
 // build makes the state from what was read in all namespaces.
 func (rd *reader) build(want topo.State) topo.State {
-	r := &stateBuilder{lab: rd.lab, want: want}
-	for _, s := range rd.handles {
-		clear(s.snapshot.inLab)
-		r.snapshots = append(r.snapshots, s.snapshot)
+	r := &stateBuilder{lab: rd.table.Lab, want: want}
+	rd.snapshots.keep(rd.table.Handles)
+	for _, s := range rd.table.Handles {
+		v := rd.snapshots.get(s)
+		clear(v.inLab)
+		r.snapshots = append(r.snapshots, v)
 	}
 	r.links()
 	r.spanningTrees()
 	r.namespaces()
 	rd.withoutCarrier, rd.trees = r.withoutCarrier, r.trees
-	r.processes(rd.programs.running)
-	if !rd.ipv6 {
+	r.processes(rd.programs.Running)
+	if !rd.table.IPv6 {
 		r.assumeAddrGenNone(want)
 	}
 	return r.state()
 }
 
 // processes adds the programs that run.
-func (r *stateBuilder) processes(programs []process) {
+func (r *stateBuilder) processes(programs []program.Process) {
 	for _, p := range programs {
 		for _, v := range r.snapshots {
-			if v.handle.id == p.ns {
-				r.put(topo.Process{NS: v.handle.name, Command: p.command})
+			if v.handle.ID == p.NS {
+				r.put(topo.Process{NS: v.handle.Name, Command: p.Command})
 			}
 		}
 	}
@@ -129,8 +134,8 @@ func (r *stateBuilder) state() topo.State {
 // namespaces adds the objects of all namespaces, in parallel.
 func (r *stateBuilder) namespaces() {
 	var turns parallel.Queue
-	parts := make([][]foundObject, workers)
-	parallel.Each(workers, workers, func(w int) {
+	parts := make([][]foundObject, netns.Workers)
+	parallel.Each(netns.Workers, netns.Workers, func(w int) {
 		part := stateBuilder{lab: r.lab, want: r.want}
 		turns.Run(len(r.snapshots), func(i int) { part.namespace(r.snapshots[i]) })
 		parts[w] = part.found
@@ -142,12 +147,12 @@ func (r *stateBuilder) namespaces() {
 
 // namespace adds the objects of a namespace other than its links.
 func (r *stateBuilder) namespace(v *netnsSnapshot) {
-	ns := v.handle.name
+	ns := v.handle.Name
 	switch {
-	case v.handle.own:
+	case v.handle.Own:
 		r.put(topo.Namespace{Name: ns})
 	case ns != "":
-		r.put(topo.Namespace{Name: ns, From: v.handle.from})
+		r.put(topo.Namespace{Name: ns, From: v.handle.From})
 	}
 	r.addresses(v)
 	r.linkProperties(v)
@@ -155,10 +160,10 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	for _, route := range v.routes {
 		r.route(v, route)
 	}
-	v.handle.emptyTable = true
+	v.emptyTable = true
 	for _, rule := range v.rules {
-		if o := objectOf(ns, rule.Rule); o != nil {
-			v.handle.emptyTable = false
+		if o := convert.Object(ns, rule.Rule); o != nil {
+			v.emptyTable = false
 			r.put(o)
 		}
 	}
@@ -166,28 +171,28 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 		r.put(topo.Sysctl{NS: ns, Name: name, Value: value})
 	}
 	r.staleRecords(v)
-	for name, text := range v.handle.files {
+	for name, text := range v.handle.Files {
 		r.put(topo.File{NS: ns, Name: name, Content: text})
 	}
 }
 
 // addresses adds what is up, the uplinks, the addresses, and the links without a link-local one.
 func (r *stateBuilder) addresses(v *netnsSnapshot) {
-	ns := v.handle.name
-	for _, l := range v.links {
-		if l.Up() && (v.inLab[l.Index] || v.handle.own && l.Name == "lo") {
+	ns := v.handle.Name
+	for _, l := range v.Links {
+		if l.Up() && (v.inLab[l.Index] || v.handle.Own && l.Name == "lo") {
 			r.put(topo.Up{NS: ns, Link: l.Name})
 		}
 		r.port(v, l)
 	}
 	hasIPv6 := map[uint32]bool{} // an address of the lab
-	for _, a := range v.addrs {
+	for _, a := range v.Addrs {
 		if v.inLab[a.Link] && r.ownsAddress(v, a) {
-			r.put(topo.Address{NS: ns, Link: v.names[a.Link], Prefix: a.Prefix})
+			r.put(topo.Address{NS: ns, Link: v.Names[a.Link], Prefix: a.Prefix})
 			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
 		}
 	}
-	for _, l := range v.links {
+	for _, l := range v.Links {
 		none := l.AddrGenMode != nil && *l.AddrGenMode == rtnl.AddrGenNone
 		if v.inLab[l.Index] && l.Master == 0 && none && !hasIPv6[l.Index] {
 			r.addrGenNone(v, l.Name)
@@ -197,14 +202,14 @@ func (r *stateBuilder) addresses(v *netnsSnapshot) {
 
 // linkProperties adds the qdiscs, the checksum offload and the VLANs of links.
 func (r *stateBuilder) linkProperties(v *netnsSnapshot) {
-	ns := v.handle.name
+	ns := v.handle.Name
 	for _, n := range v.netems {
 		if v.inLab[n.Link] {
 			is := topo.Impairment{Delay: n.Delay, Jitter: n.Jitter, Loss: n.Loss, Rate: n.Rate}
-			gso := n.Loss != 0 && slices.ContainsFunc(v.links, func(l rtnl.Link) bool {
+			gso := n.Loss != 0 && slices.ContainsFunc(v.Links, func(l rtnl.Link) bool {
 				return l.Index == n.Link && l.Limits.GSOMaxSegs != 1
 			})
-			r.put(topo.Qdisc{NS: ns, Link: v.names[n.Link], Impairment: is, GSO: gso})
+			r.put(topo.Qdisc{NS: ns, Link: v.Names[n.Link], Impairment: is, GSO: gso})
 		}
 	}
 	for _, name := range v.noOffload {
@@ -212,7 +217,7 @@ func (r *stateBuilder) linkProperties(v *netnsSnapshot) {
 	}
 	for _, m := range v.vlans {
 		if v.inLab[m.Link] {
-			r.put(topo.BridgeVLAN{NS: ns, Link: v.names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
+			r.put(topo.BridgeVLAN{NS: ns, Link: v.Names[m.Link], ID: m.ID, Untagged: m.Untagged, PVID: m.PVID})
 		}
 	}
 }
@@ -224,7 +229,7 @@ func (r *stateBuilder) addrGenNone(v *netnsSnapshot, link string) {
 			return
 		}
 	}
-	r.put(topo.AddrGenNone{NS: v.handle.name, Link: link})
+	r.put(topo.AddrGenNone{NS: v.handle.Name, Link: link})
 }
 
 // assumeAddrGenNone adds every wanted AddrGenNone, for a kernel without IPv6.
@@ -236,13 +241,14 @@ func (r *stateBuilder) assumeAddrGenNone(want topo.State) {
 	}
 }
 
-// staleRecords finds records of the lab for things that somebody else deleted.
+// staleRecords finds records of the lab for objects that somebody else deleted.
 func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
+	v.staleRecords = nil
 	routes := map[string]bool{}
 	for _, in := range v.routes {
 		routes[mark.Route(r.lab, v.route(in).Key().Name)] = true
 	}
-	for _, l := range v.links {
+	for _, l := range v.Links {
 		for _, name := range l.AltNames {
 			record, ours := strings.CutPrefix(name, mark.Of(r.lab)+":")
 			word, value, _ := strings.Cut(record, "=")
@@ -257,12 +263,12 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 				exists = routes[name]
 			case word == "ra":
 				link := mark.Unescaper.Replace(value)
-				exists = slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Name == link })
+				exists = slices.ContainsFunc(v.Links, func(l rtnl.Link) bool { return l.Name == link })
 			case strings.HasPrefix(word, "net."):
 				_, exists = v.values[mark.Unescaper.Replace(word)]
 			}
 			if ours && !exists {
-				v.handle.staleRecords = append(v.handle.staleRecords, staleRecord{l.Name, name})
+				v.staleRecords = append(v.staleRecords, staleRecord{l.Name, name})
 			}
 		}
 	}
@@ -270,7 +276,7 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 
 func (r *stateBuilder) port(v *netnsSnapshot, l rtnl.Link) {
 	if _, was := mark.Find(l.AltNames, mark.Port(r.lab)); was != "" && l.Master != 0 {
-		r.put(topo.Port{NS: v.handle.name, Link: l.Name, Master: v.names[l.Master]})
+		r.put(topo.Port{NS: v.handle.Name, Link: l.Name, Master: v.Names[l.Master]})
 	}
 }
 
@@ -279,7 +285,7 @@ func (r *stateBuilder) route(v *netnsSnapshot, in rtnl.Route) {
 		return
 	}
 	out := v.route(in)
-	if !v.handle.own && !slices.Contains(v.lo().AltNames, mark.Route(r.lab, out.Key().Name)) {
+	if !v.handle.Own && !slices.Contains(v.Lo().AltNames, mark.Route(r.lab, out.Key().Name)) {
 		return
 	}
 	r.put(out)
@@ -287,9 +293,9 @@ func (r *stateBuilder) route(v *netnsSnapshot, in rtnl.Route) {
 
 // route converts a route to an object.
 func (v *netnsSnapshot) route(in rtnl.Route) topo.Route {
-	out := topo.Route{NS: v.handle.name, Dst: in.Dst, Src: in.PrefSrc, Table: in.Table, Metric: in.Metric}
+	out := topo.Route{NS: v.handle.Name, Dst: in.Dst, Src: in.PrefSrc, Table: in.Table, Metric: in.Metric}
 	out.MTU = int(in.Metrics.Values[unix.RTAX_MTU])
-	for name, number := range routeNumbers {
+	for name, number := range convert.RouteTypes {
 		if number == in.Type {
 			out.Type = name
 		}
@@ -307,7 +313,7 @@ func (v *netnsSnapshot) route(in rtnl.Route) topo.Route {
 func (v *netnsSnapshot) hops(in []rtnl.Hop) (hops []topo.Hop) {
 	for _, h := range in {
 		onlink := h.Flags&unix.RTNH_F_ONLINK != 0
-		hops = append(hops, topo.Hop{Via: h.Gateway, Device: v.names[h.Link], Weight: h.Weight, Onlink: onlink})
+		hops = append(hops, topo.Hop{Via: h.Gateway, Device: v.Names[h.Link], Weight: h.Weight, Onlink: onlink})
 	}
 	return hops
 }

@@ -1,7 +1,7 @@
 package live
 
 import (
-	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -9,6 +9,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
 )
 
 // unknownNS stands for a namespace that is not the lab's: somebody moved a link there.
@@ -27,8 +28,8 @@ type vethTable map[[2]uint32][]linkEntry
 func (r *stateBuilder) links() {
 	r.findVeths()
 	for _, v := range r.snapshots {
-		for i := range v.links {
-			if l := &v.links[i]; l.Alias == mark.Of(r.lab) && l.Name != "lo" && !v.inLab[l.Index] {
+		for i := range v.Links {
+			if l := &v.Links[i]; l.Alias == mark.Of(r.lab) && l.Name != "lo" && !v.inLab[l.Index] {
 				r.link(linkEntry{v, l})
 			}
 		}
@@ -39,8 +40,8 @@ func (r *stateBuilder) links() {
 func (r *stateBuilder) findVeths() {
 	r.veths = vethTable{}
 	for _, v := range r.snapshots {
-		for i := range v.links {
-			if l := &v.links[i]; l.Kind.Name == "veth" {
+		for i := range v.Links {
+			if l := &v.Links[i]; l.Kind.Name == "veth" {
 				at := [2]uint32{l.Index, l.Parent}
 				r.veths[at] = append(r.veths[at], linkEntry{v, l})
 			}
@@ -50,15 +51,21 @@ func (r *stateBuilder) findVeths() {
 
 func (r *stateBuilder) link(e linkEntry) {
 	e.snapshot.inLab[e.link.Index] = true
-	if k := linkKindNamed(e.link.Kind.Name); k != nil {
-		r.put(k.decode(r, e, e.commonConfig()))
+	switch k := convert.LinkKindNamed(e.link.Kind.Name); {
+	case k == nil:
+	case k.Decode == nil:
+		r.put(r.veth(e, e.commonConfig()))
+	default:
+		in := convert.ListedLink{Link: e.link, Names: e.snapshot.Names}
+		in.Resolve = func() (ns, name string) { return r.parent(e) }
+		r.put(k.Decode(in, e.commonConfig()))
 	}
 }
 
 // commonConfig returns the properties that all kinds of links have.
 func (e linkEntry) commonConfig() topo.Link {
 	l := topo.Link{
-		NS: e.snapshot.handle.name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.snapshot.names[e.link.Master],
+		NS: e.snapshot.handle.Name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.snapshot.Names[e.link.Master],
 	}
 	if len(e.link.Address) == len(topo.MAC{}) {
 		l.MAC = topo.MAC([]byte(e.link.Address))
@@ -69,7 +76,8 @@ func (e linkEntry) commonConfig() topo.Link {
 			break
 		}
 	}
-	l.Isolated, l.Hairpin = optionNumber(e.link.Port, "isolated") != 0, optionNumber(e.link.Port, "hairpin") != 0
+	l.Isolated = convert.OptionNumber(e.link.Port, "isolated") != 0
+	l.Hairpin = convert.OptionNumber(e.link.Port, "hairpin") != 0
 	return l
 }
 
@@ -78,7 +86,7 @@ func (r *stateBuilder) veth(near linkEntry, l topo.Link) topo.Veth {
 	far, ok := r.peer(near)
 	if !ok {
 		// The peer's name is unknown; this one distinguishes several such pairs.
-		peerName := near.snapshot.handle.name + ":" + near.link.Name
+		peerName := near.snapshot.handle.Name + ":" + near.link.Name
 		return topo.Veth{Ends: [2]topo.Link{l, {NS: unknownNS, Name: peerName}}}
 	}
 	far.snapshot.inLab[far.link.Index] = true
@@ -103,7 +111,7 @@ func (r *stateBuilder) peer(near linkEntry) (linkEntry, bool) {
 		// kernel longer the more nsids a namespace has: the machine has one for each
 		// host, a host has one for the machine. So ask in the host.
 		asked, other := near, far
-		if near.snapshot.handle.name == "" {
+		if near.snapshot.handle.Name == "" {
 			asked, other = far, near
 		}
 		if asked.pointsTo(other) {
@@ -118,35 +126,44 @@ func (e linkEntry) pointsTo(other linkEntry) bool {
 	if e.link.ParentNSID == nil {
 		return e.snapshot == other.snapshot
 	}
-	id, err := e.snapshot.handle.nsid(other.snapshot.handle)
+	id, err := e.snapshot.handle.NSID(other.snapshot.handle)
 	return err == nil && id == *e.link.ParentNSID
-}
-
-// nsid returns the id that another namespace has in this one (ip-netns(8)'s nsid).
-func (h *netnsHandle) nsid(other *netnsHandle) (int32, error) {
-	if id, ok := h.nsids[other]; ok {
-		return id, nil
-	}
-	var id int32
-	err := other.withFile(func(ns *os.File) (err error) {
-		id, err = h.conn.NSID(ns)
-		return err
-	})
-	if err == nil && id >= 0 {
-		h.nsids[other] = id
-	}
-	return id, err
 }
 
 // parent returns the parent of a macvlan or ipvlan device.
 func (r *stateBuilder) parent(e linkEntry) (ns, name string) {
 	if e.link.ParentNSID == nil {
-		return e.snapshot.handle.name, e.snapshot.names[e.link.Parent]
+		return e.snapshot.handle.Name, e.snapshot.Names[e.link.Parent]
 	}
 	for _, v := range r.snapshots {
-		if id, err := e.snapshot.handle.nsid(v.handle); err == nil && id == *e.link.ParentNSID {
-			return v.handle.name, v.names[e.link.Parent]
+		if id, err := e.snapshot.handle.NSID(v.handle); err == nil && id == *e.link.ParentNSID {
+			return v.handle.Name, v.Names[e.link.Parent]
 		}
 	}
 	return unknownNS, ""
+}
+
+// readOffloads reads the checksum offload of the links with the lab's record.
+func (rd *reader) readOffloads(v *netnsSnapshot) error {
+	var o *rtnl.Offload
+	for _, l := range v.Links {
+		if !slices.Contains(l.AltNames, mark.Offload(rd.table.Lab, l.Name)) {
+			continue
+		}
+		if o == nil {
+			var err error
+			if o, err = v.handle.DialOffload(); err != nil {
+				return err
+			}
+			defer o.Close()
+		}
+		on, err := o.Checksums(l.Name)
+		if err != nil {
+			return err
+		}
+		if !on {
+			v.noOffload = append(v.noOffload, l.Name)
+		}
+	}
+	return nil
 }

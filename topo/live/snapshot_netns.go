@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -17,13 +18,18 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/hostfile"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
+	"github.com/vnet-lab/vnet/topo/live/internal/program"
+	"github.com/vnet-lab/vnet/topo/live/internal/setting"
 )
 
 // A reader reads the state of a lab from the kernel.
 type reader struct {
-	*handleTable
-	files    *labFiles
-	programs *programFinder
+	table    *netns.Table
+	files    *hostfile.Files
+	programs *program.Finder
 	// withCounters means that links are listed with their counters; see linksOf.
 	withCounters atomic.Bool
 	// prefetched delivers the names of namespaces if PrefetchNames was called.
@@ -34,16 +40,24 @@ type reader struct {
 
 	// The last snapshot, and what was expected then.
 	have, want topo.State
+	// snapshots are what was read in the namespaces for it.
+	snapshots lastSnapshots
 	// withoutCarrier are the links without carrier at that time.
 	withoutCarrier []carrierWait
 	// trees are the bridges with a spanning tree at that time.
 	trees []spanningTree
 	// staleNames are the lab's namespace names without a namespace at that time.
 	staleNames []string
+	// lostAdopted are the records of adopted namespaces that did not exist at that time.
+	lostAdopted []staleRecord
 }
 
-func newReader(t *handleTable) *reader {
-	return &reader{handleTable: t, files: &labFiles{handleTable: t}, programs: &programFinder{handleTable: t}}
+// A staleRecord is a record (an alternative name of a link) of an object that no longer exists, such as a route
+// deleted with its link or a namespace deleted with its container.
+type staleRecord struct{ link, name string }
+
+func newReader(t *netns.Table) *reader {
+	return &reader{table: t, files: hostfile.New(t), programs: program.NewFinder(t.Lab, t.IDs())}
 }
 
 // singleReadCost is how many times longer one link takes to read alone than in a list.
@@ -53,16 +67,16 @@ const singleReadCost = 2
 // the lab is being taken down, a namespace of the lab need not be readable.
 func (rd *reader) readNetns(v *netnsSnapshot, entered error) error {
 	s, err := v.handle, entered
-	s.snapshot = nil
+	rd.snapshots.set(s, nil)
 	if err == nil {
 		err = rd.read(v)
 	}
-	if err != nil && rd.goingDown && s.own {
+	if err != nil && rd.goingDown && s.Own {
 		*v = netnsSnapshot{handle: s, inLab: map[uint32]bool{}}
-		err = rd.files.readFiles(v)
+		err = rd.readFiles(v)
 	}
 	if err == nil {
-		s.snapshot = v
+		rd.snapshots.set(s, v)
 	}
 	return err
 }
@@ -98,32 +112,68 @@ func with(m map[string]string, key, value string) map[string]string {
 
 // A netnsSnapshot is what was read in a namespace.
 type netnsSnapshot struct {
-	handle *netnsHandle
+	netns.Snapshot
+	handle *netns.Handle
 	wanted wantedValues // settings to read, and the wanted values of settings and files
-	links  []rtnl.Link
 	// touched has the names of the links to read again; the others in links are still
 	// correct. nil means that links is empty.
 	touched    map[string]bool
-	names      map[uint32]string // of links by index
-	inLab      map[uint32]bool   // the lab's links
-	addrs      []rtnl.Addr
+	inLab      map[uint32]bool // the lab's links
 	routes     []rtnl.Route
-	neighs     []rtnl.Neigh
 	netems     []rtnl.Netem
 	noOffload  []string // names of links without transmit checksum offload
 	vlans      []rtnl.PortVLAN
 	rules      []nft.CountedRule
 	values     map[string]string // of settings
 	filesKnown bool              // the handle has the current files
+
+	staleRecords    []staleRecord // the lab's
+	emptyTable      bool          // the lab's nftables table has no rules of the lab
+	unfinishedFiles []string      // the paths of the lab's partly written files
+}
+
+// lastSnapshots has the last complete snapshots of the namespaces.
+type lastSnapshots struct {
+	mu sync.Mutex
+	of map[*netns.Handle]*netnsSnapshot
+}
+
+// get returns the snapshot of a namespace; nil if there is none.
+func (l *lastSnapshots) get(h *netns.Handle) *netnsSnapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.of[h]
+}
+
+// set replaces the snapshot of a namespace; nil removes it.
+func (l *lastSnapshots) set(h *netns.Handle, v *netnsSnapshot) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v == nil {
+		delete(l.of, h)
+		h.Snapshot = nil
+		return
+	}
+	if l.of == nil {
+		l.of = map[*netns.Handle]*netnsSnapshot{}
+	}
+	l.of[h], h.Snapshot = v, &v.Snapshot
+}
+
+// keep removes the snapshots of all other namespaces.
+func (l *lastSnapshots) keep(handles map[string]*netns.Handle) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.of, func(h *netns.Handle, _ *netnsSnapshot) bool { return handles[h.Name] != h })
 }
 
 // read reads the namespace that the calling thread is in.
 func (rd *reader) read(v *netnsSnapshot) (err error) {
-	c := v.handle.conn
+	c := v.handle.Conn
 	if v.touched != nil {
-		v.links, err = rereadLinks(c, v.links, v.touched)
+		v.Links, err = rereadLinks(c, v.Links, v.touched)
 	} else {
-		v.links, err = rd.linksOf(c)
+		v.Links, err = rd.linksOf(c)
 	}
 	if err != nil {
 		return err
@@ -145,20 +195,26 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	if v.filesKnown {
 		return nil
 	}
-	return rd.files.readFiles(v)
+	return rd.readFiles(v)
+}
+
+// readFiles reads the lab's files for /etc.
+func (rd *reader) readFiles(v *netnsSnapshot) (err error) {
+	v.unfinishedFiles, err = rd.files.Read(v.handle, v.wanted.files)
+	return err
 }
 
 // readOnLinks reads addresses, neighbours and the routes that the filter selects.
 func (v *netnsSnapshot) readOnLinks(routes rtnl.RouteFilter) (err error) {
-	c := v.handle.conn
-	if v.addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
+	c := v.handle.Conn
+	if v.Addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
 		return err
 	}
 	v.routes, err = c.Routes(routes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	v.neighs, err = c.Neighs(rtnl.NeighFilter{})
+	v.Neighs, err = c.Neighs(rtnl.NeighFilter{})
 	return err
 }
 
@@ -168,7 +224,7 @@ func (rd *reader) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
 	counts := rd.withCounters.Load()
 	links, err := c.Links(rtnl.LinkFilter{NoStats: !counts})
 	known := slices.ContainsFunc(links, func(l rtnl.Link) bool { return l.AddrGenMode != nil })
-	if err != nil || known || counts || !rd.ipv6 {
+	if err != nil || known || counts || !rd.table.IPv6 {
 		return links, err
 	}
 	rd.withCounters.Store(true) // namespaces read at the same time may ask twice too
@@ -194,34 +250,34 @@ func rereadLinks(c *rtnl.Conn, links []rtnl.Link, touched map[string]bool) ([]rt
 // prefetchMachineID reads the machine's nsid in this namespace if a link's peer or parent is
 // in another one. It will be needed, and here it is read for many namespaces in parallel.
 func (rd *reader) prefetchMachineID(v *netnsSnapshot) {
-	if v.handle.name != "" && slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.ParentNSID != nil }) {
-		_, _ = v.handle.nsid(rd.machine()) // on an error, nsid asks again later
+	if v.handle.Name != "" && slices.ContainsFunc(v.Links, func(l rtnl.Link) bool { return l.ParentNSID != nil }) {
+		_, _ = v.handle.NSID(rd.table.Machine()) // on an error, nsid asks again later
 	}
 }
 
 // readRules reads the lab's NAT rules. Most hosts need no nftables socket for that.
 func (rd *reader) readRules(v *netnsSnapshot) error {
-	if v.handle.nftConn == nil && nft.Untouched() {
+	if !v.handle.HasNFT() && nft.Untouched() {
 		return nil
 	}
-	rules, err := v.handle.nft()
+	rules, err := v.handle.NFT()
 	if err != nil {
 		return err
 	}
-	v.rules, err = rules.Read(mark.Table(rd.lab))
+	v.rules, err = rules.Read(mark.Table(rd.table.Lab))
 	return err
 }
 
 // readRare reads what only few namespaces have. It reads it only if the links show that it exists.
 func (v *netnsSnapshot) readRare() (err error) {
-	c := v.handle.conn
-	if slices.ContainsFunc(v.links, func(l rtnl.Link) bool { return l.Qdisc == "netem" }) {
+	c := v.handle.Conn
+	if slices.ContainsFunc(v.Links, func(l rtnl.Link) bool { return l.Qdisc == "netem" }) {
 		if v.netems, err = c.Netems(); err != nil {
 			return err
 		}
 	}
-	filters := func(l rtnl.Link) bool { return optionNumber(l.Kind.Options, "vlan_filtering") != 0 }
-	if slices.ContainsFunc(v.links, filters) {
+	filters := func(l rtnl.Link) bool { return convert.OptionNumber(l.Kind.Options, "vlan_filtering") != 0 }
+	if slices.ContainsFunc(v.Links, filters) {
 		v.vlans, err = c.PortVLANs()
 	}
 	return err
@@ -229,27 +285,11 @@ func (v *netnsSnapshot) readRare() (err error) {
 
 // indexLinks fills the maps of the links' names and indexes.
 func (v *netnsSnapshot) indexLinks() {
-	v.names, v.inLab = make(map[uint32]string, len(v.links)), map[uint32]bool{}
-	v.handle.mu.Lock()
-	defer v.handle.mu.Unlock()
-	clear(v.handle.linkIndexes)
-	v.handle.chooseNextIndex(v.links)
-	for _, l := range v.links {
-		v.names[l.Index] = l.Name
-		v.handle.linkIndexes[l.Name] = l.Index
+	v.Names, v.inLab = make(map[uint32]string, len(v.Links)), map[uint32]bool{}
+	v.handle.SetIndexes(v.Links)
+	for _, l := range v.Links {
+		v.Names[l.Index] = l.Name
 	}
-}
-
-// lo returns the namespace's loopback link, which has the records.
-func (v *netnsSnapshot) lo() rtnl.Link { return loOf(v.links) }
-
-func loOf(links []rtnl.Link) rtnl.Link {
-	for _, l := range links {
-		if l.Name == "lo" {
-			return l
-		}
-	}
-	return rtnl.Link{}
 }
 
 // isShortage reports whether an error may disappear by itself: the system has too few file descriptors
@@ -263,26 +303,12 @@ func isShortage(err error) bool {
 	return false
 }
 
-// withGuard returns the value of a sysctl, and appends the text unguarded if its guard is missing.
-func (rd *reader) withGuard(v *netnsSnapshot, name, value string) (string, error) {
-	u := settingUse{handle: v.handle, lo: v.lo(), name: name}
-	u.record, _ = mark.Find(u.lo.AltNames, mark.Sysctl(rd.lab, name))
-	if !u.needsGuard(rd.lab) {
-		return value, nil
-	}
-	guarded, err := v.handle.isGuarded(name)
-	if err == nil && !guarded {
-		value += unguarded
-	}
-	return value, err
-}
-
 // readSettings reads the settings that the lab changed, and the wanted ones.
 func (rd *reader) readSettings(v *netnsSnapshot) error {
 	names := map[string]bool{} // whether the lab has changed it
-	lo := v.lo()
+	lo := v.Lo()
 	for _, alt := range lo.AltNames {
-		if rest, ok := strings.CutPrefix(alt, mark.Of(rd.lab)+":net."); ok {
+		if rest, ok := strings.CutPrefix(alt, mark.Of(rd.table.Lab)+":net."); ok {
 			name, _, _ := strings.Cut(rest, "=")
 			names["net."+mark.Unescaper.Replace(name)] = true
 		}
@@ -297,29 +323,29 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 	}
 	v.values = make(map[string]string, len(names))
 	for name, changed := range names {
-		value, err := nsfs.Sysctl(sysctlKey(name))
+		value, err := nsfs.Sysctl(setting.Key(name))
 		_, wanted := v.wanted.settings[name]
-		if errors.Is(err, fs.ErrNotExist) || err != nil && !wanted && v.handle.name != "" && !isShortage(err) {
+		if errors.Is(err, fs.ErrNotExist) || err != nil && !wanted && v.handle.Name != "" && !isShortage(err) {
 			continue // the link does not exist; or root in the namespace wrote a wrong record
 		}
 		if err != nil {
 			return err // the setting may exist, so its record must remain
 		}
 		value = topo.Normalize(topo.Sysctl{Name: name, Value: value}).(topo.Sysctl).Value
-		if changed && value == "1" {
-			if value, err = rd.withGuard(v, name, value); err != nil {
+		if changed {
+			if value, err = setting.WithGuard(v.handle, v.Lo(), rd.table.Lab, name, value); err != nil {
 				return err
 			}
 		}
 		if !changed && value == v.wanted.settings[name] {
 			// Another lab may have set it after the links were read: then its record is newer, too.
-			if lo, err = v.handle.conn.Link(rtnl.LinkID{Name: "lo"}); err != nil {
+			if lo, err = v.handle.Conn.Link(rtnl.LinkID{Name: "lo"}); err != nil {
 				return err
 			}
 		}
 		// If another lab's record has the wanted value, that lab will restore this value: this lab
 		// need not set it.
-		former := cmp.Or(mark.Foreign(lo.AltNames, rd.lab, name), value)
+		former := cmp.Or(mark.Foreign(lo.AltNames, rd.table.Lab, name), value)
 		if changed || value == v.wanted.settings[name] && strings.ReplaceAll(former, "+", " ") == value {
 			v.values[name] = value
 		}

@@ -10,11 +10,13 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // A spanningTree is a bridge whose kernel runs the spanning tree protocol, and its ports.
 type spanningTree struct {
-	handle *netnsHandle
+	handle *netns.Handle
 	bridge rtnl.Link
 	ports  []rtnl.Link
 }
@@ -32,12 +34,12 @@ const (
 // spanningTrees adds the bridges of the lab with a spanning tree.
 func (r *stateBuilder) spanningTrees() {
 	for _, v := range r.snapshots {
-		for _, l := range v.links {
-			if !v.inLab[l.Index] || l.Kind.Name != "bridge" || optionNumber(l.Kind.Options, "stp_state") != kernelSTP {
+		for _, l := range v.Links {
+			if !v.inLab[l.Index] || l.Kind.Name != "bridge" || convert.OptionNumber(l.Kind.Options, "stp_state") != kernelSTP {
 				continue
 			}
 			t := spanningTree{handle: v.handle, bridge: l}
-			for _, p := range v.links {
+			for _, p := range v.Links {
 				if p.Master == l.Index {
 					t.ports = append(t.ports, p)
 				}
@@ -52,7 +54,7 @@ func (r *stateBuilder) spanningTrees() {
 func (k *Kernel) waitForSpanningTrees(ctx context.Context) error {
 	for _, t := range k.trees {
 		if err := t.wait(ctx, k.log.Warn); err != nil {
-			return fmt.Errorf("wait for the spanning tree of %slink %s: %w", display.In(t.handle.name), t.bridge.Name, err)
+			return fmt.Errorf("wait for the spanning tree of %slink %s: %w", display.In(t.handle.Name), t.bridge.Name, err)
 		}
 	}
 	return nil
@@ -60,7 +62,7 @@ func (k *Kernel) waitForSpanningTrees(ctx context.Context) error {
 
 // wait waits for each port. It calls warn if it has to wait.
 func (t spanningTree) wait(ctx context.Context, warn func(message string, args ...any)) error {
-	events, err := t.handle.watch(rtnl.GroupLink)
+	events, err := t.handle.Watch(rtnl.GroupLink)
 	if err != nil {
 		return err
 	}
@@ -70,11 +72,11 @@ func (t spanningTree) wait(ctx context.Context, warn func(message string, args .
 	defer end()
 	warnOnce := sync.OnceFunc(func() {
 		warn(fmt.Sprintf("%slink %s: waiting until its ports forward (spanning tree protocol), at most %v",
-			display.In(t.handle.name), t.bridge.Name, limit))
+			display.In(t.handle.Name), t.bridge.Name, limit))
 	})
 	for _, p := range t.ports {
 		for {
-			l, err := t.handle.conn.Link(rtnl.LinkID{Index: p.Index})
+			l, err := t.handle.Conn.Link(rtnl.LinkID{Index: p.Index})
 			if err != nil {
 				return err
 			}
@@ -92,7 +94,7 @@ func (t spanningTree) wait(ctx context.Context, warn func(message string, args .
 
 // isSettled reports whether the state of a port is final: it forwards, is blocked, or is disabled because it is down.
 func isSettled(port rtnl.Link) bool {
-	switch optionNumber(port.Port, "state") {
+	switch convert.OptionNumber(port.Port, "state") {
 	case portListening, portLearning:
 		return false
 	case portDisabled: // also for a moment after it has carrier
@@ -105,6 +107,6 @@ func isSettled(port rtnl.Link) bool {
 // after max_age, then the port listens and learns. The rest is for slow machines.
 func (t spanningTree) limit() time.Duration {
 	const tick = 10 * time.Millisecond // USER_HZ
-	hello := optionNumber(t.bridge.Kind.Options, "max_age") + 2*optionNumber(t.bridge.Kind.Options, "forward_delay")
-	return time.Duration(hello)*tick + 10*time.Second
+	option := func(name string) uint64 { return convert.OptionNumber(t.bridge.Kind.Options, name) }
+	return time.Duration(option("max_age")+2*option("forward_delay"))*tick + 10*time.Second
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
 )
 
 // A messageLog calls a function with each message.
@@ -52,17 +53,17 @@ func TestUpWaitsForSpanningTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	ports := map[string]uint64{}
-	sw, err := k.handles[""].linkIndex("sw")
+	sw, err := k.table.Handles[""].LinkIndex("sw")
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := k.handles[""].conn.Links(rtnl.LinkFilter{Master: sw})
+	links, err := k.table.Handles[""].Conn.Links(rtnl.LinkFilter{Master: sw})
 	if err != nil {
 		t.Fatal(err)
 	}
 	states := map[uint64]int{}
 	for _, l := range links {
-		ports[l.Name] = optionNumber(l.Port, "state")
+		ports[l.Name] = convert.OptionNumber(l.Port, "state")
 		states[ports[l.Name]]++
 	}
 	const forwarding, blocking = 3, 4

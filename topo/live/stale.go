@@ -8,15 +8,18 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
+	"github.com/vnet-lab/vnet/topo/live/internal/execute"
+	"github.com/vnet-lab/vnet/topo/live/internal/hostfile"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // A cleaner removes what a crash or another program left of a lab, as of the last snapshot.
 type cleaner struct {
 	*reader
-	x *executor
+	calls *execute.Calls
 }
 
-func (k *Kernel) cleaner() *cleaner { return &cleaner{k.reader, k.newExecutor(nil)} }
+func (k *Kernel) cleaner() *cleaner { return &cleaner{k.reader, &k.calls} }
 
 // removeStale removes:
 //   - names without namespaces, and files for them: vnet was killed while it added or
@@ -27,20 +30,22 @@ func (c *cleaner) removeStale() (err error) {
 	for _, name := range c.staleNames {
 		err = errors.Join(err, nsfs.Remove(name))
 	}
-	c.staleNames = nil
-	for _, h := range c.handles {
-		err = errors.Join(err, c.removeStaleRecords(h), c.removeEmptyTable(h))
+	err = errors.Join(err, c.removeRecords(c.table.Machine(), c.lostAdopted))
+	c.staleNames, c.lostAdopted = nil, nil
+	for _, h := range c.table.Handles {
+		v := c.snapshots.get(h)
+		err = errors.Join(err, c.removeRecords(h, v.staleRecords), c.removeEmptyTable(v))
+		v.staleRecords = nil
 	}
 	return errors.Join(err, c.removeStaleFiles())
 }
 
-func (c *cleaner) removeStaleRecords(h *netnsHandle) (err error) {
+func (c *cleaner) removeRecords(h *netns.Handle, records []staleRecord) (err error) {
 	var reqs []rtnl.Request
-	for _, l := range h.staleRecords {
+	for _, l := range records {
 		reqs = append(reqs, rtnl.DeleteAltNames(rtnl.LinkID{Name: l.link}, l.name))
 	}
-	h.staleRecords = nil
-	for _, failed := range c.x.sendRequests(h, reqs) {
+	for _, failed := range c.calls.SendTo(h, reqs) {
 		err = errors.Join(err, failed)
 	}
 	return err
@@ -48,38 +53,39 @@ func (c *cleaner) removeStaleRecords(h *netnsHandle) (err error) {
 
 // removeEmptyTable deletes the lab's table if another program deleted its rules. The tables
 // of the lab's own namespaces are deleted with the namespaces.
-func (c *cleaner) removeEmptyTable(h *netnsHandle) error {
-	if h.own || !h.emptyTable {
+func (c *cleaner) removeEmptyTable(v *netnsSnapshot) error {
+	if v.handle.Own || !v.emptyTable {
 		return nil
 	}
-	conn, err := h.nft()
+	conn, err := v.handle.NFT()
 	if err != nil {
 		return err
 	}
-	return conn.Apply(mark.Table(c.lab), nil, nil)
+	return conn.Apply(mark.Table(c.table.Lab), nil, nil)
 }
 
 // removeStaleFiles removes the partly written files that [Kernel.Snapshot] found, and the
 // lab's files in directories of namespaces that do not exist.
 func (c *cleaner) removeStaleFiles() (err error) {
 	read := map[string]bool{}
-	for _, h := range c.handles {
-		read[h.ref] = true
-		for _, path := range h.unfinishedFiles {
-			err = errors.Join(err, removeFile(path))
+	for _, h := range c.table.Handles {
+		read[h.Ref] = true
+		v := c.snapshots.get(h)
+		for _, path := range v.unfinishedFiles {
+			err = errors.Join(err, hostfile.Remove(path))
 		}
-		h.unfinishedFiles = nil
+		v.unfinishedFiles = nil
 	}
-	dirs, _ := os.ReadDir(c.etc) // it may not exist
+	dirs, _ := os.ReadDir(c.table.Etc) // it may not exist
 	for _, d := range dirs {
-		dir := filepath.Join(c.etc, d.Name())
+		dir := filepath.Join(c.table.Etc, d.Name())
 		if read[d.Name()] {
 			continue
 		}
 		files, _ := os.ReadDir(dir)
 		for _, f := range files {
-			if c.files.isStaleFile(dir, f.Name()) {
-				err = errors.Join(err, removeFile(filepath.Join(dir, f.Name())))
+			if c.files.IsStale(dir, f.Name()) {
+				err = errors.Join(err, hostfile.Remove(filepath.Join(dir, f.Name())))
 			}
 		}
 	}

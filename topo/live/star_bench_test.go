@@ -47,14 +47,14 @@ func TestVethQueues(t *testing.T) {
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	for _, h := range k.handles {
-		links, err := h.conn.Links(rtnl.LinkFilter{})
+	for _, h := range k.table.Handles {
+		links, err := h.Conn.Links(rtnl.LinkFilter{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, l := range links {
 			if l.Kind.Name == "veth" && (l.Limits.TxQueues != 1 || l.Limits.RxQueues != 1) {
-				t.Errorf("%slink %s has %d and %d queues", display.In(h.name), l.Name, l.Limits.TxQueues, l.Limits.RxQueues)
+				t.Errorf("%slink %s has %d and %d queues", display.In(h.Name), l.Name, l.Limits.TxQueues, l.Limits.RxQueues)
 			}
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
 // An Observer reads a lab and changes nothing. It does not wait for the lab's lock: it may
@@ -31,8 +33,8 @@ type Observer struct {
 // Observe returns an Observer of a lab on the machine, whose namespace is the process's.
 // The caller must call Close.
 func Observe(lab string) (*Observer, error) {
-	table := newHandleTable(lab)
-	if err := table.openMachine(); err != nil {
+	table := netns.NewTable(lab, nil)
+	if err := table.OpenMachine(); err != nil {
 		return nil, err
 	}
 	return &Observer{reader: newReader(table), changes: make(chan struct{}, 1)}, nil
@@ -46,7 +48,7 @@ func (o *Observer) Close() {
 	for _, w := range o.watches {
 		w.Close()
 	}
-	_ = o.closeAll() // there is no lock
+	_ = o.table.Close() // there is no lock
 }
 
 // Status reads the lab. The drift is the difference from want; nil means no drift.
@@ -55,7 +57,7 @@ func (o *Observer) Status(want topo.State) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Lab: o.lab, At: time.Now(), Hosts: []HostStatus{}, Rules: []NATStatus{}, Drift: topo.Plan{}}
+	s := Status{Lab: o.table.Lab, At: time.Now(), Hosts: []HostStatus{}, Rules: []NATStatus{}, Drift: topo.Plan{}}
 	if want != nil {
 		s.Drift = topo.Diff(have, want)
 	}
@@ -69,7 +71,7 @@ func (o *Observer) Status(want topo.State) (Status, error) {
 		}
 	}
 	for _, name := range o.hosts() {
-		if err := s.addHost(o.handles[name], mark.Table(o.lab), inLab); err != nil {
+		if err := s.addHost(o.table.Handles[name], mark.Table(o.table.Lab), inLab); err != nil {
 			return s, err
 		}
 	}
@@ -82,30 +84,30 @@ func (o *Observer) Status(want topo.State) (Status, error) {
 
 // hosts returns the names of the lab's namespaces, the machine's first.
 func (o *Observer) hosts() (names []string) {
-	for name := range o.handles {
+	for name := range o.table.Handles {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, naming.Compare)
 	return names
 }
 
-func (s *Status) addHost(at *netnsHandle, table string, inLab map[topo.Key]bool) error {
-	host := cmp.Or(at.name, topo.Machine)
-	links, err := at.links(inLab)
+func (s *Status) addHost(at *netns.Handle, table string, inLab map[topo.Key]bool) error {
+	host := cmp.Or(at.Name, topo.Machine)
+	links, err := labLinks(at, inLab)
 	if err != nil {
 		return err
 	}
-	if len(links) > 0 || at.name != "" {
+	if len(links) > 0 || at.Name != "" {
 		s.Hosts = append(s.Hosts, HostStatus{host, links})
 	}
-	conn, err := at.nft()
+	conn, err := at.NFT()
 	if err != nil {
 		return err
 	}
 	rules, err := conn.Read(table)
 	for _, r := range rules {
 		text := r.String() // for a foreign rule
-		switch o := objectOf("", r.Rule); o.(type) {
+		switch o := convert.Object("", r.Rule); o.(type) {
 		case nil:
 		case topo.OwnLink, topo.ClosedLink, topo.SourceGate, topo.HairpinFilter, topo.AntispoofPort,
 			topo.PortAddress:
@@ -118,13 +120,13 @@ func (s *Status) addHost(at *netnsHandle, table string, inLab map[topo.Key]bool)
 	return err
 }
 
-// links returns the lab's links in the namespace.
-func (h *netnsHandle) links(inLab map[topo.Key]bool) ([]LinkStatus, error) {
-	all, err := h.conn.Links(rtnl.LinkFilter{})
+// labLinks returns the lab's links in a namespace.
+func labLinks(h *netns.Handle, inLab map[topo.Key]bool) ([]LinkStatus, error) {
+	all, err := h.Conn.Links(rtnl.LinkFilter{})
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := h.conn.Addrs(rtnl.AddrFilter{})
+	addrs, err := h.Conn.Addrs(rtnl.AddrFilter{})
 	if err != nil {
 		return nil, err
 	}
@@ -134,13 +136,13 @@ func (h *netnsHandle) links(inLab map[topo.Key]bool) ([]LinkStatus, error) {
 	}
 	addrsOf := map[uint32][]netip.Prefix{}
 	for _, a := range addrs {
-		if isConfigured(a) {
+		if netns.IsConfigured(a) {
 			addrsOf[a.Link] = append(addrsOf[a.Link], a.Prefix)
 		}
 	}
 	list := []LinkStatus{}
 	for _, l := range all {
-		if inLab[topo.LinkKey(h.name, l.Name)] {
+		if inLab[topo.LinkKey(h.Name, l.Name)] {
 			list = append(list, LinkStatus{
 				Name: l.Name, Kind: l.Kind.Name, Master: names[l.Master], State: stateOf(l),
 				Addrs:    append([]netip.Prefix{}, addrsOf[l.Index]...),
@@ -190,16 +192,16 @@ func (o *Observer) Watch() (err error) {
 		go o.forwardEvents(func() error { _, err := o.names.Next(); return err })
 	}
 	found := map[nsfs.ID]bool{}
-	for _, s := range o.handles {
-		found[s.id] = true
-		if o.watches[s.id] != nil {
+	for _, s := range o.table.Handles {
+		found[s.ID] = true
+		if o.watches[s.ID] != nil {
 			continue
 		}
-		w, err := s.watch(watchedGroups...)
+		w, err := s.Watch(watchedGroups...)
 		if err != nil {
 			return err
 		}
-		o.watches[s.id] = w
+		o.watches[s.ID] = w
 		o.notify() // it may have changed after it was read
 		go o.forwardEvents(func() error { _, err := w.Next(context.Background()); return err })
 	}
@@ -240,10 +242,10 @@ func (o *Observer) Host(host string) (ns *os.File, name string, err error) {
 	if err := o.discover(nil, nil); err != nil {
 		return nil, "", err
 	}
-	s, err := o.handle(host)
+	s, err := o.table.Handle(host)
 	if err != nil {
 		return nil, "", err
 	}
-	ns, err = s.openFile()
-	return ns, s.ref, err
+	ns, err = s.OpenFile()
+	return ns, s.Ref, err
 }

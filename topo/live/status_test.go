@@ -28,7 +28,7 @@ func TestStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.etc = "/run/etc-netns"
+	o.table.Etc = "/run/etc-netns"
 	defer o.Close()
 	status := func() Status {
 		t.Helper()

@@ -16,6 +16,9 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/netns"
+	"github.com/vnet-lab/vnet/topo/live/internal/setting"
 )
 
 // Survey reads the running machine, including what vnet did not create. It reads the
@@ -23,13 +26,13 @@ import (
 // and neighbours on these. It reads NAT rules from vnet's tables, and from foreign tables if
 // vnet could write the same rules. The second result lists what it cannot represent.
 func Survey() (topo.State, []string, error) {
-	rd := newReader(newHandleTable(""))
-	defer func() { _ = rd.closeAll() }() // there is no lock
+	rd := newReader(netns.NewTable("", nil))
+	defer func() { _ = rd.table.Close() }() // there is no lock
 	if err := rd.enterAll(); err != nil {
 		return nil, nil, err
 	}
 	r := &stateBuilder{survey: true}
-	for _, s := range rd.handles {
+	for _, s := range rd.table.Handles {
 		v := &netnsSnapshot{handle: s}
 		if err := rd.survey(v); err != nil {
 			return nil, nil, err
@@ -73,7 +76,7 @@ func (rd *reader) enterAll() error {
 	if err != nil {
 		return err
 	}
-	s, err := rd.openHandle("", here, false)
+	s, err := rd.table.Open("", here, false)
 	if err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func (rd *reader) enterAll() error {
 	if err != nil {
 		return err
 	}
-	seen := map[nsfs.ID]bool{s.id: true}
+	seen := map[nsfs.ID]bool{s.ID: true}
 	for _, e := range entries {
 		if e.Stale || seen[e.ID] {
 			continue
@@ -93,7 +96,7 @@ func (rd *reader) enterAll() error {
 		if err != nil {
 			return err
 		}
-		if _, err := rd.openHandle(e.Name, ns, true); err != nil {
+		if _, err := rd.table.Open(e.Name, ns, true); err != nil {
 			return err
 		}
 		seen[e.ID] = true
@@ -103,7 +106,7 @@ func (rd *reader) enterAll() error {
 
 // survey reads a namespace completely.
 func (rd *reader) survey(v *netnsSnapshot) (err error) {
-	if v.links, err = rd.linksOf(v.handle.conn); err != nil {
+	if v.Links, err = rd.linksOf(v.handle.Conn); err != nil {
 		return err
 	}
 	v.indexLinks()
@@ -111,9 +114,9 @@ func (rd *reader) survey(v *netnsSnapshot) (err error) {
 		return err
 	}
 	v.values = map[string]string{}
-	return v.handle.runInside(func() error {
+	return v.handle.RunInside(func() error {
 		for _, name := range []string{linux.ForwardingIPv4, linux.ForwardingIPv6} {
-			if value, err := nsfs.Sysctl(sysctlKey(name)); err == nil && value == "1" {
+			if value, err := nsfs.Sysctl(setting.Key(name)); err == nil && value == "1" {
 				v.values[name] = value
 			}
 		}
@@ -125,15 +128,15 @@ func (rd *reader) survey(v *netnsSnapshot) (err error) {
 func (r *stateBuilder) allLinks() (unknown []string) {
 	r.findVeths()
 	for _, v := range r.snapshots {
-		for i := range v.links {
-			l := &v.links[i]
+		for i := range v.Links {
+			l := &v.Links[i]
 			switch {
-			case linkKindNamed(l.Kind.Name) != nil:
+			case convert.LinkKindNamed(l.Kind.Name) != nil:
 				if !v.inLab[l.Index] {
 					r.link(linkEntry{v, l})
 				}
 			case l.Kind.Name != "" && !strings.HasSuffix(l.Name, "0"): // the kernel itself creates tunl0, sit0 …
-				unknown = append(unknown, display.In(v.handle.name)+"link "+l.Name+" type "+l.Kind.Name)
+				unknown = append(unknown, display.In(v.handle.Name)+"link "+l.Name+" type "+l.Kind.Name)
 			}
 		}
 	}
@@ -147,7 +150,7 @@ func (v *netnsSnapshot) overLabLinks(in rtnl.Route) bool {
 	case in.Protocol == unix.RTPROT_KERNEL, in.Protocol == unix.RTPROT_RA, in.Protocol == unix.RTPROT_REDIRECT:
 		return false
 	case in.Type != unix.RTN_UNICAST:
-		return v.handle.name != "" // routes of the machine itself belong to no lab
+		return v.handle.Name != "" // routes of the machine itself belong to no lab
 	}
 	for _, h := range in.Hops {
 		if !v.inLab[h.Link] {
@@ -160,7 +163,7 @@ func (v *netnsSnapshot) overLabLinks(in rtnl.Route) bool {
 // tables adds the NAT rules of vnet's tables and of foreign tables. It returns the rules and
 // chains that vnet cannot represent.
 func (v *netnsSnapshot) tables(r *stateBuilder) (unknown []string, err error) {
-	conn, err := v.handle.nft()
+	conn, err := v.handle.NFT()
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil
 	}
@@ -176,15 +179,15 @@ func (v *netnsSnapshot) tables(r *stateBuilder) (unknown []string, err error) {
 		rules, err := conn.Read(name)
 		known[name] = err == nil && len(rules) > 0
 		for _, rule := range rules {
-			unknown = append(unknown, r.rule(v.handle.name, rule.Rule)...)
+			unknown = append(unknown, r.rule(v.handle.Name, rule.Rule)...)
 		}
 	}
-	rules, chains, err := v.handle.readForeignTables(func(table string) bool { return known[table] })
+	rules, chains, err := readForeignTables(v.handle, func(table string) bool { return known[table] })
 	for _, rule := range rules {
-		unknown = append(unknown, r.rule(v.handle.name, rule)...)
+		unknown = append(unknown, r.rule(v.handle.Name, rule)...)
 	}
 	for _, c := range chains {
-		unknown = append(unknown, display.In(v.handle.name)+"nftables "+c.String())
+		unknown = append(unknown, display.In(v.handle.Name)+"nftables "+c.String())
 	}
 	return unknown, err
 }
@@ -192,7 +195,7 @@ func (v *netnsSnapshot) tables(r *stateBuilder) (unknown []string, err error) {
 // rule adds a NAT rule, or returns one that no lab has: a foreign set element, or
 // masquerade for all sources.
 func (r *stateBuilder) rule(ns string, rule nft.Rule) (unknown []string) {
-	o := objectOf(ns, rule)
+	o := convert.Object(ns, rule)
 	if m, ok := rule.(nft.Masquerade); o == nil || ok && !m.Source.IsValid() {
 		return []string{display.In(ns) + rule.String()}
 	}
@@ -201,10 +204,10 @@ func (r *stateBuilder) rule(ns string, rule nft.Rule) (unknown []string) {
 }
 
 // readForeignTables calls [ruleset.ReadTables] for the namespace.
-func (h *netnsHandle) readForeignTables(
-	skip func(table string) bool,
+func readForeignTables(
+	h *netns.Handle, skip func(table string) bool,
 ) (rules []nft.Rule, rest []ruleset.Chain, err error) {
-	err = h.withFile(func(ns *os.File) error {
+	err = h.WithFile(func(ns *os.File) error {
 		rules, rest, err = ruleset.ReadTables(ns, skip)
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/program"
 )
 
 // makeForeignNamespace creates a namespace that no lab adopted, with a mark in it.
@@ -59,7 +60,7 @@ func TestAdoptedNamespaceIsDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.etc = "/run/etc-netns"
+	k.table.Etc = "/run/etc-netns"
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +87,11 @@ func TestAdoptionIsUndone(t *testing.T) {
 	before := machineState(t)
 	n := topo.Namespace{Name: "box", From: "/proc/thread-self/ns/net"}
 	record := mark.Adopted(lab, n.Name, n.From)
-	lo := k.handles[""].conn
+	lo := k.table.Handles[""].Conn
 	if err := lo.Do(rtnl.AddAltNames(rtnl.LinkID{Name: "lo"}, record)); err != nil { // this name already exists
 		t.Fatal(err)
 	}
-	if err := k.newExecutor(nil).adoptNamespace(n); err == nil {
+	if err := k.Do(t.Context(), []topo.Step{{Want: n}}); err == nil {
 		t.Error("the namespace was adopted")
 	}
 	if err := lo.Do(rtnl.DeleteAltNames(rtnl.LinkID{Name: "lo"}, record)); err != nil {
@@ -112,7 +113,7 @@ func TestUntrustedPrograms(t *testing.T) {
 	} {
 		t.Run("in another "+name, func(t *testing.T) {
 			startFakeProgram(t, lab, attr)
-			if procs, err := k.programs.processes(); err != nil || len(procs) != 0 {
+			if procs, err := k.programs.Processes(); err != nil || len(procs) != 0 {
 				t.Errorf("trusted: %v, %v", procs, err)
 			}
 		})
@@ -121,7 +122,7 @@ func TestUntrustedPrograms(t *testing.T) {
 		installSetuidCat(t, "/run/su")
 		as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 		startFakeProgramAs(t, lab, "/run/su", as)
-		if procs, err := k.programs.processes(); err != nil || len(procs) != 0 {
+		if procs, err := k.programs.Processes(); err != nil || len(procs) != 0 {
 			t.Errorf("trusted: %v, %v", procs, err)
 		}
 	})
@@ -136,8 +137,8 @@ func TestUntrustedPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		procs, err := k.programs.processes()
-		if diff := cmp.Diff([]process{{pid, "id", id}}, procs, cmp.AllowUnexported(process{})); err != nil || diff != "" {
+		procs, err := k.programs.Processes()
+		if diff := cmp.Diff([]program.Process{{PID: pid, Command: "id", NS: id}}, procs); err != nil || diff != "" {
 			t.Errorf("%v; -want +got:\n%s", err, diff)
 		}
 	})

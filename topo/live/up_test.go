@@ -74,15 +74,15 @@ func TestUpChecksResult(t *testing.T) {
 // waitForExit waits until a command has exited.
 func waitForExit(t *testing.T, k *Kernel, command string) {
 	t.Helper()
-	procs, err := k.programs.processes()
+	procs, err := k.programs.Processes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range procs {
-		if p.command != command {
+		if p.Command != command {
 			continue
 		}
-		fd, err := unix.PidfdOpen(p.pid, 0)
+		fd, err := unix.PidfdOpen(p.PID, 0)
 		if err != nil {
 			continue
 		}
@@ -115,7 +115,7 @@ func TestRun(t *testing.T) {
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if procs, err := k.programs.processes(); err != nil || len(procs) > 0 {
+	if procs, err := k.programs.Processes(); err != nil || len(procs) > 0 {
 		t.Errorf("left: %v, %v", procs, err)
 	}
 }

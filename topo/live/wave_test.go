@@ -12,6 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/execute"
 )
 
 // TestWaves: a lab comes up in waves, and the namespaces of each wave have lower ids than those of
@@ -48,11 +49,11 @@ func TestWaves(t *testing.T) {
 // idOf returns the id of a host's namespace in the machine's.
 func idOf(t *testing.T, k *Kernel, host string) int32 {
 	t.Helper()
-	s, err := k.handle(host)
+	s, err := k.table.Handle(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := k.machine().nsid(s)
+	id, err := k.table.Machine().NSID(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,17 +114,17 @@ func TestDescendingNSIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := k.machine().conn.Do(rtnl.SetNSID(other, 5000)); err != nil {
+	if err := k.table.Machine().Conn.Do(rtnl.SetNSID(other, 5000)); err != nil {
 		t.Fatal(err)
 	}
 	_, want := labtest.Compiled(t, starLab(4))
 	plan := topo.Diff(nil, want).InWaves(2)
-	if k.descendingNSIDs(plan, 4) != nil {
+	if execute.DescendingNSIDs(k.table, plan, 4) != nil {
 		t.Error("the hosts of one wave have ids")
 	}
 	k.waveSize = 3
 	want4 := map[string]int32{"h1": 5004, "h2": 5003, "h3": 5002, "h4": 5001}
-	if diff := cmp.Diff(want4, k.descendingNSIDs(plan, k.waveSize)); diff != "" {
+	if diff := cmp.Diff(want4, execute.DescendingNSIDs(k.table, plan, k.waveSize)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -1,0 +1,10 @@
+package program
+
+import (
+	"os"
+	"testing"
+
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
