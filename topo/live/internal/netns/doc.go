@@ -11,5 +11,5 @@
 // # What is not checked
 //
 // A handle stays valid if another program deletes the namespace's name: the kernel keeps the namespace as long as
-// the socket is open. Who opens a handle checks that the namespace is the lab's.
+// the socket is open. Add does not check that a namespace is the lab's: the caller did.
 package netns
