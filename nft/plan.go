@@ -121,24 +121,33 @@ func (c content) rules() []CountedRule {
 		sum := counts[r] // a range with other target ports has many elements
 		counts[r] = count{sum.packets + n.packets, sum.bytes + n.bytes}
 	}
-	rules := make([]CountedRule, 0, len(counts))
+	rules := make([]keyedRule, 0, len(counts))
 	for r, n := range counts {
-		rules = append(rules, CountedRule{r, n.packets, n.bytes})
+		rules = append(rules, keyedRule{sortKey(r), CountedRule{r, n.packets, n.bytes}})
 	}
-	sort.Slice(rules, func(i, j int) bool { return compareRules(rules[i], rules[j]) < 0 })
-	return rules
+	sort.Slice(rules, func(i, j int) bool { return rules[i].key.compare(rules[j].key) < 0 })
+	sorted := make([]CountedRule, len(rules))
+	for i, r := range rules {
+		sorted[i] = r.rule
+	}
+	return sorted
 }
 
-// compareRules orders rules by kind, family, address and port.
-func compareRules(a, b CountedRule) int {
-	ka, kb := sortKey(a.Rule), sortKey(b.Rule)
-	return cmp.Or(cmp.Compare(ka.kind, kb.kind), cmp.Compare(ka.element.set, kb.element.set),
-		cmp.Compare(ka.element.key, kb.element.key), cmp.Compare(ka.element.end, kb.element.end))
+// A keyedRule is a rule with its key, which takes longer to make than to compare.
+type keyedRule struct {
+	key  ruleKey
+	rule CountedRule
 }
 
+// A ruleKey orders rules by kind, family, address and port.
 type ruleKey struct {
 	kind    int
 	element element
+}
+
+func (k ruleKey) compare(other ruleKey) int {
+	return cmp.Or(cmp.Compare(k.kind, other.kind), cmp.Compare(k.element.set, other.element.set),
+		cmp.Compare(k.element.key, other.element.key), cmp.Compare(k.element.end, other.element.end))
 }
 
 func sortKey(r Rule) ruleKey {
