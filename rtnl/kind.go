@@ -194,9 +194,16 @@ var widths = map[OptionType]int{
 	U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, Index: 4, BE64: 8,
 }
 
+// Max returns the greatest number of an option of the type; types without a width have no limit.
+func (t OptionType) Max() uint64 {
+	if width := widths[t]; width != 0 && width < 8 {
+		return 1<<(8*width) - 1
+	}
+	return 1<<64 - 1
+}
+
 func (opt Option) encodeNumber(v uint64) ([]byte, error) {
-	width, ok := widths[opt.Type]
-	if ok && width < 8 && v>>(8*width) != 0 {
+	if v > opt.Type.Max() {
 		return nil, fmt.Errorf("%d is too large", v)
 	}
 	switch opt.Type {

@@ -166,6 +166,9 @@ type LinkConfig struct {
 	NS *os.File
 	// NSPid gives that namespace by a process in it; zero is none.
 	NSPid uint32
+	// NewIndex is the index that the link gets in the namespace to which SetLink moves it; zero keeps the index, if
+	// it is free there.
+	NewIndex uint32
 	// Kind is the kind and its options. To change options, SetLink needs the name of
 	// the kind too.
 	Kind Kind

@@ -75,6 +75,9 @@ func (l LinkConfig) encodeRest(ae *netlink.AttributeEncoder) error {
 	if l.NSPid != 0 {
 		ae.Uint32(unix.IFLA_NET_NS_PID, l.NSPid)
 	}
+	if l.NewIndex != 0 {
+		ae.Uint32(unix.IFLA_NEW_IFINDEX, l.NewIndex)
+	}
 	if l.ParentNSID != nil {
 		ae.Int32(unix.IFLA_LINK_NETNSID, *l.ParentNSID)
 	}

@@ -139,8 +139,7 @@ func (s *session) addrShow(w *words.Words) error {
 	return show.Addrs(s.out, chosen, style)
 }
 
-// addrFlush deletes the selected addresses. Deleting a primary IPv4 address can also delete its secondary addresses,
-// so an address that no longer exists is not an error.
+// addrFlush deletes the selected addresses, until none is left: the kernel can promote a secondary address.
 func (s *session) addrFlush(w *words.Words) error {
 	if !w.More() {
 		return exit(exitFailed, words.Errorf("what to flush? Use vnet addr flush dev LINK, or another selection"))
@@ -152,16 +151,56 @@ func (s *session) addrFlush(w *words.Words) error {
 	if sel.Help {
 		return s.usage(addrHelp)
 	}
-	_, chosen, err := s.selectAddrs(sel)
+	if sel.Family == unix.AF_PACKET {
+		return exit(exitFailed, words.Errorf("the link-layer address of a link cannot be flushed"))
+	}
+	return s.flushRounds("addresses", func() (int, error) { return s.flushAddrs(sel) })
+}
+
+// flushAddrs deletes the selected addresses once and returns their number. Deleting a primary IPv4 address can also
+// delete its secondary addresses, so an address that no longer exists is not an error.
+func (s *session) flushAddrs(sel words.AddrSelection) (n int, err error) {
+	all, chosen, err := s.selectAddrs(sel)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if s.Stats > 1 {
+		style, err := s.linkStyle(all)
+		if err == nil {
+			err = show.AddrLines(s.out, chosen, style)
+		}
+		if err != nil {
+			return 0, err
+		}
 	}
 	for _, l := range chosen {
 		for _, a := range l.Addrs {
+			n++
 			if err := s.do(rtnl.DeleteAddr(a)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+				return n, err
 			}
 		}
 	}
-	return nil
+	return n, nil
+}
+
+// maxFlushRounds is ip(8)'s limit, for another program that adds again what a flush deletes.
+const maxFlushRounds = 10
+
+// flushRounds repeats a round of a flush until it finds nothing, and prints statistics with -stats. what names the
+// objects; once deletes those that it finds, and returns their number.
+func (s *session) flushRounds(what string, once func() (int, error)) error {
+	for round := 0; round < maxFlushRounds; round++ {
+		n, err := once()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return s.flushed(round)
+		}
+		if s.Stats > 0 {
+			fmt.Fprintf(s.out, "\n*** Round %d, deleting %d %s ***\n", round+1, n, what)
+		}
+	}
+	return exit(exitFailed, fmt.Errorf("%s are left after %d rounds: another program adds new ones", what, maxFlushRounds))
 }

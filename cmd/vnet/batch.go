@@ -11,7 +11,7 @@ import (
 )
 
 // batch runs each line of a file as a command, all in one process and through one socket. It stops at the first
-// error, unless -force is set.
+// error, unless -force is set. It always stops at a syntax error.
 func (s *session) batch(file string) error {
 	in := s.in
 	if file != "-" {
@@ -37,6 +37,9 @@ func (s *session) batch(file string) error {
 				failed = true
 				s.out.Flush()
 				s.report(fmt.Errorf("%s:%d: %w", file, at, cmdErr))
+				if code, stop := stopsBatch(cmdErr); stop {
+					return exit(code, errReported)
+				}
 				if !options.Force {
 					break
 				}
@@ -51,4 +54,12 @@ func (s *session) batch(file string) error {
 		return exit(exitFailed, errReported)
 	}
 	return nil
+}
+
+// stopsBatch reports whether an error stops a batch even with -force, and the batch's exit code then. As with ip(8), a
+// syntax error does: the lines after it could rely on what was meant.
+func stopsBatch(err error) (code int, stop bool) {
+	code = exitCode(err)
+	var word *words.Error
+	return code, code == exitUsage || errors.As(err, &word) && word.Exits
 }

@@ -1,12 +1,30 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
+
+// helpAs is help. Called as ip, it prints the help to standard error and exits with 255, as ip(8) does: a command line
+// without a command did nothing.
+func (s *session) helpAs(args []string) error {
+	if !s.asIP {
+		return s.help(args)
+	}
+	out := s.out
+	s.out = bufio.NewWriter(s.err)
+	err := errors.Join(s.help(args), s.out.Flush())
+	s.out = out
+	if err != nil {
+		return err
+	}
+	return exit(exitUsage, errReported)
+}
 
 // help prints the overview, or the help of one object.
 func (s *session) help(args []string) error {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +30,7 @@ vnet link add [link DEV] [name] NAME [PROPERTIES] type KIND [KIND'S OPTIONS]
 vnet link set { [dev] DEV | group GROUP } [PROPERTIES] [type KIND KIND'S OPTIONS]
 vnet link del { [dev] DEV | group GROUP }
 vnet link property { add | del } [dev] DEV altname NAME ...
+vnet link help KIND
 
 PROPERTIES := [up | down] [name NAME] [mtu BYTES] [address LLADDR] [broadcast LLADDR]
               [master DEV | nomaster | vrf NAME] [netns { NAME | PID }] [index N]
@@ -68,9 +68,29 @@ func (s *session) link(args []string) error {
 	case "property":
 		return s.linkProperty(w)
 	case "help":
-		return s.usage(linkHelp)
+		return s.linkHelp(w)
 	}
 	return w.Err
+}
+
+// linkHelp prints the help of link, or with a kind after it that kind's options; ip(8)'s exit code is then 0.
+func (s *session) linkHelp(w *words.Words) error {
+	if usage := words.KindUsage(w.Next()); usage != "" {
+		_, err := fmt.Fprint(s.out, usage)
+		return err
+	}
+	return s.usage(linkHelp)
+}
+
+// kindUsage prints the options of a kind after "type KIND help". ip(8)'s exit code is then 1, or 255 for kinds that it
+// does not know.
+func (s *session) kindUsage(kind string) error {
+	usage := words.KindUsage(kind)
+	if usage == "" {
+		return s.usage(linkHelp)
+	}
+	fmt.Fprint(s.err, usage)
+	return exit(exitFailed, errReported)
 }
 
 func (s *session) linkChange(verb string, w *words.Words) error {
@@ -78,8 +98,17 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 	if w.Err != nil {
 		return w.Err
 	}
-	if c.Help {
+	switch {
+	case c.Help && c.Type != "":
+		return s.kindUsage(c.Type)
+	case c.Help:
 		return s.usage(linkHelp)
+	}
+	s.vxlanFamily(&c)
+	if verb != "add" && verb != "replace" {
+		if err := s.checkExisting(&c); err != nil {
+			return err
+		}
 	}
 	if err := s.resolve(&c); err != nil {
 		return err
@@ -96,40 +125,6 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 		err = s.explain(c, s.do(linkRequest(verb, c)))
 	}
 	return err
-}
-
-// explain adds a hint to errors of the kernel that have no message, or an unclear one.
-func (s *session) explain(c words.LinkChange, err error) error {
-	var e *rtnl.Error
-	switch {
-	case !errors.As(err, &e):
-	case errors.Is(err, unix.EOPNOTSUPP) && c.Dev == c.Config.Name && len(c.Config.Kind.Options) == 0 &&
-		(e.Message == "" || strings.HasPrefix(e.Message, "Unknown device type")):
-		return &hinted{err, kindHint(c.Type)}
-	case errors.Is(err, unix.EINVAL) && c.Config.Address != "" && c.Dev != "":
-		l, lerr := s.linkNamed(c.Dev)
-		if lerr == nil && len(l.Address) != len(c.Config.Address) {
-			return exit(exitFailed, fmt.Errorf("the link-layer address of %s has %d bytes, not %d", c.Dev, len(l.Address),
-				len(c.Config.Address)))
-		}
-	}
-	return err
-}
-
-func (s *session) linkNamed(name string) (rtnl.Link, error) {
-	c, err := s.rtnl()
-	if err != nil {
-		return rtnl.Link{}, err
-	}
-	return c.Link(rtnl.LinkID{Name: name})
-}
-
-// kindHint returns the hint for a kind of link that the kernel does not know.
-func kindHint(kind string) string {
-	if slices.Contains(linkKinds, kind) {
-		return "this kernel has no " + kind + ", or its module cannot be loaded in this namespace"
-	}
-	return words.Unknown("", kind, linkKinds).Hint
 }
 
 func linkRequest(verb string, c words.LinkChange) rtnl.Request {
@@ -175,7 +170,7 @@ func (s *session) resolve(c *words.LinkChange) (err error) {
 	for option, name := range c.Links {
 		index, err := s.linkIndex(name)
 		switch {
-		case err != nil && option == "backup_port":
+		case err != nil && (option == "backup_port" || c.Type == "vxlan"):
 			return exit(exitUsage, err)
 		case err != nil:
 			return err
@@ -279,6 +274,9 @@ func (s *session) linkShow(w *words.Words) error {
 	}
 	if sel.Help {
 		return s.usage(linkHelp)
+	}
+	if strings.Contains(sel.Dev, ":") {
+		return s.noLink(sel.Dev) // ip(8), too, shows a link only by its own names
 	}
 	all, chosen, err := s.selectLinks(sel)
 	if err != nil {

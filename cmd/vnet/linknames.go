@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// linkIndex finds the index of a link by its name, an alternative name, or its index as in if7; "" is 0. As with
-// ip(8), the exit code is 1 if there is none.
+// linkIndex finds the index of a link by its name, an alternative name, its index as in if7, or an old alias name: for
+// the kernel's ioctls, lo:0 is lo. "" is 0. As with ip(8), the exit code is 1 if there is none.
 func (s *session) linkIndex(name string) (uint32, error) {
 	if name == "" {
 		return 0, nil
@@ -29,6 +30,11 @@ func (s *session) linkIndex(name string) (uint32, error) {
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return 0, err
+	}
+	if base, _, alias := strings.Cut(name, ":"); alias && len(name) <= naming.MaxLinkName {
+		if l, err := c.Link(rtnl.LinkID{Name: base}); err == nil && l.Name == base {
+			return l.Index, nil
+		}
 	}
 	return 0, s.noLink(name)
 }

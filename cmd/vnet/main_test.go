@@ -14,11 +14,11 @@ import (
 // update rewrites the golden files: go test ./cmd/vnet -update
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain runs the test binary as one of four programs: vnet or talk, if called by that name; a world (see
-// world_test.go); or the tests, in a sandbox.
+// TestMain runs the test binary as one of four programs: vnet (also called ip) or talk, if called by that name; a world
+// (see world_test.go); or the tests, in a sandbox.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "vnet":
+	case "vnet", "ip":
 		main()
 	case "talk":
 		talk()

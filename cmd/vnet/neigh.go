@@ -183,17 +183,22 @@ func (s *session) neighFlush(w *words.Words) error {
 	if sel.Help {
 		return s.usage(neighHelp)
 	}
+	return s.flushRounds("entries", func() (int, error) { return s.flushNeighs(sel) })
+}
+
+// flushNeighs deletes the selected neighbours once and returns their number.
+func (s *session) flushNeighs(sel words.NeighSelection) (int, error) {
 	chosen, err := s.selectNeighs(sel)
+	if err == nil && s.Stats > 1 {
+		err = s.printNeighs(chosen, false)
+	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, n := range chosen {
 		if err := s.do(rtnl.DeleteNeigh(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return 0, err
 		}
 	}
-	if s.Stats > 0 && len(chosen) == 0 {
-		fmt.Fprintln(s.out, "Nothing to flush.")
-	}
-	return nil
+	return len(chosen), nil
 }

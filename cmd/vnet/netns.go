@@ -160,7 +160,7 @@ func (s *session) netnsExec(c words.NetnsCommand) error {
 	if s.Batch == "" {
 		return netnsExecError(c.Name, nsfs.Exec(c.Name, c.Argv, os.Environ()))
 	}
-	return netnsExecError(c.Name, s.runIn(c.Name, c.Argv))
+	return exit(exitFailed, netnsExecError(c.Name, s.runIn(c.Name, c.Argv)))
 }
 
 // netnsExecAll runs a program in one namespace after another. As with ip(8), the programs' exit codes are ignored.

@@ -40,7 +40,7 @@ var netnsObjects = []string{"address", "route", "neighbor", "neighbour", "link",
 // object finds the object of the first word and passes the other words to it.
 func (s *session) object(args []string) error {
 	if len(args) == 0 || s.Help {
-		return s.help(args)
+		return s.helpAs(args)
 	}
 	for _, o := range objects() {
 		if args[0] == o.name || o.short && words.Short(args[0], o.name) {
@@ -48,7 +48,7 @@ func (s *session) object(args []string) error {
 		}
 	}
 	if args[0] == "help" {
-		return s.help(args[1:])
+		return s.helpAs(args[1:])
 	}
 	return s.unknownObject(args[0])
 }
@@ -87,7 +87,14 @@ func (o object) do(s *session, args []string) error {
 	return o.lab.run(s, line)
 }
 
+// iproute2 is the release of iproute2 whose syntax and output vnet follows. CONTRIBUTING.md says how it is tested.
+const iproute2 = "7.3.0"
+
 func (s *session) version() error {
+	if s.asIP { // programs look for the release of iproute2 in ip's version
+		_, err := fmt.Fprintf(s.out, "ip utility, iproute2-%s, vnet %s\n", iproute2, version())
+		return err
+	}
 	_, err := fmt.Fprintln(s.out, "vnet", version())
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +26,8 @@ type session struct {
 	out *bufio.Writer
 	err io.Writer
 
+	asIP bool // whether the program was called by the name ip
+
 	ns   *os.File   // the namespace of -netns; nil means the current one
 	conn *rtnl.Conn // opened when first needed
 
@@ -34,7 +37,7 @@ type session struct {
 }
 
 func newSession(in io.Reader, out, errOut io.Writer) *session {
-	return &session{in: in, out: bufio.NewWriter(out), err: errOut}
+	return &session{in: in, out: bufio.NewWriter(out), err: errOut, asIP: filepath.Base(os.Args[0]) == "ip"}
 }
 
 func (s *session) close() {

@@ -22,6 +22,7 @@ type LinkAddrs struct {
 // Addrs prints links with their addresses.
 func Addrs(w io.Writer, links []LinkAddrs, s LinkStyle) error {
 	s.Addrs = true
+	s.Oneline = s.Oneline && !s.Brief // a line of the table has all addresses of a link
 	all := make([]members, len(links))
 	for i, l := range links {
 		all[i] = s.linkAddrs(l)
@@ -29,10 +30,18 @@ func Addrs(w io.Writer, links []LinkAddrs, s LinkStyle) error {
 	if s.JSON || !s.Oneline {
 		return s.list(w, all)
 	}
+	return AddrLines(w, links, s)
+}
+
+// AddrLines prints addresses without their links, each with its link's index and name; with -oneline on one line.
+func AddrLines(w io.Writer, links []LinkAddrs, s LinkStyle) error {
 	for _, l := range links {
 		for _, a := range l.Addrs {
 			line := fmt.Sprintf("%d: %s", l.Index, l.Name) + s.addr(a).text()
-			if err := printLine(w, strings.ReplaceAll(line, "\n", "\\")); err != nil {
+			if s.Oneline {
+				line = strings.ReplaceAll(line, "\n", "\\")
+			}
+			if err := printLine(w, line); err != nil {
 				return err
 			}
 		}

@@ -69,10 +69,10 @@ func (s LinkStyle) linkBrief(l rtnl.Link) members {
 			m.put("link", parent, "")
 		}
 	}
-	m.put("ifname", l.Name, s.paint(colorName, fmt.Sprintf("%-16s ", name)))
+	m.put("ifname", l.Name, s.paint(colorName, pad(name, 16)))
 	if l.Has(unix.IFLA_OPERSTATE) {
 		state := operState(l.OperState)
-		m.put("operstate", state, s.paint(stateColor(l.OperState), fmt.Sprintf("%-14s ", state)))
+		m.put("operstate", state, s.paint(stateColor(l.OperState), pad(state, 14)))
 	}
 	if s.Addrs && s.Family != unix.AF_PACKET {
 		return m

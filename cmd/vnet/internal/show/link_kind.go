@@ -49,6 +49,8 @@ func (s LinkStyle) options(kind string, options rtnl.Options) members {
 			s.vxlanOption(&m, opt.Name, n, value)
 		case "macvlan", "macvtap":
 			macvlanOption(&m, opt.Name, n)
+		case "tun":
+			tunOption(&m, opt.Name, n, options)
 		case "ipvlan", "ipvtap":
 			ipvlanOption(&m, opt.Name, n)
 		case "bond", "bond_slave":
@@ -255,12 +257,43 @@ func addQoS(m *members, way string, maps []rtnl.QoS) {
 }
 
 func macvlanOption(m *members, name string, n uint64) {
-	switch {
-	case name == "mode":
+	switch name {
+	case "mode":
 		m.add(name, naming.MacvlanModes.Name(n), name+" %s ")
-	case name == "flags" && n&1 != 0:
-		m.put("nopromisc", true, "nopromisc ")
-	case name != "flags":
+	case "flags":
+		if n&1 != 0 {
+			m.put("nopromisc", true, "nopromisc ")
+		}
+		if n&2 != 0 {
+			m.put("nodst", true, "nodst ")
+		}
+	default:
+		m.add(name, n, name+" %d ")
+	}
+}
+
+// tunOption adds an option of a tun or tap device. The numbers of queues are printed if there can be several.
+func tunOption(m *members, name string, n uint64, options rtnl.Options) {
+	switch name {
+	case "type":
+		kind := map[uint64]string{unix.IFF_TUN: "tun", unix.IFF_TAP: "tap"}[n]
+		if kind == "" {
+			kind = fmt.Sprintf("UNKNOWN:%d", n)
+		}
+		m.add(name, kind, "type %s ")
+	case "pi", "vnet_hdr", "persist":
+		m.put(name, n != 0, name+" "+map[bool]string{false: "off", true: "on"}[n != 0]+" ")
+	case "multi_queue":
+		text := ""
+		if n != 0 {
+			text = "multi_queue "
+		}
+		m.put(name, n != 0, text)
+	case "numqueues", "numdisabled":
+		if options["multi_queue"] == uint64(1) {
+			m.add(name, n, name+" %d ")
+		}
+	default:
 		m.add(name, n, name+" %d ")
 	}
 }

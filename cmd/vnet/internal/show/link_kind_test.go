@@ -96,8 +96,8 @@ func TestOptionValues(t *testing.T) {
 			`{"external":false,"proxy":true,"rsc":false,"mcroute":true}`},
 
 		{"macvlan", rtnl.Options{"mode": n(1), "flags": n(0)}, "mode private ", `{"mode":"private"}`},
-		{"macvtap", rtnl.Options{"mode": n(16), "flags": n(3)}, "mode source nopromisc ",
-			`{"mode":"source","nopromisc":true}`},
+		{"macvtap", rtnl.Options{"mode": n(16), "flags": n(3)}, "mode source nopromisc nodst ",
+			`{"mode":"source","nopromisc":true,"nodst":true}`},
 		{"ipvlan", rtnl.Options{"mode": n(2), "flags": n(2)}, " mode l3s vepa ", `{"mode":"l3s","vepa":true}`},
 		{"ipvtap", rtnl.Options{"mode": n(3), "flags": n(3)}, "", `{}`},
 		{"ipvlan", rtnl.Options{"mode": n(0), "flags": n(0)}, " mode l2 bridge ", `{"mode":"l2","bridge":true}`},

@@ -46,8 +46,8 @@ func (s NeighStyle) neigh(n rtnl.Neigh) members {
 		color = colorInet6
 	}
 	if s.Brief {
-		m.put("dst", n.Addr.String(), s.paint(color, fmt.Sprintf("%-39s ", n.Addr)))
-		m.put("dev", s.Link(n.Link), s.paint(colorName, fmt.Sprintf("%-16s ", s.Link(n.Link))))
+		m.put("dst", n.Addr.String(), s.paint(color, pad(n.Addr.String(), 39)))
+		m.put("dev", s.Link(n.Link), s.paint(colorName, pad(s.Link(n.Link), 16)))
 		if n.LLAddr != "" {
 			m.put("lladdr", n.LLAddr.String(), s.paint(colorLL, n.LLAddr.String()))
 		}

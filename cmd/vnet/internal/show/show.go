@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"strings"
 )
 
 // Style selects how to print.
@@ -23,6 +24,11 @@ type Style struct {
 	Color, Light bool
 	// Family is the selected address family; 0 is all.
 	Family int
+}
+
+// pad fills a column with blanks up to width, and adds one. As in C, the width counts bytes.
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(width-len(text), 0)+1)
 }
 
 // JSON prints v as ip(8) does: in one line, or on several lines if pretty.

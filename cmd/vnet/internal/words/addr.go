@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -81,18 +80,18 @@ func (w *Words) AddrChange(verb string, family int) AddrChange {
 // addrKeywords returns the keywords in the order in which ip(8) matches abbreviations.
 func addrKeywords() []keyword[addrReader] {
 	return []keyword[addrReader]{
-		{"peer", false, func(r *addrReader, k string) { r.peer = r.prefix(k) }},
-		{"remote", false, func(r *addrReader, k string) { r.peer = r.prefix(k) }},
-		{"broadcast", true, func(r *addrReader, k string) { r.brd = r.Value(k) }},
-		{"brd", false, func(r *addrReader, k string) { r.brd = r.Value(k) }},
+		{"peer", false, readPeerAddr},
+		{"remote", false, readPeerAddr},
+		{"broadcast", true, readBroadcast},
+		{"brd", false, readBroadcast},
 		{"scope", false, readAddrScope},
 		{"dev", false, func(r *addrReader, k string) { r.c.Dev = r.Value(k) }},
 		{"label", false, func(r *addrReader, k string) { r.c.Addr.Label = r.Value(k) }},
 		{"metric", true, readAddrMetric},
 		{"priority", true, readAddrMetric},
 		{"preference", true, readAddrMetric},
-		{"valid_lft", true, func(r *addrReader, k string) { r.valid = r.lifetime(k) }},
-		{"preferred_lft", true, func(r *addrReader, k string) { r.preferred = r.lifetime(k) }},
+		{"valid_lft", true, readValid},
+		{"preferred_lft", true, readPreferred},
 		{"proto", false, readAddrProto},
 		{"home", false, addrFlag(unix.IFA_F_HOMEADDRESS)},
 		{"mngtmpaddr", false, addrFlag(unix.IFA_F_MANAGETEMPADDR)},
@@ -102,6 +101,22 @@ func addrKeywords() []keyword[addrReader] {
 		{"autojoin", false, addrFlag(unix.IFA_F_MCAUTOJOIN)},
 		{"local", false, func(r *addrReader, k string) { r.readLocal(r.Value(k)) }},
 	}
+}
+
+func readPeerAddr(r *addrReader, k string) {
+	if r.peer.Family != 0 {
+		r.Fail(`"peer" is given twice`)
+	}
+	if r.peer = r.prefix(k); r.family == 0 {
+		r.family = r.peer.Family
+	}
+}
+
+func readBroadcast(r *addrReader, k string) {
+	if r.brd != "" {
+		r.Fail(`"broadcast" is given twice`)
+	}
+	r.brd = r.Value(k)
 }
 
 func (r *addrReader) prefix(keyword string) Prefix {
@@ -154,6 +169,20 @@ func readAddrProto(r *addrReader, k string) {
 	r.c.Addr.Proto = uint8(proto)
 }
 
+func readValid(r *addrReader, k string) {
+	if r.valid != nil {
+		r.Fail(`"valid_lft" is given twice`)
+	}
+	r.valid = r.lifetime(k)
+}
+
+func readPreferred(r *addrReader, k string) {
+	if r.preferred != nil {
+		r.Fail(`"preferred_lft" is given twice`)
+	}
+	r.preferred = r.lifetime(k)
+}
+
 func readAddrMetric(r *addrReader, k string) {
 	word := r.Value(k)
 	n, ok := Number(word, 1<<32-1)
@@ -203,15 +232,33 @@ func (r *addrReader) finish(verb string) {
 			r.c.Addr.Peer = r.peer.Addr()
 			r.c.Addr.Prefix = netip.PrefixFrom(r.local.Addr(), r.peer.Bits())
 		}
-	} else if verb == "delete" && r.local.Family == unix.AF_INET && !r.local.Length {
-		r.c.Addr.AnyLength = true
+	} else if !r.local.Length {
+		r.noLength(verb)
 	}
 	r.finishBroadcast(verb)
 	r.finishLifetimes()
+	r.checkAutojoin()
 	if !r.scoped && verb != "delete" && r.c.Addr.Prefix.Addr().Is4() && r.c.Addr.Prefix.Addr().IsLoopback() {
 		r.c.Addr.Scope = unix.RT_SCOPE_HOST
 	}
 	r.finishFlags()
+}
+
+// noLength notes what an address without a prefix length means: del deletes an IPv4 address of any length, and the
+// others use one that has no network. lo often has such addresses.
+func (r *addrReader) noLength(verb string) {
+	a := r.local.Addr()
+	switch {
+	case verb == "delete" && a.Is4():
+		r.c.Addr.AnyLength = true
+		r.note("%v has no prefix length: it is deleted with any; %[1]v/32 means only /32", a)
+	case verb != "delete" && r.c.Dev != "lo":
+		r.note("%v has no prefix length: it becomes %[1]v/%d, with no other address in its network", a, a.BitLen())
+	}
+}
+
+func (r *addrReader) note(format string, args ...any) {
+	r.c.Notes = append(r.c.Notes, fmt.Sprintf(format, args...))
 }
 
 func (r *addrReader) finishBroadcast(verb string) {
@@ -259,6 +306,13 @@ func (r *addrReader) finishLifetimes() {
 	r.c.Addr.Valid, r.c.Addr.Preferred = *valid, *preferred
 }
 
+// checkAutojoin refuses autojoin for an address that is not a multicast address: the kernel would ignore it.
+func (r *addrReader) checkAutojoin() {
+	if r.c.Addr.Flags&unix.IFA_F_MCAUTOJOIN != 0 && !r.local.Addr().IsMulticast() && r.Err == nil {
+		r.Err = &Error{Text: `"autojoin" is only for multicast addresses`, Status: 1}
+	}
+}
+
 // ipv6OnlyFlags lists the flags that only IPv6 addresses can have.
 var ipv6OnlyFlags = []struct {
 	flag uint32
@@ -273,102 +327,7 @@ func (r *addrReader) finishFlags() {
 	for _, f := range ipv6OnlyFlags {
 		if r.c.Addr.Flags&f.flag != 0 {
 			r.c.Addr.Flags &^= f.flag
-			r.c.Notes = append(r.c.Notes, fmt.Sprintf("%q is ignored: it is only for IPv6 addresses", f.name))
+			r.note("%q is ignored: it is only for IPv6 addresses", f.name)
 		}
 	}
-}
-
-// An AddrSelection selects addresses to show or to flush, and their links.
-type AddrSelection struct {
-	LinkSelection
-	Family int
-	// To is the prefix that contains the addresses; zero is any.
-	To netip.Prefix
-	// Scope is the scope of the addresses, if HasScope.
-	Scope    uint8
-	HasScope bool
-	// Mask has the flags that are compared, Flags their values.
-	Flags, Mask uint32
-	// Label is a shell pattern; "" is any.
-	Label string
-	// Proto is the origin of the addresses, if HasProto.
-	Proto    uint8
-	HasProto bool
-}
-
-// addrFlagNames are the flags that select addresses.
-var addrFlagNames = map[string]uint32{
-	"secondary": unix.IFA_F_SECONDARY, "temporary": unix.IFA_F_SECONDARY, "nodad": unix.IFA_F_NODAD,
-	"optimistic": unix.IFA_F_OPTIMISTIC,
-	"dadfailed":  unix.IFA_F_DADFAILED, "home": unix.IFA_F_HOMEADDRESS, "deprecated": unix.IFA_F_DEPRECATED,
-	"tentative": unix.IFA_F_TENTATIVE, "permanent": unix.IFA_F_PERMANENT, "mngtmpaddr": unix.IFA_F_MANAGETEMPADDR,
-	"noprefixroute": unix.IFA_F_NOPREFIXROUTE, "autojoin": unix.IFA_F_MCAUTOJOIN,
-	"stable-privacy": unix.IFA_F_STABLE_PRIVACY,
-}
-
-// AddrSelection parses the words after addr show or flush.
-func (w *Words) AddrSelection(family int) AddrSelection {
-	s := AddrSelection{Family: family}
-	for w.More() && !s.Help {
-		switch word := w.Next(); {
-		case word == "to":
-			p := w.Prefix(s.Family)
-			s.To = p.Of(s.Family)
-			if s.Family == 0 {
-				s.Family = p.Family
-			}
-		case word == "scope":
-			s.readScope(w)
-		case word == "label":
-			s.Label = w.Value(word)
-		case word == "proto":
-			s.readProto(w)
-		case s.readFlag(word), s.read(w, word):
-		default:
-			s.dev(w, word)
-		}
-	}
-	return s
-}
-
-func (s *AddrSelection) readScope(w *Words) {
-	word := w.Value("scope")
-	if word == "all" {
-		return
-	}
-	scope, ok := names.Scopes.Number(word)
-	if !ok {
-		w.Fail("scope %q is unknown", word)
-	}
-	s.Scope, s.HasScope = uint8(scope), true
-}
-
-func (s *AddrSelection) readProto(w *Words) {
-	word := w.Value("proto")
-	proto, ok := names.AddrProtocols.Number(word)
-	if !ok {
-		w.Fail("protocol %q is unknown", word)
-	}
-	s.Proto, s.HasProto = uint8(proto), true
-}
-
-// readFlag parses a flag. With a dash before it, the flag must not be set.
-func (s *AddrSelection) readFlag(word string) bool {
-	name, unset := strings.CutPrefix(word, "-")
-	switch name {
-	case "dynamic":
-		name, unset = "permanent", !unset
-	case "primary":
-		name, unset = "secondary", !unset
-	}
-	flag, ok := addrFlagNames[name]
-	if !ok {
-		return false
-	}
-	s.Mask |= flag
-	s.Flags &^= flag
-	if !unset {
-		s.Flags |= flag
-	}
-	return true
 }

@@ -32,7 +32,7 @@ func TestAddrChange(t *testing.T) {
 	}{
 		{"add 10.0.0.1/24 dev v0\nadd dev v0 10.0.0.1/24\nadd local 10.0.0.1/24 dev v0\nadd 10.0.0.1/255.255.255.0 dev v0",
 			0, rtnl.Addr{Prefix: pfx("10.0.0.1/24")}},
-		{"add 10.0.0.1 dev v0", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/32")}},
+		{"add 10.0.0.1 dev lo", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/32")}},
 		{"add 10/8 dev v0", unix.AF_INET, rtnl.Addr{Prefix: pfx("10.0.0.0/8")}},
 		{"add fd00::1/64 dev v0 nodad", unix.AF_INET6, rtnl.Addr{Prefix: pfx("fd00::1/64"), Flags: unix.IFA_F_NODAD}},
 		{"add 10.0.0.1 peer 10.0.0.2 dev v0\nadd 10.0.0.1 remote 10.0.0.2 dev v0", 0,
@@ -42,7 +42,6 @@ func TestAddrChange(t *testing.T) {
 		{"add 10.0.0.1/24 brd - dev v0", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/24"), Broadcast: ipa("10.0.0.0")}},
 		{"add 10.0.0.1/24 broadcast 10.0.0.9 dev v0", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/24"), Broadcast: ipa("10.0.0.9")}},
 		{"del 10.0.0.1/24 brd + dev v0", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/24")}},
-		{"del 10.0.0.1 dev v0", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/32"), AnyLength: true}},
 		{"del 10.0.0.1/32 dev v0", 0, rtnl.Addr{Prefix: pfx("10.0.0.1/32")}},
 		{"add 127.0.0.5/8 dev lo", 0, rtnl.Addr{Prefix: pfx("127.0.0.5/8"), Scope: unix.RT_SCOPE_HOST}},
 		{"add 127.0.0.5/8 scope global dev lo", 0, rtnl.Addr{Prefix: pfx("127.0.0.5/8")}},
@@ -64,7 +63,7 @@ func TestAddrChange(t *testing.T) {
 		{"del fd00::1 dev v0", 0, rtnl.Addr{Prefix: pfx("fd00::1/128")}},
 		{"add ::1 dev lo", 0, rtnl.Addr{Prefix: pfx("::1/128")}},
 		{"del 127.0.0.5/8 dev lo", 0, rtnl.Addr{Prefix: pfx("127.0.0.5/8")}},
-		{"add fd00::1/64 dev v0 nodad home mngtmpaddr optimistic autojoin", 0, rtnl.Addr{Prefix: pfx("fd00::1/64"),
+		{"add ff05::1/64 dev v0 nodad home mngtmpaddr optimistic autojoin", 0, rtnl.Addr{Prefix: pfx("ff05::1/64"),
 			Flags: unix.IFA_F_NODAD | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR | unix.IFA_F_OPTIMISTIC |
 				unix.IFA_F_MCAUTOJOIN}},
 	} {
@@ -75,6 +74,21 @@ func TestAddrChange(t *testing.T) {
 				got.Notes != nil {
 				t.Errorf("addr %s: %v, dev %q, %v -want +got\n%s", line, w.Err, got.Dev, got.Notes, diff)
 			}
+		}
+	}
+	// An address without a length is deleted with any, and added without a network: there is a note.
+	for line, want := range map[string]string{
+		"del 10.0.0.1 dev v0": "10.0.0.1 has no prefix length: it is deleted with any; 10.0.0.1/32 means only /32",
+		"add 10.0.0.1 dev v0": "10.0.0.1 has no prefix length: it becomes 10.0.0.1/32, with no other address in its network",
+		"add fd00::1 dev v0":  "fd00::1 has no prefix length: it becomes fd00::1/128, with no other address in its network",
+	} {
+		w := Of(strings.Fields(line))
+		got := w.AddrChange(w.AddrVerb(), 0)
+		if w.Err != nil || len(got.Notes) != 1 || got.Notes[0] != want {
+			t.Errorf("addr %s: %v, notes %q, want %q", line, w.Err, got.Notes, want)
+		}
+		if got.Addr.AnyLength != strings.HasPrefix(line, "del") {
+			t.Errorf("addr %s: any length: %v", line, got.Addr.AnyLength)
 		}
 	}
 	// Flags of IPv6 are ignored for IPv4, with a note.
@@ -117,7 +131,12 @@ func TestAddrMistakes(t *testing.T) {
 		{"add 10.0.0.1/24 dev v0 peer", 0, `"peer" needs a value`, 0},
 		{"add local", 0, `"local" needs a value`, 0},
 		{"add any dev v0", 0, `expected an IP prefix, not "any"`, 1},
-		{"add peer fd00::1 10.0.0.1 dev v0", 0, "peer fd00::1 and 10.0.0.1 are of different address families", 0},
+		{"add peer fd00::1 10.0.0.1 dev v0", 0, `expected an IPv6 prefix, not "10.0.0.1"`, 1},
+		{"add 10.0.0.1/24 autojoin dev v0", 0, `"autojoin" is only for multicast addresses`, 1},
+		{"add 10.0.0.1/24 peer 10.0.0.2 peer 10.0.0.3 dev v0", 0, `"peer" is given twice`, 0},
+		{"add 10.0.0.1/24 brd + broadcast 10.0.0.9 dev v0", 0, `"broadcast" is given twice`, 0},
+		{"add 10.0.0.1/24 valid_lft 5 valid_lft 5 dev v0", 0, `"valid_lft" is given twice`, 0},
+		{"add 10.0.0.1/24 preferred_lft 5 preferred_lft 5 dev v0", 0, `"preferred_lft" is given twice`, 0},
 		{"add 10.0.0.1/24 brd 10.0.0.x dev v0", 0, `expected an IPv4 address, not "10.0.0.x"`, 1},
 		{"add 10.0.0.1/24 brd", 0, `"brd" needs a value`, 0},
 		{"dle 10.0.0.1/24 dev v0", 0, `address command "dle" is unknown`, 0},

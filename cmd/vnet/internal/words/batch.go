@@ -8,9 +8,9 @@ import (
 )
 
 // BatchLine reads one command line of a batch as ip(8) does: a backslash at the end of a line joins the line with the
-// next, # begins a comment, and single or double quotes enclose words with blanks. It returns the words, none for an
-// empty line, and n, the number of lines read. The last line comes together with io.EOF. A line
-// of more than 128 KiB is an error.
+// next, # begins a comment, also inside a word or quotes, and single or double quotes enclose words with blanks. It
+// returns the words, none for an empty line, and n, the number of lines read. The last line comes together with io.EOF.
+// A line of more than 128 KiB is an error.
 func BatchLine(in *bufio.Reader) (line []string, n int, err error) {
 	var text strings.Builder
 	for {
@@ -22,7 +22,8 @@ func BatchLine(in *bufio.Reader) (line []string, n int, err error) {
 			return nil, n, rerr
 		}
 		part = strings.TrimSuffix(part, "\n")
-		if more, joined := strings.CutSuffix(part, "\\"); joined && rerr == nil {
+		part, _, comment := strings.Cut(part, "#")
+		if more, joined := strings.CutSuffix(part, "\\"); joined && rerr == nil && !comment {
 			text.WriteString(more)
 			continue
 		}
@@ -61,7 +62,7 @@ func split(line string) (out []string, err error) {
 	for {
 		line = strings.TrimLeft(line, " \t\r")
 		switch {
-		case line == "" || line[0] == '#':
+		case line == "":
 			return out, nil
 		case line[0] == '"' || line[0] == '\'':
 			word, rest, closed := strings.Cut(line[1:], line[:1])

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 )
@@ -62,7 +61,7 @@ type LinkChange struct {
 	Type string
 	// Peer is the other end of a veth pair; nil is none.
 	Peer *LinkChange
-	// Index is the index of a new link; 0 lets the kernel choose.
+	// Index is the index of a new link, or of a link in its new namespace; 0 lets the kernel choose.
 	Index uint32
 	// Help reports whether the words ask for help.
 	Help bool
@@ -74,6 +73,19 @@ type linkReader struct {
 	*LinkChange
 	add    bool
 	isPeer bool
+	// seen holds the keywords that can be given only once.
+	seen map[string]bool
+}
+
+// once fails if the keyword was given before.
+func (r *linkReader) once(keyword string) {
+	if r.seen[keyword] {
+		r.Fail("%q is given twice", keyword)
+	}
+	if r.seen == nil {
+		r.seen = map[string]bool{}
+	}
+	r.seen[keyword] = true
 }
 
 // LinkChange parses the words after link add, set, replace or delete.
@@ -91,10 +103,6 @@ func (w *Words) LinkChange(verb string) LinkChange {
 func (r *linkReader) read() {
 	for r.More() && !r.Help {
 		word := r.Next()
-		if r.isPeer && word == "name" {
-			r.setName(r.Value(word))
-			continue
-		}
 		switch k := find(linkKeywords(), word); {
 		case k != nil:
 			k.read(r, word)
@@ -125,6 +133,9 @@ func (r *linkReader) dev(word string) {
 
 // finish checks the whole command and sets its defaults.
 func (r *linkReader) finish() {
+	if !r.add && r.Dev == "" {
+		r.Dev = r.Name // link set name DEV up
+	}
 	switch {
 	case r.add && r.Type == "":
 		if r.Err == nil {
@@ -137,14 +148,19 @@ func (r *linkReader) finish() {
 	case !r.add && r.Dev == "" && r.Config.Group == nil:
 		r.Fail(`the link is missing: "dev" is required`)
 	}
+	r.oneName()
+	r.checkIndexAndGroup()
 	if r.add {
 		if r.Name == "" {
 			r.Name = r.Dev
 		}
 		r.Config.Name = r.Name
 		r.Config.Index = r.Index
-	} else if r.Name != "" && r.Name != r.Dev {
-		r.Config.Name, r.Rename = r.Name, true
+	} else {
+		r.Config.NewIndex = r.Index
+		if r.Name != "" && r.Name != r.Dev {
+			r.Config.Name, r.Rename = r.Name, true
+		}
 	}
 	if r.Config.Name != "" && r.Err == nil {
 		r.checkName(r.Config.Name, false)
@@ -169,10 +185,32 @@ func (r *linkReader) checkName(name string, named bool) {
 	r.Err = e
 }
 
-func (r *linkReader) setName(name string) {
-	if r.Name != "" && !r.isPeer {
-		r.Fail(`"name" is given twice`)
+// oneName refuses two names for a new link: ip(8) takes the name after "name" or the one without a keyword.
+func (r *linkReader) oneName() {
+	if r.add && r.Name != "" && r.Dev != "" && r.Name != r.Dev {
+		r.Fail("a new link has one name, not both %q and %q", r.Name, r.Dev)
 	}
+}
+
+// checkIndexAndGroup refuses an index for a link that exists and stays in its namespace, and a group instead of a link
+// where ip(8) does. The kernel would ignore them.
+func (r *linkReader) checkIndexAndGroup() {
+	switch {
+	case r.Index != 0 && !r.add && r.NS == "":
+		r.FailHint("an index can be chosen for a new link, or with netns for a link that moves to another namespace",
+			"the index of a link cannot be changed")
+	case r.Config.Group == nil || r.Dev != "" || r.Name != "":
+	case r.add:
+		r.Fail("the name is missing: a new link needs more than a group")
+	case len(r.Config.Kind.Options) > 0 || len(r.Config.Port) > 0 || r.Peer != nil || r.Links != nil:
+		r.Fail(`the options of a kind cannot be set for a group`)
+	default:
+		r.Config.Kind, r.Config.PortKind = rtnl.Kind{}, "" // ip(8) ignores "type" for a group
+	}
+}
+
+func (r *linkReader) setName(name string) {
+	r.once("name")
 	r.Name = name
 	r.checkName(name, true)
 }
@@ -183,7 +221,7 @@ func linkKeywords() []keyword[linkReader] {
 		{"up", false, func(r *linkReader, _ string) { r.Config.SetUp(true) }},
 		{"down", false, func(r *linkReader, _ string) { r.Config.SetUp(false) }},
 		{"name", false, func(r *linkReader, k string) { r.setName(r.Value(k)) }},
-		{"index", true, func(r *linkReader, k string) { r.Index = r.number32(k) }},
+		{"index", false, readIndex},
 		{"link", true, func(r *linkReader, k string) { r.Parent = r.Value(k) }},
 		{"address", true, func(r *linkReader, k string) { r.Config.Address = r.lladdr(k) }},
 		{"broadcast", true, func(r *linkReader, k string) { r.Config.Broadcast = r.lladdr(k) }},
@@ -202,7 +240,7 @@ func linkKeywords() []keyword[linkReader] {
 		{"promisc", false, setFlag(unix.IFF_PROMISC)},
 		{"trailers", false, setFlagNot(unix.IFF_NOTRAILERS)},
 		{"arp", false, setFlagNot(unix.IFF_NOARP)},
-		{"carrier", false, func(r *linkReader, k string) { r.Config.Carrier = r.onOff(k) }},
+		{"carrier", false, func(r *linkReader, k string) { r.Config.Carrier = r.onOff22(k) }},
 		{"master", true, func(r *linkReader, k string) { r.Master, r.VRF = r.Value(k), false }},
 		{"vrf", false, func(r *linkReader, k string) { r.Master, r.VRF = r.Value(k), true }},
 		{"nomaster", true, func(r *linkReader, _ string) { r.Config.Master = new(uint32) }},
@@ -211,129 +249,16 @@ func linkKeywords() []keyword[linkReader] {
 		{"alias", true, func(r *linkReader, k string) { v := r.Value(k); r.Config.Alias = &v }},
 		{"group", false, readGroup},
 		{"mode", false, readLinkMode},
-		{"numtxqueues", true, func(r *linkReader, k string) { r.Config.Limits.TxQueues = r.number32(k) }},
-		{"numrxqueues", true, func(r *linkReader, k string) { r.Config.Limits.RxQueues = r.number32(k) }},
+		{"numtxqueues", true, func(r *linkReader, k string) { r.Config.Limits.TxQueues = r.integerOnce("numtxqueues") }},
+		{"numrxqueues", true, func(r *linkReader, k string) { r.Config.Limits.RxQueues = r.integerOnce("numrxqueues") }},
 		{"addrgenmode", true, readAddrGenMode},
-		{"link-netns", false, func(r *linkReader, k string) { r.ParentNetns = r.Value(k) }},
-		{"link-netnsid", true, func(r *linkReader, k string) { id := int32(r.number32(k)); r.Config.ParentNSID = &id }},
-		{"protodown", false, func(r *linkReader, k string) { r.Config.ProtoDown = r.onOff(k) }},
+		{"link-netns", true, func(r *linkReader, k string) { r.once("link-netns"); r.ParentNetns = r.Value(k) }},
+		{"link-netnsid", true, readParentNSID},
+		{"protodown", false, func(r *linkReader, k string) { r.Config.ProtoDown = r.onOff22(k) }},
 		{"gso_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GSOMaxSize = r.number32(k) }},
-		{"gso_max_segs", false, func(r *linkReader, k string) { r.Config.Limits.GSOMaxSegs = r.number32(k) }},
+		{"gso_max_segs", false, func(r *linkReader, k string) { r.Config.Limits.GSOMaxSegs = uint32(r.number(k, 1<<16-1)) }},
 		{"gro_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GROMaxSize = r.number32(k) }},
 		{"gso_ipv4_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GSOIPv4MaxSize = r.number32(k) }},
 		{"gro_ipv4_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GROIPv4MaxSize = r.number32(k) }},
 	}
-}
-
-func (r *linkReader) number32(keyword string) uint32 {
-	word := r.Value(keyword)
-	n, ok := Number(word, 1<<32-1)
-	if !ok {
-		r.Fail("%q: %q is not a number", keyword, word)
-	}
-	return uint32(n)
-}
-
-func (r *linkReader) lladdr(keyword string) rtnl.LLAddr {
-	word := r.Value(keyword)
-	a, err := rtnl.ParseLLAddr(word)
-	if err != nil && r.Err == nil {
-		r.Err = &Error{Text: fmt.Sprintf("%q: %v", keyword, err), Status: 1}
-	}
-	return a
-}
-
-// onOff parses on or off.
-func (r *linkReader) onOff(keyword string) *uint8 {
-	var value uint8
-	switch word := r.Value(keyword); word {
-	case "on":
-		value = 1
-	case "off":
-	default:
-		if r.Err == nil {
-			r.Err = &Error{Text: fmt.Sprintf(`%q must be "on" or "off", not %q`, keyword, word), Status: 1}
-		}
-	}
-	return &value
-}
-
-func setFlag(flag uint32) func(*linkReader, string) {
-	return func(r *linkReader, k string) { r.flag(flag, *r.onOff(k) == 1) }
-}
-
-func setFlagNot(flag uint32) func(*linkReader, string) {
-	return func(r *linkReader, k string) { r.flag(flag, *r.onOff(k) == 0) }
-}
-
-func (r *linkReader) flag(flag uint32, on bool) {
-	r.Config.Change |= flag
-	r.Config.Flags &^= flag
-	if on {
-		r.Config.Flags |= flag
-	}
-}
-
-func readQueueLen(r *linkReader, k string) {
-	if r.Config.TxQueueLen != nil {
-		r.Fail(`"txqueuelen" is given twice`)
-	}
-	n := r.number32(k)
-	r.Config.TxQueueLen = &n
-}
-
-func readMTU(r *linkReader, k string) {
-	if r.Config.MTU != 0 {
-		r.Fail(`"mtu" is given twice`)
-	}
-	r.Config.MTU = r.number32(k)
-}
-
-func readNS(r *linkReader, k string) {
-	if r.NS != "" {
-		r.Fail(`"netns" is given twice`)
-	}
-	r.NS = r.Value(k)
-}
-
-// readXDP detaches an XDP program. vnet cannot attach one: it has no ELF loader.
-func readXDP(flags uint32) func(*linkReader, string) {
-	return func(r *linkReader, k string) {
-		if word := r.Value(k); word != "off" {
-			r.FailHint("vnet cannot load XDP programs; use bpftool net attach xdp ...", `%q must be "off", not %q`, k, word)
-		}
-		r.Config.XDPOff = &flags
-	}
-}
-
-func readGroup(r *linkReader, k string) {
-	word := r.Value(k)
-	n, ok := names.Groups.Number(word)
-	if !ok {
-		r.Fail("group %q is unknown", word)
-	}
-	r.Config.Group = &n
-}
-
-func readLinkMode(r *linkReader, k string) {
-	word := strings.ToLower(r.Value(k))
-	mode := uint8(slices.Index([]string{"default", "dormant"}, word))
-	if mode > 1 {
-		r.Fail(`"mode" must be "default" or "dormant", not %q`, word)
-	}
-	r.Config.LinkMode = &mode
-}
-
-// addrGenModes is indexed by rtnl's AddrGen constants.
-var addrGenModes = []string{"eui64", "none", "stable_secret", "random"}
-
-func readAddrGenMode(r *linkReader, k string) {
-	word := r.Value(k)
-	mode := slices.Index(addrGenModes, word)
-	if mode < 0 {
-		r.Err = Unknown("addrgenmode", word, addrGenModes)
-		return
-	}
-	r.Config.AddrGenMode = new(uint8)
-	*r.Config.AddrGenMode = uint8(mode)
 }

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/names"
-	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -20,8 +19,12 @@ func readType(r *linkReader, k string) {
 		return
 	}
 	switch {
+	case r.isPeer:
+		r.Fail(`"type" is given twice: the type of the peer is veth, too`)
 	case r.Type == "veth":
 		r.readPeer()
+	case r.Type == "vxlan":
+		r.Config.Kind = rtnl.Kind{Name: r.Type, Options: r.vxlanOptions()}
 	case strings.HasSuffix(r.Type, "_slave"):
 		r.Config.PortKind = r.Type
 		r.Config.Port = r.options(r.Type)
@@ -40,12 +43,15 @@ func (r *linkReader) readPeer() {
 		return
 	}
 	if word := r.Next(); word != "peer" {
-		r.Fail(`expected "peer" after veth, not %q`, word)
+		if r.Help = word == "help"; !r.Help {
+			r.Err = &Error{Text: fmt.Sprintf(`expected "peer" after veth, not %q`, word), Status: 1}
+		}
 		return
 	}
 	var c LinkChange
 	peer := &linkReader{Words: r.Words, LinkChange: &c, add: r.add, isPeer: true}
 	peer.read()
+	peer.oneName()
 	if c.Name == "" {
 		c.Name = c.Dev
 	}
@@ -65,13 +71,62 @@ func (r *linkReader) options(kind string) rtnl.Options {
 			r.Help = true
 			break
 		}
-		if !r.option(kind, word, o) && r.Err == nil {
-			e := Unknown(kind+" option", word, optionNames(kind))
-			e.Status = 1
-			r.Err = e
+		if !r.option(kind, word, o) {
+			r.unknownOption(kind, word, optionNames(kind))
 		}
 	}
+	r.checkOptions(kind, o)
 	return o
+}
+
+// unknownOption fails for a word that is no option of the kind. As with ip(8), the exit code is 1.
+func (r *linkReader) unknownOption(kind, word string, known []string) {
+	if r.Err == nil {
+		e := Unknown(kind+" option", word, known)
+		e.Status = 1
+		r.Err = e
+	}
+}
+
+// checkOptions checks options that depend on each other.
+func (r *linkReader) checkOptions(kind string, o rtnl.Options) {
+	switch kind {
+	case "macvlan", "macvtap":
+		r.checkMacvlan(kind, o)
+	case "ipvlan", "ipvtap":
+		if _, given := o["flags"]; !given && len(o) > 0 {
+			o["flags"] = uint64(0) // as ip(8) does: the mode comes with its flag
+		}
+	}
+}
+
+// KindUsage returns the syntax of a kind of link or port with all its options; "" for an unknown kind.
+func KindUsage(kind string) string {
+	options := optionNames(kind)
+	switch {
+	case kind == "veth":
+		return "Usage: ... type veth [peer [name] NAME [PROPERTIES]]\n"
+	case kind == "dummy" || kind == "ifb":
+		return "Usage: ... type " + kind + "\n"
+	case kind == "vxlan":
+		options = keywordNames(vxlanKeywords)
+	case kind == "macvlan" || kind == "macvtap":
+		options = macvlanOptions
+	case options == nil:
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("Usage: ... type " + kind)
+	width := b.Len()
+	for _, option := range options {
+		if width+len(option) > 74 {
+			b.WriteString("\n          ")
+			width = 10
+		}
+		b.WriteString(" [" + option + "]")
+		width += len(option) + 3
+	}
+	return b.String() + "\n"
 }
 
 func optionNames(kind string) []string {
@@ -107,18 +162,14 @@ func (r *linkReader) option(kind, word string, o rtnl.Options) bool {
 			o["active_slave"] = uint64(0)
 			return true
 		}
-	case "vxlan":
-		if r.vxlanOption(word, o) {
-			return true
-		}
 	case "vlan":
 		if r.vlanOption(word, o) {
 			return true
 		}
-	case "macvlan", "macvtap", "ipvlan", "ipvtap":
-		if r.modeOption(kind, word, o) {
-			return true
-		}
+	case "macvlan", "macvtap":
+		return r.macvlanOption(kind, word, o)
+	case "ipvlan", "ipvtap":
+		return r.ipvlanOption(kind, word, o)
 	case "bridge":
 		if bit := slices.Index(boolOpts, word); bit >= 0 {
 			old, _ := o["boolopt"].(uint64)
@@ -173,7 +224,7 @@ func (r *linkReader) optionValue(kind string, opt rtnl.Option, word string) any 
 		return uint64(*r.onOff(word))
 	}
 	value := r.Value(word)
-	n, ok := Number(value, 1<<64-1)
+	n, ok := Number(value, opt.Type.Max())
 	switch {
 	case !ok && kind == "bridge_slave" && opt.Name == "state":
 		r.FailHint("0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking", "%q: %q is not a number", word, value)
@@ -219,7 +270,10 @@ func (r *linkReader) qosMap(keyword string) (all []rtnl.QoS) {
 		a, ok1 := Number(from, 1<<32-1)
 		b, ok2 := Number(to, 1<<32-1)
 		if !ok || !ok1 || !ok2 {
-			r.Fail("%q: expected FROM:TO with two numbers, not %q", keyword, word)
+			if r.Err == nil {
+				text := fmt.Sprintf("%q: expected FROM:TO with two numbers, not %q", keyword, word)
+				r.Err = &Error{Text: text, Status: 1}
+			}
 		}
 		all = append(all, rtnl.QoS{From: uint32(a), To: uint32(b)})
 		if !strings.Contains(r.Peek(), ":") {
@@ -266,111 +320,4 @@ func (r *linkReader) vlanOption(word string, o rtnl.Options) bool {
 		}
 	}
 	return false
-}
-
-func (r *linkReader) modeOption(kind, word string, o rtnl.Options) bool {
-	modes := naming.MacvlanModes
-	if strings.HasPrefix(kind, "ip") {
-		modes = naming.IpvlanModes
-		if flag, ok := naming.IpvlanFlags.Number(word); ok {
-			o["flags"] = flag
-			return true
-		}
-	}
-	switch {
-	case word == "nopromisc":
-		o["flags"] = uint64(1)
-		return true
-	case Short(word, "mode"):
-		value := r.Value(word)
-		mode, ok := modes.Number(value)
-		if !ok {
-			r.Err = &Error{Text: fmt.Sprintf("%q is not a mode of %s", value, kind), Status: 1}
-		}
-		o["mode"] = mode
-		return true
-	}
-	return false
-}
-
-// vxlanFlags are the keywords of a VXLAN that take no value, with the option and value that they set.
-var vxlanFlags = map[string]struct {
-	name  string
-	value uint64
-}{
-	"learning": {"learning", 1}, "nolearning": {"learning", 0}, "proxy": {"proxy", 1}, "noproxy": {"proxy", 0},
-	"rsc": {"rsc", 1}, "norsc": {"rsc", 0}, "l2miss": {"l2miss", 1}, "nol2miss": {"l2miss", 0},
-	"l3miss": {"l3miss", 1}, "nol3miss": {"l3miss", 0}, "udpcsum": {"udpcsum", 1}, "noudpcsum": {"udpcsum", 0},
-	"udp6zerocsumtx": {"udp6zerocsumtx", 1}, "noudp6zerocsumtx": {"udp6zerocsumtx", 0},
-	"udp6zerocsumrx": {"udp6zerocsumrx", 1}, "noudp6zerocsumrx": {"udp6zerocsumrx", 0},
-	"remcsumtx": {"remcsumtx", 1}, "noremcsumtx": {"remcsumtx", 0}, "remcsumrx": {"remcsumrx", 1},
-	"noremcsumrx": {"remcsumrx", 0},
-	"gbp":         {"gbp", 1}, "gpe": {"gpe", 1}, "external": {"external", 1}, "noexternal": {"external", 0},
-	"vnifilter": {"vnifilter", 1}, "novnifilter": {"vnifilter", 0}, "localbypass": {"localbypass", 1},
-	"nolocalbypass": {"localbypass", 0},
-	"mcroute":       {"mcroute", 1}, "nomcroute": {"mcroute", 0},
-}
-
-func (r *linkReader) vxlanOption(word string, o rtnl.Options) bool {
-	if sw, ok := vxlanFlags[word]; ok {
-		o[sw.name] = sw.value
-		return true
-	}
-	switch word {
-	case "vni":
-		o["id"] = uint64(r.number32(word))
-	case "group", "remote":
-		o["remote"] = r.vxlanAddr(word)
-	case "local":
-		o["local"] = r.vxlanAddr(word)
-	case "dev":
-		r.link("link", r.Value(word))
-	case "ttl", "hoplimit":
-		if r.Take("inherit") {
-			o["ttl_inherit"] = uint64(1)
-		} else if !r.Take("auto") {
-			o["ttl"] = uint64(r.number32(word))
-		}
-	case "tos", "dsfield":
-		if r.Take("inherit") {
-			o["tos"] = uint64(1)
-		} else {
-			o["tos"] = uint64(r.number32(word))
-		}
-	case "df":
-		at := slices.Index([]string{"unset", "set", "inherit"}, r.Value(word))
-		if at < 0 {
-			r.Fail(`"df" must be "unset", "set" or "inherit"`)
-		}
-		o["df"] = uint64(max(at, 0))
-	case "port", "srcport":
-		low, high := uint64(r.number32(word)), uint64(r.number32(word))
-		o["srcport"] = low<<16 | high&0xffff
-	case "ageing":
-		if r.Take("none") {
-			o["ageing"] = uint64(0)
-		} else {
-			o["ageing"] = uint64(r.number32(word))
-		}
-	case "maxaddress":
-		if !r.Take("unlimited") {
-			o["maxaddr"] = uint64(r.number32(word))
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// vxlanAddr takes an address; "any" is 0.0.0.0.
-func (r *linkReader) vxlanAddr(keyword string) netip.Addr {
-	word := r.Value(keyword)
-	if word == "any" {
-		return netip.IPv4Unspecified()
-	}
-	a, ok := ParseAddr(word, 0)
-	if !ok {
-		r.Fail("%q: expected %s address, not %q", keyword, familyName(0), word)
-	}
-	return a
 }

@@ -148,7 +148,7 @@ func (c *NeighChange) readLLAddr(w *Words, word string) {
 	if w.Err != nil || word == "null" {
 		return
 	}
-	a, err := rtnl.ParseLLAddr(word)
+	a, err := parseLLAddr(word)
 	if err != nil {
 		w.Err = &Error{Text: err.Error(), Status: 1}
 	}
@@ -166,6 +166,9 @@ func (c *NeighChange) readAddr(w *Words, word string, family int) {
 	a, ok := ParseAddr(word, family)
 	if !ok {
 		w.failAddr(family, "address", word)
+		if e, ok := w.Err.(*Error); ok && family == unix.AF_PACKET {
+			e.Status, e.Exits = 2, false // in ip(8), the kernel refuses the family
+		}
 	}
 	c.Neigh.Addr = a
 }

@@ -47,7 +47,7 @@ type Option struct {
 
 // OptionTable holds the options in the order in which ip(8) matches abbreviations: -b is -batch, -br is -brief.
 var OptionTable = []Option{
-	{Name: "loops", Value: "COUNT", Usage: "ignored, for compatibility with ip(8)", set: number},
+	{Name: "loops", Value: "COUNT", Usage: "ignored, for compatibility with ip(8)", set: ignore},
 	{Name: "family", Value: "FAMILY", Usage: "address family: inet, inet6, bridge, mpls or link", set: setFamily},
 	{Name: "4", Exact: true, Usage: "short for -family inet", set: family(unix.AF_INET)},
 	{Name: "6", Exact: true, Usage: "short for -family inet6", set: family(unix.AF_INET6)},
@@ -89,6 +89,8 @@ func family(af int) func(*Options, string) error {
 	return flag(func(o *Options) { o.Family = af })
 }
 
+func ignore(*Options, string) error { return nil }
+
 func number(_ *Options, value string) error {
 	if _, err := strconv.ParseUint(value, 0, 32); err != nil {
 		return Errorf("%q is not a number", value)
@@ -99,7 +101,7 @@ func number(_ *Options, value string) error {
 func setFamily(o *Options, value string) error {
 	families := map[string]int{
 		"inet": unix.AF_INET, "inet6": unix.AF_INET6, "link": unix.AF_PACKET,
-		"mpls": unix.AF_MPLS, "bridge": unix.AF_BRIDGE, "any": unix.AF_UNSPEC,
+		"mpls": unix.AF_MPLS, "bridge": unix.AF_BRIDGE,
 	}
 	af, ok := families[value]
 	if !ok {

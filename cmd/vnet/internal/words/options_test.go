@@ -39,14 +39,15 @@ func TestParseOptions(t *testing.T) {
 		{"-ts link", plain(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
 		{"-N link", plain(func(o *Options) { o.Numeric = true })},
 		{"-l 5 -rc 1000 link", plain(func(*Options) {})},
-		{"-l 4294967295 link", plain(func(*Options) {})},
+		{"-l many link", plain(func(*Options) {})},
+		{"-rc 4294967295 link", plain(func(*Options) {})},
 		{"-e link\n-echo link", plain(func(*Options) {})},
 		{"-i link\n-iec link", plain(func(o *Options) { o.IEC = true })},
 		{"-r link\n-resolve link", plain(func(o *Options) { o.Resolve = true })},
 		{"-help\n-help link", plain(func(o *Options) { o.Help = true })},
 		{"-M link\n-f mpls link", plain(func(o *Options) { o.Family = unix.AF_MPLS })},
 		{"-B link\n-f bridge link", plain(func(o *Options) { o.Family = unix.AF_BRIDGE })},
-		{"-6 -f any link", plain(func(*Options) {})},
+		{"-6 -f inet link", plain(func(o *Options) { o.Family = unix.AF_INET })},
 		{"-c=always -color=never link", plain(func(*Options) {})},
 		{"-c -- -j", plain(func(o *Options) { o.Color = "always" })},
 	} {
@@ -59,8 +60,9 @@ func TestParseOptions(t *testing.T) {
 	}
 	for line, want := range map[string]string{
 		"-foo link": `option "-foo" is unknown`, "-n": `"-n" needs a value`, "-f ipx link": `family "ipx" is unknown`,
-		"-l many link": `"many" is not a number`, "--jsno link": `option "--jsno" is unknown`,
-		"-l 4294967296 link": `"4294967296" is not a number`, "-44 link": `option "-44" is unknown`,
+		"-f any link":   `family "any" is unknown`,
+		"-rc many link": `"many" is not a number`, "--jsno link": `option "--jsno" is unknown`,
+		"-rc 4294967296 link": `"4294967296" is not a number`, "-44 link": `option "-44" is unknown`,
 		"-c=sometimes link": `option "-c=sometimes" is unknown`, "-f": `"-f" needs a value`,
 	} {
 		if _, _, err := ParseOptions(strings.Fields(line)); err == nil || err.Error() != want {
@@ -126,6 +128,7 @@ func TestBatchLine(t *testing.T) {
 	for text, want := range map[string][]line{
 		"link\naddr\n":                 {{"link", 1}, {"addr", 1}, {"", 0}},
 		"link # a comment\n":           {{"link", 1}, {"", 0}},
+		"link set v0#\\\nup\n":         {{"link|set|v0", 1}, {"up", 1}, {"", 0}},
 		"# only one\n\n":               {{"", 1}, {"", 1}, {"", 0}},
 		"link add \\\n v0 type veth\n": {{"link|add|v0|type|veth", 2}, {"", 0}},
 		"link set v0 alias 'a b'\n":    {{"link|set|v0|alias|a b", 1}, {"", 0}},
@@ -134,7 +137,7 @@ func TestBatchLine(t *testing.T) {
 		"link \\":                      {{"link|\\", 1}},
 		"":                             {{"", 0}},
 		"a\\\nb\\\nc\n":                {{"abc", 3}, {"", 0}},
-		"'a''b' \"\" c# '#'":           {{"a|b||c#|#", 1}},
+		"'a''b' \"\" c# '#'":           {{"a|b||c", 1}},
 		"\r\n\"a'b\"c 'd\"'\n":         {{"", 1}, {"a'b|c|d\"", 1}, {"", 0}},
 	} {
 		in := bufio.NewReader(strings.NewReader(text))

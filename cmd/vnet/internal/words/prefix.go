@@ -53,9 +53,24 @@ func (w *Words) Addr(family int) netip.Addr {
 }
 
 func (w *Words) failAddr(family int, what, word string) {
-	if w.Err == nil {
-		w.Err = &Error{Text: fmt.Sprintf("expected %s %s, not %q", familyName(family), what, word), Status: 1}
+	if w.Err != nil {
+		return
 	}
+	e := &Error{Text: fmt.Sprintf("expected %s %s, not %q", familyName(family), what, word), Status: 1, Exits: true}
+	if family == unix.AF_MPLS && isLabels(word) {
+		e.Text, e.Status, e.Exits = fmt.Sprintf("%q: vnet does not have MPLS routes and addresses", word), 2, false
+	}
+	w.Err = e
+}
+
+// isLabels reports whether a word is a stack of MPLS labels, such as 100/200.
+func isLabels(word string) bool {
+	for _, label := range strings.Split(word, "/") {
+		if _, ok := Number(label, 1<<20-1); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // suggest adds a hint to an error: a keyword that is similar to the word.
@@ -71,6 +86,12 @@ func familyName(family int) string {
 		return "an IPv4"
 	case unix.AF_INET6:
 		return "an IPv6"
+	case unix.AF_MPLS:
+		return "an MPLS"
+	case unix.AF_BRIDGE:
+		return "a bridge"
+	case unix.AF_PACKET:
+		return "a link-layer"
 	}
 	return "an IP"
 }
@@ -78,6 +99,9 @@ func familyName(family int) string {
 func parsePrefix(word string, family int) (p Prefix, ok bool) {
 	switch word {
 	case "default", "all", "any":
+		if family == unix.AF_PACKET {
+			return Prefix{}, false
+		}
 		p = Prefix{Family: family, Length: word == "default"}
 		if family != 0 {
 			p.Prefix = p.Of(family)
@@ -103,8 +127,11 @@ func parsePrefix(word string, family int) (p Prefix, ok bool) {
 }
 
 // ParseAddr parses an address as ip(8) does. In an IPv4 address, zeros at the end can be left out, and numbers can be
-// octal or hexadecimal, as in C.
+// octal or hexadecimal, as in C. Family 0 is any; families without IP addresses have no addresses.
 func ParseAddr(word string, family int) (netip.Addr, bool) {
+	if family != unix.AF_UNSPEC && family != unix.AF_INET && family != unix.AF_INET6 {
+		return netip.Addr{}, false
+	}
 	if strings.Contains(word, ":") {
 		a, err := netip.ParseAddr(word)
 		return a, err == nil && a.Zone() == "" && family != unix.AF_INET

@@ -198,6 +198,7 @@ func (s RouteSelection) Matches(r rtnl.Route) bool {
 		s.Metric != nil && r.Metric != *s.Metric,
 		s.Mark != nil && r.Mark != *s.Mark,
 		s.InLink != 0 && r.InLink != s.InLink,
+		s.Filter.Link != 0 && r.Link != s.Filter.Link, // the kernel's filter also takes the links of next hops
 		s.NoLocal && (r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST),
 		(r.Realms^s.Realms)&s.RealmsMask != 0,
 		!s.Root.covers(r.Dst), !s.Match.coveredBy(r.Dst),

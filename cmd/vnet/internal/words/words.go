@@ -21,6 +21,8 @@ type Error struct {
 	Hint string
 	// Status is ip(8)'s exit status for the error; zero means 255.
 	Status int
+	// Exits is set if ip(8) exits at the error even inside a batch with -force, although the status is not 255.
+	Exits bool
 }
 
 // Error returns the text.
