@@ -186,6 +186,11 @@ type LinkConfig struct {
 	Carrier     *uint8
 	ProtoDown   *uint8
 	AddrGenMode *uint8
+	// OperState is IF_OPER_UP or IF_OPER_DORMANT, for a link whose program decides when it is up.
+	OperState *uint8
+	// ProtoDownReason has reasons for ProtoDown, one per bit: those that change in the high 32 bits, those that then
+	// apply in the low 32 bits.
+	ProtoDownReason *uint64
 }
 
 // SetUp makes the request set the link up or down.

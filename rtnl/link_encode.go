@@ -92,6 +92,14 @@ func (l LinkConfig) encodeRest(ae *netlink.AttributeEncoder) error {
 	encode8(ae, unix.IFLA_LINKMODE, l.LinkMode)
 	encode8(ae, unix.IFLA_CARRIER, l.Carrier)
 	encode8(ae, unix.IFLA_PROTO_DOWN, l.ProtoDown)
+	encode8(ae, unix.IFLA_OPERSTATE, l.OperState)
+	if l.ProtoDownReason != nil {
+		ae.Nested(unix.IFLA_PROTO_DOWN_REASON, func(ae *netlink.AttributeEncoder) error {
+			ae.Uint32(unix.IFLA_PROTO_DOWN_REASON_MASK, uint32(*l.ProtoDownReason>>32))
+			ae.Uint32(unix.IFLA_PROTO_DOWN_REASON_VALUE, uint32(*l.ProtoDownReason))
+			return nil
+		})
+	}
 	l.Limits.encode(ae)
 	if l.AddrGenMode != nil {
 		ae.Nested(unix.IFLA_AF_SPEC, func(ae *netlink.AttributeEncoder) error {

@@ -22,8 +22,9 @@ type Neigh struct {
 	// LLAddr is the link-layer address; "" is unknown.
 	LLAddr LLAddr
 	// State is one of NUD_PERMANENT, NUD_REACHABLE …; in [AddNeigh] zero is
-	// NUD_PERMANENT.
-	State uint16
+	// NUD_PERMANENT, unless NoState is set.
+	State   uint16
+	NoState bool
 	// Flags are NTF_ROUTER, NTF_PROXY, NTF_EXT_LEARNED …; FlagsExt are NTF_EXT_….
 	Flags, FlagsExt uint32
 	// Type is RTN_UNICAST, RTN_MULTICAST …. Read-only.
@@ -76,9 +77,9 @@ func ChangeNeigh(n Neigh) Request {
 func DeleteNeigh(n Neigh) Request { return neighRequest("delete", n, unix.RTM_DELNEIGH, 0) }
 
 // withDefaultState returns n with the state NUD_PERMANENT if it has none. A proxy entry
-// has no state.
+// and one with NoState have no state.
 func (n Neigh) withDefaultState() Neigh {
-	if n.State == 0 && !n.Proxy() {
+	if n.State == 0 && !n.Proxy() && !n.NoState {
 		n.State = unix.NUD_PERMANENT
 	}
 	return n

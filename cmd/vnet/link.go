@@ -37,6 +37,7 @@ PROPERTIES := [up | down] [name NAME] [mtu BYTES] [address LLADDR] [broadcast LL
               [alias TEXT] [group GROUP] [txqueuelen PACKETS] [carrier on|off]
               [arp on|off] [multicast on|off] [allmulticast on|off] [promisc on|off]
               [addrgenmode eui64|none|stable_secret|random] [mode default|dormant]
+              [state up|dormant|testing] [protodown on|off] [protodown_reason N on|off]
 KIND       := veth [peer [name] NAME [PROPERTIES]]
               bridge [vlan_filtering 0|1] [stp_state 0|1] [ageing_time N] ...
               vlan id N [protocol 802.1Q|802.1ad]

@@ -99,6 +99,13 @@ func addrKeywords() []keyword[addrReader] {
 		{"optimistic", false, addrFlag(unix.IFA_F_OPTIMISTIC)},
 		{"noprefixroute", false, addrFlag(unix.IFA_F_NOPREFIXROUTE)},
 		{"autojoin", false, addrFlag(unix.IFA_F_MCAUTOJOIN)},
+		{"secondary", false, (*addrReader).readOnlyFlag},
+		{"temporary", false, (*addrReader).readOnlyFlag},
+		{"dadfailed", false, (*addrReader).readOnlyFlag},
+		{"deprecated", false, (*addrReader).readOnlyFlag},
+		{"tentative", false, (*addrReader).readOnlyFlag},
+		{"permanent", false, (*addrReader).readOnlyFlag},
+		{"stable-privacy", false, (*addrReader).readOnlyFlag},
 		{"local", false, func(r *addrReader, k string) { r.readLocal(r.Value(k)) }},
 	}
 }
@@ -203,6 +210,11 @@ func (r *addrReader) lifetime(keyword string) *uint32 {
 	}
 	seconds := uint32(n)
 	return &seconds
+}
+
+// readOnlyFlag notes that a flag is ignored, as ip(8) does: only the kernel sets it.
+func (r *addrReader) readOnlyFlag(word string) {
+	r.note("%q is ignored: only the kernel sets it", word)
 }
 
 func addrFlag(flag uint32) func(*addrReader, string) {

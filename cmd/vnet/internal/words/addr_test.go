@@ -91,6 +91,12 @@ func TestAddrChange(t *testing.T) {
 			t.Errorf("addr %s: any length: %v", line, got.Addr.AnyLength)
 		}
 	}
+	// Flags that only the kernel sets are ignored, with a note each.
+	r := Of(strings.Fields(
+		"10.0.0.1/24 dev v0 tentative secondary dadfailed deprecated permanent temporary stable-privacy"))
+	if got := r.AddrChange("add", 0); r.Err != nil || len(got.Notes) != 7 || got.Addr.Flags != 0 {
+		t.Errorf("flags: %v, %+v", r.Err, got)
+	}
 	// Flags of IPv6 are ignored for IPv4, with a note.
 	w := Of(strings.Fields("10.0.0.1/24 dev v0 nodad optimistic"))
 	if got := w.AddrChange("add", 0); got.Addr.Flags != 0 || len(got.Notes) != 2 || w.Err != nil {

@@ -56,6 +56,9 @@ func TestLinkKeywords(t *testing.T) {
 		"gro_max_size 8":              func(c *LinkChange) { c.Config.Limits.GROMaxSize = 8 },
 		"gso_ipv4_max_size 9":         func(c *LinkChange) { c.Config.Limits.GSOIPv4MaxSize = 9 },
 		"gro_ipv4_max_size 10":        func(c *LinkChange) { c.Config.Limits.GROIPv4MaxSize = 10 },
+		"state DORMANT":               func(c *LinkChange) { c.Config.OperState = ptr(uint8(5)) },
+		"protodown_reason 3 on":       func(c *LinkChange) { c.Config.ProtoDownReason = ptr(uint64(8<<32 | 8)) },
+		"protodown_reason 31 off":     func(c *LinkChange) { c.Config.ProtoDownReason = ptr(uint64(1 << 63)) },
 		"help":                        func(c *LinkChange) { c.Help = true },
 		"mtu 5 help mtu 6":            func(c *LinkChange) { c.Config.MTU, c.Help = 5, true },
 		"name fifteen-bytes-x": func(c *LinkChange) {

@@ -157,3 +157,33 @@ func readAddrGenMode(r *linkReader, k string) {
 	r.Config.AddrGenMode = new(uint8)
 	*r.Config.AddrGenMode = uint8(mode)
 }
+
+// operStates are the names of the IF_OPER_ constants of <linux/if.h>, in their order.
+var operStates = []string{"unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"}
+
+// readOperState parses the state that a program gives a link, such as one that is not yet authenticated.
+func readOperState(r *linkReader, k string) {
+	word := r.Value(k)
+	state := uint8(0)
+	for int(state) < len(operStates) && !strings.EqualFold(operStates[state], word) {
+		state++
+	}
+	if int(state) == len(operStates) && r.Err == nil {
+		r.Err = Unknown("state", word, operStates)
+	}
+	r.Config.OperState = &state
+}
+
+// readProtoDownReason parses the number of a reason for protodown, and whether it applies.
+func readProtoDownReason(r *linkReader, k string) {
+	bit := uint32(1) << (r.number(k, 31) & 31)
+	value := r.Value(k)
+	reason := uint64(bit) << 32
+	switch {
+	case Short(value, "on"):
+		reason |= uint64(bit)
+	case !Short(value, "off") && r.Err == nil:
+		r.Err = &Error{Text: fmt.Sprintf(`%q must be "on" or "off", not %q`, k, value), Status: 1}
+	}
+	r.Config.ProtoDownReason = &reason
+}

@@ -127,14 +127,15 @@ func (c *NeighChange) readProperty(w *Words, word string) bool {
 		if !ok {
 			w.failState(value)
 		}
-		c.Neigh.State = state
+		c.Neigh.State, c.Neigh.NoState = state, state == 0
 	case word == "router":
 		c.Neigh.Flags |= unix.NTF_ROUTER
-	case Short(word, "managed"):
-		c.Neigh.FlagsExt |= 1 // NTF_EXT_MANAGED
+	case word == "managed":
+		c.Neigh.FlagsExt |= 1                    // NTF_EXT_MANAGED
+		c.Neigh.State, c.Neigh.NoState = 0, true // the kernel resolves the address
 	case word == "use":
 		c.Neigh.Flags |= unix.NTF_USE
-	case word == "extern_learn":
+	case Short(word, "extern_learn"):
 		c.Neigh.Flags |= unix.NTF_EXT_LEARNED
 	case Short(word, "protocol"):
 		c.readProtocol(w, w.Value(word))
