@@ -49,6 +49,7 @@ const (
 	QoSMap                          // []QoS
 	Nested                          // Options, listed by KindOptions under the option's name; read-only
 	BE64                            // uint64, in network byte order in the message: bridge priority << 48 | MAC address
+	LLs                             // []LLAddr
 )
 
 // QoS maps the VLAN priority of received packets to a packet priority (skb->priority),
@@ -149,6 +150,12 @@ func (opt Option) encode(value any) ([]byte, error) {
 				ae.Bytes(uint16(i), v[i].AsSlice())
 			})
 		}
+	case []LLAddr:
+		if opt.Type == LLs {
+			return encodeList(len(v), func(ae *netlink.AttributeEncoder, i int) {
+				ae.Bytes(unix.IFLA_MACVLAN_MACADDR, []byte(v[i]))
+			})
+		}
 	case []QoS:
 		if opt.Type == QoSMap {
 			return encodeList(len(v), func(ae *netlink.AttributeEncoder, i int) {
@@ -174,17 +181,23 @@ func encodeList(n int, element func(ae *netlink.AttributeEncoder, i int)) ([]byt
 func (opt Option) decodeList(b []byte) (any, bool) {
 	var addrs []netip.Addr
 	var maps []QoS
+	var lls []LLAddr
 	valid := true
 	nested(b, func(typ uint16, value []byte) {
-		if opt.Type == Addrs {
+		if opt.Type == LLs {
+			lls, valid = append(lls, LLAddr(value)), valid && len(value) <= maxLLAddr
+		} else if opt.Type == Addrs {
 			addr, ok := netip.AddrFromSlice(value)
 			addrs, valid = append(addrs, addr), valid && ok
 		} else if valid = valid && len(value) == 8; valid {
 			maps = append(maps, QoS{binary.NativeEndian.Uint32(value), binary.NativeEndian.Uint32(value[4:])})
 		}
 	})
-	if opt.Type == Addrs {
+	switch opt.Type {
+	case Addrs:
 		return addrs, valid && addrs != nil
+	case LLs:
+		return lls, valid && lls != nil
 	}
 	return maps, valid && maps != nil
 }
@@ -240,7 +253,7 @@ func (opt Option) decode(b []byte) (any, bool) {
 	case IPAddr:
 		addr, ok := netip.AddrFromSlice(b)
 		return addr, ok
-	case Addrs, QoSMap:
+	case Addrs, QoSMap, LLs:
 		return opt.decodeList(b)
 	case Nested:
 		inner := decodeOptions(opt.Name, b)

@@ -234,6 +234,11 @@ var (
 		{Name: "flags", Attr: unix.IFLA_MACVLAN_FLAGS, Type: U16},
 		{Name: "bcqueuelen", Attr: unix.IFLA_MACVLAN_BC_QUEUE_LEN, Type: U32},
 		{Name: "usedbcqueuelen", Attr: unix.IFLA_MACVLAN_BC_QUEUE_LEN_USED, Type: U32, ReadOnly: true},
+		// The sources of mode source: macaddr_mode is MACVLAN_MACADDR_ADD …, with macaddr or macaddr_data.
+		{Name: "macaddr_count", Attr: unix.IFLA_MACVLAN_MACADDR_COUNT, Type: U32, ReadOnly: true},
+		{Name: "macaddr_data", Attr: unix.IFLA_MACVLAN_MACADDR_DATA, Type: LLs},
+		{Name: "macaddr_mode", Attr: unix.IFLA_MACVLAN_MACADDR_MODE, Type: U32},
+		{Name: "macaddr", Attr: unix.IFLA_MACVLAN_MACADDR, Type: LL},
 	}
 	ipvlanOptions = []Option{
 		{Name: "mode", Attr: unix.IFLA_IPVLAN_MODE, Type: U16},

@@ -71,6 +71,8 @@ func (g generator) option(o Option) any {
 		return g.addr(g.coin())
 	case LL:
 		return LLAddr(g.bytes(6))
+	case LLs:
+		return []LLAddr{LLAddr(g.bytes(6)), LLAddr(g.bytes(6))}
 	case Addrs:
 		is6 := g.coin()
 		return []netip.Addr{g.addr(is6), g.addr(is6)}

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -48,7 +47,7 @@ func (s LinkStyle) options(kind string, options rtnl.Options) members {
 		case "vxlan":
 			s.vxlanOption(&m, opt.Name, n, value)
 		case "macvlan", "macvtap":
-			macvlanOption(&m, opt.Name, n)
+			macvlanOption(&m, opt.Name, n, options)
 		case "tun":
 			tunOption(&m, opt.Name, n, options)
 		case "ipvlan", "ipvtap":
@@ -254,58 +253,6 @@ func addQoS(m *members, way string, maps []rtnl.QoS) {
 		text += fmt.Sprintf("%d:%d ", q.From, q.To)
 	}
 	m.put(way+"_qos", list, text+"} ")
-}
-
-func macvlanOption(m *members, name string, n uint64) {
-	switch name {
-	case "mode":
-		m.add(name, naming.MacvlanModes.Name(n), name+" %s ")
-	case "flags":
-		if n&1 != 0 {
-			m.put("nopromisc", true, "nopromisc ")
-		}
-		if n&2 != 0 {
-			m.put("nodst", true, "nodst ")
-		}
-	default:
-		m.add(name, n, name+" %d ")
-	}
-}
-
-// tunOption adds an option of a tun or tap device. The numbers of queues are printed if there can be several.
-func tunOption(m *members, name string, n uint64, options rtnl.Options) {
-	switch name {
-	case "type":
-		kind := map[uint64]string{unix.IFF_TUN: "tun", unix.IFF_TAP: "tap"}[n]
-		if kind == "" {
-			kind = fmt.Sprintf("UNKNOWN:%d", n)
-		}
-		m.add(name, kind, "type %s ")
-	case "pi", "vnet_hdr", "persist":
-		m.put(name, n != 0, name+" "+map[bool]string{false: "off", true: "on"}[n != 0]+" ")
-	case "multi_queue":
-		text := ""
-		if n != 0 {
-			text = "multi_queue "
-		}
-		m.put(name, n != 0, text)
-	case "numqueues", "numdisabled":
-		if options["multi_queue"] == uint64(1) {
-			m.add(name, n, name+" %d ")
-		}
-	default:
-		m.add(name, n, name+" %d ")
-	}
-}
-
-func ipvlanOption(m *members, name string, n uint64) {
-	mode, flag := naming.IpvlanModes.Name(n), naming.IpvlanFlags.Name(n)
-	switch {
-	case name == "mode" && mode != "":
-		m.put(name, mode, " mode "+mode+" ")
-	case name == "flags" && flag != "":
-		m.put(flag, true, flag+" ")
-	}
 }
 
 // vxlanFlags maps a VXLAN's on/off options to their names in print and their defaults. The text leaves out an option

@@ -129,6 +129,8 @@ func TestLinkTooGreat(t *testing.T) {
 		"add v0 type vxlan remote 10.1 group 224.1":  `vxlan: "group" and "remote" cannot both be given`,
 		"add v0 type vxlan id 5 df never":            `"df" must be "unset", "set" or "inherit", not "never"`,
 		"add v0 type macvlan mode bridge nopromisc":  `macvlan: "nopromisc" is only for "mode passthru"`,
+		"add v0 type macvlan macaddr add 1.2.3.4":    `"add": 01:02:03:04 is not a MAC address`,
+		"add v0 type macvlan macaddr x":              `macvlan option "macaddr" is unknown`,
 		"add v0 type macvlan flag x":                 `"flag" must be "nopromisc", "nodst" or "null", not "x"`,
 		"add v0 type ipvlan private bridge":          `ipvlan option "bridge" is unknown`,
 		"add v0 type veth peer name b9 foo":          `a new link has one name, not both "b9" and "foo"`,
@@ -187,6 +189,7 @@ func TestLinkTooGreat(t *testing.T) {
 // TestKindWords checks options whose words are not the names of attributes.
 func TestKindWords(t *testing.T) {
 	n := func(v uint64) uint64 { return v }
+	const mac5 = rtnl.LLAddr("\x02\x00\x00\x00\x00\x05")
 	for words, want := range map[string]rtnl.Options{
 		"bridge no_linklocal_learn 0 mst_enabled 1":          {"boolopt": n(0b101<<32 | 0b100)},
 		"bridge fdb_local_vlan_0 1":                          {"boolopt": n(0b10000<<32 | 0b10000)},
@@ -212,18 +215,22 @@ func TestKindWords(t *testing.T) {
 		"vxlan flowlabel 5 dstport 6":                        {"flowlabel": n(5), "dstport": n(6)},
 		"macvlan mode source bcqueuelen 5":                   {"mode": n(16), "bcqueuelen": n(5)},
 		"macvlan mode passthru flag nopromisc nod flag null": {"mode": n(8), "flags": n(3)},
-		"macvlan mode vepa":                                  {"mode": n(2)},
-		"macvtap mode bridge":                                {"mode": n(4)},
-		"ipvlan mode l2":                                     {"mode": n(0), "flags": n(0)},
-		"ipvlan private mode l3":                             {"mode": n(1), "flags": n(1)},
-		"ipvtap bridge mode l2":                              {"mode": n(0), "flags": n(0)},
-		"bond mode 6 arp_validate 0 ad_select count":         {"mode": n(6), "arp_validate": n(0), "ad_select": n(2)},
-		"bond mode balance-rr lacp_active on":                {"mode": n(0), "lacp_active": n(1)},
-		"bond ad_actor_system 02:00:00:00:00:01":             {"ad_actor_system": rtnl.LLAddr("\x02\x00\x00\x00\x00\x01")},
-		"vrf table 4294967295":                               {"table": n(1<<32 - 1)},
-		"bridge_slave state 0 priority 7 mcast_router 1":     {"state": n(0), "priority": n(7), "mcast_router": n(1)},
-		"bridge_slave fdb_flush":                             {"fdb_flush": n(1)},
-		"bond_slave prio 5":                                  {"prio": n(5)},
+		"macvlan macaddr add 02:00:00:00:00:05":              {"macaddr_mode": n(0), "macaddr": mac5},
+		"macvlan macaddr set 02:00:00:00:00:05 mode vepa": {"macaddr_mode": n(3), "macaddr_data": []rtnl.LLAddr{mac5},
+			"mode": n(2)},
+		"macvlan macaddr flush":                          {"macaddr_mode": n(2)},
+		"macvlan mode vepa":                              {"mode": n(2)},
+		"macvtap mode bridge":                            {"mode": n(4)},
+		"ipvlan mode l2":                                 {"mode": n(0), "flags": n(0)},
+		"ipvlan private mode l3":                         {"mode": n(1), "flags": n(1)},
+		"ipvtap bridge mode l2":                          {"mode": n(0), "flags": n(0)},
+		"bond mode 6 arp_validate 0 ad_select count":     {"mode": n(6), "arp_validate": n(0), "ad_select": n(2)},
+		"bond mode balance-rr lacp_active on":            {"mode": n(0), "lacp_active": n(1)},
+		"bond ad_actor_system 02:00:00:00:00:01":         {"ad_actor_system": rtnl.LLAddr("\x02\x00\x00\x00\x00\x01")},
+		"vrf table 4294967295":                           {"table": n(1<<32 - 1)},
+		"bridge_slave state 0 priority 7 mcast_router 1": {"state": n(0), "priority": n(7), "mcast_router": n(1)},
+		"bridge_slave fdb_flush":                         {"fdb_flush": n(1)},
+		"bond_slave prio 5":                              {"prio": n(5)},
 	} {
 		w := Of(strings.Fields("v0 type " + words))
 		got := w.LinkChange("set")

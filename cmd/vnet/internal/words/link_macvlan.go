@@ -2,6 +2,7 @@ package words
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -11,7 +12,7 @@ import (
 var macvlanFlags = map[string]uint64{"nopromisc": 1, "nodst": 2}
 
 // macvlanOptions are in the order in which ip(8) matches abbreviations.
-var macvlanOptions = []string{"mode", "flag", "nopromisc", "nodst", "bcqueuelen"}
+var macvlanOptions = []string{"mode", "flag", "macaddr", "nopromisc", "nodst", "bcqueuelen"}
 
 // macvlanOption parses one option of a macvlan or macvtap; false if it has no option of that name.
 func (r *linkReader) macvlanOption(kind, word string, o rtnl.Options) bool {
@@ -26,6 +27,8 @@ func (r *linkReader) macvlanOption(kind, word string, o rtnl.Options) bool {
 			r.Err = &Error{Text: fmt.Sprintf(`"flag" must be "nopromisc", "nodst" or "null", not %q`, flag), Status: 1}
 		}
 		addFlags(o, bit)
+	case "macaddr":
+		return r.macvlanSources(o)
 	case "nopromisc", "nodst":
 		addFlags(o, macvlanFlags[option])
 	case "bcqueuelen":
@@ -39,6 +42,43 @@ func (r *linkReader) macvlanOption(kind, word string, o rtnl.Options) bool {
 		return false
 	}
 	return true
+}
+
+// macvlanSourceVerbs are the MACVLAN_MACADDR_ constants of <linux/if_link.h>, in their order.
+var macvlanSourceVerbs = []string{"add", "del", "flush", "set"}
+
+// macvlanSources parses a change of the list of sources of mode source; false if its verb is unknown.
+func (r *linkReader) macvlanSources(o rtnl.Options) bool {
+	verb := r.Value("macaddr")
+	at := slices.Index(macvlanSourceVerbs, verb)
+	if at < 0 {
+		return false
+	}
+	o["macaddr_mode"] = uint64(at)
+	switch verb {
+	case "add", "del":
+		o["macaddr"] = r.mac(verb)
+	case "set":
+		list := []rtnl.LLAddr{}
+		for a, err := parseLLAddr(r.Peek()); err == nil && len(a) == macLength; a, err = parseLLAddr(r.Peek()) {
+			r.Next()
+			list = append(list, a)
+		}
+		o["macaddr_data"] = list
+	}
+	return true
+}
+
+// macLength is the length of a MAC address, in bytes.
+const macLength = 6
+
+// mac takes a MAC address.
+func (r *linkReader) mac(keyword string) rtnl.LLAddr {
+	a := r.lladdr(keyword)
+	if len(a) != macLength && r.Err == nil {
+		r.Err = &Error{Text: fmt.Sprintf("%q: %v is not a MAC address", keyword, a), Status: 1}
+	}
+	return a
 }
 
 // checkMacvlan refuses nopromisc in modes other than passthru, where the kernel ignores it.

@@ -110,8 +110,6 @@ func KindUsage(kind string) string {
 		return "Usage: ... type " + kind + "\n"
 	case kind == "vxlan":
 		options = keywordNames(vxlanKeywords)
-	case kind == "macvlan" || kind == "macvtap":
-		options = macvlanOptions
 	case options == nil:
 		return ""
 	}
@@ -130,6 +128,9 @@ func KindUsage(kind string) string {
 }
 
 func optionNames(kind string) []string {
+	if kind == "macvlan" || kind == "macvtap" {
+		return macvlanOptions
+	}
 	var all []string
 	for _, opt := range rtnl.KindOptions(kind) {
 		if !opt.ReadOnly {
