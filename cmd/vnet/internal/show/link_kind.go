@@ -49,7 +49,7 @@ func (s LinkStyle) options(kind string, options rtnl.Options) members {
 		case "macvlan", "macvtap":
 			macvlanOption(&m, opt.Name, n, options)
 		case "tun":
-			tunOption(&m, opt.Name, n, options)
+			s.tunOption(&m, opt.Name, n, options)
 		case "ipvlan", "ipvtap":
 			ipvlanOption(&m, opt.Name, n)
 		case "bond", "bond_slave":

@@ -1,24 +1,22 @@
 package show
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
 // tunOption adds an option of a tun or tap device. The numbers of queues are printed if there can be several.
-func tunOption(m *members, name string, n uint64, options rtnl.Options) {
+func (s LinkStyle) tunOption(m *members, name string, n uint64, options rtnl.Options) {
 	switch name {
 	case "type":
-		kind := map[uint64]string{unix.IFF_TUN: "tun", unix.IFF_TAP: "tap"}[n]
-		if kind == "" {
-			kind = fmt.Sprintf("UNKNOWN:%d", n)
+		kind := "tun"
+		if n == unix.IFF_TAP {
+			kind = "tap"
 		}
-		m.add(name, kind, "type %s ")
+		m.put(name, kind, "type "+kind+" ")
 	case "pi", "vnet_hdr", "persist":
-		m.put(name, n != 0, name+" "+map[bool]string{false: "off", true: "on"}[n != 0]+" ")
+		s.onOff(m, name, name, n)
 	case "multi_queue":
 		text := ""
 		if n != 0 {

@@ -109,7 +109,7 @@ func KindUsage(kind string) string {
 	case kind == "dummy" || kind == "ifb":
 		return "Usage: ... type " + kind + "\n"
 	case kind == "vxlan":
-		options = keywordNames(vxlanKeywords)
+		options = vxlanNames()
 	case options == nil:
 		return ""
 	}

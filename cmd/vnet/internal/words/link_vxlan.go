@@ -25,13 +25,16 @@ func (r *linkReader) vxlanOptions() rtnl.Options {
 	}
 	for r.More() && !r.Help {
 		word := r.Next()
-		switch k := find(vxlanKeywords, word); {
-		case k != nil:
-			k.read(v, k.name)
+		at := slices.IndexFunc(vxlanWords, func(w vxlanWord) bool {
+			return word == w.name || w.short && Short(word, w.name)
+		})
+		switch {
+		case at >= 0:
+			v.read(vxlanWords[at])
 		case Short(word, "help"):
 			r.Help = true
 		default:
-			r.unknownOption("vxlan", word, keywordNames(vxlanKeywords))
+			r.unknownOption("vxlan", word, vxlanNames())
 		}
 	}
 	if r.Err == nil && !r.Help {
@@ -40,64 +43,109 @@ func (r *linkReader) vxlanOptions() rtnl.Options {
 	return v.options
 }
 
-// vxlanKeywords are in the order in which ip(8) matches abbreviations.
-var vxlanKeywords = slices.Concat([]keyword[vxlanReader]{
-	{"id", true, vxlanNumber("id", 1<<24-1)},
-	{"vni", true, vxlanNumber("id", 1<<24-1)},
-	{"group", true, (*vxlanReader).readRemote},
-	{"remote", true, (*vxlanReader).readRemote},
-	{"local", true, (*vxlanReader).readLocal},
-	{"dev", true, func(v *vxlanReader, word string) { v.once(word); v.link("link", v.Value(word)) }},
-	{"ttl", true, (*vxlanReader).readTTL},
-	{"hoplimit", true, (*vxlanReader).readTTL},
-	{"tos", true, (*vxlanReader).readTOS},
-	{"dsfield", true, (*vxlanReader).readTOS},
-	{"df", true, (*vxlanReader).readDF},
-	{"label", true, vxlanNumber("flowlabel", 1<<20-1)},
-	{"flowlabel", true, vxlanNumber("flowlabel", 1<<20-1)},
-	{"ageing", true, vxlanLimit("ageing", "none")},
-	{"maxaddress", true, vxlanLimit("maxaddr", "unlimited")},
-	{"port", true, (*vxlanReader).readSourcePorts},
-	{"srcport", true, (*vxlanReader).readSourcePorts},
-	{"dstport", true, vxlanNumber("dstport", 1<<16-1)},
-},
-	vxlanSwitch("learning", true), vxlanSwitch("proxy", true), vxlanSwitch("rsc", true), vxlanSwitch("l2miss", true),
-	vxlanSwitch("l3miss", true), vxlanSwitch("udpcsum", true), vxlanSwitch("udp6zerocsumtx", true),
-	vxlanSwitch("udp6zerocsumrx", true), vxlanSwitch("remcsumtx", true), vxlanSwitch("remcsumrx", true),
-	vxlanSwitch("localbypass", false),
-	[]keyword[vxlanReader]{
-		{"reserved_bits", false, vxlanNumber("reserved_bits", 1<<64-1)},
-		{"external", true, func(v *vxlanReader, _ string) {
-			v.set("external", 1)
-			v.options["learning"] = uint64(0)
-		}},
-		{"noexternal", true, func(v *vxlanReader, _ string) { v.set("external", 0) }},
-		{"gbp", true, func(v *vxlanReader, _ string) { v.set("gbp", 1) }},
-		{"gpe", true, func(v *vxlanReader, _ string) { v.set("gpe", 1) }},
-	},
-	vxlanSwitch("vnifilter", false), vxlanSwitch("mcroute", false))
+// A vxlanWord is an option of a VXLAN: its name, whether it can be abbreviated, and how its value is read.
+type vxlanWord struct {
+	name  string
+	short bool
+	kind  vxlanValue
+	// option is the name in rtnl.
+	option string
+	// number is the greatest number of vxlanNumber, and the value of vxlanSet.
+	number uint64
+}
 
-// vxlanSwitch makes the two keywords of a switch: NAME and noNAME.
-func vxlanSwitch(name string, short bool) []keyword[vxlanReader] {
-	return []keyword[vxlanReader]{
-		{name, short, func(v *vxlanReader, _ string) { v.set(name, 1) }},
-		{"no" + name, short, func(v *vxlanReader, _ string) { v.set(name, 0) }},
+// A vxlanValue is the form of an option's value.
+type vxlanValue uint8
+
+const (
+	vxlanNumber vxlanValue = iota // a number
+	vxlanLimit                    // a number, or none or unlimited: zero
+	vxlanSet                      // no value: the word sets the option
+	vxlanRemote
+	vxlanLocal
+	vxlanDev
+	vxlanTTL
+	vxlanTOS
+	vxlanDF
+	vxlanSourcePorts
+)
+
+// vxlanWords are in the order in which ip(8) matches abbreviations.
+var vxlanWords = []vxlanWord{
+	{"id", true, vxlanNumber, "id", 1<<24 - 1},
+	{"vni", true, vxlanNumber, "id", 1<<24 - 1},
+	{"group", true, vxlanRemote, "", 0},
+	{"remote", true, vxlanRemote, "", 0},
+	{"local", true, vxlanLocal, "", 0},
+	{"dev", true, vxlanDev, "", 0},
+	{"ttl", true, vxlanTTL, "", 0},
+	{"hoplimit", true, vxlanTTL, "", 0},
+	{"tos", true, vxlanTOS, "", 0},
+	{"dsfield", true, vxlanTOS, "", 0},
+	{"df", true, vxlanDF, "", 0},
+	{"label", true, vxlanNumber, "flowlabel", 1<<20 - 1},
+	{"flowlabel", true, vxlanNumber, "flowlabel", 1<<20 - 1},
+	{"ageing", true, vxlanLimit, "ageing", 1<<32 - 1},
+	{"maxaddress", true, vxlanLimit, "maxaddr", 1<<32 - 1},
+	{"port", true, vxlanSourcePorts, "", 0},
+	{"srcport", true, vxlanSourcePorts, "", 0},
+	{"dstport", true, vxlanNumber, "dstport", 1<<16 - 1},
+	{"nolearning", true, vxlanSet, "learning", 0}, {"learning", true, vxlanSet, "learning", 1},
+	{"noproxy", true, vxlanSet, "proxy", 0}, {"proxy", true, vxlanSet, "proxy", 1},
+	{"norsc", true, vxlanSet, "rsc", 0}, {"rsc", true, vxlanSet, "rsc", 1},
+	{"nol2miss", true, vxlanSet, "l2miss", 0}, {"l2miss", true, vxlanSet, "l2miss", 1},
+	{"nol3miss", true, vxlanSet, "l3miss", 0}, {"l3miss", true, vxlanSet, "l3miss", 1},
+	{"udpcsum", true, vxlanSet, "udpcsum", 1}, {"noudpcsum", true, vxlanSet, "udpcsum", 0},
+	{"udp6zerocsumtx", true, vxlanSet, "udp6zerocsumtx", 1}, {"noudp6zerocsumtx", true, vxlanSet, "udp6zerocsumtx", 0},
+	{"udp6zerocsumrx", true, vxlanSet, "udp6zerocsumrx", 1}, {"noudp6zerocsumrx", true, vxlanSet, "udp6zerocsumrx", 0},
+	{"remcsumtx", true, vxlanSet, "remcsumtx", 1}, {"noremcsumtx", true, vxlanSet, "remcsumtx", 0},
+	{"remcsumrx", true, vxlanSet, "remcsumrx", 1}, {"noremcsumrx", true, vxlanSet, "remcsumrx", 0},
+	{"localbypass", false, vxlanSet, "localbypass", 1}, {"nolocalbypass", false, vxlanSet, "localbypass", 0},
+	{"reserved_bits", false, vxlanNumber, "reserved_bits", 1<<64 - 1},
+	{"external", true, vxlanSet, "external", 1}, {"noexternal", true, vxlanSet, "external", 0},
+	{"gbp", true, vxlanSet, "gbp", 1},
+	{"gpe", true, vxlanSet, "gpe", 1},
+	{"vnifilter", false, vxlanSet, "vnifilter", 1}, {"novnifilter", false, vxlanSet, "vnifilter", 0},
+	{"mcroute", false, vxlanSet, "mcroute", 1}, {"nomcroute", false, vxlanSet, "mcroute", 0},
+}
+
+func vxlanNames() (all []string) {
+	for _, w := range vxlanWords {
+		all = append(all, w.name)
 	}
+	return all
 }
 
-// vxlanNumber makes the function for a number up to max.
-func vxlanNumber(option string, max uint64) func(*vxlanReader, string) {
-	return func(v *vxlanReader, word string) { v.set(option, v.number(word, max)) }
-}
-
-// vxlanLimit makes the function for a number that can be a word: that word is zero.
-func vxlanLimit(option, zero string) func(*vxlanReader, string) {
-	return func(v *vxlanReader, word string) {
-		if v.Take(zero) {
-			v.set(option, 0)
+// read reads the value of an option.
+func (v *vxlanReader) read(w vxlanWord) {
+	switch w.kind {
+	case vxlanNumber:
+		v.set(w.option, v.number(w.name, w.number))
+	case vxlanLimit:
+		if v.Take(map[string]string{"ageing": "none", "maxaddr": "unlimited"}[w.option]) {
+			v.set(w.option, 0)
 		} else {
-			v.set(option, v.number(word, 1<<32-1))
+			v.set(w.option, v.number(w.name, w.number))
 		}
+	case vxlanSet:
+		if v.set(w.option, w.number); w.name == "external" {
+			v.options["learning"] = uint64(0)
+		}
+	case vxlanRemote:
+		v.readRemote(w.name)
+	case vxlanLocal:
+		v.readLocal(w.name)
+	case vxlanDev:
+		v.once(w.name)
+		v.link("link", v.Value(w.name))
+	case vxlanTTL:
+		v.readTTL(w.name)
+	case vxlanTOS:
+		v.readTOS(w.name)
+	case vxlanDF:
+		v.readDF(w.name)
+	case vxlanSourcePorts:
+		v.readSourcePorts(w.name)
 	}
 }
 
