@@ -174,7 +174,8 @@ func decodeNeigh(b []byte) (Neigh, error) {
 
 // NeighFilter selects neighbours. Zero fields match all.
 type NeighFilter struct {
-	// Family is unix.AF_INET or unix.AF_INET6; zero is both.
+	// Family is unix.AF_INET or unix.AF_INET6; zero is both. unix.AF_BRIDGE reads the link-layer addresses that
+	// links receive and bridges have learned (fdb); these entries have no Addr.
 	Family uint8
 	// Link is the index of the link, Master that of the bridge, VRF … of which the
 	// link is a port.
@@ -205,7 +206,7 @@ func (c *Conn) Neighs(f NeighFilter) ([]Neigh, error) {
 	err = c.list("neighbours", unix.RTM_GETNEIGH, append(head, attrs...), func() { neighs = nil }, func(b []byte) error {
 		one, err := decodeNeigh(b)
 		// Bridges also return FDB entries, which have no address.
-		if one.Addr.IsValid() {
+		if one.Addr.IsValid() || f.Family == unix.AF_BRIDGE {
 			neighs = append(neighs, one)
 		}
 		return err

@@ -46,14 +46,18 @@ func (s NeighStyle) neigh(n rtnl.Neigh) members {
 		color = colorInet6
 	}
 	if s.Brief {
-		m.put("dst", n.Addr.String(), s.paint(color, pad(n.Addr.String(), 39)))
+		if n.Addr.IsValid() {
+			m.put("dst", n.Addr.String(), s.paint(color, pad(n.Addr.String(), 39)))
+		}
 		m.put("dev", s.Link(n.Link), s.paint(colorName, pad(s.Link(n.Link), 16)))
 		if n.LLAddr != "" {
 			m.put("lladdr", n.LLAddr.String(), s.paint(colorLL, n.LLAddr.String()))
 		}
 		return m
 	}
-	m.put("dst", n.Addr.String(), s.paint(color, n.Addr.String()+" "))
+	if n.Addr.IsValid() { // an entry of -family bridge has none
+		m.put("dst", n.Addr.String(), s.paint(color, n.Addr.String()+" "))
+	}
 	if !s.HideDev {
 		m.put("dev", s.Link(n.Link), "dev "+s.paint(colorName, s.Link(n.Link)+" "))
 	}
