@@ -180,7 +180,7 @@ func joinIntervals(all []rawElement, s set) []rawElement {
 		if e.intervalEnd {
 			continue
 		}
-		if e.key == "" { // catch-all element
+		if e.key == "" { // a catch-all element
 			joined = append(joined, e)
 			continue
 		}

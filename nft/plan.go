@@ -16,7 +16,7 @@ type content struct {
 	partial bool
 }
 
-// isOlder reports whether an older version made the table, with sets for all prefix lengths.
+// isOlder reports whether the table has sets for all prefix lengths, as older versions of vnet made it.
 func (c content) isOlder() bool {
 	for name := range c.sets {
 		if setNamed(name).allLengths {
@@ -41,8 +41,8 @@ type change struct {
 	createSets    []set
 	createChains  []chain
 	added         []element
-	// Deleted and added rules, to find stale flows. Deleted is also the part of a rule that a more specific one
-	// overrides.
+	// The deleted and the added rules, to find stale flows. oldRules also has the parts of rules that a new, more
+	// specific rule overrides.
 	oldRules, newRules []Rule
 }
 

@@ -9,9 +9,10 @@ import (
 
 // Prefixes of a set must not overlap. So the sources of rules are in one set per prefix length, and the chains look up
 // the longest prefix first. The length is part of the set's name: masquerade4_24, or masquerade4_24_out for rules with
-// an output link. Older versions had one set for all lengths (masquerade4), which is read, and replaced by a change.
+// an output link. Older versions of vnet had one set for all lengths (masquerade4): vnet still reads it, and replaces it
+// when the table changes.
 
-// withLength returns the name of the set for a prefix length. The name is that of a set for all lengths.
+// withLength returns the name of the set for a prefix length. name is that of the set for all lengths.
 func withLength(name string, bits int) string {
 	kind, out, hasOut := strings.Cut(name, "_")
 	name = kind + "_" + strconv.Itoa(bits)

@@ -31,7 +31,7 @@ var (
 	ifname = &field{"ifname", 41, nameSize, func(v string) string { return fmt.Sprintf("%q", decodeName(v)) }}
 )
 
-// padded returns the size in a key, where every field starts at a 4-byte register.
+// padded returns the size of the field in a key. There, every field begins at a register of four bytes.
 func (f *field) padded() int { return (f.size + 3) &^ 3 }
 
 func addrText(v string) string {
@@ -65,7 +65,8 @@ type set struct {
 	dynamic   bool // the kernel adds elements for packets
 	flowtable bool // not a set, but a flowtable: the keys are its devices
 	bridge    bool // in a table of the family bridge
-	// allLengths means that only older versions made this set; see withLength.
+	// allLengths means that the set has sources of all prefix lengths. Only older versions of vnet made such sets; see
+	// withLength.
 	allLengths bool
 	order      int // in the table
 	// decode returns the rule of an element; nil for auxiliary sets.

@@ -86,7 +86,7 @@ func loIsDown() bool {
 
 // reexec starts the program again in new namespaces and waits for it.
 func reexec() int {
-	// Pdeathsig kills the child when the thread that started it ends.
+	// Keep this thread: if the thread that started the child ends, Pdeathsig kills the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
@@ -111,7 +111,7 @@ func reexec() int {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	err := runAlone(cmd)
+	err := runAndKillRest(cmd)
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -127,7 +127,7 @@ func reexec() int {
 }
 
 // prepareMounts mounts an empty /run, an empty /etc/netns, and a /sys that shows
-// the new network namespace, where the kernel allows that.
+// the new network namespace, if the kernel allows it.
 func prepareMounts() error {
 	if err := unix.Mount("", "/", "none", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return &fs.PathError{Op: "make private mount", Path: "/", Err: err}

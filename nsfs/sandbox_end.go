@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runAlone runs a command, passes signals on to it, and afterwards kills the processes
-// that it left. They would keep the namespaces of the sandbox.
-func runAlone(cmd *exec.Cmd) error {
+// runAndKillRest runs a command and passes signals on to it. At the end it kills the
+// processes that the command left, because they would keep the sandbox's namespaces.
+func runAndKillRest(cmd *exec.Cmd) error {
 	// Processes in the sandbox whose parent has ended become children of this process.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err == nil {
 		defer killChildren(children())
@@ -38,14 +38,14 @@ func runAlone(cmd *exec.Cmd) error {
 		case err := <-ended:
 			return err
 		case s := <-signals:
-			// From a terminal the command has the signal already. It may get it twice.
+			// The command gets a signal from a terminal twice: the terminal sends it to both processes.
 			_ = cmd.Process.Signal(s) // fails if it has ended
 		}
 	}
 }
 
-// killChildren kills the children of this process, except those in keep, and their
-// children, which become children of this process.
+// killChildren kills the children of this process, except those in keep. It does so until
+// there are none, because the children of a killed process become children of this one.
 func killChildren(keep []int) {
 	for hasChildren() {
 		list := slices.DeleteFunc(children(), func(pid int) bool { return slices.Contains(keep, pid) })
@@ -54,7 +54,7 @@ func killChildren(keep []int) {
 		}
 		for _, pid := range list {
 			if unix.Kill(pid, unix.SIGKILL) != nil {
-				return // it has another user
+				return // it belongs to another user
 			}
 		}
 		for _, pid := range list {
@@ -97,8 +97,8 @@ func children() (list []int) {
 	return list
 }
 
-// explainRefusal adds the reason for which the kernel refuses new namespaces, as far as
-// settings of the machine show it.
+// explainRefusal adds the reason why the kernel refuses new namespaces, if the machine's
+// settings show it.
 func explainRefusal(err error) error {
 	err = fmt.Errorf("create namespaces: %w", err)
 	is := func(path, value string) bool {

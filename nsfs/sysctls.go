@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetSysctls writes several sysctls in one directory, of the namespace that the thread is in; see
-// [SetSysctl]. dir is the directory's key with slashes, net/ipv6/conf/eth0, and a setting is
-// NAME=VALUE, where NAME may have more slashes. It skips sysctls that the kernel does not have.
+// SetSysctls writes several sysctls of one directory in the namespace that the thread is in; see
+// [SetSysctl]. dir is a path below /proc/sys, such as net/ipv6/conf/eth0. A setting is NAME=VALUE;
+// NAME may contain slashes. SetSysctls skips sysctls that the kernel does not have.
 //
 // It is faster than SetSysctl if a thread enters many namespaces.
 func (t Thread) SetSysctls(dir string, settings ...string) error {
@@ -28,7 +28,7 @@ func (t Thread) SetSysctls(dir string, settings ...string) error {
 	for _, set := range settings {
 		name, value, _ := strings.Cut(set, "=")
 		if err != nil || writeAt(at, path.Join(place, name), value) != nil {
-			err := SetSysctl(path.Join(dir, name), value) // it has the better error
+			err := SetSysctl(path.Join(dir, name), value) // its error is better
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -47,12 +47,12 @@ func writeAt(dir int, name, value string) error {
 }
 
 // A procMount opens directories of /proc/sys. /proc/sys/net has an entry "ipv6" for each network
-// namespace, and the kernel looks for the right one among all that were used before. So after
-// procUses namespaces, it mounts another proc file system, which has none.
+// namespace, and the kernel searches for the right one among all that were used before. So after
+// procUses uses it mounts a new proc file system, which has no such entries yet.
 type procMount struct {
-	dir   int // its sys; -1 before the first use
-	uses  int // of dir
-	fails bool
+	dir   int  // descriptor of its directory sys; -1 before the first use
+	uses  int  // of dir
+	fails bool // the last attempt to mount failed
 }
 
 const procUses = 64
@@ -69,8 +69,8 @@ func (p *procMount) sys() int {
 	return p.dir
 }
 
-// renew mounts a new proc file system, without a place in the file tree. It needs the right to mount
-// in the user namespace of the PID namespace; without it, the old one stays in use.
+// renew replaces the proc file system by a new one. This needs the right to mount in the user
+// namespace of the PID namespace; without it, the old one stays in use.
 func (p *procMount) renew() {
 	fd, err := mountProc()
 	if p.fails = err != nil; p.fails {
@@ -80,7 +80,8 @@ func (p *procMount) renew() {
 	p.dir, p.uses = fd, 1
 }
 
-// mountProc returns a descriptor of its sys directory.
+// mountProc mounts a proc file system that has no place in the file tree. It returns a descriptor
+// of its directory sys.
 func mountProc() (int, error) {
 	config, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
 	if err != nil {

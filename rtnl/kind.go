@@ -202,7 +202,7 @@ func (opt Option) decodeList(b []byte) (any, bool) {
 	return maps, valid && maps != nil
 }
 
-// widths are the lengths of numbers, in bytes.
+// widths has the lengths of the values that are numbers, in bytes.
 var widths = map[OptionType]int{
 	U8: 1, U16: 2, U32: 4, U64: 8, BE16: 2, BE32: 4, Bits: 8, PortRange: 4, Index: 4, BE64: 8,
 }

@@ -195,7 +195,8 @@ func (l *Link) decodeFamily(family uint16, b []byte) {
 	})
 }
 
-// decode reads the counters in the order of the struct; older kernels have fewer.
+// decode reads the counters in the order of struct rtnl_link_stats64 of
+// <linux/if_link.h>. Older kernels have fewer of them.
 func (s *Stats) decode(b []byte) {
 	for _, p := range []*uint64{
 		&s.RxPackets, &s.TxPackets, &s.RxBytes, &s.TxBytes, &s.RxErrors, &s.TxErrors, &s.RxDropped, &s.TxDropped,
@@ -221,7 +222,7 @@ func nested(b []byte, fn func(typ uint16, value []byte)) {
 	}
 }
 
-// text returns a string without the zero byte at its end, if there is one.
+// text returns the string before the first zero byte, or all of b if there is none.
 func text(b []byte) string {
 	for i, c := range b {
 		if c == 0 {

@@ -21,8 +21,8 @@ type Netem struct {
 	Link uint32
 	// Delay is the delay of every packet. It varies randomly by plus or minus Jitter.
 	Delay, Jitter time.Duration
-	// Loss is the share of lost packets in percent, 0–100. The kernel stores it in 32
-	// bits.
+	// Loss is the share of lost packets in percent, 0–100. The kernel stores it
+	// as a fraction of 32 bits, so it is rounded.
 	Loss float64
 	// Rate is in bits per second, rounded down to whole bytes per second; zero is no
 	// limit.
@@ -56,8 +56,8 @@ const (
 	tcRoot      = math.MaxUint32
 )
 
-// ReplaceNetem replaces the root queueing discipline of a link by netem. Of a netem that is
-// there already, the kernel keeps only ECN marking, slots and the distribution of the
+// ReplaceNetem replaces the root queueing discipline of a link by netem. If the link has a
+// netem already, the kernel keeps its ECN marking, its slots and the distribution of its
 // delay. If the kernel has no netem, the error is fs.ErrNotExist.
 func ReplaceNetem(n Netem) Request {
 	body, err := encodeNetem(n)
@@ -96,7 +96,7 @@ func encodeNetem(n Netem) ([]byte, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Uint64(netemLatency64, uint64(n.Delay))
 	ae.Uint64(netemJitter64, uint64(n.Jitter))
-	// If there is a netem already, the kernel changes it, and keeps what the request leaves out.
+	// If there is a netem already, the kernel keeps what the request leaves out. So send zeros.
 	ae.Bytes(netemCorr, make([]byte, sizeofNetemCorr))
 	ae.Bytes(netemReorder, make([]byte, sizeofNetemPair))
 	ae.Bytes(netemCorrupt, make([]byte, sizeofNetemPair))

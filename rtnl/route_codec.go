@@ -104,8 +104,8 @@ func familyOf(a netip.Addr) uint8 {
 	return unix.AF_INET6
 }
 
-// encodeGateway appends a gateway. One of the other address family than the route is a
-// struct rtvia.
+// encodeGateway appends a gateway. If its address family is not the route's, it is encoded
+// as a struct rtvia.
 func encodeGateway(ae *netlink.AttributeEncoder, is6 bool, gateway netip.Addr) {
 	switch {
 	case !gateway.IsValid():

@@ -47,8 +47,8 @@ type Watcher struct {
 }
 
 // Watch starts to watch groups in the namespace ns; nil is the namespace of the calling
-// thread. Events are kept until [Watcher.Next] returns them. To miss nothing, first call
-// Watch and then read the state.
+// thread. The kernel keeps events until [Watcher.Next] returns them. To miss nothing, first
+// call Watch and then read the state.
 func Watch(ns *os.File, groups ...Group) (*Watcher, error) {
 	nl, err := dial.Conn(unix.NETLINK_ROUTE, ns, netlink.Config{Strict: true})
 	if err != nil {
@@ -123,7 +123,7 @@ func (w *Watcher) drain() error {
 	})
 }
 
-// decodeEvent decodes a notification; false if its type is unknown.
+// decodeEvent decodes a notification; false if its type is unknown or it is malformed.
 func decodeEvent(m netlink.Message) (Event, bool) {
 	var e Event
 	var err error

@@ -125,10 +125,10 @@ func (e *ruleEvaluation) run(steps []step, p packets) {
 			if e.lookup(s, steps[i+1:], &p) {
 				return
 			}
-		case stepVerdict, stepReject, stepEnds:
+		case stepVerdict, stepReject, stepEndChain:
 			e.verdict(s, p)
 			return
-		case stepTakes:
+		case stepRedirect:
 			e.takes = s.low == nil || s.low[0] == p.family() || s.low[0] == unix.NFPROTO_INET
 			matches = !e.takes
 		}

@@ -18,7 +18,7 @@ import (
 type element struct {
 	key, end    []byte
 	verdict     step // of a verdict map
-	intervalEnd bool // only the end of the interval before
+	intervalEnd bool // the element only marks the end of an interval; see joinIntervals
 }
 
 // decodeElements decodes a message with elements.
@@ -74,6 +74,7 @@ func decodeElement(ad *netlink.AttributeDecoder) (e element) {
 // lists an interval as two elements: its first key, and the first key after it.
 func joinIntervals(all []element) (joined []element) {
 	isInterval := slices.ContainsFunc(all, func(e element) bool { return e.intervalEnd })
+	// Ends sort before starts: the end of an interval and the start of an adjacent one have the same key.
 	sort.Slice(all, func(i, j int) bool {
 		c := bytes.Compare(all[i].key, all[j].key)
 		return c < 0 || c == 0 && all[i].intervalEnd && !all[j].intervalEnd

@@ -34,8 +34,8 @@ type legacyTable struct {
 	entries []byte // struct ipt_entry, or struct ip6t_entry
 }
 
-// legacyTables returns the tables of iptables-legacy in the calling thread's namespace. To ask for a table makes it, so
-// it only asks for those that exist.
+// legacyTables returns the tables of iptables-legacy in the calling thread's namespace. The kernel creates a table when
+// it is read for the first time, so legacyTables only reads those that exist.
 func legacyTables() (all []legacyTable, err error) {
 	for _, family := range []string{"ip", "ip6"} {
 		names, readErr := os.ReadFile("/proc/thread-self/net/" + family + "_tables_names")
@@ -51,7 +51,7 @@ func legacyTables() (all []legacyTable, err error) {
 	return all, err
 }
 
-// read reads the table. It is not an error if the table changes so often that it cannot be read.
+// read reads the table. A table that was deleted in the meantime has no entries; this is not an error.
 func (t *legacyTable) read() error {
 	domain, level := unix.AF_INET, unix.SOL_IP
 	if t.family == "ip6" {
@@ -62,7 +62,7 @@ func (t *legacyTable) read() error {
 		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	for err = unix.EAGAIN; err == unix.EAGAIN; { // EAGAIN: it has another size by now
+	for err = unix.EAGAIN; err == unix.EAGAIN; { // EAGAIN: the size changed after iptGetInfo
 		t.info = append([]byte(t.name), make([]byte, sizeofGetInfo-len(t.name))...)
 		if err = getsockopt(fd, level, iptGetInfo, t.info); err != nil {
 			break
@@ -95,7 +95,7 @@ func getsockopt(fd, level, option int, b []byte) error {
 	return nil
 }
 
-// aligned returns n with the padding before a 64-bit number.
+// aligned returns the offset of a 64-bit number that follows n bytes in a struct.
 func aligned(n int) int {
 	if runtime.GOARCH == "386" {
 		return n
@@ -103,15 +103,16 @@ func aligned(n int) int {
 	return (n + 7) &^ 7
 }
 
-// A legacyLayout has the offsets of the fields of struct ipt_entry or struct ip6t_entry.
+// A legacyLayout describes struct ipt_entry or struct ip6t_entry. The struct begins with the source, the destination
+// and their masks.
 type legacyLayout struct {
-	address int // the size of an address: source, destination and their masks follow each other
-	links   int // the names of the input and output links, and their masks
-	proto   int
-	flags   int // the inverted conditions follow
-	gotos   byte
-	target  int // the field target_offset; next_offset follows
-	header  int // the size of the struct
+	address  int  // the size of an address
+	links    int  // the offset of the names of the input and output links; their masks follow
+	proto    int  // the offset of the protocol
+	flags    int  // the offset of the flags; the inverted conditions follow
+	gotoFlag byte // the flag of a goto
+	target   int  // the offset of target_offset; next_offset follows
+	header   int  // the size of the struct
 }
 
 func (t *legacyTable) layout() legacyLayout {
@@ -147,7 +148,7 @@ func (t *legacyTable) chains() map[string][]rule {
 	return rules
 }
 
-// each calls fn for each entry.
+// each calls fn for each entry with its offset. It stops at a malformed entry.
 func (t *legacyTable) each(fn func(at int, entry []byte)) {
 	l := t.layout()
 	for at := 0; at+l.header+xtHeader <= len(t.entries); {
@@ -161,7 +162,7 @@ func (t *legacyTable) each(fn func(at int, entry []byte)) {
 	}
 }
 
-// hook returns where the chain at a hook starts.
+// hook returns the offset of the first rule of the chain at a hook; false if the table has no such chain.
 func (t *legacyTable) hook(n int) (offset int, ok bool) {
 	if len(t.info) < sizeofGetInfo || binary.NativeEndian.Uint32(t.info[tableNameSize:])>>n&1 == 0 {
 		return 0, false
@@ -239,7 +240,7 @@ func (l legacyLayout) targetStep(entry, target []byte, next int, starts map[int]
 		return step{kind: stepVerdict, code: verdictReturn}
 	case verdict < 0:
 		return step{kind: stepVerdict, code: int32(-verdict - 1)}
-	case entry[l.flags]&l.gotos != 0:
+	case entry[l.flags]&l.gotoFlag != 0:
 		return step{kind: stepVerdict, code: verdictGoto, chain: starts[verdict]}
 	}
 	return step{kind: stepVerdict, code: verdictJump, chain: starts[verdict]}

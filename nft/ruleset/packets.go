@@ -14,17 +14,18 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// packets are those packets that a forward takes and that may get to a place in a ruleset.
+// packets describes packets for a port forward: those that may reach a place in a ruleset.
 type packets struct {
 	v4    bool
 	proto nft.Proto
 	ports nft.Ports
 	addrs []netip.Addr // destinations
 	in    string       // the input link; "" means any
-	all   bool         // all of the chain's packets get to the rule's step
+	all   bool         // all packets that enter the chain reach this step of the rule
 }
 
-// restrict restricts packets to those that match does (CmpOpEq) or does not accept (CmpOpNeq).
+// restrict returns the packets that match accepts (CmpOpEq), or those that it does not accept (CmpOpNeq); false means
+// that there are none.
 func (p packets) restrict(op expr.CmpOp, match func(packets) (packets, bool)) (packets, bool) {
 	was := p.all
 	p.all = true
@@ -49,9 +50,9 @@ func (p packets) restrictPorts(s step) (packets, bool) {
 }
 
 // match returns the packets with a value of the field between low and high; nil means no limit. It clears all if there
-// may be others.
+// may be packets with other values. It returns false if there are no packets with such a value.
 func (p packets) match(f loadedField, low, high []byte) (packets, bool) {
-	compare := func(value, with []byte) int { // only what both have: with may be a prefix, or padded
+	compare := func(value, with []byte) int { // only the bytes that both have: with may be a prefix, or padded
 		n := min(len(value), len(with))
 		return bytes.Compare(value[:n], with[:n])
 	}

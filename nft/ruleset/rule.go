@@ -30,7 +30,7 @@ type step struct {
 	size     int        // of stepLoad, in bytes; 0 if unknown
 	op       expr.CmpOp // of stepCompare: CmpOpEq or CmpOpNeq
 	// low and high are the values of stepCompare; nil means no limit. low is the mask of stepMask, and the family of
-	// stepTakes; nil means any.
+	// stepRedirect; nil means any.
 	low, high []byte
 	ports     []nft.Ports // of stepPorts
 	set       string      // of stepLookup
@@ -51,8 +51,8 @@ const (
 	stepLookup                  // looks for a register in a set, or in a map
 	stepVerdict
 	stepReject
-	stepTakes // gives the packet another destination: dnat, redirect, tproxy
-	stepEnds  // ends the chain: snat, masquerade
+	stepRedirect // changes the packet's destination: dnat, redirect, tproxy
+	stepEndChain // ends the chain: snat, masquerade
 )
 
 // decodeRule decodes a rule in a message of the kernel.
@@ -112,13 +112,13 @@ func decodeStep(family byte, ad *netlink.AttributeDecoder) (s step) {
 var simpleSteps = map[string]stepKind{
 	"byteorder": stepNothing, // nft adds it even before fields of one byte
 	"counter":   stepNothing, "log": stepNothing, "objref": stepNothing, "notrack": stepNothing, "last": stepNothing,
-	"reject": stepReject, "redir": stepTakes, "tproxy": stepTakes, "masq": stepEnds,
+	"reject": stepReject, "redir": stepRedirect, "tproxy": stepRedirect, "masq": stepEndChain,
 }
 
 func (s *step) decodeKnown(family byte, e expr.Any) {
 	switch e := e.(type) {
 	case *expr.Meta:
-		if s.kind = stepNothing; !e.SourceRegister { // else it sets a mark, for example
+		if s.kind = stepNothing; !e.SourceRegister { // with a source register it sets a mark, for example
 			*s = step{kind: stepLoad, to: registerByte(e.Register), field: metaFields[e.Key], size: metaSize(e.Key)}
 		}
 	case *expr.Fib:
@@ -143,13 +143,13 @@ func (s *step) decodeKnown(family byte, e expr.Any) {
 	case *expr.Range:
 		*s = step{kind: stepCompare, op: e.Op, from: registerByte(e.Register), low: e.FromData, high: e.ToData}
 	case *expr.NAT:
-		if s.kind = stepEnds; e.Type == expr.NATTypeDestNAT {
-			s.kind, s.low = stepTakes, []byte{byte(e.Family)}
+		if s.kind = stepEndChain; e.Type == expr.NATTypeDestNAT {
+			s.kind, s.low = stepRedirect, []byte{byte(e.Family)}
 		}
 	}
 }
 
-// compareStep returns a comparison as one with a range.
+// compareStep converts a comparison with one value to a comparison with a range of values.
 func compareStep(e *expr.Cmp) step {
 	s := step{kind: stepCompare, op: expr.CmpOpEq, from: registerByte(e.Register)}
 	switch e.Op {
@@ -159,7 +159,7 @@ func compareStep(e *expr.Cmp) step {
 		s.low = e.Data
 	case expr.CmpOpLte:
 		s.high = e.Data
-	case expr.CmpOpGt: // everything but the values up to this one
+	case expr.CmpOpGt: // not one of the values up to this one
 		s.op, s.high = expr.CmpOpNeq, e.Data
 	case expr.CmpOpLt:
 		s.op, s.low = expr.CmpOpNeq, e.Data

@@ -25,8 +25,8 @@ const TraceTable = "vnettrace"
 const (
 	// traceGroup is the multicast group for trace events.
 	traceGroup = unix.NFNLGRP_NFTRACE
-	// traceBuffer is the size of the socket's receive buffer, in bytes. Without the permission to exceed the system's
-	// limit on buffer sizes, it is that limit.
+	// traceBuffer is the size of the socket's receive buffer, in bytes. Without CAP_NET_ADMIN the kernel reduces it to
+	// net.core.rmem_max.
 	traceBuffer = 16 << 20
 )
 
@@ -120,7 +120,7 @@ func Trace(ns *os.File, p Probe) (*Tracer, error) {
 // install creates the tables.
 func (t *Tracer) install(p Probe) error {
 	err := t.installTable(nftables.TableFamilyBridge, traceBridgeHooks, p)
-	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) { // no such chains to trace here
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) { // the kernel may have no family bridge
 		return err
 	}
 	return t.installTable(nftables.TableFamilyINet, traceHooks, p)
@@ -233,7 +233,7 @@ func (t *Tracer) Close() error {
 			c.DelTable(&nftables.Table{Family: family, Name: TraceTable})
 			err = c.Flush()
 		}
-		bridge := family == nftables.TableFamilyBridge // perhaps this kernel does not have it, see install
+		bridge := family == nftables.TableFamilyBridge // may be missing, see install
 		if !bridge || !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) {
 			errs = append(errs, err)
 		}

@@ -39,9 +39,9 @@ func xtTarget(name string) step {
 	case "REJECT":
 		return step{kind: stepReject}
 	case "DNAT", "REDIRECT", "TPROXY", "NETMAP":
-		return step{kind: stepTakes}
+		return step{kind: stepRedirect}
 	case "SNAT", "MASQUERADE":
-		return step{kind: stepEnds}
+		return step{kind: stepEndChain}
 	case "LOG", "NFLOG", "MARK", "CONNMARK", "TRACE", "TCPMSS", "CT":
 		return step{kind: stepNothing}
 	}
