@@ -5,8 +5,8 @@ package topo
 // compares an object of the file with an object read from the kernel. Names
 // identify links and namespaces; the namespace "" is the machine's.
 //
-// A kind of object is a file: it has the type, its methods, and what only this kind has. Its
-// place in the order of creation is a row of kindRows.
+// Each kind of object has its own file, with the type, its methods and what only this kind
+// needs. A row of kindRows gives its place in the order of creation.
 type Object interface {
 	// Key identifies the object. Two objects with the same key cannot exist at
 	// the same time.
@@ -15,17 +15,17 @@ type Object interface {
 	// "red: addr 192.168.15.2/24 dev eth0".
 	String() string
 
-	// Needs returns the keys of the objects that this one depends on. They must
+	// needs returns the keys of the objects that this one depends on. They must
 	// exist before it and as long as it does. Keys that no state has are assumed
 	// to exist.
 	needs() []Key
-	// Provides returns the keys that other objects may need, its own first.
+	// provides returns the keys that other objects may need, its own first.
 	provides() []Key
-	// CanBecome reports whether the kernel can change the object to next in place.
+	// canBecome reports whether the kernel can change the object to next in place.
 	canBecome(next Object) bool
-	// Normal returns the object in the form in which the kernel reports it.
+	// normal returns the object in the form in which the kernel reports it.
 	normal() Object
-	// Commands returns the commands that do the same as a step with the object; see [Plan.Commands].
+	// commands returns the commands that do the same as a step with the object; see [Plan.Commands].
 	commands(w *scriptWriter, s Step) []command
 }
 

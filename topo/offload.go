@@ -27,7 +27,8 @@ func (n NoOffload) normal() Object        { return n }
 
 func (n NoOffload) feature() string { return linux.FeatureEthtool }
 
-// commands returns commands that use ethtool, and write a record: vnet reads the offload only of links that have it.
+// commands returns commands that use ethtool. They also write a record on the link, because vnet reads the offload only
+// of links with this record.
 func (n NoOffload) commands(w *scriptWriter, s Step) []command {
 	altname := shellWord(mark.Offload(w.lab, n.Link))
 	record := command{n.NS, "ip", "link property " + ipVerb(s) + " dev " + shellWord(n.Link) + " altname " + altname}

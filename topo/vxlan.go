@@ -76,5 +76,5 @@ func (v VXLAN) useIPv6(uses linkUses) {
 }
 
 func (v VXLAN) commands(w *scriptWriter, s Step) []command {
-	return w.linkCommands(s, v.Link, Key{}, v.typeWords()) // they name the parent
+	return w.linkCommands(s, v.Link, Key{}, v.typeWords()) // typeWords names the parent
 }

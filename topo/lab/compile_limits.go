@@ -49,7 +49,7 @@ func (c *compiler) checkRecord(o topo.Object, record string) {
 	}
 }
 
-// owns reports whether the lab makes the namespace.
+// owns reports whether the lab creates the namespace; otherwise it is the machine's or an adopted one.
 func (c *compiler) owns(ns string) bool {
 	return ns != "" && c.state[topo.Key{Kind: topo.OfNamespace, NS: ns, Name: ""}] == topo.Object(topo.Namespace{Name: ns})
 }

@@ -51,14 +51,14 @@ type exporter struct {
 	addrs     map[topo.Key][]netip.Prefix
 	vlans     map[topo.Key][]topo.BridgeVLAN
 	layout    *Layout // of the networks and the hosts' links
-	hostsFile string  // the hosts file that aliases has read last
+	hostsFile string  // the content of the hosts file that aliases read last
 }
 
 // An attachmentRef is the place of an attachment in the topology.
 type attachmentRef struct{ host, attachment int }
 
 func (e *exporter) topology() Topology {
-	hosts := e.namespaces()
+	hosts := e.namespaceCount()
 	e.t, e.netKeys, e.hostsFile = Topology{Name: e.name, Hosts: make([]Host, 0, hosts+1)}, nil, ""
 	e.nets, e.netNames, e.attached = map[topo.Key]int{}, map[string]int{}, make(map[topo.Key]int, hosts)
 	e.hosts = make(map[string]int, hosts+1)
@@ -92,12 +92,13 @@ func (e *exporter) topology() Topology {
 	return e.t
 }
 
-// namespaces returns the number of namespaces. These are the first objects.
-func (e *exporter) namespaces() int {
+// namespaceCount returns the number of namespaces, for the size of maps. Namespaces are the first
+// objects; it returns 0 if there are no other objects.
+func (e *exporter) namespaceCount() int {
 	return max(0, slices.IndexFunc(e.objects, func(o topo.Object) bool { return o.Key().Kind != topo.OfNamespace }))
 }
 
-// Host returns the host of a namespace and adds it if needed. The pointer is
+// host returns the host of a namespace and adds it if needed. The pointer is
 // valid until the next host is added.
 func (e *exporter) host(ns string) *Host {
 	i, ok := e.hosts[ns]
@@ -208,8 +209,9 @@ func (e *exporter) attachments() [][]attachmentRef {
 	return all
 }
 
-// subnets derives the subnets of a network, and its gateway, from the addresses
-// on it. on are the attachments to it.
+// subnets sets the subnets and the gateway of network n, and the addresses of its
+// attachments. It derives them from the addresses of the bridge and of the
+// attachments.
 func (e *exporter) subnets(n int, on []attachmentRef) {
 	net, k := &e.t.Networks[n], e.netKeys[n]
 	own := e.addrs[k]
@@ -265,8 +267,8 @@ func (e *exporter) gateway(net *Network, k topo.Key, own []netip.Prefix) {
 	}
 }
 
-// assignAddresses sets the addresses of an attachment: without prefix lengths
-// if there is one in each subnet.
+// assignAddresses sets the addresses of an attachment. It omits the prefix lengths
+// if the attachment has one address in each subnet.
 func (e *exporter) assignAddresses(net *Network, a *Attachment, addrs []netip.Prefix) {
 	plain := len(addrs) == len(net.Subnets)
 	for _, s := range net.Subnets {

@@ -14,7 +14,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
-// Forwards reports whether the host forwards packets, because the file says so or as a gateway.
+// Forwards reports whether the host forwards packets, because the file says so or because it is a
+// gateway.
 func (l *Layout) Forwards(h *Host) bool {
 	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
 		return true
@@ -23,15 +24,15 @@ func (l *Layout) Forwards(h *Host) bool {
 }
 
 // A Layout lists every device of every host of a topology, with its name and
-// addresses. Check looks for mistakes in it; Compile and package draw read it. It also
-// works for a topology with mistakes, and then leaves out what is not valid.
+// addresses. Check looks for mistakes in it; Compile and package draw read it. If the
+// topology has mistakes, the Layout leaves out what is not valid.
 type Layout struct {
 	Topology  *Topology
-	Hosts     map[string]int   // index in t.Hosts
-	nets      map[string]int   // index in t.Networks
+	Hosts     map[string]int   // the index in Topology.Hosts, by name
+	nets      map[string]int   // the index in Topology.Networks, by name
 	Ifaces    []Iface          // bridges, then devices on networks, ends of links, other devices
-	ByHost    map[string][]int // for each host, its Ifaces
-	ByNetwork [][]int          // for each network, its Ifaces: the bridge first
+	ByHost    map[string][]int // for each host, the indexes of its Ifaces
+	ByNetwork [][]int          // for each network, the indexes of its Ifaces: the bridge first
 
 	gateways map[string]bool   // the hosts that are the gateway of a network
 	forwards []resolvedForward // all port forwards, in the order of the hosts
@@ -89,10 +90,10 @@ func NewLayout(t *Topology) (*Layout, []*Iface) {
 		l.addHost(&t.Hosts[i])
 	}
 	for i := range t.Links {
-		c := &t.Links[i]
-		for end := range c.Ends {
-			e := &c.Ends[end]
-			l.add(Iface{Host: e.Host, Name: e.Device, Network: -1, Link: c, End: end, Addrs: e.Addresses, at: c.at})
+		link := &t.Links[i]
+		for end := range link.Ends {
+			e := &link.Ends[end]
+			l.add(Iface{Host: e.Host, Name: e.Device, Network: -1, Link: link, End: end, Addrs: e.Addresses, at: link.at})
 		}
 	}
 	for i := range t.Hosts {
@@ -171,7 +172,8 @@ func (l *Layout) machineName(n int) string {
 	i := &l.Ifaces[n]
 	host, dev := "", ""
 	if i.Link != nil {
-		host, dev = i.Link.Ends[1-i.End].Host, l.Ifaces[n+1-2*i.End].Name
+		peer := n + 1 - 2*i.End // the two ends of a link are neighbours in Ifaces
+		host, dev = i.Link.Ends[1-i.End].Host, l.Ifaces[peer].Name
 	} else {
 		host, dev = l.Topology.BridgeHost(i.Network), l.Topology.Networks[i.Network].Name
 	}

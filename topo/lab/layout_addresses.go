@@ -109,8 +109,8 @@ func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 	return subnet.First(s)
 }
 
-// deviceFor returns the device of the host whose subnet contains a, nil if
-// there is none. If dev is not "", only that device counts.
+// deviceFor returns the device of the host with the smallest subnet that contains
+// a; nil if there is none. If dev is not "", only that device counts.
 func (l *Layout) deviceFor(host, dev string, a netip.Addr) *Iface {
 	var best *Iface
 	bits := -1

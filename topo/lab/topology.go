@@ -19,18 +19,17 @@ type Topology struct {
 	Networks []Network     // in the order of the file
 	Hosts    []Host        // in the order of the file, which is the order of their addresses
 	Links    []Link        // the links of the file
-	Expect   []Expectation // what Verify proves
+	Expect   []Expectation // what vnet verify proves
 
 	// EgressLinks are the links by which the machine reaches other networks. A network
 	// with Fastpath has fast paths to them. [Topology.Fill] sets them.
 	EgressLinks []string
-	// OutsideMACs has the MAC addresses of the OutsideLinks that exist. [Topology.Fill] sets
-	// it; without it, derived MAC addresses depend on the names only.
+	// OutsideMACs has the MAC addresses of those [Topology.OutsideLinks] that exist.
+	// [Topology.Fill] sets it. If it is nil, derived MAC addresses depend on the names only.
 	OutsideMACs map[topo.Key]topo.MAC
 
-	// BridgeNetfilter means that NAT may run in bridges, because br_netfilter is loaded. Then a host
-	// needs hairpin mode to reach a port that is forwarded to itself.
-	// [Topology.Fill] sets it.
+	// BridgeNetfilter means that NAT may run in bridges, because br_netfilter is loaded. Then a
+	// host needs hairpin mode to reach a port that is forwarded to itself. [Topology.Fill] sets it.
 	BridgeNetfilter bool
 
 	source *syntax.Source // the file, for the places of mistakes found later; nil if there is none
@@ -80,8 +79,8 @@ func (l *fileLab) topology(d *syntax.Decoder) Topology {
 		t.Hosts = append(t.Hosts, l.Hosts[i].Value.host(d, l.Hosts[i].Key, l.Hosts[i].At))
 	}
 	for i := range l.Links {
-		if c, ok := l.Links[i].link(d); ok {
-			t.Links = append(t.Links, c)
+		if link, ok := l.Links[i].link(d); ok {
+			t.Links = append(t.Links, link)
 		}
 	}
 	t.Expect = l.expectations(d, &t)

@@ -163,7 +163,7 @@ func (t *scratchNetns) tryLink(feature string) error {
 		if topo.Feature(k.Sample) != feature {
 			continue
 		}
-		n := k.Encode(k.Sample) // veth has no feature
+		n := k.Encode(k.Sample) // not nil: only veth has no Encode, and veth is not a feature
 		try.Name, try.Kind = "try-"+k.Name, rtnl.Kind{Name: k.Name, Options: n.Options}
 		if n.Parent != "" {
 			n.SetParent(&try, scratchParent)

@@ -66,8 +66,8 @@ func (v *netnsSnapshot) portsWithCarrier(bridge uint32) (ports []uint32) {
 	return ports
 }
 
-// linkLocalTime is longer than the kernel delays a change of carrier. A bridge may also get no
-// link-local address: another program can turn IPv6 off there.
+// linkLocalTime is longer than the kernel delays a change of carrier. There is a limit because the
+// address may never come: another program can turn IPv6 off on the bridge.
 const linkLocalTime = 2 * time.Second
 
 func (v *netnsSnapshot) waitForLinkLocal(ctx context.Context, bridge rtnl.Link) error {
@@ -76,8 +76,8 @@ func (v *netnsSnapshot) waitForLinkLocal(ctx context.Context, bridge rtnl.Link) 
 		return err
 	}
 	defer events.Close()
-	// To read a link alone makes the kernel handle a delayed change of its carrier at once (since
-	// Linux 6.8): first that of a port, which gives the bridge its own.
+	// Since Linux 6.8, a request for a single link makes the kernel handle a delayed change of its
+	// carrier at once. The port comes first, because the bridge gets its carrier from the port.
 	for _, index := range []uint32{v.portsWithCarrier(bridge.Index)[0], bridge.Index} {
 		if _, err := v.handle.Conn.Link(rtnl.LinkID{Index: index}); err != nil {
 			return err

@@ -51,9 +51,9 @@ type Traffic struct {
 	Lost    uint64 `json:"lost"` // dropped, or received with errors
 }
 
-// A NATStatus is a NAT or isolation rule with its counters: of the first packets of
-// translated connections, or of dropped packets. Foreign rules in the lab's table are
-// included, in nft's words.
+// A NATStatus is a NAT or isolation rule with its counters. A NAT rule counts the first
+// packet of each translated connection, an isolation rule the dropped packets. Foreign
+// rules in the lab's table are included, in nft's words.
 type NATStatus struct {
 	Host    string `json:"host"`
 	Text    string `json:"rule"`
@@ -75,8 +75,8 @@ func (s Status) WriteJSON(w io.Writer) error {
 	return e.Encode(s)
 }
 
-// WriteText writes tables for people. If before, an earlier status, is not nil, they have
-// rates since then.
+// WriteText writes tables for people. before is an earlier status; if it is not nil, the
+// tables also have the rates since then.
 func (s Status) WriteText(w io.Writer, before *Status) error {
 	var b strings.Builder
 	s.writeLinks(&b, before)

@@ -28,7 +28,7 @@ import (
 func Survey() (topo.State, []string, error) {
 	rd := newReader(netns.NewTable("", nil))
 	defer func() { _ = rd.table.Close() }() // there is no lock
-	if err := rd.enterAll(); err != nil {
+	if err := rd.openAll(); err != nil {
 		return nil, nil, err
 	}
 	r := &stateBuilder{survey: true}
@@ -70,8 +70,8 @@ func removeHalfPairs(have topo.State) (unknown []string) {
 	return unknown
 }
 
-// enterAll opens handles for the machine's namespace and those with names.
-func (rd *reader) enterAll() error {
+// openAll opens handles of the machine's namespace and of those with names.
+func (rd *reader) openAll() error {
 	here, err := nsfs.Current()
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (rd *reader) enterAll() error {
 			continue
 		}
 		ns, err := nsfs.Open(e.Name)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) { // deleted in the meantime
 			continue
 		}
 		if err != nil {
@@ -143,8 +143,8 @@ func (r *stateBuilder) allLinks() (unknown []string) {
 	return unknown
 }
 
-// overLabLinks reports whether a program added the route, and all its links are in the
-// state or it has none.
+// overLabLinks reports whether a program added the route (not the kernel) and all links of
+// the route are in the state. A route without links, such as blackhole, counts in hosts only.
 func (v *netnsSnapshot) overLabLinks(in rtnl.Route) bool {
 	switch {
 	case in.Protocol == unix.RTPROT_KERNEL, in.Protocol == unix.RTPROT_RA, in.Protocol == unix.RTPROT_REDIRECT:

@@ -14,27 +14,27 @@ func (t touched) of(ns string) (links map[string]bool, is bool) {
 	return links, is || t.all
 }
 
-// touches says which links may change with an object.
-type touches uint8
+// touchedLinks says which links may change with an object.
+type touchedLinks uint8
 
 const (
-	aNewLink     touches = iota // a new link; of a link that existed before, also others
-	itsLink                     // the links that the object provides and needs
-	itsNamespace                // all links of the namespace
-	nothing
+	// ownOrAllLinks are the links that the object provides and needs. If one of them existed before
+	// the plan, they are all links of its namespace.
+	ownOrAllLinks touchedLinks = iota
+	ownLinks                   // the links that the object provides and needs
+	allLinks                   // all links of the namespace
+	noLinks
 )
 
-// touchesOf has the kinds with other touches than aNewLink.
-var touchesOf = map[topo.Kind]touches{
-	topo.OfLink: itsLink, topo.OfRoute: itsLink,
-	topo.OfPort: itsNamespace, topo.OfSysctl: itsNamespace, topo.OfProcess: itsNamespace,
-	topo.OfFile: nothing,
+// touchedLinksOf has the links that objects of a kind touch; ownOrAllLinks for the other kinds.
+var touchedLinksOf = map[topo.Kind]touchedLinks{
+	topo.OfLink: ownLinks, topo.OfRoute: ownLinks,
+	topo.OfPort: allLinks, topo.OfSysctl: allLinks, topo.OfProcess: allLinks,
+	topo.OfFile: noLinks,
 }
 
-// touchedBy returns what the plan may change. If a link is changed or deleted, objects that
-// depend on it may change in any namespace: everything is touched. A step on a link that
-// existed before, a setting or a program may change other links of the namespace: all its
-// links are touched.
+// touchedBy returns what the plan may change. If it changes or deletes a link, objects that
+// depend on the link may change in any namespace, so everything is touched.
 func touchedBy(p topo.Plan) touched {
 	t := touched{links: map[string]map[string]bool{}}
 	created := map[topo.Key]bool{} // links
@@ -44,7 +44,7 @@ func touchedBy(p topo.Plan) touched {
 			return touched{all: true}
 		}
 		for _, o := range []topo.Object{s.Have, s.Want} {
-			if o == nil || touchesOf[o.Key().Kind] == nothing {
+			if o == nil || touchedLinksOf[o.Key().Kind] == noLinks {
 				continue
 			}
 			objects = append(objects, o)
@@ -61,18 +61,18 @@ func touchedBy(p topo.Plan) touched {
 }
 
 func (t touched) add(o topo.Object, created map[topo.Key]bool) {
-	touches, ns := touchesOf[o.Key().Kind], o.Key().NS
+	links, ns := touchedLinksOf[o.Key().Kind], o.Key().NS
 	for _, k := range append(topo.Provides(o), topo.Needs(o)...) {
 		names := t.links[k.NS]
 		if k.Kind != topo.OfLink || names == nil {
 			continue
 		}
 		names[k.Name] = true
-		if touches != itsLink && k.Name != "lo" && !created[k] {
+		if links != ownLinks && k.Name != "lo" && !created[k] {
 			t.links[k.NS] = nil
 		}
 	}
-	if touches == itsNamespace {
+	if links == allLinks {
 		t.links[ns] = nil
 	}
 }

@@ -27,7 +27,7 @@ type Decoder struct {
 	nodesLeft int    // remaining number of values; limited, because nested aliases multiply
 
 	stopped   bool                // one of the two limits was exceeded
-	hasNumber map[*yaml.Node]bool // nodes that contain "(n"
+	hasNumber map[*yaml.Node]bool // the results of containsNumber
 }
 
 const (
@@ -58,7 +58,7 @@ func (d *Decoder) Document(text []byte, p any) bool {
 	return true
 }
 
-// document returns the document of text, nil if there is none.
+// document returns the YAML document in text, nil if there is none.
 func (d *Decoder) document(text []byte) *yaml.Node {
 	var doc, next yaml.Node
 	in := yaml.NewDecoder(bytes.NewReader(text))
@@ -79,9 +79,9 @@ func (d *Decoder) document(text []byte) *yaml.Node {
 	return doc.Content[0]
 }
 
-// syntax adds an error of the YAML parser as a mistake. The line number is part
-// of the parser's text. It is missing for the first line, and one too low for
-// an error of the grammar (not of the scanner).
+// syntax adds an error of the YAML parser as a mistake. The parser's text has the
+// line number, but not for the first line. For "did not find expected", it is one
+// too low.
 func (d *Decoder) syntax(err error) {
 	at, what := Pos{1, 1}, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := regexp.MustCompile(`line (\d+): ?`).FindStringSubmatch(what); m != nil {

@@ -48,7 +48,7 @@ func (d *Decoder) expandTable(content []*yaml.Node, defaults *yaml.Node) []*yaml
 			out = append(out, key, value)
 			continue
 		}
-		if !strings.Contains(key.Value, "(n") {
+		if !strings.Contains(key.Value, "(n") { // the copies need different names
 			named := *key
 			named.Value += "(n)"
 			key = &named
@@ -76,7 +76,7 @@ func (d *Decoder) expandList(content []*yaml.Node, defaults *yaml.Node) []*yaml.
 	return out
 }
 
-// withDefaults returns the entry, with the keys of defaults that it does not have.
+// withDefaults returns the entry, and adds those keys of defaults that it does not have.
 func withDefaults(entry, defaults *yaml.Node) *yaml.Node {
 	e := resolveAlias(entry)
 	if e == nil || defaults == nil || defaults.Kind != yaml.MappingNode {

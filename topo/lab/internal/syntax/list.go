@@ -10,7 +10,7 @@ import (
 // A Table is a mapping that keeps its order.
 type Table[T any] []Entry[T]
 
-// An Entry is a name of a Table and what belongs to it.
+// An Entry is a key of a Table with its value.
 type Entry[T any] struct {
 	Key   string
 	Value T

@@ -48,7 +48,7 @@ func (w *Words) Take(word string) bool {
 	return true
 }
 
-// NextNumber reads a number between lo and hi, the value of key.
+// NextNumber reads a number from lo to hi. key is the word before it, for the error.
 func (w *Words) NextNumber(key string, lo, hi uint64) (uint64, error) {
 	s := w.Next()
 	v, err := strconv.ParseUint(s, 10, 64)
@@ -58,7 +58,7 @@ func (w *Words) NextNumber(key string, lo, hi uint64) (uint64, error) {
 	return v, nil
 }
 
-// NextAddr reads an address, the value of key.
+// NextAddr reads an address. key is the word before it, for the error; "" if there is none.
 func (w *Words) NextAddr(key string) (netip.Addr, error) {
 	s := w.Next()
 	a, err := ParseAddr(s)

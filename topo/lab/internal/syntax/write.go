@@ -13,7 +13,7 @@ import (
 // A Mapping builds a YAML mapping. Its methods leave out values that are not set.
 type Mapping []*yaml.Node
 
-// Add adds a key with a node of its own.
+// Add adds a key and its value.
 func (m *Mapping) Add(key string, value *yaml.Node) { *m = append(*m, scalarNode(key), value) }
 
 // Text adds a string, unless it is "". It is quoted if YAML would read it as another type.
@@ -58,7 +58,7 @@ func (m *Mapping) List(key string, values []string) {
 	}
 }
 
-// One writes a list of one value as a single value.
+// One adds a list, like List. It writes a list of one value as a single value.
 func (m *Mapping) One(key string, values []string) {
 	if len(values) == 1 {
 		m.Text(key, values[0])
@@ -99,7 +99,7 @@ func (m *Mapping) Items(key string, n int, at func(i int) *yaml.Node) {
 	m.Add(key, list)
 }
 
-// Node returns the mapping as a node; an empty one is in one line in any case.
+// Node returns the mapping as a node. An empty mapping is always written in one line: {}.
 func (m Mapping) Node(style yaml.Style) *yaml.Node {
 	if len(m) == 0 {
 		style = yaml.FlowStyle
