@@ -1,12 +1,11 @@
-// Package doctor examines a machine: what keeps labs from working, or will keep a given lab from it, and the command
-// that mends it. It only reads.
+// Package doctor finds what keeps labs from working on a machine, or will keep a given lab from working, and the
+// commands that mend it. It changes nothing.
 //
 // It does not look into hosts of labs, and does not prove anything with packets; package verify does.
 package doctor
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,7 +20,7 @@ type Finding struct {
 	Topic string `json:"topic"`
 	// Text says what is wrong and what follows from it.
 	Text string `json:"text"`
-	// Remedy are shell commands, to be run as root. After them, the finding is gone.
+	// Remedy has shell commands to run as root. After them, the finding is gone.
 	Remedy []string `json:"remedy"`
 }
 
@@ -48,7 +47,7 @@ func (e Examination) Run() (findings []Finding, err error) {
 	return findings, err
 }
 
-// sysctl reads a number below /proc/sys. ok is false if the kernel does not have it, or if it is no number.
+// sysctl reads a sysctl that is a number. ok is false if the kernel does not have it, or if it is not a number.
 func (e Examination) sysctl(key string) (n int, ok bool) {
 	text, err := os.ReadFile(e.path("/proc/sys/" + strings.ReplaceAll(key, ".", "/")))
 	if err != nil {
@@ -71,11 +70,11 @@ func (e Examination) tooSmall(topic, key string, needed int, text string) []Find
 	if !ok || n >= needed {
 		return nil
 	}
-	power := 1024 // room for more than is needed now
-	for power < needed {
-		power *= 2
+	enough := 1024 // a power of two has room for more than is needed now
+	for enough < needed {
+		enough *= 2
 	}
-	return []Finding{{topic, key + " is " + strconv.Itoa(n) + ": " + text, []string{setting(key, power)}}}
+	return []Finding{{topic, key + " is " + strconv.Itoa(n) + ": " + text, []string{setting(key, enough)}}}
 }
 
 func setting(key string, value int) string { return "sysctl -w " + key + "=" + strconv.Itoa(value) }
@@ -110,8 +109,8 @@ func (e Examination) configFiles(extension string, dirs ...string) (files []conf
 	names := map[string]bool{}
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(e.path(dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			continue // not readable: the program's own business
+		if err != nil {
+			continue // there is none, or it cannot be read: neither is a finding
 		}
 		for _, f := range entries {
 			if filepath.Ext(f.Name()) != extension || names[f.Name()] {

@@ -24,7 +24,7 @@ func userNamespaces(e Examination) (list []Finding, err error) {
 		bad, remedy int
 	}{
 		{"user.max_user_namespaces", 0, 15000},
-		{"kernel.unprivileged_userns_clone", 0, 1}, // of Debian
+		{"kernel.unprivileged_userns_clone", 0, 1}, // a patch of Debian
 		{"kernel.apparmor_restrict_unprivileged_userns", 1, 0},
 	} {
 		if n, ok := e.sysctl(s.key); ok && n == s.bad {
@@ -51,7 +51,7 @@ func readOnlySysctls(e Examination) (list []Finding, err error) {
 		err := unix.Statfs(e.path("/proc/sys"), &at)
 		if err == nil && at.Flags&unix.ST_RDONLY != 0 {
 			text := fmt.Sprintf("/proc/sys is read-only, and the lab needs %s=%s (it is %d); "+
-				"a container can be started with it", s.Name, s.Value, n)
+				"a container can be started with this setting", s.Name, s.Value, n)
 			return []Finding{{"read-only", text, []string{"mount -o remount,bind,rw /proc/sys"}}}, nil
 		}
 	}
@@ -99,7 +99,7 @@ func firewall(e Examination) ([]Finding, error) {
 		remedy := acceptLabs(c)
 		if c.Family == "bridge" {
 			if remedy = e.acceptBridges(c); remedy == nil {
-				continue // it is about other bridges, as far as is known
+				continue // the lab has no bridge ports on the machine
 			}
 		}
 		what := "forwarded packets, also those of labs"
@@ -140,7 +140,7 @@ func acceptLabs(c ruleset.Chain) (commands []string) {
 	} else {
 		tool += "-nft"
 	}
-	// iptables does not show a chain any more to which nft added a rule.
+	// Not with nft: afterwards, iptables could no longer show the chain.
 	ofIptables := c.Legacy || c.Table == "filter" && c.Name == "FORWARD" && c.Family != "inet" && c.Family != "bridge"
 	for _, direction := range []string{"src", "dst"} {
 		if ofIptables {
@@ -159,7 +159,7 @@ func acceptLabs(c ruleset.Chain) (commands []string) {
 	return commands
 }
 
-// reversePath finds a strict rp_filter on a machine with several ways out.
+// reversePath finds a strict rp_filter on a machine with default routes by several links.
 func reversePath(e Examination) ([]Finding, error) {
 	links, _, err := live.Machine{}.DefaultRouteLinks()
 	if err != nil || len(links) < 2 {
@@ -172,7 +172,7 @@ func reversePath(e Examination) ([]Finding, error) {
 	for _, link := range links {
 		if n, _ := e.sysctl("net/ipv4/conf/" + link + "/rp_filter"); max(n, all) == 1 {
 			text := fmt.Sprintf("rp_filter is strict on %s, and there are default routes by %d links: "+
-				"replies that come in by another link than the route's are dropped", link, len(links))
+				"replies that arrive on a link other than the route's are dropped", link, len(links))
 			return []Finding{{"rp_filter", text, []string{setting("net.ipv4.conf.all.rp_filter", 2)}}}, nil
 		}
 	}
@@ -190,7 +190,7 @@ func conntrack(e Examination) ([]Finding, error) {
 }
 
 // neighbourTables finds limits of neighbour entries that are too small for the lab. All namespaces share them. A host
-// has an entry of its gateway, and the gateway one of the host.
+// has an entry for its gateway, and the gateway has one for the host.
 func neighbourTables(e Examination) (list []Finding, err error) {
 	needed := 2 * e.hosts()
 	for _, family := range []string{"ipv4", "ipv6"} {
@@ -200,8 +200,8 @@ func neighbourTables(e Examination) (list []Finding, err error) {
 	return list, nil
 }
 
-// backlog finds a queue of received packets that is shorter than the number of ports of a bridge: a broadcast puts a
-// packet for each port into it.
+// backlog finds a queue of received packets that is shorter than the number of ports of a bridge: each broadcast puts
+// one packet per port into the queue.
 func backlog(e Examination) ([]Finding, error) {
 	ports := map[topo.Key]int{}
 	most := 0
@@ -236,7 +236,7 @@ func openFiles(e Examination) ([]Finding, error) {
 		[]string{fmt.Sprintf("prlimit --pid $$ --nofile=%d:%d", max(needed, 65536), max(needed, 65536))}}}, nil
 }
 
-// leftovers finds what a crash or another program left of labs.
+// leftovers finds parts of labs that are left after a crash, or after another program deleted the rest.
 func leftovers(Examination) (list []Finding, err error) {
 	empty, labsErr := live.EmptyLabs()
 	for _, lab := range empty {
@@ -262,7 +262,7 @@ func leftovers(Examination) (list []Finding, err error) {
 	return list, errors.Join(labsErr, namesErr, err)
 }
 
-// quoted returns a name as one word of a shell command. Others chose it.
+// quoted returns a name as one word of a shell command. Other programs chose the name, so it may contain anything.
 func quoted(name string) string {
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == "" {
 		return name

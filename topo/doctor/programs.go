@@ -14,7 +14,7 @@ func sortFiles(files []configFile) {
 	slices.SortFunc(files, func(a, b configFile) int { return strings.Compare(path.Base(a.path), path.Base(b.path)) })
 }
 
-// values returns the values of a key in a file of systemd's or NetworkManager's syntax, whatever its section.
+// values returns the values of a key in any section of a file with systemd's or NetworkManager's syntax.
 func (f configFile) values(key string) (values []string) {
 	for line := range strings.Lines(f.text) {
 		name, value, ok := strings.Cut(line, "=")
@@ -27,7 +27,7 @@ func (f configFile) values(key string) (values []string) {
 
 func isSeparator(r rune) bool { return strings.ContainsRune(" \t\n;,", r) }
 
-// matches reports whether one of the key's patterns fits a name. Without the key, the file fits all.
+// matches reports whether one of the key's patterns matches a name. A file without the key matches all names.
 func (f configFile) matches(key, name string) bool {
 	patterns := f.values(key)
 	for _, p := range patterns {
@@ -42,8 +42,8 @@ var systemdDirs = []string{
 	"/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network",
 }
 
-// udev finds a .link file with which udev changes the MAC addresses of new links. Links of labs have addresses from
-// the start, which udev keeps.
+// udev finds a .link file with which udev changes the MAC addresses of new links. It is no finding for a lab: links of
+// labs are created with an address, and udev keeps it.
 func udev(e Examination) ([]Finding, error) {
 	if e.Want != nil || !e.exists("/run/udev/control") {
 		return nil, nil
@@ -64,7 +64,7 @@ func udev(e Examination) ([]Finding, error) {
 	return nil, nil
 }
 
-// networkManager finds whether NetworkManager may configure the lab's links on the machine.
+// networkManager finds links of the lab on the machine that NetworkManager may configure.
 func networkManager(e Examination) ([]Finding, error) {
 	if !e.exists("/run/NetworkManager") {
 		return nil, nil
@@ -86,14 +86,14 @@ func networkManager(e Examination) ([]Finding, error) {
 	if len(managed) == 0 {
 		return nil, nil
 	}
-	return []Finding{{"NetworkManager", "NetworkManager may configure links of the lab: " + some(managed), []string{
+	return []Finding{{"NetworkManager", "NetworkManager may configure links of the lab: " + firstNames(managed), []string{
 		fmt.Sprintf(`printf '[keyfile]\nunmanaged-devices+=interface-name:%s\n' >/etc/NetworkManager/conf.d/vnet-%s.conf`,
 			strings.Join(managed, ";interface-name:"), e.Lab),
 		"nmcli general reload",
 	}}}, nil
 }
 
-// networkd finds whether systemd-networkd configures the lab's links on the machine.
+// networkd finds links of the lab on the machine that systemd-networkd configures.
 func networkd(e Examination) ([]Finding, error) {
 	if !e.exists("/run/systemd/netif") {
 		return nil, nil
@@ -113,7 +113,7 @@ func networkd(e Examination) ([]Finding, error) {
 	if len(managed) == 0 {
 		return nil, nil
 	}
-	text := "systemd-networkd configures links of the lab, by " + by + ": " + some(managed)
+	text := "systemd-networkd configures links of the lab, by " + by + ": " + firstNames(managed)
 	return []Finding{{"networkd", text, []string{
 		fmt.Sprintf(`printf '[Match]\nName=%s\n\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/05-vnet-%s.network`,
 			strings.Join(managed, " "), e.Lab),
@@ -121,8 +121,8 @@ func networkd(e Examination) ([]Finding, error) {
 	}}}, nil
 }
 
-// some returns the first names of a list.
-func some(names []string) string {
+// firstNames returns the first names of a list and the number of the others: "a, b, c, d, e and 3 more".
+func firstNames(names []string) string {
 	const most = 5
 	if more := len(names) - most; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)

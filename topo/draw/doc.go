@@ -5,5 +5,5 @@
 //	                                              ├─ mermaid   for Markdown
 //	                                              └─ dot       for Graphviz
 //
-// [Graph] accepts a topology with mistakes, too, and never panics.
+// [Graph] also accepts a topology with mistakes. It never panics.
 package draw

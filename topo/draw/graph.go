@@ -83,16 +83,16 @@ func newDrawing(t *lab.Topology) *drawing {
 			d.node(machineNode, topo.Machine, hostLines(l, topo.Machine))
 		}
 	}
-	alike := similarHosts(l)
+	groups := similarHosts(l)
 	for i := range t.Hosts {
 		h := &t.Hosts[i]
-		if group := alike[h.Name]; len(group) > 0 {
+		if group := groups[h.Name]; len(group) > 0 {
 			d.group(group, h, l)
 		} else if h.Name != topo.Machine {
 			d.host(h, l)
 		}
 	}
-	d.connect(l, alike)
+	d.connect(l, groups)
 	return d
 }
 
@@ -141,8 +141,9 @@ func (d *drawing) group(group []string, h *lab.Host, l *lab.Layout) {
 	}
 }
 
-// similarHosts returns groups of hosts that are drawn as one box: the names of a group, by the name of
-// each host in it. The hosts of a group have one port on the same network and nothing else.
+// similarHosts returns the groups of hosts that are drawn as one box. The key is the name of a host,
+// the value has the names of all hosts in its group. The hosts of a group have one port on the same
+// network and nothing else.
 func similarHosts(l *lab.Layout) map[string][]string {
 	byNet := map[int][]string{}
 	for i := range l.Topology.Hosts {
@@ -163,11 +164,11 @@ func similarHosts(l *lab.Layout) map[string][]string {
 	return out
 }
 
-// connect draws the lines: ports, links, uplinks.
-func (d *drawing) connect(l *lab.Layout, alike map[string][]string) {
+// connect draws the lines: ports, links, uplinks. groups is the result of similarHosts.
+func (d *drawing) connect(l *lab.Layout, groups map[string][]string) {
 	for n := range l.Ifaces {
 		i := &l.Ifaces[n]
-		if group := alike[i.Host]; len(group) > 0 && group[0] != i.Host {
+		if group := groups[i.Host]; len(group) > 0 && group[0] != i.Host {
 			continue
 		}
 		host, drawn := d.index[i.Host]
@@ -192,7 +193,8 @@ func (d *drawing) connect(l *lab.Layout, alike map[string][]string) {
 	}
 }
 
-// tunnel draws a vxlan to the host of the lab that has its remote address, once for both ends.
+// tunnel draws one line between a device and the host of the lab that has the device's remote
+// address. The device at the other end adds no second line.
 func (d *drawing) tunnel(l *lab.Layout, i *lab.Iface, host int) {
 	for n := range l.Ifaces {
 		far, drawn := d.index[l.Ifaces[n].Host]
@@ -224,12 +226,12 @@ func portLabel(a *lab.Attachment) string {
 	return strings.Join(append(words, impairmentWords(a.Impair)...), ", ")
 }
 
-func linkLabel(c *lab.Link) string {
+func linkLabel(l *lab.Link) string {
 	var words []string
-	if c.MTU != 0 {
-		words = append(words, fmt.Sprint("mtu ", c.MTU))
+	if l.MTU != 0 {
+		words = append(words, fmt.Sprint("mtu ", l.MTU))
 	}
-	return strings.Join(append(words, impairmentWords(c.Impair)...), ", ")
+	return strings.Join(append(words, impairmentWords(l.Impair)...), ", ")
 }
 
 func impairmentWords(i topo.Impairment) (words []string) {

@@ -90,8 +90,9 @@ func (d *drawing) roots() (roots []int) {
 	return roots
 }
 
-// rootOrder sorts nodes by how well they serve as root: first uplinks, then the machine, then the
-// node whose greatest distance to another is smallest, then the one with the most lines.
+// rootOrder sorts the nodes; the first node of a component is its root. Uplinks are first, then the
+// machine, then the other nodes: those with the smallest maxDistance first, and if it is equal, those
+// with the most lines.
 func (d *drawing) rootOrder(near [][]int) []int {
 	order := make([]int, len(d.nodes))
 	for i := range order {
@@ -271,7 +272,7 @@ func (p *placed) assignPlaces() {
 func (p *placed) pull(row []int, near [][]int) {
 	type block struct {
 		nodes       []int
-		ideal       float64 // the mean of the left edges that are ideal for its nodes
+		ideal       float64 // the left edge of the block for which its nodes are, on average, at their idealLeft
 		wide, count int
 	}
 	var blocks []block

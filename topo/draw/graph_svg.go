@@ -27,7 +27,7 @@ const (
 	slotGap = 16
 )
 
-// svg draws the lab as a picture without external parts.
+// svg draws the lab as a picture in one file. The file refers to no other file or font.
 func (d *drawing) svg() []byte {
 	p := d.place(measure)
 	var b bytes.Buffer

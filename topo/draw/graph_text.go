@@ -37,8 +37,8 @@ type treeWriter struct {
 	hasRest bool
 }
 
-// write writes node n after the prefix branch. Then it writes the node's text and its children, on lines
-// with the prefix below.
+// write writes node n and its children. The line with the node's name begins with branch and ends with
+// label, the label of the line to its parent. All lines after it begin with below.
 func (w *treeWriter) write(n int, branch, below, label string) {
 	w.seen[n] = true
 	node := &w.d.nodes[n]

@@ -141,7 +141,7 @@ func (w *walker) trace(f lab.Fact) traceResult {
 			}
 		}
 	}
-	_, _ = w.prober.probeAs(f, token, time.Now().Add(w.prober.timeout/2))
+	_, _ = w.prober.probeFact(f, token, time.Now().Add(w.prober.timeout/2))
 	for _, t := range all {
 		events, _ := t.tracer.Events()
 		for _, e := range events {

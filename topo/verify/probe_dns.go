@@ -126,8 +126,8 @@ func fullNames(name string, search []string) (full []string) {
 	return append(full, name+".")
 }
 
-// query sends one question to a name server over UDP, and again until an answer comes or the
-// deadline has passed.
+// query sends one question to a name server over UDP. It sends it again until an answer comes or
+// the deadline has passed.
 func (s *hostSockets) query(server netip.Addr, name string, kind uint16, deadline time.Time) ([]netip.Addr, Answer) {
 	c, err := openProbeSocket(s.ns, server.Is4(), unix.SOCK_DGRAM)
 	if err != nil {

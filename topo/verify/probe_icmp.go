@@ -20,11 +20,10 @@ const (
 	icmp6EchoReply   = 129
 )
 
-// An icmpMeaning says what an ICMP type and code mean. A refusal is an error from a host that
-// could have let the packet through.
+// An icmpMeaning says what an ICMP type and code mean.
 type icmpMeaning struct {
 	text    string
-	refusal bool
+	refusal bool // a host or a firewall rejected the packet; false: the packet could not be delivered
 }
 
 var icmpCodes = map[[2]byte]icmpMeaning{
@@ -54,14 +53,14 @@ var icmp6Codes = map[[2]byte]icmpMeaning{
 	{icmp6Exceeded, 1}:    {"fragment reassembly time exceeded", false},
 }
 
-// lookupICMP returns the meaning of an ICMP error of a family.
+// lookupICMP returns the meaning of an error of ICMP (v4) or ICMPv6; false if it is unknown.
 func lookupICMP(v4 bool, typ, code byte) (icmpMeaning, bool) {
 	codes := icmp6Codes
 	if v4 {
 		codes = icmpCodes
 	}
-	w, ok := codes[[2]byte{typ, code}]
-	return w, ok
+	meaning, ok := codes[[2]byte{typ, code}]
+	return meaning, ok
 }
 
 // An icmpMessage is an echo request, an echo reply, or an error about a request.
@@ -79,8 +78,8 @@ const (
 	ipv6Header = 40
 )
 
-// appendEcho appends an echo request of a family. The packet has size bytes with its IP header;
-// size 0 means as small as possible. The kernel fills in the checksum of ICMPv6.
+// appendEcho appends an echo request of ICMP (v4) or ICMPv6. size is that of the packet with its IP
+// header, in bytes; 0 means as small as possible. The kernel fills in the checksum of ICMPv6.
 func appendEcho(b []byte, v4 bool, id, seq uint16, nonce uint64, size int) []byte {
 	typ, overhead := byte(icmp6Echo), ipv6Header
 	if v4 {
@@ -102,8 +101,8 @@ func appendEcho(b []byte, v4 bool, id, seq uint16, nonce uint64, size int) []byt
 	return b
 }
 
-// parseICMP parses what a raw socket receives: with the IP header for IPv4, without it for IPv6.
-// It does not set the sender.
+// parseICMP parses what a raw socket receives: with the IP header for IPv4, without it for IPv6. It
+// does not set from. It returns false for messages that do not concern a probe.
 func parseICMP(v4 bool, b []byte) (icmpMessage, bool) {
 	if v4 {
 		if len(b) < ipv4Header || len(b) < int(b[0]&0xf)*4 {

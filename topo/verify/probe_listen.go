@@ -25,8 +25,8 @@ type listener struct {
 	done   sync.WaitGroup
 }
 
-// listen listens on a port until the returned release is called; a port that several probes use
-// stays open until the last one releases it. It returns false if another program listens there.
+// listen listens on a port until the caller calls release. If several probes use the port, it stays
+// open until the last one releases it. ours is false if another program listens there.
 func (s *hostSockets) listen(probe string, at netip.AddrPort) (release func(), ours bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -42,7 +42,7 @@ func runIP(t testing.TB, script string) *prober {
 
 // probe probes a fact with a new token and the timeout of the prober.
 func (p *prober) probe(f lab.Fact) (Answer, error) {
-	return p.probeAs(f, newToken(), time.Now().Add(p.timeout))
+	return p.probeFact(f, newToken(), time.Now().Add(p.timeout))
 }
 
 // threeHostsScript creates red ── router ── blue. Blue has firewall rules that drop and reject in

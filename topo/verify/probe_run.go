@@ -8,11 +8,11 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab"
 )
 
-// probeAs probes one fact until a deadline. It sends packets from the namespace of f.From; the
+// probeFact probes one fact until a deadline. It sends packets from the namespace of f.From; the
 // token of eight bytes identifies them. If no program listens in the namespace of f.Server, the
 // prober itself listens and replies there. An error means that there was no probe, for example
-// because a namespace is missing. If no reply comes, that is an Answer, not an error.
-func (p *prober) probeAs(f lab.Fact, token []byte, deadline time.Time) (Answer, error) {
+// because a namespace is missing. A missing reply is an Answer, not an error.
+func (p *prober) probeFact(f lab.Fact, token []byte, deadline time.Time) (Answer, error) {
 	from, err := p.socketsIn(f.From)
 	if err != nil {
 		return Answer{}, err
@@ -53,8 +53,8 @@ func (p *prober) ping(from *hostSockets, f lab.Fact, nonce uint64, deadline time
 	return a, nil
 }
 
-// exchange probes over TCP or UDP. It listens only if an answer is expected: a listener of its own
-// would change the other outcomes.
+// exchange probes over TCP or UDP. It listens at the server only if an answer is expected: a
+// listener would change the other outcomes.
 func (p *prober) exchange(from *hostSockets, f lab.Fact, token []byte, deadline time.Time) (Answer, error) {
 	ours := false
 	if f.Server != "" && f.Outcome == lab.Answered {

@@ -110,7 +110,7 @@ func (p *prober) waitForSlot(ctx context.Context) bool {
 func (p *prober) prove(f lab.Fact, timeout time.Duration) Result {
 	free := time.AfterFunc(neighbourTime, func() { <-p.slots })
 	r := Result{Fact: f}
-	r.Answer, r.Err = p.probeAs(f, newToken(), time.Now().Add(timeout))
+	r.Answer, r.Err = p.probeFact(f, newToken(), time.Now().Add(timeout))
 	r.OK = r.Err == nil && holds(f, r.Answer)
 	if free.Stop() {
 		<-p.slots

@@ -66,13 +66,12 @@ func (w *walker) info(host string) (*hostInfo, error) {
 	return h, nil
 }
 
-// A packetPos says where a packet is: in a host, which it entered by a link, from another host.
-// Link 0 means that the host itself sends it.
+// A packetPos says where a packet is.
 type packetPos struct {
 	host string
-	in   uint32
-	from string
-	nat  bool // the packet was sent to this host, and NAT gave it another destination
+	in   uint32 // the index of the link by which it entered the host; 0 means that the host itself sends it
+	from string // the host that it came from
+	nat  bool   // the packet was sent to this host, and NAT gave it another destination
 }
 
 // walk follows a packet from a host to dst. It returns how far the packet gets, and the problem
@@ -135,16 +134,16 @@ func (w *walker) downLinks(h *hostInfo, host string) (text string) {
 	return text
 }
 
-// hop crosses the link of a route.
+// hop crosses the link of a route. nextHop is an address on this link: the gateway or the destination.
 func (w *walker) hop(
-	h *hostInfo, at packetPos, route rtnl.Route, src, hop netip.Addr,
+	h *hostInfo, at packetPos, route rtnl.Route, src, nextHop netip.Addr,
 ) (next packetPos, problem string) {
-	owner := w.owner(at.host, hop)
+	owner := w.owner(at.host, nextHop)
 	if owner == nil {
-		return next, h.neighProblem(route.Link, hop)
+		return next, h.neighProblem(route.Link, nextHop)
 	}
 	if at.nat && owner.Host == at.from && route.Link == at.in {
-		if problem := w.hairpinProblem(h, owner, hop.Is4()); problem != "" {
+		if problem := w.hairpinProblem(h, owner, nextHop.Is4()); problem != "" {
 			return next, problem
 		}
 	}
@@ -152,9 +151,9 @@ func (w *walker) hop(
 	if err != nil {
 		return next, owner.Host + ": " + err.Error()
 	}
-	in, ok := far.addrs[hop]
+	in, ok := far.addrs[nextHop]
 	if !ok {
-		return next, owner.Host + " does not have the address " + hop.String()
+		return next, owner.Host + " does not have the address " + nextHop.String()
 	}
 	if p := far.linkProblem(in); p != "" {
 		return next, owner.Host + ": " + p
@@ -164,8 +163,8 @@ func (w *walker) hop(
 			return next, p
 		}
 	}
-	if p := h.neighProblem(route.Link, hop); p != "" {
-		if src := h.neighSource(src, hop); src.Is4() && far.rpFilterDrops(src, in) {
+	if p := h.neighProblem(route.Link, nextHop); p != "" {
+		if src := h.neighSource(src, nextHop); src.Is4() && far.rpFilterDrops(src, in) {
 			p += fmt.Sprintf(": rp_filter of %s drops packets from %s that arrive on %s", owner.Host, src, far.links[in].Name)
 		}
 		return next, p

@@ -1,4 +1,4 @@
-// Package convert converts objects of package topo to values of rtnl and nft, and back. It only looks at values.
+// Package convert converts objects of package topo to values of rtnl and nft, and back. It does not call the kernel.
 //
 //	topo.Bridge, topo.Veth …       LinkKinds      rtnl.LinkConfig ─▶ kernel ─▶ rtnl.Link
 //	topo.Masquerade …              Rule, Object   nft.Rule

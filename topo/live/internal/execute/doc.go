@@ -6,6 +6,6 @@
 //	                     ├─ sysctls                                 package setting
 //	                     └─ files and programs                      packages hostfile and program
 //
-// [Executor.Do] does a stage completely or not at all: it undoes the steps that succeeded if one fails. All changes
-// go through [Calls], so that a test can count them and make each of them fail.
+// [Executor.Do] executes a stage completely or not at all: if a step fails, it undoes the steps that succeeded. All
+// changes go through [Calls], so that a test can count them and make each of them fail.
 package execute

@@ -4,12 +4,12 @@
 //	        ├─ Handle of red             rtnetlink socket
 //	        └─ Handle of an adopted one  rtnetlink socket, namespace file
 //
-// A [Handle] also knows the indexes of links, and what was last read in the namespace: package live reads it, and
-// package execute looks there before it changes something. The [Table] of a lab that is changed has the lock of
-// the lab; another lock is for the sysctls, which all labs of a machine share.
+// A [Handle] also has the indexes of links, and the last [Snapshot] of the namespace: package live writes it, and
+// package execute reads it before it changes something. If the lab is to be changed, its [Table] holds the lock of
+// the lab. Another lock is for the sysctls, because all labs of a machine share them.
 //
 // # What is not checked
 //
 // A handle stays valid if another program deletes the namespace's name: the kernel keeps the namespace as long as
-// the socket is open. Add does not check that a namespace is the lab's: the caller did.
+// the socket is open. [Table.Add] does not check that a namespace is the lab's: its callers do.
 package netns

@@ -37,7 +37,8 @@ type Finder struct {
 	Foreign map[nsfs.ID]bool
 }
 
-// NewFinder returns a finder for a lab. namespaces are the lab's at the time when the finder looks.
+// NewFinder returns a finder for a lab. namespaces yields the lab's namespaces; the finder calls it
+// for each search, because they change.
 func NewFinder(lab string, namespaces iter.Seq2[string, nsfs.ID]) *Finder {
 	return &Finder{lab: lab, namespaces: namespaces}
 }
@@ -66,8 +67,8 @@ const (
 	rescanDelay = 10 * time.Millisecond
 )
 
-// Find sets Running to the lab's programs among all processes. It reads the
-// processes again if a program of want may only be invisible for a moment.
+// Find sets Running to the lab's programs among all processes. It reads the processes again
+// if a program of want is missing, but may be one that cannot be found for a moment.
 func (f *Finder) Find(want topo.State, all []nsfs.Process) (err error) {
 	for range rescans {
 		var incomplete bool
@@ -161,10 +162,10 @@ func readEnviron(pid int) []byte {
 // limits one variable to 128 KiB.
 const maxEnviron = 1 << 20
 
-// isTrusted reports whether a process has our user ID and our user and PID namespaces, and
+// isTrusted reports whether a process has vnet's user ID, user namespace and PID namespace, and
 // was not started with more rights than its parent. Otherwise its environment proves
 // nothing: any user can start a program, such as su, with the variables of a lab. If vnet
-// trusted it, undoing a Delete would start the command in it with our rights.
+// trusted it, undoing a Delete would start the command in it with vnet's rights.
 func isTrusted(pid int) bool {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	for _, ns := range []string{"ns/user", "ns/pid"} {

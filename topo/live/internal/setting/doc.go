@@ -5,11 +5,11 @@
 //
 //	red needs forwarding     vnet:red:net.ipv4.ip_forward=0     =1
 //	so does blue             vnet:blue:net.ipv4.ip_forward=0
-//	red goes                                                    still 1
-//	blue goes                                                   =0
+//	red goes down                                               still 1
+//	blue goes down                                              =0
 //
-// Forwarding is one sysctl for all links. So what the kernel resets with it is recorded, too, and the guard of
-// package nft keeps networks apart that are not a lab's.
+// Forwarding is one sysctl for all links. So the sysctls that the kernel resets with it are recorded too, and the guard
+// of package nft keeps foreign networks apart.
 //
 // The caller of a [Changer] holds the lock of [netns.LockSysctls]: a lab must not record a value as the former one
 // that another lab has just set.

@@ -16,15 +16,15 @@ import (
 
 // net.ipv4.ip_forward and net.ipv6.conf.all.forwarding are one sysctl for all links. A write to
 // one of them also writes sysctls of the links, and for IPv4 whether redirects are accepted; see
-// the kernel's ip-sysctl.rst. So a lab that turns forwarding on records which of these sysctls
-// have a value that is not the one that the kernel writes when forwarding is turned off. When the
-// lab turns forwarding off, it restores these values.
+// the kernel's ip-sysctl.rst. So before a lab turns forwarding on, it records those of these
+// sysctls that would have another value after forwarding was turned off. When the lab turns
+// forwarding off, it restores the recorded values.
 
 // A resetSysctl is a sysctl that the kernel resets when forwarding is turned off.
 type resetSysctl struct {
 	record string // the record's key; the link's name follows
 	before string // the sysctl's path before the link's name
-	after  string // and after it
+	after  string // the sysctl's path after the link's name
 	value  string // the value that is recorded and restored
 	all    bool   // a sysctl of "all", not of each link
 }
@@ -46,9 +46,9 @@ func resetSysctls(forwarding string) []resetSysctl {
 	}
 }
 
-// forwarders returns the record key of the links that forward although forwarding is off for all.
-// net.ipv6.conf.LINK.forwarding does not have this effect.
-func forwarders(name string) string {
+// forwardsKey returns the key of the records of links that forward although forwarding is off for
+// all links. For IPv6 it is that of force_forwarding, because forwarding has no such effect there.
+func forwardsKey(name string) string {
 	if name == linux.ForwardingIPv6 {
 		return ":forces6="
 	}
@@ -63,7 +63,7 @@ func isForwarding(name string) bool {
 // recordForwarding records the values that turning forwarding on and off again changes. If another
 // lab turned forwarding on, recordForwarding copies that lab's records.
 func (c *Changer) recordForwarding(h *netns.Handle, lo rtnl.Link, name string) (err error) {
-	records := foreignRecords(lo, name)
+	records := recordsOfAllLabs(lo, name)
 	if mark.Foreign(lo.AltNames, c.lab, name) == "" {
 		if records, err = forwardingRecords(h, name, mark.Of(c.lab)); err != nil {
 			return err
@@ -78,8 +78,8 @@ func (c *Changer) recordForwarding(h *netns.Handle, lo rtnl.Link, name string) (
 	return nil
 }
 
-// foreignRecords returns the records of all labs about a forwarding sysctl, without the labs.
-func foreignRecords(lo rtnl.Link, name string) (records []string) {
+// recordsOfAllLabs returns the records of all labs about a forwarding sysctl, without the labs' marks.
+func recordsOfAllLabs(lo rtnl.Link, name string) (records []string) {
 	for _, alt := range lo.AltNames {
 		for _, r := range resetSysctls(name) {
 			if _, link, ok := strings.Cut(alt, r.record); ok {
@@ -90,9 +90,9 @@ func foreignRecords(lo rtnl.Link, name string) (records []string) {
 	return records
 }
 
-// forwardingRecords returns what has to be recorded, without the lab, if forwarding for all is off
-// now. It ignores links with the alias except. If there is a snapshot it looks at the links in it:
-// all newer links are the lab's.
+// forwardingRecords returns the records to write before forwarding is turned on, without the lab's
+// mark; none if it is on. It ignores links with the alias except. If there is a snapshot, it takes
+// the links from there, because all newer links are the lab's.
 func forwardingRecords(h *netns.Handle, name, except string) (records []string, err error) {
 	if value, err := Read(h, name); err != nil || value != "0" {
 		return nil, err

@@ -48,7 +48,7 @@ func (c *Changer) guardForwarding(h *netns.Handle, name string) error {
 		}
 		*on, *from = true, nil
 		for _, alt := range lo.AltNames {
-			if _, link, ok := strings.Cut(alt, forwarders(name)); ok {
+			if _, link, ok := strings.Cut(alt, forwardsKey(name)); ok {
 				if link = mark.Unescaper.Replace(link); link != "default" {
 					*from = append(*from, link)
 				}
