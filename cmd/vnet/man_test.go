@@ -2,69 +2,133 @@ package main
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/json"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/topo/lab"
 )
 
-const manual = "../../docs/vnet.8"
+// manFolder has the manual pages. Each is generated from the help texts or from the reference of the lab file.
+const manFolder = "../../docs/man/"
 
-// TestManual checks that docs/vnet.8 is equal to the help texts.
+// manPages are the generators of the pages.
+var manPages = map[string]func(*testing.T) string{
+	"vnet.8": manCommands, "vnet-nat.8": manNAT, "vnet.5": manLabFile,
+}
+
+// TestManual checks that the manual pages are equal to the texts that they are generated from.
 func TestManual(t *testing.T) {
-	page := manPage()
-	if *update {
-		if err := os.WriteFile(manual, page, 0o644); err != nil {
+	for name, generate := range manPages {
+		page := generate(t)
+		if *update {
+			if err := os.WriteFile(manFolder+name, []byte(page), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		have, err := os.ReadFile(manFolder + name)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	have, err := os.ReadFile(manual)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(have), string(page)); diff != "" {
-		t.Errorf("docs/vnet.8 differs from the help; go test ./cmd/vnet -run Manual -update rewrites it (-have +want):\n%s",
-			diff)
+		if diff := cmp.Diff(string(have), page); diff != "" {
+			t.Errorf("docs/man/%s differs; go test ./cmd/vnet -run Manual -update rewrites it (-have +want):\n%s", name, diff)
+		}
 	}
 }
 
-// manPage returns the manual page in man(7) format.
-func manPage() []byte {
-	b := new(bytes.Buffer)
-	b.WriteString(".TH VNET 8\n.SH NAME\nvnet \\- virtual networks, made with netlink and nftables only\n" +
-		".SH SYNOPSIS\n.nf\nvnet [OPTIONS] OBJECT { COMMAND | help }\nvnet [\\-force] \\-batch FILE\n.fi\n.SH " +
-		"OPTIONS\nOptions are before the object and can be abbreviated.\n")
-	for _, o := range words.OptionTable {
-		fmt.Fprintf(b, ".TP\n\\fB\\-%s\\fR %s\n%s\n", roff(o.Name), roff(o.Value), roff(o.Usage))
+// TestManualIsComplete checks that the pages, as man shows them, name every object, option and key.
+func TestManualIsComplete(t *testing.T) {
+	shown := map[string]string{}
+	for name := range manPages {
+		shown[name] = showManual(t, name)
 	}
-	b.WriteString(".SH OBJECTS\n")
+	wanted := map[string][]string{"vnet-nat.8": natWords, "vnet.5": labKeys(t)}
 	for _, o := range objects() {
-		fmt.Fprintf(b, ".SS %s: %s\n.nf\n%s\n.fi\n", o.name, roff(o.usage), roff(strings.TrimSpace(o.help)))
+		wanted["vnet.8"] = append(wanted["vnet.8"], o.name+": "+strings.Fields(o.usage)[0])
 		if o.lab != nil {
 			for _, f := range o.lab.flags {
-				name, usage, _ := strings.Cut(f.String(), "\t")
-				fmt.Fprintf(b, ".TP\n\\fB%s\\fR\n%s\n", roff(name), roff(usage))
+				wanted["vnet.8"] = append(wanted["vnet.8"], "--"+f.Names()[0])
 			}
 		}
 	}
-	b.WriteString(".SH EXIT STATUS\n" + roff(strings.TrimSpace(exitCodes)) +
-		"\n.SH CAPABILITIES\n" + roff(strings.TrimSpace(strings.TrimPrefix(capabilityHelp, "Capabilities: "))) +
-		"\n.SH SEE ALSO\nip(8), nft(8), network_namespaces(7)\n")
-	return b.Bytes()
-}
-
-// roff escapes text for roff.
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		if strings.HasPrefix(l, ".") || strings.HasPrefix(l, "'") {
-			lines[i] = `\&` + l
+	for _, o := range words.OptionTable {
+		wanted["vnet.8"] = append(wanted["vnet.8"], "-"+o.Name)
+	}
+	for name, list := range wanted {
+		if len(list) == 0 {
+			t.Errorf("%s: nothing to look for", name)
+		}
+		for _, word := range list {
+			if !strings.Contains(shown[name], word) {
+				t.Errorf("%s does not have %q", name, word)
+			}
 		}
 	}
-	return strings.Join(lines, "\n")
+}
+
+// natWords are the commands of vnet nat, its kinds of rules and their options.
+var natWords = []string{"[show]", "add", "del", "flush", "masquerade", "dnat", "snat", "-s", "-o", "-p", "-d", "-i",
+	"--dport", "--to-destination", "--to-source"}
+
+// labKeys returns the keys of the lab file with the indentation that man gives a term.
+func labKeys(t *testing.T) (keys []string) {
+	t.Helper()
+	type object struct{ Properties map[string]any }
+	var schema struct {
+		object
+		Defs map[string]object `json:"$defs"`
+	}
+	if err := json.Unmarshal([]byte(lab.Schema()), &schema); err != nil {
+		t.Fatal(err)
+	}
+	for key := range schema.Properties {
+		keys = append(keys, "\n       "+key)
+	}
+	for _, def := range schema.Defs {
+		for key := range def.Properties {
+			keys = append(keys, "\n       "+key)
+		}
+	}
+	return keys
+}
+
+// showManual returns a page as man prints it on a terminal. Warnings of man fail the test, and those of mandoc if it is
+// installed.
+func showManual(t *testing.T, name string) string {
+	t.Helper()
+	if _, err := exec.LookPath("man"); err != nil {
+		t.Skip("no man on this machine")
+	}
+	cmd := exec.Command("man", "--warnings", "--local-file", "-Tutf8", manFolder+name)
+	cmd.Env = append(os.Environ(), "MANWIDTH=100", "LC_ALL=C.UTF-8")
+	var warnings bytes.Buffer
+	cmd.Stderr = &warnings
+	out, err := cmd.Output()
+	if err != nil || warnings.Len() > 0 {
+		t.Errorf("man %s: %v\n%s", name, err, &warnings)
+	}
+	if _, err := exec.LookPath("mandoc"); err == nil {
+		lint, _ := exec.Command("mandoc", "-Tlint", "-Wwarning", manFolder+name).CombinedOutput()
+		for line := range strings.Lines(string(lint)) {
+			if !strings.Contains(line, "missing date") { // pages have no date, so that they are reproducible
+				t.Error(line)
+			}
+		}
+	}
+	var plain strings.Builder // bold and underlined letters are written twice, with a backspace between
+	for _, r := range string(out) {
+		if r == '\b' {
+			text := []rune(plain.String())
+			plain.Reset()
+			plain.WriteString(string(text[:len(text)-1]))
+			continue
+		}
+		plain.WriteRune(r)
+	}
+	return plain.String()
 }
