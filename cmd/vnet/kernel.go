@@ -13,7 +13,7 @@ import (
 const oldest = "5.10"
 
 // anyKernel lists the objects that work on any kernel.
-var anyKernel = []string{"check", "completion", "graph", "schema"}
+var anyKernel = []string{"check", "completion", "graph", "schema", "version"}
 
 // checkKernel returns an error on a kernel that is too old, before anything is changed.
 func checkKernel(object string, args []string) error {

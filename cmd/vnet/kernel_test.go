@@ -39,7 +39,7 @@ func TestOldKernel(t *testing.T) {
 		}
 	}
 	for _, command := range []string{"help", "link help", "up --help", "-V", "check ../../examples/cable.yaml",
-		"graph ../../examples/cable.yaml", "schema"} {
+		"graph ../../examples/cable.yaml", "schema", "version"} {
 		if r := vnet(command); strings.Contains(r.Stderr, "Linux") || r.Stdout+r.Stderr == "" {
 			t.Errorf("vnet %s: exit %d\n%s", command, r.Status, r.Stderr)
 		}

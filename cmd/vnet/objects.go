@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"runtime/debug"
 	"slices"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
@@ -30,7 +28,7 @@ func objects() []object {
 		natObject(),
 		checkObject(), planObject(), upObject(), downObject(),
 		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(), doctorObject(),
-		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(),
+		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(), versionObject(),
 	}
 }
 
@@ -85,24 +83,4 @@ func (o object) do(s *session, args []string) error {
 		return err
 	}
 	return o.lab.run(s, line)
-}
-
-// iproute2 is the release of iproute2 whose syntax and output vnet follows. CONTRIBUTING.md says how it is tested.
-const iproute2 = "7.3.0"
-
-func (s *session) version() error {
-	if s.asIP { // programs look for the release of iproute2 in ip's version
-		_, err := fmt.Fprintf(s.out, "ip utility, iproute2-%s, vnet %s\n", iproute2, version())
-		return err
-	}
-	_, err := fmt.Fprintln(s.out, "vnet", version())
-	return err
-}
-
-// version returns the module's version from the build information.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

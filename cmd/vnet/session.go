@@ -74,7 +74,7 @@ func (s *session) command(args []string) error {
 	}
 	switch {
 	case opts.Version:
-		return s.version()
+		return s.version(nil)
 	case opts.Batch != "":
 		return s.batch(opts.Batch)
 	}
