@@ -1,8 +1,9 @@
 # `go test ./...` needs none of these targets.
 export CGO_ENABLED ?= 0
 # Flags for a small binary. Inlining makes it 5% larger and no faster, because the kernel does most of
-# the work. Aligning functions to 32 bytes adds 1%. OUT is the output file, GOARCH the processor.
-SLIM  = -tags urfave_cli_no_docs -trimpath -ldflags '-s -w -funcalign=16' \
+# the work. Aligning functions to 32 bytes adds 1%. OUT is the output file, GOARCH the processor, STAMP what
+# packaging/build sets in the program.
+SLIM  = -tags urfave_cli_no_docs -trimpath -ldflags '-s -w -funcalign=16 $(STAMP)' \
 	-gcflags 'github.com/vnet-lab/vnet/...=-l'
 OUT  ?= vnet
 
@@ -13,6 +14,8 @@ test: ; go test ./...
 race: ; CGO_ENABLED=1 go test -race ./...
 lint: ; golangci-lint run
 ci: ; .ci/run
+# Packages, checksums and lists of modules in the folder dist: make packages ARCH=amd64; without ARCH, of all processors
+packages: ; packaging/build $(ARCH)
 # Mutation tests of the pure packages; see CONTRIBUTING.md. Needs root.
 mutants: ; .ci/mutants
 # All cases of test/trust and fuzzing; writes the table of SECURITY.md. Needs root; takes about an hour.
@@ -33,5 +36,5 @@ bench-setup: ; bench/setup.sh
 profile: ; go test ./topo/live -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test \
 	-cpuprofile bench/cpu.prof -memprofile bench/mem.prof
 
-.PHONY: bench bench-setup profile build install demo test race lint ci mutants trust ci-machines test-vm \
+.PHONY: bench bench-setup profile build install demo test race lint ci packages mutants trust ci-machines test-vm \
 	test-vm-all test-processors

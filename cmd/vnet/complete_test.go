@@ -69,10 +69,11 @@ func must(t *testing.T, line string) string {
 // TestCompletion completes command lines in real shells with the scripts that vnet completion prints.
 func TestCompletion(t *testing.T) {
 	prepareCompletion(t)
-	for _, shell := range shells {
+	for _, shell := range append(slices.Clone(shells), "zsh-fpath") {
 		t.Run(shell, func(t *testing.T) {
-			if _, err := exec.LookPath(shell); err != nil {
-				t.Skipf("no %s on this machine", shell)
+			program, _, _ := strings.Cut(shell, "-")
+			if _, err := exec.LookPath(program); err != nil {
+				t.Skipf("no %s on this machine", program)
 			}
 			for _, tt := range completionCases {
 				got := completeIn(t, shell, tt.line)
@@ -103,12 +104,23 @@ var drivers = map[string]string{
 		[[ $LINE == *" " ]] && words+=("")
 		CURRENT=${#words}
 		_vnet`,
+	// as a package installs it, in a folder of fpath
+	"zsh-fpath": `compadd() { shift; print -l -- "$@" }
+		_files() { }
+		vnet completion zsh >$HOME/_vnet
+		fpath=($HOME)
+		autoload -Uz _vnet
+		words=(${(s: :)LINE})
+		[[ $LINE == *" " ]] && words+=("")
+		CURRENT=${#words}
+		_vnet`,
 	"fish": `vnet completion fish | source; complete -C $LINE`,
 }
 
 func completeIn(t *testing.T, shell, line string) (offered []string) {
 	t.Helper()
-	cmd := exec.Command(shell, "-c", drivers[shell])
+	program, _, _ := strings.Cut(shell, "-")
+	cmd := exec.Command(program, "-c", drivers[shell])
 	cmd.Env = append(os.Environ(), "LINE="+line, "HOME="+t.TempDir())
 	out, err := cmd.Output()
 	if err != nil {

@@ -10,4 +10,9 @@ _vnet() {
 		_files
 	fi
 }
-compdef _vnet vnet
+# zsh runs this file as the function _vnet if it is in a folder of fpath.
+if [[ "${funcstack[1]}" == _vnet ]]; then
+	_vnet "$@"
+else
+	compdef _vnet vnet
+fi
