@@ -16,6 +16,8 @@ lint: ; golangci-lint run
 ci: ; .ci/run
 # Packages, checksums and lists of modules in the folder dist: make packages ARCH=amd64; without ARCH, of all processors
 packages: ; packaging/build $(ARCH)
+# Installs, boots, upgrades and removes the packages in roots of their own. Needs root and Debian.
+test-packages: ; packaging/test/run
 # Mutation tests of the pure packages; see CONTRIBUTING.md. Needs root.
 mutants: ; .ci/mutants
 # All cases of test/trust and fuzzing; writes the table of SECURITY.md. Needs root; takes about an hour.
@@ -36,5 +38,5 @@ bench-setup: ; bench/setup.sh
 profile: ; go test ./topo/live -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test \
 	-cpuprofile bench/cpu.prof -memprofile bench/mem.prof
 
-.PHONY: bench bench-setup profile build install demo test race lint ci packages mutants trust ci-machines test-vm \
-	test-vm-all test-processors
+.PHONY: bench bench-setup profile build install demo test race lint ci packages test-packages mutants trust \
+	ci-machines test-vm test-vm-all test-processors

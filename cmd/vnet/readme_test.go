@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -91,4 +92,28 @@ func labIn(t *testing.T, text string) string {
 		t.Fatal("the README has no lab")
 	}
 	return lab
+}
+
+// TestInstallREADME checks that the packages have the files that the README's section Install names.
+// packaging/test/run runs its commands in real systems.
+func TestInstallREADME(t *testing.T) {
+	contents, err := os.ReadFile("../../packaging/contents")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(readREADME(t), "\n## Install\n")
+	section, _, _ = strings.Cut(section, "Test results")
+	paths := regexp.MustCompile(`/(?:usr/share|etc/init\.d)/[\w./]*\w`).FindAllString(section, -1)
+	if len(paths) < 4 {
+		t.Fatalf("only %q", paths)
+	}
+	for _, path := range paths {
+		if example := filepath.Base(path); exists("examples/" + example) {
+			continue
+		}
+		path = strings.TrimSuffix(path, ".web") // the link to the script
+		if !strings.Contains(string(contents), path[1:]) {
+			t.Errorf("no package has %s", path)
+		}
+	}
 }
