@@ -126,8 +126,8 @@ func manLabFile(t *testing.T) string {
 	}
 	text = strings.Replace(text, "The directory examples/", "/usr/share/doc/vnet/examples", 1)
 	p := newManPage("vnet", "5", "the lab file: networks, hosts and links of a lab")
-	p.line(".SH DESCRIPTION\nA lab file is YAML. vnet schema prints a JSON Schema, with which editors complete and check " +
-		"it.")
+	p.line(".SH DESCRIPTION\nA lab file is YAML. vnet schema prints a JSON Schema, with which editors complete and " +
+		"check it.")
 	p.markdown(text)
 	p.line(".SH EXAMPLE")
 	p.block(strings.TrimSpace(string(example)))
