@@ -73,7 +73,7 @@ func TestAPK(t *testing.T) {
 	}
 }
 
-// TestIPK checks the structure that opkg expects: a compressed archive of debian-binary, control.tar.gz and data.tar.gz.
+// TestIPK checks the structure that opkg expects: a compressed archive of debian-binary and two compressed archives.
 func TestIPK(t *testing.T) {
 	unzip := func(text string) io.Reader {
 		z, err := gzip.NewReader(strings.NewReader(text))
