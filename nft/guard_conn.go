@@ -2,8 +2,8 @@
 
 package nft
 
-// Guard makes the namespace's guard equal to g, in one transaction; the zero Guard deletes its table. If it is already
-// equal, nothing is sent. Sources inside other sources are omitted.
+// Guard makes the namespace's guard equal to g, in one transaction; the zero Guard deletes its table. If they are
+// equal already, it sends nothing. It omits sources inside other sources.
 func (c *Conn) Guard(g Guard) error { return c.UpdateGuard(func(Guard) Guard { return g }) }
 
 // ReadGuard returns the namespace's guard, with sorted lists; the zero Guard if there is none.

@@ -9,8 +9,8 @@ import (
 
 // Prefixes of a set must not overlap. So the sources of rules are in one set per prefix length, and the chains look up
 // the longest prefix first. The length is part of the set's name: masquerade4_24, or masquerade4_24_out for rules with
-// an output link. Older versions of vnet had one set for all lengths (masquerade4): vnet still reads it, and replaces it
-// when the table changes.
+// an output link. Older versions of vnet had one set for all lengths (masquerade4): vnet still reads it, and replaces
+// it when the table changes.
 
 // withLength returns the name of the set for a prefix length. name is that of the set for all lengths.
 func withLength(name string, bits int) string {

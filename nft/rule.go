@@ -110,7 +110,7 @@ func checkTarget(a netip.Addr) error {
 	case !a.IsValid():
 		return errors.New("expected a target address")
 	case a.Is4In6() || a.Zone() != "":
-		return fmt.Errorf("cannot translate to %s: expected an address without a zone that is not IPv4-mapped", a)
+		return fmt.Errorf("cannot translate to %s: expected an address that has no zone and is not IPv4-mapped", a)
 	case a.IsUnspecified() || a.IsMulticast():
 		return fmt.Errorf("cannot translate to %s: not a unicast address", a)
 	case a.IsLoopback():
@@ -124,7 +124,10 @@ func checkTarget(a netip.Addr) error {
 
 // checkSource returns an error if the prefix has host bits or is IPv4-mapped.
 func checkSource(p netip.Prefix) error {
-	if p.Addr().Is4In6() || p != p.Masked() {
+	switch {
+	case p.Addr().Is4In6():
+		return fmt.Errorf("%s is IPv4-mapped; use the IPv4 prefix", p)
+	case p != p.Masked():
 		return fmt.Errorf("%s has host bits set; use %s", p, p.Masked())
 	}
 	return nil

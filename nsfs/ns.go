@@ -77,7 +77,7 @@ func OpenPid(pid int) (*os.File, error) {
 }
 
 // openFlags are for a file that should be a namespace, or the file under its mount, but may be
-// anything: opening a FIFO does not wait, and a terminal does not become the process's.
+// anything: opening a FIFO does not wait, and a terminal does not become the controlling terminal.
 const openFlags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 
 // OpenPath opens a namespace by its file: /proc/PID/ns/net or a bind mount of it.

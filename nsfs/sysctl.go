@@ -37,8 +37,8 @@ func (e *SysctlError) Error() string { return "set " + e.Key + " to " + e.Value 
 func (e *SysctlError) Unwrap() error { return e.Err }
 
 // SetSysctl writes a network sysctl of the calling thread's namespace; see [Sysctl]. If
-// /proc/sys is read-only, as in containers, a sysctl that has the value already is no
-// error; any other gives a *[SysctlError].
+// /proc/sys is read-only, as in containers, and the sysctl does not have the value already,
+// the error is a *[SysctlError].
 func SetSysctl(key, value string) error {
 	path, err := sysctlPath(key)
 	if err != nil {

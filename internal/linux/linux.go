@@ -35,6 +35,14 @@ const (
 	FeatureBridgeFilter  = "nftables for bridges"
 )
 
+// States of a bridge port in the spanning tree; BR_STATE_* of <linux/if_bridge.h>. A port that
+// listens or learns does not forward yet.
+const (
+	PortDisabled  uint64 = 0
+	PortListening uint64 = 1
+	PortLearning  uint64 = 2
+)
+
 // The settings that turn forwarding on, for all links of a namespace.
 const (
 	ForwardingIPv4 = "net.ipv4.ip_forward"

@@ -120,10 +120,16 @@ func Trace(ns *os.File, p Probe) (*Tracer, error) {
 // install creates the tables.
 func (t *Tracer) install(p Probe) error {
 	err := t.installTable(nftables.TableFamilyBridge, traceBridgeHooks, p)
-	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) { // the kernel may have no family bridge
+	if err != nil && !isMissingFamily(err) {
 		return err
 	}
 	return t.installTable(nftables.TableFamilyINet, traceHooks, p)
+}
+
+// isMissingFamily reports whether the kernel does not have a family. It may have no family bridge: then there are no
+// chains of it to trace either.
+func isMissingFamily(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT)
 }
 
 // installTable creates a table. It replaces the table of a tracer that was not closed.
@@ -233,8 +239,7 @@ func (t *Tracer) Close() error {
 			c.DelTable(&nftables.Table{Family: family, Name: TraceTable})
 			err = c.Flush()
 		}
-		bridge := family == nftables.TableFamilyBridge // may be missing, see install
-		if !bridge || !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOENT) {
+		if family != nftables.TableFamilyBridge || !isMissingFamily(err) {
 			errs = append(errs, err)
 		}
 	}

@@ -158,14 +158,14 @@ func (n *handNAT) remove(deleted func(nft.Rule) bool, apply func() error) (repor
 	if err == nil || errors.Is(err, nft.ErrStaleConntrack) {
 		return report, err
 	}
-	wanted, again := gatewaySettings(n.handle.Conn, had)
-	if again == nil {
-		_, again = n.acquire(wanted)
+	wanted, undo := gatewaySettings(n.handle.Conn, had)
+	if undo == nil {
+		_, undo = n.acquire(wanted)
 	}
-	return NATReport{}, errors.Join(err, again, n.passSources(had))
+	return NATReport{}, errors.Join(err, undo, n.passSources(had))
 }
 
-// conflicts returns who uses the ports of the rules that are new.
+// conflicts returns the conflicts of the new rules: programs and other rules that use their ports.
 func (n *handNAT) conflicts(had, rules []nft.Rule) (found []Conflict, err error) {
 	var plan topo.Plan
 	for _, r := range rules {

@@ -87,7 +87,7 @@ func gatewaySettings(c *rtnl.Conn, rules []nft.Rule) ([]SettingChange, error) {
 	return wanted, nil
 }
 
-// familiesOf reports the address families of rules.
+// familiesOf reports which address families the NAT rules translate.
 func familiesOf(rules []nft.Rule) (v4, v6 bool) {
 	for _, r := range rules {
 		var a netip.Addr

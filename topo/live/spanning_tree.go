@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo/live/internal/convert"
 	"github.com/vnet-lab/vnet/topo/live/internal/netns"
@@ -23,13 +24,6 @@ type spanningTree struct {
 
 // BR_KERNEL_STP of the kernel's net/bridge/br_private.h: the kernel runs the protocol, not a daemon.
 const kernelSTP = 1
-
-// Port states of <linux/if_bridge.h>.
-const (
-	portDisabled  = 0
-	portListening = 1
-	portLearning  = 2
-)
 
 // spanningTrees adds the bridges of the lab with a spanning tree.
 func (r *stateBuilder) spanningTrees() {
@@ -80,7 +74,7 @@ func (t spanningTree) wait(ctx context.Context, warn func(message string, args .
 			if err != nil {
 				return err
 			}
-			if l.Master != t.bridge.Index || isSettled(l) {
+			if l.Master != t.bridge.Index || hasFinalState(l) {
 				break
 			}
 			warnOnce()
@@ -92,19 +86,19 @@ func (t spanningTree) wait(ctx context.Context, warn func(message string, args .
 	return nil
 }
 
-// isSettled reports whether the state of a port is final: it forwards, is blocked, or is disabled because it is down.
-func isSettled(port rtnl.Link) bool {
+// hasFinalState reports whether a port forwards, is blocked, or is disabled because it is down or has no carrier.
+func hasFinalState(port rtnl.Link) bool {
 	switch convert.OptionNumber(port.Port, "state") {
-	case portListening, portLearning:
+	case linux.PortListening, linux.PortLearning:
 		return false
-	case portDisabled: // also for a moment after it has carrier
+	case linux.PortDisabled: // also for a moment after it has carrier
 		return !port.Up() || port.Flags&unix.IFF_LOWER_UP == 0
 	}
 	return true
 }
 
 // limit is the time after which the bridge must have a spanning tree: another bridge's last message is forgotten
-// after max_age, then the port listens and learns. The rest is for slow machines.
+// after max_age, then the port listens and learns. The last ten seconds are for slow machines.
 func (t spanningTree) limit() time.Duration {
 	const tick = 10 * time.Millisecond // USER_HZ
 	option := func(name string) uint64 { return convert.OptionNumber(t.bridge.Kind.Options, name) }

@@ -55,7 +55,7 @@ func openICMP(ns *os.File, v4 bool, types, types6 []byte) (*socket, error) {
 			return errors.Join(
 				unix.SetsockoptInt(fd, unix.SOL_RAW, unix.ICMP_FILTER, int(int32(block))),
 				unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO),
-				receiveBuffer(fd))
+				growReceiveBuffer(fd))
 		})
 	}
 	return openSocket(ns, v4, unix.SOCK_RAW, unix.IPPROTO_ICMPV6, func(fd int) error {
@@ -70,13 +70,13 @@ func openICMP(ns *os.File, v4 bool, types, types6 []byte) (*socket, error) {
 			unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &block),
 			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DO),
 			unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_DONTFRAG, 1),
-			receiveBuffer(fd))
+			growReceiveBuffer(fd))
 	})
 }
 
-// receiveBuffer asks for a receive buffer with room for thousands of replies. The kernel may give
-// less.
-func receiveBuffer(fd int) error {
+// growReceiveBuffer requests a receive buffer with room for thousands of replies. The kernel may
+// make it smaller.
+func growReceiveBuffer(fd int) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) == nil {
 		return nil
 	}
@@ -137,7 +137,7 @@ func (p *pinger) release(seq uint16) {
 }
 
 // ping sends an echo request again and again until an answer comes or the deadline has passed.
-// Size is the size of the IP packet; 0 means as small as possible.
+// size is that of the IP packet in bytes; 0 means as small as possible.
 func (p *pinger) ping(to netip.Addr, nonce uint64, size int, deadline time.Time) Answer {
 	seq, reply := p.reserve(nonce)
 	defer p.release(seq)

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo/lab"
@@ -36,8 +37,8 @@ func (h *hostInfo) forwards(in uint32, v4 bool) bool {
 	return h.sysctl("ipv6/conf/all/forwarding") != 0
 }
 
-// noRouteReason says why the kernel has no route to dst. For a packet that arrived from outside,
-// the errno does not show the cause, so the possible causes are checked one by one.
+// noRouteReason says why the kernel has no route to dst. For a packet that arrived by a link, the
+// errno does not show the cause, so noRouteReason checks the possible causes one by one.
 func (h *hostInfo) noRouteReason(err error, at packetPos, src, dst netip.Addr) string {
 	if at.in != 0 {
 		if _, own := h.conn.RouteGet(rtnl.RouteQuery{Dst: dst}); own != nil {
@@ -124,12 +125,6 @@ func (h *hostInfo) linkProblem(index uint32) string {
 	return ""
 }
 
-// States of a bridge port while the spanning tree is not ready, see <linux/if_bridge.h>.
-const (
-	portListening = uint64(1)
-	portLearning  = uint64(2)
-)
-
 // portProblem says that the bridge port of a host's device does not forward yet; "" if it does, or the device is not
 // on a bridge.
 func (w *walker) portProblem(i *lab.Iface) string {
@@ -143,7 +138,7 @@ func (w *walker) portProblem(i *lab.Iface) string {
 	}
 	name, _ := w.layout.PortName(i)
 	for _, l := range h.links {
-		if state := l.Port["state"]; l.Name == name && (state == portListening || state == portLearning) {
+		if state := l.Port["state"]; l.Name == name && (state == linux.PortListening || state == linux.PortLearning) {
 			return fmt.Sprintf("port %s of bridge %s (in %s) does not forward yet: the spanning tree is not ready",
 				name, h.links[l.Master].Name, host)
 		}

@@ -63,7 +63,7 @@ func (c *Changer) Do(h *netns.Handle, step topo.Step) (touched bool, err error) 
 		if err = c.acquire(u); err == nil {
 			err = c.set(h, name, step.Want.(topo.Sysctl).Value)
 		}
-		return true, err // also after an error: the kernel may have done what it did not answer
+		return true, err // also after an error: the kernel may have made a change whose answer was lost
 	case topo.Change:
 		if value := step.Want.(topo.Sysctl).Value; !strings.HasSuffix(value, unguarded) {
 			return c.change(u, value)
@@ -154,7 +154,7 @@ func (c *Changer) recordSysctl(u *use) (err error) {
 	return c.changeLoRecord(u.handle, rtnl.AddAltNames, u.record)
 }
 
-// release restores the former value, unless another lab sets the sysctl, too, and deletes
+// release restores the former value, unless another lab sets the sysctl too. It deletes
 // this lab's records. touched reports whether it restored the value.
 func (c *Changer) release(u use) (touched bool, err error) {
 	if u.record != "" && u.others == "" {
