@@ -8,15 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// spoofs returns the sources of packets that red sends to outside, and that arrive. The real one is among them.
-func (w *testNet) spoofs(sources ...string) (arrived []string) {
+// spoofs returns how many of three packets from red to outside arrive with each source.
+func (w *testNet) spoofs(sources ...string) map[string]int {
 	w.t.Helper()
+	arrived := map[string]int{}
 	for _, s := range sources {
 		src, dst := addr(s), addr("10.9.0.2")
 		if src.Is6() {
@@ -33,11 +33,7 @@ func (w *testNet) spoofs(sources ...string) (arrived []string) {
 		w.sendRaw(w.red, src, dst, kind, withChecksum(src, dst, kind, []byte{echo, 0, 0, 0, 0, 7, 0, 7}, 2, false))
 		mark := "mark " + time.Now().String()
 		conn := w.dialFrom(w.red, netip.AddrPortFrom(dst, 9).String())
-		if n := len(c.until(mark, func() { conn.Write([]byte(mark)) }, src)); n >= 3 { // red may reset the TCP connection
-			arrived = append(arrived, s)
-		} else if n > 0 {
-			w.t.Errorf("%d of 3 packets from %s arrive", n, s)
-		}
+		arrived[s] = len(c.until(mark, func() { conn.Write([]byte(mark)) }, src))
 	}
 	return arrived
 }
@@ -69,9 +65,14 @@ func checkSpoofedSources(t *testing.T, filtered string) {
 	own := []string{"192.168.15.2", "fd00:15::2"}
 	check := func(what string, want ...string) {
 		t.Helper()
-		got := w.spoofs(slices.Concat(foreign, own)...)
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: packets arrive with these sources, -want +got:\n%s", what, diff)
+		arrived := w.spoofs(slices.Concat(foreign, own)...)
+		for s, n := range arrived {
+			for tries := 0; n < 3 && slices.Contains(want, s) && tries < 5; tries++ { // a busy machine loses packets
+				n = w.spoofs(s)[s]
+			}
+			if slices.Contains(want, s) && n < 3 || !slices.Contains(want, s) && n > 0 {
+				t.Errorf("%s: %d of 3 packets from %s arrive; expected from %v", what, n, s, want)
+			}
 		}
 	}
 	w.apply(nil, []nft.Rule{nft.Own{Link: "v-net-0"}})
