@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,12 +57,12 @@ func TestLaw4_LiveLostAnswer(t *testing.T) {
 	topology, want := example(t, "cheatsheet.yaml")
 	k := openKernel(t, topology)
 	before := machineState(t)
-	lost := 0
+	lost := int64(0)
 	for {
-		sent := 0
+		var sent atomic.Int64
 		k.calls.Send = func(c *rtnl.Conn, reqs ...rtnl.Request) error {
 			err := execute.RealCalls.Send(c, reqs...)
-			if sent++; sent-1 == lost && err == nil {
+			if sent.Add(1)-1 == lost && err == nil {
 				return os.NewSyscallError("recvmmsg", unix.ENOBUFS)
 			}
 			return err
@@ -71,7 +72,7 @@ func TestLaw4_LiveLostAnswer(t *testing.T) {
 		if err == nil {
 			break // all have been lost once
 		}
-		checkUndone(t, lost, err, unix.ENOBUFS)
+		checkUndone(t, int(lost), err, unix.ENOBUFS)
 		if diff := cmp.Diff(before, machineState(t)); diff != "" {
 			t.Fatalf("answer %d: the machine is not as before (-before +after):\n%s", lost, diff)
 		}
