@@ -105,7 +105,10 @@ func (c command) calls(t *testing.T) (all []call) {
 // only selects cases by their text, such as "up: recvmmsg .*: ENOMEM". All cases that match run, not a sample.
 var only = flag.String("only", "", "run all cases that match this `regexp`")
 
-// sample returns all elements, or so many at random, always the same ones.
+// onceWrong are cases that vnet got wrong before. Each sample has them.
+var onceWrong = regexp.MustCompile(`^up: (socket 0: EPERM|recvmmsg 1[12]: ENOBUFS)$`)
+
+// sample returns all elements, or so many at random, always the same ones, and those of onceWrong.
 func sample(command string, list []action, n int) []action {
 	if *only != "" {
 		match := regexp.MustCompile(*only)
@@ -114,10 +117,16 @@ func sample(command string, list []action, n int) []action {
 	if all() || len(list) <= n {
 		return list
 	}
+	var chosen []action
+	for _, a := range list {
+		if onceWrong.MatchString(command + ": " + a.String()) {
+			chosen = append(chosen, a)
+		}
+	}
 	r := rand.New(rand.NewPCG(1, 2))
 	list = slices.Clone(list)
 	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	return list[:n]
+	return append(chosen, list[:n]...)
 }
 
 // TestFailedCalls makes each system call of the commands fail, one at a time. A command that fails changes nothing;
