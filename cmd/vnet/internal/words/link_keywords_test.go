@@ -209,7 +209,7 @@ func TestKindWords(t *testing.T) {
 		"vxlan external":                                     {"external": n(1)},
 		"vxlan learning l2 nol3":                             {"learning": n(1), "l2miss": n(1), "l3miss": n(0)},
 		"vxlan srcport 0 0 dstport 0 ttl auto":               {"ttl": n(0)},
-		"vxlan remote fd00::1 local default tos CS1":         {"remote": ipa("fd00::1"), "local": ipa("::"), "tos": n(0x20)},
+		"vxlan remote fd00::1 local default tos 0x20":        {"remote": ipa("fd00::1"), "local": ipa("::"), "tos": n(0x20)},
 		"vxlan srcport 1 65535":                              {"srcport": n(1<<16 | 65535)},
 		"vxlan port 65535 1":                                 {"srcport": n(65535<<16 | 1)},
 		"vxlan flowlabel 5 dstport 6":                        {"flowlabel": n(5), "dstport": n(6)},
