@@ -20,7 +20,7 @@ packages: ; packaging/build $(ARCH)
 test-packages: ; packaging/test/run
 # Mutation tests of the pure packages; see CONTRIBUTING.md. Needs root.
 mutants: ; .ci/mutants
-# All cases of test/trust and fuzzing; writes the table of SECURITY.md. Needs root; takes about an hour.
+# All cases of test/trust and fuzzing; writes the table of SECURITY.md. Needs root; takes more than an hour.
 trust: ; .ci/trust
 # Tests on other kernels and processors, and in a Vagrant machine
 ci-machines: ; .ci/machines
