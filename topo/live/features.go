@@ -96,8 +96,9 @@ func (t *scratchNetns) close() {
 	t.ns.Close()
 }
 
-// scratchParent is the index of the bridge that is the parent of the tried links.
-const scratchParent = 2
+// scratchParent is the index of the bridge that is the parent of the tried links. The first indexes may be in use:
+// where modules for tunnels are loaded, each new namespace has links such as gre0, sit0 and ip6tnl0.
+const scratchParent = 1000
 
 func newScratchNetns() (*scratchNetns, error) {
 	ns, err := nsfs.New()

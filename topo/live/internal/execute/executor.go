@@ -23,6 +23,7 @@ type Executor struct {
 	Config
 	requests *requestBuilder
 	settings *setting.Changer
+	newNetns linksOfNewNetns
 }
 
 // A Config is what an executor needs.

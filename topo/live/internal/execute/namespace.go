@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -66,7 +67,12 @@ func (x *Executor) makeNamespace(t nsfs.Thread, name string) error {
 	if err != nil {
 		return err
 	}
-	h.SetIndexes([]rtnl.Link{{Name: "lo", Index: 1}}) // the only link of a new namespace
+	links, err := x.newNetns.read(conn)
+	if err != nil {
+		x.Table.Drop(name)
+		return err
+	}
+	h.SetIndexes(links)
 	x.assignNSID(ns, name)
 	err = conn.Do(rtnl.SetLink(rtnl.LinkID{Index: 1}, rtnl.LinkConfig{Alias: alias(x.Table)}))
 	if err == nil {
@@ -79,6 +85,20 @@ func (x *Executor) makeNamespace(t nsfs.Thread, name string) error {
 		x.Table.Drop(name)
 	}
 	return err
+}
+
+// linksOfNewNetns are the links of a new namespace: lo, and where modules for tunnels are loaded, also gre0, sit0,
+// ip6tnl0 …; see fb_tunnels_only_for_init_net in Documentation/admin-guide/sysctl/net.rst. They are the same in all
+// new namespaces, so they are read in the first one only.
+type linksOfNewNetns struct {
+	once  sync.Once
+	links []rtnl.Link
+	err   error
+}
+
+func (n *linksOfNewNetns) read(first *rtnl.Conn) ([]rtnl.Link, error) {
+	n.once.Do(func() { n.links, n.err = first.Links(rtnl.LinkFilter{NoStats: true}) })
+	return n.links, n.err
 }
 
 // DescendingNSIDs returns nsids for the namespaces of a new lab of several waves that have
