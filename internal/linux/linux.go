@@ -17,15 +17,6 @@ const (
 	VXLANPort = 4789
 )
 
-// The types of links that a lab can have as devices, see ip-link(8).
-const (
-	TypeDummy   = "dummy"
-	TypeVLAN    = "vlan"
-	TypeVXLAN   = "vxlan"
-	TypeMacvlan = "macvlan"
-	TypeIpvlan  = "ipvlan"
-)
-
 // Optional features of the kernel. Each type of link is a feature too.
 const (
 	FeatureVLANFiltering = "bridge VLAN filtering"

@@ -3,7 +3,6 @@ package lab
 import (
 	"net/netip"
 
-	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -50,9 +49,9 @@ func (c *compiler) portAddresses(p topo.AntispoofPort, i *Iface, mac topo.MAC) {
 			continue
 		}
 		switch above.Device.Kind {
-		case linux.TypeMacvlan:
+		case "macvlan":
 			c.portAddresses(p, above, c.l.macOf(above))
-		case linux.TypeIpvlan:
+		case "ipvlan":
 			c.portAddresses(p, above, mac)
 		}
 	}
@@ -77,7 +76,7 @@ func (k *checker) antispoof(n int) {
 		port := &k.layout.Ifaces[i]
 		for _, d := range k.layout.ByHost[port.Host] {
 			v := k.layout.Ifaces[d].Device
-			if port.Attachment != nil && v != nil && v.Kind == linux.TypeVLAN && v.Parent == port.Name {
+			if port.Attachment != nil && v != nil && v.Kind == "vlan" && v.Parent == port.Name {
 				k.mistakef(v.at, v.Name, "remove antispoof from network "+net.Name,
 					"device %s of %s cannot send: network %s has antispoof, which drops frames with VLAN tags",
 					v.Name, displayName(port.Host), net.Name)

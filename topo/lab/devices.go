@@ -105,7 +105,7 @@ func (r parentRule) required() bool { return r == requiredParent || r == require
 // deviceKinds are the types of devices, in the order of the manual.
 var deviceKinds = []deviceKind{
 	{
-		name: linux.TypeDummy,
+		name: topo.Dummy{}.Type(),
 		object: func(link topo.Link, _ *Device, _, _ string) topo.Object {
 			return topo.Dummy{Link: link}
 		},
@@ -115,7 +115,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: linux.TypeVLAN, parent: requiredParent,
+		name: topo.VLAN{}.Type(), parent: requiredParent,
 		check: func(k *checker, v *Device) {
 			if v.ID < 1 || v.ID > 4094 {
 				k.mistakef(v.at, "id", "write id: 1 to 4094", "device %s: a vlan needs an id", v.Name)
@@ -130,7 +130,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: linux.TypeVXLAN, parent: optionalParent,
+		name: topo.VXLAN{}.Type(), parent: optionalParent,
 		check: func(k *checker, v *Device) {
 			if v.ID >= 1<<24 {
 				k.mistakef(v.at, "id", "the largest is 16777215", "device %s: id %d is out of range", v.Name, v.ID)
@@ -147,7 +147,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: linux.TypeMacvlan, parent: requiredOutside, modes: naming.LabMacvlanModes.Names(),
+		name: topo.Macvlan{}.Type(), parent: requiredOutside, modes: naming.LabMacvlanModes.Names(),
 		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
 			return topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}
 		},
@@ -157,7 +157,7 @@ var deviceKinds = []deviceKind{
 		},
 	},
 	{
-		name: linux.TypeIpvlan, parent: requiredOutside, modes: naming.IpvlanModes.Names(),
+		name: topo.Ipvlan{}.Type(), parent: requiredOutside, modes: naming.IpvlanModes.Names(),
 		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
 			link.MAC = topo.MAC{} // that of the parent
 			return topo.Ipvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}

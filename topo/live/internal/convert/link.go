@@ -65,12 +65,12 @@ var LinkKinds = []LinkKind{
 	},
 	{Name: "veth", Sample: topo.Veth{}},
 	{
-		Name: linux.TypeDummy, Sample: topo.Dummy{},
+		Name: topo.Dummy{}.Type(), Sample: topo.Dummy{},
 		Encode: func(o topo.Object) NewLink { return NewLink{Link: o.(topo.Dummy).Link} },
 		Decode: func(_ ListedLink, l topo.Link) topo.Object { return topo.Dummy{Link: l} },
 	},
 	{
-		Name: linux.TypeVLAN, Sample: topo.VLAN{Parent: SampleParent, ID: 1},
+		Name: topo.VLAN{}.Type(), Sample: topo.VLAN{Parent: SampleParent, ID: 1},
 		Encode: func(o topo.Object) NewLink {
 			v := o.(topo.VLAN)
 			return NewLink{Link: v.Link, ParentNS: v.NS, Parent: v.Parent, Options: rtnl.Options{"id": uint64(v.ID)}}
@@ -80,7 +80,7 @@ var LinkKinds = []LinkKind{
 		},
 	},
 	{
-		Name: linux.TypeVXLAN, Sample: topo.VXLAN{ID: 1},
+		Name: topo.VXLAN{}.Type(), Sample: topo.VXLAN{ID: 1},
 		Encode: func(o topo.Object) NewLink { return encodeVXLAN(o.(topo.VXLAN)) },
 		Decode: func(in ListedLink, l topo.Link) topo.Object {
 			return topo.VXLAN{
@@ -91,7 +91,7 @@ var LinkKinds = []LinkKind{
 		},
 	},
 	{
-		Name: linux.TypeMacvlan, Sample: topo.Macvlan{Parent: SampleParent},
+		Name: topo.Macvlan{}.Type(), Sample: topo.Macvlan{Parent: SampleParent},
 		Encode: func(o topo.Object) NewLink {
 			m := o.(topo.Macvlan)
 			mode := modeOption(naming.LabMacvlanModes, m.Mode)
@@ -103,7 +103,7 @@ var LinkKinds = []LinkKind{
 		},
 	},
 	{
-		Name: linux.TypeIpvlan, Sample: topo.Ipvlan{Parent: SampleParent},
+		Name: topo.Ipvlan{}.Type(), Sample: topo.Ipvlan{Parent: SampleParent},
 		Encode: func(o topo.Object) NewLink {
 			i := o.(topo.Ipvlan)
 			mode := modeOption(naming.IpvlanModes, i.Mode)
