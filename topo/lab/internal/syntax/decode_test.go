@@ -20,6 +20,7 @@ type file struct {
 	Loss   Percent            `yaml:"loss"`
 	Rate   Bitrate            `yaml:"rate"`
 	Hosts  Table[*file]       `yaml:"hosts"`
+	Parts  []file             `yaml:"parts"`
 	At     Pos                `yaml:"-"`
 }
 
@@ -64,7 +65,15 @@ func TestDecodeMistakes(t *testing.T) {
 		"on: yes":          "1:5 yes: \"yes\" is neither true nor false; write true\n",
 		"subnet: [10.0.0.0, x]": "1:10 10.0.0.0: \"10.0.0.0\" has no prefix length; write 10.0.0.0/24, for example\n" +
 			"1:20 x: subnet: \"x\": expected an address with a prefix length such as 192.168.15.0/24 or fd00::/64; \n",
-		"hosts: [a]": "1:8 : hosts: expected a mapping of names, not a list; write \"name:\" and indent its keys below\n",
+		"subnet: 'fd00::'": "1:10 fd00::: \"fd00::\" has no prefix length; write fd00::/64, for example\n",
+		"count: {a: b}":    "1:8 : count: expected a single value, not a mapping; \n",
+		"count:":           "1:7 : count: the value is missing; \n",
+		// After the keys of an entry, the key is the list's again.
+		"parts: [{count: 1}, x]": "1:21 x: parts: expected a mapping, not \"x\"; known keys: name, on, count, addr, " +
+			"subnet, loss, rate, hosts, parts\n",
+		"on: true\nhosts: *none": "2:8 *none: there is no anchor &none; \n",
+		"hosts: [a]": "1:8 : hosts: expected a mapping of names, not a list; " +
+			"write \"name:\" and indent its keys below\n",
 		"name: [a": "1:1 : this is not YAML: ',' or ']' is missing here or in a line above; " +
 			"check the indentation, and quote text that contains : # { or [\n",
 	} {
@@ -79,6 +88,22 @@ func TestDecodeEnds(t *testing.T) {
 	text := "hosts:\n  a: &a {hosts: {b: *a}}\n"
 	if _, got := decode(text); strings.Count(got, "the file expands to too many values") != 1 {
 		t.Errorf("an alias of itself: %q", got)
+	}
+	text = "hosts:\n  a: &a {repeat: 2, name: x(n), hosts: {b: *a}}\n"
+	if _, got := decode(text); strings.Count(got, "the file expands to too many values") != 1 {
+		t.Errorf("an alias of itself in copies: %q", got)
+	}
+}
+
+// Many entries may merge the same keys: only the depth of values is limited.
+func TestMerges(t *testing.T) {
+	text := "hosts:\n  a: &a {count: 7}\n"
+	for i := range 2 * maxDepth {
+		text += fmt.Sprintf("  h%d: {<<: *a}\n", i)
+	}
+	f, mistakes := decode(text)
+	if mistakes != "" || f.Hosts[len(f.Hosts)-1].Value.Count != 7 {
+		t.Errorf("mistakes: %s", mistakes)
 	}
 }
 
