@@ -1,8 +1,10 @@
 package draw
 
 import (
+	"cmp"
 	"encoding/xml"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,10 +14,25 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab"
 )
 
-// TestGraph draws the examples in every format and compares them with the pictures in
-// testdata/graph.
+// labs returns the examples, and the lab files in testdata/labs.
+func labs(t testing.TB) map[string][]byte {
+	t.Helper()
+	all := golden.Examples(t)
+	more, err := filepath.Glob("testdata/labs/*.yaml")
+	if err != nil || len(more) == 0 {
+		t.Fatalf("no labs: %v", err)
+	}
+	for _, path := range more {
+		if all[filepath.Base(path)], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// TestGraph draws the labs in every format and compares them with the pictures in testdata/graph.
 func TestGraph(t *testing.T) {
-	for name, text := range golden.Examples(t) {
+	for name, text := range labs(t) {
 		topology := labtest.MustParse(t, name, text)
 		for _, format := range Formats {
 			got, err := Graph(topology, format)
@@ -56,7 +73,7 @@ func TestSVGIsXML(t *testing.T) {
 
 // No box covers another.
 func TestBoxesDoNotOverlap(t *testing.T) {
-	for name, text := range golden.Examples(t) {
+	for name, text := range labs(t) {
 		lab := labtest.MustParse(t, name, text)
 		p := newDrawing(&lab).place(measure)
 		for a := range p.nodes {
@@ -66,6 +83,76 @@ func TestBoxesDoNotOverlap(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Where no lines need to cross, none do, whatever the order of the file is. Here a gateway has four networks, and the
+// file lists their hosts and the links between the hosts in the worst order.
+func TestLinesDoNotCross(t *testing.T) {
+	text := "networks: {n1: {in: gw}, n2: {in: gw}, n3: {in: gw}, n4: {in: gw}}\nhosts:\n  gw: {}\n"
+	for _, h := range []string{"4", "2", "3", "1"} {
+		text += "  a" + h + ": {networks: [n" + h + "]}\n"
+	}
+	for _, h := range []string{"3", "1", "4", "2"} {
+		text += "  b" + h + ": {networks: [n" + h + "]}\n"
+	}
+	text += "links: [{endpoints: [a4, c4]}, {endpoints: [a1, c1]}, {endpoints: [a3, c3]}]\n"
+	text = strings.Replace(text, "hosts:\n", "hosts:\n  c1: {}\n  c3: {}\n  c4: {}\n", 1)
+	lab := labtest.MustParse(t, "x.yaml", []byte(text))
+	p := newDrawing(&lab).place(measure)
+	slots := p.slots()
+	for k, e := range p.edges {
+		for n, f := range p.edges[:k] {
+			upper, lower, fupper, flower := e.a, e.b, f.a, f.b
+			if p.row[upper] > p.row[lower] {
+				upper, lower = lower, upper
+			}
+			if p.row[fupper] > p.row[flower] {
+				fupper, flower = flower, fupper
+			}
+			if p.row[upper] != p.row[fupper] || upper == fupper && lower == flower {
+				continue
+			}
+			top := cmp.Compare(slots[slot{k, upper}], slots[slot{n, fupper}])
+			if bottom := cmp.Compare(slots[slot{k, lower}], slots[slot{n, flower}]); top*bottom < 0 {
+				t.Errorf("the line %s–%s crosses %s–%s", p.nodes[upper].name, p.nodes[lower].name,
+					p.nodes[fupper].name, p.nodes[flower].name)
+			}
+		}
+	}
+}
+
+// More than eight hosts are drawn as one box if each has one port on the same network and nothing else.
+func TestSimilarHosts(t *testing.T) {
+	for text, want := range map[string]int{
+		"hosts: {h(n): {repeat: 8, networks: [n]}}":                                   0,
+		"hosts: {h(n): {repeat: 9, networks: [n]}}":                                   9,
+		"hosts: {h(n): {repeat: 9, networks: [n]}, x: {networks: [n]}}":               10,
+		"hosts: {h(n): {repeat: 9, networks: [n]}, x: {networks: [n], router: true}}": 9,
+		"hosts: {h(n): {repeat: 9, networks: [n]}, x: {networks: [n, o]}}":            9,
+		"hosts: {h(n): {repeat: 9, networks: [n]}, x: {networks: [o]}}":               9,
+		"hosts: {h(n): {repeat: 9, networks: [n]}, x: {networks: [n], ports: ['1']}}": 9,
+		"hosts: {h(n): {repeat: 9, networks: [n], devices: {d: {type: dummy}}}}":      0,
+		"hosts: {h(n): {repeat: 9, devices: {d: {type: dummy}}}}":                     0,
+	} {
+		lab := labtest.MustParse(t, "x.yaml", []byte("networks: {n: {subnets: [10.0.0.0/24]}, o: {}}\n"+text))
+		d := newDrawing(&lab)
+		drawn := 0
+		for _, n := range d.nodes {
+			drawn = max(drawn, n.hosts)
+		}
+		if drawn != want {
+			t.Errorf("%s: %d hosts in a box, want %d", text, drawn, want)
+		}
+	}
+}
+
+// Names and values of a lab file do not act on the terminal.
+func TestControlCharacters(t *testing.T) {
+	hosts := []lab.Host{{Name: "a\x1b[2J", Aliases: []string{"b\x1b[2J"}}}
+	got, err := Graph(lab.Topology{Name: "x", Hosts: hosts}, "ascii")
+	if err != nil || strings.ContainsRune(string(got), '\x1b') {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
