@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os/exec"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -134,4 +136,51 @@ func TestIptablesRejects(t *testing.T) {
 	drops(ruleset.Chain{Family: "ip", Table: "filter", Name: "FORWARD"})
 	run("-I", "FORWARD", "-j", "ACCEPT")
 	drops()
+}
+
+// TestLabLinksAreAccepted checks chains that drop by policy: they do not count if their rules accept all packets from
+// the links of labs and all to them.
+func TestLabLinksAreAccepted(t *testing.T) {
+	needNFT(t)
+	c := dial(t)
+	for _, tt := range []struct {
+		family, rules string
+		accepted      bool
+	}{
+		{"inet", "iifgroup G accept; oifgroup G accept", true},
+		{"ip", "oifgroup G counter accept; iifgroup G counter accept", true},
+		{"ip6", "counter; tcp dport 80 accept; iifgroup G accept; oifgroup G log accept", true},
+		{"inet", "iifgroup G accept", false},
+		{"inet", "oifgroup G accept", false},
+		{"inet", "iifgroup G drop; oifgroup G accept", false},
+		{"inet", "iifgroup G accept; oifgroup G drop", false},
+		{"inet", "iifgroup G accept; oifgroup G return", false},
+		{"inet", "iifgroup G accept; oifgroup G reject", false},
+		{"inet", "iifgroup != G accept; oifgroup != G accept", false},
+		{"inet", "iifgroup 7 accept; oifgroup 7 accept", false},
+		{"inet", "iifgroup G tcp dport 80 accept; oifgroup G accept", false},
+		{"inet", "iifgroup G accept; oifgroup G meta mark 1 accept", false},
+		{"inet", "iifgroup G accept; meta mark 1 oifgroup G accept", false},
+		{"inet", "iifgroup G accept; oifgroup G ct state new accept", false},
+		{"inet", "meta mark G accept; oifgroup G accept", false},
+		{"inet", "iifgroup G limit rate 1/second accept; oifgroup G accept", false},
+		{"inet", "iifname red accept", false},
+		{"bridge", "iifname red accept", true},
+		{"bridge", "iifname { red, blue } counter accept", true},
+		{"bridge", "iifname != red accept", false},
+		{"bridge", "iifname != { red, blue } accept", false},
+		{"bridge", "iifname red drop", false},
+		{"bridge", "iifname vmap { red : accept }", false},
+		{"bridge", "oifname red accept", false},
+		{"bridge", "iifname red ether type arp accept", false},
+	} {
+		rules := strings.NewReplacer("G", strconv.Itoa(nft.LinkGroup), "; ", "\n").Replace(tt.rules)
+		runNFT(t, "flush ruleset\ntable "+tt.family+" fw { chain f { type filter hook forward priority 0; policy drop\n"+
+			rules+"\n}; }\n", "-f", "-")
+		drops, err := ruleset.ForwardDrops(c)
+		if err != nil || (len(drops) == 0) != tt.accepted {
+			t.Errorf("table %s: %s: %v, %v", tt.family, tt.rules, drops, err)
+		}
+	}
+	runNFT(t, "flush ruleset\n", "-f", "-")
 }
