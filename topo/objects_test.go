@@ -64,6 +64,15 @@ func TestObjects(t *testing.T) {
 		{Isolation{"red", "a", "b"}, "red: isolate a b", "", false},
 		{Fastpath{"red", "d0", false}, "red: fastpath d0", linux.FeatureFlowtable, false},
 		{Fastpath{"red", "d0", true}, "red: fastpath d0 port", linux.FeatureFlowtable, false},
+		{HairpinFilter{"red", "d0"}, "red: nat hairpin d0", "", false},
+		{AntispoofPort{NS: "red", Link: "d0"}, "red: nat antispoof d0", linux.FeatureBridgeFilter, false},
+		{AntispoofPort{NS: "red", Link: "d0", Routes: true}, "red: nat antispoof d0 router",
+			linux.FeatureBridgeFilter, false},
+		{AntispoofPort{NS: "red", Link: "d0", Routes: true, Gateway: true}, "red: nat antispoof d0 gateway",
+			linux.FeatureBridgeFilter, false},
+		{PortAddress{NS: "red", Link: "d0", MAC: mac1}, "red: nat antispoof d0 lladdr 02:00:00:00:00:01", "", false},
+		{PortAddress{NS: "red", Link: "d0", MAC: mac1, Addr: address("10.0.0.2")},
+			"red: nat antispoof d0 lladdr 02:00:00:00:00:01 10.0.0.2", "", false},
 		{OwnLink{"red", "d0"}, "red: nat own d0", "", false},
 		{ClosedLink{"red", "d0"}, "red: nat closed d0", "", false},
 		{SourceGate{"red", "d0", mac1}, "red: nat gate d0 lladdr 02:00:00:00:00:01", "", false},
@@ -80,6 +89,20 @@ func TestObjects(t *testing.T) {
 		}
 		if again := Normalize(Normalize(tt.object)); again != Normalize(tt.object) {
 			t.Errorf("%v: the normal form of %v is %v", tt.object, Normalize(tt.object), again)
+		}
+	}
+}
+
+// TestSysctlPath: the parts of a setting's name, for both separators. See sysctl(8).
+func TestSysctlPath(t *testing.T) {
+	for name, want := range map[string]string{
+		"net.ipv4.ip_forward":            "net ipv4 ip_forward",
+		"net.ipv4.conf.eth0/5.rp_filter": "net ipv4 conf eth0.5 rp_filter",
+		"net/ipv4/conf/eth0.5/rp_filter": "net ipv4 conf eth0.5 rp_filter",
+		"vm":                             "vm",
+	} {
+		if got := strings.Join(Sysctl{Name: name}.Path(), " "); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
 		}
 	}
 }
