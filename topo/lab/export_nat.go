@@ -58,28 +58,11 @@ func (e *exporter) exportRouted() {
 		if e.t.GatewayOf(n) != topo.Machine || net.NAT || len(net.Subnets) == 0 {
 			continue
 		}
-		link := net.Name // of the machine: its port if the bridge is elsewhere
-		if in := e.t.BridgeHost(n); in != topo.Machine {
-			link = e.portOf(topo.Machine, net.Name)
-		}
-		_, isClosed := e.state[topo.ClosedLink{Link: link}.Key()]
-		net.RoutedFrom = allowed[link]
+		// The bridge is the machine's: of the other gateways, the exporter finds none.
+		_, isClosed := e.state[topo.ClosedLink{Link: net.Name}.Key()]
+		net.RoutedFrom = allowed[net.Name]
 		net.Routed = (v4 || v6) && !isClosed || len(net.RoutedFrom) > 0
 	}
-}
-
-// portOf returns the device of a host on a network.
-func (e *exporter) portOf(host, network string) string {
-	n, ok := e.hosts[topo.NSOf(host)]
-	if !ok {
-		return ""
-	}
-	for _, a := range e.t.Hosts[n].Networks {
-		if a.Network == network {
-			return a.Device
-		}
-	}
-	return ""
 }
 
 // isProtection reports whether an object only protects the lab: networks made by hand lack it.

@@ -58,6 +58,15 @@ hosts:
   blue: {networks: {n0: {impair: {rate: 10mbit}, offload: off}}}
 links:
   - {endpoints: [red:c0, blue:c0], impair: {rate: 2500kbit, loss: 12.5}, mtu: 1280}`,
+	"links": `hosts: {red: {}, blue: {}}
+links:
+  - {endpoints: [red:c0, blue:c0], macs: ["02:00:00:00:00:01", "02:00:00:00:00:02"], offload: off}
+  - {endpoints: [red:c1, blue:c1], addresses: [[10.9.0.1/24, "fd09::1/64"], []]}
+  - {endpoints: [red:c2, blue:c2], impair: {delay: 5ms}, offload: off, mtu: 1300, addresses: [[], ["fd08::1/64"]]}`,
+	"routed to all": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], routed: true}}
+hosts: {red: {networks: [n0]}}`,
+	"routed to some": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], routed: [10.0.0.0/8, "fd00::/8"]}}
+hosts: {red: {networks: [n0]}}`,
 	"routes": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"]}}
 hosts:
   red:
