@@ -216,3 +216,16 @@ func TestIndentJSON(t *testing.T) {
 		}
 	}
 }
+
+// Strings of JSON keep <, > and &, as ip(8) prints them. Brackets and quotes in them do not end anything.
+func TestJSONStrings(t *testing.T) {
+	for pretty, want := range map[bool]string{
+		false: `[{"ifalias":"a<b>&\"{,\\"}]` + "\n", true: "[ {\n        \"ifalias\": \"a<b>&\\\"{,\\\\\"\n    } ]\n",
+	} {
+		var b strings.Builder
+		err := JSON(&b, []map[string]string{{"ifalias": `a<b>&"{,\`}}, pretty)
+		if err != nil || b.String() != want {
+			t.Errorf("pretty %t: %q, %v; want %q", pretty, b.String(), err, want)
+		}
+	}
+}

@@ -48,8 +48,7 @@ func JSON(w io.Writer, v any, pretty bool) error {
 }
 
 // indentJSON formats one line of JSON as iproute2's json_writer.c does: each member on its own line, the elements of a
-// list
-// on one line.
+// list on one line.
 func indentJSON(line []byte) []byte {
 	var out bytes.Buffer
 	var open []byte // the open brackets
