@@ -203,6 +203,10 @@ func TestLinkAttributes(t *testing.T) {
 		t.Errorf("the longest link-layer address is %v", o)
 	}
 	veth := LinkConfig{Name: "v0", Kind: Kind{Name: "veth", Peer: &LinkConfig{}}}
+	named := LinkConfig{Name: "v0", Kind: Kind{Name: "veth", Peer: &LinkConfig{Name: "v1"}}}
+	if got := named.String(); got != "link v0 type veth peer name v1" {
+		t.Errorf("a peer with a name: %q", got)
+	}
 	if got := veth.String(); got != "link v0 type veth" {
 		t.Errorf("a peer without a name: %s", got)
 	}

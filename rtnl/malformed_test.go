@@ -86,3 +86,22 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 }
+
+// A list of which one element has a wrong length is malformed, and so is one without elements.
+func TestMalformedLists(t *testing.T) {
+	for _, tt := range []struct {
+		typ       OptionType
+		good, bad int // lengths of elements
+	}{{Addrs, 4, 5}, {Addrs, 16, 15}, {LLs, maxLLAddr, maxLLAddr + 1}, {QoSMap, 8, 7}, {QoSMap, 8, 9}} {
+		for _, lengths := range [][]int{{tt.good}, {tt.good, tt.good}, {tt.bad}, {tt.good, tt.bad}, {tt.bad, tt.good}, {}} {
+			var b []byte
+			for _, n := range lengths {
+				b = append(b, attrOf(1, make([]byte, n)...)...)
+			}
+			want := len(lengths) > 0 && !slices.Contains(lengths, tt.bad)
+			if _, ok := (Option{Type: tt.typ}).decode(b); ok != want {
+				t.Errorf("type %d, elements of %v bytes: valid is %t", tt.typ, lengths, ok)
+			}
+		}
+	}
+}
