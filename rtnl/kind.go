@@ -1,6 +1,7 @@
 package rtnl
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -61,7 +62,9 @@ type Option struct {
 	Name string
 	// Attr is the number of the attribute inside IFLA_INFO_DATA.
 	Attr uint16
-	Type OptionType
+	// Attr6 is the number for an IPv6 address; zero means Attr.
+	Attr6 uint16
+	Type  OptionType
 	// ReadOnly options are reported but cannot be set.
 	ReadOnly bool
 	// Names are the names of the values 0, 1, …; nil if the values have no names.
@@ -113,23 +116,10 @@ func (o Options) encode(ae *netlink.AttributeEncoder, kind string, typ uint16) e
 	return err
 }
 
-// attrFor returns the number of the attribute: vxlan has other numbers for IPv6.
+// attrFor returns the number of the attribute for a value.
 func (opt Option) attrFor(value any) uint16 {
 	if addr, ok := value.(netip.Addr); ok && !addr.Is4() {
-		return opt.attr6()
-	}
-	return opt.Attr
-}
-
-// attr6 returns the number of the attribute for an IPv6 address.
-func (opt Option) attr6() uint16 {
-	switch {
-	case opt.Type != IPAddr:
-		return opt.Attr
-	case opt.Attr == unix.IFLA_VXLAN_GROUP:
-		return unix.IFLA_VXLAN_GROUP6
-	case opt.Attr == unix.IFLA_VXLAN_LOCAL:
-		return unix.IFLA_VXLAN_LOCAL6
+		return cmp.Or(opt.Attr6, opt.Attr)
 	}
 	return opt.Attr
 }
@@ -299,7 +289,7 @@ func decodeOptions(kind string, b []byte) Options {
 		typ := ad.Type()
 		for i := range table {
 			opt := &table[i]
-			if typ != opt.Attr && (opt.Type != IPAddr || typ != opt.attr6()) {
+			if typ != opt.Attr && typ != cmp.Or(opt.Attr6, opt.Attr) {
 				continue
 			}
 			if value, ok := opt.decode(ad.Bytes()); ok {

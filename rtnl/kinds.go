@@ -114,8 +114,8 @@ var kindOptions = map[string][]Option{
 	},
 	"vxlan": {
 		{Name: "id", Attr: unix.IFLA_VXLAN_ID, Type: U32},
-		{Name: "remote", Attr: unix.IFLA_VXLAN_GROUP, Type: IPAddr}, // or the multicast group
-		{Name: "local", Attr: unix.IFLA_VXLAN_LOCAL, Type: IPAddr},
+		{Name: "remote", Attr: unix.IFLA_VXLAN_GROUP, Attr6: unix.IFLA_VXLAN_GROUP6, Type: IPAddr}, // or the multicast group
+		{Name: "local", Attr: unix.IFLA_VXLAN_LOCAL, Attr6: unix.IFLA_VXLAN_LOCAL6, Type: IPAddr},
 		{Name: "link", Attr: unix.IFLA_VXLAN_LINK, Type: Index},
 		{Name: "srcport", Attr: unix.IFLA_VXLAN_PORT_RANGE, Type: PortRange},
 		{Name: "dstport", Attr: unix.IFLA_VXLAN_PORT, Type: BE16},
