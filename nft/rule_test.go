@@ -79,6 +79,7 @@ func TestCheck(t *testing.T) {
 		{nft.Masquerade{Out: "eth*"}, `"eth*" is not a valid device name`},
 		{nft.Masquerade{Out: "../x"}, `"../x" is not a valid device name`},
 		{nft.Masquerade{Out: "a\x00b"}, `"a\x00b" is not a valid device name`},
+		{nft.Masquerade{Out: "a\x7fb"}, `"a\x7fb" is not a valid device name`},
 		{nft.Masquerade{Out: "lo"}, "cannot masquerade on lo"},
 		{forward(func(f *nft.Forward) { f.To = addrs("fe80::1") }),
 			"cannot translate to fe80::1: link-local addresses are valid on their own link only"},
@@ -110,6 +111,8 @@ func TestCheck(t *testing.T) {
 			"cannot forward fd00::1 to 192.168.15.2: different address families"},
 		{forward(func(f *nft.Forward) { f.Addr, f.To = addrs("::1"), addrs("fd00::1") }),
 			"the kernel cannot forward connections to ::1"},
+		{forward(func(f *nft.Forward) { f.Addr, f.To = addrs("fe80::1"), addrs("fd00::1") }),
+			"the kernel does not forward packets of link-local addresses"},
 		{forward(func(f *nft.Forward) { f.Addr = addrs("0.0.0.0") }), "cannot forward connections to 0.0.0.0"},
 	} {
 		err := tt.rule.Check()
