@@ -12,13 +12,23 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// TestFiltersBridges checks that the question whether the kernel has rules about bridges changes nothing.
-func TestFiltersBridges(t *testing.T) {
+// TestHasBridgeHooks checks that chains without a hook, and those of other families, do not count.
+func TestHasBridgeHooks(t *testing.T) {
+	needNFT(t)
 	c := dial(t)
-	if has, err := c.FiltersBridges(); err != nil || !has {
-		t.Errorf("%t, %v", has, err)
+	for _, tt := range []struct {
+		script string
+		has    bool
+	}{
+		{"table inet x { chain y { type filter hook forward priority 0; }; }", false},
+		{"table bridge x { chain y { }; }", false},
+		{"table bridge x { chain z { type filter hook forward priority 0; }; }", true},
+	} {
+		runNFT(t, tt.script, "-f", "-")
+		if has, err := c.HasBridgeHooks(); err != nil || has != tt.has {
+			t.Errorf("after %s: %t, %v", tt.script, has, err)
+		}
 	}
-	mustHaveNoTables(t, c)
 }
 
 // TestHairpin checks that a host on a port with hairpin mode gets back nothing that it sends, and that it reaches its

@@ -168,20 +168,19 @@ func (c *Conn) Tables() ([]string, error) {
 	return names, nil
 }
 
-// FiltersBridges reports whether the kernel supports rules about bridges, such as [Hairpin]. It changes nothing.
-func (c *Conn) FiltersBridges() (bool, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	change := change{table: table{protoBridge, "vnet-check"}} // no lab's table has this name
-	change.compute(content{}, elementsOf([]Rule{Hairpin{"lo"}}))
-	messages, err := change.messages()
-	if err == nil {
-		_, err = c.sendBatch(0, messages, false)
-	}
-	if errors.Is(err, errors.ErrUnsupported) {
-		return false, nil
-	}
-	return err == nil, err
+// HasBridgeHooks reports whether the ruleset has a chain at a hook of bridges. If so, the kernel supports rules about
+// bridges, such as [Hairpin].
+func (c *Conn) HasBridgeHooks() (bool, error) {
+	bodies, err := c.Dump("chains", unix.NFT_MSG_GETCHAIN, unix.NFPROTO_BRIDGE)
+	return slices.ContainsFunc(bodies, func(b []byte) bool {
+		ad, err := nfnetlink.Attributes(b)
+		for err == nil && ad.Next() {
+			if ad.Type() == unix.NFTA_CHAIN_HOOK {
+				return true
+			}
+		}
+		return false
+	}), err
 }
 
 // generation returns the generation ID of the ruleset. Every change increments it.

@@ -21,11 +21,6 @@ const firstWait = time.Second
 // commit sends a transaction. The kernel executes all of it or nothing. If the ruleset does not have the given
 // generation any more, commit returns done false and no error. Generation 0 matches any.
 func (c *Conn) commit(generation uint32, messages []message) (done bool, err error) {
-	return c.sendBatch(generation, messages, true)
-}
-
-// sendBatch sends messages as a transaction. Without its end, the kernel only checks them.
-func (c *Conn) sendBatch(generation uint32, messages []message, end bool) (done bool, err error) {
 	begin := batchMark(unix.NFNL_MSG_BATCH_BEGIN)
 	if generation != 0 {
 		begin.Data = append(begin.Data, attr32(unix.NFNL_BATCH_GENID, generation)...)
@@ -36,9 +31,7 @@ func (c *Conn) sendBatch(generation uint32, messages []message, end bool) (done 
 	}
 	// Kernels before 6.10 do not acknowledge the end of a batch.
 	batch[len(batch)-1].Header.Flags |= netlink.Acknowledge
-	if end {
-		batch = append(batch, batchMark(unix.NFNL_MSG_BATCH_END))
-	}
+	batch = append(batch, batchMark(unix.NFNL_MSG_BATCH_END))
 	sent, err := c.send(batch)
 	if errors.Is(err, unix.EMSGSIZE) { // exceeding the limit needs CAP_NET_ADMIN in the initial user namespace
 		return false, &Error{Op: "send", Object: "transaction", Message: "larger than net.core.wmem_max allows",

@@ -25,18 +25,24 @@ const (
 	exitDrift    = 3 // a lab differs from its file
 )
 
-// readLab reads and checks a lab file. It prints the mistakes.
+// readLab reads and checks a lab file, and asks the machine what the lab depends on. It prints the mistakes.
 func (s *session) readLab(file string) (lab.Topology, error) {
+	lab, err := s.parseLab(file)
+	if err != nil {
+		return lab, err
+	}
+	return lab, lab.Fill(live.Machine{})
+}
+
+// parseLab reads and checks a lab file. It prints the mistakes.
+func (s *session) parseLab(file string) (lab.Topology, error) {
 	text, err := s.readFile(file)
 	if err != nil {
 		return lab.Topology{}, err
 	}
 	collectLate()
 	lab, err := lab.Parse(file, text)
-	if err != nil {
-		return lab, s.mistakes(err)
-	}
-	return lab, lab.Fill(live.Machine{})
+	return lab, s.mistakes(err)
 }
 
 // compile reads a lab file and compiles it.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
 )
 
 // BridgeNetfilter reports whether NAT may run in bridges: br_netfilter is loaded. It does not matter
@@ -18,18 +19,42 @@ func (Machine) BridgeNetfilter() (bool, error) {
 	if _, err := os.Stat("/proc/sys/net/bridge"); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	conn, err := nft.Dial(nil)
-	if err == nil {
-		defer conn.Close()
-		var filters bool
-		if filters, err = conn.FiltersBridges(); err == nil {
-			return filters, nil
-		}
-	}
-	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) && !isNetAdmin() {
+	filters, err := filtersBridges()
+	if errors.Is(err, fs.ErrPermission) && !isNetAdmin() {
 		return false, nil
 	}
-	return false, err
+	return filters, err
+}
+
+// filtersBridges reports whether the kernel has rules about bridges. If there are none, it tries one in a new
+// namespace. A transaction that the kernel only checks would wait for an RCU grace period, up to 20 ms.
+func filtersBridges() (bool, error) {
+	conn, err := nft.Dial(nil)
+	if err != nil {
+		return false, notUnsupported(err)
+	}
+	defer conn.Close()
+	if has, err := conn.HasBridgeHooks(); has || err != nil {
+		return has, notUnsupported(err)
+	}
+	ns, err := nsfs.New()
+	if errors.Is(err, fs.ErrPermission) { // then the caller cannot make hosts either
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer ns.Close()
+	err = (&scratchNetns{ns: ns}).tryRule(nft.Hairpin{Port: "lo"})
+	return err == nil, notUnsupported(err)
+}
+
+// notUnsupported returns an error, unless it says that the kernel does not support what was asked for.
+func notUnsupported(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
 }
 
 // isNetAdmin reports whether the caller has CAP_NET_ADMIN in the user namespace that owns the network namespace; see
