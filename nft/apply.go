@@ -75,7 +75,7 @@ func (c *Conn) attempt(table string, del, add []Rule, lost *lostChange) (done bo
 	}
 	var changes []*change
 	for _, t := range tablesFor(table, del, add) {
-		ch, complete, err := c.planTable(t, t.rulesOf(del), t.rulesOf(add), lost)
+		ch, complete, err := c.planTable(generation, t, t.rulesOf(del), t.rulesOf(add), lost)
 		if err == nil && !complete {
 			return false, nil
 		}
@@ -102,8 +102,10 @@ func tablesFor(name string, del, add []Rule) []table {
 }
 
 // planTable computes the change of a table. If the ruleset changed meanwhile, complete is false.
-func (c *Conn) planTable(t table, del, add []Rule, lost *lostChange) (ch *change, complete bool, err error) {
-	have, complete, err := c.readForChange(t, del, add)
+func (c *Conn) planTable(generation uint32, t table, del, add []Rule, lost *lostChange) (
+	ch *change, complete bool, err error,
+) {
+	have, complete, err := c.readForChange(generation, t, del, add)
 	if err != nil || !complete {
 		return nil, false, err
 	}
@@ -152,7 +154,9 @@ func (c *Conn) commitChanges(generation uint32, changes []*change, lost *lostCha
 		messages = append(messages, some...)
 	}
 	if done = true; len(messages) > 0 {
-		done, err = c.commit(generation, messages)
+		if done, err = c.commit(generation, messages); done && err == nil {
+			c.known.apply(generation, changes)
+		}
 	}
 	if done && err == nil || errors.Is(err, errLost) {
 		for _, ch := range changes {
@@ -191,7 +195,7 @@ func (c *Conn) attemptDelete(table string, lost *lostChange) (done bool, err err
 	}
 	var changes []*change
 	for _, t := range tablesNamed(table) {
-		have, complete, err := c.read(t, func(s set) bool { return s.decode != nil })
+		have, complete, err := c.readAt(generation, t, ruleSets)
 		if err != nil || !complete {
 			return false, err
 		}

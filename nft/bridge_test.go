@@ -16,6 +16,7 @@ import (
 func TestHasBridgeHooks(t *testing.T) {
 	needNFT(t)
 	c := dial(t)
+	t.Cleanup(func() { runNFT(t, "", "flush", "ruleset") })
 	for _, tt := range []struct {
 		script string
 		has    bool

@@ -37,6 +37,7 @@ type Conn struct {
 	mu        sync.Mutex // one exchange at a time
 	nl        *netlink.Conn
 	waitLimit time.Duration
+	known     knownTables
 }
 
 // Dial opens a socket in the namespace ns; nil means the calling thread's. The caller may close the file afterwards.
@@ -80,19 +81,26 @@ func (c *Conn) Close() error { return c.nl.Close() }
 // readForChange reads the content that planChange needs. To delete rules, or without any rule, this is the whole
 // table. To add rules, it is the elements to be added, and all elements of interval sets and fast paths, which are
 // few.
-func (c *Conn) readForChange(table table, del, add []Rule) (have content, complete bool, err error) {
-	if len(del) > 0 || len(add) == 0 {
-		return c.read(table, func(set) bool { return true })
+func (c *Conn) readForChange(generation uint32, t table, del, add []Rule) (have content, complete bool, err error) {
+	if have, ok := c.known.content(generation, t, allSets); ok {
+		return have, true, nil
 	}
-	have, complete, err = c.read(table, func(s set) bool { return s.interval || s.isFastpathSet() })
+	if len(del) > 0 || len(add) == 0 {
+		have, ok := c.known.content(generation, t, ruleSets)
+		if ch, err := planChange(t, have, del, add); ok && err == nil && ch.deleteTable {
+			return have, true, nil // to delete the table, its rules are enough
+		}
+		return c.read(t, allSets)
+	}
+	have, complete, err = c.read(t, coarseSets)
 	if err != nil || !complete || !have.exists {
 		return have, complete, err
 	}
 	if have.isOlder() {
-		return c.read(table, func(set) bool { return true })
+		return c.read(t, allSets)
 	}
 	have.partial = true
-	return have, true, c.readElements(table, have, elementsOf(add))
+	return have, true, c.readElements(t, have, elementsOf(add))
 }
 
 // Read returns the sorted rules of a table with their counters, and after them its [Foreign] elements. A table that
@@ -100,38 +108,88 @@ func (c *Conn) readForChange(table table, del, add []Rule) (have content, comple
 func (c *Conn) Read(table string) ([]CountedRule, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.readConsistent(tablesNamed(table), func(s set) bool { return s.decode != nil })
+	have, err := c.readConsistent(tablesNamed(table), ruleSets, readAgain)
 	if err != nil {
 		return nil, err
 	}
 	return have.rules(), nil
 }
 
+// Rules returns the rules of a table like [Conn.Read], but without counters, and whether the table exists. If nobody
+// has changed the ruleset since c last read or changed the table, it only asks for the ruleset's generation.
+func (c *Conn) Rules(table string) (rules []Rule, exists bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have, err := c.readConsistent(tablesNamed(table), ruleSets, useKnown)
+	for _, r := range have.rules() {
+		rules = append(rules, r.Rule)
+	}
+	return rules, have.exists, err
+}
+
+// A freshness says whether known contents are read again.
+type freshness bool
+
+const (
+	useKnown  freshness = false
+	readAgain freshness = true
+)
+
+// readAt returns the content of a table in a generation of the ruleset, and reads it if it is not known. If the ruleset
+// changed meanwhile, complete is false.
+func (c *Conn) readAt(generation uint32, t table, which selection) (have content, complete bool, err error) {
+	if have, ok := c.known.content(generation, t, which); ok {
+		return have, true, nil
+	}
+	return c.read(t, which)
+}
+
 // readConsistent reads the elements of tables, all of one generation of the ruleset. If the ruleset changes each time,
 // it lets other changes wait.
-func (c *Conn) readConsistent(tables []table, include func(set) bool) (have content, err error) {
+func (c *Conn) readConsistent(tables []table, which selection, fresh freshness) (have content, err error) {
 	attempts, unlock := 0, func() {}
 	defer func() { unlock() }()
-	err = c.retry("show", "table "+tables[0].String(), func() (bool, error) {
+	err = c.retry("show", "table "+tables[0].String(), func() (done bool, err error) {
 		if attempts++; attempts == optimisticReads {
 			unlock = c.lock()
 		}
-		before, err := c.generation()
-		if err != nil || before == initialGeneration {
-			return true, err
-		}
-		have = content{elements: make(map[element]count)}
-		for _, t := range tables {
-			part, complete, err := c.read(t, include)
-			if err != nil || !complete {
-				return false, err
-			}
-			maps.Copy(have.elements, part.elements)
-		}
-		after, err := c.generation()
-		return before == after, err
+		have, done, err = c.attemptRead(tables, which, fresh)
+		return done, err
 	})
 	return have, err
+}
+
+// attemptRead makes one attempt to read tables. If the ruleset changed in between, done is false.
+func (c *Conn) attemptRead(tables []table, which selection, fresh freshness) (have content, done bool, err error) {
+	have.elements = make(map[element]count)
+	before, err := c.generation()
+	if err != nil || before == initialGeneration {
+		return have, true, err
+	}
+	read := make(map[table]content)
+	for _, t := range tables {
+		part, ok := c.known.content(before, t, which)
+		if !ok || fresh == readAgain {
+			var complete bool
+			if part, complete, err = c.read(t, which); err != nil || !complete {
+				return have, false, err
+			}
+			read[t] = part
+		}
+		have.exists = have.exists || part.exists
+		maps.Copy(have.elements, part.elements)
+	}
+	if len(read) == 0 {
+		return have, true, nil
+	}
+	after, err := c.generation()
+	if err != nil || before != after {
+		return have, false, err
+	}
+	for t, part := range read {
+		c.known.add(before, t, part)
+	}
+	return have, true, nil
 }
 
 // Dump lists objects of the ruleset, also those of others: kind is the request, for example NFT_MSG_GETRULE of
@@ -197,10 +255,10 @@ func (c *Conn) generation() (uint32, error) {
 	return generationOf(replies[0].body)
 }
 
-// read reads which sets a table has, and the elements of the included sets. If the ruleset changed meanwhile, complete
+// read reads which sets a table has, and the elements of the selected sets. If the ruleset changed meanwhile, complete
 // is false.
-func (c *Conn) read(table table, include func(set) bool) (have content, complete bool, err error) {
-	have = content{sets: make(map[string]bool), elements: make(map[element]count)}
+func (c *Conn) read(table table, which selection) (have content, complete bool, err error) {
+	have = content{sets: make(map[string]bool), elements: make(map[element]count), whole: which == allSets}
 	bodies, complete, err := c.dump("table "+table.String(),
 		table.request(unix.NFT_MSG_GETSET, netlink.Dump, attrString(unix.NFTA_SET_TABLE, table.name)))
 	if errors.Is(err, unix.ENOENT) {
@@ -225,7 +283,7 @@ func (c *Conn) read(table table, include func(set) bool) (have content, complete
 		}
 	}
 	for _, s := range setsNamed(have.sets) {
-		if s.flowtable || s.dynamic || !include(s) && s.name != fastLinks {
+		if s.flowtable || s.dynamic || !which.includes(s) && s.name != fastLinks {
 			continue
 		}
 		if complete, err = c.readSet(table, s, have); err != nil || !complete {

@@ -10,7 +10,7 @@ func (c *Conn) Guard(g Guard) error { return c.UpdateGuard(func(Guard) Guard { r
 func (c *Conn) ReadGuard() (Guard, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.readConsistent([]table{guardTable}, func(set) bool { return true })
+	have, err := c.readConsistent([]table{guardTable}, allSets, useKnown)
 	if err != nil {
 		return Guard{}, err
 	}
@@ -32,7 +32,7 @@ func (c *Conn) attemptGuard(update func(have Guard) Guard) (done bool, err error
 	if err != nil {
 		return false, err
 	}
-	have, complete, err := c.read(guardTable, func(set) bool { return true })
+	have, complete, err := c.readAt(generation, guardTable, allSets)
 	if err != nil || !complete {
 		return false, err
 	}
@@ -40,13 +40,7 @@ func (c *Conn) attemptGuard(update func(have Guard) Guard) (done bool, err error
 	if err := want.Check(); err != nil {
 		return false, err
 	}
-	change := change{table: guardTable}
-	if change.compute(have, want.elements()); change.empty() {
-		return true, nil
-	}
-	messages, err := change.messages()
-	if err != nil {
-		return false, err
-	}
-	return c.commit(generation, messages)
+	ch := &change{table: guardTable}
+	ch.compute(have, want.elements())
+	return c.commitChanges(generation, []*change{ch}, &lostChange{})
 }

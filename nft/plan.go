@@ -14,6 +14,7 @@ type content struct {
 	elements map[element]count
 	// partial means that from sets without intervals, only the elements that a change needs were read.
 	partial bool
+	whole   bool // all its sets were read
 }
 
 // isOlder reports whether the table has sets for all prefix lengths, as older versions of vnet made it.
@@ -31,6 +32,7 @@ type count struct{ packets, bytes uint64 }
 // A change is the difference between two contents of a table. The fields are in the order of execution.
 type change struct {
 	table       table
+	have        content // before the change
 	deleteTable bool
 	createTable bool
 	// rebuildChains means that the table needs other sets than it has, so all rules of its chains are replaced.
@@ -276,6 +278,7 @@ func (p ruleIndex) conflict(r Rule) Rule {
 
 // compute fills in the rest of the change.
 func (c *change) compute(have content, want map[element]bool) {
+	c.have = have
 	needed := setNamesFor(want)
 	if have.partial {
 		for name := range have.sets {

@@ -160,9 +160,9 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	for _, route := range v.routes {
 		r.route(v, route)
 	}
-	v.emptyTable = true
+	v.emptyTable = v.hasTable
 	for _, rule := range v.rules {
-		if o := convert.Object(ns, rule.Rule); o != nil {
+		if o := convert.Object(ns, rule); o != nil {
 			v.emptyTable = false
 			r.put(o)
 		}

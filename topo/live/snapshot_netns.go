@@ -123,12 +123,13 @@ type netnsSnapshot struct {
 	netems     []rtnl.Netem
 	noOffload  []string // names of links without transmit checksum offload
 	vlans      []rtnl.PortVLAN
-	rules      []nft.CountedRule
+	rules      []nft.Rule
+	hasTable   bool              // the lab has an nftables table
 	values     map[string]string // of settings
 	filesKnown bool              // the handle has the current files
 
 	staleRecords    []staleRecord // the lab's
-	emptyTable      bool          // the lab's nftables table has no rules of the lab
+	emptyTable      bool          // the lab has an nftables table without rules of the lab
 	unfinishedFiles []string      // the paths of the lab's partly written files
 }
 
@@ -264,7 +265,7 @@ func (rd *reader) readRules(v *netnsSnapshot) error {
 	if err != nil {
 		return err
 	}
-	v.rules, err = rules.Read(mark.Table(rd.table.Lab))
+	v.rules, v.hasTable, err = rules.Rules(mark.Table(rd.table.Lab))
 	return err
 }
 
