@@ -116,16 +116,18 @@ func (c *Conn) planTable(generation uint32, t table, del, add []Rule, lost *lost
 	if foreign && len(add) > 0 {
 		return nil, false, &Error{Op: "add", Object: "table " + t.String(), Message: "not made by vnet", Err: unix.EEXIST}
 	}
-	have.exists = have.exists && !foreign
+	if foreign {
+		have = &content{table: t}
+	}
 	if lost.happened { // the lost change may have deleted them
 		del = have.existing(del)
 	}
-	ch, err = planChange(t, have, del, add)
+	ch, err = planChange(t, *have, del, add)
 	return ch, true, err
 }
 
 // isForeign reports whether a table belongs to somebody else: it has chains, but none of this package's sets.
-func (c *Conn) isForeign(t table, have content) (bool, error) {
+func (c *Conn) isForeign(t table, have *content) (bool, error) {
 	if !have.exists || len(have.sets) > 0 {
 		return false, nil
 	}

@@ -80,15 +80,14 @@ func (c *Conn) Close() error { return c.nl.Close() }
 
 // readForChange reads the content that planChange needs. To delete rules, or without any rule, this is the whole
 // table. To add rules, it is the elements to be added, and all elements of interval sets and fast paths, which are
-// few.
-func (c *Conn) readForChange(generation uint32, t table, del, add []Rule) (have content, complete bool, err error) {
-	if have, ok := c.known.content(generation, t, allSets); ok {
+// few. If the ruleset changed meanwhile, complete is false.
+func (c *Conn) readForChange(generation uint32, t table, del, add []Rule) (have *content, complete bool, err error) {
+	if have := c.known.content(generation, t, allSets); have != nil {
 		return have, true, nil
 	}
 	if len(del) > 0 || len(add) == 0 {
-		have, ok := c.known.content(generation, t, ruleSets)
-		if ch, err := planChange(t, have, del, add); ok && err == nil && ch.deleteTable {
-			return have, true, nil // to delete the table, its rules are enough
+		if have := c.known.content(generation, t, ruleSets); have != nil && len(add) == 0 && have.hasAtMost(len(del)) {
+			return have, true, nil // the table is deleted, or del has a rule that does not exist
 		}
 		return c.read(t, allSets)
 	}
@@ -108,88 +107,70 @@ func (c *Conn) readForChange(generation uint32, t table, del, add []Rule) (have 
 func (c *Conn) Read(table string) ([]CountedRule, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.readConsistent(tablesNamed(table), ruleSets, readAgain)
-	if err != nil {
-		return nil, err
-	}
-	return have.rules(), nil
+	c.known = knownTables{}
+	rules, _, err := c.rules(table)
+	return rules, err
 }
 
-// Rules returns the rules of a table like [Conn.Read], but without counters, and whether the table exists. If nobody
+// Rules returns the rules of a table like [Conn.Read], but with older counters, and whether the table exists. If nobody
 // has changed the ruleset since c last read or changed the table, it only asks for the ruleset's generation.
-func (c *Conn) Rules(table string) (rules []Rule, exists bool, err error) {
+func (c *Conn) Rules(table string) (rules []CountedRule, exists bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.readConsistent(tablesNamed(table), ruleSets, useKnown)
-	for _, r := range have.rules() {
-		rules = append(rules, r.Rule)
-	}
-	return rules, have.exists, err
+	return c.rules(table)
 }
 
-// A freshness says whether known contents are read again.
-type freshness bool
-
-const (
-	useKnown  freshness = false
-	readAgain freshness = true
-)
-
-// readAt returns the content of a table in a generation of the ruleset, and reads it if it is not known. If the ruleset
-// changed meanwhile, complete is false.
-func (c *Conn) readAt(generation uint32, t table, which selection) (have content, complete bool, err error) {
-	if have, ok := c.known.content(generation, t, which); ok {
-		return have, true, nil
+func (c *Conn) rules(table string) (rules []CountedRule, exists bool, err error) {
+	have, err := c.readConsistent(tablesNamed(table), ruleSets)
+	if err != nil {
+		return nil, false, err
 	}
-	return c.read(t, which)
+	return have.rules(), have.exists, nil
 }
 
 // readConsistent reads the elements of tables, all of one generation of the ruleset. If the ruleset changes each time,
 // it lets other changes wait.
-func (c *Conn) readConsistent(tables []table, which selection, fresh freshness) (have content, err error) {
+func (c *Conn) readConsistent(tables []table, which selection) (have content, err error) {
 	attempts, unlock := 0, func() {}
 	defer func() { unlock() }()
 	err = c.retry("show", "table "+tables[0].String(), func() (done bool, err error) {
 		if attempts++; attempts == optimisticReads {
 			unlock = c.lock()
 		}
-		have, done, err = c.attemptRead(tables, which, fresh)
+		generation, err := c.generation()
+		if err != nil {
+			return false, err
+		}
+		have = content{elements: make(map[element]count)}
+		done, err = c.attemptRead(generation, tables, which, &have)
+		if !done {
+			c.known = knownTables{}
+		}
 		return done, err
 	})
 	return have, err
 }
 
 // attemptRead makes one attempt to read tables. If the ruleset changed in between, done is false.
-func (c *Conn) attemptRead(tables []table, which selection, fresh freshness) (have content, done bool, err error) {
-	have.elements = make(map[element]count)
-	before, err := c.generation()
-	if err != nil || before == initialGeneration {
-		return have, true, err
-	}
-	read := make(map[table]content)
+func (c *Conn) attemptRead(generation uint32, tables []table, which selection, all *content) (done bool, err error) {
+	now := generation
 	for _, t := range tables {
-		part, ok := c.known.content(before, t, which)
-		if !ok || fresh == readAgain {
+		have := c.known.content(generation, t, which)
+		if have == nil {
+			now = 0
 			var complete bool
-			if part, complete, err = c.read(t, which); err != nil || !complete {
-				return have, false, err
+			if have, complete, err = c.read(t, which); err != nil || !complete {
+				return false, err
 			}
-			read[t] = part
+			c.known.add(generation, have)
 		}
-		have.exists = have.exists || part.exists
-		maps.Copy(have.elements, part.elements)
+		all.exists = all.exists || have.exists
+		maps.Copy(all.elements, have.elements)
 	}
-	if len(read) == 0 {
-		return have, true, nil
+	if now == 0 {
+		now, err = c.generation()
 	}
-	after, err := c.generation()
-	if err != nil || before != after {
-		return have, false, err
-	}
-	for t, part := range read {
-		c.known.add(before, t, part)
-	}
-	return have, true, nil
+	return err == nil && now == generation, err
 }
 
 // Dump lists objects of the ruleset, also those of others: kind is the request, for example NFT_MSG_GETRULE of
@@ -257,8 +238,8 @@ func (c *Conn) generation() (uint32, error) {
 
 // read reads which sets a table has, and the elements of the selected sets. If the ruleset changed meanwhile, complete
 // is false.
-func (c *Conn) read(table table, which selection) (have content, complete bool, err error) {
-	have = content{sets: make(map[string]bool), elements: make(map[element]count), whole: which == allSets}
+func (c *Conn) read(table table, which selection) (have *content, complete bool, err error) {
+	have = &content{table: table, sets: make(map[string]bool), elements: make(map[element]count), whole: which == allSets}
 	bodies, complete, err := c.dump("table "+table.String(),
 		table.request(unix.NFT_MSG_GETSET, netlink.Dump, attrString(unix.NFTA_SET_TABLE, table.name)))
 	if errors.Is(err, unix.ENOENT) {
@@ -294,7 +275,7 @@ func (c *Conn) read(table table, which selection) (have content, complete bool, 
 	return have, true, nil
 }
 
-func (c *Conn) readSet(table table, s set, have content) (complete bool, err error) {
+func (c *Conn) readSet(table table, s set, have *content) (complete bool, err error) {
 	bodies, complete, err := c.dump(s.keyword()+" "+table.String()+" "+s.name,
 		table.request(unix.NFT_MSG_GETSETELEM, netlink.Dump,
 			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table.name), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name)))
@@ -338,7 +319,7 @@ func repeatsKey(all []rawElement, s set) bool {
 }
 
 // readElements looks up elements by their keys, and adds those that exist to have. It skips interval sets.
-func (c *Conn) readElements(table table, have content, elements map[element]bool) error {
+func (c *Conn) readElements(table table, have *content, elements map[element]bool) error {
 	var reqs []netlink.Message
 	var setOf []set
 	for e := range elements {

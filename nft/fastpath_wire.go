@@ -74,7 +74,7 @@ func (e *encoder) devices(s set, all []element) {
 }
 
 // readFlowtable reads the devices of the flowtable s, if the table has it.
-func (c *Conn) readFlowtable(table table, s set, have content) (complete bool, err error) {
+func (c *Conn) readFlowtable(table table, s set, have *content) (complete bool, err error) {
 	if err := c.allowLargeDumps(); err != nil {
 		return false, err
 	}

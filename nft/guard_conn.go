@@ -10,7 +10,7 @@ func (c *Conn) Guard(g Guard) error { return c.UpdateGuard(func(Guard) Guard { r
 func (c *Conn) ReadGuard() (Guard, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, err := c.readConsistent([]table{guardTable}, allSets, useKnown)
+	have, err := c.readConsistent([]table{guardTable}, allSets)
 	if err != nil {
 		return Guard{}, err
 	}
@@ -41,6 +41,6 @@ func (c *Conn) attemptGuard(update func(have Guard) Guard) (done bool, err error
 		return false, err
 	}
 	ch := &change{table: guardTable}
-	ch.compute(have, want.elements())
+	ch.compute(*have, want.elements())
 	return c.commitChanges(generation, []*change{ch}, &lostChange{})
 }

@@ -2,8 +2,6 @@
 
 package nft
 
-import "maps"
-
 // A selection says which sets of a table are read.
 type selection uint8
 
@@ -23,68 +21,73 @@ func (w selection) includes(s set) bool {
 	return true
 }
 
-// knownTables has contents of tables that were read or written, and the generation of the ruleset at that time. As long as
-// the ruleset has this generation, nobody has changed them, and they need not be read again.
+// knownTables has contents of tables that were read or written, and the generation of the ruleset at that time. As
+// long as the ruleset has this generation, nobody has changed them, and they need not be read again.
 type knownTables struct {
 	generation uint32
-	tables     map[table]content
+	contents   []*content
 }
 
-// content returns the content of a table in a generation of the ruleset, if it is known.
-func (k *knownTables) content(generation uint32, t table, which selection) (have content, ok bool) {
+// content returns the content of a table in a generation of the ruleset; nil if it is not known.
+func (k *knownTables) content(generation uint32, t table, which selection) *content {
 	if generation == initialGeneration { // the ruleset is empty
-		return content{}, true
+		return &content{table: t}
 	}
-	if have, ok = k.tables[t]; !ok || k.generation != generation {
-		return content{}, false
+	if k.generation != generation {
+		return nil
 	}
-	return have, !have.exists || have.whole || which == ruleSets
+	for _, have := range k.contents {
+		if have.table == t && !have.partial && (!have.exists || have.whole || which == ruleSets) {
+			return have
+		}
+	}
+	return nil
 }
 
-// add adds a content that was read. Flowtables are left out: the kernel removes deleted links from them, and the
+// add adds a content, or replaces it. Flowtables are left out: the kernel removes deleted links from them, and the
 // generation stays the same.
-func (k *knownTables) add(generation uint32, t table, have content) {
-	if k.generation != generation || k.tables == nil {
-		*k = knownTables{generation, make(map[table]content)}
+func (k *knownTables) add(generation uint32, have *content) {
+	if k.generation != generation {
+		*k = knownTables{generation: generation}
 	}
-	if have.partial || have.sets[flowtable] {
-		delete(k.tables, t)
-	} else {
-		k.tables[t] = have
+	have.partial = have.partial || have.sets[flowtable]
+	for i := range k.contents {
+		if k.contents[i].table == have.table {
+			k.contents[i] = have
+			return
+		}
 	}
+	k.contents = append(k.contents, have)
 }
 
 // apply replaces the contents of the changed tables after a transaction, which increments the generation.
 func (k *knownTables) apply(generation uint32, changes []*change) {
 	for _, c := range changes {
-		k.add(generation, c.table, c.after())
+		after := &content{table: c.table, exists: !c.deleteTable && c.sets != nil, whole: true, partial: c.partial && !c.deleteTable,
+			sets: c.sets, elements: make(map[element]count)}
+		for e := range c.want {
+			after.elements[e] = count{}
+		}
+		k.add(generation, after)
 	}
 	k.generation++
 }
 
-// after returns the content of the table after the change. It is partial if it cannot be computed.
-func (c *change) after() content {
-	if c.deleteTable || !c.have.exists && c.empty() {
-		return content{}
+// readAt returns the content of a table in a generation of the ruleset, and reads it if it is not known. If the ruleset
+// changed meanwhile, complete is false.
+func (c *Conn) readAt(generation uint32, t table, which selection) (have *content, complete bool, err error) {
+	if have := c.known.content(generation, t, which); have != nil {
+		return have, true, nil
 	}
-	if c.have.exists && !c.have.whole {
-		return content{partial: true}
+	return c.read(t, which)
+}
+
+// hasAtMost reports whether the table has at most n rules.
+func (c *content) hasAtMost(n int) bool {
+	for _, r := range c.rules() {
+		if !isForeign(r.Rule) {
+			n--
+		}
 	}
-	after := content{exists: true, whole: true, sets: make(map[string]bool), elements: make(map[element]count)}
-	maps.Copy(after.sets, c.have.sets)
-	maps.Copy(after.elements, c.have.elements)
-	for _, s := range c.deleteSets {
-		delete(after.sets, s.name)
-		maps.DeleteFunc(after.elements, func(e element, _ count) bool { return e.set == s.name })
-	}
-	for _, s := range c.createSets {
-		after.sets[s.name] = true
-	}
-	for _, e := range c.deleted {
-		delete(after.elements, e)
-	}
-	for _, e := range c.added {
-		after.elements[e] = count{}
-	}
-	return after
+	return n >= 0
 }

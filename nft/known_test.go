@@ -59,7 +59,7 @@ func sameAsRead(t *testing.T, c, other *nft.Conn) {
 	var known, read []string
 	rules, exists, err := c.Rules("vnet")
 	for _, r := range rules {
-		known = append(known, r.String())
+		known = append(known, r.Rule.String())
 	}
 	counted, readErr := other.Read("vnet")
 	for _, r := range counted {

@@ -9,6 +9,7 @@ import (
 
 // content is the content of a table, as far as it was read.
 type content struct {
+	table    table
 	exists   bool
 	sets     map[string]bool // all of them, by name
 	elements map[element]count
@@ -31,8 +32,12 @@ type count struct{ packets, bytes uint64 }
 
 // A change is the difference between two contents of a table. The fields are in the order of execution.
 type change struct {
-	table       table
-	have        content // before the change
+	table table
+	// The sets and elements after the change. partial means that the table also has others.
+	sets    map[string]bool
+	want    map[element]bool
+	partial bool
+
 	deleteTable bool
 	createTable bool
 	// rebuildChains means that the table needs other sets than it has, so all rules of its chains are replaced.
@@ -278,7 +283,7 @@ func (p ruleIndex) conflict(r Rule) Rule {
 
 // compute fills in the rest of the change.
 func (c *change) compute(have content, want map[element]bool) {
-	c.have = have
+	c.want, c.partial = want, have.exists && !have.whole
 	needed := setNamesFor(want)
 	if have.partial {
 		for name := range have.sets {
@@ -289,6 +294,7 @@ func (c *change) compute(have content, want map[element]bool) {
 		c.deleteTable = have.exists
 		return
 	}
+	c.sets = needed
 	c.createTable = !have.exists
 	replace := needsNewFlowtable(have, want)
 	all := maps.Clone(needed)

@@ -68,7 +68,7 @@ func (s *session) examination(l labLine) (e doctor.Examination, err error) {
 	if _, noFile := os.Stat(labFile); l.NArg() == 0 && noFile != nil {
 		return e, nil
 	}
-	named, err := s.fileOrLab(l.file(), s.readLab)
+	named, err := s.fileOrLab(l.file())
 	if err != nil {
 		return e, err
 	}

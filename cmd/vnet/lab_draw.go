@@ -89,7 +89,7 @@ func (s *session) graph(l labLine) error {
 
 // labToDraw reads a lab from a file, or from the kernel if the lab is up.
 func (s *session) labToDraw(fileOrLab string) (lab.Topology, error) {
-	named, err := s.fileOrLab(fileOrLab, s.readLab)
+	named, err := s.fileOrLab(fileOrLab)
 	if err != nil {
 		return lab.Topology{}, err
 	}
@@ -135,7 +135,7 @@ func (s *session) export(l labLine) error {
 func (s *session) toExport(l labLine) (topology lab.Topology, rest []string, err error) {
 	as := l.String("name")
 	if l.NArg() > 0 {
-		named, err := s.fileOrLab(l.file(), s.readLab)
+		named, err := s.fileOrLab(l.file())
 		if err != nil {
 			return topology, nil, err
 		}

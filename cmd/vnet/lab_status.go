@@ -153,7 +153,7 @@ func (s *session) labsToShow(l labLine) ([]labToShow, error) {
 		}
 		return all, err
 	}
-	named, err := s.fileOrLab(l.file(), s.readLab)
+	named, err := s.fileOrLab(l.file())
 	if err != nil {
 		return nil, err
 	}

@@ -216,7 +216,7 @@ func (s *session) down(l labLine) error {
 		labs, err = live.Labs()
 	} else {
 		var lab namedLab
-		lab, err = s.fileOrLab(l.file(), s.parseLab)
+		lab, err = s.nameOrFile(l.file())
 		labs = append(labs, lab.name)
 	}
 	if err != nil {
@@ -264,15 +264,23 @@ func isFile(word string) bool {
 	return strings.ContainsAny(word, "./") && err == nil && !st.IsDir()
 }
 
-// fileOrLab finds a lab that is up by name, or reads the lab from a file with read: readLab, or parseLab if only the
-// name is needed.
-func (s *session) fileOrLab(word string, read func(file string) (lab.Topology, error)) (namedLab, error) {
+// fileOrLab finds a lab that is up by name, or reads the lab from a file.
+func (s *session) fileOrLab(word string) (namedLab, error) {
+	named, err := s.nameOrFile(word)
+	if err == nil && named.file != nil {
+		err = named.file.Fill(live.Machine{})
+	}
+	return named, err
+}
+
+// nameOrFile does the same without asking the machine what the lab depends on.
+func (s *session) nameOrFile(word string) (namedLab, error) {
 	if !isFile(word) {
 		if up, err := live.IsUp(word); err == nil && up {
 			return namedLab{name: word}, nil
 		}
 	}
-	lab, readErr := read(word)
+	lab, readErr := s.parseLab(word)
 	if readErr == nil {
 		return namedLab{lab.Name, &lab}, nil
 	}

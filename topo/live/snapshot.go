@@ -162,7 +162,7 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	}
 	v.emptyTable = v.hasTable
 	for _, rule := range v.rules {
-		if o := convert.Object(ns, rule); o != nil {
+		if o := convert.Object(ns, rule.Rule); o != nil {
 			v.emptyTable = false
 			r.put(o)
 		}

@@ -123,7 +123,7 @@ type netnsSnapshot struct {
 	netems     []rtnl.Netem
 	noOffload  []string // names of links without transmit checksum offload
 	vlans      []rtnl.PortVLAN
-	rules      []nft.Rule
+	rules      []nft.CountedRule
 	hasTable   bool              // the lab has an nftables table
 	values     map[string]string // of settings
 	filesKnown bool              // the handle has the current files
