@@ -3,11 +3,13 @@
 package dial
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -33,8 +35,10 @@ type conn struct {
 	*netlink.Conn
 	raw  syscall.RawConn
 	wait atomic.Int64 // for an answer, in nanoseconds; 0 means no limit
-	// recv is recvmsg(2).
-	recv func(fd int, b []byte, flags int) (n, recvFlags int, err error)
+	recv receiveCall
+
+	mu      sync.Mutex
+	pending [][]byte // datagrams that were read and not yet returned
 }
 
 // newConn returns a connection that uses the socket of nl. After an error, nl is closed.
@@ -44,14 +48,9 @@ func newConn(nl *netlink.Conn) (*conn, error) {
 		nl.Close()
 		return nil, err
 	}
-	c := &conn{Conn: nl, raw: raw, recv: recvmsg}
+	c := &conn{Conn: nl, raw: raw, recv: recvmmsg}
 	c.wait.Store(int64(answerTime))
 	return c, nil
-}
-
-func recvmsg(fd int, b []byte, flags int) (n, recvFlags int, err error) {
-	n, _, recvFlags, _, err = unix.Recvmsg(fd, b, nil, flags)
-	return n, recvFlags, err
 }
 
 // open returns the connection for package netlink.
@@ -112,21 +111,18 @@ func (c *conn) SendMessages(messages []netlink.Message) error {
 	return errors.Join(rawErr, os.NewSyscallError("sendmsg", err))
 }
 
-// Receive receives the messages of one datagram.
+// Receive receives the messages of one datagram. If there are two, one system call reads both.
 func (c *conn) Receive() (messages []netlink.Message, err error) {
-	size, _, err := c.receive(nil, unix.MSG_PEEK|unix.MSG_TRUNC)
-	if err != nil {
-		return nil, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.pending) == 0 {
+		if err := c.receive(); err != nil {
+			return nil, err
+		}
 	}
-	b := make([]byte, aligned(size))
-	n, flags, err := c.receive(b, 0)
-	if err != nil {
-		return nil, err
-	}
-	if flags&unix.MSG_TRUNC != 0 {
-		return nil, fmt.Errorf("recvmsg: a message of more than %d bytes", size)
-	}
-	return Messages(nil, b[:aligned(n)])
+	datagram := c.pending[0]
+	c.pending = c.pending[1:]
+	return Messages(nil, datagram)
 }
 
 // ReceiveIter is Receive as a sequence.
@@ -144,29 +140,31 @@ func (c *conn) ReceiveIter() iter.Seq2[netlink.Message, error] {
 	}
 }
 
-// receive waits for a message and calls recvmsg again if it is interrupted.
-func (c *conn) receive(b []byte, flags int) (n, recvFlags int, err error) {
+// receive waits for datagrams and reads them.
+func (c *conn) receive() (err error) {
 	wait := time.Duration(c.wait.Load())
 	if wait > 0 {
 		if err := c.Conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
-			return 0, 0, err
+			return err
 		}
 	}
+	b := getBuffers()
+	defer b.release()
+	var datagrams [][]byte
 	rawErr := c.raw.Read(func(fd uintptr) bool {
-		for failures := 0; ; {
-			n, recvFlags, err = c.recv(int(fd), b, flags)
-			if errno, ok := err.(unix.Errno); !ok || !readAgain(errno, &failures) {
-				return err != unix.EAGAIN
-			}
-		}
+		datagrams, err = b.read(int(fd), c.recv)
+		return !errors.Is(err, unix.EAGAIN)
 	})
 	switch {
 	case rawErr != nil && wait > 0 && errors.Is(rawErr, os.ErrDeadlineExceeded):
-		return 0, 0, noAnswer(wait)
+		return noAnswer(wait)
 	case rawErr != nil:
-		return 0, 0, rawErr
+		return rawErr
 	}
-	return n, recvFlags, os.NewSyscallError("recvmsg", err)
+	for _, d := range datagrams {
+		c.pending = append(c.pending, bytes.Clone(d))
+	}
+	return err
 }
 
 // aligned returns n rounded up to the alignment of messages and attributes.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -43,11 +44,11 @@ func TestInterruptedCall(t *testing.T) {
 	for nth := range 4 {
 		c, nl := openConn(t)
 		calls := 0
-		c.recv = func(fd int, b []byte, flags int) (int, int, error) {
+		c.recv = func(fd int, headers unsafe.Pointer, count uintptr) (int, unix.Errno) {
 			if calls++; calls-1 == nth {
-				return 0, 0, unix.EINTR
+				return 0, unix.EINTR
 			}
-			return recvmsg(fd, b, flags)
+			return recvmmsg(fd, headers, count)
 		}
 		c.wait.Store(int64(5 * time.Second))
 		for range 2 {

@@ -79,7 +79,7 @@ func (s *Socket) Receive(fn func(datagram []byte) (more bool, err error)) error 
 	b := getBuffers()
 	defer b.release()
 	for {
-		datagrams, err := b.read(s.fd)
+		datagrams, err := b.read(s.fd, recvmmsg)
 		if errors.Is(err, unix.EAGAIN) {
 			return noAnswer(s.wait)
 		}
@@ -146,7 +146,7 @@ func (b *buffers) release() {
 // read waits for a datagram and returns all datagrams that have arrived, up to maxDatagrams. They are
 // valid until the next read. It drops datagrams of other senders, which may have arrived
 // before the socket was connected to the kernel.
-func (b *buffers) read(fd int) (datagrams [][]byte, err error) {
+func (b *buffers) read(fd int, recv receiveCall) (datagrams [][]byte, err error) {
 	for i := range b.headers {
 		b.iovecs[i].Base = &b.bytes[i][0]
 		b.iovecs[i].SetLen(maxDatagramSize)
@@ -156,7 +156,7 @@ func (b *buffers) read(fd int) (datagrams [][]byte, err error) {
 		h.Iov = &b.iovecs[i]
 		h.SetIovlen(1)
 	}
-	count, err := recvmmsg(fd, unsafe.Pointer(&b.headers), maxDatagrams)
+	count, err := b.receive(fd, recv)
 	if err != nil {
 		return nil, err
 	}
@@ -173,18 +173,25 @@ func (b *buffers) read(fd int) (datagrams [][]byte, err error) {
 	return datagrams, nil
 }
 
-// recvmmsg waits for one message and reads up to count messages.
-func recvmmsg(fd int, headers unsafe.Pointer, count uintptr) (int, error) {
+// receive calls recv until it succeeds or cannot succeed.
+func (b *buffers) receive(fd int, recv receiveCall) (count int, err error) {
 	for failures := 0; ; {
-		n, _, err := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(headers), count, unix.MSG_WAITFORONE, 0, 0)
-		if err == 0 {
-			return int(n), nil
+		count, errno := recv(fd, unsafe.Pointer(&b.headers), maxDatagrams)
+		if errno == 0 {
+			return count, nil
 		}
-		if readAgain(err, &failures) {
-			continue
+		if !readAgain(errno, &failures) {
+			return 0, os.NewSyscallError("recvmmsg", errno)
 		}
-		return 0, os.NewSyscallError("recvmmsg", err)
 	}
+}
+
+// A receiveCall is recvmmsg(2), which waits for one message and reads up to count.
+type receiveCall func(fd int, headers unsafe.Pointer, count uintptr) (int, unix.Errno)
+
+func recvmmsg(fd int, headers unsafe.Pointer, count uintptr) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(headers), count, unix.MSG_WAITFORONE, 0, 0)
+	return int(n), errno
 }
 
 // readAgain reports whether to read again after an error: the message is still there, and without it
