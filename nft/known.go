@@ -63,8 +63,8 @@ func (k *knownTables) add(generation uint32, have *content) {
 // apply replaces the contents of the changed tables after a transaction, which increments the generation.
 func (k *knownTables) apply(generation uint32, changes []*change) {
 	for _, c := range changes {
-		after := &content{table: c.table, exists: !c.deleteTable && c.sets != nil, whole: true, partial: c.partial && !c.deleteTable,
-			sets: c.sets, elements: make(map[element]count)}
+		after := &content{table: c.table, exists: !c.deleteTable && c.sets != nil, whole: true,
+			partial: c.partial && !c.deleteTable, sets: c.sets, elements: make(map[element]count)}
 		for e := range c.want {
 			after.elements[e] = count{}
 		}

@@ -59,11 +59,11 @@ func sameAsRead(t *testing.T, c, other *nft.Conn) {
 	var known, read []string
 	rules, exists, err := c.Rules("vnet")
 	for _, r := range rules {
-		known = append(known, r.Rule.String())
+		known = append(known, r.String())
 	}
 	counted, readErr := other.Read("vnet")
 	for _, r := range counted {
-		read = append(read, r.Rule.String())
+		read = append(read, r.String())
 	}
 	if diff := cmp.Diff(read, known); diff != "" || err != nil || readErr != nil || exists != (len(read) > 0) {
 		t.Errorf("exists %t, %v, %v, -read +known:\n%s", exists, err, readErr, diff)

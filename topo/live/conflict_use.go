@@ -1,15 +1,9 @@
 package live
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/linux"
@@ -176,57 +170,6 @@ func forwardCovers(addr netip.Addr, f topo.Forward) bool {
 		return addr == f.Addr
 	}
 	return addr.Is4() == f.To.Is4()
-}
-
-// Socket states in /proc/net; see the kernel's tcp_states.h. An unconnected UDP socket
-// is in state TCP_CLOSE.
-const (
-	tcpListen      = 10
-	udpUnconnected = 7
-)
-
-// listeners returns the listening sockets of the thread's namespace.
-func listeners() (list []listeningSocket) {
-	for _, table := range []struct {
-		file, proto string
-		state       uint64
-	}{
-		{"tcp", "tcp", tcpListen}, {"tcp6", "tcp", tcpListen},
-		{"udp", "udp", udpUnconnected}, {"udp6", "udp", udpUnconnected},
-	} {
-		text, err := os.ReadFile("/proc/thread-self/net/" + table.file)
-		if err != nil {
-			continue // no IPv6 here, for example
-		}
-		lines := bufio.NewScanner(bytes.NewReader(text))
-		for lines.Scan() {
-			words := strings.Fields(lines.Text())
-			if len(words) < 4 {
-				continue
-			}
-			at, ok := socketAddr(words[1])
-			state, err := strconv.ParseUint(words[3], 16, 8)
-			if ok && err == nil && state == table.state {
-				list = append(list, listeningSocket{table.proto, at})
-			}
-		}
-	}
-	return list
-}
-
-// socketAddr parses an address of /proc/net: 32-bit words in native byte order, and the port.
-func socketAddr(text string) (netip.AddrPort, bool) {
-	host, port, _ := strings.Cut(text, ":")
-	b, err := hex.DecodeString(host)
-	n, portErr := strconv.ParseUint(port, 16, 16)
-	if err != nil || portErr != nil || len(b)%4 != 0 {
-		return netip.AddrPort{}, false
-	}
-	for i := 0; i < len(b); i += 4 {
-		binary.BigEndian.PutUint32(b[i:], binary.NativeEndian.Uint32(b[i:]))
-	}
-	addr, ok := netip.AddrFromSlice(b)
-	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), ok
 }
 
 // portUses returns how a link was used before it becomes a port of the lab's bridge: conflicts with o.
