@@ -142,7 +142,7 @@ func TestText(t *testing.T) {
 	want := `table inet vnet {
 	set same_link {
 		type ifname . ifname
-		size 65535
+		size 16383
 		flags dynamic
 	}
 

@@ -73,8 +73,9 @@ type set struct {
 	decode func(element, set) (Rule, error)
 }
 
-// dynamicSize is the maximum number of elements of a dynamic set, equal to nft's default.
-const dynamicSize = 65535
+// dynamicSize is the maximum number of elements of a dynamic set: links of a machine. The kernel allocates the table of
+// this size at once: with nft's default of 65535, a megabyte for each set.
+const dynamicSize = 16383
 
 // fixedSets returns the sets that a table can have, in their order in the table, except those for a prefix length; see
 // setNamed. A table has only the non-empty ones.
