@@ -26,6 +26,7 @@ func (w selection) includes(s set) bool {
 type knownTables struct {
 	generation uint32
 	contents   []*content
+	all        bool // other tables do not exist
 }
 
 // content returns the content of a table in a generation of the ruleset; nil if it is not known.
@@ -37,9 +38,16 @@ func (k *knownTables) content(generation uint32, t table, which selection) *cont
 		return nil
 	}
 	for _, have := range k.contents {
-		if have.table == t && !have.partial && (!have.exists || have.whole || which == ruleSets) {
+		if have.table != t {
+			continue
+		}
+		if !have.partial && (!have.exists || have.whole || which == ruleSets) {
 			return have
 		}
+		return nil
+	}
+	if k.all {
+		return &content{table: t}
 	}
 	return nil
 }
@@ -62,6 +70,9 @@ func (k *knownTables) add(generation uint32, have *content) {
 
 // apply replaces the contents of the changed tables after a transaction, which increments the generation.
 func (k *knownTables) apply(generation uint32, changes []*change) {
+	if generation == initialGeneration {
+		*k = knownTables{generation: generation, all: true}
+	}
 	for _, c := range changes {
 		after := &content{table: c.table, exists: !c.deleteTable && c.sets != nil, whole: true,
 			partial: c.partial && !c.deleteTable, sets: c.sets, elements: make(map[element]count)}

@@ -21,6 +21,35 @@ networks: {sw: {subnets: [10.0.7.0/24, "fd00:7::/64"]}}
 hosts: {red: {networks: [sw], ports: ["80:80"]}}
 `
 
+// TestFiltersBridges: the question whether the kernel has rules about bridges does not change the ruleset. The answer is
+// the same when there is such a rule.
+func TestFiltersBridges(t *testing.T) {
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	err = nsfs.Do(ns, func() error {
+		has, err := filtersBridges()
+		if err != nil || !nft.Untouched() {
+			t.Errorf("%t, %v, untouched: %t", has, err, nft.Untouched())
+		}
+		conn, err := nft.Dial(nil)
+		if err != nil || !has {
+			return err
+		}
+		defer conn.Close()
+		err = conn.Apply("vnet", nil, []nft.Rule{nft.Hairpin{Port: "lo"}})
+		if has, hasErr := filtersBridges(); !has || hasErr != nil {
+			t.Errorf("with a rule: %t, %v", has, hasErr)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestHairpinOfLab: a host with a published port gets no multicast back that it sends, and reaches its
 // own port. If somebody deletes the rule, it gets it back, and this is drift.
 func TestHairpinOfLab(t *testing.T) {

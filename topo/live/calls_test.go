@@ -51,8 +51,68 @@ func countCalls(t *testing.T, hosts int) (calls []map[string]int) {
 	return calls
 }
 
+// TestNFTRequests limits the requests for nftables of a small lab with NAT, a forward and a guard. A transaction that
+// is refused or only checked waits for an RCU grace period, and so does the end of a process after each transaction
+// that deletes something.
+func TestNFTRequests(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("no strace on this machine")
+	}
+	lab := filepath.Join(t.TempDir(), "lab.yaml")
+	text := "name: small\nnetworks: {sw: {subnets: [10.0.0.0/16], nat: true}}\n" +
+		"hosts: {h0: {networks: [sw], ports: ['8080:80']}, h1: {networks: [sw]}}\n"
+	if err := os.WriteFile(lab, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		verb                   string
+		transactions, requests int
+	}{
+		// up asks for the generation before each of the two transactions, and twice to check the result.
+		{"up", 2, 4},
+		// A second up reads two tables of the lab and one of the guard.
+		{"up", 0, 13},
+		// down reads them once. Later it asks for the generation only.
+		{"down", 2, 16},
+	} {
+		trace := strings.Join(nftRequest.FindAllString(traceOf(t, c.verb, lab), -1), "\n")
+		transactions := strings.Count(trace, "NFNL_MSG_BATCH_BEGIN")
+		requests := strings.Count(trace, "NFT_MSG_GET")
+		t.Logf("%s: %d transactions, %d requests", c.verb, transactions, requests)
+		if transactions > c.transactions || requests > c.requests {
+			t.Errorf("%s: %d transactions and %d requests, want at most %d and %d:\n%s",
+				c.verb, transactions, requests, c.transactions, c.requests, trace)
+		}
+	}
+}
+
+// nftRequest matches the beginning of a call that sends a request for nftables.
+var nftRequest = regexp.MustCompile(
+	`(?m)^.*(sendto|sendmsg|write)\(.*nlmsg_type=NFNL_(MSG_BATCH_BEGIN|SUBSYS_NFTABLES<<8\|NFT_MSG_GET\w+)`)
+
 // traced counts the system calls of a process that brings a lab up or takes it down.
 func traced(t *testing.T, verb, lab string) map[string]int {
+	t.Helper()
+	text := traceOf(t, verb, lab)
+	calls := map[string]int{}
+	for _, m := range callBegin.FindAllStringSubmatch(text, -1) {
+		if !runtimeCalls[m[1]] && !strings.HasSuffix(m[2], "<anon_inode:[eventfd]>") { // Go wakes its poller by an eventfd
+			calls[m[1]]++
+		}
+	}
+	for _, m := range callRestart.FindAllStringSubmatch(text, -1) {
+		if !runtimeCalls[m[1]] {
+			calls[m[1]]--
+		}
+	}
+	if calls["openat"] == 0 {
+		t.Fatalf("strace saw no openat:\n%s", text)
+	}
+	return calls
+}
+
+// traceOf returns the trace of a process that brings a lab up or takes it down.
+func traceOf(t *testing.T, verb, lab string) string {
 	t.Helper()
 	examples, err := filepath.Abs("../../examples")
 	if err != nil {
@@ -67,7 +127,7 @@ func traced(t *testing.T, verb, lab string) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("strace", "-f", "-y", "-s", "0", "-o", trace, self)
+	cmd := exec.Command("strace", "-f", "-y", "-s", "1", "-o", trace, self)
 	cmd.Env = append(os.Environ(), killTestEnv+"="+verb+" "+name+" whole")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", verb, lab, err, out)
@@ -76,21 +136,7 @@ func traced(t *testing.T, verb, lab string) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls := map[string]int{}
-	for _, m := range callBegin.FindAllStringSubmatch(string(text), -1) {
-		if !runtimeCalls[m[1]] && !strings.HasSuffix(m[2], "<anon_inode:[eventfd]>") { // Go wakes its poller by an eventfd
-			calls[m[1]]++
-		}
-	}
-	for _, m := range callRestart.FindAllStringSubmatch(string(text), -1) {
-		if !runtimeCalls[m[1]] {
-			calls[m[1]]--
-		}
-	}
-	if calls["openat"] == 0 {
-		t.Fatalf("strace saw no openat:\n%s", text)
-	}
-	return calls
+	return string(text)
 }
 
 // callRestart matches the end of a call that the kernel restarts by itself; strace then shows the
