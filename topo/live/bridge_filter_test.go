@@ -21,8 +21,8 @@ networks: {sw: {subnets: [10.0.7.0/24, "fd00:7::/64"]}}
 hosts: {red: {networks: [sw], ports: ["80:80"]}}
 `
 
-// TestFiltersBridges: the question whether the kernel has rules about bridges does not change the ruleset. The answer is
-// the same when there is such a rule.
+// TestFiltersBridges: the question whether the kernel has rules about bridges does not change the ruleset. The answer
+// is the same when there is such a rule.
 func TestFiltersBridges(t *testing.T) {
 	ns, err := nsfs.New()
 	if err != nil {

@@ -68,8 +68,9 @@ func TestNFTRequests(t *testing.T) {
 		verb                   string
 		transactions, requests int
 	}{
-		// up asks for the generation before each of the two transactions, and twice to check the result.
-		{"up", 2, 4},
+		// up reads two tables of the lab and one of the guard, between two requests for the generation. It asks for the
+		// generation before each transaction, and twice to check the result.
+		{"up", 2, 9},
 		// A second up reads two tables of the lab and one of the guard.
 		{"up", 0, 13},
 		// down reads them once. Later it asks for the generation only.
