@@ -215,11 +215,13 @@ func (o *foreignState) readDrops(h *netns.Handle) error {
 		return err
 	}
 	return h.RunInside(func() error {
+		if o.drops, err = ForeignDrops(conn); len(o.drops) == 0 {
+			return err
+		}
 		for _, name := range []string{"iptables", "ip6tables"} {
 			value, _ := nsfs.Sysctl("net/bridge/bridge-nf-call-" + name) // none without br_netfilter
 			o.bridgeCalls[name] = value == "1"
 		}
-		o.drops, err = ForeignDrops(conn)
 		return err
 	})
 }

@@ -61,21 +61,21 @@ func isForwarding(name string) bool {
 }
 
 // recordForwarding records the values that turning forwarding on and off again changes. If another
-// lab turned forwarding on, recordForwarding copies that lab's records.
-func (c *Changer) recordForwarding(h *netns.Handle, lo rtnl.Link, name string) (err error) {
-	records := recordsOfAllLabs(lo, name)
+// lab turned forwarding on, recordForwarding copies that lab's records. It returns them without the lab's mark.
+func (c *Changer) recordForwarding(h *netns.Handle, lo rtnl.Link, name string) (records []string, err error) {
+	records = recordsOfAllLabs(lo, name)
 	if mark.Foreign(lo.AltNames, c.lab, name) == "" {
 		if records, err = forwardingRecords(h, name, mark.Of(c.lab)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, r := range records {
 		err := c.changeLoRecord(h, rtnl.AddAltNames, mark.Of(c.lab)+r)
 		if err != nil && !errors.Is(err, fs.ErrExist) { // vnet was killed after it wrote the record
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return records, nil
 }
 
 // recordsOfAllLabs returns the records of all labs about a forwarding sysctl, without the labs' marks.

@@ -31,13 +31,9 @@ func (u use) needsGuard(lab string) bool {
 }
 
 // guardForwarding adds the family of a forwarding sysctl to the guard. Links that forwarded before
-// continue to forward.
-func (c *Changer) guardForwarding(h *netns.Handle, name string) error {
+// continue to forward: records says which.
+func (c *Changer) guardForwarding(h *netns.Handle, name string, records []string) error {
 	conn, err := h.NFT()
-	if err != nil {
-		return err
-	}
-	lo, err := h.Conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
 	}
@@ -47,8 +43,8 @@ func (c *Changer) guardForwarding(h *netns.Handle, name string) error {
 			on, from = &g.IPv6, &g.From6
 		}
 		*on, *from = true, nil
-		for _, alt := range lo.AltNames {
-			if _, link, ok := strings.Cut(alt, forwardsKey(name)); ok {
+		for _, record := range records {
+			if _, link, ok := strings.Cut(record, forwardsKey(name)); ok {
 				if link = mark.Unescaper.Replace(link); link != "default" {
 					*from = append(*from, link)
 				}

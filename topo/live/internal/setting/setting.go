@@ -3,6 +3,7 @@ package setting
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/linux"
@@ -77,7 +78,7 @@ func (c *Changer) Do(h *netns.Handle, step topo.Step) (touched bool, err error) 
 // the guard again.
 func (c *Changer) change(u use, value string) (touched bool, err error) {
 	if u.needsGuard(c.lab) {
-		if err := c.guardForwarding(u.handle, u.name); err != nil {
+		if err := c.guardForwarding(u.handle, u.name, u.lo.AltNames); err != nil {
 			return false, err
 		}
 		touched = true
@@ -126,10 +127,13 @@ func (c *Changer) acquire(u use) error {
 	if u.handle.Own {
 		return nil // nobody else uses the links in the lab's own namespaces
 	}
+	records := u.lo.AltNames
 	if isForwarding(u.name) {
-		if err := c.recordForwarding(u.handle, u.lo, u.name); err != nil {
+		added, err := c.recordForwarding(u.handle, u.lo, u.name)
+		if err != nil {
 			return err
 		}
+		records = slices.Concat(records, added)
 	}
 	if u.name == linux.ForwardingIPv6 {
 		if err := c.keepAcceptRA(u.handle, u.lo); err != nil {
@@ -137,7 +141,7 @@ func (c *Changer) acquire(u use) error {
 		}
 	}
 	if u.needsGuard(c.lab) {
-		return c.guardForwarding(u.handle, u.name)
+		return c.guardForwarding(u.handle, u.name, records)
 	}
 	return nil
 }
