@@ -117,6 +117,7 @@ func TestSystemCalls(t *testing.T) {
 		{"all routes", func(c *Conn) error { _, err := c.Routes(RouteFilter{}); return err }, 2, 2},
 		{"all IPv4 routes", func(c *Conn) error { _, err := c.Routes(RouteFilter{Family: unix.AF_INET}); return err }, 1, 1},
 		{"all neighbours", func(c *Conn) error { _, err := c.Neighs(NeighFilter{}); return err }, 1, 1},
+		{"all rules", func(c *Conn) error { _, err := c.Rules(0); return err }, 1, 1},
 		{"all namespace ids", func(c *Conn) error { _, err := c.NSIDs(); return err }, 1, 1},
 		{"all VLANs", func(c *Conn) error { _, err := c.PortVLANs(); return err }, 1, 1},
 		{"all netems", func(c *Conn) error { _, err := c.Netems(); return err }, 1, 1},

@@ -136,6 +136,7 @@ func FuzzDecode(f *testing.F) {
 		AddAddr(Addr{Link: 7, Prefix: netip.MustParsePrefix("fd00::1/64")}),
 		AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr("10.0.0.1"), LLAddr: "\x02\x00\x00\x00\x00\x01"}),
 		AddRoute(Route{Dst: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("fe80::1"), Link: 7}),
+		AddRule(Rule{RuleConfig: RuleConfig{Is6: true, From: netip.MustParsePrefix("fd00::/8"), In: "v0", HasUIDs: true}}),
 	} {
 		f.Add(r.msg.Data)
 	}
@@ -150,6 +151,7 @@ func FuzzDecode(f *testing.F) {
 			func(b []byte) (any, error) { return decodeAddr(b) },
 			func(b []byte) (any, error) { return decodeNeigh(b) },
 			func(b []byte) (any, error) { return decodeRoute(b) },
+			func(b []byte) (any, error) { return decodeRule(b) },
 			func(b []byte) (any, error) { return decodeNSID(b) },
 			func(b []byte) (any, error) { return decodeVLANs(b) },
 			func(b []byte) (any, error) { n, ok, err := decodeNetem(b); return []any{n, ok}, err },
@@ -162,7 +164,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		for _, typ := range []netlink.HeaderType{unix.RTM_NEWLINK, unix.RTM_DELADDR, unix.RTM_NEWROUTE, unix.RTM_NEWNEIGH,
-			unix.RTM_NEWNSID} {
+			unix.RTM_NEWRULE, unix.RTM_NEWNSID} {
 			decodeEvent(netlink.Message{Header: netlink.Header{Type: typ}, Data: b})
 		}
 	})
@@ -195,6 +197,7 @@ func kernelDumps(t testing.TB) (all [][]byte) {
 		{unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg)}, {unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg)},
 		{unix.RTM_GETROUTE, make([]byte, unix.SizeofRtMsg)}, {unix.RTM_GETNEIGH, make([]byte, unix.SizeofNdMsg)},
 		{unix.RTM_GETQDISC, make([]byte, sizeofTcMsg)}, {unix.RTM_GETNSID, make([]byte, sizeofRtgenmsg)},
+		{unix.RTM_GETRULE, make([]byte, sizeofRuleHdr)},
 	} {
 		bodies, err := dumpBodies(c, dump.typ, dump.body)
 		if err != nil {
@@ -268,6 +271,9 @@ func TestTruncatedMessages(t *testing.T) {
 			}
 			if _, err := decodeNeigh(truncated); n < unix.SizeofNdMsg && err == nil {
 				t.Fatalf("a neighbour of %d bytes", n)
+			}
+			if _, err := decodeRule(truncated); n < sizeofRuleHdr && err == nil {
+				t.Fatalf("a rule of %d bytes", n)
 			}
 			if _, err := decodeNSID(truncated); n < sizeofRtgenmsg && err == nil {
 				t.Fatalf("an id of %d bytes", n)

@@ -97,8 +97,8 @@ func newError(op, object string, m netlink.Message, err error) *Error {
 }
 
 // meansNoIPv6 reports whether the errno means that the kernel has no IPv6. The request
-// is for an address, route or neighbour, whose message begins with the family, or for
-// the IPv6 settings of a link.
+// is for an address, route, neighbour or rule, whose message begins with the family, or
+// for the IPv6 settings of a link.
 func meansNoIPv6(m netlink.Message, errno unix.Errno) bool {
 	if m.Header.Type >= unix.RTM_NEWLINK && m.Header.Type < unix.RTM_NEWADDR {
 		return errno == unix.EAFNOSUPPORT
@@ -122,6 +122,8 @@ func requestLayout(typ netlink.HeaderType) (headerLen int, attrNames map[uint16]
 		return unix.SizeofRtMsg, routeAttrs
 	case typ >= unix.RTM_NEWNEIGH && typ <= unix.RTM_GETNEIGH:
 		return unix.SizeofNdMsg, neighAttrs
+	case typ >= unix.RTM_NEWRULE && typ <= unix.RTM_GETRULE:
+		return sizeofRuleHdr, ruleAttrs
 	}
 	return 0, nil
 }

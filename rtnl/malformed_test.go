@@ -28,6 +28,7 @@ func TestMalformed(t *testing.T) {
 	}
 	decodeAddr := func(b []byte) error { _, err := decodeAddr(b); return err }
 	decodeRoute := func(b []byte) error { _, err := decodeRoute(b); return err }
+	decodeRule := func(b []byte) error { _, err := decodeRule(b); return err }
 	decodeLink := func(b []byte) error { _, err := decodeLink(b); return err }
 	decodeNeigh := func(b []byte) error { _, err := decodeNeigh(b); return err }
 	decodeVLANs := func(b []byte) error { _, err := decodeVLANs(b); return err }
@@ -49,6 +50,11 @@ func TestMalformed(t *testing.T) {
 		{"address, peer of the other family", decodeAddr, slices.Concat(addr(unix.AF_INET, 24),
 			attrOf(unix.IFA_LOCAL, four...), attrOf(unix.IFA_ADDRESS, six...)), errMalformedAddr},
 		{"route, header", decodeRoute, make([]byte, 11), errMalformedRoute},
+		{"rule, header", decodeRule, make([]byte, 11), errMalformedRule},
+		{"rule, family", decodeRule, route(unix.AF_BRIDGE, 0, 0), errRuleFamily},
+		{"rule, attributes", decodeRule, append(route(unix.AF_INET, 0, 0), broken...), errMalformedRule},
+		{"rule, 32 bits", decodeRule, route(unix.AF_INET, 0, 32), nil},
+		{"rule, 33 bits", decodeRule, route(unix.AF_INET, 0, 33), errMalformedRule},
 		{"route, family", decodeRoute, route(unix.AF_BRIDGE, 0, 0), errRouteFamily},
 		{"route, no attributes", decodeRoute, route(unix.AF_INET, 0, 0), nil},
 		{"route, attributes", decodeRoute, append(route(unix.AF_INET, 0, 0), broken...), errMalformedRoute},

@@ -17,7 +17,7 @@ import (
 // <linux/rtnetlink.h>.
 type Group uint32
 
-// The groups for links, addresses, routes, neighbours and namespace ids.
+// The groups for links, addresses, routes, neighbours, rules and namespace ids.
 const (
 	GroupLink   Group = unix.RTNLGRP_LINK
 	GroupAddr4  Group = unix.RTNLGRP_IPV4_IFADDR
@@ -25,6 +25,8 @@ const (
 	GroupRoute4 Group = unix.RTNLGRP_IPV4_ROUTE
 	GroupRoute6 Group = unix.RTNLGRP_IPV6_ROUTE
 	GroupNeigh  Group = unix.RTNLGRP_NEIGH
+	GroupRule4  Group = unix.RTNLGRP_IPV4_RULE
+	GroupRule6  Group = unix.RTNLGRP_IPV6_RULE
 	GroupNSID   Group = unix.RTNLGRP_NSID
 )
 
@@ -32,7 +34,7 @@ const (
 type Event struct {
 	// Deleted means that Object was deleted; otherwise it is new or has changed.
 	Deleted bool
-	// Object is a [Link], [Addr], [Route], [Neigh] or [NSID] in its new state, or its
+	// Object is a [Link], [Addr], [Route], [Neigh], [Rule] or [NSID] in its new state, or its
 	// last state if deleted.
 	Object any
 	// Lost means that the kernel dropped events because the receive buffer was full.
@@ -136,13 +138,16 @@ func decodeEvent(m netlink.Message) (Event, bool) {
 		e.Object, err = decodeRoute(m.Data)
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		e.Object, err = decodeNeigh(m.Data)
+	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
+		e.Object, err = decodeRule(m.Data)
 	case unix.RTM_NEWNSID, unix.RTM_DELNSID:
 		e.Object, err = decodeNSID(m.Data)
 	default:
 		return Event{}, false
 	}
 	switch m.Header.Type {
-	case unix.RTM_DELLINK, unix.RTM_DELADDR, unix.RTM_DELROUTE, unix.RTM_DELNEIGH, unix.RTM_DELNSID:
+	case unix.RTM_DELLINK, unix.RTM_DELADDR, unix.RTM_DELROUTE, unix.RTM_DELNEIGH, unix.RTM_DELRULE,
+		unix.RTM_DELNSID:
 		e.Deleted = true
 	}
 	return e, err == nil
