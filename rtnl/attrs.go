@@ -3,7 +3,7 @@ package rtnl
 import "golang.org/x/sys/unix"
 
 // Names of attributes for errors, from <linux/if_link.h>, <linux/if_addr.h>,
-// <linux/rtnetlink.h>, <linux/neighbour.h> and <linux/fib_rules.h>.
+// <linux/rtnetlink.h> and <linux/neighbour.h>.
 var (
 	linkAttrs = map[uint16]string{
 		unix.IFLA_ADDRESS: "IFLA_ADDRESS", unix.IFLA_BROADCAST: "IFLA_BROADCAST", unix.IFLA_IFNAME: "IFLA_IFNAME",
@@ -29,12 +29,5 @@ var (
 		unix.NDA_DST: "NDA_DST", unix.NDA_LLADDR: "NDA_LLADDR", unix.NDA_PROBES: "NDA_PROBES",
 		unix.NDA_VLAN: "NDA_VLAN", unix.NDA_IFINDEX: "NDA_IFINDEX", unix.NDA_MASTER: "NDA_MASTER",
 		ndaProtocol: "NDA_PROTOCOL", ndaFlagsExt: "NDA_FLAGS_EXT",
-	}
-	ruleAttrs = map[uint16]string{
-		unix.FRA_DST: "FRA_DST", unix.FRA_SRC: "FRA_SRC", unix.FRA_IIFNAME: "FRA_IIFNAME", unix.FRA_GOTO: "FRA_GOTO",
-		unix.FRA_PRIORITY: "FRA_PRIORITY", unix.FRA_FLOW: "FRA_FLOW", unix.FRA_TUN_ID: "FRA_TUN_ID",
-		unix.FRA_TABLE: "FRA_TABLE", unix.FRA_OIFNAME: "FRA_OIFNAME", unix.FRA_L3MDEV: "FRA_L3MDEV",
-		unix.FRA_UID_RANGE: "FRA_UID_RANGE", unix.FRA_SPORT_RANGE: "FRA_SPORT_RANGE",
-		unix.FRA_DPORT_RANGE: "FRA_DPORT_RANGE",
 	}
 )

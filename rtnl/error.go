@@ -111,7 +111,7 @@ func meansNoIPv6(m netlink.Message, errno unix.Errno) bool {
 const nlaTypeMask = 0x3fff
 
 // requestLayout returns the length of the fixed header of a request, in bytes, and the
-// names of the attributes after it; see <linux/rtnetlink.h>.
+// names of the attributes after it (nil for rules); see <linux/rtnetlink.h>.
 func requestLayout(typ netlink.HeaderType) (headerLen int, attrNames map[uint16]string) {
 	switch {
 	case typ >= unix.RTM_NEWLINK && typ <= unix.RTM_SETLINK:
@@ -123,7 +123,7 @@ func requestLayout(typ netlink.HeaderType) (headerLen int, attrNames map[uint16]
 	case typ >= unix.RTM_NEWNEIGH && typ <= unix.RTM_GETNEIGH:
 		return unix.SizeofNdMsg, neighAttrs
 	case typ >= unix.RTM_NEWRULE && typ <= unix.RTM_GETRULE:
-		return sizeofRuleHdr, ruleAttrs
+		return sizeofRuleHdr, nil
 	}
 	return 0, nil
 }

@@ -16,73 +16,36 @@ var (
 )
 
 // Rule is a rule of policy routing, which chooses the routing table for a packet; struct
-// fib_rule_hdr and the FRA_ attributes of <linux/fib_rules.h>, see ip-rule(8).
-//
-//	Rule{RuleConfig: RuleConfig{From: netip.MustParsePrefix("10.0.0.0/8"), Table: 100}}
-type Rule struct {
-	RuleConfig
-	// HasPriority means that Priority is set. Without it, [AddRule] puts the rule before
-	// all others except the first, and [DeleteRule] deletes a rule of any priority.
-	// Decoded rules have it.
-	HasPriority bool
-	// Protocol is the origin of the rule, as for routes; zero is RTPROT_UNSPEC, and any
-	// in [DeleteRule].
-	Protocol uint8
-	// Realms are as in [Route].
-	Realms uint32
-	// TunnelID is the id of the tunnel that the packet came from; zero is any.
-	TunnelID uint64
-	// Flags are FIB_RULE_UNRESOLVED: the target of goto does not exist, and
-	// FIB_RULE_IIF_DETACHED and FIB_RULE_OIF_DETACHED: the link does not exist.
-	// Read-only.
-	Flags uint32
-}
-
-// RuleConfig has the packets that a rule matches, and what happens to them. Zero fields
+// fib_rule_hdr and the FRA_ attributes of <linux/fib_rules.h>, see ip-rule(8). Zero fields
 // match all packets.
-type RuleConfig struct {
-	// Priority is the place of the rule; the kernel applies low numbers first.
-	Priority uint32
-	// Is6 means that it is a rule for IPv6.
-	Is6 bool
-	// Not means that the rule applies to all packets that do not match.
-	Not bool
+//
+//	Rule{From: netip.MustParsePrefix("10.0.0.0/8"), Values: map[uint16]uint64{unix.FRA_TABLE: 100}}
+//	Rule{In: "eth1", Action: unix.FR_ACT_PROHIBIT, Values: map[uint16]uint64{unix.FRA_PRIORITY: 50}}
+type Rule struct {
+	// Is6 means that it is a rule for IPv6. Not means that it applies to all packets that
+	// do not match.
+	Is6, Not bool
 	// From and To contain the source and the destination address.
 	From, To netip.Prefix
 	// In and Out are the names of the incoming and of the outgoing link. The links need
 	// not exist. Packets that this machine sends come in by lo.
 	In, Out string
-	// Mark must be equal to the packet's mark in the bits of MarkMask. A zero MarkMask
-	// with a Mark is all bits.
-	Mark, MarkMask uint32
 	// TOS is the type of service.
 	TOS uint8
-	// IPProto is the protocol: IPPROTO_TCP ….
-	IPProto uint8
-	// SrcPorts and DstPorts are the first and the last port.
-	SrcPorts, DstPorts [2]uint16
-	// UIDs are the first and the last user ID of the sender, if HasUIDs.
-	UIDs    [2]uint32
-	HasUIDs bool
-	// L3MDev matches packets of VRFs, and looks them up in the VRF's table.
-	L3MDev bool
-
 	// Action is FR_ACT_TO_TBL, FR_ACT_GOTO, FR_ACT_NOP, FR_ACT_BLACKHOLE,
 	// FR_ACT_UNREACHABLE or FR_ACT_PROHIBIT; zero is FR_ACT_TO_TBL, and any in
 	// [DeleteRule].
 	Action uint8
-	// Table is the table for FR_ACT_TO_TBL; zero is RT_TABLE_MAIN, and any in
-	// [DeleteRule].
-	Table uint32
-	// Goto is the priority of the next rule for FR_ACT_GOTO.
-	Goto uint32
-	// SuppressLength ignores routes whose prefix has at most this length, if
-	// HasSuppressLength; 0 ignores default routes.
-	SuppressLength    uint32
-	HasSuppressLength bool
-	// SuppressGroup ignores routes to links of this group, if HasSuppressGroup.
-	SuppressGroup    uint32
-	HasSuppressGroup bool
+	// Flags are FIB_RULE_UNRESOLVED: the target of goto does not exist, and
+	// FIB_RULE_IIF_DETACHED and FIB_RULE_OIF_DETACHED: the link does not exist.
+	// Read-only.
+	Flags uint32
+	// Values has the other attributes by their numbers: FRA_PRIORITY, FRA_FWMARK,
+	// FRA_TABLE, FRA_PROTOCOL …. Of a range (FRA_UID_RANGE, FRA_SPORT_RANGE,
+	// FRA_DPORT_RANGE) the value is first | last<<32. Without FRA_PRIORITY, AddRule puts
+	// the rule before all others except the first; without FRA_TABLE, FR_ACT_TO_TBL looks
+	// packets up in RT_TABLE_MAIN. In [DeleteRule], what is missing is any.
+	Values map[uint16]uint64
 }
 
 // String returns the priority and the addresses as ip-rule(8) writes them, for errors.
@@ -91,8 +54,8 @@ func (r Rule) String() string {
 	if r.Is6 {
 		s = "IPv6 rule"
 	}
-	if r.HasPriority {
-		s += fmt.Sprintf(" priority %d", r.Priority)
+	if n, has := r.Values[unix.FRA_PRIORITY]; has {
+		s += fmt.Sprintf(" priority %d", n)
 	}
 	if r.From.IsValid() {
 		s += " from " + r.From.String()
@@ -108,18 +71,21 @@ func AddRule(r Rule) Request {
 	if r.Action == unix.FR_ACT_UNSPEC {
 		r.Action = unix.FR_ACT_TO_TBL
 	}
-	if r.Action == unix.FR_ACT_TO_TBL && r.Table == 0 && !r.L3MDev {
-		r.Table = unix.RT_TABLE_MAIN
-	}
 	return ruleRequest("add", r, unix.RTM_NEWRULE, netlink.Create|netlink.Excl)
 }
 
-// DeleteRule deletes the first rule that has all values of r; zero fields match any. If
-// there is none, the error is fs.ErrNotExist.
+// DeleteRule deletes the first rule that has all values of r. If there is none, the error
+// is fs.ErrNotExist.
 func DeleteRule(r Rule) Request { return ruleRequest("delete", r, unix.RTM_DELRULE, 0) }
 
 func ruleRequest(op string, r Rule, typ netlink.HeaderType, flags netlink.HeaderFlags) Request {
 	body, err := encodeRule(r)
+	if typ == unix.RTM_NEWRULE && r.Action == unix.FR_ACT_TO_TBL && err == nil {
+		_, table := r.Values[unix.FRA_TABLE]
+		if _, vrf := r.Values[unix.FRA_L3MDEV]; !table && !vrf {
+			body[4] = unix.RT_TABLE_MAIN
+		}
+	}
 	return Request{
 		op: op, object: r.String(), err: err,
 		msg: netlink.Message{Header: netlink.Header{Type: typ, Flags: flags}, Data: body},
@@ -128,6 +94,67 @@ func ruleRequest(op string, r Rule, typ netlink.HeaderType, flags netlink.Header
 
 // sizeofRuleHdr is the size of struct fib_rule_hdr.
 const sizeofRuleHdr = 12
+
+// Attributes of <linux/fib_rules.h> that x/sys does not have.
+const (
+	fraDSCP          = 25 // FRA_DSCP
+	fraFlowLabel     = 26 // FRA_FLOWLABEL
+	fraFlowLabelMask = 27 // FRA_FLOWLABEL_MASK
+	fraSPortMask     = 28 // FRA_SPORT_MASK
+	fraDPortMask     = 29 // FRA_DPORT_MASK
+	fraDSCPMask      = 30 // FRA_DSCP_MASK
+)
+
+// A ruleValue is the encoding of a value of a rule: its bytes; of a range, those of both
+// numbers. bigEndian is the network byte order.
+type ruleValue struct {
+	bytes              uint8
+	isRange, bigEndian bool
+}
+
+// ruleValues are the encodings by attribute. The kernel knows the other attributes as
+// fields of [Rule], or not at all.
+var ruleValues = [...]ruleValue{
+	unix.FRA_GOTO: {bytes: 4}, unix.FRA_PRIORITY: {bytes: 4}, unix.FRA_FWMARK: {bytes: 4}, unix.FRA_FLOW: {bytes: 4},
+	unix.FRA_TUN_ID: {bytes: 8, bigEndian: true}, unix.FRA_SUPPRESS_IFGROUP: {bytes: 4},
+	unix.FRA_SUPPRESS_PREFIXLEN: {bytes: 4}, unix.FRA_TABLE: {bytes: 4}, unix.FRA_FWMASK: {bytes: 4},
+	unix.FRA_L3MDEV: {bytes: 1}, unix.FRA_UID_RANGE: {bytes: 8, isRange: true}, unix.FRA_PROTOCOL: {bytes: 1},
+	unix.FRA_IP_PROTO: {bytes: 1}, unix.FRA_SPORT_RANGE: {bytes: 4, isRange: true},
+	unix.FRA_DPORT_RANGE: {bytes: 4, isRange: true}, fraDSCP: {bytes: 1}, fraFlowLabel: {bytes: 4, bigEndian: true},
+	fraFlowLabelMask: {bytes: 4, bigEndian: true}, fraSPortMask: {bytes: 2}, fraDPortMask: {bytes: 2},
+	fraDSCPMask: {bytes: 1},
+}
+
+// encode appends a value to b.
+func (v ruleValue) encode(n uint64) []byte {
+	switch {
+	case v.isRange:
+		half := ruleValue{bytes: v.bytes / 2}
+		return append(half.encode(n&(1<<32-1)), half.encode(n>>32)...)
+	case v.bigEndian:
+		return binary.BigEndian.AppendUint64(nil, n)[8-v.bytes:]
+	case v.bytes == 1:
+		return []byte{uint8(n)}
+	case v.bytes == 2:
+		return binary.NativeEndian.AppendUint16(nil, uint16(n))
+	}
+	return binary.NativeEndian.AppendUint32(nil, uint32(n))
+}
+
+// decode is the reverse of encode, for the right number of bytes.
+func (v ruleValue) decode(b []byte) (n uint64) {
+	switch {
+	case v.isRange:
+		half := len(b) / 2
+		return uint64(number(b[:half])) | uint64(number(b[half:]))<<32
+	case v.bigEndian:
+		for _, c := range b {
+			n = n<<8 | uint64(c)
+		}
+		return n
+	}
+	return uint64(number(b))
+}
 
 func ruleHeader(is6 bool) []byte {
 	b := make([]byte, sizeofRuleHdr)
@@ -139,7 +166,7 @@ func ruleHeader(is6 bool) []byte {
 }
 
 // encodeRule returns the body of a request. The message type of package rtnetlink cannot
-// be used: it has user IDs of 16 bits only.
+// be used: it has user IDs of 16 bits, and refuses new attributes.
 func encodeRule(r Rule) ([]byte, error) {
 	b := ruleHeader(r.Is6)
 	ae := netlink.NewAttributeEncoder()
@@ -158,62 +185,27 @@ func encodeRule(r Rule) ([]byte, error) {
 		flags |= unix.FIB_RULE_INVERT
 	}
 	binary.NativeEndian.PutUint32(b[8:], flags)
-	if r.Table < 256 {
-		b[4] = uint8(r.Table)
-	}
-	for _, n := range []struct {
-		typ   uint16
-		value uint32
-		has   bool
-	}{
-		{unix.FRA_PRIORITY, r.Priority, r.HasPriority}, {unix.FRA_GOTO, r.Goto, r.Goto != 0},
-		{unix.FRA_FWMARK, r.Mark, r.Mark != 0}, {unix.FRA_FWMASK, r.MarkMask, r.MarkMask != 0},
-		{unix.FRA_FLOW, r.Realms, r.Realms != 0}, {unix.FRA_TABLE, r.Table, r.Table > 255},
-		{unix.FRA_SUPPRESS_PREFIXLEN, r.SuppressLength, r.HasSuppressLength},
-		{unix.FRA_SUPPRESS_IFGROUP, r.SuppressGroup, r.HasSuppressGroup},
-	} {
-		if n.has {
-			ae.Uint32(n.typ, n.value)
+	for attr, name := range map[uint16]string{unix.FRA_IIFNAME: r.In, unix.FRA_OIFNAME: r.Out} {
+		if name != "" {
+			ae.String(attr, name)
 		}
 	}
-	r.encodeMatch(ae)
+	for attr, encoding := range ruleValues {
+		n, has := r.Values[uint16(attr)]
+		switch {
+		case !has || encoding.bytes == 0:
+		case attr == unix.FRA_TABLE && n < 256:
+			b[4] = uint8(n)
+		default:
+			ae.Bytes(uint16(attr), encoding.encode(n))
+		}
+	}
 	attrs, err := ae.Encode()
 	return append(b, attrs...), err
 }
 
-// encodeMatch appends the attributes that are not numbers of 32 bits.
-func (r Rule) encodeMatch(ae *netlink.AttributeEncoder) {
-	if r.In != "" {
-		ae.String(unix.FRA_IIFNAME, r.In)
-	}
-	if r.Out != "" {
-		ae.String(unix.FRA_OIFNAME, r.Out)
-	}
-	if r.L3MDev {
-		ae.Uint8(unix.FRA_L3MDEV, 1)
-	}
-	if r.Protocol != 0 {
-		ae.Uint8(unix.FRA_PROTOCOL, r.Protocol)
-	}
-	if r.IPProto != 0 {
-		ae.Uint8(unix.FRA_IP_PROTO, r.IPProto)
-	}
-	if r.TunnelID != 0 {
-		ae.Bytes(unix.FRA_TUN_ID, binary.BigEndian.AppendUint64(nil, r.TunnelID))
-	}
-	if r.HasUIDs {
-		uids := binary.NativeEndian.AppendUint32(nil, r.UIDs[0])
-		ae.Bytes(unix.FRA_UID_RANGE, binary.NativeEndian.AppendUint32(uids, r.UIDs[1]))
-	}
-	for i, p := range [][2]uint16{r.SrcPorts, r.DstPorts} {
-		if p != [2]uint16{} {
-			ports := binary.NativeEndian.AppendUint16(nil, p[0])
-			ae.Bytes(unix.FRA_SPORT_RANGE+uint16(i), binary.NativeEndian.AppendUint16(ports, p[1]))
-		}
-	}
-}
-
-// decodeRule decodes the body of a rule message. It ignores unknown attributes.
+// decodeRule decodes the body of a rule message. It ignores unknown attributes, and
+// values of an unknown length.
 func decodeRule(b []byte) (Rule, error) {
 	if len(b) < sizeofRuleHdr {
 		return Rule{}, errMalformedRule
@@ -221,21 +213,29 @@ func decodeRule(b []byte) (Rule, error) {
 	if b[0] != unix.AF_INET && b[0] != unix.AF_INET6 {
 		return Rule{}, errRuleFamily
 	}
-	flags := binary.NativeEndian.Uint32(b[8:])
-	r := Rule{HasPriority: true, Flags: flags &^ unix.FIB_RULE_INVERT, RuleConfig: RuleConfig{
-		Is6: b[0] == unix.AF_INET6, TOS: b[3], Table: uint32(b[4]), Action: b[7], Not: flags&unix.FIB_RULE_INVERT != 0,
-	}}
 	ad, err := parseAttributes(b[sizeofRuleHdr:])
 	if err != nil {
 		return Rule{}, errMalformedRule
+	}
+	flags := binary.NativeEndian.Uint32(b[8:])
+	r := Rule{
+		Is6: b[0] == unix.AF_INET6, TOS: b[3], Action: b[7], Not: flags&unix.FIB_RULE_INVERT != 0,
+		Flags: flags &^ unix.FIB_RULE_INVERT, Values: map[uint16]uint64{unix.FRA_PRIORITY: 0}, // the kernel leaves out 0
+	}
+	if b[4] != 0 {
+		r.Values[unix.FRA_TABLE] = uint64(b[4])
 	}
 	ends := [2]netip.Addr{anyAddr(r.Is6), anyAddr(r.Is6)} // to, from
 	for ad.Next() {
 		switch typ, value := ad.Type(), ad.Bytes(); typ {
 		case unix.FRA_DST, unix.FRA_SRC:
 			ends[typ-unix.FRA_DST] = routeAddr(r.Is6, value)
+		case unix.FRA_IIFNAME:
+			r.In = text(value)
+		case unix.FRA_OIFNAME:
+			r.Out = text(value)
 		default:
-			r.decodeAttr(typ, value)
+			r.decodeValue(typ, value)
 		}
 	}
 	for i, p := range []*netip.Prefix{&r.To, &r.From} {
@@ -249,60 +249,15 @@ func decodeRule(b []byte) (Rule, error) {
 	return r, nil
 }
 
-func (r *Rule) decodeAttr(typ uint16, value []byte) {
-	switch n := number(value); typ {
-	case unix.FRA_IIFNAME:
-		r.In = text(value)
-	case unix.FRA_OIFNAME:
-		r.Out = text(value)
-	case unix.FRA_PRIORITY:
-		r.Priority = n
-	case unix.FRA_GOTO:
-		r.Goto = n
-	case unix.FRA_FWMARK:
-		r.Mark = n
-	case unix.FRA_FWMASK:
-		r.MarkMask = n
-	case unix.FRA_FLOW:
-		r.Realms = n
-	case unix.FRA_TABLE:
-		r.Table = n
-	case unix.FRA_SUPPRESS_PREFIXLEN:
-		r.SuppressLength, r.HasSuppressLength = suppressed(n)
-	case unix.FRA_SUPPRESS_IFGROUP:
-		r.SuppressGroup, r.HasSuppressGroup = suppressed(n)
-	case unix.FRA_L3MDEV:
-		r.L3MDev = n != 0
-	case unix.FRA_PROTOCOL:
-		r.Protocol = uint8(n)
-	case unix.FRA_IP_PROTO:
-		r.IPProto = uint8(n)
-	default:
-		r.decodeRange(typ, value)
+func (r *Rule) decodeValue(typ uint16, value []byte) {
+	if int(typ) >= len(ruleValues) || len(value) != int(ruleValues[typ].bytes) || len(value) == 0 {
+		return
 	}
-}
-
-// suppressed returns the value of a suppressor. The kernel reports -1 if there is none.
-func suppressed(n uint32) (value uint32, has bool) {
-	if n == 1<<32-1 {
-		return 0, false
+	n := ruleValues[typ].decode(value)
+	if typ == unix.FRA_TABLE && n == 0 || (typ == unix.FRA_SUPPRESS_PREFIXLEN || typ == unix.FRA_SUPPRESS_IFGROUP) && n == 1<<32-1 {
+		return // these values mean none
 	}
-	return n, true
-}
-
-// decodeRange decodes an attribute of two numbers, and the tunnel id of 64 bits.
-func (r *Rule) decodeRange(typ uint16, value []byte) {
-	order := binary.NativeEndian
-	switch {
-	case typ == unix.FRA_TUN_ID && len(value) == 8:
-		r.TunnelID = binary.BigEndian.Uint64(value)
-	case typ == unix.FRA_UID_RANGE && len(value) == 8:
-		r.UIDs, r.HasUIDs = [2]uint32{order.Uint32(value), order.Uint32(value[4:])}, true
-	case typ == unix.FRA_SPORT_RANGE && len(value) == 4:
-		r.SrcPorts = [2]uint16{order.Uint16(value), order.Uint16(value[2:])}
-	case typ == unix.FRA_DPORT_RANGE && len(value) == 4:
-		r.DstPorts = [2]uint16{order.Uint16(value), order.Uint16(value[2:])}
-	}
+	r.Values[typ] = n
 }
 
 // Rules returns the rules of a family in the kernel's order; family zero is both.

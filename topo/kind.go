@@ -19,6 +19,7 @@ const (
 	OfAddress    Kind = "addr"
 	OfNeigh      Kind = "neigh"
 	OfRoute      Kind = "route"
+	OfRule       Kind = "rule"
 	OfFile       Kind = "file"
 	OfProcess    Kind = "process"
 )
@@ -48,6 +49,7 @@ var kindRows = []kindRow{
 	{kind: OfAddress, onBridges: true},
 	{kind: OfNeigh, onBridges: true},
 	{kind: OfRoute, heading: "routes", vanishes: true, stage: onLinks},
+	{kind: OfRule, heading: "rules", vanishes: true, stage: onLinks},
 	{kind: OfFile, heading: "files", stage: afterOnLinks},
 	{kind: OfProcess, heading: "programs", wave: lastWave},
 }

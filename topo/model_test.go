@@ -286,7 +286,7 @@ func (w *world) configureLink(ns, name string) {
 }
 
 func (w *world) configureNamespace(ns string) {
-	switch w.r.IntN(10) {
+	switch w.r.IntN(11) {
 	case 0:
 		w.add(Sysctl{ns, "net.ipv4.ip_forward", pick(w, "0", "1")})
 	case 1:
@@ -314,5 +314,7 @@ func (w *world) configureNamespace(ns string) {
 		w.add(HairpinFilter{ns, pick(w, "d0", "d1")})
 		w.add(AntispoofPort{ns, pick(w, "d0", "d1"), w.chance(50), w.chance(50)})
 		w.add(PortAddress{ns, "d0", MAC{2, 1}, netip.MustParseAddr(pick(w, "10.0.0.1", "10.0.0.2"))})
+	case 10:
+		w.add(Rule{ns, w.chance(50), pick[uint32](w, 100, 101), "lookup " + pick(w, "7", "8")})
 	}
 }

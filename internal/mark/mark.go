@@ -11,7 +11,7 @@ import (
 // LinkGroup is the group of the links of labs in namespaces that are not their own: nft.LinkGroup.
 const LinkGroup = 0x766e
 
-// Protocol is the protocol (ip-route(8)'s proto) of the routes, addresses and neighbour entries of labs. iproute2's
+// Protocol is the protocol (ip-route(8)'s proto) of the routes, rules, addresses and neighbour entries of labs. iproute2's
 // rt_protos does not use this number.
 const Protocol = 118 // "v"
 
@@ -51,6 +51,7 @@ func Of(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:redirects4=all       on lo: net.ipv4.conf.all.accept_redirects was 0
 //	vnet:LAB:ra=LINK              on lo: the link accepts router advertisements; see keepAcceptRA
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
+//	vnet:LAB:rule=KEY             on lo: the rule is the lab's
 //	vnet:LAB:addr=PREFIX@LINK     on LINK: the address is the lab's; only where the kernel has no IFA_PROTO
 //	vnet:LAB:offload=LINK         on LINK: transmit checksum offload is off
 //	vnet:LAB:port=MASTER@LINK     on LINK: its former master
@@ -94,6 +95,10 @@ func Sysctl(lab, name string) string {
 func Route(lab, name string) string {
 	return Of(lab) + ":route=" + Escaper.Replace(name)
 }
+
+// Rule marks a rule of the lab, in any namespace: only where a record is, vnet reads the rules. The name is that of
+// the rule's key.
+func Rule(lab, name string) string { return Of(lab) + ":rule=" + Escaper.Replace(name) }
 
 // Forwards returns the prefix of the record of a link that forwarded before the lab turned forwarding on for all
 // links. The family is ipv4 or ipv6; the link's name follows.

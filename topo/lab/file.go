@@ -100,6 +100,11 @@ type fileHost struct {
 	// Routes, written as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1",
 	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
 	Routes syntax.Many[fileRoute] `yaml:"routes"`
+	// Rules of policy routing, written as for ip-rule(8): "from 10.0.0.0/8 lookup 100", "iif eth1 prohibit",
+	// "-6 fwmark 0x7/0xff lookup main". The table has `routes` with the word table. A rule without an address
+	// is for IPv4 and IPv6; -4 or -6 before it selects one. The rules apply in the order of the file: a rule
+	// has the priority after that of the rule before, from 100, unless it has the word priority.
+	Rules syntax.Many[fileRule] `yaml:"rules"`
 	// Neighbours: permanent neighbour entries, written as for ip-neighbour(8): "10.0.0.9 lladdr
 	// 02:00:00:00:00:09 dev eth0".
 	Neighbours syntax.Many[fileNeigh] `yaml:"neighbours"`
@@ -271,6 +276,7 @@ type (
 
 	expectation   struct{ list []Expectation }
 	fileRoute     struct{ StaticRoute }
+	fileRule      struct{ StaticRule }
 	fileNeigh     struct{ StaticNeigh }
 	hostForward   struct{ Forward }
 	routerForward struct{ Forward }

@@ -17,6 +17,7 @@ type Host struct {
 	Devices    []Device      // other devices, made in this order
 	Ports      []Forward     // ports that its gateway forwards to it
 	Routes     []StaticRoute // in addition to the default route
+	Rules      []StaticRule  // of policy routing, in this order
 	Neighbours []StaticNeigh
 	Sysctls    []Setting // in the order of the file
 	Aliases    []string  // other names in the hosts' /etc/hosts
@@ -51,7 +52,7 @@ type hostKey struct {
 
 // hostKeys are the keys of a host, in the order in which Format writes them.
 var hostKeys = []hostKey{
-	namespaceKey, networksKey, portsKey, routesKey, neighboursKey, sysctlsKey, aliasesKey, dnsKey, routerKey,
+	namespaceKey, networksKey, portsKey, routesKey, rulesKey, neighboursKey, sysctlsKey, aliasesKey, dnsKey, routerKey,
 	devicesKey, runKey,
 }
 

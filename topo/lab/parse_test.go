@@ -21,7 +21,7 @@ var equalTopology = cmp.Options{
 	cmp.Comparer(func(a, b *syntax.Source) bool { return true }),
 	cmp.AllowUnexported(
 		Topology{}, Network{}, Host{}, Attachment{}, Link{}, Device{},
-		Forward{}, StaticRoute{}, StaticNeigh{}, Setting{}, Expectation{},
+		Forward{}, StaticRoute{}, StaticNeigh{}, StaticRule{}, Setting{}, Expectation{},
 	),
 	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}),
 	cmpopts.EquateEmpty(),

@@ -76,6 +76,13 @@ hosts:
       - "fd01::/64 via fd00::1 metric 7"
       - blackhole 10.2.0.0/16
       - 10.3.0.0/16 dev lan mtu 1400
+    rules:
+      - from 10.0.0.0/8 to 10.9.0.1 lookup 7 suppress_prefixlength 0 suppress_ifgroup 3
+      - not iif lan oif lo ipproto udp sport 1-2 dport 53 uidrange 0-0 prohibit
+      - -6 priority 200 fwmark 0x7/0xff tos 0x10 goto 300
+      - l3mdev
+      - -4 fwmark 0x1 lookup main
+      - "priority 300 from fd00::7 lookup local"
     neighbours: ["10.0.0.9 lladdr 02:00:00:00:00:09 dev lan"]
     sysctls: {net.ipv4.conf.all.rp_filter: "2"}
     aliases: [rosso]

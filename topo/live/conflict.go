@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -77,6 +79,8 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 			}
 		case topo.Route:
 			with = adopted.routeConflict(o)
+		case topo.Rule:
+			with = cmp.Or(adopted.ruleConflict(o), c.ruleConflict(o))
 		case topo.LinkObject:
 			for _, l := range o.Links() {
 				if !deleted[l.Key()] && with == "" {
@@ -162,6 +166,34 @@ func (a adoptedNamespaces) routeConflict(want topo.Route) string {
 			return fmt.Sprintf("%s; to keep both, give %s a route with a metric: routes: [%q]", with, want.NS, text)
 		}
 		return with + "; to keep both, give the lab's route a metric"
+	}
+	return ""
+}
+
+// ruleConflict describes a rule of another lab with the same priority; "" if there is none. Which rule belongs to which
+// lab would be unknown.
+func (a adoptedNamespaces) ruleConflict(want topo.Rule) string {
+	if a[want.NS] == nil {
+		return ""
+	}
+	return ruleConflict(a[want.NS], want)
+}
+
+func (c conflictFinder) ruleConflict(want topo.Rule) string {
+	h, err := c.table.Handle(want.NS)
+	if err != nil || h.Own {
+		return ""
+	}
+	return ruleConflict(h.Conn, want)
+}
+
+func ruleConflict(conn *rtnl.Conn, want topo.Rule) string {
+	rules, _ := conn.Rules(0) // up reports an error
+	for _, r := range rules {
+		if isMarked(r) && r.Is6 == want.Is6 && r.Values[unix.FRA_PRIORITY] == uint64(want.Priority) {
+			return fmt.Sprintf("another lab has a rule with this priority; use another one, for example: priority %d",
+				want.Priority+100)
+		}
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/iprule"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/parallel"
 	"github.com/vnet-lab/vnet/nsfs"
@@ -160,6 +161,11 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 	for _, route := range v.routes {
 		r.route(v, route)
 	}
+	for _, rule := range v.ipRules {
+		if o := v.ipRule(rule); slices.Contains(v.Lo().AltNames, mark.Rule(r.lab, o.Key().Name)) && isMarked(rule) {
+			r.put(o)
+		}
+	}
 	v.emptyTable = v.hasTable
 	for _, rule := range v.rules {
 		if o := convert.Object(ns, rule.Rule); o != nil {
@@ -248,6 +254,12 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 	for _, in := range v.routes {
 		routes[mark.Route(r.lab, v.route(in).Key().Name)] = true
 	}
+	rules := map[string]bool{}
+	for _, in := range v.ipRules {
+		if isMarked(in) {
+			rules[mark.Rule(r.lab, v.ipRule(in).Key().Name)] = true
+		}
+	}
 	for _, l := range v.Links {
 		for _, name := range l.AltNames {
 			record, ours := strings.CutPrefix(name, mark.Of(r.lab)+":")
@@ -261,6 +273,8 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 			case l.Name != "lo":
 			case word == "route":
 				exists = routes[name]
+			case word == "rule":
+				exists = rules[name]
 			case word == "ra":
 				link := mark.Unescaper.Replace(value)
 				exists = slices.ContainsFunc(v.Links, func(l rtnl.Link) bool { return l.Name == link })
@@ -308,6 +322,17 @@ func (v *netnsSnapshot) route(in rtnl.Route) topo.Route {
 		out.Type, out.Hops = "", topo.NewHops(v.hops(hops)...)
 	}
 	return topo.Normalize(out).(topo.Route)
+}
+
+// isMarked reports whether a rule is of a lab.
+func isMarked(r rtnl.Rule) bool { return r.Values[unix.FRA_PROTOCOL] == mark.Protocol }
+
+// ipRule converts a rule of policy routing to an object.
+func (v *netnsSnapshot) ipRule(in rtnl.Rule) topo.Rule {
+	rule := iprule.Rule(in)
+	rule.Canonical()
+	priority := uint32(in.Values[unix.FRA_PRIORITY])
+	return topo.Rule{NS: v.handle.Name, Is6: in.Is6, Priority: priority, Words: rule.String()}
 }
 
 func (v *netnsSnapshot) hops(in []rtnl.Hop) (hops []topo.Hop) {

@@ -81,8 +81,11 @@ func (rd *reader) readNetns(v *netnsSnapshot, entered error) error {
 	return err
 }
 
-// wantedValues has the wanted settings and files of a namespace, by name.
-type wantedValues struct{ settings, files map[string]string }
+// wantedValues has the wanted settings and files of a namespace, by name, and whether it has wanted rules.
+type wantedValues struct {
+	settings, files map[string]string
+	rules           bool
+}
 
 // wantedValuesOf returns the wanted values of a state, by namespace.
 func wantedValuesOf(want topo.State) map[string]wantedValues {
@@ -96,6 +99,10 @@ func wantedValuesOf(want topo.State) map[string]wantedValues {
 		case topo.File:
 			w := wanted[x.NS]
 			w.files = with(w.files, x.Name, x.Content)
+			wanted[x.NS] = w
+		case topo.Rule:
+			w := wanted[x.NS]
+			w.rules = true
 			wanted[x.NS] = w
 		}
 	}
@@ -120,6 +127,7 @@ type netnsSnapshot struct {
 	touched    map[string]bool
 	inLab      map[uint32]bool // the lab's links
 	routes     []rtnl.Route
+	ipRules    []rtnl.Rule // of policy routing
 	netems     []rtnl.Netem
 	noOffload  []string // names of links without transmit checksum offload
 	vlans      []rtnl.PortVLAN
@@ -184,7 +192,7 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	if err := v.readOnLinks(rtnl.RouteFilter{AllTables: true, Protocol: mark.Protocol}); err != nil {
 		return err
 	}
-	if err := errors.Join(v.readRare(), rd.readOffloads(v)); err != nil {
+	if err := errors.Join(v.readRare(), rd.readIPRules(v), rd.readOffloads(v)); err != nil {
 		return err
 	}
 	if err := rd.readRules(v); err != nil {
@@ -216,6 +224,15 @@ func (v *netnsSnapshot) readOnLinks(routes rtnl.RouteFilter) (err error) {
 		return err
 	}
 	v.Neighs, err = c.Neighs(rtnl.NeighFilter{})
+	return err
+}
+
+// readIPRules reads the rules of policy routing, if there are records of them or wanted ones.
+func (rd *reader) readIPRules(v *netnsSnapshot) (err error) {
+	record, _ := mark.Find(v.Lo().AltNames, mark.Rule(rd.table.Lab, ""))
+	if record != "" || v.wanted.rules {
+		v.ipRules, err = v.handle.Conn.Rules(0)
+	}
 	return err
 }
 

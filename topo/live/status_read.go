@@ -167,7 +167,8 @@ func stateOf(l rtnl.Link) string {
 
 // watchedGroups are the groups whose messages report a change of a lab. Neighbours are not
 // among them: the kernel adds and deletes them itself.
-var watchedGroups = []rtnl.Group{rtnl.GroupLink, rtnl.GroupAddr4, rtnl.GroupAddr6, rtnl.GroupRoute4, rtnl.GroupRoute6}
+var watchedGroups = []rtnl.Group{rtnl.GroupLink, rtnl.GroupAddr4, rtnl.GroupAddr6, rtnl.GroupRoute4, rtnl.GroupRoute6,
+	rtnl.GroupRule4, rtnl.GroupRule6}
 
 // Changed waits until the kernel reports a change, so that the last Status may be out of
 // date. It does not poll. It needs a call of Watch.

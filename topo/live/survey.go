@@ -47,6 +47,7 @@ func Survey() (topo.State, []string, error) {
 				r.put(v.route(route))
 			}
 		}
+		unknown = append(unknown, r.surveyIPRules(v)...)
 		more, err := v.tables(r)
 		if err != nil {
 			return nil, nil, err
@@ -113,6 +114,10 @@ func (rd *reader) survey(v *netnsSnapshot) (err error) {
 	if err := v.readOnLinks(rtnl.RouteFilter{}); err != nil {
 		return err
 	}
+	v.ipRules, err = v.handle.Conn.Rules(0)
+	if err != nil && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without CONFIG_IP_MULTIPLE_TABLES
+		return err
+	}
 	v.values = map[string]string{}
 	return v.handle.RunInside(func() error {
 		for _, name := range []string{linux.ForwardingIPv4, linux.ForwardingIPv6} {
@@ -158,6 +163,24 @@ func (v *netnsSnapshot) overLabLinks(in rtnl.Route) bool {
 		}
 	}
 	return len(in.Hops) > 0 || v.inLab[in.Link]
+}
+
+// surveyIPRules adds the rules of policy routing of a host, other than the kernel's. It returns those that no lab can
+// have.
+func (r *stateBuilder) surveyIPRules(v *netnsSnapshot) (unknown []string) {
+	seen := map[topo.Key]bool{}
+	for _, in := range v.ipRules {
+		o := v.ipRule(in)
+		switch k := o.Key(); {
+		case v.handle.Name == "", in.Values[unix.FRA_PROTOCOL] == unix.RTPROT_KERNEL: // the machine's own are of no lab
+		case o.Priority == 0, seen[k]:
+			unknown = append(unknown, o.String())
+		default:
+			seen[k] = true
+			r.put(o)
+		}
+	}
+	return unknown
 }
 
 // tables adds the NAT rules of vnet's tables and of foreign tables. It returns the rules and

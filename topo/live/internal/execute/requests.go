@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/iprule"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/internal/parallel"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -89,6 +90,8 @@ func (rb *requestBuilder) stepRequests(h *netns.Handle, step topo.Step) ([]rtnl.
 		return oneRequest(neighRequest(h, step, o))
 	case topo.Route:
 		return rb.routeRequests(h, step)
+	case topo.Rule:
+		return rb.ruleRequests(step, o)
 	case topo.Port:
 		return rb.portRequests(h, step)
 	case topo.Qdisc:
@@ -162,6 +165,20 @@ func (rb *requestBuilder) routeRequests(h *netns.Handle, step topo.Step) ([]rtnl
 		return []rtnl.Request{rtnl.DeleteRoute(r), rtnl.DeleteAltNames(lo, record)}, nil
 	}
 	return oneRequest(rtnl.DeleteRoute(r), nil)
+}
+
+// ruleRequests returns requests that also write the record of the rule.
+func (rb *requestBuilder) ruleRequests(step topo.Step, o topo.Rule) ([]rtnl.Request, error) {
+	rule, err := iprule.Parse(strings.Fields(o.Words))
+	if err != nil {
+		return nil, err
+	}
+	rule.Is6, rule.Values[unix.FRA_PRIORITY], rule.Values[unix.FRA_PROTOCOL] = o.Is6, uint64(o.Priority), mark.Protocol
+	lo, record := rtnl.LinkID{Name: "lo"}, mark.Rule(rb.table.Lab, o.Key().Name)
+	if step.Op() == topo.Create { // the record first: a rule without one would never be deleted
+		return []rtnl.Request{rtnl.AddAltNames(lo, record), rtnl.AddRule(rtnl.Rule(rule))}, nil
+	}
+	return []rtnl.Request{rtnl.DeleteRule(rtnl.Rule(rule)), rtnl.DeleteAltNames(lo, record)}, nil
 }
 
 func rtnlRoute(h *netns.Handle, r topo.Route) (rtnl.Route, error) {
