@@ -59,6 +59,7 @@ var ipChanges = []struct {
 	{release{6, 15}, "separate limits for IPv4", without("gso_ipv4_max_size", "gro_ipv4_max_size")},
 	{release{6, 15}, "bridges have fdb_n_learned and fdb_max_learned", without("fdb_n_learned", "fdb_max_learned")},
 	{release{6, 15}, "bridges have mst_enabled", without("mst_enabled")},
+	{release{6, 15}, "rules have masks of ports", replace(`"[sd]port_mask": ?"0x[0-9a-f]+",?(?:\n *)?`, ``)},
 	{release{6, 15}, "bridge ports have two more options", without("neigh_vlan_suppress", "mab")},
 	{release{6, 15}, "bonds have coupled_control", without("coupled_control")},
 	{release{6, 15}, "VXLANs have fewer default options, at the end", undoVXLANs},

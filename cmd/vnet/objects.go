@@ -24,7 +24,7 @@ type object struct {
 // objects returns the objects in ip(8)'s order. An abbreviation means the first object that it fits.
 func objects() []object {
 	return []object{
-		addrObject(), routeObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(),
+		addrObject(), routeObject(), ruleObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(),
 		natObject(),
 		checkObject(), planObject(), upObject(), downObject(),
 		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(), doctorObject(),
@@ -33,7 +33,7 @@ func objects() []object {
 }
 
 // netnsObjects lists the objects that support -netns.
-var netnsObjects = []string{"address", "route", "neighbor", "neighbour", "link", "netns", "nat"}
+var netnsObjects = []string{"address", "route", "rule", "neighbor", "neighbour", "link", "netns", "nat"}
 
 // object finds the object of the first word and passes the other words to it.
 func (s *session) object(args []string) error {

@@ -50,12 +50,12 @@ var (
 	}
 )
 
-// An Error is a mistake in a rule. Help is set for the word help instead.
+// An Error is a mistake in a rule.
 type Error struct {
 	Word, Text string
 	Known      []string // words of which Word may be a misspelling
 	Prefix     bool     // a prefix is expected
-	Help       bool
+	Help       bool     // the word is help
 }
 
 // Error returns the text.
@@ -169,14 +169,13 @@ func (p *Parser) other(word string) {
 	case p.err != nil:
 	case ok:
 		p.rule.Action = uint8(n)
-	case word != "" && strings.HasPrefix("help", word):
-		p.fail(Error{Help: true})
 	default:
 		known := []string{"blackhole", "unreachable", "prohibit"}
 		for _, k := range keywords {
 			known = append(known, k.word)
 		}
-		p.fail(Error{Word: word, Text: "unknown word " + strconv.Quote(word) + " in a rule", Known: known})
+		help := word != "" && strings.HasPrefix("help", word)
+		p.fail(Error{Word: word, Text: "unknown word " + strconv.Quote(word) + " in a rule", Known: known, Help: help})
 	}
 }
 

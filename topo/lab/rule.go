@@ -142,6 +142,10 @@ func parseRule(s string) (StaticRule, error) {
 	r, err := iprule.Parser{Prefix: prefixOfRule, Number: number}.Rule(words)
 	switch _, lookup := r.Values[iprule.Table]; {
 	case err != nil:
+		if p, ok := iprule.ParsePrefix(err.Word); ok && err.Prefix {
+			return static, syntax.Invalid(err.Word, fmt.Sprintf("%q has bits set after the prefix length", err.Word),
+				"write "+p.Masked().String())
+		}
 		hint := spell.DidYouMean(err.Word, err.Known)
 		if err.Known == nil || hint == "" {
 			hint = ruleForm
@@ -156,7 +160,8 @@ func parseRule(s string) (StaticRule, error) {
 		}
 	}
 	if !static.IPv4 && !static.IPv6 {
-		return static, syntax.Invalid(s, fmt.Sprintf("%q has addresses of both IP versions", s), "write two rules")
+		return static, syntax.Invalid(s, fmt.Sprintf("%q has an address of another IP version", s),
+			"write one rule for IPv4 and one for IPv6")
 	}
 	r.Canonical()
 	static.Priority, static.Words = uint32(r.Values[iprule.Priority]), r.String()

@@ -210,6 +210,7 @@ var leaves = map[reflect.Type]object{
 	reflect.TypeFor[routerForward]():  text(`^[^/]+:[^/]+(/(tcp|udp|sctp))?$`),
 	reflect.TypeFor[fileRoute]():      text(`^\S+( \S+)+$`),
 	reflect.TypeFor[fileNeigh]():      text(`^\S+( \S+)+$`),
+	reflect.TypeFor[fileRule]():       text(`^\S+( \S+)*$`),
 	reflect.TypeFor[expectation](): anyOf(
 		text(`->`),
 		object{

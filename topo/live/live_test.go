@@ -75,7 +75,7 @@ func machineState(t testing.TB) string {
 	var b strings.Builder
 	for _, cmd := range []string{
 		"ip -j -d link", "ip -j addr", "ip -j route show table all", "ip -j -6 route show table all",
-		"ip -j neigh show nud permanent", "ls /run/netns", "nft list ruleset",
+		"ip -j neigh show nud permanent", "ip -j rule", "ip -j -6 rule", "ls /run/netns", "nft list ruleset",
 		"sysctl -a --pattern ^net\\.(ipv4|ipv6)\\.(conf|ip_|ping)", "find /run/etc-netns /etc/netns -type f",
 	} {
 		words := strings.Fields(cmd)

@@ -50,24 +50,34 @@ var (
 	// AddrProtocols names the origins of addresses.
 	AddrProtocols = read("rt_addrprotos", 255, 0,
 		map[uint32]string{0: "unspec", 1: "kernel_lo", 2: "kernel_ra", 3: "kernel_ll"})
+	// IPProtocols names the protocols of IP, from protocols(5).
+	IPProtocols = &Table{max: 255, base: 10, names: sync.OnceValue(func() map[uint32]string {
+		all := map[uint32]string{}
+		readFile(protocols, 1, all)
+		return all
+	})}
 )
+
+// protocols is the file with the names of IP protocols.
+const protocols = "/etc/protocols"
 
 func read(file string, max uint64, base int, own map[uint32]string) *Table {
 	return &Table{max: max, base: base, names: sync.OnceValue(func() map[uint32]string {
 		all := maps.Clone(own)
 		for _, dir := range dirs {
-			readFile(filepath.Join(dir, file), all)
+			readFile(filepath.Join(dir, file), 0, all)
 			more, _ := filepath.Glob(filepath.Join(dir, file+".d", "*.conf"))
 			for _, path := range more {
-				readFile(path, all)
+				readFile(path, 0, all)
 			}
 		}
 		return all
 	})}
 }
 
-// readFile reads lines with a number and a name; # begins a comment.
-func readFile(path string, into map[uint32]string) {
+// readFile reads lines with a number and a name; # begins a comment. at is the column of the number, 0 or 1; lines that
+// begin with a name may have more columns.
+func readFile(path string, at int, into map[uint32]string) {
 	f, err := os.Open(path)
 	if err != nil {
 		return
@@ -75,9 +85,9 @@ func readFile(path string, into map[uint32]string) {
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		line, _, _ := strings.Cut(lines.Text(), "#")
-		if fields := strings.Fields(line); len(fields) == 2 {
-			if n, err := strconv.ParseUint(fields[0], 0, 32); err == nil {
-				into[uint32(n)] = fields[1]
+		if fields := strings.Fields(line); len(fields) == 2 || at == 1 && len(fields) > 2 {
+			if n, err := strconv.ParseUint(fields[at], 0, 32); err == nil {
+				into[uint32(n)] = fields[1-at]
 			}
 		}
 	}
