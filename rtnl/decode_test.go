@@ -136,7 +136,7 @@ func FuzzDecode(f *testing.F) {
 		AddAddr(Addr{Link: 7, Prefix: netip.MustParsePrefix("fd00::1/64")}),
 		AddNeigh(Neigh{Link: 7, Addr: netip.MustParseAddr("10.0.0.1"), LLAddr: "\x02\x00\x00\x00\x00\x01"}),
 		AddRoute(Route{Dst: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("fe80::1"), Link: 7}),
-		AddRule(Rule{Is6: true, From: netip.MustParsePrefix("fd00::/8"), In: "v0", Values: map[uint16]uint64{unix.FRA_UID_RANGE: 1}}),
+		AddRule(ruleOf(Rule{Is6: true, From: netip.MustParsePrefix("fd00::/8"), In: "v0"}, unix.FRA_UID_RANGE, 1)),
 	} {
 		f.Add(r.msg.Data)
 	}

@@ -254,10 +254,13 @@ func (r *Rule) decodeValue(typ uint16, value []byte) {
 		return
 	}
 	n := ruleValues[typ].decode(value)
-	if typ == unix.FRA_TABLE && n == 0 || (typ == unix.FRA_SUPPRESS_PREFIXLEN || typ == unix.FRA_SUPPRESS_IFGROUP) && n == 1<<32-1 {
-		return // these values mean none
+	none := uint64(1<<32 - 1)
+	switch {
+	case typ == unix.FRA_TABLE && n == 0, typ == unix.FRA_SUPPRESS_PREFIXLEN && n == none,
+		typ == unix.FRA_SUPPRESS_IFGROUP && n == none:
+	default:
+		r.Values[typ] = n
 	}
-	r.Values[typ] = n
 }
 
 // Rules returns the rules of a family in the kernel's order; family zero is both.

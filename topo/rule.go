@@ -63,7 +63,8 @@ func (r Rule) commands(w *scriptWriter, s Step) []command {
 	if r.Is6 {
 		tool = "ip -6" // ip takes the IP version of a rule only from its options
 	}
-	rule := command{r.NS, tool, fmt.Sprintf("rule %s priority %d %s protocol %d", ipVerb(s), r.Priority, r.Words, mark.Protocol)}
+	words := fmt.Sprintf("rule %s priority %d %s protocol %d", ipVerb(s), r.Priority, r.Words, mark.Protocol)
+	rule := command{r.NS, tool, words}
 	record := command{r.NS, tool, "link property " + ipVerb(s) + " dev lo altname " + mark.Rule(w.lab, r.Key().Name)}
 	if s.Op() == Create {
 		return []command{record, rule}

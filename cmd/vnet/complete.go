@@ -177,6 +177,8 @@ var completionWords = map[string][]string{
 		"valid_lft"},
 	"route": {"advmss", "blackhole", "default", "dev", "from", "metric", "mtu", "nexthop", "nhid", "onlink",
 		"prohibit", "proto", "root", "scope", "src", "table", "unreachable", "via", "vrf", "weight"},
+	"rule": {"dport", "from", "fwmark", "goto", "iif", "ipproto", "l3mdev", "lookup", "not", "oif", "pref", "prohibit",
+		"sport", "suppress_prefixlength", "table", "to", "tos", "uidrange", "unreachable"},
 	"neighbor":  {"dev", "lladdr", "nud", "proxy", "router", "to"},
 	"neighbour": {"dev", "lladdr", "nud", "proxy", "router", "to"},
 	"nat": {"masquerade", "dnat", "snat", "-s", "-o", "-p", "-d", "-i", "--dport", "--to-destination",

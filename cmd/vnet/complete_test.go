@@ -10,7 +10,7 @@ import (
 
 // completionCases are command lines and candidates for their last word. A candidate with ! must not be offered.
 var completionCases = []struct{ line, want string }{
-	{"vnet ", "netns link address route neighbour nat up verify completion help"},
+	{"vnet ", "netns link address route rule neighbour nat up verify completion help"},
 	{"vnet ne", "netns neighbor neighbour !link"},
 	{"vnet -", "-netns -json -batch"},
 	{"vnet -n ", "completered completeblue !netns"},

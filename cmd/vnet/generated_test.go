@@ -92,7 +92,7 @@ var printers = []string{
 	"link", "-d link", "-j -d link", "-br link", "-o link", "-s link", "-s -j link",
 	"addr", "-j addr", "-d addr", "-4 addr", "since 7.3 -6 addr", "-br addr", "-o addr", "-br -j addr",
 	"route", "-j route", "-d route", "-6 route", "-6 -j route", "route show table all", "-j -d route show table all",
-	"neigh", "-j neigh", "-br neigh", "-n red addr", "-n red -j route", "netns", "-j netns",
+	"rule", "-j rule", "-d -6 rule", "neigh", "-j neigh", "-br neigh", "-n red addr", "-n red -j route", "netns", "-j netns",
 	"-c=always link", "-c=always -d addr", "-c=always -br addr", "-c=always route show table all", "-c=always neigh",
 }
 
@@ -115,16 +115,23 @@ var grammar = map[string][]string{
 		"<route> <change> <dst> <routeword> nexthop <hop> nexthop <hop> weight 3", "<route> del <dst>", "<route> get <ip>",
 		"<route> flush <dst>", "<neigh> <change> <ip> lladdr 02:00:00:00:00:0<n> dev <dev> <nud>",
 		"<neigh> del <ip> dev <dev>", "<neigh> add proxy <ip> dev <dev>", "<neigh> flush dev <dev>",
-		"netns add <ns>", "netns del blue", "netns add red", "<typo>",
+		"<rule> add <selector> <selector> pref <n> <action>", "<rule> add <selector> <action>", "-6 rule add <selector> <action>",
+		"<rule> del <selector>", "<rule> del pref <n>", "<rule> show <selector>", "<rule> flush <selector>", "netns add <ns>", "netns del blue", "netns add red", "<typo>",
 	},
 	"link":  {"link", "link", "l", "li", "link"},
 	"addr":  {"addr", "a", "address", "ad", "addr"},
 	"route": {"route", "r", "ro", "route", "route"},
 	"neigh": {"neigh", "n", "neighbor", "neighbour", "nei"},
-	"dev":   {"v0", "v0", "v1", "v1", "b0", "b0", "d0", "lo", "nope"},
-	"ns":    {"red", "blue", "a/b"},
-	"n":     {"1", "2", "3"},
-	"mtu":   {"1400", "1500", "9000", "1", "x"},
+	"rule":  {"rule", "ru", "rule"},
+	"selector": {
+		"from <dst>", "to <dst>", "iif <dev>", "oif <dev>", "fwmark 0x<n>/0xff", "fwmark <n>", "tos 0x1<n>", "ipproto tcp",
+		"ipproto udp dport <n>", "sport <n>-9", "uidrange <n>-9", "not", "table 10<n>", "pref <n>", "proto static", "bogus 1",
+	},
+	"action": {"table 10<n>", "lookup main", "prohibit", "blackhole", "goto 9", "nop", "sup_pl <n> ta 7", "nonsense", ""},
+	"dev":    {"v0", "v0", "v1", "v1", "b0", "b0", "d0", "lo", "nope"},
+	"ns":     {"red", "blue", "a/b"},
+	"n":      {"1", "2", "3"},
+	"mtu":    {"1400", "1500", "9000", "1", "x"},
 	"kind": {
 		"bridge", "bridge vlan_filtering 1", "bridge stp_state 1 ageing_time 2000", "bridge mcast_snooping 0",
 		"bridge bogus 1", "veth",
@@ -159,7 +166,7 @@ var grammar = map[string][]string{
 	"nud": {"", "nud permanent", "nud noarp", "nud stale", "nud bogus", "router", "protocol static",
 		"extern_learn", "nud 0x80"},
 	"typo": {"lnk", "link foo", "addr ad", "route foo", "neigh foo", "link set", "addr add", "route add",
-		"neigh add", "link add", "link del", "addr del", "route del", "neigh del"},
+		"neigh add", "link add", "link del", "addr del", "route del", "neigh del", "rule del", "rule foo"},
 }
 
 // writeCommands generates a sequence. The fixed first commands make most of the others valid.

@@ -24,8 +24,8 @@ type object struct {
 // objects returns the objects in ip(8)'s order. An abbreviation means the first object that it fits.
 func objects() []object {
 	return []object{
-		addrObject(), routeObject(), ruleObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(), netnsObject(),
-		natObject(),
+		addrObject(), routeObject(), ruleObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(),
+		netnsObject(), natObject(),
 		checkObject(), planObject(), upObject(), downObject(),
 		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(), doctorObject(),
 		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(), versionObject(),

@@ -193,7 +193,8 @@ var routeLists = regexp.MustCompile(`(?s)\[ \{\n        "(?:type|dst|unreachable
 const stateScript = `
 look() {
 	echo "$@"
-	printf 'link\naddr\nroute show table all\nneigh\nneigh show proxy\nrule\n' | ip "$@" -d -j -p -force -batch - 2>&1 || true
+	printf 'link\naddr\nroute show table all\nneigh\nneigh show proxy\nrule\n' |
+		ip "$@" -d -j -p -force -batch - 2>&1 || true
 }
 look
 for name in $(ls /run/netns 2>/dev/null); do look -n $name; done`

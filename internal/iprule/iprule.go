@@ -82,7 +82,8 @@ func (r *Rule) Canonical() {
 	_, masked := r.Values[markMask]
 	for a, n := range r.Values {
 		switch {
-		case a == mark && n == 0 && !masked, a == markMask && n == 1<<32-1, n == 0 && (a == IPProto || a == tunnel || a == Realms),
+		case a == mark && n == 0 && !masked, a == markMask && n == 1<<32-1,
+			n == 0 && (a == IPProto || a == tunnel || a == Realms),
 			a == uids && n == (1<<32-1)<<32, (a == srcPortMask || a == dstPortMask) && n == 1<<16-1,
 			a == dscpMask && n == 1<<6-1, a == Table && n == 0, a == Protocol:
 			delete(r.Values, a)

@@ -61,8 +61,8 @@ type Error struct {
 // Error returns the text.
 func (e *Error) Error() string { return e.Text }
 
-// A Parser reads rules. Prefix reads a prefix; a zero one is all addresses. Number reads the name of a number; attr says
-// of what.
+// A Parser reads rules. Prefix reads a prefix; a zero one is all addresses. Number reads a number or its name; attr
+// says what it is.
 type Parser struct {
 	Prefix func(word string) (p netip.Prefix, ok bool)
 	Number func(attr uint16, word string) (n uint64, ok bool)
@@ -174,7 +174,7 @@ func (p *Parser) other(word string) {
 		for _, k := range keywords {
 			known = append(known, k.word)
 		}
-		help := word != "" && strings.HasPrefix("help", word)
+		help := len(word) > 0 && len(word) <= 4 && word == "help"[:len(word)]
 		p.fail(Error{Word: word, Text: "unknown word " + strconv.Quote(word) + " in a rule", Known: known, Help: help})
 	}
 }

@@ -11,8 +11,8 @@ import (
 // LinkGroup is the group of the links of labs in namespaces that are not their own: nft.LinkGroup.
 const LinkGroup = 0x766e
 
-// Protocol is the protocol (ip-route(8)'s proto) of the routes, rules, addresses and neighbour entries of labs. iproute2's
-// rt_protos does not use this number.
+// Protocol is the protocol (ip-route(8)'s proto) of the routes, rules, addresses and neighbour entries of labs.
+// iproute2's rt_protos does not use this number.
 const Protocol = 118 // "v"
 
 // Table returns the name of a lab's nftables table, the same in each namespace.

@@ -97,7 +97,8 @@ func TestRuleConflict(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := openKernel(t, "other")
-	for rule, conflict := range map[string]bool{"-4 lookup 7": true, "-6 lookup 7": false, "-4 priority 101 lookup 7": false} {
+	rules := map[string]bool{"-4 lookup 7": true, "-6 lookup 7": false, "-4 priority 101 lookup 7": false}
+	for rule, conflict := range rules {
 		_, want := labtest.Compiled(t, "name: other\nhosts: {machine: {rules: [\""+rule+"\"]}}\n")
 		_, err := k.Up(t.Context(), want, nil)
 		if errors.Is(err, fs.ErrExist) != conflict || (err != nil) != conflict {

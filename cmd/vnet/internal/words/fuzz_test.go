@@ -55,6 +55,8 @@ func readers(family int) []func(*words.Words) {
 		func(w *words.Words) { w.RouteChange(w.RouteVerb(), family) },
 		func(w *words.Words) { w.RouteVerb(); w.RouteGet(family) },
 		func(w *words.Words) { w.RouteVerb(); w.RouteSelection(family) },
+		func(w *words.Words) { w.RuleVerb(); w.RuleChange(family) },
+		func(w *words.Words) { w.RuleVerb(); w.RuleSelection(family) },
 		func(w *words.Words) { w.NeighChange(w.NeighVerb(), family) },
 		func(w *words.Words) { w.NeighVerb(); w.NeighSelection(family, false) },
 		func(w *words.Words) { w.NATVerb(); w.NATRules(family) },
