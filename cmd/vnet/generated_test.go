@@ -92,7 +92,8 @@ var printers = []string{
 	"link", "-d link", "-j -d link", "-br link", "-o link", "-s link", "-s -j link",
 	"addr", "-j addr", "-d addr", "-4 addr", "since 7.3 -6 addr", "-br addr", "-o addr", "-br -j addr",
 	"route", "-j route", "-d route", "-6 route", "-6 -j route", "route show table all", "-j -d route show table all",
-	"rule", "-j rule", "-d -6 rule", "neigh", "-j neigh", "-br neigh", "-n red addr", "-n red -j route", "netns", "-j netns",
+	"rule", "-j rule", "-d -6 rule",
+	"neigh", "-j neigh", "-br neigh", "-n red addr", "-n red -j route", "netns", "-j netns",
 	"-c=always link", "-c=always -d addr", "-c=always -br addr", "-c=always route show table all", "-c=always neigh",
 }
 
@@ -115,8 +116,10 @@ var grammar = map[string][]string{
 		"<route> <change> <dst> <routeword> nexthop <hop> nexthop <hop> weight 3", "<route> del <dst>", "<route> get <ip>",
 		"<route> flush <dst>", "<neigh> <change> <ip> lladdr 02:00:00:00:00:0<n> dev <dev> <nud>",
 		"<neigh> del <ip> dev <dev>", "<neigh> add proxy <ip> dev <dev>", "<neigh> flush dev <dev>",
-		"<rule> add <selector> <selector> pref <n> <action>", "<rule> add <selector> <action>", "-6 rule add <selector> <action>",
-		"<rule> del <selector>", "<rule> del pref <n>", "<rule> show <selector>", "<rule> flush <selector>", "netns add <ns>", "netns del blue", "netns add red", "<typo>",
+		"<rule> add <selector> <selector> pref <n> <action>", "<rule> add <selector> <action>",
+		"-6 rule add <selector> <action>", "<rule> del <selector>", "<rule> del pref <n>", "<rule> show <selector>",
+		"<rule> flush <selector>",
+		"netns add <ns>", "netns del blue", "netns add red", "<typo>",
 	},
 	"link":  {"link", "link", "l", "li", "link"},
 	"addr":  {"addr", "a", "address", "ad", "addr"},

@@ -11,8 +11,8 @@ import (
 // TestWords: the canonical words of a rule, and that they are their own canonical words.
 func TestWords(t *testing.T) {
 	for words, want := range map[string]string{
-		"lookup 7":                                    "from all lookup 7",
-		"ta 254":                                      "from all lookup main",
+		"lookup 7": "from all lookup 7",
+		"ta 254":   "from all lookup main",
 		"from 10.0.0.1 to 10.9.8.7/8 table local":     "from 10.0.0.1 to 10.0.0.0/8 lookup local",
 		"from all to 0.0.0.0/0 fwmark 0x10 lookup 7":  "from all fwmark 0x10 lookup 7",
 		"not dev eth0 oif lo fwmark 7/15 prohibit":    "not from all fwmark 0x7/0xf iif eth0 oif lo prohibit",

@@ -3,6 +3,7 @@ package live
 import (
 	"errors"
 	"io/fs"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -68,6 +69,27 @@ func TestRulesOfPolicyRouting(t *testing.T) {
 	}
 	if diff := cmp.Diff(with, machineState(t)); diff != "" || with == before {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+	}
+}
+
+// TestRuleForbids: a rule forbids a destination, which is reachable without the rule.
+func TestRuleForbids(t *testing.T) {
+	labtest.NeedIP(t)
+	lab := "name: wall\nnetworks: {lan: {subnets: [192.168.15.0/24, \"fd00:15::/64\"]}}\n" +
+		"hosts: {red: {networks: [lan], rules: [%]}}\n"
+	name, want := labtest.Compiled(t, strings.Replace(lab, "%", "to 192.168.15.9 prohibit, to fd00:15::9 prohibit", 1))
+	k := openKernel(t, name)
+	for _, forbidden := range []bool{true, false} {
+		if _, err := k.Up(t.Context(), want, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []string{"192.168.15.9", "fd00:15::9"} {
+			out, err := exec.Command("ip", "-n", "red", "route", "get", to).CombinedOutput()
+			if (err != nil) != forbidden || forbidden && !strings.Contains(string(out), "Permission denied") {
+				t.Errorf("forbidden %t: to %s: %v\n%s", forbidden, to, err, out)
+			}
+		}
+		_, want = labtest.Compiled(t, strings.Replace(lab, "%", "", 1))
 	}
 }
 

@@ -1,6 +1,7 @@
 package names
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,18 @@ func TestFiles(t *testing.T) {
 	}
 	if all := table.All(); !slices.Contains(all, "sieben") || slices.Contains(all, "seven") {
 		t.Errorf("all: %v", all)
+	}
+}
+
+// TestProtocols: /etc/protocols has the name before the number, and more names after it.
+func TestProtocols(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "protocols")
+	if err := os.WriteFile(path, []byte("# a comment\nip\t0\tIP\t# after\ntcp 6\nbad\n17 udp\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := map[uint32]string{}
+	if readFile(path, 1, got); !maps.Equal(got, map[uint32]string{0: "ip", 6: "tcp"}) {
+		t.Errorf("%v", got)
 	}
 }
 
