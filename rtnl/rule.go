@@ -171,13 +171,14 @@ func encodeRule(r Rule) ([]byte, error) {
 	b := ruleHeader(r.Is6)
 	ae := netlink.NewAttributeEncoder()
 	for i, p := range []netip.Prefix{r.To, r.From} { // the order in the header, and of FRA_DST and FRA_SRC
-		if p.IsValid() && p.Addr().Is6() != r.Is6 {
+		if p.Bits() <= 0 { // all addresses
+			continue
+		}
+		if p.Addr().Is6() != r.Is6 {
 			return nil, fmt.Errorf("%v is not of the address family of the rule", p)
 		}
-		if p.Bits() > 0 {
-			b[1+i] = uint8(p.Bits())
-			ae.Bytes(unix.FRA_DST+uint16(i), p.Addr().AsSlice())
-		}
+		b[1+i] = uint8(p.Bits())
+		ae.Bytes(unix.FRA_DST+uint16(i), p.Addr().AsSlice())
 	}
 	b[3], b[7] = r.TOS, r.Action
 	flags := r.Flags

@@ -101,9 +101,9 @@ type fileHost struct {
 	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
 	Routes syntax.Many[fileRoute] `yaml:"routes"`
 	// Rules of policy routing, written as for ip-rule(8): "from 10.0.0.0/8 lookup 100", "iif eth1 prohibit",
-	// "-6 fwmark 0x7/0xff lookup main". The table has `routes` with the word table. A rule without an address
-	// is for IPv4 and IPv6; -4 or -6 before it selects one. The rules apply in the order of the file: a rule
-	// has the priority after that of the rule before, from 100, unless it has the word priority.
+	// "-6 fwmark 0x7/0xff lookup main". Routes with the word table fill a table. A rule without an address is
+	// for IPv4 and IPv6; -4 or -6 before it selects one. The rules apply in the order of the file: the first
+	// has priority 100, each other one more than the rule before, unless the word priority gives another.
 	Rules syntax.Many[fileRule] `yaml:"rules"`
 	// Neighbours: permanent neighbour entries, written as for ip-neighbour(8): "10.0.0.9 lladdr
 	// 02:00:00:00:00:09 dev eth0".
