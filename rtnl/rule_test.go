@@ -147,7 +147,7 @@ func TestRulesLive(t *testing.T) {
 		add(Rule{Not: true, Out: "none", TOS: 8, Action: unix.FR_ACT_TO_TBL}, unix.FRA_PRIORITY, 30, unix.FRA_FWMARK, 7,
 			unix.FRA_FWMASK, 0xff, unix.FRA_TABLE, 1<<31, unix.FRA_SUPPRESS_PREFIXLEN, 0, unix.FRA_SUPPRESS_IFGROUP, 3),
 		add(Rule{Action: unix.FR_ACT_GOTO}, unix.FRA_PRIORITY, 40, unix.FRA_GOTO, 50, unix.FRA_IP_PROTO, unix.IPPROTO_UDP,
-			unix.FRA_SPORT_RANGE, 5|6<<32, unix.FRA_DPORT_RANGE, 53|54<<32, unix.FRA_UID_RANGE, 100000<<32),
+			unix.FRA_SPORT_RANGE, 5|6<<32, unix.FRA_DPORT_RANGE, 53|54<<32, unix.FRA_UID_RANGE, 0), // a user namespace may have no other user
 		add(Rule{Is6: true, Action: unix.FR_ACT_UNREACHABLE}, unix.FRA_PRIORITY, 50, unix.FRA_FWMARK, 1,
 			unix.FRA_FWMASK, 1<<32-1),
 	}

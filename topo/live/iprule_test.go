@@ -20,7 +20,7 @@ hosts:
     networks: [lan]
     routes: [default via 192.168.15.1 table 7]
     rules: ["not from 10.0.0.0/8 to 10.9.0.0/16 lookup 7 suppress_prefixlength 0", "iif eth0 fwmark 7/0xff prohibit"]
-  machine: {rules: [from 192.168.15.9 lookup 7, oif lan uidrange 5-9 ipproto udp dport 53-54 unreachable]}
+  machine: {rules: [from 192.168.15.9 lookup 7, oif lan uidrange 0-0 ipproto udp dport 53-54 unreachable]}
 `
 
 // TestRulesOfPolicyRouting: Up makes the rules of a lab, finds a missing one, and removes those that the file no longer
