@@ -140,6 +140,7 @@ func TestRuleErrors(t *testing.T) {
 // TestRulesLive: the kernel reports the rules that were added, in the order of their priorities.
 func TestRulesLive(t *testing.T) {
 	c := newLinkConn(t)
+	// A user namespace may have no other user than 0.
 	add := func(r Rule, values ...uint64) Rule { return ruleOf(r, append(values, unix.FRA_PROTOCOL, 118)...) }
 	want := []Rule{
 		add(Rule{From: pfx("10.0.0.0/8"), Action: unix.FR_ACT_TO_TBL}, unix.FRA_PRIORITY, 10, unix.FRA_TABLE, 100),
@@ -147,7 +148,7 @@ func TestRulesLive(t *testing.T) {
 		add(Rule{Not: true, Out: "none", TOS: 8, Action: unix.FR_ACT_TO_TBL}, unix.FRA_PRIORITY, 30, unix.FRA_FWMARK, 7,
 			unix.FRA_FWMASK, 0xff, unix.FRA_TABLE, 1<<31, unix.FRA_SUPPRESS_PREFIXLEN, 0, unix.FRA_SUPPRESS_IFGROUP, 3),
 		add(Rule{Action: unix.FR_ACT_GOTO}, unix.FRA_PRIORITY, 40, unix.FRA_GOTO, 50, unix.FRA_IP_PROTO, unix.IPPROTO_UDP,
-			unix.FRA_SPORT_RANGE, 5|6<<32, unix.FRA_DPORT_RANGE, 53|54<<32, unix.FRA_UID_RANGE, 0), // a user namespace may have no other user
+			unix.FRA_SPORT_RANGE, 5|6<<32, unix.FRA_DPORT_RANGE, 53|54<<32, unix.FRA_UID_RANGE, 0),
 		add(Rule{Is6: true, Action: unix.FR_ACT_UNREACHABLE}, unix.FRA_PRIORITY, 50, unix.FRA_FWMARK, 1,
 			unix.FRA_FWMASK, 1<<32-1),
 	}
