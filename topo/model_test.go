@@ -132,15 +132,26 @@ func randomState(r *rand.Rand) State {
 		if w.chance(80) {
 			w.add(Namespace{Name: ns})
 			w.add(Up{ns, "lo"})
+			w.loopback(ns)
 		}
 	}
 	w.bridges()
 	w.veths()
 	w.devices()
+	w.loopback("")
 	for range 8 {
 		w.configure()
 	}
 	return w.s
+}
+
+// loopback adds addresses of lo, which routes may have as their source.
+func (w *world) loopback(ns string) {
+	for _, addr := range []string{"10.255.0.1/32", "fd00:255::1/128"} {
+		if w.chance(50) {
+			w.add(Address{ns, "lo", netip.MustParsePrefix(addr)})
+		}
+	}
 }
 
 func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
@@ -272,7 +283,11 @@ func (w *world) configureLink(ns, name string) {
 		if via.Is6() {
 			dst = netip.MustParsePrefix("::/0")
 		}
-		w.add(Route{NS: ns, Dst: dst, Hops: NewHops(Hop{Via: via, Device: name})})
+		r := Route{NS: ns, Dst: dst, Hops: NewHops(Hop{Via: via, Device: name})}
+		if src := netip.MustParseAddr(pick(w, "10.255.0.1", "fd00:255::1")); w.chance(30) && src.Is4() == via.Is4() {
+			r.Src = src
+		}
+		w.add(r)
 	case 6:
 		w.add(BridgeVLAN{ns, name, uint16(w.r.IntN(2) + 1), w.chance(50), w.chance(50)})
 	case 7:

@@ -131,7 +131,7 @@ func (r Route) needsInState(d dependencies) (keys []Key) {
 }
 
 // hopAddresses returns the addresses that a next hop of a route needs: those whose subnet
-// contains the gateway, and the preferred source. A route without a gateway needs all
+// contains the gateway, and the preferred source, which may be on lo. A route without a gateway needs all
 // addresses of its link: the kernel deletes it together with the last IPv4 address.
 func (r Route) hopAddresses(d dependencies, h Hop) (keys []Key) {
 	for _, a := range d.addrs[Key{OfLink, r.NS, h.Device}] {
@@ -139,6 +139,11 @@ func (r Route) hopAddresses(d dependencies, h Hop) (keys []Key) {
 			continue
 		}
 		if a.reaches(h) || r.Src == a.Prefix.Addr() {
+			keys = append(keys, a.Key())
+		}
+	}
+	for _, a := range d.addrs[Key{OfLink, r.NS, "lo"}] {
+		if r.Src == a.Prefix.Addr() {
 			keys = append(keys, a.Key())
 		}
 	}

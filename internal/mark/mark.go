@@ -52,7 +52,7 @@ func Of(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:ra=LINK              on lo: the link accepts router advertisements; see keepAcceptRA
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
 //	vnet:LAB:rule=KEY             on lo: the rule is the lab's
-//	vnet:LAB:addr=PREFIX@LINK     on LINK: the address is the lab's; only where the kernel has no IFA_PROTO
+//	vnet:LAB:addr=PREFIX@LINK     on LINK: the address is the lab's; only on lo, and where the kernel has no IFA_PROTO
 //	vnet:LAB:offload=LINK         on LINK: transmit checksum offload is off
 //	vnet:LAB:port=MASTER@LINK     on LINK: its former master
 
@@ -107,10 +107,20 @@ func Forwards(lab, family string) string { return Of(lab) + ForwardsKey(family) 
 // ForwardsKey is the part of the record of [Forwards] after the lab's name.
 func ForwardsKey(family string) string { return ":forwards" + strings.TrimPrefix(family, "ipv") + "=" }
 
-// Address marks an address of the lab on a kernel that keeps no protocol of addresses, and in
-// scripts: ip(8) has no word for the protocol before 6.3.
+// Address marks an address of the lab on lo, where several labs may have addresses, on a kernel that keeps no protocol
+// of addresses, and in scripts: ip(8) has no word for the protocol before 6.3.
 func Address(lab, prefix, link string) string {
 	return Of(lab) + ":addr=" + Escaper.Replace(prefix) + "@" + link
+}
+
+// AddressOwner returns the lab that marked an address of a link in the link's alternative names; "" if none did.
+func AddressOwner(names []string, prefix, link string) string {
+	for _, n := range names {
+		if lab, ok := strings.CutSuffix(n, strings.TrimPrefix(Address("", prefix, link), Of(""))); ok {
+			return strings.TrimPrefix(lab, Of(""))
+		}
+	}
+	return ""
 }
 
 // Offload marks a link whose offload the lab turned off.

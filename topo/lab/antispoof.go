@@ -35,7 +35,8 @@ func (c *compiler) antispoofPort(n int, i *Iface) {
 	c.portAddresses(p, i, c.l.macOf(i))
 }
 
-// portAddresses adds the addresses of a device whose frames a port receives, and of the devices above it.
+// portAddresses adds the addresses of a device whose frames a port receives, of the host's lo, and of the devices
+// above it.
 func (c *compiler) portAddresses(p topo.AntispoofPort, i *Iface, mac topo.MAC) {
 	c.put(topo.PortAddress{NS: p.NS, Link: p.Link, MAC: mac})
 	for _, a := range i.Addrs {
@@ -45,6 +46,11 @@ func (c *compiler) portAddresses(p topo.AntispoofPort, i *Iface, mac topo.MAC) {
 	}
 	for _, k := range c.l.ByHost[i.Host] {
 		above := &c.l.Ifaces[k]
+		for _, a := range above.Addrs {
+			if above.IsLoopback() {
+				c.put(topo.PortAddress{NS: p.NS, Link: p.Link, MAC: mac, Addr: a.Addr()})
+			}
+		}
 		if above.Device == nil || above.Device.Parent != i.Name {
 			continue
 		}

@@ -63,7 +63,9 @@ func (k *checker) overlaps(host string, list []int) {
 	for _, n := range list {
 		for _, p := range k.layout.Ifaces[n].Addrs {
 			// Every link has the link-local subnet; another check reports the whole Internet.
-			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() && p.Bits() > 0 {
+			// A single address of lo works also if it is in the subnet of another link.
+			single := k.layout.Ifaces[n].IsLoopback() && p.IsSingleIP()
+			if p.IsValid() && !p.Addr().IsLinkLocalUnicast() && p.Bits() > 0 && !single {
 				all = append(all, subnet{p.Masked(), p, &k.layout.Ifaces[n]})
 			}
 		}

@@ -115,7 +115,7 @@ func (k *checker) isOwnAncestor(host *Host, v *Device) bool {
 // devices that are not in the file.
 func (k *checker) hasDevice(at syntax.Pos, h *Host, dev, role string) bool {
 	names := k.deviceNames(h.Name)
-	if dev == "lo" || k.incomplete || k.isAdopted(h.Name) || slices.Contains(names, dev) {
+	if dev == loopback || k.incomplete || k.isAdopted(h.Name) || slices.Contains(names, dev) {
 		return true
 	}
 	k.mistakef(at, dev, spell.DidYouMean(dev, names), "%s: %s has no device %q", role, h.Name, dev)

@@ -91,7 +91,7 @@ func (k *checker) deviceName(at syntax.Pos, name, role string) bool {
 			"%s name %q is %d bytes long", role, name, len(name))
 	case !validDevice(name) || strings.Trim(name, ".") == "":
 		k.mistakef(at, name, nameForm, "%s name %q is not a valid device name", role, name)
-	case name == "lo" || name == "all" || name == "default":
+	case name == loopback || name == "all" || name == "default":
 		k.mistakef(at, name, "choose another name", "%s name %q is reserved", role, name)
 	default:
 		return true
@@ -114,6 +114,9 @@ func (k *checker) duplicateDevices() {
 	}
 	for n := range k.layout.Ifaces {
 		i := &k.layout.Ifaces[n]
+		if i.IsLoopback() {
+			continue
+		}
 		if !i.IsBridge() {
 			k.deviceName(i.at, i.Name, "device")
 		}

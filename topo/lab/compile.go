@@ -96,6 +96,7 @@ func (c *compiler) iface(n int) {
 	i := &c.l.Ifaces[n]
 	ns := topo.NSOf(i.Host)
 	switch {
+	case i.IsLoopback():
 	case i.Attachment != nil:
 		c.port(i)
 	case i.Link != nil && i.End == 0:
@@ -107,7 +108,9 @@ func (c *compiler) iface(n int) {
 		net := &c.t.Networks[i.Network]
 		c.put(topo.Bridge{Link: c.link(i), STP: net.STP, VLANFiltering: net.VLANFiltering})
 	}
-	c.put(topo.Up{NS: ns, Link: i.Name})
+	if !i.IsLoopback() { // see namespace
+		c.put(topo.Up{NS: ns, Link: i.Name})
+	}
 	for _, p := range i.Addrs {
 		c.put(topo.Address{NS: ns, Link: i.Name, Prefix: p})
 	}
@@ -266,7 +269,7 @@ func (c *compiler) machineForwards() bool {
 	}
 	links := 0
 	for _, k := range c.l.ByHost[topo.Machine] {
-		if len(c.l.Ifaces[k].Addrs) > 0 {
+		if i := &c.l.Ifaces[k]; len(i.Addrs) > 0 && !i.IsLoopback() {
 			links++
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // A Device is any other device of a host: not its end of a network's or a
-// link's veth pair.
+// link's veth pair. The device lo has addresses only; it exists without the lab.
 type Device struct {
 	Name      string
 	Kind      string // dummy, vlan, vxlan, macvlan or ipvlan
@@ -33,13 +33,14 @@ type Device struct {
 	at syntax.Pos
 }
 
-// A device is a link of the host: the compiler makes it with the other links, and the exporter too.
+// A device is a link of the host: the compiler makes it with the other links, and the exporter too, except lo.
 var devicesKey = hostKey{
 	read: func(d *syntax.Decoder, f *fileHost, h *Host) {
 		for i := range f.Devices {
 			h.Devices = append(h.Devices, f.Devices[i].Value.device(d, f.Devices[i].Key, f.Devices[i].At))
 		}
 	},
+	export: (*exporter).exportLoopback,
 	format: func(h *Host, m *syntax.Mapping) {
 		m.Table("devices", len(h.Devices), func(i int) (string, syntax.Mapping) {
 			return h.Devices[i].Name, h.Devices[i].format()
@@ -184,6 +185,10 @@ func (v *Device) kind() *deviceKind {
 
 // device checks an entry of the devices of a host.
 func (k *checker) device(host *Host, v *Device) {
+	if v.Name == loopback {
+		k.loopback(host, v)
+		return
+	}
 	kind := v.kind()
 	if kind == nil {
 		k.mistakef(v.at, v.Kind, spell.DidYouMean(v.Kind, kindNames()), "device %s: unknown type %q", v.Name, v.Kind)

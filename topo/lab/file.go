@@ -117,7 +117,9 @@ type fileHost struct {
 	// Router: with true, the host forwards packets. With keys, it also masquerades and forwards ports. The
 	// gateway of a network always forwards packets.
 	Router router `yaml:"router"`
-	// Devices by name: dummy, vlan, vxlan, macvlan or ipvlan.
+	// Devices by name: dummy, vlan, vxlan, macvlan or ipvlan. The device lo has only the key addresses, for example
+	// [10.255.0.1/32, "fd00::1/128"]; the other hosts need routes to them. On the machine and in adopted namespaces,
+	// the prefix length is 32 or 128.
 	Devices syntax.Table[fileDevice] `yaml:"devices"`
 	// Run: shell commands that up starts in the host and down stops. A command may end, but if it fails,
 	// up and status report it.
@@ -174,7 +176,7 @@ type fileRouter struct {
 
 // fileDevice is any other device of a host: not its end of a network's or a link's veth pair.
 type fileDevice struct {
-	// Type of the device.
+	// Type of the device. Required, except for lo.
 	Type string `yaml:"type" enum:"dummy,vlan,vxlan,macvlan,ipvlan"`
 	// Parent: the parent device, of the same host or "machine:eth0". Required for vlan, macvlan and ipvlan.
 	Parent string `yaml:"parent"`

@@ -117,7 +117,7 @@ func (c *compiler) namespace(h *Host) {
 	}
 	c.put(topo.Namespace{Name: h.Name, From: h.Namespace})
 	if h.Namespace == "" {
-		c.put(topo.Up{NS: h.Name, Link: "lo"})
+		c.put(topo.Up{NS: h.Name, Link: loopback})
 	}
 }
 

@@ -110,13 +110,13 @@ func (l *Layout) gatewayAddr(n int, s netip.Prefix) netip.Addr {
 }
 
 // deviceFor returns the device of the host with the smallest subnet that contains
-// a; nil if there is none. If dev is not "", only that device counts.
+// a; nil if there is none. If dev is not "", only that device counts; lo counts only then.
 func (l *Layout) deviceFor(host, dev string, a netip.Addr) *Iface {
 	var best *Iface
 	bits := -1
 	for _, n := range l.ByHost[host] {
 		i := &l.Ifaces[n]
-		if dev != "" && i.Name != dev {
+		if dev != "" && i.Name != dev || dev == "" && i.IsLoopback() {
 			continue
 		}
 		for _, p := range i.Addrs {

@@ -29,6 +29,9 @@ hosts:
 	"devices on a link of the machine": `hosts:
   red: {devices: {m0: {type: macvlan, parent: "machine:up0", mode: vepa}}}
   blue: {devices: {i0: {type: ipvlan, parent: "machine:up0"}}}`,
+	"addresses of lo": `hosts:
+  red: {devices: {d0: {type: dummy}, lo: {addresses: [10.9.0.1/24, "fd09::1/128"]}}, routes: [10.8.0.0/16 dev d0 src 10.9.0.1]}
+  machine: {devices: {lo: {addresses: [10.9.0.2/32]}}}`,
 	"bridge in a host": `networks: {n0: {subnets: [10.0.0.0/24], in: red, stp: true, mtu: 1400, mac: "02:00:00:00:00:01"}}
 hosts: {red: {}, blue: {networks: [n0]}}`,
 	"uplink": `networks: {n0: {subnets: [10.0.0.0/24], uplink: up0}}
@@ -46,7 +49,8 @@ hosts:
     devices:
       m0: {type: macvlan, parent: eth0, addresses: [10.9.0.77/24]}
       m1: {type: macvlan, parent: m0}
-  blue: {networks: {n0: {address: [10.0.0.9, "fd00::9"], mac: "02:00:00:00:00:09"}}, router: true}`,
+  blue: {networks: {n0: {address: [10.0.0.9, "fd00::9"], mac: "02:00:00:00:00:09"}}, router: true}
+  green: {networks: [n0], devices: {lo: {addresses: [10.9.0.78/32, "fd09::78/128"]}}}`,
 	"isolated networks": `networks:
   n0: {subnets: [10.0.0.0/24], isolate: [n1]}
   n1: {subnets: [10.0.1.0/24]}

@@ -265,7 +265,9 @@ func (k *checker) nonForwarding(i *Iface, r *StaticRoute, hop netip.Addr) string
 	if k.layout.Forwards(h) || len(h.Run) > 0 { // a routing daemon turns forwarding on
 		return ""
 	}
-	if r.Dst.Bits() > 0 && len(k.layout.ByHost[name]) > 1 {
+	links := slices.DeleteFunc(slices.Clone(k.layout.ByHost[name]),
+		func(n int) bool { return k.layout.Ifaces[n].IsLoopback() })
+	if r.Dst.Bits() > 0 && len(links) > 1 {
 		return "" // the user of a host with several links may turn forwarding on later
 	}
 	for _, s := range h.Sysctls {

@@ -193,7 +193,7 @@ func (r *stateBuilder) addresses(v *netnsSnapshot) {
 	}
 	hasIPv6 := map[uint32]bool{} // an address of the lab
 	for _, a := range v.Addrs {
-		if v.inLab[a.Link] && r.ownsAddress(v, a) {
+		if (v.inLab[a.Link] || v.Names[a.Link] == "lo") && r.ownsAddress(v, a) {
 			r.put(topo.Address{NS: ns, Link: v.Names[a.Link], Prefix: a.Prefix})
 			hasIPv6[a.Link] = hasIPv6[a.Link] || a.Is6()
 		}

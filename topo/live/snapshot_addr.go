@@ -11,7 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
-// ownsAddress reports whether an address on a link of the lab is the lab's. Other programs add
+// ownsAddress reports whether an address on a link of the lab, or on lo, is the lab's. Other programs add
 // addresses there, too: keepalived, FRR, a DHCP client. The lab's have vnet's protocol or a
 // record. An address without a mark counts if the file has the same one: vnet need not add it,
 // and will not delete it.
@@ -19,9 +19,11 @@ func (r *stateBuilder) ownsAddress(v *netnsSnapshot, a rtnl.Addr) bool {
 	switch {
 	case a.Anycast:
 		return false
-	case a.Proto == mark.Protocol:
+	case a.Proto == mark.Protocol && v.Names[a.Link] != "lo":
 		return true
 	case !netns.IsConfigured(a):
+		return false
+	case v.Names[a.Link] == "lo" && v.isOthersOnLo(r, a):
 		return false
 	case r.survey:
 		return true
@@ -31,6 +33,13 @@ func (r *stateBuilder) ownsAddress(v *netnsSnapshot, a rtnl.Addr) bool {
 		return true
 	}
 	return v.IsMarked(r.lab, a)
+}
+
+// isOthersOnLo reports whether an address of lo certainly is not the lab's: it is the kernel's, that of another lab, or
+// in a survey the machine's.
+func (v *netnsSnapshot) isOthersOnLo(r *stateBuilder, a rtnl.Addr) bool {
+	owner := mark.AddressOwner(v.Lo().AltNames, a.Prefix.String(), "lo")
+	return a.Prefix.Addr().IsLoopback() || owner != "" && owner != r.lab && !r.survey || r.survey && v.handle.Name == ""
 }
 
 // neighbours adds the neighbour entries of the lab. As for addresses, an entry without vnet's

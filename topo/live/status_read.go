@@ -63,6 +63,9 @@ func (o *Observer) Status(want topo.State) (Status, error) {
 	}
 	inLab := map[topo.Key]bool{}
 	for _, object := range have {
+		if a, ok := object.(topo.Address); ok {
+			inLab[topo.LinkKey(a.NS, a.Link)] = true // lo, too
+		}
 		for _, key := range append(topo.Provides(object), object.Key()) {
 			if key.Kind == topo.OfPort { // an uplink: a link of the machine in a bridge of the lab
 				key.Kind = topo.OfLink
@@ -136,7 +139,7 @@ func labLinks(h *netns.Handle, inLab map[topo.Key]bool) ([]LinkStatus, error) {
 	}
 	addrsOf := map[uint32][]netip.Prefix{}
 	for _, a := range addrs {
-		if netns.IsConfigured(a) {
+		if netns.IsConfigured(a) && !a.Prefix.Addr().IsLoopback() {
 			addrsOf[a.Link] = append(addrsOf[a.Link], a.Prefix)
 		}
 	}

@@ -122,10 +122,12 @@ func (rb *requestBuilder) addressRequests(h *netns.Handle, step topo.Step, a top
 	if addr.Is6() {
 		addr.Flags = unix.IFA_F_NODAD
 	}
-	if rb.table.AddrRecords {
+	if !rb.table.AddrRecords {
+		addr.Proto = mark.Protocol
+	}
+	if rb.table.AddrRecords || a.Link == "lo" {
 		return []rtnl.Request{rtnl.AddAltNames(id, record), rtnl.AddAddr(addr)}, nil
 	}
-	addr.Proto = mark.Protocol
 	return oneRequest(rtnl.AddAddr(addr), nil)
 }
 

@@ -34,10 +34,10 @@ func (v *Snapshot) HasRecord(link, record string) bool {
 	})
 }
 
-// IsMarked reports whether an address has the mark of the lab.
+// IsMarked reports whether an address has the mark of the lab. On lo, the protocol does not say of which lab.
 func (v *Snapshot) IsMarked(lab string, a rtnl.Addr) bool {
 	name := v.Names[a.Link]
-	return a.Proto == mark.Protocol || v.HasRecord(name, mark.Address(lab, a.Prefix.String(), name))
+	return a.Proto == mark.Protocol && name != "lo" || v.HasRecord(name, mark.Address(lab, a.Prefix.String(), name))
 }
 
 // IsConfigured reports whether a program added the address. The kernel creates link-local
