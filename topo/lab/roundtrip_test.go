@@ -30,7 +30,9 @@ hosts:
   red: {devices: {m0: {type: macvlan, parent: "machine:up0", mode: vepa}}}
   blue: {devices: {i0: {type: ipvlan, parent: "machine:up0"}}}`,
 	"addresses of lo": `hosts:
-  red: {devices: {d0: {type: dummy}, lo: {addresses: [10.9.0.1/24, "fd09::1/128"]}}, routes: [10.8.0.0/16 dev d0 src 10.9.0.1]}
+  red:
+    devices: {d0: {type: dummy}, lo: {addresses: [10.9.0.1/24, "fd09::1/128"]}}
+    routes: [10.8.0.0/16 dev d0 src 10.9.0.1]
   machine: {devices: {lo: {addresses: [10.9.0.2/32]}}}`,
 	"bridge in a host": `networks: {n0: {subnets: [10.0.0.0/24], in: red, stp: true, mtu: 1400, mac: "02:00:00:00:00:01"}}
 hosts: {red: {}, blue: {networks: [n0]}}`,

@@ -31,7 +31,8 @@ func (c conflictFinder) unmarkedConflict(o topo.Object, deleted map[topo.Key]boo
 // addrConflict finds the same IPv6 address with another prefix length: the kernel allows an IPv6
 // address only once on a link. On lo, it finds the same address of another lab.
 func addrConflict(v *netns.Snapshot, lab string, o topo.Address) string {
-	if owner := mark.AddressOwner(v.Lo().AltNames, o.Prefix.String(), "lo"); o.Link == "lo" && owner != "" && owner != lab {
+	owner := mark.AddressOwner(v.Lo().AltNames, o.Prefix.String(), "lo")
+	if o.Link == "lo" && owner != "" && owner != lab {
 		return fmt.Sprintf("link lo already has %s, which belongs to lab %s", o.Prefix, owner)
 	}
 	for _, a := range v.Addrs {

@@ -16,8 +16,10 @@ name: first
 networks: {sw: {subnets: [10.1.0.0/24, "fd00:1::/64"], in: red}}
 hosts:
   red: {devices: {lo: {addresses: [10.255.0.1/32, "fd00:255::1/128"]}}}
-  blue: {networks: [sw], routes: [10.255.0.1 via 10.1.0.1, "fd00:255::1 via fd00:1::1", "10.254.0.0/16 via 10.1.0.1 src 10.255.0.2"],
-    devices: {lo: {addresses: [10.255.0.2/32, "fd00:255::2/128"]}}}
+  blue:
+    networks: [sw]
+    devices: {lo: {addresses: [10.255.0.2/32, "fd00:255::2/128"]}}
+    routes: [10.255.0.1 via 10.1.0.1, "fd00:255::1 via fd00:1::1", "10.254.0.0/16 via 10.1.0.1 src 10.255.0.2"]
   box: {namespace: box, devices: {lo: {addresses: [10.255.0.3/32, "fd00:255::3/128"]}}}
   machine: {devices: {lo: {addresses: [10.255.0.4/32, "fd00:255::4/128"]}}}
 `
