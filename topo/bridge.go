@@ -15,6 +15,7 @@ type Bridge struct {
 	// VLANFiltering separates VLANs. Ports and the bridge itself are then only in
 	// the VLANs of their [BridgeVLAN] objects.
 	VLANFiltering bool
+	Options       BridgeOptions
 }
 
 // Type is "bridge".
@@ -29,6 +30,9 @@ func (b Bridge) String() string {
 	if b.VLANFiltering {
 		s += " vlan_filtering 1"
 	}
+	if b.Options != "" {
+		s += " " + string(b.Options)
+	}
 	return s
 }
 
@@ -37,6 +41,12 @@ func (b Bridge) String() string {
 // filtering refuses even to turn it off.
 func (b Bridge) OptionsSince(was Bridge) iter.Seq2[string, uint64] {
 	return func(yield func(string, uint64) bool) {
+		for i := range BridgeOptionRows {
+			row := &BridgeOptionRows[i]
+			if v := b.Options.Get(row); v != was.Options.Get(row) && !yield(row.Name, v) {
+				return
+			}
+		}
 		if b.STP != was.STP && !yield("stp_state", bit(b.STP)) || b.VLANFiltering == was.VLANFiltering {
 			return
 		}
@@ -69,6 +79,7 @@ func (b Bridge) canBecome(next Object) bool {
 
 func (b Bridge) normal() Object {
 	b.Link = b.normalLink()
+	b.Options = NewBridgeOptions(b.Options.Get)
 	return b
 }
 

@@ -214,7 +214,8 @@ func (w *world) link(ns, name string) Link {
 func (w *world) bridges() {
 	for _, name := range []string{"br0", "br1"} {
 		if w.chance(70) {
-			w.add(Bridge{Link: w.link(pick(w, "", "", "a"), name), STP: w.chance(30)})
+			options := pick(w, "", "", "forward_delay 200", "group_fwd_mask 16384 mcast_snooping 0", "mcast_snooping 0")
+			w.add(Bridge{w.link(pick(w, "", "", "a"), name), w.chance(30), w.chance(10), BridgeOptions(options)})
 		}
 	}
 }

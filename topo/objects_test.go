@@ -34,6 +34,7 @@ func TestObjects(t *testing.T) {
 		{Bridge{Link: d0}, "red: link d0 type bridge", "", false},
 		{Bridge{Link: d0, VLANFiltering: true}, "red: link d0 type bridge vlan_filtering 1",
 			linux.FeatureVLANFiltering, false},
+		{Bridge{Link: d0, Options: "max_age 700"}, "red: link d0 type bridge max_age 700", "", false},
 		{Veth{[2]Link{d0, red0}}, "red: link d0 type veth peer red: link eth0", "", false},
 		{Up{"red", "d0"}, "red: link d0 up", "", false},
 		{Port{"red", "d0", "sw"}, "red: link d0 master sw", "", false},

@@ -118,6 +118,7 @@ func (k *checker) networks() {
 		k.isolation(net)
 		k.antispoof(n)
 		k.mtu(net.at, net.MTU, net.Subnets)
+		k.bridgeOptions(net)
 		if net.In != "" {
 			k.knownHost(net.at, net.In, "for the bridge of network "+net.Name)
 		}

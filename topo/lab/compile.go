@@ -106,7 +106,7 @@ func (c *compiler) iface(n int) {
 		c.device(i)
 	default:
 		net := &c.t.Networks[i.Network]
-		c.put(topo.Bridge{Link: c.link(i), STP: net.STP, VLANFiltering: net.VLANFiltering})
+		c.put(topo.Bridge{Link: c.link(i), STP: net.STP, VLANFiltering: net.VLANFiltering, Options: net.Options})
 	}
 	if !i.IsLoopback() { // see namespace
 		c.put(topo.Up{NS: ns, Link: i.Name})

@@ -118,7 +118,8 @@ func (e *exporter) bridge(b topo.Bridge) {
 	e.netKeys = append(e.netKeys, b.Key())
 	e.t.Networks = append(e.t.Networks, Network{
 		Name: b.Name, In: b.NS, MTU: omitDefault(b.MTU, linux.DefaultMTU), STP: b.STP, VLANFiltering: b.VLANFiltering,
-		MAC: omitDefault(b.MAC, derivedMAC(e.name, cmp.Or(b.NS, topo.Machine), b.Name)),
+		Options: b.Options,
+		MAC:     omitDefault(b.MAC, derivedMAC(e.name, cmp.Or(b.NS, topo.Machine), b.Name)),
 	})
 }
 

@@ -77,8 +77,30 @@ type fileNetwork struct {
 	MTU mtuChoice `yaml:"mtu"`
 	// MAC address of the bridge. Default: derived from the names.
 	MAC topo.MAC `yaml:"mac"`
-	// STP: run the spanning tree protocol on the bridge. A port forwards only after 30 seconds; up waits for it.
+	// STP: run the spanning tree protocol on the bridge. A port forwards only after two forward delays, by default
+	// after 30 seconds; up waits for it.
 	STP bool `yaml:"stp"`
+	// Forward delay of the spanning tree protocol, 2s to 30s. Without stp, from 0s. Default: 15s. All times of a
+	// bridge are multiples of 100ms.
+	ForwardDelay *time.Duration `yaml:"forward_delay"`
+	// Hello time of the spanning tree protocol, 1s to 10s: the interval of its messages. Default: 2s.
+	HelloTime *time.Duration `yaml:"hello_time"`
+	// Maximum age of a message of the spanning tree protocol, 6s to 40s. Default: 20s.
+	MaxAge *time.Duration `yaml:"max_age"`
+	// Ageing time: how long the bridge keeps a MAC address that it learned at a port. With 0s it sends each frame to
+	// all ports, like a hub. Default: 300s.
+	AgeingTime *time.Duration `yaml:"ageing_time"`
+	// Priority in the spanning tree protocol, 0 to 65535: the bridge with the lowest one is the root. Default: 32768.
+	Priority *int `yaml:"priority"`
+	// Group forward mask: protocols that the bridge forwards although their frames end at a bridge: lldp, eapol, or a
+	// mask such as 0x4000, whose bit N stands for the address 01:80:c2:00:00:0N. Bits 0 to 2 (STP, PAUSE, LACP) are
+	// not allowed.
+	GroupFwdMask syntax.Many[groupMask] `yaml:"group_fwd_mask"`
+	// Multicast snooping: with false, the bridge sends multicast packets to all ports, not only to those behind which
+	// hosts asked for the group (IGMP, MLD). Default: true.
+	McastSnooping *bool `yaml:"mcast_snooping"`
+	// Multicast querier: the bridge asks for members of multicast groups if no router does.
+	McastQuerier *bool `yaml:"mcast_querier"`
 	// VLAN filtering: separate VLANs by the keys `vlan` and `vlans` of the hosts.
 	VLANFiltering bool `yaml:"vlan_filtering"`
 	// Repeat makes several copies of this entry: a count (from 1), or a range such as 5-20. "(n)", "(n+1)"
@@ -245,6 +267,9 @@ type (
 		auto  bool
 		bytes int
 	}
+
+	// groupMask is a mask of group addresses, or the name of a protocol.
+	groupMask uint16
 
 	// offloadChoice is on (false) or off (true).
 	offloadChoice bool

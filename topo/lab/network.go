@@ -43,6 +43,7 @@ type Network struct {
 	MAC           topo.MAC // zero means derived from the names
 	STP           bool     // run the spanning tree protocol
 	VLANFiltering bool     // separate VLANs by VLAN and VLANs of the hosts' attachments
+	Options       topo.BridgeOptions
 
 	at syntax.Pos
 }
@@ -73,7 +74,7 @@ func (n *fileNetwork) network(d *syntax.Decoder, name string, at syntax.Pos) Net
 		NAT: n.NAT.on, NATTo: n.NAT.to, Routed: n.Routed.on, RoutedFrom: n.Routed.from,
 		Uplink: n.Uplink, IsolateHosts: n.Isolate.hosts, Antispoof: n.Antispoof, Fastpath: n.Fastpath,
 		MTU: n.MTU.bytes, MTUAuto: n.MTU.auto, MAC: n.MAC, STP: n.STP, VLANFiltering: n.VLANFiltering,
-		at: at,
+		Options: n.options(d, at), at: at,
 	}
 	if net.In == topo.Machine {
 		net.In = ""
@@ -178,5 +179,6 @@ func (n *Network) format() (m syntax.Mapping) {
 	m.MAC(n.MAC)
 	m.Flag("stp", n.STP)
 	m.Flag("vlan_filtering", n.VLANFiltering)
+	n.formatOptions(&m)
 	return m
 }

@@ -36,6 +36,10 @@ hosts:
   machine: {devices: {lo: {addresses: [10.9.0.2/32]}}}`,
 	"bridge in a host": `networks: {n0: {subnets: [10.0.0.0/24], in: red, stp: true, mtu: 1400, mac: "02:00:00:00:00:01"}}
 hosts: {red: {}, blue: {networks: [n0]}}`,
+	"options of a bridge": `networks:
+  n0: {stp: true, forward_delay: 2s, hello_time: 1s, max_age: 6.5s, ageing_time: 0s, priority: 0, mcast_snooping: false}
+  n1: {group_fwd_mask: [lldp, 0x8010], mcast_querier: true, ageing_time: 1h}
+  n2: {group_fwd_mask: eapol, mcast_snooping: true, priority: 32768}`,
 	"uplink": `networks: {n0: {subnets: [10.0.0.0/24], uplink: up0}}
 hosts: {blue: {networks: [n0]}}`,
 	"IPv6 only": `networks: {n0: {subnets: ["fd00::/64"], nat: true}}

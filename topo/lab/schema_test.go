@@ -199,6 +199,7 @@ var leaves = map[reflect.Type]object{
 	reflect.TypeFor[int]():            integer,
 	reflect.TypeFor[offloadChoice]():  anyOf(boolean, object{{"enum", []any{"on", "off"}}}),
 	reflect.TypeFor[mtuChoice]():      anyOf(integer, object{{"const", "auto"}}),
+	reflect.TypeFor[groupMask]():      anyOf(between("integer", 0, 65535), text(`^(lldp|eapol|0x[0-9a-fA-F]+)$|`+n)),
 	reflect.TypeFor[netip.Addr]():     text(`^[0-9a-fA-F.:(n+)-]+$`),
 	reflect.TypeFor[netip.Prefix]():   text(`^[0-9a-fA-F.:(n+)-]+/[0-9(n+)-]+$`),
 	reflect.TypeFor[topo.MAC]():       text(`^([0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}$|` + n),

@@ -57,6 +57,7 @@ func (r *stateBuilder) link(e linkEntry) {
 		r.put(r.veth(e, e.commonConfig()))
 	default:
 		in := convert.ListedLink{Link: e.link, Names: e.snapshot.Names}
+		in.Wanted = r.want[topo.LinkKey(e.snapshot.handle.Name, e.link.Name)]
 		in.Resolve = func() (ns, name string) { return r.parent(e) }
 		r.put(k.Decode(in, e.commonConfig()))
 	}

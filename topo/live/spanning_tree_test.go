@@ -25,14 +25,13 @@ func (m messageLog) Handle(_ context.Context, r slog.Record) error  { m(r.Messag
 
 const stpLab = `
 name: tree
-networks: {sw: {subnets: [10.0.6.0/24], stp: true}}
+networks: {sw: {subnets: [10.0.6.0/24], stp: true, forward_delay: 2s}}
 hosts: {red: {networks: [sw]}, blue: {networks: [sw]}}
 `
 
-// shortDelays makes the ports of sw forward after four seconds instead of thirty, and adds a loop.
-func shortDelays(t *testing.T) func(topo.Plan, topo.Do) topo.Do {
+// addLoop adds a loop to sw.
+func addLoop(t *testing.T) func(topo.Plan, topo.Do) topo.Do {
 	return afterStage(topo.OfLink, func() {
-		labtest.IP(t, "link set sw type bridge forward_delay 200")
 		labtest.IP(t, "link add loop0 type veth peer name loop1")
 		for _, end := range []string{"loop0", "loop1"} {
 			labtest.IP(t, "link set "+end+" master sw up")
@@ -49,7 +48,7 @@ func TestUpWaitsForSpanningTree(t *testing.T) {
 	var messages []string
 	k.log = slog.New(messageLog(func(m string) { messages = append(messages, m) }))
 	defer labtest.IP(t, "link del loop0")
-	if _, err := k.Up(t.Context(), want, shortDelays(t)); err != nil {
+	if _, err := k.Up(t.Context(), want, addLoop(t)); err != nil {
 		t.Fatal(err)
 	}
 	ports := map[string]uint64{}

@@ -31,6 +31,7 @@ type ListedLink struct {
 	Names map[uint32]string // of the links in its namespace by index
 	// Resolve returns the link of IFLA_LINK, which may be in another namespace.
 	Resolve func() (ns, name string)
+	Wanted  topo.Object // the object that the lab should have with this name; nil if unknown
 }
 
 // A NewLink is what a request to create a link consists of.
@@ -60,7 +61,8 @@ var LinkKinds = []LinkKind{
 		Name: "bridge", Sample: topo.Bridge{VLANFiltering: true},
 		Encode: func(o topo.Object) NewLink { return encodeBridge(o.(topo.Bridge)) },
 		Decode: func(in ListedLink, l topo.Link) topo.Object {
-			return topo.Bridge{Link: l, STP: in.option("stp_state") != 0, VLANFiltering: in.option("vlan_filtering") != 0}
+			return topo.Bridge{Link: l, STP: in.option("stp_state") != 0, VLANFiltering: in.option("vlan_filtering") != 0,
+				Options: topo.NewBridgeOptions(in.bridgeOption)}
 		},
 	},
 	{Name: "veth", Sample: topo.Veth{}},
@@ -165,6 +167,32 @@ func encodeVXLAN(v topo.VXLAN) NewLink {
 func modeOption(modes naming.Modes, mode string) rtnl.Options {
 	number, _ := modes.Number(cmp.Or(mode, modes[0].Name))
 	return rtnl.Options{"mode": number}
+}
+
+// bridgeOption returns an option of a bridge, the default if the kernel does not report it. The bridge's own values
+// that the kernel does not report because of the spanning tree are assumed to be as wanted.
+func (l ListedLink) bridgeOption(row *topo.BridgeOption) uint64 {
+	v, ok := l.Kind.Options[row.Name].(uint64)
+	switch {
+	case l.option("stp_state") != 0 && l.fromTree(row.Name):
+		wanted, _ := l.Wanted.(topo.Bridge)
+		return wanted.Options.Get(row)
+	case !ok:
+		return row.Default
+	}
+	return v
+}
+
+// fromTree reports whether a bridge with a spanning tree has a value that is not its own: a time of the root, or the
+// short ageing time while the topology changes.
+func (l ListedLink) fromTree(name string) bool {
+	switch name {
+	case "forward_delay", "hello_time", "max_age":
+		return l.option("root_id") != l.option("bridge_id")
+	case "ageing_time":
+		return l.option("topology_change") != 0
+	}
+	return false
 }
 
 // option returns an option of the link's kind that is a number; 0 if it has none.
