@@ -22,7 +22,7 @@ func TestOrder(t *testing.T) {
 		Sysctl{"", linux.ForwardingIPv4, "1"}, Sysctl{"", "net.ipv4.conf.a.rp_filter", "1"},
 		Up{"", "a"}, Up{"", "p"}, Up{"", "a.1"}, Up{"", "0"},
 		Address{"", "a", prefix("10.0.0.1/24")},
-		Up{"", "z"}, Address{"", "z", prefix("10.1.0.1/24")}, Neigh{"", "z", address("10.1.0.9"), mac1},
+		Up{"", "z"}, Address{"", "z", prefix("10.1.0.1/24")}, Neigh{"", "z", address("10.1.0.9"), mac1, false},
 		Route{Dst: prefix("10.9.0.0/16"), Hops: NewHops(Hop{Device: "a"})},
 		Route{Dst: prefix("10.8.0.0/16"), Hops: NewHops(Hop{Via: address("10.0.0.9"), Device: "a"})},
 		File{"h2", "hosts", ""}, Process{"h2", "sleep 1"},
@@ -42,9 +42,9 @@ func TestOrder(t *testing.T) {
 func TestCreationsBeforeChanges(t *testing.T) {
 	have := NewState(Veth{[2]Link{{Name: "a"}, {Name: "b"}}})
 	want := NewState(Veth{[2]Link{{Name: "a", Master: "z"}, {Name: "b"}}}, Bridge{Link: Link{Name: "z"}},
-		Neigh{"", "a", address("10.0.0.9"), mac1}, Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"})
-	have.Put(Neigh{"", "a", address("10.0.0.1"), mac1})
-	want.Put(Neigh{"", "a", address("10.0.0.1"), mac2})
+		Neigh{"", "a", address("10.0.0.9"), mac1, false}, Route{Dst: prefix("10.9.0.0/16"), Type: "blackhole"})
+	have.Put(Neigh{"", "a", address("10.0.0.1"), mac1, false})
+	want.Put(Neigh{"", "a", address("10.0.0.1"), mac2, false})
 	var ops []string
 	for _, s := range Diff(have, want) {
 		ops = append(ops, string(s.Op())+string(s.Object().Key().Kind))

@@ -275,7 +275,8 @@ func (w *world) configureLink(ns, name string) {
 		addr := pick(w, "10.0.0.1/24", "10.0.0.2/24", "10.0.0.3/24", "10.1.0.1/16", "fd00::1/64", "fd00::2/64")
 		w.add(Address{ns, name, netip.MustParsePrefix(addr)})
 	case 3:
-		w.add(Neigh{ns, name, netip.MustParseAddr(pick(w, "10.0.0.9", "fd00::9")), MAC{2, byte(w.r.IntN(2))}})
+		w.add(Neigh{ns, name, netip.MustParseAddr(pick(w, "10.0.0.9", "fd00::9")), MAC{2, byte(w.r.IntN(2))}, false})
+		w.add(Neigh{NS: ns, Link: name, Addr: netip.MustParseAddr(pick(w, "10.0.0.9", "fd00::9")), Proxy: true})
 	case 4:
 		w.add(Sysctl{ns, "net.ipv4.conf." + name + ".rp_filter", pick(w, "0", "1", "2")})
 	case 5:

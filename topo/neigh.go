@@ -14,14 +14,28 @@ type Neigh struct {
 	Link string
 	Addr netip.Addr
 	MAC  MAC
+	// Proxy means that the host answers on the link for the address, with the MAC address of the link. MAC is zero.
+	Proxy bool
 }
 
 // Key implements [Object].
-func (n Neigh) Key() Key { return Key{OfNeigh, n.NS, n.Addr.String() + " dev " + n.Link} }
+func (n Neigh) Key() Key { return Key{OfNeigh, n.NS, n.words()} }
+
+// words returns what identifies the entry, in ip-neighbour(8)'s words.
+func (n Neigh) words() string {
+	if n.Proxy {
+		return "proxy " + n.Addr.String() + " dev " + n.Link
+	}
+	return n.Addr.String() + " dev " + n.Link
+}
 
 // String is "red: neigh 10.0.0.9 dev eth0 lladdr 02:00:00:00:00:09".
 func (n Neigh) String() string {
-	return display.In(n.NS) + "neigh " + n.Key().Name + " lladdr " + n.MAC.String()
+	s := display.In(n.NS) + "neigh " + n.words()
+	if !n.Proxy {
+		s += " lladdr " + n.MAC.String()
+	}
+	return s
 }
 
 func (n Neigh) needs() []Key          { return []Key{{OfLink, n.NS, n.Link}, {OfUp, n.NS, n.Link}} }
@@ -38,10 +52,22 @@ func (n Neigh) useIPv6(uses linkUses) {
 	}
 }
 
-func (n Neigh) commands(_ *scriptWriter, s Step) []command {
-	if s.Want == nil {
-		return []command{{n.NS, "ip", "neigh del " + n.Key().Name}}
+// commands returns commands that also write a record of a proxy entry: it may be on a link of the machine.
+func (n Neigh) commands(w *scriptWriter, s Step) []command {
+	words := n.words()
+	switch {
+	case n.Proxy:
+		entry := command{n.NS, "ip", "neigh " + ipVerb(s) + " " + words}
+		record := command{n.NS, "ip", "link property " + ipVerb(s) + " dev lo altname " +
+			mark.Proxy(w.lab, n.Addr.String(), n.Link)}
+		if s.Want == nil {
+			return []command{entry, record}
+		}
+		entry.text += " proto " + strconv.Itoa(mark.Protocol)
+		return []command{record, entry}
+	case s.Want == nil:
+		return []command{{n.NS, "ip", "neigh del " + words}}
 	}
-	words := n.Key().Name + " lladdr " + n.MAC.String() + " nud permanent proto " + strconv.Itoa(mark.Protocol)
+	words += " lladdr " + n.MAC.String() + " nud permanent proto " + strconv.Itoa(mark.Protocol)
 	return []command{{n.NS, "ip", "neigh replace " + words}}
 }

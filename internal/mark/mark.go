@@ -53,6 +53,7 @@ func Of(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:route=KEY            on lo: the route is the lab's
 //	vnet:LAB:rule=KEY             on lo: the rule is the lab's
 //	vnet:LAB:addr=PREFIX@LINK     on LINK: the address is the lab's; only on lo, and where the kernel has no IFA_PROTO
+//	vnet:LAB:proxy=ADDRESS@LINK   on lo: the proxy entry of the address on LINK is the lab's
 //	vnet:LAB:offload=LINK         on LINK: transmit checksum offload is off
 //	vnet:LAB:port=MASTER@LINK     on LINK: its former master
 
@@ -113,10 +114,16 @@ func Address(lab, prefix, link string) string {
 	return Of(lab) + ":addr=" + Escaper.Replace(prefix) + "@" + link
 }
 
-// AddressOwner returns the lab that marked an address of a link in the link's alternative names; "" if none did.
-func AddressOwner(names []string, prefix, link string) string {
+// Proxy marks a proxy neighbour entry of the lab.
+func Proxy(lab, addr, link string) string { return ProxyPrefix(lab) + addr + "@" + link }
+
+// ProxyPrefix is the prefix of the records of [Proxy].
+func ProxyPrefix(lab string) string { return Of(lab) + ":proxy=" }
+
+// Owner returns the lab that has a record among the names; "" if none has. record is the record of the lab "".
+func Owner(names []string, record string) string {
 	for _, n := range names {
-		if lab, ok := strings.CutSuffix(n, strings.TrimPrefix(Address("", prefix, link), Of(""))); ok {
+		if lab, ok := strings.CutSuffix(n, strings.TrimPrefix(record, Of(""))); ok {
 			return strings.TrimPrefix(lab, Of(""))
 		}
 	}

@@ -44,6 +44,13 @@ func (c *compiler) portAddresses(p topo.AntispoofPort, i *Iface, mac topo.MAC) {
 			c.put(topo.PortAddress{NS: p.NS, Link: p.Link, MAC: mac, Addr: a.Addr()})
 		}
 	}
+	if h, ok := c.l.Hosts[i.Host]; ok {
+		for _, nb := range c.t.Hosts[h].Neighbours {
+			if nb.Proxy && nb.Device == i.Name {
+				c.put(topo.PortAddress{NS: p.NS, Link: p.Link, MAC: mac, Addr: nb.Addr})
+			}
+		}
+	}
 	for _, k := range c.l.ByHost[i.Host] {
 		above := &c.l.Ifaces[k]
 		for _, a := range above.Addrs {

@@ -128,7 +128,8 @@ type fileHost struct {
 	// has priority 100, each other one more than the rule before, unless the word priority gives another.
 	Rules syntax.Many[fileRule] `yaml:"rules"`
 	// Neighbours: permanent neighbour entries, written as for ip-neighbour(8): "10.0.0.9 lladdr
-	// 02:00:00:00:00:09 dev eth0".
+	// 02:00:00:00:00:09 dev eth0". With "proxy 10.0.0.9 dev eth0", the host answers on eth0 for the address of
+	// another host, and forwards its packets. For this it must be a router, with a route to the address.
 	Neighbours syntax.Many[fileNeigh] `yaml:"neighbours"`
 	// Sysctls of the host, for example net.ipv4.conf.all.rp_filter: 0.
 	Sysctls syntax.Table[string] `yaml:"sysctls"`

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -17,7 +18,8 @@ import (
 type StaticNeigh struct {
 	Addr   netip.Addr
 	MAC    topo.MAC
-	Device string // "" means the device whose subnet contains Addr
+	Device string // "" means the device whose subnet contains Addr; required for Proxy
+	Proxy  bool   // the host answers for Addr on the device; without MAC
 
 	at syntax.Pos
 }
@@ -41,7 +43,7 @@ var neighboursKey = hostKey{
 	export: func(e *exporter, o topo.Object) {
 		if n, ok := o.(topo.Neigh); ok {
 			h := e.host(n.NS)
-			h.Neighbours = append(h.Neighbours, StaticNeigh{Addr: n.Addr, MAC: n.MAC, Device: n.Link})
+			h.Neighbours = append(h.Neighbours, StaticNeigh{Addr: n.Addr, MAC: n.MAC, Device: n.Link, Proxy: n.Proxy})
 		}
 	},
 	format: func(h *Host, m *syntax.Mapping) {
@@ -53,6 +55,10 @@ func (k *checker) neighbour(h *Host, nb *StaticNeigh) {
 	if kind := subnet.Kind(nb.Addr); kind != "" {
 		k.mistakef(nb.at, nb.Addr.String(), "use the address of a host", "neighbour %s is a %s address", nb.Addr, kind)
 		return
+	}
+	if nb.Proxy && !k.isAdopted(h.Name) && !k.layout.Forwards(h) && !h.setsForwarding() {
+		k.mistakef(nb.at, nb.Addr.String(), "write router: true for "+h.Name,
+			"%s cannot answer for %s, because it does not forward packets", h.Name, nb.Addr)
 	}
 	if nb.Device != "" {
 		k.hasDevice(nb.at, h, nb.Device, "neighbour "+nb.Addr.String())
@@ -68,7 +74,12 @@ func (c *compiler) neighbour(h *Host, nb *StaticNeigh) {
 	if i := c.l.deviceFor(h.Name, "", nb.Addr); dev == "" && i != nil {
 		dev = i.Name
 	}
-	c.put(topo.Neigh{NS: topo.NSOf(h.Name), Link: dev, Addr: nb.Addr, MAC: nb.MAC})
+	ns := topo.NSOf(h.Name)
+	c.put(topo.Neigh{NS: ns, Link: dev, Addr: nb.Addr, MAC: nb.MAC, Proxy: nb.Proxy})
+	if nb.Proxy && nb.Addr.Is6() { // for IPv4, the kernel needs no setting
+		link := strings.ReplaceAll(dev, ".", "/")
+		c.put(topo.Sysctl{NS: ns, Name: "net.ipv6.conf." + link + ".proxy_ndp", Value: "1"})
+	}
 }
 
 const neighForm = `write it as for ip-neighbour(8): "10.0.0.9 lladdr 02:00:00:00:00:09 dev eth0"`
@@ -82,6 +93,7 @@ func (nb *fileNeigh) Read(d *syntax.Decoder, n *yaml.Node) {
 // parseNeigh reads a neighbour with the keywords of ip-neighbour(8).
 func parseNeigh(s string) (nb StaticNeigh, err error) {
 	w := syntax.NewWords(s)
+	nb.Proxy = w.Take("proxy")
 	if nb.Addr, err = w.NextAddr(""); err != nil {
 		return nb, syntax.Invalid(w.Last(), fmt.Sprintf("%q is not a neighbour", s), neighForm)
 	}
@@ -102,6 +114,13 @@ func parseNeigh(s string) (nb StaticNeigh, err error) {
 				spell.DidYouMean(key, []string{"lladdr", "dev"}))
 		}
 	}
+	if nb.Proxy {
+		if !nb.MAC.IsZero() || nb.Device == "" {
+			return nb, syntax.Invalid(s, fmt.Sprintf("%q: a proxy entry has a dev and no lladdr", s),
+				`write it as for ip-neighbour(8): "proxy 10.0.0.9 dev eth0"`)
+		}
+		return nb, nil
+	}
 	if nb.MAC.IsZero() {
 		return nb, syntax.Invalid(s, fmt.Sprintf("%q has no lladdr", s), neighForm)
 	}
@@ -110,6 +129,9 @@ func parseNeigh(s string) (nb StaticNeigh, err error) {
 
 // String returns nb as written for ip-neighbour(8).
 func (nb StaticNeigh) String() string {
+	if nb.Proxy {
+		return "proxy " + nb.Addr.String() + " dev " + nb.Device
+	}
 	s := nb.Addr.String() + " lladdr " + nb.MAC.String()
 	if nb.Device != "" {
 		s += " dev " + nb.Device

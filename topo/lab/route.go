@@ -270,10 +270,8 @@ func (k *checker) nonForwarding(i *Iface, r *StaticRoute, hop netip.Addr) string
 	if r.Dst.Bits() > 0 && len(links) > 1 {
 		return "" // the user of a host with several links may turn forwarding on later
 	}
-	for _, s := range h.Sysctls {
-		if key := strings.ReplaceAll(s.Key, "/", "."); key == linux.ForwardingIPv4 || strings.HasSuffix(key, "forwarding") {
-			return "" // 0 is deliberate, too
-		}
+	if h.setsForwarding() {
+		return "" // 0 is deliberate, too
 	}
 	for _, n := range k.layout.ByHost[name] {
 		own := func(p netip.Prefix) bool { return r.Dst.Bits() > 0 && r.Dst.Contains(p.Addr()) }
@@ -282,6 +280,14 @@ func (k *checker) nonForwarding(i *Iface, r *StaticRoute, hop netip.Addr) string
 		}
 	}
 	return name
+}
+
+// setsForwarding reports whether the host has a sysctl for forwarding.
+func (h *Host) setsForwarding() bool {
+	return slices.ContainsFunc(h.Sysctls, func(s Setting) bool {
+		key := strings.ReplaceAll(s.Key, "/", ".")
+		return key == linux.ForwardingIPv4 || strings.HasSuffix(key, "forwarding")
+	})
 }
 
 // ownerOf returns the host of the lab on i's link that has an address; "" if there is none.

@@ -22,7 +22,7 @@ func (c conflictFinder) unmarkedConflict(o topo.Object, deleted map[topo.Key]boo
 		}
 	case topo.Neigh:
 		if !deleted[topo.LinkKey(o.NS, o.Link)] {
-			return neighConflict(h.Snapshot, o)
+			return neighConflict(h.Snapshot, c.table.Lab, o)
 		}
 	}
 	return ""
@@ -31,7 +31,7 @@ func (c conflictFinder) unmarkedConflict(o topo.Object, deleted map[topo.Key]boo
 // addrConflict finds the same IPv6 address with another prefix length: the kernel allows an IPv6
 // address only once on a link. On lo, it finds the same address of another lab.
 func addrConflict(v *netns.Snapshot, lab string, o topo.Address) string {
-	owner := mark.AddressOwner(v.Lo().AltNames, o.Prefix.String(), "lo")
+	owner := mark.Owner(v.Lo().AltNames, mark.Address("", o.Prefix.String(), "lo"))
 	if o.Link == "lo" && owner != "" && owner != lab {
 		return fmt.Sprintf("link lo already has %s, which belongs to lab %s", o.Prefix, owner)
 	}
@@ -44,8 +44,15 @@ func addrConflict(v *netns.Snapshot, lab string, o topo.Address) string {
 	return ""
 }
 
-// neighConflict finds a permanent entry for the same address.
-func neighConflict(v *netns.Snapshot, o topo.Neigh) string {
+// neighConflict finds a permanent entry for the same address, or the same proxy entry of another lab.
+func neighConflict(v *netns.Snapshot, lab string, o topo.Neigh) string {
+	if o.Proxy {
+		owner := mark.Owner(v.Lo().AltNames, mark.Proxy("", o.Addr.String(), o.Link))
+		if owner == "" || owner == lab {
+			return ""
+		}
+		return "it already exists and belongs to lab " + owner
+	}
 	for _, n := range v.Neighs {
 		if v.Names[n.Link] == o.Link && n.Addr == o.Addr && isPermanent(n) && n.Protocol != mark.Protocol {
 			return fmt.Sprintf("another program already added it with lladdr %s", n.LLAddr)

@@ -38,7 +38,7 @@ func (r *stateBuilder) ownsAddress(v *netnsSnapshot, a rtnl.Addr) bool {
 // isOthersOnLo reports whether an address of lo certainly is not the lab's: it is the kernel's, that of another lab, or
 // in a survey the machine's.
 func (v *netnsSnapshot) isOthersOnLo(r *stateBuilder, a rtnl.Addr) bool {
-	owner := mark.AddressOwner(v.Lo().AltNames, a.Prefix.String(), "lo")
+	owner := mark.Owner(v.Lo().AltNames, mark.Address("", a.Prefix.String(), "lo"))
 	return a.Prefix.Addr().IsLoopback() || owner != "" && owner != r.lab && !r.survey || r.survey && v.handle.Name == ""
 }
 
@@ -46,6 +46,9 @@ func (v *netnsSnapshot) isOthersOnLo(r *stateBuilder, a rtnl.Addr) bool {
 // protocol counts if the file has the same one.
 func (r *stateBuilder) neighbours(v *netnsSnapshot) {
 	for _, n := range v.Neighs {
+		if n.Proxy() {
+			r.proxy(v, n)
+		}
 		if !v.inLab[n.Link] || !isPermanent(n) {
 			continue
 		}
@@ -53,6 +56,15 @@ func (r *stateBuilder) neighbours(v *netnsSnapshot) {
 		if n.Protocol == mark.Protocol || r.survey || r.want[o.Key()] == topo.Object(o) {
 			r.put(o)
 		}
+	}
+}
+
+// proxy adds a proxy entry of the lab: one with its record, or one that the file asks for and that no lab made.
+func (r *stateBuilder) proxy(v *netnsSnapshot, n rtnl.Neigh) {
+	o := topo.Neigh{NS: v.handle.Name, Link: v.Names[n.Link], Addr: n.Addr, Proxy: true}
+	owner := mark.Owner(v.Lo().AltNames, mark.Proxy("", n.Addr.String(), o.Link))
+	if owner == r.lab && owner != "" || owner == "" && r.want[o.Key()] == topo.Object(o) || r.survey && v.inLab[n.Link] {
+		r.put(o)
 	}
 }
 

@@ -81,10 +81,17 @@ func (rd *reader) readNetns(v *netnsSnapshot, entered error) error {
 	return err
 }
 
+<<<<<<< HEAD
 // wantedValues has the wanted settings and files of a namespace, by name, and whether it has wanted rules.
 type wantedValues struct {
 	settings, files map[string]string
 	rules           bool
+=======
+// wantedValues has the wanted settings and files of a namespace, by name, and whether it wants proxy entries.
+type wantedValues struct {
+	settings, files map[string]string
+	proxies         bool
+>>>>>>> 83c948a (lab: proxy neighbour entries, also on links of the machine)
 }
 
 // wantedValuesOf returns the wanted values of a state, by namespace.
@@ -100,9 +107,15 @@ func wantedValuesOf(want topo.State) map[string]wantedValues {
 			w := wanted[x.NS]
 			w.files = with(w.files, x.Name, x.Content)
 			wanted[x.NS] = w
+<<<<<<< HEAD
 		case topo.Rule:
 			w := wanted[x.NS]
 			w.rules = true
+=======
+		case topo.Neigh:
+			w := wanted[x.NS]
+			w.proxies = w.proxies || x.Proxy
+>>>>>>> 83c948a (lab: proxy neighbour entries, also on links of the machine)
 			wanted[x.NS] = w
 		}
 	}
@@ -189,7 +202,7 @@ func (rd *reader) read(v *netnsSnapshot) (err error) {
 	}
 	v.indexLinks()
 	rd.prefetchMachineID(v)
-	if err := v.readOnLinks(rtnl.RouteFilter{AllTables: true, Protocol: mark.Protocol}); err != nil {
+	if err := v.readOnLinks(rd.table.Lab, rtnl.RouteFilter{AllTables: true, Protocol: mark.Protocol}); err != nil {
 		return err
 	}
 	if err := errors.Join(v.readRare(), rd.readIPRules(v), rd.readOffloads(v)); err != nil {
@@ -213,8 +226,9 @@ func (rd *reader) readFiles(v *netnsSnapshot) (err error) {
 	return err
 }
 
-// readOnLinks reads addresses, neighbours and the routes that the filter selects.
-func (v *netnsSnapshot) readOnLinks(routes rtnl.RouteFilter) (err error) {
+// readOnLinks reads addresses, neighbours and the routes that the filter selects. It reads proxy entries only if the
+// lab has or wants any. The lab "" stands for all.
+func (v *netnsSnapshot) readOnLinks(lab string, routes rtnl.RouteFilter) (err error) {
 	c := v.handle.Conn
 	if v.Addrs, err = c.Addrs(rtnl.AddrFilter{}); err != nil {
 		return err
@@ -223,7 +237,14 @@ func (v *netnsSnapshot) readOnLinks(routes rtnl.RouteFilter) (err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	v.Neighs, err = c.Neighs(rtnl.NeighFilter{})
+	if v.Neighs, err = c.Neighs(rtnl.NeighFilter{}); err != nil {
+		return err
+	}
+	if record, _ := mark.Find(v.Lo().AltNames, mark.ProxyPrefix(lab)); lab != "" && record == "" && !v.wanted.proxies {
+		return nil
+	}
+	proxies, err := c.Neighs(rtnl.NeighFilter{Proxy: true})
+	v.Neighs = append(v.Neighs, proxies...)
 	return err
 }
 

@@ -111,7 +111,7 @@ func (rd *reader) survey(v *netnsSnapshot) (err error) {
 		return err
 	}
 	v.indexLinks()
-	if err := v.readOnLinks(rtnl.RouteFilter{}); err != nil {
+	if err := v.readOnLinks("", rtnl.RouteFilter{}); err != nil {
 		return err
 	}
 	v.ipRules, err = v.handle.Conn.Rules(0)

@@ -87,6 +87,9 @@ func (rb *requestBuilder) stepRequests(h *netns.Handle, step topo.Step) ([]rtnl.
 	case topo.Address:
 		return rb.addressRequests(h, step, o)
 	case topo.Neigh:
+		if o.Proxy {
+			return rb.proxyRequests(h, step, o)
+		}
 		return oneRequest(neighRequest(h, step, o))
 	case topo.Route:
 		return rb.routeRequests(h, step)
@@ -145,6 +148,25 @@ func neighRequest(h *netns.Handle, step topo.Step, n topo.Neigh) (rtnl.Request, 
 		return rtnl.ChangeNeigh(neigh), nil
 	}
 	return rtnl.DeleteNeigh(neigh), nil
+}
+
+// proxyRequests adds or deletes a proxy entry and its record. The record comes first: without it, the entry would never
+// be deleted.
+func (rb *requestBuilder) proxyRequests(h *netns.Handle, step topo.Step, n topo.Neigh) ([]rtnl.Request, error) {
+	link, err := h.LinkIndex(n.Link)
+	if err != nil {
+		return nil, err
+	}
+	lo, record := rtnl.LinkID{Name: "lo"}, mark.Proxy(rb.table.Lab, n.Addr.String(), n.Link)
+	entry := rtnl.Neigh{Link: link, Addr: n.Addr, Flags: unix.NTF_PROXY, Protocol: mark.Protocol}
+	if step.Op() == topo.Delete {
+		reqs := []rtnl.Request{rtnl.DeleteNeigh(entry)}
+		if h.Snapshot.HasRecord("lo", record) {
+			reqs = append(reqs, rtnl.DeleteAltNames(lo, record))
+		}
+		return reqs, nil
+	}
+	return []rtnl.Request{rtnl.AddAltNames(lo, record), rtnl.ReplaceNeigh(entry)}, nil
 }
 
 func (rb *requestBuilder) routeRequests(h *netns.Handle, step topo.Step) ([]rtnl.Request, error) {
