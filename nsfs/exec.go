@@ -83,13 +83,15 @@ func unshareMounts(name string) error {
 
 // mountSys mounts a sysfs that shows the links of the namespace in /sys/class/net.
 // The kernel refuses this in a user namespace that does not own the network
-// namespace or in which a part of /sys is hidden. Then /sys stays unchanged.
+// namespace or in which a part of /sys is hidden. Then /sys stays unchanged. What is mounted in sysDirs stays there.
 func mountSys(name string) error {
 	var flags uintptr
 	var st unix.Statfs_t
 	if unix.Statfs("/sys", &st) == nil && st.Flags&unix.ST_RDONLY != 0 {
 		flags = unix.MS_RDONLY
 	}
+	restore := keepMounts(sysDirs)
+	defer restore()
 	err := unix.Mount(name, "/sys", "sysfs", flags, "")
 	if err == unix.EBUSY { // /sys shows this namespace already
 		return nil
@@ -98,4 +100,39 @@ func mountSys(name string) error {
 		return &fs.PathError{Op: "mount sysfs", Path: "/sys", Err: err}
 	}
 	return nil
+}
+
+// sysDirs are the directories of sysfs on which systems mount other file systems.
+var sysDirs = []string{
+	"/sys/fs/cgroup", "/sys/fs/bpf", "/sys/fs/selinux", "/sys/fs/fuse/connections",
+	"/sys/kernel/config", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing",
+}
+
+// keepMounts copies what is mounted on the directories. restore mounts it again on those that have nothing mounted any
+// more. It leaves out what the kernel does not allow.
+func keepMounts(dirs []string) (restore func()) {
+	trees := map[string]int{}
+	for _, dir := range dirs {
+		if isSysfs(dir) {
+			continue
+		}
+		const flags = unix.OPEN_TREE_CLONE | unix.AT_RECURSIVE | unix.OPEN_TREE_CLOEXEC
+		if tree, err := unix.OpenTree(unix.AT_FDCWD, dir, flags); err == nil {
+			trees[dir] = tree
+		}
+	}
+	return func() {
+		for dir, tree := range trees {
+			if isSysfs(dir) {
+				_ = unix.MoveMount(tree, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH)
+			}
+			unix.Close(tree)
+		}
+	}
+}
+
+// isSysfs reports whether a directory is a part of sysfs, so that nothing is mounted on it.
+func isSysfs(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && st.Type == unix.SYSFS_MAGIC
 }

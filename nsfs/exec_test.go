@@ -171,6 +171,41 @@ func TestRunWithoutSysfs(t *testing.T) {
 	t.Logf("%s", out)
 }
 
+// TestRunKeepsMountsBelowSys: a new sysfs hides what is mounted below /sys, so it is mounted again, with what is mounted
+// below it.
+func TestRunKeepsMountsBelowSys(t *testing.T) {
+	fresh(t)
+	add(t, "red")
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/bpf", "/sys/kernel/debug"} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Logf("this kernel has no %s", dir)
+			continue
+		}
+		mountWithDir(t, dir, "outer")
+		mountWithDir(t, filepath.Join(dir, "outer"), "inner")
+		for path, want := range map[string]string{dir: "outer\n", filepath.Join(dir, "outer"): "inner\n"} {
+			if got := output(t, "red", "ls", path); got != want {
+				t.Errorf("%s has %q, want %q", path, got, want)
+			}
+		}
+	}
+	if got := output(t, "red", "ls", "/sys/class/net"); got != "lo\n" {
+		t.Errorf("/sys/class/net shows %q", got)
+	}
+}
+
+// mountWithDir mounts a file system with one directory.
+func mountWithDir(t *testing.T, at, name string) {
+	t.Helper()
+	if err := unix.Mount("tmpfs", at, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(at, unix.MNT_DETACH) })
+	if err := os.Mkdir(filepath.Join(at, name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestPidsAndIdentify: Pids and Identify find the same processes as ip(8).
 func TestPidsAndIdentify(t *testing.T) {
 	fresh(t)
