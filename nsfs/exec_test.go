@@ -171,8 +171,8 @@ func TestRunWithoutSysfs(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-// TestRunKeepsMountsBelowSys: a new sysfs hides what is mounted below /sys, so it is mounted again, with what is mounted
-// below it.
+// TestRunKeepsMountsBelowSys: a new sysfs hides what is mounted below /sys, so it is mounted again, with what is
+// mounted below it.
 func TestRunKeepsMountsBelowSys(t *testing.T) {
 	fresh(t)
 	add(t, "red")
