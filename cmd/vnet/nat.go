@@ -20,8 +20,9 @@ func natObject() object {
 const natHelp = `
 vnet nat [show]
 vnet nat { add | del } masquerade [-s NETWORK] [-o DEV]
-vnet nat { add | del } dnat [-p tcp|udp|sctp] [-d ADDRESS] [-i DEV] --dport PORT[-PORT]
+vnet nat { add | del } dnat [-p tcp|udp|sctp] [-d ADDRESS] [-i DEV] --dport PORT[-PORT][,...]
                             --to-destination ADDRESS[:PORT[-PORT]]
+vnet nat { add | del } dnat [-p tcp|udp|sctp] -d ADDRESS [-i DEV] --to-destination ADDRESS
 vnet nat { add | del } snat -s NETWORK [-o DEV] --to-source ADDRESS
 vnet nat flush
 
@@ -32,11 +33,15 @@ from outside, from the machine (127.0.0.1 too) and from the target's own network
 target sees the client's address. Packets inside the network are not masqueraded.
 Clients that use a link-local IPv6 address (fe80::) do not reach a forwarded port: the
 kernel never forwards packets with such a source. They need another address of the
-machine. IPv4 link-local addresses work.
+machine. IPv4 link-local addresses work. Without --dport, all TCP, UDP and SCTP ports of
+the address -d are forwarded, also those on which a program of the machine listens.
+Ping is not forwarded.
 
    vnet nat add masquerade -s 192.168.15.0/24
    vnet nat add dnat -p tcp --dport 80 --to-destination 192.168.15.2:8080
    vnet nat add dnat -p udp --dport 20000-29999 --to-destination fd00:15::2
+   vnet nat add dnat -p tcp --dport 80,443 --to-destination 192.168.15.2
+   vnet nat add dnat -d 198.51.100.5 --to-destination 192.168.15.2
    vnet nat add snat -s 192.168.16.0/24 -o eth0 --to-source 198.51.100.7
    vnet -n router nat show
 `

@@ -67,9 +67,9 @@ type natReader struct {
 	kind     string
 	source   netip.Prefix
 	in, out  string
-	proto    nft.Proto
+	protos   []nft.Proto // none if the protocol is not given
 	addr, to netip.Addr
-	ports    nft.Ports
+	ports    []nft.Ports // none means all ports
 	toPorts  nft.Ports
 }
 
@@ -87,14 +87,12 @@ var natOptions = []natOption{
 	{[]string{"-p", "--protocol", "--proto"}, "dnat", (*natReader).readProto},
 	{[]string{"-d", "--destination", "--dst"}, "dnat",
 		func(r *natReader, word string) { r.addr = r.host(word, r.Value(word)) }},
-	{[]string{"--dport", "--destination-port"}, "dnat",
-		func(r *natReader, word string) { r.ports = r.portRange(word, r.Value(word)) }},
+	{[]string{"--dport", "--destination-port", "--dports"}, "dnat", (*natReader).readPorts},
 	{[]string{"--to-destination"}, "dnat", (*natReader).readTarget},
 	{[]string{"--to-source"}, "snat", func(r *natReader, word string) { r.to = r.host(word, r.Value(word)) }},
 }
 
 func (r *natReader) read() {
-	r.proto = nft.TCP
 	for r.More() {
 		r.option(r.Next())
 	}
@@ -152,7 +150,17 @@ func (r *natReader) readProto(word string) {
 	if err != nil {
 		r.Fail("%v", err)
 	}
-	r.proto = proto
+	r.protos = []nft.Proto{proto}
+}
+
+// readPorts parses 80, or a list of ports and ranges as in iptables' multiport: 80,443,8000-8100.
+func (r *natReader) readPorts(word string) {
+	r.ports = nil
+	for one := range strings.SplitSeq(r.Value(word), ",") {
+		if ports := r.portRange(word, one); !slices.Contains(r.ports, ports) {
+			r.ports = append(r.ports, ports)
+		}
+	}
 }
 
 func (r *natReader) host(word, value string) netip.Addr {
@@ -230,22 +238,45 @@ func (r *natReader) masquerades(family int) []nft.Rule {
 	return rules
 }
 
-func (r *natReader) forwards() []nft.Rule {
+// forwards returns a rule for each port and protocol. Without ports, all ports of an address are forwarded, by default
+// those of all protocols; otherwise the protocol is TCP by default.
+func (r *natReader) forwards() (rules []nft.Rule) {
 	switch {
-	case r.ports.First == 0:
-		r.Fail("dnat needs --dport: the port or ports to forward")
 	case !r.to.IsValid():
 		r.Fail("dnat needs --to-destination: the target address")
+	case len(r.ports) == 0 && (!r.addr.IsValid() || r.toPorts.First != 0):
+		r.FailHint("to forward all ports of an address, write -d ADDRESS and no port",
+			"dnat needs --dport: the port or ports to forward")
+	case len(r.ports) == 0:
+		r.ports = []nft.Ports{{First: 1, Last: 65535}}
+		if r.protos == nil {
+			r.protos = []nft.Proto{nft.TCP, nft.UDP, nft.SCTP}
+		}
 	}
-	if r.toPorts.First == 0 {
-		r.toPorts = r.ports
+	if r.protos == nil {
+		r.protos = []nft.Proto{nft.TCP}
 	}
-	if have, want := r.toPorts.Last-r.toPorts.First, r.ports.Last-r.ports.First; have != want {
+	for _, proto := range r.protos {
+		for _, ports := range r.ports {
+			rules = append(rules, r.checked(r.forward(proto, ports))...)
+		}
+	}
+	if r.Err != nil {
+		return nil
+	}
+	return rules
+}
+
+func (r *natReader) forward(proto nft.Proto, ports nft.Ports) nft.Forward {
+	to := r.toPorts
+	if to.First == 0 {
+		to = ports
+	}
+	if have, want := to.Last-to.First, ports.Last-ports.First; have != want {
 		r.FailHint("give the same number of ports after the address, or none to keep the ports",
-			"--dport %s and --to-destination's %s differ in the number of ports", r.ports, r.toPorts)
+			"--dport %s and --to-destination's %s differ in the number of ports", ports, to)
 	}
-	return r.checked(nft.Forward{Proto: r.proto, Addr: r.addr, In: r.in, Ports: r.ports, To: r.to,
-		ToPort: r.toPorts.First})
+	return nft.Forward{Proto: proto, Addr: r.addr, In: r.in, Ports: ports, To: r.to, ToPort: to.First}
 }
 
 // checked returns the rule if it is valid.
