@@ -141,24 +141,32 @@ func postroutingRules(sets map[string]bool) []rule {
 			return statement{verb: snat, loads: loads, name: name, ipv6: ipv6}
 		}
 		inside := "inside" + n
-		for _, bits := range lengthsOf(sets, "snat"+n, "masquerade"+n) {
+		for _, bits := range lengthsOf(sets, "snat"+n, "masquerade"+n, "random"+n) {
 			name := withLength("snat"+n+"_out", bits)
 			add(name, first, translate(name, saddr, oif))
-			name = withLength("masquerade"+n+"_out", bits)
-			add(name, first, inSet(name, saddr, oif), statement{verb: masquerade})
-			if sets[withLength("snat"+n, bits)] || sets[withLength("masquerade"+n, bits)] {
+			for _, m := range masquerades {
+				name = withLength(m.setKind()+n+"_out", bits)
+				add(name, first, inSet(name, saddr, oif), m.statement())
+			}
+			if sets[withLength("snat"+n, bits)] || sets[withLength("masquerade"+n, bits)] || sets[withLength("random"+n, bits)] {
 				add(inside, first, inSet(inside, saddr), inSet(inside, daddr), statement{verb: ret})
 				inside = "" // only once
 			}
 			name = withLength("snat"+n, bits)
 			add(name, first, translate(name, saddr))
-			name = withLength("masquerade"+n, bits)
-			add(name, first, inSet(name, saddr), statement{verb: masquerade})
+			for _, m := range masquerades {
+				name = withLength(m.setKind()+n, bits)
+				add(name, first, inSet(name, saddr), m.statement())
+			}
 		}
 	}
-	add("masquerade_out", inSet("masquerade_out", oif), statement{verb: masquerade})
-	add("masquerade_all", inSet("masquerade_all", family), isNot(one(oif), loName),
-		isNot(one(ctStatus), statusDNAT), statement{verb: masquerade})
+	for _, m := range masquerades {
+		add(m.setKind()+"_out", inSet(m.setKind()+"_out", oif), m.statement())
+	}
+	for _, m := range masquerades {
+		add(m.setKind()+"_all", inSet(m.setKind()+"_all", family), isNot(one(oif), loName),
+			isNot(one(ctStatus), statusDNAT), m.statement())
+	}
 	return rules
 }
 
@@ -179,9 +187,9 @@ func targetRules(sets map[string]bool) []rule {
 // IGMP, mDNS and DHCP depend on the original source address, and what a bridge passes between its ports, because it is
 // another router's to translate.
 func stayRules(sets map[string]bool) []rule {
-	all := sets["masquerade_out"] || sets["masquerade_all"]
-	ipv4 := all || len(lengthsOf(sets, "snat4", "masquerade4")) > 0
-	ipv6 := all || len(lengthsOf(sets, "snat6", "masquerade6")) > 0
+	all := sets["masquerade_out"] || sets["masquerade_all"] || sets["random_out"] || sets["random_all"]
+	ipv4 := all || len(lengthsOf(sets, "snat4", "masquerade4", "random4")) > 0
+	ipv6 := all || len(lengthsOf(sets, "snat6", "masquerade6", "random6")) > 0
 	back := statement{verb: ret}
 	var rules []rule
 	if ipv4 || ipv6 {

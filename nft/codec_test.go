@@ -30,6 +30,8 @@ func someRules() []Rule {
 		all := netip.PrefixFrom(to, 0).Masked()
 		half := netip.PrefixFrom(to, 1).Masked() // up to the highest address
 		rules = append(rules, Masquerade{Source: half}, Masquerade{Source: all}, Masquerade{Source: half, Out: "eth0"},
+			Masquerade{Source: half, Random: true}, Masquerade{Source: all, Random: true},
+			Masquerade{Source: half, Out: "eth0", Random: true},
 			SourceNAT{Source: half, To: to}, SourceNAT{Source: half, Out: "e", To: to})
 		for _, f := range []Forward{{}, {In: "exactly15bytes."}, {Addr: to}, {Addr: to, In: "eth0"}} {
 			f.Proto, f.To, f.Ports, f.ToPort = SCTP, to, Ports{1, 0xffff}, 1
@@ -40,7 +42,7 @@ func someRules() []Rule {
 			rules = append(rules, f, single, moving)
 		}
 	}
-	return append(rules, Masquerade{Out: "eth0"}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
+	return append(rules, Masquerade{Out: "eth0"}, Masquerade{Out: "eth0", Random: true}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
 		Own{"a"}, Closed{"a"}, Hairpin{"exactly15bytes."},
 		Antispoof{Port: "a"}, Antispoof{"exactly15bytes.", true, false}, Antispoof{"b", true, true},
 		PortAddress{Port: "a", MAC: MAC{2, 0, 0, 0, 0, 1}},

@@ -79,8 +79,8 @@ func NewConn(nl *netlink.Conn) *Conn { return &Conn{nl: nl, waitLimit: waitLimit
 func (c *Conn) Close() error { return c.nl.Close() }
 
 // readForChange reads the content that planChange needs. To delete rules, or without any rule, this is the whole
-// table. To add rules, it is the elements to be added, and all elements of interval sets and fast paths, which are
-// few. If the ruleset changed meanwhile, complete is false.
+// table. To add rules, it is the elements to be added, and all elements of interval sets, of fast paths and of
+// Masquerade rules for all sources, which are few. If the ruleset changed meanwhile, complete is false.
 func (c *Conn) readForChange(generation uint32, t table, del, add []Rule) (have *content, complete bool, err error) {
 	if have := c.known.content(generation, t, allSets); have != nil {
 		return have, true, nil

@@ -25,7 +25,7 @@ func (s statement) exprs() []expr.Any {
 	case dnat, snat:
 		return s.translateExprs()
 	case masquerade:
-		return []expr.Any{&expr.Masq{}}
+		return []expr.Any{&expr.Masq{FullyRandom: s.name != ""}}
 	case accept:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}
 	case drop:

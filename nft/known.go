@@ -16,7 +16,7 @@ func (w selection) includes(s set) bool {
 	case ruleSets:
 		return s.decode != nil
 	case coarseSets:
-		return s.interval || s.isFastpathSet()
+		return s.interval || s.isFastpathSet() || s.forAllSources()
 	}
 	return true
 }

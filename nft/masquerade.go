@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // Masquerade translates the source address of packets that leave a private network to an address of the output link.
@@ -18,10 +20,40 @@ type Masquerade struct {
 	Source netip.Prefix
 	// Out is the output link; "" means any.
 	Out string
+	// Random gives each connection a random source port (nft's fully-random), instead of the client's port if it is
+	// free.
+	Random bool
 }
 
 // String returns the rule in nft's syntax: ip saddr 192.168.15.0/24 masquerade.
-func (m Masquerade) String() string { return egressMatchText(m.Source, m.Out) + "masquerade" }
+func (m Masquerade) String() string {
+	return egressMatchText(m.Source, m.Out) + m.statement().String()
+}
+
+// masquerades has a Masquerade of each kind.
+var masquerades = []Masquerade{{}, {Random: true}}
+
+// forAllSources reports whether a set has Masquerade rules for all sources.
+func (s set) forAllSources() bool {
+	return slices.ContainsFunc(masquerades, func(m Masquerade) bool {
+		return s.name == m.setKind()+"_out" || s.name == m.setKind()+"_all"
+	})
+}
+
+func (m Masquerade) statement() statement {
+	if m.Random {
+		return statement{verb: masquerade, name: "fully-random"}
+	}
+	return statement{verb: masquerade}
+}
+
+// setKind is the first part of the names of the rule's sets.
+func (m Masquerade) setKind() string {
+	if m.Random {
+		return "random"
+	}
+	return "masquerade"
+}
 
 // Check returns an error if the rule is invalid.
 func (m Masquerade) Check() error {
@@ -41,25 +73,26 @@ func (m Masquerade) Check() error {
 func (m Masquerade) elements() []element {
 	switch {
 	case !m.Source.IsValid():
-		return []element{{set: "masquerade_out", key: encodeName(m.Out)}}
+		return []element{{set: m.setKind() + "_out", key: encodeName(m.Out)}}
 	case m.Source.Bits() == 0 && m.Out == "":
-		return []element{{set: "masquerade_all", key: encodeFamily(m.Source.Addr())}}
+		return []element{{set: m.setKind() + "_all", key: encodeFamily(m.Source.Addr())}}
 	}
 	e := egressElement(m.Source, m.Out)
-	e.set = withLength("masquerade"+e.set, m.Source.Bits())
+	e.set = withLength(m.setKind()+e.set, m.Source.Bits())
 	return []element{e}
 }
 
 // decodeMasquerade decodes an element of a masquerade set.
 func decodeMasquerade(e element, s set) (Rule, error) {
+	random := strings.HasPrefix(s.name, "random")
 	switch s.name {
-	case "masquerade_out":
-		return Masquerade{Out: decodeName(e.key)}, nil
-	case "masquerade_all":
-		return Masquerade{Source: decodeFamily(e.key)}, nil
+	case "masquerade_out", "random_out":
+		return Masquerade{Out: decodeName(e.key), Random: random}, nil
+	case "masquerade_all", "random_all":
+		return Masquerade{Source: decodeFamily(e.key), Random: random}, nil
 	}
 	source, out, err := decodeEgress(e, s)
-	return Masquerade{Source: source, Out: out}, err
+	return Masquerade{Source: source, Out: out, Random: random}, err
 }
 
 // egressMatchText returns the match part of a Masquerade or SourceNAT in nft's syntax.

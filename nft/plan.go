@@ -223,7 +223,13 @@ func (c *change) addRules(rules map[Rule]bool, add []Rule) error {
 		if rules[r] {
 			continue
 		}
-		if other := index.conflict(r); other != nil {
+		other := index.conflict(r)
+		if m, ok := r.(Masquerade); ok {
+			if m.Random = !m.Random; rules[m] {
+				other = m
+			}
+		}
+		if other != nil {
 			return &Error{Op: "add", Object: r.String(), Err: &conflictError{other}}
 		}
 		if f, ok := r.(Fastpath); ok {

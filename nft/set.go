@@ -119,7 +119,9 @@ func makeSets() []set {
 	}
 	sets = append(sets,
 		set{name: "masquerade_out", key: []*field{ifname}, counter: true, decode: decodeMasquerade},
+		set{name: "random_out", key: []*field{ifname}, counter: true, decode: decodeMasquerade},
 		set{name: "masquerade_all", key: []*field{nfProto}, counter: true, decode: decodeMasquerade},
+		set{name: "random_all", key: []*field{nfProto}, counter: true, decode: decodeMasquerade},
 		set{name: "private_out", key: []*field{ifname}}, set{name: "private_all", key: []*field{nfProto}})
 	return slices.Concat(sets, fastpathSets(), guardSets(), bridgeSets())
 }
@@ -146,8 +148,10 @@ func egressSets(addr *field, n string) []set {
 	rules := []set{
 		{name: "snat" + n + "_out", key: two, data: to, decode: decodeSourceNAT},
 		{name: "masquerade" + n + "_out", key: two, decode: decodeMasquerade},
+		{name: "random" + n + "_out", key: two, decode: decodeMasquerade},
 		{name: "snat" + n, key: one, data: to, decode: decodeSourceNAT},
 		{name: "masquerade" + n, key: one, decode: decodeMasquerade},
+		{name: "random" + n, key: one, decode: decodeMasquerade},
 	}
 	for i := range rules {
 		rules[i].interval, rules[i].counter, rules[i].allLengths = true, true, true

@@ -50,7 +50,7 @@ func overridden(rules map[Rule]bool, add []Rule) (parts []Rule) {
 			}
 			switch old := old.(type) {
 			case Masquerade:
-				parts = append(parts, Masquerade{Source: source, Out: old.Out})
+				parts = append(parts, Masquerade{Source: source, Out: old.Out, Random: old.Random})
 			case SourceNAT:
 				parts = append(parts, SourceNAT{Source: source, Out: old.Out, To: old.To})
 			}

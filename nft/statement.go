@@ -15,7 +15,7 @@ type statement struct {
 	verb  verb
 	loads []load // compared, or used as the key of a lookup
 	value value  // compared with loads[0]
-	name  string // of the set or map of a lookup, or of the target chain of a jump
+	name  string // of the set or map of a lookup, or of the target chain of a jump; the flag of masquerade
 	ipv6  bool   // address family of dnat and snat
 	// implicit statements are not printed: nft adds them by itself before statements that depend on them.
 	implicit bool
@@ -202,7 +202,7 @@ func (s statement) String() string {
 	case snat:
 		return fmt.Sprintf("snat %s to %s map @%s", ip, loads, s.name)
 	case masquerade:
-		return "masquerade"
+		return strings.TrimSuffix("masquerade "+s.name, " ")
 	case accept:
 		return "accept"
 	case drop:

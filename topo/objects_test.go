@@ -199,12 +199,8 @@ func TestChanges(t *testing.T) {
 		{Veth{[2]Link{same, {Name: "a"}}}, Veth{[2]Link{withoutIPv6, {Name: "a"}}}, false},
 		{route, Route{NS: "red", Dst: route.Dst, Hops: NewHops(Hop{Device: "d1"})}, true},
 		{route, Route{NS: "red", Dst: route.Dst, Type: "blackhole"}, false},
-<<<<<<< HEAD
 		{Rule{"", false, 5, "lookup 7"}, Rule{"", false, 5, "lookup 8"}, false},
-		{Neigh{"red", "d0", address("10.0.0.9"), mac1}, Neigh{"red", "d0", address("10.0.0.9"), mac2}, true},
-=======
 		{Neigh{"red", "d0", address("10.0.0.9"), mac1, false}, Neigh{"red", "d0", address("10.0.0.9"), mac2, false}, true},
->>>>>>> 83c948a (lab: proxy neighbour entries, also on links of the machine)
 		{Sysctl{"", "net.a", "1"}, Sysctl{"", "net.a", "2"}, true},
 		{File{"red", "hosts", "a"}, File{"red", "hosts", "b"}, true},
 		{Port{"", "eth9", "a"}, Port{"", "eth9", "b"}, true},

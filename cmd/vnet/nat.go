@@ -19,7 +19,7 @@ func natObject() object {
 
 const natHelp = `
 vnet nat [show]
-vnet nat { add | del } masquerade [-s NETWORK] [-o DEV]
+vnet nat { add | del } masquerade [-s NETWORK] [-o DEV] [--random-fully]
 vnet nat { add | del } dnat [-p tcp|udp|sctp] [-d ADDRESS] [-i DEV] --dport PORT[-PORT][,...]
                             --to-destination ADDRESS[:PORT[-PORT]]
 vnet nat { add | del } dnat [-p tcp|udp|sctp] -d ADDRESS [-i DEV] --to-destination ADDRESS
@@ -35,7 +35,7 @@ Clients that use a link-local IPv6 address (fe80::) do not reach a forwarded por
 kernel never forwards packets with such a source. They need another address of the
 machine. IPv4 link-local addresses work. Without --dport, all TCP, UDP and SCTP ports of
 the address -d are forwarded, also those on which a program of the machine listens.
-Ping is not forwarded.
+Ping is not forwarded. With --random-fully, each connection gets a random source port.
 
    vnet nat add masquerade -s 192.168.15.0/24
    vnet nat add dnat -p tcp --dport 80 --to-destination 192.168.15.2:8080

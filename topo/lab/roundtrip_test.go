@@ -68,7 +68,6 @@ hosts:
   blue: {networks: {n0: {impair: {rate: 10mbit}, offload: off}}}
 links:
   - {endpoints: [red:c0, blue:c0], impair: {rate: 2500kbit, loss: 12.5}, mtu: 1280}`,
-<<<<<<< HEAD
 	"links": `hosts: {red: {}, blue: {}}
 links:
   - {endpoints: [red:c0, blue:c0], macs: ["02:00:00:00:00:01", "02:00:00:00:00:02"], offload: off}
@@ -78,12 +77,10 @@ links:
 hosts: {red: {networks: [n0]}}`,
 	"routed to some": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], routed: [10.0.0.0/8, "fd00::/8"]}}
 hosts: {red: {networks: [n0]}}`,
-=======
 	"proxy entries": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"], antispoof: true}}
 hosts:
   red: {networks: [n0], router: true, neighbours: [proxy 10.0.0.9 dev eth0, "proxy fd00::9 dev eth0"]}
   machine: {neighbours: ["proxy 2001:db8::7 dev wan.7"], sysctls: {net.ipv6.conf.wan/7.proxy_ndp: "0"}}`,
->>>>>>> 83c948a (lab: proxy neighbour entries, also on links of the machine)
 	"routes": `networks: {n0: {subnets: [10.0.0.0/24, "fd00::/64"]}}
 hosts:
   red:

@@ -273,15 +273,12 @@ func (r *stateBuilder) staleRecords(v *netnsSnapshot) {
 			case l.Name != "lo":
 			case word == "route":
 				exists = routes[name]
-<<<<<<< HEAD
 			case word == "rule":
 				exists = rules[name]
-=======
 			case word == "proxy":
 				exists = slices.ContainsFunc(v.Neighs, func(n rtnl.Neigh) bool {
 					return n.Proxy() && mark.Proxy(r.lab, n.Addr.String(), v.Names[n.Link]) == name
 				})
->>>>>>> 83c948a (lab: proxy neighbour entries, also on links of the machine)
 			case word == "ra":
 				link := mark.Unescaper.Replace(value)
 				exists = slices.ContainsFunc(v.Links, func(l rtnl.Link) bool { return l.Name == link })

@@ -81,17 +81,10 @@ func (rd *reader) readNetns(v *netnsSnapshot, entered error) error {
 	return err
 }
 
-<<<<<<< HEAD
-// wantedValues has the wanted settings and files of a namespace, by name, and whether it has wanted rules.
+// wantedValues has the wanted settings and files of a namespace, by name, and whether rules or proxy entries are wanted.
 type wantedValues struct {
 	settings, files map[string]string
-	rules           bool
-=======
-// wantedValues has the wanted settings and files of a namespace, by name, and whether it wants proxy entries.
-type wantedValues struct {
-	settings, files map[string]string
-	proxies         bool
->>>>>>> 83c948a (lab: proxy neighbour entries, also on links of the machine)
+	rules, proxies  bool
 }
 
 // wantedValuesOf returns the wanted values of a state, by namespace.
@@ -107,15 +100,13 @@ func wantedValuesOf(want topo.State) map[string]wantedValues {
 			w := wanted[x.NS]
 			w.files = with(w.files, x.Name, x.Content)
 			wanted[x.NS] = w
-<<<<<<< HEAD
 		case topo.Rule:
 			w := wanted[x.NS]
 			w.rules = true
-=======
+			wanted[x.NS] = w
 		case topo.Neigh:
 			w := wanted[x.NS]
 			w.proxies = w.proxies || x.Proxy
->>>>>>> 83c948a (lab: proxy neighbour entries, also on links of the machine)
 			wanted[x.NS] = w
 		}
 	}

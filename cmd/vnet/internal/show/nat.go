@@ -18,6 +18,7 @@ type natJSON struct {
 	Source      string `json:"source,omitempty"`
 	Out         string `json:"out,omitempty"`
 	ToSource    string `json:"to_source,omitempty"`
+	Random      bool   `json:"random_fully,omitempty"`
 	Protocol    string `json:"protocol,omitempty"`
 	Destination string `json:"destination,omitempty"`
 	In          string `json:"in,omitempty"`
@@ -54,7 +55,7 @@ func natFields(r nft.CountedRule) natJSON {
 	j := natJSON{Packets: r.Packets, Bytes: r.Bytes}
 	switch r := r.Rule.(type) {
 	case nft.Masquerade:
-		j.Kind, j.Source, j.Out = "masquerade", prefixText(r.Source), r.Out
+		j.Kind, j.Source, j.Out, j.Random = "masquerade", prefixText(r.Source), r.Out, r.Random
 	case nft.SourceNAT:
 		j.Kind, j.Source, j.Out, j.ToSource = "snat", prefixText(r.Source), r.Out, r.To.String()
 	case nft.Forward:
@@ -94,6 +95,9 @@ func (j natJSON) words() string {
 	option("-s", j.Source)
 	option("-o", j.Out)
 	option("--to-source", j.ToSource)
+	if j.Random {
+		b.WriteString(" --random-fully")
+	}
 	if j.Kind == "dnat" {
 		option("-p", j.Protocol)
 		option("-d", j.Destination)

@@ -71,6 +71,7 @@ type natReader struct {
 	addr, to netip.Addr
 	ports    []nft.Ports // none means all ports
 	toPorts  nft.Ports
+	random   bool
 }
 
 // A natOption is an option of a rule with iptables' short and long names.
@@ -83,6 +84,7 @@ type natOption struct {
 var natOptions = []natOption{
 	{[]string{"-s", "--source", "--src"}, "masquerade snat", (*natReader).readSource},
 	{[]string{"-o", "--out-interface"}, "masquerade snat", func(r *natReader, word string) { r.out = r.device(word) }},
+	{[]string{"--random-fully"}, "masquerade", func(r *natReader, _ string) { r.random = true }},
 	{[]string{"-i", "--in-interface"}, "dnat", func(r *natReader, word string) { r.in = r.device(word) }},
 	{[]string{"-p", "--protocol", "--proto"}, "dnat", (*natReader).readProto},
 	{[]string{"-d", "--destination", "--dst"}, "dnat",
@@ -226,14 +228,14 @@ func (r *natReader) rules(family int) []nft.Rule {
 
 func (r *natReader) masquerades(family int) []nft.Rule {
 	if r.source.IsValid() || r.out != "" {
-		return r.checked(nft.Masquerade{Source: r.source, Out: r.out})
+		return r.checked(nft.Masquerade{Source: r.source, Out: r.out, Random: r.random})
 	}
 	var rules []nft.Rule
 	if family != unix.AF_INET6 {
-		rules = append(rules, nft.Masquerade{Source: netip.PrefixFrom(netip.IPv4Unspecified(), 0)})
+		rules = append(rules, nft.Masquerade{Source: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Random: r.random})
 	}
 	if family != unix.AF_INET {
-		rules = append(rules, nft.Masquerade{Source: netip.PrefixFrom(netip.IPv6Unspecified(), 0)})
+		rules = append(rules, nft.Masquerade{Source: netip.PrefixFrom(netip.IPv6Unspecified(), 0), Random: r.random})
 	}
 	return rules
 }

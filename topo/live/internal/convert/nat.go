@@ -45,6 +45,9 @@ func Rule(o topo.Object) (nft.Rule, error) {
 func Object(ns string, r nft.Rule) topo.Object {
 	switch r := r.(type) {
 	case nft.Masquerade:
+		if r.Random {
+			return nil // labs do not have it
+		}
 		return topo.Masquerade{NS: ns, Source: r.Source, Out: r.Out}
 	case nft.SourceNAT:
 		return topo.SourceNAT{NS: ns, Source: r.Source, Out: r.Out, To: r.To}
