@@ -35,7 +35,7 @@ func TestLoopbackAddresses(t *testing.T) {
 		k := open(lab)
 		up(t, k, want)
 		for _, addr := range []string{"10.255.0.1", "fd00:255::1"} {
-			checkReaches(t, "blue", addr)
+			checkReachesSoon(t, "blue", addr)
 		}
 		for ns, addrs := range map[string][]string{
 			"red": {"10.255.0.1/32", "fd00:255::1/128"}, "box": {"10.255.0.3/32", "fd00:255::3/128"},
@@ -114,4 +114,18 @@ func TestLoopbackAddressOfAnotherLab(t *testing.T) {
 			t.Errorf("only the lab's address should be deleted:\n%s", have)
 		}
 	})
+}
+
+// checkReachesSoon is checkReaches for a lab that is new: on a busy machine, its first packets may be lost.
+func checkReachesSoon(t *testing.T, host, addr string) {
+	t.Helper()
+	err := reaches(host, addr)
+	for range 2 {
+		if err != nil {
+			err = reaches(host, addr)
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }

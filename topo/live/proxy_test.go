@@ -37,7 +37,7 @@ func TestProxyNeighbours(t *testing.T) {
 	k := openKernel(t, lab)
 	up(t, k, want)
 	for _, addr := range []string{"10.1.0.77", "fd00:1::77"} {
-		checkReaches(t, "pc", addr)
+		checkReachesSoon(t, "pc", addr)
 	}
 	if have, err := k.Snapshot(nil); err != nil || !have.Equal(want) {
 		t.Errorf("without the file, the snapshot differs: %v\n%s", err, topo.Diff(have, want))
