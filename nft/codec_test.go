@@ -42,7 +42,8 @@ func someRules() []Rule {
 			rules = append(rules, f, single, moving)
 		}
 	}
-	return append(rules, Masquerade{Out: "eth0"}, Masquerade{Out: "eth0", Random: true}, Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
+	return append(rules, Masquerade{Out: "eth0"}, Masquerade{Out: "eth0", Random: true},
+		Isolate{In: "a", Out: "b"}, Isolate{In: "a", Out: "a"},
 		Own{"a"}, Closed{"a"}, Hairpin{"exactly15bytes."},
 		Antispoof{Port: "a"}, Antispoof{"exactly15bytes.", true, false}, Antispoof{"b", true, true},
 		PortAddress{Port: "a", MAC: MAC{2, 0, 0, 0, 0, 1}},
