@@ -56,18 +56,22 @@ func (s *session) objectHelp(o object) error {
 	return nil
 }
 
+// otherNeighbor is ip(8)'s other spelling of neighbour, which the help does not repeat.
+const otherNeighbor = "neighbor"
+
 // overview prints the objects, the options and the exit codes.
 func (s *session) overview() error {
 	fmt.Fprint(s.out, "vnet: virtual networks, made with netlink and nftables only\n\n",
-		"Usage: vnet [OPTIONS] OBJECT { COMMAND | help }\n       vnet [-force] -batch FILE\n\nObjects:\n")
-	t := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
-	for _, o := range objects() {
-		fmt.Fprintf(t, "  %s\t%s\n", o.name, o.usage)
+		"Usage: vnet [OPTIONS] OBJECT { COMMAND | help }\n       vnet [-force] -batch FILE\n")
+	for _, g := range objectGroups() {
+		fmt.Fprintf(s.out, "\n%s:\n", g.title)
+		for _, o := range g.objects {
+			if o.name != otherNeighbor {
+				fmt.Fprintf(s.out, "    %-15s %s\n", o.name, o.usage)
+			}
+		}
 	}
-	fmt.Fprint(t, "  help cheatsheet\twhat to type instead of ip, iptables and route\n")
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	fmt.Fprintf(s.out, "    %-15s %s\n", "help cheatsheet", "what to type instead of ip, iptables and route")
 	_, err := fmt.Fprint(s.out, "\nOptions, which can be abbreviated:\n", optionList(), "\n", exitCodes, "\n",
 		capabilityHelp,
 		"\nvnet OBJECT help shows the syntax and examples. vnet demo shows all features in a sandbox.\n")

@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab"
 	"github.com/vnet-lab/vnet/topo/verify"
 )
@@ -45,9 +49,20 @@ func (s *session) verify(l labLine) error {
 	if len(facts) == 0 && !l.Bool("all-pairs") {
 		s.note("the file has no expectations; --all-pairs pings from every host to every other")
 	}
+	if report := l.Bool("json") || s.JSON || l.Bool("tap") || l.String("junit") != ""; !report && !isUp(topology) {
+		return &hinted{fmt.Errorf("lab %q is not up", topology.Name), strings.TrimSpace("vnet up " + l.Args().First())}
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	return s.showReport(verify.Verify(ctx, topology, facts), l)
+}
+
+// isUp reports whether a namespace of a lab's hosts is there, or cannot be looked for.
+func isUp(topology lab.Topology) bool {
+	names, err := nsfs.Names()
+	return err != nil || slices.ContainsFunc(topology.Hosts, func(h lab.Host) bool {
+		return h.Namespace != "" || slices.Contains(names, h.Name)
+	}) || !slices.ContainsFunc(topology.Hosts, func(h lab.Host) bool { return h.Name != topo.Machine })
 }
 
 // showReport prints a report in the chosen format.

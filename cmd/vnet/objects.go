@@ -21,15 +21,36 @@ type object struct {
 	lab *labCommand
 }
 
-// objects returns the objects in ip(8)'s order. An abbreviation means the first object that it fits.
-func objects() []object {
-	return []object{
-		addrObject(), routeObject(), ruleObject(), neighObject("neighbor"), neighObject("neighbour"), linkObject(),
-		netnsObject(), natObject(),
-		checkObject(), planObject(), upObject(), downObject(),
-		lsObject(), statusObject(), execObject(), shellObject(), verifyObject(), doctorObject(),
-		exportObject(), graphObject(), schemaObject(), demoObject(), sandboxObject(), completionObject(), versionObject(),
+// An objectGroup is a part of the help.
+type objectGroup struct {
+	title   string
+	objects []object
+}
+
+// objectGroups returns the objects in groups. Those of ip(8) are first and in its order: an abbreviation means the
+// first object that it fits.
+func objectGroups() []objectGroup {
+	return []objectGroup{
+		{"Networks by hand, with the words of ip(8)", []object{
+			addrObject(), routeObject(), ruleObject(), neighObject(otherNeighbor), neighObject("neighbour"), linkObject(),
+			netnsObject(), natObject(),
+		}},
+		{"Labs in a file", []object{
+			checkObject(), planObject(), upObject(), downObject(), exportObject(), graphObject(), schemaObject(),
+		}},
+		{"Labs that are up", []object{
+			lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
+		}},
+		{"Other", []object{doctorObject(), demoObject(), sandboxObject(), completionObject(), versionObject()}},
 	}
+}
+
+// objects returns all objects.
+func objects() (all []object) {
+	for _, g := range objectGroups() {
+		all = append(all, g.objects...)
+	}
+	return all
 }
 
 // netnsObjects lists the objects that support -netns.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -78,7 +79,26 @@ func (s *session) command(args []string) error {
 	case opts.Batch != "":
 		return s.batch(opts.Batch)
 	}
-	return s.object(rest)
+	return suggest(s.object(rest), args[:len(args)-len(rest)], rest)
+}
+
+// suggest adds a hint to a usage error: the command that the words after the options probably mean.
+func suggest(err error, options, rest []string) error {
+	var e *words.Error
+	meant := words.Habit(rest)
+	if !errors.As(err, &e) || meant == nil {
+		return err
+	}
+	command := slices.Concat([]string{"vnet"}, options, meant)
+	if !slices.ContainsFunc(command, shellChanges) {
+		e.Hint = strings.Join(command, " ")
+	}
+	return err
+}
+
+// shellChanges reports whether a shell would not pass a word on as it is.
+func shellChanges(word string) bool {
+	return word == "" || strings.ContainsAny(word, " \t\n\\'\"`$&|;<>()*?#~!{}")
 }
 
 // namespace opens the namespace of -netns; nil without -netns.

@@ -65,6 +65,7 @@ var OptionTable = []Option{
 	{Name: "tshort", Usage: "the time of each event, short format",
 		set: flag(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
 	{Name: "Version", Usage: "print the version", set: flag(func(o *Options) { o.Version = true })},
+	{Name: "version", Exact: true, Usage: "the same as -Version", set: flag(func(o *Options) { o.Version = true })},
 	{Name: "force", Usage: "continue a batch after an error", set: flag(func(o *Options) { o.Force = true })},
 	{Name: "batch", Value: "FILE", Usage: "run each line of FILE; - is standard input",
 		set: func(o *Options, v string) error { o.Batch = v; return nil }},
