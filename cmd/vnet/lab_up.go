@@ -20,19 +20,6 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func checkObject() object {
-	return object{name: "check", usage: "list all mistakes of a lab file",
-		lab: &labCommand{maxArgs: 1, run: (*session).check}, help: `
-vnet check [FILE]
-
-Lists all mistakes with their lines and a correction, and exits with 2. If there are no
-mistakes, it prints how many networks, hosts, links and facts the lab has. It needs no
-privileges and does not use the kernel. FILE defaults to vnet.yaml; - is standard input.
-
-   vnet check lab.yaml
-`}
-}
-
 func planObject() object {
 	return object{name: "plan", usage: "show what up or down would do",
 		lab: &labCommand{maxArgs: 1, run: (*session).plan, flags: []cli.Flag{
@@ -76,18 +63,6 @@ Errors are listed at the end. --all removes every lab.
    vnet down lab.yaml
    vnet down red-blue
 `}
-}
-
-// check runs vnet check.
-func (s *session) check(l labLine) error {
-	lab, want, err := s.compile(l.file())
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.out, "%s: %s, %s, %s, %s; %s in the kernel\n", lab.Name,
-		count(len(lab.Networks), "network"), count(len(lab.Hosts), "host"), count(len(lab.Links), "link"),
-		count(len(lab.Expect), "fact"), count(len(want), "object"))
-	return err
 }
 
 // plan runs vnet plan.

@@ -10,13 +10,13 @@ import (
 
 // A Mistake is an error in a lab file, with its place.
 type Mistake struct {
-	File    string // as given to Parse; "" for a Topology made by hand
-	Line    int    // from 1; 0 if there is no file
-	Column  int    // from 1, in bytes; 0 if unknown
-	Text    string // the wrong text, as in the file; may be empty
-	Message string // what is wrong
-	Hint    string // what to write instead; may be empty
-	Source  string // the whole line of the file
+	File    string `json:"file"`           // as given to Parse; "" for a Topology made by hand
+	Line    int    `json:"line"`           // from 1; 0 if there is no file
+	Column  int    `json:"column"`         // from 1, in bytes; 0 if unknown
+	Text    string `json:"text,omitempty"` // the wrong text, as in the file; may be empty
+	Message string `json:"message"`        // what is wrong
+	Hint    string `json:"hint,omitempty"` // what to write instead; may be empty
+	Source  string `json:"-"`              // the whole line of the file
 }
 
 // Error writes "file:line:column: message; hint".

@@ -114,8 +114,7 @@ func parseMTU(s string) (mtu mtuChoice, err error) {
 
 // Read reads true, false, or addresses.
 func (c *natChoice) Read(d *syntax.Decoder, n *yaml.Node) {
-	if on, err := syntax.ParseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
-		c.on = on
+	if syntax.Bool(d, n, &c.on) {
 		return
 	}
 	d.Value(n, &c.to)
@@ -124,8 +123,7 @@ func (c *natChoice) Read(d *syntax.Decoder, n *yaml.Node) {
 
 // Read reads true, false, or sources.
 func (c *routedChoice) Read(d *syntax.Decoder, n *yaml.Node) {
-	if on, err := syntax.ParseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
-		c.on = on
+	if syntax.Bool(d, n, &c.on) {
 		return
 	}
 	d.Value(n, &c.from)
@@ -135,7 +133,7 @@ func (c *routedChoice) Read(d *syntax.Decoder, n *yaml.Node) {
 // Read reads true, false, or names of networks.
 func (c *isolateChoice) Read(d *syntax.Decoder, n *yaml.Node) {
 	if on, err := syntax.ParseBool(n.Value); n.Kind == yaml.ScalarNode && err == nil {
-		c.hosts = on
+		c.hosts = on // "on" and "no" are names of networks here
 		return
 	}
 	d.Value(n, &c.from)

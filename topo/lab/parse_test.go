@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	gocmp "cmp"
 	"net/netip"
 	"os"
@@ -258,4 +259,22 @@ func FuzzParse(f *testing.F) {
 		Facts(lab)
 		Export(lab.Name, state)
 	})
+}
+
+// TestIgnoredKeys: keys that begin with x- can hold anchors anywhere, and say nothing by themselves.
+func TestIgnoredKeys(t *testing.T) {
+	with := mustParse(t, "lab.yaml", `
+x-leaf: &leaf {networks: [n], x-owner: somebody}
+name: a
+networks: {n: {subnets: [10.1.0.0/24], x-note: [1, {2: 3}]}}
+hosts: {red: *leaf, blue: {<<: *leaf, aliases: [b]}}
+`)
+	without := mustParse(t, "lab.yaml", `
+name: a
+networks: {n: {subnets: [10.1.0.0/24]}}
+hosts: {red: {networks: [n]}, blue: {networks: [n], aliases: [b]}}
+`)
+	if got, want := Format(with), Format(without); !bytes.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
 }

@@ -19,7 +19,8 @@ const referenceIntro = `# The lab file
 
 This page is generated from topo/lab/file.go, like lab.schema.json, with which editors complete and check the file.
 Every key is optional. Where a list is expected, a single value may stand alone. Unknown and repeated keys are mistakes.
-JSON is valid YAML; anchors, aliases and merge keys work. The directory examples/ has labs to start from.
+JSON is valid YAML; anchors, aliases and merge keys work, and keys that begin with x- are ignored: anchors can stand
+there. The directory examples/ has labs to start from.
 
 In a repeated entry, (n) stands for its number: ` +
 	"`repeat: 3`" + ` with ` + "`leaf(n)`" + ` creates leaf1, leaf2 and leaf3; (n+1) and (n-1) work too.
@@ -30,7 +31,7 @@ Facts under ` + "`expect`" + ` have the form FROM -> TO [PROBE]: [not] [OUTCOME]
 |---|---|
 | FROM, TO | a host, a pattern of hosts such as h*, machine; TO may be an address, or a name for dns |
 | PROBE | ping (default), tcp PORT, udp PORT, dns [ADDRESS]; with 4 or 6 appended, one family only; ` +
-	`ping size BYTES, unfragmented |
+	`ping size BYTES: one packet of that size, which is not fragmented |
 | OUTCOME | answered (default), refused, unreachable, as ADDRESS (answered, with this source address) |
 
 A link with IPv4 addresses and without IPv6 settings in the file gets no link-local address and sends no router

@@ -281,6 +281,7 @@ func (m *schemaMaker) structure(t reflect.Type) object {
 		{"description", m.comments[t.Name()]},
 		{"type", []string{"object", "null"}},
 		{"properties", properties},
+		{"patternProperties", object{{"^x-", object{}}}},
 		{"additionalProperties", false},
 	}
 }

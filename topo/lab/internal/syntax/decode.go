@@ -200,6 +200,9 @@ func (d *Decoder) structure(n *yaml.Node, v reflect.Value) {
 		return
 	}
 	for _, kv := range d.Pairs(n) {
+		if strings.HasPrefix(kv.Key.Value, "x-") {
+			continue // for anchors, and for other programs
+		}
 		f := fieldOf(v, kv.Key.Value)
 		if !f.IsValid() {
 			d.Mistake(PosOf(kv.Key), kv.Key.Value, fmt.Sprintf("unknown key %q", kv.Key.Value),

@@ -63,6 +63,16 @@ func (d *Decoder) Within(at Pos, key string, v, hi int) int {
 // word it expected.
 var ErrWord = errors.New("not a valid word")
 
+// Bool reads true or false into to. It reports false if n is something else. Other words for true and false, such as
+// yes, are a mistake.
+func Bool(d *Decoder, n *yaml.Node, to *bool) bool {
+	if _, err := ParseBool(n.Value); n.Kind != yaml.ScalarNode || errors.Is(err, ErrWord) {
+		return false
+	}
+	d.Value(n, to)
+	return true
+}
+
 // ParseBool reads true or false. Other words for them are a mistake of their own.
 func ParseBool(s string) (bool, error) {
 	switch strings.ToLower(s) {
