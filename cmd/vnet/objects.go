@@ -36,7 +36,7 @@ func objectGroups() []objectGroup {
 			netnsObject(), natObject(),
 		}},
 		{"Labs in a file", []object{
-			checkObject(), planObject(), upObject(), downObject(), exportObject(), graphObject(), schemaObject(),
+			checkObject(), planObject(), upObject(), keepObject(), downObject(), exportObject(), graphObject(), schemaObject(),
 		}},
 		{"Labs that are up", []object{
 			lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
