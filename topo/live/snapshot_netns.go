@@ -81,7 +81,7 @@ func (rd *reader) readNetns(v *netnsSnapshot, entered error) error {
 	return err
 }
 
-// wantedValues has the wanted settings and files of a namespace, by name, and whether rules or proxy entries are wanted.
+// wantedValues has the wanted settings and files of a namespace, by name, and whether it wants rules or proxy entries.
 type wantedValues struct {
 	settings, files map[string]string
 	rules, proxies  bool
