@@ -35,6 +35,7 @@ func TestNormal(t *testing.T) {
 		{Rule{"red", true, 5, "no words of ip"}, Rule{"red", true, 5, "no words of ip"}},
 		{impaired(Impairment{Rate: 1003, Loss: 0.12345678}), impaired(Impairment{Rate: 1000, Loss: 0.123457})},
 		{Qdisc{NS: "red", Link: "d0", GSO: true}, impaired(Impairment{})},
+		{Sysctl{"", "net/ipv4/conf/all/forwarding", "1"}, Sysctl{"", linux.ForwardingIPv4, "1"}},
 		{Sysctl{"", "net/ipv4/conf/a.b/rp_filter", " 1 \t2"}, Sysctl{"", "net.ipv4.conf.a/b.rp_filter", "1 2"}},
 	} {
 		s, put := NewState(), NewState(tt.object)

@@ -60,6 +60,9 @@ func (s Sysctl) normal() Object {
 		parts[i] = strings.ReplaceAll(p, ".", "/")
 	}
 	s.Name, s.Value = strings.Join(parts, "."), strings.Join(strings.Fields(s.Value), " ")
+	if s.Name == linux.LinkSysctl("ipv4", "all", "forwarding") {
+		s.Name = linux.ForwardingIPv4 // the kernel has two names for this sysctl
+	}
 	return s
 }
 

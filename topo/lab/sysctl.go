@@ -45,8 +45,15 @@ var sysctlsKey = hostKey{
 }
 
 func (k *checker) sysctls(h *Host) {
+	values := make(map[string]topo.Sysctl, len(h.Sysctls))
 	for _, s := range h.Sysctls {
 		k.sysctl(h, s)
+		o := topo.Normalize(topo.Sysctl{Name: s.Key, Value: s.Value}).(topo.Sysctl)
+		if was, twice := values[o.Name]; twice && was != o {
+			k.mistakef(s.at, s.Key, "write it once", "sysctl %s of %s has two values: %s and %s",
+				o.Name, h.Name, was.Value, o.Value)
+		}
+		values[o.Name] = o
 	}
 }
 

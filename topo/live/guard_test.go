@@ -97,6 +97,37 @@ func TestForeignNetworksStayApart(t *testing.T) {
 	wantSysctl(t, "net/ipv6/conf/all/forwarding", "0")
 }
 
+// TestOtherNameOfForwarding: net.ipv4.conf.all.forwarding is net.ipv4.ip_forward. A lab that sets it does not connect
+// foreign networks either, and its down leaves forwarding on for another lab.
+func TestOtherNameOfForwarding(t *testing.T) {
+	foreignNetworks(t)
+	name, other := labtest.Compiled(t, `
+name: other
+hosts: {machine: {sysctls: {net.ipv4.conf.all.forwarding: 1, net.ipv6.conf.all.forwarding: 1}}, blue: {}}
+`)
+	k := openKernel(t, name)
+	name, want := labtest.Compiled(t, guardedLab)
+	guarded := openKernel(t, name)
+	for _, step := range []struct {
+		kernel     *Kernel
+		want       topo.State
+		forwarding string
+	}{{k, other, "1"}, {guarded, want, "1"}, {k, nil, "1"}, {guarded, nil, "0"}} {
+		var err error
+		if step.want == nil {
+			_, err = step.kernel.Down(t.Context(), nil)
+		} else {
+			_, err = step.kernel.Up(t.Context(), step.want, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantForeign(t, "with forwarding "+step.forwarding, false)
+		wantSysctl(t, "net/ipv4/ip_forward", step.forwarding)
+		wantSysctl(t, "net/ipv6/conf/all/forwarding", step.forwarding)
+	}
+}
+
 // TestForwardingThatWasOn: if forwarding was on before the lab, foreign networks reach each other
 // before, with and after the lab.
 func TestForwardingThatWasOn(t *testing.T) {
