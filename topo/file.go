@@ -34,10 +34,10 @@ func (f File) commands(w *scriptWriter, s Step) []command {
 	file := netnsFile(w.refOf(f.NS), f.Name)
 	path, dir := shellWord(file), shellWord(filepath.Dir(file))
 	if s.Want == nil {
-		return []command{{text: "rm -f " + path}, {text: "rmdir --ignore-fail-on-non-empty " + dir}}
+		return []command{{text: "rm -f " + path}, {text: "[ ! -k " + dir + " ] || rmdir --ignore-fail-on-non-empty " + dir}}
 	}
 	return []command{
-		{text: "mkdir -p " + dir},
+		{text: "[ -d " + dir + " ] || mkdir -p -m 1755 " + dir}, // with the sticky bit: vnet may remove it
 		{text: hereDoc("cat > "+path, mark.FileMark(w.lab)+f.Content)},
 	}
 }

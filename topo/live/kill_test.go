@@ -266,11 +266,15 @@ func TestRestart(t *testing.T) {
 	if _, err := k.Down(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat("/run/etc-netns/gone"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat("/run/etc-netns/gone/hosts"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("down leaves the file of a deleted host: ", err)
 	}
 	if err := os.Remove("/run/etc-netns/mine/hosts"); err != nil {
 		t.Error("down touches a foreign file: ", err)
 	}
-	os.Remove("/run/etc-netns/mine")
+	for _, name := range []string{"mine", "gone", "red", "blue"} {
+		if err := os.Remove("/run/etc-netns/" + name); err != nil {
+			t.Error("down removes a foreign directory: ", err)
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 	"sync"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/live/internal/convert"
+	"github.com/vnet-lab/vnet/topo/live/internal/hostfile"
 	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
@@ -43,7 +43,7 @@ func (x *Executor) fileStage(stage []topo.Step, results []result) {
 		results[i] = result{err: err, touched: err == nil}
 	})
 	if stage[0].Op() == topo.Delete {
-		os.Remove(x.Table.Etc) // if it is empty
+		hostfile.RemoveDir(x.Table.Etc)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
@@ -52,7 +54,7 @@ func (l *Files) Do(calls *Calls, step topo.Step) error {
 	path := filepath.Join(dir, f.Name)
 	if step.Op() == topo.Delete {
 		err := calls.Remove(path)
-		os.Remove(dir) // if it is empty
+		RemoveDir(dir)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			h.ForgetFile(f.Name)
 		}
@@ -94,20 +96,17 @@ func (l *Files) write(calls *Calls, path, content, was string, exists bool) (err
 }
 
 // prepareDir creates the directory for a file. For Create, it fails if a foreign file
-// has the name.
+// has the name, or if the directory is a symbolic link or no directory.
 func (l *Files) prepareDir(h *netns.Handle, dir, path string, op topo.Op) error {
-	err := os.Mkdir(dir, 0o755)
-	if err == nil {
-		return nil // a new directory is empty
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = os.MkdirAll(dir, 0o755)
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	err := makeDir(dir)
+	if !errors.Is(err, fs.ErrExist) {
+		return err // a new directory is empty
 	}
 	if op != topo.Create {
 		return nil
+	}
+	if !isDir(dir) {
+		return &fs.PathError{Op: "create", Path: dir, Err: unix.ENOTDIR}
 	}
 	b, err := ReadRegular(path, nil)
 	if errors.Is(err, errNotRegular) || err == nil && !l.mayReplace(h, string(b)) {
@@ -135,11 +134,8 @@ func (l *Files) Read(h *netns.Handle, wanted map[string]string) (unfinished []st
 		return nil, nil
 	}
 	dir := filepath.Join(l.table.Etc, h.Ref)
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	entries, err := readDir(dir)
+	if len(entries) == 0 || err != nil {
 		return nil, err
 	}
 	files := make(map[string]string, len(entries))

@@ -102,10 +102,10 @@ func readAll(fd int, into []byte) ([]byte, error) {
 	}
 }
 
-// Remove removes a file, and also its directory and the directory's parent if they become empty.
+// Remove removes a file, and also its directory and the directory's parent if vnet made them and they become empty.
 func Remove(path string) error {
 	err := os.Remove(path)
-	os.Remove(filepath.Dir(path))
-	os.Remove(filepath.Dir(filepath.Dir(path)))
+	RemoveDir(filepath.Dir(path))
+	RemoveDir(filepath.Dir(filepath.Dir(path)))
 	return err
 }

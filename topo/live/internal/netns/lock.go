@@ -41,7 +41,7 @@ type Lock struct{ *os.File }
 // that its file no longer has the name, and tries again.
 func (l *Lock) Close() error {
 	os.Remove(l.Name())
-	os.Remove(lockDir) // fails while there are other locks
+	_ = unix.Rmdir(lockDir) // fails while there are other locks
 	return l.File.Close()
 }
 

@@ -1,0 +1,63 @@
+package live
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/labtest"
+)
+
+// TestForeignDirectories: up and down leave what others have made in the place of the directories of a lab's files. Up
+// fails where there is no directory.
+func TestForeignDirectories(t *testing.T) {
+	const etc, red = "/run/foreign/etc", "/run/foreign/etc/red"
+	real := t.TempDir()
+	mkdir := func(path string) func() error { return func() error { return os.MkdirAll(path, 0o755) } }
+	for name, tt := range map[string]struct {
+		foreign string // what others have made
+		make    func() error
+		fails   bool
+	}{
+		"nothing":           {etc, func() error { return nil }, false},
+		"parent":            {etc, mkdir(etc), false},
+		"link as parent":    {etc, func() error { return os.Symlink(real, etc) }, false},
+		"directory":         {red, mkdir(red), false},
+		"another directory": {etc + "/x", mkdir(etc + "/x"), false},
+		"link":              {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), os.Symlink(real, red)) }, true},
+		"dangling link":     {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), os.Symlink("no", red)) }, true},
+		"file":              {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), os.WriteFile(red, nil, 0o644)) }, true},
+		"fifo":              {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), unix.Mkfifo(red, 0o644)) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(etc), 0o755), tt.make()); err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(filepath.Dir(etc))
+			before, beforeErr := os.Lstat(tt.foreign)
+			lab, want := labtest.Compiled(t, "name: dirs\nhosts: {red: {dns: {servers: [10.0.0.1, \"fd00::1\"]}}}\n")
+			k := openKernel(t, lab)
+			k.table.Etc = etc
+			if _, err := k.Up(t.Context(), want, nil); (err != nil) != tt.fails || tt.fails && !errors.Is(err, unix.ENOTDIR) {
+				t.Errorf("up returned %v", err)
+			}
+			if _, err := k.Down(t.Context(), nil); err != nil {
+				t.Error(err)
+			}
+			after, err := os.Lstat(tt.foreign)
+			if beforeErr != nil {
+				if !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s is left", tt.foreign)
+				}
+				return
+			}
+			if err != nil || after.Mode() != before.Mode() {
+				t.Errorf("%s: it was %v, it is %v, %v", tt.foreign, before, after, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,48 @@
+package hostfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// dirMode is the mode of the directories that vnet makes. They have the sticky bit, which changes nothing for a
+// directory that only root can write to. It shows that vnet may remove the directory.
+const dirMode = 0o755 | fs.ModeSticky
+
+// makeDir makes a directory, and those above it. The error is fs.ErrExist if there is something of this name.
+func makeDir(dir string) error {
+	err := os.Mkdir(dir, dirMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		_ = makeDir(filepath.Dir(dir)) // the next error says why it failed
+		err = os.Mkdir(dir, dirMode)
+	}
+	return err
+}
+
+// RemoveDir removes a directory that vnet made, if it is empty. It leaves directories, symbolic links and files that
+// others made.
+func RemoveDir(dir string) {
+	var st unix.Stat_t
+	if unix.Lstat(dir, &st) == nil && st.Mode&unix.S_ISVTX != 0 {
+		_ = unix.Rmdir(dir) // fails for other files, and if it is not empty
+	}
+}
+
+// readDir lists a directory; it has no entries if it does not exist, is a symbolic link or no directory.
+func readDir(dir string) ([]fs.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || err == nil && !isDir(dir) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// isDir reports whether there is a directory of this name. A symbolic link is none.
+func isDir(path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}
