@@ -1,6 +1,7 @@
 package nsfs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -55,7 +56,7 @@ func SetSysctl(key, value string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(value)
+	_, err = f.WriteString(cmp.Or(value, "\n")) // the kernel ignores a write of no bytes
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

@@ -152,15 +152,15 @@ func Find(names []string, prefix string) (name, value string) {
 	return "", ""
 }
 
-// Foreign returns the former value of a setting that another lab changed; "" if none did.
-func Foreign(names []string, lab, name string) string {
+// Foreign returns the former value of a setting that another lab changed; found is false if none did.
+func Foreign(names []string, lab, name string) (value string, found bool) {
 	for _, n := range names {
 		rest, ok := strings.CutPrefix(n, "vnet:")
-		owner, rest, found := strings.Cut(rest, ":")
+		owner, rest, hasOwner := strings.Cut(rest, ":")
 		value, matches := strings.CutPrefix(rest, Escaper.Replace(name)+"=")
-		if ok && found && matches && owner != lab {
-			return value
+		if ok && hasOwner && matches && owner != lab {
+			return value, true
 		}
 	}
-	return ""
+	return "", false
 }

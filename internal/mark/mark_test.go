@@ -57,12 +57,15 @@ func TestFind(t *testing.T) {
 // TestForeign: the record of another lab counts, not the lab's own, and not a name without mark.
 func TestForeign(t *testing.T) {
 	const setting = "net.ipv4.ip_forward"
-	for _, tt := range []struct{ record, want string }{
-		{Sysctl("y", setting) + "0", "0"}, {Sysctl("x", setting) + "0", ""}, {Sysctl("y", "net.ipv4.x") + "0", ""},
-		{"y:" + setting + "=0", ""}, {"vnet:y", ""}, {"", ""},
+	for _, tt := range []struct {
+		record, want string
+		found        bool
+	}{
+		{Sysctl("y", setting) + "0", "0", true}, {Sysctl("y", setting), "", true}, {Sysctl("x", setting) + "0", "", false},
+		{Sysctl("y", "net.ipv4.x") + "0", "", false}, {"y:" + setting + "=0", "", false}, {"vnet:y", "", false}, {"", "", false},
 	} {
-		if got := Foreign([]string{"eth0", tt.record}, "x", setting); got != tt.want {
-			t.Errorf("Foreign(%q) = %q, want %q", tt.record, got, tt.want)
+		if got, found := Foreign([]string{"eth0", tt.record}, "x", setting); got != tt.want || found != tt.found {
+			t.Errorf("Foreign(%q) = %q, %t, want %q, %t", tt.record, got, found, tt.want, tt.found)
 		}
 	}
 }

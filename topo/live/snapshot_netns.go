@@ -1,7 +1,6 @@
 package live
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -375,8 +374,9 @@ func (rd *reader) readSettings(v *netnsSnapshot) error {
 		}
 		// If another lab's record has the wanted value, that lab will restore this value: this lab
 		// need not set it.
-		former := cmp.Or(mark.Foreign(lo.AltNames, rd.table.Lab, name), value)
-		if changed || value == v.wanted.settings[name] && strings.ReplaceAll(former, "+", " ") == value {
+		former, shared := mark.Foreign(lo.AltNames, rd.table.Lab, name)
+		lasts := !shared || strings.ReplaceAll(former, "+", " ") == value
+		if changed || value == v.wanted.settings[name] && lasts {
 			v.values[name] = value
 		}
 	}

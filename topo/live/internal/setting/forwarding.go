@@ -64,7 +64,7 @@ func isForwarding(name string) bool {
 // lab turned forwarding on, recordForwarding copies that lab's records. It returns them without the lab's mark.
 func (c *Changer) recordForwarding(h *netns.Handle, lo rtnl.Link, name string) (records []string, err error) {
 	records = recordsOfAllLabs(lo, name)
-	if mark.Foreign(lo.AltNames, c.lab, name) == "" {
+	if _, shared := mark.Foreign(lo.AltNames, c.lab, name); !shared {
 		if records, err = forwardingRecords(h, name, mark.Of(c.lab)); err != nil {
 			return nil, err
 		}

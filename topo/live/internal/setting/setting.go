@@ -38,7 +38,8 @@ type use struct {
 	lo     rtnl.Link
 	name   string
 	record string // this lab's record; "" if it does not set the sysctl
-	others string // the former value in the record of another lab; "" if no other lab sets it
+	shared bool   // whether another lab sets the sysctl
+	others string // the former value in the record of that lab
 }
 
 func useOf(h *netns.Handle, lab, name string) (u use, err error) {
@@ -47,7 +48,7 @@ func useOf(h *netns.Handle, lab, name string) (u use, err error) {
 		return u, err
 	}
 	u.record, _ = mark.Find(u.lo.AltNames, mark.Sysctl(lab, name))
-	u.others = mark.Foreign(u.lo.AltNames, lab, name)
+	u.others, u.shared = mark.Foreign(u.lo.AltNames, lab, name)
 	return u, nil
 }
 
@@ -94,7 +95,7 @@ func (c *Changer) Acquire(h *netns.Handle, name, old, value string) error {
 	if err != nil {
 		return err
 	}
-	if old == value && u.others == "" && (u.record == "" || !u.needsGuard(c.lab)) {
+	if old == value && !u.shared && (u.record == "" || !u.needsGuard(c.lab)) {
 		return nil
 	}
 	if err = c.acquire(u); err == nil && old != value {
@@ -149,7 +150,7 @@ func (c *Changer) acquire(u use) error {
 // recordSysctl records the value that the sysctl had before the first lab set it.
 func (c *Changer) recordSysctl(u *use) (err error) {
 	was := u.others
-	if was == "" {
+	if !u.shared {
 		if was, err = Read(u.handle, u.name); err != nil {
 			return err
 		}
@@ -161,7 +162,7 @@ func (c *Changer) recordSysctl(u *use) (err error) {
 // release restores the former value, unless another lab sets the sysctl too. It deletes
 // this lab's records. touched reports whether it restored the value.
 func (c *Changer) release(u use) (touched bool, err error) {
-	if u.record != "" && u.others == "" {
+	if u.record != "" && !u.shared {
 		was := strings.TrimPrefix(u.record, mark.Sysctl(c.lab, u.name))
 		if err := c.set(u.handle, u.name, strings.ReplaceAll(was, "+", " ")); err != nil {
 			return false, err
