@@ -131,7 +131,8 @@ type fileHost struct {
 	// 02:00:00:00:00:09 dev eth0". With "proxy 10.0.0.9 dev eth0", the host answers on eth0 for the address of
 	// another host, and forwards its packets. For this it must be a router, with a route to the address.
 	Neighbours syntax.Many[fileNeigh] `yaml:"neighbours"`
-	// Sysctls of the host, for example net.ipv4.conf.all.rp_filter: 0.
+	// Sysctls of the host, for example net.ipv4.conf.all.rp_filter: 0. The machine and an adopted namespace cannot have
+	// those that change all their links, such as net.ipv6.conf.all.disable_ipv6: write them for each link.
 	Sysctls syntax.Table[string] `yaml:"sysctls"`
 	// Aliases: other names of the host, for /etc/hosts and for facts.
 	Aliases syntax.Many[string] `yaml:"aliases"`

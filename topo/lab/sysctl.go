@@ -73,6 +73,7 @@ func (k *checker) sysctl(h *Host, s Setting) {
 			"the value of sysctl %s of %s contains a line break or control character", s.Key, h.Name)
 	default:
 		k.sysctlLink(h, s)
+		k.sysctlOfAllLinks(h, s)
 		k.sysctlValue(s)
 	}
 }
@@ -91,6 +92,22 @@ func (k *checker) sysctlLink(h *Host, s Setting) {
 	}
 	if path[3] != "all" && path[3] != "default" {
 		k.hasDevice(s.at, h, path[3], "sysctl "+s.Key)
+	}
+}
+
+// sysctlsOfAllLinks are sysctls under net.ipv6.conf with which the kernel also sets the same sysctl of each link, or
+// something else that each link has; see net/ipv6/addrconf.c.
+var sysctlsOfAllLinks = []string{
+	"all addr_gen_mode", "all disable_ipv6", "all disable_policy", "all force_forwarding", "all ignore_routes_with_linkdown",
+	"default stable_secret", // sets addr_gen_mode
+}
+
+// sysctlOfAllLinks reports a sysctl that changes links which are not the lab's: only its own former value is restored.
+func (k *checker) sysctlOfAllLinks(h *Host, s Setting) {
+	link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
+	if slices.Contains(sysctlsOfAllLinks, link+" "+name) && (h.Name == topo.Machine || k.isAdopted(h.Name)) {
+		k.mistakef(s.at, s.Key, "write it for each link that needs it: net.ipv6.conf.LINK."+name,
+			"sysctl %s changes all links of %s, and down cannot restore them", s.Key, displayName(h.Name))
 	}
 }
 
