@@ -111,6 +111,7 @@ type stateBuilder struct {
 	found          []foundObject
 	withoutCarrier []carrierWait
 	trees          []spanningTree
+	wantedAltNames map[topo.Key]string // by link; nil until the first link with an alternative name
 }
 
 // A foundObject is an object read from the kernel, with its key.

@@ -54,32 +54,60 @@ func (r *stateBuilder) link(e linkEntry) {
 	switch k := convert.LinkKindNamed(e.link.Kind.Name); {
 	case k == nil:
 	case k.Decode == nil:
-		r.put(r.veth(e, e.commonConfig()))
+		r.put(r.veth(e, r.commonConfig(e)))
 	default:
 		in := convert.ListedLink{Link: e.link, Names: e.snapshot.Names}
 		in.Wanted = r.want[topo.LinkKey(e.snapshot.handle.Name, e.link.Name)]
 		in.Resolve = func() (ns, name string) { return r.parent(e) }
-		r.put(k.Decode(in, e.commonConfig()))
+		r.put(k.Decode(in, r.commonConfig(e)))
 	}
 }
 
 // commonConfig returns the properties that all kinds of links have.
-func (e linkEntry) commonConfig() topo.Link {
+func (r *stateBuilder) commonConfig(e linkEntry) topo.Link {
 	l := topo.Link{
 		NS: e.snapshot.handle.Name, Name: e.link.Name, MTU: int(e.link.MTU), Master: e.snapshot.Names[e.link.Master],
 	}
 	if len(e.link.Address) == len(topo.MAC{}) {
 		l.MAC = topo.MAC([]byte(e.link.Address))
 	}
-	for _, alt := range e.link.AltNames {
-		if !strings.HasPrefix(alt, "vnet:") {
-			l.AltName = alt
-			break
-		}
-	}
+	l.AltName = r.altName(l.Key(), e.link.AltNames)
 	l.Isolated = convert.OptionNumber(e.link.Port, "isolated") != 0
 	l.Hairpin = convert.OptionNumber(e.link.Port, "hairpin") != 0
 	return l
+}
+
+// altName returns the wanted alternative name of a link, if the link has it. Other programs may have given it more. Of a
+// link that is not wanted, it returns the first alternative name.
+func (r *stateBuilder) altName(link topo.Key, names []string) string {
+	first := slices.IndexFunc(names, func(n string) bool { return !strings.HasPrefix(n, "vnet:") })
+	if first < 0 {
+		return ""
+	}
+	if r.wantedAltNames == nil {
+		r.wantedAltNames = wantedAltNames(r.want)
+	}
+	wanted, known := r.wantedAltNames[link]
+	switch {
+	case !known:
+		return names[first]
+	case slices.Contains(names, wanted):
+		return wanted
+	}
+	return ""
+}
+
+// wantedAltNames returns the alternative names of all links of a state; "" for a link without.
+func wantedAltNames(want topo.State) map[topo.Key]string {
+	names := map[topo.Key]string{}
+	for _, o := range want {
+		if o, ok := o.(topo.LinkObject); ok {
+			for _, l := range o.Links() {
+				names[l.Key()] = l.AltName
+			}
+		}
+	}
+	return names
 }
 
 // veth returns the pair of a veth end whose properties are l.
@@ -95,7 +123,7 @@ func (r *stateBuilder) veth(near linkEntry, l topo.Link) topo.Veth {
 		r.noteCarrier(near)
 		r.noteCarrier(far)
 	}
-	return topo.Veth{Ends: [2]topo.Link{l, far.commonConfig()}}
+	return topo.Veth{Ends: [2]topo.Link{l, r.commonConfig(far)}}
 }
 
 func (r *stateBuilder) noteCarrier(e linkEntry) {
