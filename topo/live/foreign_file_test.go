@@ -5,11 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/nsfs"
 )
 
 // TestForeignDirectories: up and down leave what others have made in the place of the directories of a lab's files. Up
@@ -59,5 +61,41 @@ func TestForeignDirectories(t *testing.T) {
 				t.Errorf("%s: it was %v, it is %v, %v", tt.foreign, before, after, err)
 			}
 		})
+	}
+}
+
+// TestFilesForForeignNamespace: another program replaces a host's namespace by one of the same name. Labs finds the lab
+// by its files, and Down removes them. It leaves the namespace and its other files.
+func TestFilesForForeignNamespace(t *testing.T) {
+	lab, want := labtest.Compiled(t, "name: replaced\nhosts: {red: {dns: {servers: [10.0.0.1, \"fd00::1\"]}}}\n")
+	k := openKernel(t, lab)
+	k.table.Etc = nsfs.EtcDir
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(nsfs.Remove("red"), nsfs.Add("red")); err != nil {
+		t.Fatal(err)
+	}
+	defer nsfs.Remove("red")
+	dir := filepath.Join(nsfs.EtcDir, "red")
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "services"), []byte("theirs\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if labs, err := Labs(); err != nil || !slices.Contains(labs, lab) {
+		t.Errorf("Labs is %q, %v", labs, err)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 || files[0].Name() != "services" {
+		t.Errorf("there are %v, %v", files, err)
+	}
+	if labs, err := Labs(); err != nil || slices.Contains(labs, lab) {
+		t.Errorf("after down, Labs is %q, %v", labs, err)
+	}
+	if _, err := nsfs.Stat("red"); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -123,32 +123,23 @@ func (l labNames) addNamespaces(lab string) error {
 			return nil
 		}
 	}
-	l.addFiles(entries)
-	return nil
+	return l.addFiles(marks)
 }
 
-// addFiles adds the labs whose files for /etc remain although their namespaces do not exist. If
-// another program deleted the namespaces, these files may be all that is left of a lab.
-func (l labNames) addFiles(entries []nsfs.Entry) {
-	exists := map[string]bool{}
-	for _, e := range entries {
-		exists[e.Name] = true
+// addFiles adds the labs whose files for /etc remain although their namespaces do not exist, or are not the labs' any
+// more. If another program deleted the namespaces, these files may be all that is left of a lab. A namespace with a mark
+// was found by this mark.
+func (l labNames) addFiles(marks map[string]string) error {
+	marked := func(name string) bool { return marks[name] != "" }
+	err := hostfile.Each(nsfs.EtcDir, marked, func(path string) error {
+		lab, err := hostfile.LabOf(path)
+		l.add(lab)
+		return err
+	})
+	if errors.Is(err, fs.ErrPermission) { // files of others, read without root's rights
+		return nil
 	}
-	dirs, _ := os.ReadDir(nsfs.EtcDir) // it may not exist
-	for _, d := range dirs {
-		if exists[d.Name()] {
-			continue
-		}
-		dir := filepath.Join(nsfs.EtcDir, d.Name())
-		files, _ := os.ReadDir(dir)
-		for _, f := range files {
-			text, err := hostfile.ReadRegular(filepath.Join(dir, f.Name()), nil)
-			if lab, ok := strings.CutPrefix(string(text), "# "+mark.Of("")); ok && err == nil {
-				lab, _, _ = strings.Cut(lab, "\n")
-				l.add(lab)
-			}
-		}
-	}
+	return err
 }
 
 // readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names

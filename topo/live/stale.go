@@ -2,8 +2,8 @@ package live
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nsfs"
@@ -24,6 +24,7 @@ func (k *Kernel) cleaner() *cleaner { return &cleaner{k.reader, &k.calls} }
 // removeStale removes:
 //   - names without namespaces, and files for them: vnet was killed while it added or
 //     deleted a name, or the machine was restarted while the lab was up;
+//   - files for a namespace that another program replaced by one of the same name;
 //   - records of objects that no longer exist, such as a route deleted with its link;
 //   - an nftables table without rules.
 func (c *cleaner) removeStale() (err error) {
@@ -65,7 +66,7 @@ func (c *cleaner) removeEmptyTable(v *netnsSnapshot) error {
 }
 
 // removeStaleFiles removes the partly written files that [Kernel.Snapshot] found, and the
-// lab's files in directories of namespaces that do not exist.
+// lab's files in directories of namespaces that do not exist, or are not the lab's any more.
 func (c *cleaner) removeStaleFiles() (err error) {
 	read := map[string]bool{}
 	for _, h := range c.table.Handles {
@@ -76,18 +77,12 @@ func (c *cleaner) removeStaleFiles() (err error) {
 		}
 		v.unfinishedFiles = nil
 	}
-	dirs, _ := os.ReadDir(c.table.Etc) // it may not exist
-	for _, d := range dirs {
-		dir := filepath.Join(c.table.Etc, d.Name())
-		if read[d.Name()] {
-			continue
+	marks := sync.OnceValue(nsfs.Marks)
+	return errors.Join(err, hostfile.Each(c.table.Etc, func(ref string) bool { return read[ref] }, func(path string) error {
+		stale, err := c.files.IsStale(path)
+		if !stale || err != nil || marks()[filepath.Base(filepath.Dir(path))] == mark.Of(c.table.Lab) {
+			return err // the lab's namespace may exist although it cannot be read
 		}
-		files, _ := os.ReadDir(dir)
-		for _, f := range files {
-			if c.files.IsStale(dir, f.Name()) {
-				err = errors.Join(err, hostfile.Remove(filepath.Join(dir, f.Name())))
-			}
-		}
-	}
-	return err
+		return hostfile.Remove(path)
+	}))
 }

@@ -32,6 +32,28 @@ func RemoveDir(dir string) {
 	}
 }
 
+// Each calls fn with the path of each file in the directories of etc, except those of the names to skip. It continues
+// after errors, and returns all.
+func Each(etc string, skip func(name string) bool, fn func(path string) error) error {
+	dirs, err := os.ReadDir(etc)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, d := range dirs {
+		if !d.IsDir() || skip(d.Name()) {
+			continue
+		}
+		dir := filepath.Join(etc, d.Name())
+		files, err := readDir(dir)
+		errs = append(errs, err)
+		for _, f := range files {
+			errs = append(errs, fn(filepath.Join(dir, f.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // readDir lists a directory; it has no entries if it does not exist, is a symbolic link or no directory.
 func readDir(dir string) ([]fs.DirEntry, error) {
 	entries, err := os.ReadDir(dir)

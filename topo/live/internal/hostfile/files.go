@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/mark"
-	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
@@ -188,15 +187,24 @@ func (l *Files) readFile(path, wanted string) (text string, ok bool, err error) 
 	return text, true, nil
 }
 
-// IsStale reports whether a file of the lab is partly written or has no namespace.
-func (l *Files) IsStale(dir, name string) bool {
-	if l.isUnfinished(name) {
-		return true
+// IsStale reports whether a file is a partly written one of the lab, or has the lab's mark.
+func (l *Files) IsStale(path string) (bool, error) {
+	if l.isUnfinished(filepath.Base(path)) {
+		return true, nil
 	}
-	_, err := os.Lstat(filepath.Join(nsfs.Dir, filepath.Base(dir)))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false
+	lab, err := LabOf(path)
+	return lab == l.table.Lab, err
+}
+
+// LabOf returns the lab whose mark a file has; "" if it has none, does not exist, or is not a regular file.
+func LabOf(path string) (string, error) {
+	b, err := ReadRegular(path, nil)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
+		return "", nil
 	}
-	b, err := ReadRegular(filepath.Join(dir, name), nil)
-	return err == nil && strings.HasPrefix(string(b), mark.FileMark(l.table.Lab))
+	first, _, _ := strings.Cut(string(b), "\n")
+	if lab, ok := strings.CutPrefix(first, "# "+mark.Of("")); ok {
+		return lab, err
+	}
+	return "", err
 }

@@ -194,7 +194,10 @@ func (c *Changer) restoreAcceptRA(h *netns.Handle, lo rtnl.Link) error {
 			continue
 		}
 		link := mark.Unescaper.Replace(word)
-		now, err := Read(h, acceptRA(link)) // fails if the link was deleted
+		now, err := Read(h, acceptRA(link))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // the link was deleted
+			return err
+		}
 		if err == nil && now == "2" && !otherLabKeepsRA(lo.AltNames, record) {
 			if err := c.set(h, acceptRA(link), "1"); err != nil {
 				return err
