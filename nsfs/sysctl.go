@@ -27,6 +27,7 @@ func Sysctl(key string) (string, error) {
 
 // A SysctlError says which sysctl could not be set to which value.
 type SysctlError struct {
+	// Key has dots: net.ipv4.ip_forward. If a link's name has a dot, it has slashes: net/ipv4/conf/eth0.5/forwarding.
 	Key, Value string
 	Err        error
 }
@@ -50,6 +51,9 @@ func SetSysctl(key, value string) error {
 		have, readErr := Sysctl(key)
 		if readErr == nil && slices.Equal(strings.Fields(have), strings.Fields(value)) {
 			return nil
+		}
+		if !strings.Contains(key, ".") {
+			key = strings.ReplaceAll(key, "/", ".")
 		}
 		return &SysctlError{key, value, err}
 	}

@@ -12,7 +12,7 @@ import (
 // TestReadOnlySysctls: where /proc/sys is read-only, a sysctl that has the value already is no
 // error. Otherwise the error names the sysctl and the value.
 func TestReadOnlySysctls(t *testing.T) {
-	const key, dir = "net.ipv4.ip_forward", "/proc/sys"
+	const key, slashes, dir = "net.ipv4.ip_forward", "net/ipv4/ip_forward", "/proc/sys"
 	have, err := nsfs.Sysctl(key)
 	if err != nil {
 		t.Fatal(err)
@@ -29,9 +29,11 @@ func TestReadOnlySysctls(t *testing.T) {
 		t.Errorf("the value that it has: %v", err)
 	}
 	other := map[string]string{"0": "1", "1": "0"}[have]
-	err = nsfs.SetSysctl(key, other)
-	var e *nsfs.SysctlError
-	if !errors.As(err, &e) || e.Key != key || e.Value != other || !errors.Is(err, unix.EROFS) {
-		t.Errorf("another value: %v", err)
+	for _, set := range []string{key, slashes} {
+		err = nsfs.SetSysctl(set, other)
+		var e *nsfs.SysctlError
+		if !errors.As(err, &e) || e.Key != key || e.Value != other || !errors.Is(err, unix.EROFS) {
+			t.Errorf("another value: %v", err)
+		}
 	}
 }

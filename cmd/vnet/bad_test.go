@@ -91,6 +91,12 @@ func fields(line string) (words []string) {
 	return words
 }
 
+const (
+	// readOnlySysctls makes /proc/sys read-only, as in a container.
+	readOnlySysctls = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro,nosuid,nodev,noexec /proc/sys && "
+	bridgeFile      = `echo 'networks: {n.1: {subnets: ["fd00:9::/64"]}}' >/run/dad.yaml`
+)
+
 // TestBadMachine checks that an error names the file that the machine does not allow.
 func TestBadMachine(t *testing.T) {
 	for _, tt := range []struct {
@@ -120,6 +126,19 @@ func TestBadMachine(t *testing.T) {
 		{
 			"a lab that is not there", "true",
 			"up /nowhere/lab.yaml", "there is no file /nowhere/lab.yaml", exitFailed,
+		},
+		{
+			"settings that are read-only",
+			readOnlySysctls + `echo 'hosts: {machine: {sysctls: {net.ipv4.ip_default_ttl: 77}}, red: {}}' >/run/ttl.yaml`,
+			"up /run/ttl.yaml", "start the container with --sysctl net.ipv4.ip_default_ttl=77\n", exitFailed,
+		},
+		{
+			"settings of a link that are read-only", readOnlySysctls + bridgeFile,
+			"up /run/dad.yaml", "type bridge: set net/ipv6/conf/n.1/", exitFailed,
+		},
+		{
+			"the hint for settings of a link", readOnlySysctls + bridgeFile,
+			"up /run/dad.yaml", "start the container with --sysctl net.ipv6.conf.default.", exitFailed,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

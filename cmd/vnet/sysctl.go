@@ -5,17 +5,20 @@ import (
 	"strings"
 
 	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/topo"
 )
 
 // sysctlHint returns the hint for a sysctl that cannot be written because /proc/sys is read-only, as in containers.
+// A link of the lab does not exist yet when the container starts: it gets the value for new links.
 func sysctlHint(err error) string {
 	const elsewhere = "/proc/sys is read-only here, as in containers: "
 	var e *nsfs.SysctlError
 	if !errors.As(err, &e) {
 		return elsewhere + "start the container with the setting, or with /proc/sys writable"
 	}
-	if strings.Contains(e.Key, "/") {
-		return elsewhere + "start the container with " + e.Key + " set to " + e.Value
+	path := topo.Sysctl{Name: e.Key}.Path()
+	if len(path) == 5 && path[2] == "conf" && path[3] != "all" {
+		path[3] = "default"
 	}
-	return elsewhere + "start the container with --sysctl " + e.Key + "=" + e.Value
+	return elsewhere + "start the container with --sysctl " + strings.Join(path, ".") + "=" + e.Value
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
@@ -101,7 +102,7 @@ func (x *Executor) writeIPv6Settings(links []topo.LinkSettings, results []result
 	})
 	for i, l := range links {
 		if err := errors.Join(errs[i], err); err != nil && results[l.Step].err == nil {
-			results[l.Step].err = fmt.Errorf("%s: %w", l.Link, err)
+			results[l.Step].err = fmt.Errorf("%s%w", display.In(l.Link.NS), err)
 		}
 	}
 }
