@@ -62,7 +62,8 @@ func TestForeign(t *testing.T) {
 		found        bool
 	}{
 		{Sysctl("y", setting) + "0", "0", true}, {Sysctl("y", setting), "", true}, {Sysctl("x", setting) + "0", "", false},
-		{Sysctl("y", "net.ipv4.x") + "0", "", false}, {"y:" + setting + "=0", "", false}, {"vnet:y", "", false}, {"", "", false},
+		{Sysctl("y", "net.ipv4.x") + "0", "", false}, {"y:" + setting + "=0", "", false}, {"vnet:y", "", false},
+		{"", "", false},
 	} {
 		if got, found := Foreign([]string{"eth0", tt.record}, "x", setting); got != tt.want || found != tt.found {
 			t.Errorf("Foreign(%q) = %q, %t, want %q, %t", tt.record, got, found, tt.want, tt.found)

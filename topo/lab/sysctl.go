@@ -98,7 +98,8 @@ func (k *checker) sysctlLink(h *Host, s Setting) {
 // sysctlsOfAllLinks are sysctls under net.ipv6.conf with which the kernel also sets the same sysctl of each link, or
 // something else that each link has; see net/ipv6/addrconf.c.
 var sysctlsOfAllLinks = []string{
-	"all addr_gen_mode", "all disable_ipv6", "all disable_policy", "all force_forwarding", "all ignore_routes_with_linkdown",
+	"all addr_gen_mode", "all disable_ipv6", "all disable_policy", "all force_forwarding",
+	"all ignore_routes_with_linkdown",
 	"default stable_secret", // sets addr_gen_mode
 }
 

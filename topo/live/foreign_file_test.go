@@ -20,6 +20,7 @@ func TestForeignDirectories(t *testing.T) {
 	const etc, red = "/run/foreign/etc", "/run/foreign/etc/red"
 	real := t.TempDir()
 	mkdir := func(path string) func() error { return func() error { return os.MkdirAll(path, 0o755) } }
+	inEtc := func(mk func() error) func() error { return func() error { return errors.Join(mkdir(etc)(), mk()) } }
 	for name, tt := range map[string]struct {
 		foreign string // what others have made
 		make    func() error
@@ -30,10 +31,10 @@ func TestForeignDirectories(t *testing.T) {
 		"link as parent":    {etc, func() error { return os.Symlink(real, etc) }, false},
 		"directory":         {red, mkdir(red), false},
 		"another directory": {etc + "/x", mkdir(etc + "/x"), false},
-		"link":              {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), os.Symlink(real, red)) }, true},
-		"dangling link":     {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), os.Symlink("no", red)) }, true},
-		"file":              {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), os.WriteFile(red, nil, 0o644)) }, true},
-		"fifo":              {red, func() error { return errors.Join(os.MkdirAll(etc, 0o755), unix.Mkfifo(red, 0o644)) }, true},
+		"link":              {red, inEtc(func() error { return os.Symlink(real, red) }), true},
+		"dangling link":     {red, inEtc(func() error { return os.Symlink("no", red) }), true},
+		"file":              {red, inEtc(func() error { return os.WriteFile(red, nil, 0o644) }), true},
+		"fifo":              {red, inEtc(func() error { return unix.Mkfifo(red, 0o644) }), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(filepath.Dir(etc), 0o755), tt.make()); err != nil {

@@ -127,8 +127,8 @@ func (l labNames) addNamespaces(lab string) error {
 }
 
 // addFiles adds the labs whose files for /etc remain although their namespaces do not exist, or are not the labs' any
-// more. If another program deleted the namespaces, these files may be all that is left of a lab. A namespace with a mark
-// was found by this mark.
+// more. If another program deleted the namespaces, these files may be all that is left of a lab. The labs of namespaces
+// with a mark are known already.
 func (l labNames) addFiles(marks map[string]string) error {
 	marked := func(name string) bool { return marks[name] != "" }
 	err := hostfile.Each(nsfs.EtcDir, marked, func(path string) error {

@@ -77,8 +77,8 @@ func (r *stateBuilder) commonConfig(e linkEntry) topo.Link {
 	return l
 }
 
-// altName returns the wanted alternative name of a link, if the link has it. Other programs may have given it more. Of a
-// link that is not wanted, it returns the first alternative name.
+// altName returns the wanted alternative name of a link, if the link has it; other programs may have given it others.
+// Of a link that is not wanted, it returns the first alternative name.
 func (r *stateBuilder) altName(link topo.Key, names []string) string {
 	first := slices.IndexFunc(names, func(n string) bool { return !strings.HasPrefix(n, "vnet:") })
 	if first < 0 {

@@ -77,8 +77,8 @@ func (c *cleaner) removeStaleFiles() (err error) {
 		}
 		v.unfinishedFiles = nil
 	}
-	marks := sync.OnceValue(nsfs.Marks)
-	return errors.Join(err, hostfile.Each(c.table.Etc, func(ref string) bool { return read[ref] }, func(path string) error {
+	marks, isRead := sync.OnceValue(nsfs.Marks), func(ref string) bool { return read[ref] }
+	return errors.Join(err, hostfile.Each(c.table.Etc, isRead, func(path string) error {
 		stale, err := c.files.IsStale(path)
 		if !stale || err != nil || marks()[filepath.Base(filepath.Dir(path))] == mark.Of(c.table.Lab) {
 			return err // the lab's namespace may exist although it cannot be read

@@ -22,7 +22,8 @@ func TestEach(t *testing.T) {
 		err = errors.Join(err, os.Mkdir(filepath.Join(etc, dir), 0o755),
 			os.WriteFile(filepath.Join(etc, dir, "hosts"), []byte(mark.FileMark("x")), 0o644))
 	}
-	err = errors.Join(err, os.Symlink("red", filepath.Join(etc, "link")), os.WriteFile(filepath.Join(etc, "file"), nil, 0o644))
+	err = errors.Join(err, os.Symlink("red", filepath.Join(etc, "link")),
+		os.WriteFile(filepath.Join(etc, "file"), nil, 0o644))
 	if err != nil {
 		t.Fatal(err)
 	}
