@@ -83,7 +83,8 @@ func Apply(ctx context.Context, p Plan, do Do) error {
 
 // ApplyAnyway executes as much of a plan as possible and returns all errors together.
 // If a stage fails, it tries the steps of the stage one by one. Use it to delete
-// things, so that as little as possible remains.
+// things, so that as little as possible remains. If a program cannot be stopped, it
+// stops: only the lab's namespaces show that the program belongs to the lab.
 func ApplyAnyway(ctx context.Context, p Plan, do Do) error {
 	var errs []error
 	for _, stage := range p.Stages() {
@@ -94,14 +95,17 @@ func ApplyAnyway(ctx context.Context, p Plan, do Do) error {
 		if err == nil {
 			continue
 		}
+		failed := len(errs)
 		if len(stage) == 1 {
 			errs = append(errs, err)
-			continue
 		}
-		for i := range stage {
+		for i := 0; len(stage) > 1 && i < len(stage); i++ {
 			if err := do(ctx, stage[i:i+1]); err != nil {
 				errs = append(errs, err)
 			}
+		}
+		if len(errs) > failed && stage[0].Op() == Delete && stage[0].Have.Key().Kind == OfProcess {
+			break
 		}
 	}
 	return errors.Join(errs...)

@@ -130,6 +130,24 @@ func TestApplyAnyway(t *testing.T) {
 	}
 }
 
+// If a program cannot be stopped, its namespace remains, and with it everything that shows whose the program is.
+func TestApplyAnywayKeepsPrograms(t *testing.T) {
+	plan := Diff(NewState(red, Process{"red", "a"}, Process{"red", "b"}, Dummy{Link{Name: "d"}}), nil)
+	var done []string
+	err := ApplyAnyway(t.Context(), plan, func(_ context.Context, stage []Step) error {
+		for _, s := range stage {
+			if s.Have == (Process{"red", "a"}) {
+				return &StepError{s, syscall.EPERM}
+			}
+			done = append(done, s.String())
+		}
+		return nil
+	})
+	if got := strings.Join(done, "|"); got != "- red: run b" && got != "- red: run b|- red: run b" || err == nil {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 // TestWaves: the namespaces of a large lab are created in groups, each with its links.
 func TestWaves(t *testing.T) {
 	state := NewState(sw, Up{"", "sw"}, Sysctl{"", linux.ForwardingIPv4, "1"}, Process{"h1", "sleep 1"})

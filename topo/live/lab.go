@@ -128,8 +128,8 @@ func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) e
 	return k.waitForLinkLocal(ctx)
 }
 
-// Down deletes everything that has the lab's mark. After an error it continues; it joins
-// all errors. It returns the plan it applied. For around, see [Kernel.Up].
+// Down deletes everything that has the lab's mark. After an error it continues, unless a program
+// cannot be stopped; it joins all errors. It returns the plan it applied. For around, see [Kernel.Up].
 func (k *Kernel) Down(ctx context.Context, around func(topo.Plan, topo.Do) topo.Do) (topo.Plan, error) {
 	k.goingDown = true
 	defer func() { k.goingDown = false }()

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -123,6 +124,53 @@ func testDownStops(t *testing.T, command func(fifo string) string, alone bool) {
 	}
 	if foreign.hasEnded(0) {
 		t.Error("Down stopped a foreign process")
+	}
+}
+
+// If Down may not stop a process of a program, everything remains, also the program's trusted process, which shows
+// that the other one belongs to the lab. So the next Down stops both.
+func TestDownThatCannotStopAProgram(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "pids")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pids, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pids.Close()
+	lab, want := labtest.Compiled(t, fmt.Sprintf("name: stays\nhosts: {red: {run: %q}}",
+		"env -i PATH=$PATH sh -c 'sleep 1000 & echo $! >"+fifo+"; wait'; true"))
+	k := openKernel(t, lab)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(pids).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := openTestProcess(t, pid)
+	k.calls.Signal = func(fd int, sig unix.Signal, info *unix.Siginfo, flags int) error {
+		if text, _ := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd)); strings.Contains(string(text)+"\n",
+			fmt.Sprintf("\nPid:\t%d\n", pid)) {
+			return unix.EPERM
+		}
+		return unix.PidfdSendSignal(fd, sig, info, flags)
+	}
+	if _, err := k.Down(t.Context(), nil); !errors.Is(err, unix.EPERM) {
+		t.Error("the first Down: ", err)
+	}
+	if left, err := k.Plan(want); err != nil || len(left) > 0 {
+		t.Errorf("the first Down changed something: %v\n%v", err, left)
+	}
+	withoutFaults(k)
+	if _, err := k.Down(t.Context(), nil); err != nil || !ours.hasEnded(0) {
+		t.Errorf("the next Down: %v, stopped %t", err, ours.hasEnded(0))
+		unix.Kill(pid, unix.SIGKILL)
 	}
 }
 

@@ -3,6 +3,7 @@ package program
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,8 @@ const stopRounds = 5
 type SendSignal func(pidfd int, sig unix.Signal, info *unix.Siginfo, flags int) error
 
 // Stop stops the processes of programs until there are none: first it sends SIGTERM to all of them, and after a
-// while SIGKILL to those that still run. It returns the errors by program.
+// while SIGKILL to those that still run. It returns the errors by program. If it may not stop one process of a program,
+// it stops none of them: the others show that this one belongs to the program.
 func (f *Finder) Stop(of func(Program) bool, send SendSignal) (failed map[Program]error, err error) {
 	failed = map[Program]error{}
 	for range stopRounds {
@@ -37,6 +39,12 @@ func (f *Finder) Stop(of func(Program) bool, send SendSignal) (failed map[Progra
 		if len(all) == 0 {
 			return failed, nil
 		}
+		for _, e := range all {
+			if e.signal(0); e.err != nil {
+				failed[e.program] = errors.Join(failed[e.program], e.err)
+			}
+		}
+		all = slices.DeleteFunc(all, func(e *stoppingProcess) bool { return failed[e.program] != nil })
 		stopAll(all)
 		for _, e := range all {
 			failed[e.program] = errors.Join(failed[e.program], e.err)
