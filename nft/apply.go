@@ -16,9 +16,11 @@ import (
 // are in a table of the same name in the family bridge. A table that has chains, but none of this package's sets,
 // belongs to somebody else: adding to it returns fs.ErrExist.
 //
-// Adding an existing rule succeeds and changes nothing. Deleting a rule that does not exist returns fs.ErrNotExist.
-// Adding a rule that conflicts with an existing one that is not in del returns fs.ErrExist. After these and all other
-// errors nothing is changed, except for [ErrStaleConntrack]: then everything is changed.
+// Adding an existing rule succeeds and changes nothing, except in a table whose chains lack rules because somebody else
+// deleted them; see [TableState]. Any change of such a table writes all its rules again. Deleting a rule that does not
+// exist returns fs.ErrNotExist. Adding a rule that conflicts with an existing one that is not in del returns
+// fs.ErrExist. After these and all other errors nothing is changed, except for [ErrStaleConntrack]: then everything is
+// changed.
 //
 // Apply deletes the conntrack entries of connections that would continue to use the old rules: all that a deleted
 // [Forward] translated, and, except for established connections of TCP or SCTP, those that a deleted [Masquerade] or

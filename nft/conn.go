@@ -112,20 +112,28 @@ func (c *Conn) Read(table string) ([]CountedRule, error) {
 	return rules, err
 }
 
-// Rules returns the rules of a table like [Conn.Read], but with older counters, and whether the table exists. If nobody
-// has changed the ruleset since c last read or changed the table, it only asks for the ruleset's generation.
-func (c *Conn) Rules(table string) (rules []CountedRule, exists bool, err error) {
+// Rules returns the rules of a table like [Conn.Read], but with older counters. If nobody has changed the ruleset since
+// c last read or changed the table, it only asks for the ruleset's generation.
+func (c *Conn) Rules(table string) (rules []CountedRule, state TableState, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.rules(table)
 }
 
-func (c *Conn) rules(table string) (rules []CountedRule, exists bool, err error) {
+// A TableState says what [Conn.Rules] found besides the rules.
+type TableState struct {
+	Exists bool
+	// Damaged means that somebody else deleted rules of the table's chains, for example with nft flush table. Then
+	// some or all rules have no effect. [Conn.Apply] repairs the table, also if it adds an existing rule.
+	Damaged bool
+}
+
+func (c *Conn) rules(table string) (rules []CountedRule, state TableState, err error) {
 	have, err := c.readConsistent(tablesNamed(table), ruleSets)
 	if err != nil {
-		return nil, false, err
+		return nil, TableState{}, err
 	}
-	return have.rules(), have.exists, nil
+	return have.rules(), TableState{have.exists, have.damaged}, nil
 }
 
 // readConsistent reads the elements of tables, all of one generation of the ruleset. If the ruleset changes each time,
@@ -164,7 +172,7 @@ func (c *Conn) attemptRead(generation uint32, tables []table, which selection, a
 			}
 			c.known.add(generation, have)
 		}
-		all.exists = all.exists || have.exists
+		all.exists, all.damaged = all.exists || have.exists, all.damaged || have.damaged
 		maps.Copy(all.elements, have.elements)
 	}
 	if now == 0 {
@@ -236,8 +244,8 @@ func (c *Conn) generation() (uint32, error) {
 	return generationOf(replies[0].body)
 }
 
-// read reads which sets a table has, and the elements of the selected sets. If the ruleset changed meanwhile, complete
-// is false.
+// read reads which sets a table has, the elements of the selected sets, and whether chains lack rules. If the ruleset
+// changed meanwhile, complete is false.
 func (c *Conn) read(table table, which selection) (have *content, complete bool, err error) {
 	have = &content{table: table, sets: make(map[string]bool), elements: make(map[element]count), whole: which == allSets}
 	bodies, complete, err := c.dump("table "+table.String(),
@@ -272,7 +280,8 @@ func (c *Conn) read(table table, which selection) (have *content, complete bool,
 		}
 	}
 	have.markPorts()
-	return have, true, nil
+	complete, err = c.checkChains(table, have)
+	return have, complete, err
 }
 
 func (c *Conn) readSet(table table, s set, have *content) (complete bool, err error) {

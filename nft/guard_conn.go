@@ -6,7 +6,8 @@ package nft
 // equal already, it sends nothing. It omits sources inside other sources.
 func (c *Conn) Guard(g Guard) error { return c.UpdateGuard(func(Guard) Guard { return g }) }
 
-// ReadGuard returns the namespace's guard, with sorted lists; the zero Guard if there is none.
+// ReadGuard returns the namespace's guard, with sorted lists; the zero Guard if there is none. If somebody else deleted
+// rules of the guard, it drops no packets, so IPv4 and IPv6 are false. [Conn.UpdateGuard] repairs it.
 func (c *Conn) ReadGuard() (Guard, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -14,7 +15,9 @@ func (c *Conn) ReadGuard() (Guard, error) {
 	if err != nil {
 		return Guard{}, err
 	}
-	return have.guard(), nil
+	g := have.guard()
+	g.IPv4, g.IPv6 = g.IPv4 && !have.damaged, g.IPv6 && !have.damaged
+	return g, nil
 }
 
 // UpdateGuard replaces the namespace's guard with update's result. If the ruleset changed after it was read, it reads

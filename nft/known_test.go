@@ -57,7 +57,7 @@ func TestReadsOnce(t *testing.T) {
 func sameAsRead(t *testing.T, c, other *nft.Conn) {
 	t.Helper()
 	var known, read []string
-	rules, exists, err := c.Rules("vnet")
+	rules, state, err := c.Rules("vnet")
 	for _, r := range rules {
 		known = append(known, r.String())
 	}
@@ -65,7 +65,8 @@ func sameAsRead(t *testing.T, c, other *nft.Conn) {
 	for _, r := range counted {
 		read = append(read, r.String())
 	}
-	if diff := cmp.Diff(read, known); diff != "" || err != nil || readErr != nil || exists != (len(read) > 0) {
-		t.Errorf("exists %t, %v, %v, -read +known:\n%s", exists, err, readErr, diff)
+	want := nft.TableState{Exists: len(read) > 0}
+	if diff := cmp.Diff(read, known); diff != "" || err != nil || readErr != nil || state != want {
+		t.Errorf("%+v, %v, %v, -read +known:\n%s", state, err, readErr, diff)
 	}
 }

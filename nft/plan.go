@@ -16,6 +16,7 @@ type content struct {
 	// partial means that from sets without intervals, only the elements that a change needs were read.
 	partial bool
 	whole   bool // all its sets were read
+	damaged bool // its chains lack rules; see checkChains
 }
 
 // isOlder reports whether the table has sets for all prefix lengths, as older versions of vnet made it.
@@ -40,7 +41,8 @@ type change struct {
 
 	deleteTable bool
 	createTable bool
-	// rebuildChains means that the table needs other sets than it has, so all rules of its chains are replaced.
+	// rebuildChains means that the table needs other sets than it has, or its chains lack rules. So all rules of its
+	// chains are replaced.
 	rebuildChains bool
 	deleteChains  []chain
 	deleted       []element // except those of deleted sets
@@ -315,7 +317,7 @@ func (c *change) compute(have content, want map[element]bool) {
 			c.deleteSets = append(c.deleteSets, s)
 		}
 	}
-	if c.rebuildChains = len(c.createSets)+len(c.deleteSets) > 0; c.rebuildChains {
+	if c.rebuildChains = have.damaged || len(c.createSets)+len(c.deleteSets) > 0; c.rebuildChains {
 		c.createChains = chainsFor(needed)
 		c.deleteChains = slices.DeleteFunc(chainsFor(have.sets), func(old chain) bool {
 			return slices.ContainsFunc(c.createChains, func(n chain) bool { return n.name == old.name })

@@ -71,10 +71,10 @@ func TestNFTRequests(t *testing.T) {
 		// up reads two tables of the lab and one of the guard, between two requests for the generation. It asks for the
 		// generation before each transaction, and twice to check the result.
 		{"up", 2, 9},
-		// A second up reads two tables of the lab and one of the guard.
-		{"up", 0, 13},
+		// A second up reads two tables of the lab and one of the guard. For each that exists, it asks once for the rules.
+		{"up", 0, 15},
 		// down reads them once. Later it asks for the generation only.
-		{"down", 2, 16},
+		{"down", 2, 18},
 	} {
 		trace := strings.Join(nftRequest.FindAllString(traceOf(t, c.verb, lab), -1), "\n")
 		transactions := strings.Count(trace, "NFNL_MSG_BATCH_BEGIN")

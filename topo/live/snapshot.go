@@ -167,19 +167,29 @@ func (r *stateBuilder) namespace(v *netnsSnapshot) {
 			r.put(o)
 		}
 	}
-	v.emptyTable = v.hasTable
-	for _, rule := range v.rules {
-		if o := convert.Object(ns, rule.Rule); o != nil {
-			v.emptyTable = false
-			r.put(o)
-		}
-	}
+	r.natRules(v)
 	for name, value := range v.values {
 		r.put(topo.Sysctl{NS: ns, Name: name, Value: value})
 	}
 	r.staleRecords(v)
 	for name, text := range v.handle.Files {
 		r.put(topo.File{NS: ns, Name: name, Content: text})
+	}
+}
+
+// natRules adds the lab's NAT rules. In a damaged table, wanted rules count as missing: Up adds them again, and this
+// repairs the table.
+func (r *stateBuilder) natRules(v *netnsSnapshot) {
+	v.emptyTable = v.natTable.Exists
+	for _, rule := range v.rules {
+		o := convert.Object(v.handle.Name, rule.Rule)
+		if o == nil {
+			continue
+		}
+		v.emptyTable = false
+		if key := o.Key(); !v.natTable.Damaged || r.want[key] == nil || topo.Normalize(r.want[key]) != topo.Normalize(o) {
+			r.put(o)
+		}
 	}
 }
 

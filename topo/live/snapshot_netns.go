@@ -135,7 +135,7 @@ type netnsSnapshot struct {
 	noOffload  []string // names of links without transmit checksum offload
 	vlans      []rtnl.PortVLAN
 	rules      []nft.CountedRule
-	hasTable   bool              // the lab has an nftables table
+	natTable   nft.TableState    // of the lab
 	values     map[string]string // of settings
 	filesKnown bool              // the handle has the current files
 
@@ -293,7 +293,7 @@ func (rd *reader) readRules(v *netnsSnapshot) error {
 	if err != nil {
 		return err
 	}
-	v.rules, v.hasTable, err = rules.Rules(mark.Table(rd.table.Lab))
+	v.rules, v.natTable, err = rules.Rules(mark.Table(rd.table.Lab))
 	return err
 }
 
