@@ -51,6 +51,8 @@ func TestLabs(t *testing.T) {
 		{"up " + b, 0, "lab a already forwards this port: tcp dport 8080 dnat ip to 10.1.0.2:80"},
 		{"ls", 0, "a    2      3      4\nb    2      3      4\n"},
 		{"up " + clash, 1, "netns a1: namespace a1 already exists and belongs to lab a"},
+		{"plan " + clash, 1, "netns a1: namespace a1 already exists and belongs to lab a"},
+		{"plan " + clash, 1, "3 to be made"},
 		{"status " + a, 0, "lab a: no drift"},
 		{"status a", 0, "lab a: up"},
 		{"status", 0, "lab b: up"},
@@ -70,6 +72,9 @@ func TestLabs(t *testing.T) {
 		{"down --all a", 255, "--all cannot be combined with \"a\""},
 	} {
 		w.step(step)
+	}
+	if r := w.run("vnet", "plan", "--commands", clash); r.Status != 1 || r.Stdout != "" {
+		t.Errorf("a script that would fail: exit %d\n%s", r.Status, r.Stdout)
 	}
 	if err := os.Remove(a); err != nil {
 		t.Fatal(err)

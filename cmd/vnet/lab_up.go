@@ -30,7 +30,8 @@ vnet plan [FILE] [--down] [--commands | --json]
 
 Prints one line for each step from the current state to the state in the file: + makes,
 ~ changes, - deletes. --down shows the steps of vnet down. --commands prints a script
-of ip, nft and sysctl that does the same. --json prints the steps as JSON.
+of ip, nft and sysctl that does the same. --json prints the steps as JSON. If up would
+fail because somebody else has a name that the lab needs, plan says so and exits with 1.
 
    vnet plan lab.yaml
    vnet plan --commands lab.yaml | sh
@@ -81,7 +82,11 @@ func (s *session) plan(l labLine) error {
 		}
 		p := topo.Diff(have, want)
 		s.noteConflicts(k, p)
-		return s.showPlan(lab.Name, have, p, l)
+		conflicts := k.NameConflicts(p)
+		if conflicts != nil && l.Bool("commands") {
+			return conflicts // the script would fail halfway
+		}
+		return errors.Join(s.showPlan(lab.Name, have, p, l), conflicts)
 	})
 }
 

@@ -44,6 +44,10 @@ func (e *ConflictError) Error() string {
 // Is reports whether target is fs.ErrExist.
 func (e *ConflictError) Is(target error) bool { return target == fs.ErrExist }
 
+// NameConflicts returns a *[ConflictError] if objects that a plan creates cannot be created, because a foreign object
+// has the name or place, or because a foreign link does not exist. Then Up fails before it changes anything.
+func (k *Kernel) NameConflicts(p topo.Plan) error { return conflictFinder{k.table}.nameConflicts(p) }
+
 // A conflictFinder finds the conflicts of a plan.
 type conflictFinder struct {
 	table *netns.Table
@@ -54,7 +58,7 @@ type conflictFinder struct {
 func (c conflictFinder) nameConflicts(p topo.Plan) error {
 	adopted := toAdopt(p)
 	defer adopted.close()
-	deleted := map[topo.Key]bool{}
+	deleted, created := map[topo.Key]bool{}, map[topo.Key]bool{} // created: links
 	var found []Conflict
 	for _, s := range p {
 		if s.Op() == topo.Delete {
@@ -73,16 +77,14 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 		case topo.Address, topo.Neigh:
 			with = c.unmarkedConflict(o, deleted)
 		case topo.Port:
-			if at, err := c.table.Handle(o.NS); err == nil && ownName(at, o.Link) != "" {
-				own := ownName(at, o.Link)
-				with = "link " + own + " has the alternative name (altname) " + o.Link + "; use " + own
-			}
+			with = c.portConflict(o, created)
 		case topo.Route:
-			with = adopted.routeConflict(o)
+			with = cmp.Or(adopted.routeConflict(o), c.routeConflict(o, deleted))
 		case topo.Rule:
 			with = cmp.Or(adopted.ruleConflict(o), c.ruleConflict(o))
 		case topo.LinkObject:
 			for _, l := range o.Links() {
+				created[l.Key()] = true
 				if !deleted[l.Key()] && with == "" {
 					with = cmp.Or(c.linkConflict(l), adopted.linkConflict(l))
 				}
@@ -146,26 +148,58 @@ func (a adoptedNamespaces) routeConflict(want topo.Route) string {
 	if a[want.NS] == nil {
 		return ""
 	}
-	routes, err := a[want.NS].Routes(rtnl.RouteFilter{})
-	if err != nil {
-		return "" // up reports it
+	return routeConflict(a[want.NS], want, func(uint32) bool { return true })
+}
+
+// routeConflict describes such a route of another namespace that the lab did not create. Routes of deleted links do
+// not count.
+func (c conflictFinder) routeConflict(want topo.Route, deleted map[topo.Key]bool) string {
+	h, err := c.table.Handle(want.NS)
+	if err != nil || h.Own || h.Snapshot == nil {
+		return ""
+	}
+	return routeConflict(h.Conn, want, func(link uint32) bool {
+		return !deleted[topo.LinkKey(want.NS, h.Snapshot.Names[link])]
+	})
+}
+
+func routeConflict(conn *rtnl.Conn, want topo.Route, counts func(link uint32) bool) string {
+	routes, _ := conn.Routes(rtnl.RouteFilter{Table: want.Table}) // up reports an error
+	with := "the namespace of " + want.NS + " has such a route already"
+	if want.NS == "" {
+		with = "the machine has such a route already"
 	}
 	for _, r := range routes {
 		there := topo.Route{NS: want.NS, Dst: r.Dst, Table: r.Table, Metric: r.Metric}
-		if topo.Normalize(there).Key() != want.Key() {
+		if topo.Normalize(there).Key() != want.Key() || r.TOS != 0 || r.Src.IsValid() || !counts(r.Link) {
 			continue
 		}
-		with := "the namespace of " + want.NS + " has such a route already"
 		if r.Gateway.IsValid() {
-			with = "the namespace of " + want.NS + " has such a route already, via " + r.Gateway.String()
+			with += ", via " + r.Gateway.String()
+		}
+		if want.Dst.Bits() != 0 {
+			return with + "; to keep both, give the lab's route a metric"
 		}
 		hint := want
 		hint.Metric, hint.NS = 2000, ""
 		text := strings.TrimPrefix(hint.String(), "route ")
-		if want.Dst.Bits() == 0 {
-			return fmt.Sprintf("%s; to keep both, give %s a route with a metric: routes: [%q]", with, want.NS, text)
-		}
-		return with + "; to keep both, give the lab's route a metric"
+		return fmt.Sprintf("%s; to keep both, give %s a route with a metric: routes: [%q]", with,
+			cmp.Or(want.NS, topo.Machine), text)
+	}
+	return ""
+}
+
+// portConflict says why a foreign link cannot become a port: it does not exist, or has another name; "" if it can.
+func (c conflictFinder) portConflict(p topo.Port, created map[topo.Key]bool) string {
+	at, err := c.table.Handle(p.NS)
+	if err != nil {
+		return ""
+	}
+	switch l, err := at.Conn.Link(rtnl.LinkID{Name: p.Link}); {
+	case errors.Is(err, fs.ErrNotExist) && !created[topo.LinkKey(p.NS, p.Link)]:
+		return "there is no link " + p.Link
+	case err == nil && l.Name != p.Link:
+		return "link " + l.Name + " has the alternative name (altname) " + p.Link + "; use " + l.Name
 	}
 	return ""
 }

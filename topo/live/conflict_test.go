@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -54,6 +55,65 @@ func TestNameConflicts(t *testing.T) {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is not in:\n%v", text, err)
 		}
+	}
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
+		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+	}
+}
+
+// Routes of the machine and missing uplinks are conflicts. Routes of another table or with another metric are none.
+func TestConflictsOfTheMachine(t *testing.T) {
+	for _, args := range []string{
+		"link add other9 type bridge", "link set other9 up", "addr add 10.1.0.1/24 dev other9",
+		"addr add fd01::1/64 dev other9 nodad", "route add 10.50.0.0/16 via 10.1.0.9",
+		"-6 route add fd50::/16 via fd01::9", "route add 10.51.0.0/16 via 10.1.0.9 metric 7",
+		"route add 10.52.0.0/16 via 10.1.0.9 table 77", "-6 route add fd52::/16 via fd01::9 table 77",
+	} {
+		labtest.IP(t, args)
+	}
+	t.Cleanup(func() {
+		labtest.IP(t, "link del other9")
+		for _, args := range []string{"route flush table 77", "-6 route flush table 77"} {
+			labtest.IP(t, args)
+		}
+	})
+	text := func(more, uplink string) string {
+		return "name: mine\nnetworks: {n1: {subnets: [10.9.0.0/24, \"fd09::/64\"]" + uplink + "}}\n" +
+			"hosts: {machine: {routes: [" + more + "]}, h1: {networks: [n1], router: true}}"
+	}
+	fine := text(`"10.51.0.0/16 via 10.9.0.2", "10.52.0.0/16 via 10.9.0.2", "fd52::/16 via fd09::2"`, "")
+	for _, tt := range []struct{ lab, want string }{
+		{text(`"10.50.0.0/16 via 10.9.0.2"`, ""),
+			"the machine has such a route already, via 10.1.0.9; to keep both, give the lab's route a metric"},
+		{text(`"fd50::/16 via fd09::2"`, ""), "the machine has such a route already, via fd01::9; to keep both"},
+		{text("", ", uplink: nope9"), "there is no link nope9"},
+		{fine, ""},
+	} {
+		t.Run(tt.want, func(t *testing.T) { testConflict(t, tt.lab, tt.want) })
+	}
+}
+
+// testConflict checks that NameConflicts and Up find the same conflict before anything changes; none if text is "".
+func testConflict(t *testing.T, lab, text string) {
+	name, want := labtest.Compiled(t, lab)
+	k := openKernel(t, name)
+	before := machineState(t)
+	plan, err := k.Plan(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = k.NameConflicts(plan)
+	_, upErr := k.Up(t.Context(), want, func(_ topo.Plan, do topo.Do) topo.Do {
+		if text != "" {
+			t.Error("Up began to change the machine")
+		}
+		return do
+	})
+	if got := fmt.Sprint(err); got != fmt.Sprint(upErr) || text == "" && err != nil || !strings.Contains(got, text) {
+		t.Errorf("%s\nNameConflicts: %v\nUp: %v", lab, err, upErr)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Error(err)
 	}
 	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine is not as before (-before +after):\n%s", diff)
