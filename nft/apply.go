@@ -12,9 +12,9 @@ import (
 )
 
 // Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
-// with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign]. Rules about bridges
-// are in a table of the same name in the family bridge. A table that has chains, but none of this package's sets,
-// belongs to somebody else: adding to it returns fs.ErrExist.
+// with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign], and all its sets and
+// chains are this package's. Rules about bridges are in a table of the same name in the family bridge. A table that has
+// sets or chains, but none of this package's sets, belongs to somebody else: adding to it returns fs.ErrExist.
 //
 // Adding an existing rule succeeds and changes nothing, except in a table whose chains lack rules because somebody else
 // deleted them; see [TableState]. Any change of such a table writes all its rules again. Deleting a rule that does not
@@ -111,9 +111,11 @@ func (c *Conn) planTable(generation uint32, t table, del, add []Rule, lost *lost
 	if err != nil || !complete {
 		return nil, false, err
 	}
-	foreign, err := c.isForeign(t, have)
-	if err != nil {
-		return nil, false, err
+	foreign := false
+	if len(have.sets) == 0 {
+		if foreign, err = c.hasForeignParts(t, have); err != nil {
+			return nil, false, err
+		}
 	}
 	if foreign && len(add) > 0 {
 		return nil, false, &Error{Op: "add", Object: "table " + t.String(), Message: "not made by vnet", Err: unix.EEXIST}
@@ -124,20 +126,30 @@ func (c *Conn) planTable(generation uint32, t table, del, add []Rule, lost *lost
 	if lost.happened { // the lost change may have deleted them
 		del = have.existing(del)
 	}
-	ch, err = planChange(t, *have, del, add)
+	if ch, err = planChange(t, *have, del, add); err != nil || !ch.deleteTable || len(del) > 0 {
+		return ch, true, err
+	}
+	if foreign, err = c.hasForeignParts(t, have); foreign { // leave it as it is
+		ch = &change{table: t}
+	}
 	return ch, true, err
 }
 
-// isForeign reports whether a table belongs to somebody else: it has chains, but none of this package's sets.
-func (c *Conn) isForeign(t table, have *content) (bool, error) {
-	if !have.exists || len(have.sets) > 0 {
-		return false, nil
+// hasForeignParts reports whether a table also has sets or chains of somebody else.
+func (c *Conn) hasForeignParts(t table, have *content) (bool, error) {
+	if !have.exists || have.foreignSets || have.isOlder() { // older versions made other chains
+		return have.foreignSets, nil
 	}
 	bodies, err := c.list("chains of table "+t.String(), t.request(unix.NFT_MSG_GETCHAIN, netlink.Dump))
+	own := chainsFor(have.sets)
 	for _, b := range bodies {
-		name, err := decodeString(b, unix.NFTA_CHAIN_TABLE)
-		if err != nil || name == t.name {
-			return err == nil, err
+		in, tableErr := decodeString(b, unix.NFTA_CHAIN_TABLE)
+		name, nameErr := decodeString(b, unix.NFTA_CHAIN_NAME)
+		if err := errors.Join(tableErr, nameErr); err != nil {
+			return false, err
+		}
+		if in == t.name && !slices.ContainsFunc(own, func(ch chain) bool { return ch.name == name }) {
+			return true, nil
 		}
 	}
 	return false, err

@@ -215,6 +215,27 @@ func (c *Conn) Tables() ([]string, error) {
 	return names, nil
 }
 
+// RuleTables returns the names of the tables that have a set of this package: all that [Conn.Apply] made, and none of
+// others that only have such a name.
+func (c *Conn) RuleTables() ([]string, error) {
+	bodies, err := c.Dump("sets", unix.NFT_MSG_GETSET, unix.NFPROTO_UNSPEC)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, b := range bodies {
+		set, setErr := decodeOwnSet(b[0], b)
+		table, err := decodeString(b, unix.NFTA_SET_TABLE)
+		if err := errors.Join(setErr, err); err != nil {
+			return nil, err
+		}
+		if set != "" && table != GuardTable && !slices.Contains(names, table) {
+			names = append(names, table)
+		}
+	}
+	return names, nil
+}
+
 // HasBridgeHooks reports whether the ruleset has a chain at a hook of bridges. If so, the kernel supports rules about
 // bridges, such as [Hairpin].
 func (c *Conn) HasBridgeHooks() (bool, error) {
@@ -258,12 +279,12 @@ func (c *Conn) read(table table, which selection) (have *content, complete bool,
 	}
 	have.exists = true
 	for _, b := range bodies {
-		listed, err := decodeSet(b)
+		name, err := decodeOwnSet(table.family, b)
 		if err != nil {
 			return have, false, err
 		}
-		if s := setNamed(listed.name); s.name != "" && s.family() == table.family && s.matches(listed) {
-			have.sets[s.name] = true
+		if have.foreignSets = have.foreignSets || name == ""; name != "" {
+			have.sets[name] = true
 		}
 	}
 	if have.sets[fastLinks] {

@@ -39,6 +39,15 @@ func decodeSet(body []byte) (s rawSet, err error) {
 	return s, ad.Err()
 }
 
+// decodeOwnSet returns the name of a listed set in a table of this family; "" if it is not one of this package's.
+func decodeOwnSet(family byte, body []byte) (name string, err error) {
+	listed, err := decodeSet(body)
+	if s := setNamed(listed.name); err == nil && s.name != "" && s.family() == family && s.matches(listed) {
+		return s.name, nil
+	}
+	return "", err
+}
+
 // matches reports whether a listed set has the type and flags of s. A foreign set of the same name may have other
 // types, which this package cannot decode.
 func (s set) matches(listed rawSet) bool {

@@ -17,6 +17,8 @@ type content struct {
 	partial bool
 	whole   bool // all its sets were read
 	damaged bool // its chains lack rules; see checkChains
+	// foreignSets means that the table also has sets of somebody else.
+	foreignSets bool
 }
 
 // isOlder reports whether the table has sets for all prefix lengths, as older versions of vnet made it.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"fmt"
 	"net"
 	"os/exec"
 	"strings"
@@ -174,10 +175,17 @@ func TestForeignTableOfLab(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, family := range []string{"inet", "bridge"} {
-		table := family + " " + mark.Table(topology.Name)
+	for _, tt := range []struct{ family, content string }{
+		{"inet", "add set %s theirs { type ipv4_addr ; }"},
+		{"inet", "add chain %s theirs { type filter hook forward priority 0 ; }"},
+		{"bridge", "add chain %s theirs { type filter hook forward priority 0 ; }"},
+	} {
+		table := tt.family + " " + mark.Table(topology.Name)
 		runNFT(t, "add table "+table)
-		runNFT(t, "add chain "+table+" theirs { type filter hook forward priority 0 ; }")
+		runNFT(t, fmt.Sprintf(tt.content, table))
+		if up, err := IsUp(topology.Name); up || err != nil {
+			t.Errorf("%s %q is taken for a lab: %v", table, tt.content, err)
+		}
 		before := machineState(t)
 		k := openWithoutCleanup(t, topology.Name)
 		if _, err := k.Up(t.Context(), want, nil); err == nil ||

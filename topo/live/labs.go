@@ -186,7 +186,7 @@ func readTableMarks(labs labNames) error {
 		return err
 	}
 	defer conn.Close()
-	tables, err := conn.Tables()
+	tables, err := conn.RuleTables()
 	for _, t := range tables {
 		if lab, ok := strings.CutPrefix(t, mark.Table("")); ok {
 			labs.add(lab)
