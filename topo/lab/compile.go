@@ -52,6 +52,7 @@ func (c *compiler) objects() {
 	c.nat()
 	c.isolation()
 	c.closed()
+	c.unrouted()
 	c.isolatedHosts()
 	c.fastpaths()
 	c.hostsFiles()

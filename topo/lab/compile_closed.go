@@ -2,13 +2,15 @@ package lab
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/vnet-lab/vnet/topo"
 )
 
 // closed closes private networks on their routers: the outside reaches only their forwarded ports.
 // A network is private if the router translates its addresses, or if the machine is its gateway and
-// forwards packets, unless the file says `routed`. The other networks of the lab on the same router
+// forwards packets, unless the file says `routed`. On the machine, it is also private if its gateway is
+// a host that translates: the outside may use the machine as a router. The other networks of the lab on the same router
 // do not count as outside, but entries of `links:` do.
 func (c *compiler) closed() {
 	machineForwards := c.machineForwards()
@@ -22,7 +24,7 @@ func (c *compiler) closed() {
 			}
 			net := &c.t.Networks[i.Network]
 			gateway := c.t.GatewayOf(i.Network) == host
-			nat := gateway && (net.NAT || len(net.NATTo) > 0) || c.masquerades(host, net)
+			nat := (gateway || host == topo.Machine) && (net.NAT || len(net.NATTo) > 0) || c.masquerades(host, net)
 			own = append(own, i)
 			if nat || gateway && (!net.Routed && host == topo.Machine && machineForwards || len(net.RoutedFrom) > 0) {
 				closed = true
@@ -58,6 +60,27 @@ func (c *compiler) isolatedHosts() {
 	}
 }
 
+// unrouted makes a [topo.SourceGate] on a router that has the bridge of a network, but no address there. No source is
+// behind the bridge, so the gate drops every packet that is sent to the bridge's MAC address: hosts cannot use it as
+// their gateway. On the machine, a network with NAT always has this gate, because another lab may turn forwarding on.
+func (c *compiler) unrouted() {
+	machineForwards := c.machineForwards()
+	var nat []netip.Prefix
+	for i := range c.t.Hosts {
+		nat = append(nat, c.t.Hosts[i].NAT...)
+	}
+	for n := range c.t.Networks {
+		net, bridge := &c.t.Networks[n], &c.l.Ifaces[c.l.ByNetwork[n][0]]
+		routes := machineForwards || net.NAT || len(net.NATTo) > 0 || overlaps(nat, net.Subnets)
+		if bridge.Host != topo.Machine {
+			routes = c.l.Forwards(&c.t.Hosts[c.l.Hosts[bridge.Host]])
+		}
+		if routes && len(bridge.Addrs) == 0 {
+			c.put(topo.SourceGate{NS: topo.NSOf(bridge.Host), Link: bridge.Name, MAC: c.l.macOf(bridge)})
+		}
+	}
+}
+
 func (c *compiler) closeLink(i *Iface, except []netip.Prefix) {
 	ns := topo.NSOf(i.Host)
 	c.put(topo.ClosedLink{NS: ns, Link: i.Name})
@@ -73,12 +96,10 @@ func (c *compiler) masquerades(host string, net *Network) bool {
 	if !ok {
 		return false
 	}
-	for _, p := range c.t.Hosts[h].NAT {
-		for _, s := range net.Subnets {
-			if p.Overlaps(s) {
-				return true
-			}
-		}
-	}
-	return false
+	return overlaps(c.t.Hosts[h].NAT, net.Subnets)
+}
+
+// overlaps reports whether a prefix of a overlaps one of b.
+func overlaps(a, b []netip.Prefix) bool {
+	return slices.ContainsFunc(a, func(p netip.Prefix) bool { return slices.ContainsFunc(b, p.Overlaps) })
 }
