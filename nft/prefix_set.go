@@ -1,8 +1,8 @@
 package nft
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -56,7 +56,7 @@ func setsNamed(names map[string]bool) []set {
 			list = append(list, s)
 		}
 	}
-	slices.SortFunc(list, func(a, b set) int { return cmp.Compare(a.order, b.order) })
+	sort.Slice(list, func(i, j int) bool { return list[i].order < list[j].order })
 	return list
 }
 

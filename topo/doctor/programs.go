@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ import (
 type configFile struct{ path, text string }
 
 func sortFiles(files []configFile) {
-	slices.SortFunc(files, func(a, b configFile) int { return strings.Compare(path.Base(a.path), path.Base(b.path)) })
+	sort.Slice(files, func(i, j int) bool { return path.Base(files[i].path) < path.Base(files[j].path) })
 }
 
 // values returns the values of a key in any section of a file with systemd's or NetworkManager's syntax.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/linux"
@@ -71,8 +72,9 @@ func (k *checker) overlaps(host string, list []int) {
 		}
 	}
 	// Larger subnets first, so that a subnet comes after those that contain it.
-	slices.SortStableFunc(all, func(a, b subnet) int {
-		return cmp.Or(a.p.Addr().Compare(b.p.Addr()), cmp.Compare(a.p.Bits(), b.p.Bits()))
+	sort.SliceStable(all, func(i, j int) bool { // smaller in the binary than package slices
+		a, b := all[i].p, all[j].p
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits())) < 0
 	})
 	var outer []subnet // those that contain the current one
 	for _, s := range all {
@@ -121,9 +123,10 @@ func (k *checker) portForwards() {
 		k.unreachableForwards(&k.t.Hosts[i])
 	}
 	all := slices.Clone(k.layout.forwards)
-	slices.SortStableFunc(all, func(a, b resolvedForward) int {
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := all[i], all[j]
 		return cmp.Or(strings.Compare(a.gateway, b.gateway), strings.Compare(a.spec.Proto, b.spec.Proto),
-			cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.spec.First, b.spec.First))
+			cmp.Compare(a.to.BitLen(), b.to.BitLen()), cmp.Compare(a.spec.First, b.spec.First)) < 0
 	})
 	for i, a := range all {
 		for _, b := range all[i+1:] {
