@@ -12,8 +12,8 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// TestForeignTables: a table with sets or chains, but without this package's sets, belongs to somebody else. One without
-// rules is only deleted if it has no foreign sets and chains.
+// TestForeignTables: a table with sets or chains, but without this package's sets, belongs to somebody else. One
+// without rules is only deleted if it has no foreign sets and chains.
 func TestForeignTables(t *testing.T) {
 	needNFT(t)
 	c := dial(t)

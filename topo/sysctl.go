@@ -150,16 +150,32 @@ func (w *scriptWriter) recordForwardingCommands(s Sysctl) []command {
 	return []command{{text: off + "for link in $(" + list + "); do " + add + "; done"}}
 }
 
-// restoreForwardingCommands returns the commands that turn forwarding on again on the recorded links.
+// restoreForwardingCommands returns the commands that restore the recorded sysctls, which the kernel reset together
+// with forwarding.
 func (w *scriptWriter) restoreForwardingCommands(s Sysctl) []command {
 	family := s.guardedFamily()
 	if family == "" || !w.isShared(s.NS) {
 		return nil
 	}
-	list := w.altNames(s.NS) + " | grep -F " + shellWord(mark.Forwards(w.lab, family))
-	set := w.netnsExec(s.NS, `sysctl -qw "net/`+family+`/conf/${record#*=}/forwarding=1"`).text
-	del := w.tool("ip", s.NS) + `link property del dev lo altname "$record"`
-	return []command{{text: "for record in $(" + list + "); do " + set + " || :; " + del + "; done"}}
+	restore := func(key, assignment string) command {
+		return w.forRecords(s.NS, key, w.netnsExec(s.NS, `sysctl -qw "net/`+family+`/conf/${record#*=}/`+assignment+`"`).text)
+	}
+	cmds := []command{restore(mark.ForwardsKey(family), "forwarding=1")}
+	if family == "ipv4" {
+		return append(cmds, restore(mark.RedirectsKey, "accept_redirects=0"))
+	}
+	ra := `"net/ipv6/conf/${record#*=}/accept_ra`
+	restoreRA := w.altNames(s.NS) + ` | grep -x ".*` + mark.AcceptRAKey + `${record#*=}" | grep -qvxF "$record" || [ "$(` +
+		w.netnsExec(s.NS, "sysctl -n "+ra+`"`).text + `)" != 2 ] || ` + w.netnsExec(s.NS, "sysctl -qw "+ra+`=1"`).text
+	return append(cmds, restore(mark.ForcesKey, "force_forwarding=1"), w.forRecords(s.NS, mark.AcceptRAKey, restoreRA))
+}
+
+// forRecords returns a command that runs another one, which may fail, for each record of the lab on lo with this key,
+// and then deletes the record. The variable record has the record.
+func (w *scriptWriter) forRecords(ns, key, run string) command {
+	list := w.altNames(ns) + " | grep -F " + shellWord(mark.Of(w.lab)+key)
+	del := w.tool("ip", ns) + `link property del dev lo altname "$record"`
+	return command{text: "for record in $(" + list + "); do " + run + " || :; " + del + "; done"}
 }
 
 // guardCommands returns the commands that add the guard if the sysctl turns forwarding on that is off. It

@@ -152,3 +152,39 @@ func TestPlanDown(t *testing.T) {
 		t.Errorf("before\n%safter\n%s", before, after)
 	}
 }
+
+// TestPlanDownRestores checks that the script of plan --down restores the sysctls that the kernel and vnet change
+// together with forwarding, and leaves no records.
+func TestPlanDownRestores(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(t.TempDir(), "lab.yaml")
+	if err := os.WriteFile(file, []byte(labA), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{
+		"ip link set lo up", "ip link add near type veth peer name far", "ip link set near up", "ip link set far up",
+		"sysctl -qw net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.near.forwarding=1",
+		"sysctl -eqw net.ipv6.conf.near.force_forwarding=1", // since Linux 6.17
+		"ip addr add fd09::1/64 dev near nodad", "ip route add fd0a::/16 via fd09::2 proto ra dev near",
+	} {
+		w.must(strings.Fields(args)...)
+	}
+	sysctls := func() string {
+		return w.must("sysctl", "-e", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
+			"net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.near.forwarding", "net.ipv6.conf.near.force_forwarding",
+			"net.ipv6.conf.near.accept_ra")
+	}
+	values, machine := sysctls(), w.machine()
+	w.must("vnet", "up", file)
+	if sysctls() == values {
+		t.Error("the lab does not change the sysctls")
+	}
+	script := w.must("vnet", "plan", "--down", "--commands", file)
+	w.must("sh", "-e", "-c", script)
+	if after := sysctls(); after != values {
+		t.Errorf("before\n%safter\n%s%s", values, after, script)
+	}
+	if after := w.machine(); after != machine {
+		t.Errorf("before\n%safter\n%s", machine, after)
+	}
+}

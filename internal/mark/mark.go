@@ -108,6 +108,13 @@ func Forwards(lab, family string) string { return Of(lab) + ForwardsKey(family) 
 // ForwardsKey is the part of the record of [Forwards] after the lab's name.
 func ForwardsKey(family string) string { return ":forwards" + strings.TrimPrefix(family, "ipv") + "=" }
 
+// Parts of records after the lab's name; the link's name follows.
+const (
+	ForcesKey    = ":forces6="
+	RedirectsKey = ":redirects4="
+	AcceptRAKey  = ":ra="
+)
+
 // Address marks an address of the lab on lo, where several labs may have addresses, on a kernel that keeps no protocol
 // of addresses, and in scripts: ip(8) has no word for the protocol before 6.3.
 func Address(lab, prefix, link string) string {

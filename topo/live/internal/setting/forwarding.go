@@ -37,12 +37,12 @@ func resetSysctls(forwarding string) []resetSysctl {
 	if forwarding == linux.ForwardingIPv6 {
 		return []resetSysctl{
 			{record: mark.ForwardsKey("ipv6"), before: "net/ipv6/conf/", after: "/forwarding", value: "1"},
-			{record: ":forces6=", before: "net/ipv6/conf/", after: "/force_forwarding", value: "1"},
+			{record: mark.ForcesKey, before: "net/ipv6/conf/", after: "/force_forwarding", value: "1"},
 		}
 	}
 	return []resetSysctl{
 		{record: mark.ForwardsKey("ipv4"), before: "net/ipv4/conf/", after: "/forwarding", value: "1"},
-		{record: ":redirects4=", before: "net/ipv4/conf/", after: "/accept_redirects", value: "0", all: true},
+		{record: mark.RedirectsKey, before: "net/ipv4/conf/", after: "/accept_redirects", value: "0", all: true},
 	}
 }
 
@@ -50,7 +50,7 @@ func resetSysctls(forwarding string) []resetSysctl {
 // all links. For IPv6 it is that of force_forwarding, because forwarding has no such effect there.
 func forwardsKey(name string) string {
 	if name == linux.ForwardingIPv6 {
-		return ":forces6="
+		return mark.ForcesKey
 	}
 	return mark.ForwardsKey("ipv4")
 }
@@ -156,7 +156,7 @@ func (c *Changer) restoreForwarding(h *netns.Handle, lo rtnl.Link, name string, 
 // records that on lo.
 
 // raRecord is the prefix of the record that accept_ra was set to 2; the link's name follows.
-func raRecord(lab string) string { return mark.Of(lab) + ":ra=" }
+func raRecord(lab string) string { return mark.Of(lab) + mark.AcceptRAKey }
 
 func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
 
