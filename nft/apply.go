@@ -13,8 +13,8 @@ import (
 
 // Apply deletes and adds rules of a table in one transaction. It creates the table with the first rule, and deletes it
 // with the last one. If del and add are empty, it deletes the table if all its rules are [Foreign], and all its sets
-// and chains are this package's. Rules about bridges are in a table of the same name in the family bridge. A table that has
-// sets or chains, but none of this package's sets, belongs to somebody else: adding to it returns fs.ErrExist.
+// and chains are this package's. Rules about bridges are in a table of the same name in the family bridge. A table that
+// has sets or chains, but none of this package's sets, belongs to somebody else: adding to it returns fs.ErrExist.
 //
 // Adding an existing rule succeeds and changes nothing, except in a table whose chains lack rules because somebody else
 // deleted them; see [TableState]. Any change of such a table writes all its rules again. Deleting a rule that does not
