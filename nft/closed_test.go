@@ -39,9 +39,12 @@ func newLabNet(t *testing.T) labNet {
 }
 
 // forwardsToRed returns forwards of port 80 to red.
-func forwardsToRed() []nft.Rule {
+func forwardsToRed() []nft.Rule { return forwardsTo("192.168.15.2", "fd00:15::2") }
+
+// forwardsTo returns forwards of port 80 to addresses.
+func forwardsTo(addrs ...string) []nft.Rule {
 	var rules []nft.Rule
-	for _, to := range []string{"192.168.15.2", "fd00:15::2"} {
+	for _, to := range addrs {
 		for _, proto := range []nft.Proto{nft.TCP, nft.UDP} {
 			rules = append(rules, nft.Forward{Proto: proto, Ports: nft.Port(80), To: addr(to), ToPort: 80})
 		}
@@ -168,7 +171,26 @@ func checkIsolateNeighbours(t *testing.T, filtered string) {
 	blue("bridged", allKinds...)
 
 	w.apply(rules, nil)
-	w.sh(w.machine, `for i in veth-red veth-blue; do ip link set $i type bridge_slave isolated on; done
+	w.isolatePorts()
+	blue("by way of the gateway", allKinds...)
+	w.apply(nil, rules)
+	blue("isolated")
+	w.withoutRule("vnet", "apart", "drop", func() { blue("without the rule", allKinds...) })
+
+	port := w.gate("v-net-0", "veth-red")
+	mac := port.(nft.Gate).MAC.String()
+	w.sh(w.red, "for a in 192.168.15.1 fd00:15::1; do ip neigh replace $a lladdr "+mac+" dev eth0; done")
+	blue("at the address of a port", allKinds...)
+	w.apply(nil, []nft.Rule{port})
+	blue("at the address of a port that is a gate")
+}
+
+// isolatePorts isolates red's and blue's ports of the bridge from each other. The hosts' routes to each other lead
+// through the machine.
+func (w *testNet) isolatePorts() {
+	w.t.Helper()
+	w.sh(w.machine, `ip link set v-net-0 address 02:00:00:00:00:fe # not that of a port
+		for i in veth-red veth-blue; do ip link set $i type bridge_slave isolated on; done
 		for i in all v-net-0; do echo 0 > /proc/sys/net/ipv4/conf/$i/send_redirects; done`)
 	for _, host := range []*os.File{w.red, w.blue} { // else they believe the redirects of the gateway, which fail
 		w.sh(host, "for i in all eth0; do echo 0 > /proc/sys/net/ipv6/conf/$i/accept_redirects; done")
@@ -181,17 +203,6 @@ func checkIsolateNeighbours(t *testing.T, filtered string) {
 		w.sh(w.machine, "for a in 192.168.15."+n+" fd00:15::"+n+"; do ip neigh replace $a lladdr "+mac+" dev v-net-0; done")
 		w.sh(host, "for a in 192.168.15.1 fd00:15::1; do ip neigh replace $a lladdr 02:00:00:00:00:fe dev eth0; done")
 	}
-	blue("by way of the gateway", allKinds...)
-	w.apply(nil, rules)
-	blue("isolated")
-	w.withoutRule("vnet", "apart", "drop", func() { blue("without the rule", allKinds...) })
-
-	port := w.gate("v-net-0", "veth-red")
-	mac := port.(nft.Gate).MAC.String()
-	w.sh(w.red, "for a in 192.168.15.1 fd00:15::1; do ip neigh replace $a lladdr "+mac+" dev eth0; done")
-	blue("at the address of a port", allKinds...)
-	w.apply(nil, []nft.Rule{port})
-	blue("at the address of a port that is a gate")
 }
 
 // macOf returns the MAC address of a link.

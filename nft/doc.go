@@ -49,16 +49,29 @@
 //	table inet vnet-guard {
 //		set guarded { type nf_proto; elements = { ipv4 } }
 //		set from4 { type ifname; elements = { "eth0" } }
+//		chain reply {
+//			meta iifkind "bridge" add @bridged { iifname . iifname }
+//			iifname . oifname @bridged return
+//			meta nfproto @guarded fib saddr . iif oif 0 drop  not behind the link that the packet arrives on
+//		}
 //		chain forward {
 //			type filter hook forward priority filter; policy accept;
+//			meta nfproto ipv4 iifname @from4 return  links that forwarded before vnet turned forwarding on
+//			iifgroup != 30318 oifgroup != 30318 ct direction reply jump reply
 //			ct state established,related accept
 //			iifgroup 30318 return                 links of labs
 //			oifgroup 30318 return
 //			ct status dnat return                 forwarded ports, of any table
 //			meta iifkind "bridge" add @bridged { iifname . iifname }
-//			iifname . oifname @bridged return     bridged, not routed
-//			meta nfproto ipv4 iifname @from4 return  links that forwarded before vnet turned forwarding on
+//			iifname . oifname @bridged return     bridged, or routed back to the bridge
 //			meta nfproto @guarded drop
+//		}
+//		chain same_bridge {
+//			the rules of chain forward, without those for replies and bridged packets
+//		}
+//		chain routed {
+//			type filter hook postrouting priority filter; policy accept;
+//			iifname . oifname @bridged @ll,0,48 != 0x0 jump same_bridge  not the namespace's own
 //		}
 //	}
 //

@@ -24,7 +24,8 @@ const LinkGroup = 0x766e
 //   - packets that leave through a link in Out,
 //   - IPv4 packets that arrive on a link in From4, and IPv6 packets between links in From6,
 //   - packets that a bridge passes between its ports,
-//   - all later packets of these connections.
+//   - all later packets of these connections. Replies between foreign links must have a source that is behind the link
+//     on which they arrive.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of rules that belong to no lab
@@ -128,36 +129,93 @@ func guardSets() []set {
 	}
 }
 
-// guardTableRules returns the rules of the guard's table. Packets that a bridge passes between its ports reach them if
-// net.bridge.bridge-nf-call-iptables is on. The set bridged contains each bridge paired with itself, because nftables
-// cannot compare a packet's input link with its output link.
+// guardTableRules returns the rules of the guard's table for forwarded packets. If net.bridge.bridge-nf-call-iptables is
+// on, packets that a bridge passes between its ports reach them, too. Here these look like packets that the namespace
+// routes back to the bridge on which they arrived. So both pass, and sameBridgeRules separates them. The set bridged contains
+// each bridge paired with itself, because nftables cannot compare a packet's input link with its output link.
 func guardTableRules(sets map[string]bool) []rule {
 	if !sets["guarded"] {
 		return nil
 	}
-	back := statement{verb: ret}
-	rules := []rule{
-		known(),
-		{is(one(iifGroup), labLinks), back},
-		{is(one(oifGroup), labLinks), back},
-		{is(one(ctStatus), statusDNAT), back},
-		{is(one(iifKind), bridgeKind), {verb: add, loads: []load{iif, iif}, name: "bridged"}},
-		{inSet("bridged", iif, oif), back},
-	}
+	rules := append(fromLinkRules(sets), rule{isNot(one(iifGroup), labLinks), isNot(one(oifGroup), labLinks),
+		is(one(ctDirection), inReply), {verb: jump, name: "reply"}})
+	rules = append(rules, passRules(sets)...)
 	if sets["hand4"] {
-		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), isNot(one(saddrLink), noLink), back})
+		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), isNot(one(saddrLink), noLink), letPass})
 	}
 	if sets["hand6"] {
-		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), isNot(one(saddrLink), noLink), back})
+		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), isNot(one(saddrLink), noLink), letPass})
 	}
-	if sets["hand_out"] {
-		rules = append(rules, rule{inSet("hand_out", oif), back})
-	}
+	rules = append(rules, passBridged()...)
+	return append(rules, rule{inSet("guarded", family), {verb: drop}})
+}
+
+var letPass = statement{verb: ret}
+
+// fromLinkRules returns the rules that let packets pass from links that forwarded before.
+func fromLinkRules(sets map[string]bool) []rule {
+	var rules []rule
 	if sets["from4"] {
-		rules = append(rules, rule{matchFamily(false, false), inSet("from4", iif), back})
+		rules = append(rules, rule{matchFamily(false, false), inSet("from4", iif), letPass})
 	}
 	if sets["from6"] {
-		rules = append(rules, rule{matchFamily(true, false), inSet("from6", iif), inSet("from6", oif), back})
+		rules = append(rules, rule{matchFamily(true, false), inSet("from6", iif), inSet("from6", oif), letPass})
+	}
+	return rules
+}
+
+// passRules returns the rules that let other packets pass, whatever route leads to their source.
+func passRules(sets map[string]bool) []rule {
+	rules := []rule{
+		known(),
+		{is(one(iifGroup), labLinks), letPass},
+		{is(one(oifGroup), labLinks), letPass},
+		{is(one(ctStatus), statusDNAT), letPass},
+	}
+	if sets["hand_out"] {
+		rules = append(rules, rule{inSet("hand_out", oif), letPass})
+	}
+	return rules
+}
+
+func passBridged() []rule {
+	return []rule{
+		{is(one(iifKind), bridgeKind), {verb: add, loads: []load{iif, iif}, name: "bridged"}},
+		{inSet("bridged", iif, oif), letPass},
+	}
+}
+
+// replyRules returns the rules for replies between foreign links. A connection to a forwarded port may begin on a
+// foreign link; without this rule, another foreign network could send replies with the target's address.
+func replyRules(sets map[string]bool) []rule {
+	if !sets["guarded"] {
+		return nil
+	}
+	return append(passBridged(), rule{inSet("guarded", family), is(one(saddrLink), noLink), {verb: drop}})
+}
+
+// sameBridgeRules returns the rules for packets that leave by the bridge on which they arrived. They drop what the
+// guard does not let pass: the ports of a bridge can be isolated from each other. The chain is at the postrouting hook, where
+// packets that a bridge passes between its ports have no input link. No rule can look up the route to a source there.
+func sameBridgeRules(sets map[string]bool) []rule {
+	if !sets["guarded"] {
+		return nil
+	}
+	rules := append(fromLinkRules(sets), passRules(sets)...)
+	if sets["hand4"] {
+		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), letPass})
+	}
+	if sets["hand6"] {
+		rules = append(rules, rule{matchIPv6, inSet("hand6", saddr6), letPass})
 	}
 	return append(rules, rule{inSet("guarded", family), {verb: drop}})
+}
+
+// routedRules returns the rule for the packets of sameBridgeRules. The namespace's own packets of neighbour discovery
+// have an input link, too, but no header of the link.
+func routedRules(sets map[string]bool) []rule {
+	if !sets["guarded"] {
+		return nil
+	}
+	return []rule{{inSet("bridged", iif, oif), isNot(one(etherHeader), noHeader), {verb: jump, name: "same_bridge"}}}
 }

@@ -3,16 +3,21 @@
 package nft_test
 
 import (
+	"encoding/binary"
+	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nft/ruleset"
+	"github.com/vnet-lab/vnet/nsfs"
 )
 
 var comparePrefix = cmpopts.EquateComparable(netip.Prefix{})
@@ -254,6 +259,102 @@ func TestGuardSpoofedSource(t *testing.T) {
 	w.withoutRule(nft.GuardTable, "forward", "drop", func() { arrives("without its last rule", 1) })
 }
 
+// TestGuardSpoofedReply checks that a foreign network cannot send replies for the target of a forwarded port to another
+// foreign network, which has a connection to this port.
+func TestGuardSpoofedReply(t *testing.T) {
+	needNFT(t)
+	w := newLabNet(t)
+	w.sh(w.machine, `for i in all v-net-0; do echo 0 > /proc/sys/net/ipv4/conf/$i/rp_filter; done
+		ip link set lab1 group 30318`)
+	w.guard(nft.Guard{IPv4: true, IPv6: true})
+	arrives := func(what string, from *os.File, want int) {
+		t.Helper()
+		for _, c := range []struct{ target, port, client string }{
+			{"192.168.16.2", "10.9.0.1", "10.9.0.2"}, {"fd00:16::2", "2001:db8:9::1", "2001:db8:9::2"},
+		} {
+			conn := w.dialFrom(w.outside, netip.AddrPortFrom(addr(c.port), 80).String())
+			w.deliver(conn, w.other, netip.AddrPortFrom(addr(c.target), 80))
+			reply := binary.BigEndian.AppendUint16([]byte{0, 80}, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+			reply = append(reply, 0, 10, 0, 0, 'h', 'i')
+			seen := w.capture(w.outside)
+			reply = withChecksum(addr(c.target), addr(c.client), nft.UDP, reply, 6, false)
+			send := func() { w.sendRaw(from, addr(c.target), addr(c.client), nft.UDP, reply) }
+			send()
+			mark := func() { w.sendRaw(w.machine, addr(c.port), addr(c.client), 253, []byte("mark")) }
+			got := len(seen.until("mark", mark, addr(c.port)))
+			for tries := 0; got < want && tries < 5; tries++ { // a busy machine loses packets
+				send()
+				got = len(seen.until("mark", mark, addr(c.port)))
+			}
+			if got != want {
+				t.Errorf("%s: %d packets from %s, want %d", what, got, c.port, want)
+			}
+		}
+	}
+	w.apply(nil, forwardsTo("192.168.16.2", "fd00:16::2"))
+	arrives("reply of the target", w.other, 1)
+	arrives("reply of another network", w.red, 0)
+	w.withoutRule(nft.GuardTable, "reply", "drop", func() { arrives("without the rule", w.red, 1) })
+	w.guard(nft.Guard{IPv4: true, IPv6: true, From4: []string{"v-net-0"}, From6: []string{"v-net-0", "eth0"}})
+	arrives("by a link that forwarded before", w.red, 1)
+}
+
+// deliver sends datagrams until one arrives at an address of a host, which does not answer.
+func (w *testNet) deliver(conn net.Conn, host *os.File, at netip.AddrPort) {
+	w.t.Helper()
+	var server *net.UDPConn
+	err := nsfs.Do(host, func() (err error) {
+		server, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer server.Close()
+	for end := time.Now().Add(answerTimeout); time.Now().Before(end); {
+		conn.Write([]byte("?"))
+		server.SetReadDeadline(time.Now().Add(time.Second))
+		if _, _, err := server.ReadFrom(make([]byte, 8)); err == nil {
+			return
+		}
+	}
+	w.t.Fatalf("nothing arrives at %s", at)
+}
+
+// TestGuardIsolatedPorts checks that isolated ports of a foreign bridge do not reach each other by way of the machine.
+func TestGuardIsolatedPorts(t *testing.T) {
+	for _, filtered := range []string{"0", "1"} {
+		t.Run("bridge-nf-call="+filtered, func(t *testing.T) { checkGuardIsolatedPorts(t, filtered) })
+	}
+}
+
+func checkGuardIsolatedPorts(t *testing.T, filtered string) {
+	needNFT(t)
+	w := newTestNet(t)
+	w.setBridgeNF(filtered)
+	w.serveAll(w.blue)
+	w.isolatePorts()
+	blue := func(what string, want ...string) {
+		t.Helper()
+		w.checkReach(t, what, w.red, "192.168.15.3", "fd00:15::3", want...)
+	}
+	blue("without guard", allKinds...)
+	w.guard(nft.Guard{IPv4: true, IPv6: true})
+	blue("guard")
+	w.withoutRule(nft.GuardTable, "same_bridge", "drop", func() { blue("without the rule", allKinds...) })
+	w.checkReach(t, "the machine itself", w.red, "192.168.15.1", "fd00:15::1", "icmp4", "icmp6")
+	w.sh(w.machine, "ip neigh flush dev v-net-0 nud all")
+	w.checkReach(t, "from the machine itself", w.machine, "192.168.15.3", "fd00:15::3", allKinds...)
+	w.guard(nft.Guard{IPv4: true})
+	blue("guard for IPv4", ipv6Kinds...)
+	w.guard(nft.Guard{IPv4: true, IPv6: true, Sources: []netip.Prefix{prefix("192.168.15.0/24")}})
+	blue("from a source", ipv4Kinds...)
+	w.guard(nft.Guard{IPv4: true, IPv6: true, Out: []string{"v-net-0"}})
+	blue("by an output link", allKinds...)
+	w.guard(nft.Guard{IPv4: true, IPv6: true, From4: []string{"v-net-0"}, From6: []string{"v-net-0"}})
+	blue("on a link that forwarded before", allKinds...)
+}
+
 // TestGuardAndOthers checks that a guard lets forwarded ports of other tables, established connections and bridged
 // packets pass.
 func TestGuardAndOthers(t *testing.T) {
@@ -271,6 +372,12 @@ func TestGuardAndOthers(t *testing.T) {
 	w.checkReach(t, "neighbours on a bridge", w.blue, "192.168.15.2", "fd00:15::2", allKinds...)
 	w.withoutRule(nft.GuardTable, "forward", "@bridged return", func() {
 		w.checkReach(t, "neighbours on a bridge, without the rule for it", w.blue, "192.168.15.2", "fd00:15::2")
+	})
+	w.sh(w.red, "ip addr add 10.77.0.2/24 dev eth0; ip addr add fd77::2/64 dev eth0 nodad")
+	w.sh(w.blue, "ip addr add 10.77.0.3/24 dev eth0; ip addr add fd77::3/64 dev eth0 nodad")
+	w.checkReach(t, "neighbours unknown to the machine", w.blue, "10.77.0.2", "fd77::2", allKinds...)
+	w.withoutRule(nft.GuardTable, "reply", "@bridged return", func() {
+		w.checkReach(t, "neighbours unknown to the machine, without the rule for them", w.blue, "10.77.0.2", "fd77::2")
 	})
 	w.sh(w.machine, `nft 'table inet docker { chain pre { type nat hook prerouting priority dstnat;
 		iifname eth0 tcp dport 80 dnat ip to 192.168.15.2; iifname eth0 meta nfproto ipv6 tcp dport 80 dnat ip6 to fd00:15::2;
