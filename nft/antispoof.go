@@ -189,6 +189,7 @@ func routerPortRules(sets map[string]bool) []rule {
 	return append(append([]rule{{{verb: jump, name: "gateway_port"}}}, laterFragments()...), []rule{
 		append(isICMPv6(routerAdvert), statement{verb: drop}),
 		append(isICMPv6(redirect), statement{verb: drop}),
+		{isFrame(etherIPv4), isICMP, is(one(icmpType), redirect4), {verb: drop}},
 		{isUDP, is(one(udpSport), dhcpServer), {verb: drop}},
 		{isUDP, is(one(udpDport), dhcpClient), {verb: drop}},
 		{isUDP, is(one(udpSport), dhcpServer6), {verb: drop}},
@@ -243,6 +244,9 @@ func isFrameShown(v value) statement { return is(one(etherKind), v) }
 // isUDP matches UDP packets. nft adds it before statements about UDP's header.
 var isUDP = statement{verb: equal, loads: []load{l4proto}, value: value{bytes: "\x11"}, implicit: true}
 
+// isICMP matches ICMP messages over IPv4. nft adds it before statements about ICMP's header.
+var isICMP = statement{verb: equal, loads: []load{l4proto}, value: value{bytes: "\x01"}, implicit: true}
+
 // isICMPv6 matches ICMPv6 messages of a type.
 func isICMPv6(v value) rule {
 	return rule{isFrame(etherIPv6),
@@ -261,6 +265,8 @@ var (
 	neighborSolicit = value{text: "nd-neighbor-solicit", bytes: "\x87"}
 	neighborAdvert  = value{text: "nd-neighbor-advert", bytes: "\x88"}
 	redirect        = value{text: "nd-redirect", bytes: "\x89"}
+
+	redirect4 = value{text: "redirect", bytes: "\x05"} // type of ICMP; RFC 792
 
 	dhcpServer  = value{text: "67", bytes: "\x00\x43"}
 	dhcpClient  = value{text: "68", bytes: "\x00\x44"}

@@ -55,6 +55,7 @@ var forbidden = []struct {
 		icmp6("router advertisement with options", redLinkLocal, 134, "::", true),
 	}},
 	{"router_port", "nd-redirect", []frame{icmp6("redirect", redLinkLocal, 137, "fd00:15::3", false)}},
+	{"router_port", "icmp type redirect", []frame{icmp4("redirect over IPv4", "192.168.15.2", 5)}},
 	{"router_port", "udp sport 67", []frame{udp("from a DHCP server", "192.168.15.2", 67, 9)}},
 	{"router_port", "udp dport 68", []frame{udp("to a DHCP client", "192.168.15.2", 9, 68)}},
 	{"router_port", "udp sport 547", []frame{udp("from a DHCPv6 server", "fd00:15::2", 547, 9)}},
@@ -74,6 +75,7 @@ var permitted = []frame{
 	arp("ARP request", 1, redMAC, "192.168.15.2", "192.168.15.3"), arp("ARP reply", 2, redMAC, "192.168.15.2", "0.0.0.0"),
 	arp("ARP probe", 1, redMAC, "0.0.0.0", "192.168.15.2"),
 	udp("IPv4", "192.168.15.2", 9, 9), udp("IPv6", "fd00:15::2", 9, 9), udp("link-local address", redLinkLocal, 9, 9),
+	icmp4("port unreachable", "192.168.15.2", 3), icmp4("echo request", "192.168.15.2", 8),
 	udp("DHCP client", "0.0.0.0", 68, 67), udp("DHCPv6 client", redLinkLocal, 546, 547),
 	icmp6("neighbour solicitation", "fd00:15::2", 135, "fd00:15::3", false),
 	icmp6("probe for a duplicate", "::", 135, "fd00:15::2", false),
@@ -96,6 +98,13 @@ func tagged(name string, tags ...uint16) frame {
 	f := arp(name, 2, redMAC, "192.168.15.3", "192.168.15.1")
 	f.tags = tags
 	return f
+}
+
+// icmp4 returns an ICMP message over IPv4.
+func icmp4(name, from string, kind byte) frame {
+	p := append([]byte{kind, 3, 0, 0, 192, 168, 15, 2}, name...)
+	return frame{name: name, src: redMAC, kind: unix.ETH_P_IP,
+		payload: ipv4Packet(addr(from), addr("192.168.15.3"), unix.IPPROTO_ICMP, p)}
 }
 
 // icmp6 returns a message of neighbour discovery, with or without a header of options before it.

@@ -162,7 +162,7 @@ func loadExpr(l load, reg uint32) expr.Any {
 		return network(6, 2)
 	case fragmentOffset6:
 		return &expr.Exthdr{DestRegister: reg, Type: unix.IPPROTO_FRAGMENT, Offset: 2, Len: 2, Op: expr.ExthdrOpIpv6}
-	case icmpv6Type:
+	case icmpType, icmpv6Type:
 		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Len: 1}
 	case ndTargetAddr:
 		return &expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: 8, Len: 16}

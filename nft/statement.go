@@ -72,6 +72,7 @@ const (
 	arpDaddr
 	fragmentOffset4
 	fragmentOffset6
+	icmpType
 	icmpv6Type
 	ndTargetAddr // of neighbour solicitations and advertisements
 	udpSport
@@ -91,7 +92,7 @@ var loadText = map[load]string{
 	iifKind: "meta iifkind", iifGroup: "iifgroup", oifGroup: "oifgroup", packetType: "meta pkttype",
 	protocol: "meta protocol", etherSaddr: "ether saddr", etherKind: "ether type",
 	arpSaddrEther: "arp saddr ether", arpSaddr: "arp saddr ip", arpDaddr: "arp daddr ip",
-	icmpv6Type: "icmpv6 type", fragmentOffset4: "ip frag-off & 8191",
+	icmpType: "icmp type", icmpv6Type: "icmpv6 type", fragmentOffset4: "ip frag-off & 8191",
 	fragmentOffset6: "frag frag-off", ndTargetAddr: "@th,64,128", udpSport: "udp sport", udpDport: "udp dport",
 	etherDaddr: "ether daddr", etherHeader: "@ll,0,48",
 }
