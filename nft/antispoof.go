@@ -135,35 +135,19 @@ func antispoofSets() []set {
 	}
 }
 
-// isTypeOf reports whether the set's type depends on expressions. Only nd_target has such a type.
-func (s set) isTypeOf() bool { return slices.Contains(s.key, ndTarget) }
-
-// typeOfTarget returns the user data of a set with the type "typeof iifname . @th,64,128", as nft writes it: lists of
-// type, length and value; the types are those of nft's include/expression.h and of libnftnl's udata.h.
-func typeOfTarget() []byte {
-	list := func(kind byte, values ...[]byte) []byte {
-		all := slices.Concat(values...)
-		return append([]byte{kind, byte(len(all))}, all...)
-	}
-	number := func(kind byte, v uint32) []byte { return list(kind, native32(v)) }
-	const concat, meta, payload, iifname, transport = 13, 9, 7, 6, 3
-	link := list(0, number(0, meta), list(1, number(0, iifname)))
-	target := list(1, number(0, payload), list(1, number(0, 0), number(1, 0), number(2, transport), number(3, 64),
-		number(4, 128)))
-	return append(number(0, 0), list(3, number(0, concat), list(1, link, target))...)
-}
-
 // hasAntispoof reports whether a table has ports with [Antispoof].
 func hasAntispoof(sets map[string]bool) bool {
 	return sets["host_port"] || sets["router_port"] || sets["gateway_port"]
 }
 
-// antispoofRules sends the frames of each kind of port through its chain. They run before br_netfilter and before the
-// bridge learns the source address.
-func antispoofRules(sets map[string]bool) (rules []rule) {
+// antispoofRules sends the frames of each kind of port that match first through its chain. At the prerouting hook, they
+// run before br_netfilter and before the bridge learns the source address. Frames to the reserved group addresses pass
+// the input hook only: see [spoofInputRules].
+func antispoofRules(sets map[string]bool, first ...statement) (rules []rule) {
 	for _, chain := range []string{"host_port", "router_port", "gateway_port"} {
 		if sets[chain] {
-			rules = append(rules, rule{inSet(chain, iif), {verb: jump, name: chain}})
+			r := append(slices.Clone(first), inSet(chain, iif), statement{verb: jump, name: chain})
+			rules = append(rules, r)
 		}
 	}
 	return rules

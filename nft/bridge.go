@@ -44,6 +44,8 @@ func bridgeChains(sets map[string]bool) []chain {
 		{name: "host_port", rules: hostPortRules(sets)},
 		{name: "antispoof", kind: "filter", hook: "prerouting", priority: prioBridgeFilter, priorityText: "filter",
 			rules: antispoofRules(sets)},
+		{name: "antispoof_input", kind: "filter", hook: "input", priority: prioBridgeFilter, priorityText: "filter",
+			rules: antispoofRules(sets, is(one(etherDaddr), reservedGroup))},
 		{name: "same_port", kind: "filter", hook: "forward", priority: prioBridgeFilter, priorityText: "filter",
 			rules: samePortRules(sets)},
 	}

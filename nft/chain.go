@@ -32,8 +32,11 @@ func chainsFor(sets map[string]bool) []chain {
 	candidates := []chain{
 		{name: "guard", kind: "filter", hook: "prerouting", priority: prioRaw, priorityText: "raw",
 			rules: guardRules(sets)},
+		{name: "spoofed", rules: spoofedRules(sets)},
 		{name: "spoof", kind: "filter", hook: "prerouting", priority: prioMangle, priorityText: "mangle",
 			rules: spoofRules(sets)},
+		{name: "spoof_input", kind: "filter", hook: "input", priority: prioFilter, priorityText: "filter",
+			rules: spoofInputRules(sets)},
 		{name: "closed", rules: closedRules(sets)},
 		{name: "apart", rules: apartRules(sets)},
 		{name: "reply", rules: replyRules(sets)},

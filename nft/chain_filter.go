@@ -14,32 +14,62 @@ func guardRules(sets map[string]bool) []rule {
 	}
 }
 
-// spoofRules returns the rule that drops packets whose source address is not behind the link that they arrive on.
-// Packets that a bridge passes between its ports have destination MAC addresses that are not in the set gate. They are
-// not routed, so the rule does not check their source.
+// spoofRules returns the rules for packets whose source address is not behind the link that they arrive on: packets to
+// a gate, and those in frames to broadcast and multicast addresses, which this namespace accepts, too. The set gate_link
+// contains the links of the gates. Other packets pass a bridge between its ports. They are not routed, so no rule checks
+// their source.
 func spoofRules(sets map[string]bool) []rule {
 	if !sets["gate"] {
 		return nil
 	}
+	notBehind, toSpoofed := is(one(saddrLink), noLink), statement{verb: jump, name: "spoofed"}
+	rules := []rule{{isEther, inSet("gate", iif, etherDaddr), notBehind, toSpoofed}}
+	if sets["gate_link"] {
+		rules = append(rules, rule{inSet("gate_link", iif), isNot(one(packetType), toHost), notBehind, toSpoofed})
+	}
+	return rules
+}
+
+// spoofedRules returns the rules for packets whose source address is not behind the link that they arrive on, except:
+//   - those of known connections with another network of the lab: a host on two networks may reply on either.
+//     Packets of other known connections are no exception, because a host can forge the replies of a foreign server.
+//   - those of IPv6 hosts that have no address yet
+//
+// Packets to a gate are dropped. A bridge may also pass other packets on to its ports. So they get the type of packets
+// for other hosts, which this namespace neither accepts nor forwards. Kernels before 6.11 cannot look up routes at the
+// input hook instead.
+func spoofedRules(sets map[string]bool) (rules []rule) {
+	if !sets["gate"] {
+		return nil
+	}
+	back := statement{verb: ret}
+	if sets["own_route"] {
+		rules = append(rules, rule{is(one(ctState), knownState), inSet("own_route", saddrRoute), back})
+	}
+	return append(rules, rule{matchIPv6, is(one(saddr6), unspecified6), back},
+		rule{isEther, inSet("gate", iif, etherDaddr), {verb: drop}},
+		rule{{verb: setTo, loads: one(packetType), value: toOther}})
+}
+
+// spoofInputRules returns the rules that drop packets to this namespace itself. A bridge gives frames to the reserved
+// group addresses to the port itself, past all rules for the bridge. No IP packet has a reason to be in such a frame.
+func spoofInputRules(sets map[string]bool) []rule {
+	if !sets["gate_link"] {
+		return nil
+	}
 	return []rule{
-		known(),
-		{isEther, inSet("gate", iif, etherDaddr), is(one(saddrLink), noLink), {verb: drop}},
+		{is(one(packetType), toOther), {verb: drop}},
+		{isEther, is(one(etherDaddr), reservedGroup), {verb: drop}},
 	}
 }
 
-// filterRules returns the rules for forwarded packets that do not belong to an accepted connection.
+// filterRules returns the rules for forwarded packets. Those of an [Isolate] are before the rule that accepts packets of
+// known connections: a neighbour can forge such packets, or put data into ICMP errors about known connections.
 func filterRules(sets map[string]bool) []rule {
 	if !sets["closed"] && !sets["isolate"] && !sets["isolate_link"] {
 		return nil
 	}
-	rules := []rule{known()}
-	if sets["closed"] {
-		closed := rule{inSet("closed", oif)}
-		if sets["own"] {
-			closed = append(closed, notInSet("own", iif))
-		}
-		rules = append(rules, append(closed, statement{verb: jump, name: "closed"}))
-	}
+	var rules []rule
 	if sets["isolate"] {
 		rules = append(rules, rule{inSet("isolate", iif, oif), {verb: jump, name: "apart"}})
 	}
@@ -49,6 +79,14 @@ func filterRules(sets map[string]bool) []rule {
 			apart = rule{isEther, inSet("gate", iif, etherDaddr)}
 		}
 		rules = append(rules, append(apart, inSet("isolate_link", iif, oif), statement{verb: jump, name: "apart"}))
+	}
+	rules = append(rules, known())
+	if sets["closed"] {
+		closed := rule{inSet("closed", oif)}
+		if sets["own"] {
+			closed = append(closed, notInSet("own", iif))
+		}
+		rules = append(rules, append(closed, statement{verb: jump, name: "closed"}))
 	}
 	return rules
 }
@@ -73,12 +111,22 @@ func closedRules(sets map[string]bool) []rule {
 	return append(rules, rule{{verb: drop}})
 }
 
-// apartRules returns the rules for packets between links of an Isolate.
+// apartRules returns the rules for packets between links of an Isolate. If only one direction is forbidden, replies to
+// connections of the other direction pass.
 func apartRules(sets map[string]bool) []rule {
 	if !sets["isolate"] && !sets["isolate_link"] {
 		return nil
 	}
-	return []rule{{is(one(ctStatus), statusDNAT), {verb: ret}}, {{verb: drop}}}
+	back := statement{verb: ret}
+	rules := []rule{{is(one(ctStatus), statusDNAT), back}}
+	if sets["isolate"] {
+		reply := rule{is(one(ctState), knownState), is(one(ctDirection), inReply), notInSet("isolate", oif, iif)}
+		if sets["isolate_link"] {
+			reply = append(reply, notInSet("isolate_link", oif, iif))
+		}
+		rules = append(rules, append(reply, back))
+	}
+	return append(rules, rule{{verb: drop}})
 }
 
 // leakRules returns the rules for packets that NAT should have translated, but that leave with the source address of

@@ -7,7 +7,8 @@ import (
 	"net/netip"
 )
 
-// Own is a link of the lab in this namespace. Packets that arrive on this link may go to [Closed] links.
+// Own is a link of the lab in this namespace. Packets that arrive on this link may go to [Closed] links. Packets of known
+// connections may come from addresses behind this link by any [Gate].
 type Own struct{ Link string }
 
 // String returns the element in nft's syntax: element own { "v-net-0" }.
@@ -73,7 +74,8 @@ func decodeAllow(e element, s set) (Rule, error) {
 // accepts packets at its own address and at those of its ports: each of these addresses needs a Gate.
 //
 // A packet to a Gate is dropped if its source address is not behind the link. An address is behind a link if the route
-// to it leaves through that link.
+// to it leaves through that link. Packets in frames to broadcast, multicast and reserved addresses are dropped, too, if
+// this namespace would accept them. Packets of known connections pass from addresses behind links in [Own].
 type Gate struct {
 	Link string
 	MAC  MAC

@@ -178,8 +178,10 @@ func checkIsolateNeighbours(t *testing.T, filtered string) {
 	w.withoutRule("vnet", "apart", "drop", func() { blue("without the rule", allKinds...) })
 
 	port := w.gate("v-net-0", "veth-red")
-	mac := port.(nft.Gate).MAC.String()
-	w.sh(w.red, "for a in 192.168.15.1 fd00:15::1; do ip neigh replace $a lladdr "+mac+" dev eth0; done")
+	for host, link := range map[*os.File]string{w.red: "veth-red", w.blue: "veth-blue"} {
+		mac := w.macOf(w.machine, link)
+		w.sh(host, "for a in 192.168.15.1 fd00:15::1; do ip neigh replace $a lladdr "+mac+" dev eth0; done")
+	}
 	blue("at the address of a port", allKinds...)
 	w.apply(nil, []nft.Rule{port})
 	blue("at the address of a port that is a gate")

@@ -38,8 +38,9 @@
 // outside, and packets between the sources of rules without Out.
 //
 // A [Closed] link gets forwarded packets only from links in [Own] and from sources of an [Allow]. Between the links of
-// an [Isolate], nothing is forwarded. Both accept packets to forwarded ports, and all packets of connections whose
-// first packet was accepted. A [Gate] drops packets whose source address is not behind the link that they arrive on.
+// an [Isolate], nothing is forwarded. Both accept packets to forwarded ports. Closed also accepts all packets of
+// connections whose first packet was accepted, and so does Isolate for the direction that it does not forbid. A [Gate]
+// drops packets whose source address is not behind the link that they arrive on.
 //
 // # The guard
 //

@@ -32,6 +32,9 @@ func (s statement) exprs() []expr.Any {
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 	case ret:
 		return []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}}
+	case setTo: // only the packet type
+		return []expr.Any{&expr.Immediate{Register: reg1, Data: []byte(s.value.bytes)},
+			&expr.Meta{Key: expr.MetaKeyPKTTYPE, SourceRegister: true, Register: reg1}}
 	case offload:
 		return []expr.Any{&expr.FlowOffload{Name: s.name}}
 	}
@@ -109,7 +112,7 @@ func loadExprs(loads []load) []expr.Any {
 // loadSize returns the size of a load in registers, in bytes.
 func loadSize(l load) int {
 	switch l {
-	case iif, oif:
+	case iif, oif, saddrRoute:
 		return ifname.padded()
 	case saddr6, daddr6, ndTargetAddr:
 		return ipv6Addr.padded()
@@ -196,6 +199,8 @@ func fibExpr(l load, reg uint32) expr.Any {
 		return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagSADDR: true}
 	case saddrTypeOnOut:
 		return &expr.Fib{Register: reg, ResultADDRTYPE: true, FlagSADDR: true, FlagOIF: true}
+	case saddrRoute:
+		return &expr.Fib{Register: reg, ResultOIFNAME: true, FlagSADDR: true}
 	case saddrLink:
 		return &expr.Fib{Register: reg, ResultOIF: true, FlagSADDR: true, FlagIIF: true}
 	}

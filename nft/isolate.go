@@ -5,8 +5,9 @@ import (
 	"fmt"
 )
 
-// Isolate drops packets that are forwarded from one link to another, except those to forwarded ports and those of
-// connections that began in the opposite direction. It does not affect packets that a bridge passes between its ports.
+// Isolate drops packets that are forwarded from one link to another, except those of connections to forwarded ports. If
+// no other Isolate forbids the opposite direction, it also accepts replies and ICMP errors of connections that began
+// there. It does not affect packets that a bridge passes between its ports.
 //
 // If In and Out are the same link, it drops packets between neighbours that use this namespace as their gateway. If the
 // table has a [Gate], the link needs one too: then only packets to a gate are dropped.

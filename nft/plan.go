@@ -21,8 +21,12 @@ type content struct {
 	foreignSets bool
 }
 
-// isOlder reports whether the table has sets for all prefix lengths, as older versions of vnet made it.
+// isOlder reports whether the table has sets for all prefix lengths, or gates without their links, as older versions of
+// vnet made it.
 func (c content) isOlder() bool {
+	if c.sets["gate"] && !c.sets["gate_link"] || c.sets["own"] && !c.sets["own_route"] {
+		return true
+	}
 	for name := range c.sets {
 		if setNamed(name).allLengths {
 			return true
@@ -73,6 +77,10 @@ func elementsOf(rules []Rule) map[element]bool {
 			all[targetElement(r)] = true
 		case Closed:
 			all[element{set: "closed_link", key: encodeName(r.Link) + encodeName(r.Link)}] = true
+		case Own:
+			all[element{set: "own_route", key: encodeName(r.Link)}] = true
+		case Gate:
+			all[element{set: "gate_link", key: encodeName(r.Link)}] = true
 		case Fastpath:
 			for _, e := range r.helperElements() {
 				all[e] = true

@@ -81,7 +81,7 @@ func (w *testNet) serveAll(hosts ...*os.File) {
 }
 
 // bridgeChains are the chains of tables of the family bridge.
-var bridgeChains = []string{"same_port", "host_port", "router_port", "gateway_port"}
+var bridgeChains = []string{"same_port", "antispoof_input", "host_port", "router_port", "gateway_port"}
 
 // withoutRule deletes the rules of a chain that contain text, calls check, and restores the ruleset. So a test shows
 // that a packet is dropped by this rule.

@@ -23,8 +23,8 @@ type Rule interface {
 }
 
 // CountedRule is a rule with its counters since it was added. A NAT rule counts only the first packet of each
-// connection, because NAT chains see no others. An [Isolate] counts every packet that does not belong to an
-// accepted connection, including packets to forwarded ports. A [Hairpin] counts the frames that it drops. An [Own],
+// connection, because NAT chains see no others. An [Isolate] counts every packet between its links, including those
+// to forwarded ports. A [Hairpin] counts the frames that it drops. An [Own],
 // [Closed], [Allow], [Gate], [Antispoof], [PortAddress] or [Fastpath] has no counters.
 type CountedRule struct {
 	Rule

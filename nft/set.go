@@ -28,6 +28,9 @@ var (
 	ndTarget = &field{"@th,64,128", 4, 16, func(v string) string {
 		return "0x" + strings.TrimLeft(fmt.Sprintf("%x", v), "0")
 	}}
+	// routeName is the name of the link of a route. nft 1.0.6 compares it with a text, not with an ifname.
+	routeName = &field{"fib saddr oifname", 5, nameSize, func(v string) string { return fmt.Sprintf("%q", decodeName(v)) }}
+
 	ifname = &field{"ifname", 41, nameSize, func(v string) string { return fmt.Sprintf("%q", decodeName(v)) }}
 )
 
@@ -107,6 +110,8 @@ func makeSets() []set {
 		{name: "allow4", key: []*field{ipv4Addr, ifname}, interval: true, allLengths: true, decode: decodeAllow},
 		{name: "allow6", key: []*field{ipv6Addr, ifname}, interval: true, allLengths: true, decode: decodeAllow},
 		{name: "gate", key: []*field{ifname, etherAddr}, decode: decodeGate},
+		{name: "gate_link", key: []*field{ifname}},
+		{name: "own_route", key: []*field{routeName}},
 		{name: "isolate", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
 		{name: "isolate_link", key: []*field{ifname, ifname}, counter: true, decode: decodeIsolate},
 		{name: "same_link", key: []*field{ifname, ifname}, dynamic: true},

@@ -35,6 +35,7 @@ const (
 	accept
 	drop
 	ret     // return
+	setTo   // set loads[0] to value
 	offload // add the connection to the flowtable
 	jump
 )
@@ -59,6 +60,7 @@ const (
 	saddrType
 	daddrType
 	saddrTypeOnOut // the type of the source address on the output link
+	saddrRoute     // the name of the link through which packets to the source address leave
 	saddrLink      // the index of the input link if packets to the source address leave through it; else 0
 	iifType        // ARPHRD_* of <linux/if_arp.h>
 	iifKind        // the kind of the input link, such as "bridge"
@@ -88,7 +90,7 @@ var loadText = map[load]string{
 	saddr4: "ip saddr", daddr4: "ip daddr", saddr6: "ip6 saddr", daddr6: "ip6 daddr",
 	l4proto: "meta l4proto", dport: "th dport", ctState: "ct state", ctStatus: "ct status",
 	ctDirection: "ct direction", saddrType: "fib saddr type", daddrType: "fib daddr type",
-	saddrTypeOnOut: "fib saddr . oif type", saddrLink: "fib saddr . iif oif", iifType: "meta iiftype",
+	saddrTypeOnOut: "fib saddr . oif type", saddrRoute: "fib saddr oifname", saddrLink: "fib saddr . iif oif", iifType: "meta iiftype",
 	iifKind: "meta iifkind", iifGroup: "iifgroup", oifGroup: "oifgroup", packetType: "meta pkttype",
 	protocol: "meta protocol", etherSaddr: "ether saddr", etherKind: "ether type",
 	arpSaddrEther: "arp saddr ether", arpSaddr: "arp saddr ip", arpDaddr: "arp daddr ip",
@@ -121,10 +123,14 @@ var (
 	statusSNAT = bits("snat", 1<<4)             // IPS_SRC_NAT of <linux/netfilter/nf_conntrack_common.h>
 	statusDNAT = bits("dnat", 1<<5)             // IPS_DST_NAT
 	knownState = bits("established,related", 6) // NF_CT_STATE_BIT of the same file
+	// reservedGroup are the MAC addresses that bridges do not pass on; IEEE 802.1D, table 7-10.
+	reservedGroup = value{text: "& ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00", bytes: "\x01\x80\xc2\x00\x00\x00",
+		mask: "\xff\xff\xff\xff\xff\xf0"}
 	inReply    = value{text: "reply", bytes: "\x01"}
 	bridgeKind = value{text: `"bridge"`, bytes: encodeName("bridge")}
 	etherType  = value{text: "ether", bytes: string(binary.NativeEndian.AppendUint16(nil, 1))} // ARPHRD_ETHER
 	toHost     = value{text: "host", bytes: "\x00"}                                            // PACKET_HOST
+	toOther    = value{text: "other", bytes: "\x03"}                                           // PACKET_OTHERHOST
 	labLinks   = number(strconv.Itoa(LinkGroup), LinkGroup)
 )
 
@@ -210,6 +216,8 @@ func (s statement) String() string {
 		return "drop"
 	case ret:
 		return "return"
+	case setTo:
+		return loads + " set " + s.value.text
 	case offload:
 		return "flow add @" + s.name
 	}

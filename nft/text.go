@@ -94,8 +94,8 @@ func (s set) properties() []string {
 		return []string{"hook ingress priority filter"}
 	}
 	lines := []string{"type " + s.typeText()}
-	if s.isTypeOf() {
-		lines[0] = "typeof iifname . @th,64,128"
+	if text, _ := s.typeOf(); text != "" {
+		lines[0] = "typeof " + text
 	}
 	if s.dynamic {
 		lines = append(lines, fmt.Sprintf("size %d", dynamicSize), "flags dynamic")

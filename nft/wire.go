@@ -184,8 +184,8 @@ func (e *encoder) set(s set, id uint32) {
 		order := append([]byte{setKeyByteOrder, 4}, native32(hostByteOrder)...)
 		attrs = append(attrs, attrBytes(unix.NFTA_SET_USERDATA, order))
 	}
-	if s.isTypeOf() { // the size of a raw value; else nft cannot print it
-		attrs = append(attrs, attrBytes(unix.NFTA_SET_USERDATA, typeOfTarget()))
+	if _, data := s.typeOf(); data != nil { // else nft cannot print or load the set
+		attrs = append(attrs, attrBytes(unix.NFTA_SET_USERDATA, data))
 	}
 	if s.counter {
 		attrs = append(attrs, nested(nftaSetExpr, attrString(unix.NFTA_EXPR_NAME, "counter")))
@@ -214,6 +214,7 @@ func wireSize(fields []*field) uint32 {
 // hooks contains the numbers of the hooks, NF_INET_* of <linux/netfilter.h>.
 var hooks = map[string]uint32{
 	"prerouting":  unix.NF_INET_PRE_ROUTING,
+	"input":       unix.NF_INET_LOCAL_IN,
 	"forward":     unix.NF_INET_FORWARD,
 	"output":      unix.NF_INET_LOCAL_OUT,
 	"postrouting": unix.NF_INET_POST_ROUTING,

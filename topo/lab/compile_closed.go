@@ -16,7 +16,7 @@ func (c *compiler) closed() {
 	machineForwards := c.machineForwards()
 	for host := range c.l.ByHost {
 		var own []*Iface
-		closed := false
+		protected := false // with closed or isolated links
 		for _, k := range c.l.ByHost[host] {
 			i := &c.l.Ifaces[k]
 			if i.Network < 0 || i.Device != nil || len(i.Addrs) == 0 {
@@ -27,12 +27,13 @@ func (c *compiler) closed() {
 			nat := (gateway || host == topo.Machine) && (net.NAT || len(net.NATTo) > 0) || c.masquerades(host, net)
 			own = append(own, i)
 			if nat || gateway && (!net.Routed && host == topo.Machine && machineForwards || len(net.RoutedFrom) > 0) {
-				closed = true
+				protected = true
 				c.closeLink(i, net.RoutedFrom)
 			}
+			protected = protected || gateway && net.IsolateHosts // its gate knows the lab's own links
 		}
 		for _, i := range own {
-			if closed {
+			if protected {
 				c.put(topo.OwnLink{NS: topo.NSOf(host), Link: i.Name})
 			}
 		}
