@@ -2,6 +2,7 @@ package hostfile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -89,5 +90,21 @@ func asOthers(t *testing.T, fn func()) {
 	}()
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestReadDir: the names do not fit into one answer of the kernel.
+func TestReadDir(t *testing.T) {
+	dir, want := t.TempDir(), []string(nil)
+	for i := range 300 {
+		want = append(want, fmt.Sprintf("file-%03d", i))
+		if err := os.WriteFile(filepath.Join(dir, want[i]), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := readDir(dir)
+	slices.Sort(names)
+	if err != nil || !slices.Equal(names, want) {
+		t.Errorf("%q, %v", names, err)
 	}
 }

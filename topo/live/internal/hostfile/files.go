@@ -133,23 +133,23 @@ func (l *Files) Read(h *netns.Handle, wanted map[string]string) (unfinished []st
 		return nil, nil
 	}
 	dir := filepath.Join(l.table.Etc, h.Ref)
-	entries, err := readDir(dir)
-	if len(entries) == 0 || err != nil {
+	names, err := readDir(dir)
+	if len(names) == 0 || err != nil {
 		return nil, err
 	}
-	files := make(map[string]string, len(entries))
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		if l.isUnfinished(e.Name()) {
+	files := make(map[string]string, len(names))
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if l.isUnfinished(name) {
 			unfinished = append(unfinished, path)
 			continue
 		}
-		text, ok, err := l.readFile(path, wanted[e.Name()])
+		text, ok, err := l.readFile(path, wanted[name])
 		if err != nil {
 			return nil, err
 		}
-		if ok && !strings.HasPrefix(e.Name(), ".") {
-			files[e.Name()] = text
+		if ok && !strings.HasPrefix(name, ".") {
+			files[name] = text
 		}
 	}
 	h.Files = files
