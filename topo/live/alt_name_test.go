@@ -11,8 +11,8 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// TestForeignAltNames: alternative names that another program gives links of a lab are no drift. They stay when the links
-// change. The lab's own one is restored.
+// TestForeignAltNames: alternative names that another program gives links of a lab are no drift. They stay when the
+// links change. The lab's own one is restored.
 func TestForeignAltNames(t *testing.T) {
 	unix.Mkdir("/run/etc-netns", 0o755)
 	const long = "host-with-a-long-name"
