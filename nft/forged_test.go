@@ -4,11 +4,13 @@ package nft_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -52,10 +54,9 @@ func to(dst, src, name string, packet []byte) frame {
 // A forgery is a test network in which blue and other send packets that seem to belong to connections of red.
 type forgery struct {
 	labNet
-	red, blue, other frameSocket
-	flows            []net.Conn // from red, to outside and to other
-	fromBlue         []frame
-	fromOther        []frame
+	red, blue, other, server         frameSocket
+	flows                            []net.Conn // from red, to outside and to other
+	fromBlue, fromOther, fromOutside []frame
 }
 
 func newForgery(t *testing.T, filtered string) forgery {
@@ -64,7 +65,7 @@ func newForgery(t *testing.T, filtered string) forgery {
 	w.sh(w.machine, "ip link set v-net-0 address 02:00:00:00:00:fe type bridge mcast_snooping 0")
 	w.sh(w.machine, "for i in all v-net-0 lab1; do echo 0 > /proc/sys/net/ipv4/conf/$i/rp_filter; done")
 	w.red, w.blue = openFrames(t, w.testNet.red), openFrames(t, w.testNet.blue)
-	w.other = openFrames(t, w.labNet.other)
+	w.other, w.server = openFrames(t, w.labNet.other), openFrames(t, w.outside)
 	// No packet waits for neighbour discovery.
 	w.sh(w.machine, "for a in 192.168.15.2 fd00:15::2; do ip neigh replace $a lladdr "+w.macOf(w.testNet.red, "eth0")+
 		" dev v-net-0; done")
@@ -91,21 +92,23 @@ func (w *forgery) forge(n, outside, blue, other string) {
 		to(gate, mac, "reply of outside"+n, udpPacket("reply of outside"+n, server[0], red[0])),
 		to(gate, mac, "reply of other"+n, udpPacket("reply of other"+n, server[1], red[1])),
 		to(gate, mac, "error"+n, errorPacket(addr(blue), red[0].Addr(), about(0, "error"+n))))
+	w.fromOutside = append(w.fromOutside, to(w.macOf(w.machine, "eth0"), w.macOf(w.outside, "eth0"), "unreachable"+n,
+		errorPacket(server[0].Addr(), red[0].Addr(), about(0, "unreachable"+n))))
 	w.fromOther = append(w.fromOther,
 		to(gate2, mac2, "to another lab"+n, udpPacket("to another lab"+n, server[0], red[0])),
 		to(gate2, mac2, "error of other"+n, errorPacket(addr(other), red[0].Addr(), about(0, "error of other"+n))),
 		to(gate2, mac2, "error of the server"+n, errorPacket(addr(other), red[1].Addr(), about(1, "error of the server"+n))))
 }
 
-// check checks which packets, of both families, arrive at red. It tries again if one is missing: a busy machine loses
-// packets.
+// check checks which packets, of both families, arrive at red, besides the errors of outside. It tries again if one is
+// missing: a busy machine loses packets.
 func (w *forgery) check(t *testing.T, what string, want ...string) {
 	t.Helper()
 	var names, both, got []string
-	for _, f := range slices.Concat(w.fromBlue, w.fromOther) {
+	for _, f := range slices.Concat(w.fromBlue, w.fromOther, w.fromOutside) {
 		names = append(names, f.name)
 	}
-	for _, n := range want {
+	for _, n := range append(slices.Clone(want), "unreachable") {
 		both = append(both, n+"4", n+"6")
 	}
 	slices.Sort(both)
@@ -115,6 +118,7 @@ func (w *forgery) check(t *testing.T, what string, want ...string) {
 				c.Write([]byte("open")) // an error of an earlier packet does not matter
 				c.Write([]byte("open"))
 			}
+			w.server.send(w.fromOutside...)
 			w.other.send(w.fromOther...)
 			w.blue.send(w.fromBlue...)
 		}, func() { w.blue.send(frame{name: "the mark", src: w.macOf(w.testNet.blue, "eth0"), kind: 0x88b5}) },
@@ -144,12 +148,12 @@ func checkForgedReplies(t *testing.T, filtered string) {
 	w := newForgery(t, filtered)
 	w.check(t, "without rules", allForged...)
 	w.apply(nil, []nft.Rule{nft.Own{Link: "v-net-0"}, w.gate("v-net-0", "v-net-0"), w.gate("lab1", "lab1")})
-	errors := []string{"error", "error of other", "error of the server"}
-	w.check(t, "other is of another lab", errors...)
-	w.apply(nil, []nft.Rule{nft.Own{Link: "lab1"}})
-	w.check(t, "other is of this lab", append(errors, "reply of other")...)
-	w.withoutRule("vnet", "spoofed", "drop", func() { w.check(t, "without the rule", allForged...) })
-	w.withoutRule("vnet", "spoofed", "@own_route return", func() { w.check(t, "without the exception", errors...) })
+	related := []string{"error", "error of other", "error of the server"}
+	w.check(t, "other is of another lab", related...)
+	w.apply(nil, []nft.Rule{nft.Own{Link: "lab1"}, nft.Closed{Link: "v-net-0"}})
+	w.check(t, "other is of this lab", append(related, "reply of other")...)
+	w.withoutRule("vnet", "spoof", "@gate fib", func() { w.check(t, "without the rule", allForged...) })
+	w.withoutRule("vnet", "spoofed", "@own_route return", func() { w.check(t, "without the exception", related...) })
 	w.serveAll(w.outside)
 	w.checkReach(t, "real replies", w.testNet.red, "10.9.0.2", "2001:db8:9::2", allKinds...)
 }
@@ -176,12 +180,35 @@ func checkForgedIsolated(t *testing.T, filtered string) {
 	w.withoutRule("vnet", "apart", "drop", func() {
 		w.check(t, "without the rule", allForged[1:]...) // the gate drops the first
 	})
-	w.apply(nil, forwardsToRed())
+	w.apply(nil, append(forwardsToRed(),
+		nft.Forward{Proto: nft.UDP, Ports: nft.Port(81), To: addr("192.168.15.2"), ToPort: 81},
+		nft.Forward{Proto: nft.UDP, Ports: nft.Port(81), To: addr("fd00:15::2"), ToPort: 81}))
 	w.serve(w.testNet.red, "red", "udp", ":80")
 	w.serve(w.testNet.red, "red", "tcp", ":80")
 	for what, from := range map[string]*os.File{"neighbour": w.testNet.blue, "network": w.labNet.other} {
 		w.checkReach(t, "forwarded port, from an isolated "+what, from, "10.9.0.1", "2001:db8:9::1", allKinds...)
+		for _, port := range []string{"10.9.0.1:81", "[2001:db8:9::1]:81"} {
+			if !w.isRefused(from, port) {
+				t.Errorf("an isolated %s gets no ICMP error from the forwarded port %s", what, port)
+			}
+		}
 	}
 	w.serveAll(w.outside)
 	w.checkReach(t, "to outside", w.testNet.red, "10.9.0.2", "2001:db8:9::2", allKinds...)
+}
+
+// isRefused reports whether a host gets an ICMP error from a UDP port. Hosts send few errors in a second.
+func (w *testNet) isRefused(from *os.File, address string) bool {
+	w.t.Helper()
+	c := w.dialFrom(from, address)
+	for range 10 {
+		if _, err := c.Write([]byte("?")); errors.Is(err, unix.ECONNREFUSED) {
+			return true
+		}
+		c.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := c.Read(make([]byte, 1)); errors.Is(err, unix.ECONNREFUSED) {
+			return true
+		}
+	}
+	return false
 }

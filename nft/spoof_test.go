@@ -79,7 +79,7 @@ func checkSpoofedSources(t *testing.T, filtered string) {
 	check("without gate", slices.Concat(foreign, own)...)
 	w.apply(nil, []nft.Rule{w.gate("v-net-0", "v-net-0")})
 	check("with gate", own...)
-	w.withoutRule("vnet", "spoofed", "drop", func() { check("without the rule", slices.Concat(foreign, own)...) })
+	w.withoutRule("vnet", "spoof", "@gate fib", func() { check("without the rule", slices.Concat(foreign, own)...) })
 	w.checkReach(t, "real source", w.red, "10.9.0.2", "2001:db8:9::2", allKinds...)
 	w.checkReach(t, "back", w.outside, "10.9.0.1", "2001:db8:9::1", "icmp4", "icmp6")
 }
