@@ -15,9 +15,9 @@ func guardRules(sets map[string]bool) []rule {
 }
 
 // spoofRules returns the rules for packets whose source address is not behind the link that they arrive on: packets to
-// a gate, and those in frames to broadcast and multicast addresses, which this namespace accepts, too. The set gate_link
-// contains the links of the gates. Other packets pass a bridge between its ports. They are not routed, so no rule checks
-// their source.
+// a gate, and those in frames to broadcast and multicast addresses, which this namespace accepts, too. The set
+// gate_link contains the links of the gates. Other packets pass a bridge between its ports. They are not routed, so no
+// rule checks their source.
 func spoofRules(sets map[string]bool) []rule {
 	if !sets["gate"] {
 		return nil
@@ -63,8 +63,8 @@ func spoofInputRules(sets map[string]bool) []rule {
 	}
 }
 
-// filterRules returns the rules for forwarded packets. Those of an [Isolate] are before the rule that accepts packets of
-// known connections: a neighbour can forge such packets, or put data into ICMP errors about known connections.
+// filterRules returns the rules for forwarded packets. Those of an [Isolate] are before the rule that accepts packets
+// of known connections: a neighbour can forge such packets, or put data into ICMP errors about known connections.
 func filterRules(sets map[string]bool) []rule {
 	if !sets["closed"] && !sets["isolate"] && !sets["isolate_link"] {
 		return nil

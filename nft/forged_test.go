@@ -22,7 +22,8 @@ import (
 func udpPacket(text string, src, dst netip.AddrPort) []byte {
 	b := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, src.Port()), dst.Port())
 	b = append(binary.BigEndian.AppendUint16(b, uint16(8+len(text))), 0, 0)
-	return ipPacket(src.Addr(), dst.Addr(), nft.UDP, withChecksum(src.Addr(), dst.Addr(), nft.UDP, append(b, text...), 6, false))
+	b = withChecksum(src.Addr(), dst.Addr(), nft.UDP, append(b, text...), 6, false)
+	return ipPacket(src.Addr(), dst.Addr(), nft.UDP, b)
 }
 
 // errorPacket returns an ICMP error, "host unreachable" or "no route", about a packet.

@@ -46,8 +46,9 @@ func (c ClosedLink) commands(w *scriptWriter, s Step) []command { return w.natCo
 func (c ClosedLink) normal() Object                             { return c }
 
 // A SourceGate drops routed packets that arrive on a link if their source address is not behind
-// this link. The router itself does not accept such packets either. MAC is the router's address on the link: routed packets have it as their destination,
-// and packets that a bridge passes between its ports do not.
+// this link. The router itself does not accept such packets either. MAC is the router's address on
+// the link: routed packets have it as their destination, and packets that a bridge passes between
+// its ports do not.
 type SourceGate struct {
 	NS   string // the router's
 	Link string
