@@ -129,10 +129,10 @@ func guardSets() []set {
 	}
 }
 
-// guardTableRules returns the rules of the guard's table for forwarded packets. If net.bridge.bridge-nf-call-iptables is
-// on, packets that a bridge passes between its ports reach them, too. Here these look like packets that the namespace
-// routes back to the bridge on which they arrived. So both pass, and sameBridgeRules separates them. The set bridged contains
-// each bridge paired with itself, because nftables cannot compare a packet's input link with its output link.
+// guardTableRules returns the rules of the guard's table for forwarded packets. If bridge-nf-call-iptables is on,
+// packets that a bridge passes between its ports reach them, too. Here these look like packets that the namespace
+// routes back to the bridge on which they arrived. So both pass, and sameBridgeRules separates them. The set bridged
+// contains each bridge paired with itself, because nftables cannot compare a packet's input link with its output link.
 func guardTableRules(sets map[string]bool) []rule {
 	if !sets["guarded"] {
 		return nil
@@ -195,8 +195,9 @@ func replyRules(sets map[string]bool) []rule {
 }
 
 // sameBridgeRules returns the rules for packets that leave by the bridge on which they arrived. They drop what the
-// guard does not let pass: the ports of a bridge can be isolated from each other. The chain is at the postrouting hook, where
-// packets that a bridge passes between its ports have no input link. No rule can look up the route to a source there.
+// guard does not let pass: the ports of a bridge can be isolated from each other. The chain is at the postrouting
+// hook, where packets that a bridge passes between its ports have no input link. No rule can look up the route to a
+// source there.
 func sameBridgeRules(sets map[string]bool) []rule {
 	if !sets["guarded"] {
 		return nil
