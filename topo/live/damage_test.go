@@ -34,12 +34,14 @@ func flushTable(t *testing.T, table string) {
 // again, and Down deletes the tables. Without their rules, foreign networks reach each other.
 func TestFlushedTables(t *testing.T) {
 	foreignNetworks(t)
+	wantForeign(t, "before", false)
 	clean := listRuleset(t)
 	name, want := labtest.Compiled(t, guardedLab)
 	k := openKernel(t, name)
 	if _, err := k.Up(t.Context(), want, nil); err != nil {
 		t.Fatal(err)
 	}
+	wantForeign(t, "up", false)
 	up := listRuleset(t)
 	for _, table := range []string{"vnet_" + name, nft.GuardTable} {
 		flushTable(t, table)
