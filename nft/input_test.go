@@ -19,10 +19,9 @@ import (
 // A listener is a UDP socket of the machine. red sends frames to it.
 type listener struct {
 	*testNet
-	red    frameSocket
-	conn   net.PacketConn
-	mac    string // of red
-	frames []frame
+	red  frameSocket
+	conn net.PacketConn
+	mac  string // of red
 }
 
 // listen makes a listener on port 7, and in v-net-0 the MAC address 02:00:00:00:00:fe.
