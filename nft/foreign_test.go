@@ -27,7 +27,7 @@ func TestForeignTables(t *testing.T) {
 		{"chain forward { type filter hook forward priority 0; }", false, true},
 		{"set own { type ifname; }", true, false},
 		{"set own { type ifname; }; set theirs { type ipv4_addr; }", true, true},
-		{"set own { type ifname; }; chain theirs { }", true, true},
+		{"set closed { type ifname; }; chain theirs { }", true, true},
 		{"set closed { type ifname; }; chain forward { }", true, false},
 	} {
 		runNFT(t, "table inet vnet { "+tt.content+"; }\n", "-f", "-")
