@@ -70,6 +70,7 @@ func newForgery(t *testing.T, filtered string) forgery {
 	// No packet waits for neighbour discovery.
 	w.sh(w.machine, "for a in 192.168.15.2 fd00:15::2; do ip neigh replace $a lladdr "+w.macOf(w.testNet.red, "eth0")+
 		" dev v-net-0; done")
+	w.sh(w.testNet.red, "for a in 192.168.15.1 fd00:15::1; do ip neigh replace $a lladdr 02:00:00:00:00:fe dev eth0; done")
 	for i, hosts := range [][3]string{{"10.9.0.2", "192.168.15.3", "192.168.16.2"},
 		{"2001:db8:9::2", "fd00:15::3", "fd00:16::2"}} {
 		w.forge(string("46"[i]), hosts[0], hosts[1], hosts[2])

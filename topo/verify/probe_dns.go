@@ -26,7 +26,7 @@ func (p *prober) dns(from *hostSockets, f lab.Fact, deadline time.Time) (Answer,
 	if err != nil {
 		return Answer{}, err
 	}
-	a := Answer{Outcome: lab.Unreachable, Detail: "no such name"}
+	a := Answer{Outcome: lab.Unreachable, Detail: noSuchName}
 	found := searchHosts(hosts, f.To)
 	if len(found) == 0 {
 		var resolv string
@@ -73,22 +73,30 @@ func searchHosts(text, name string) (found []netip.Addr) {
 	return found
 }
 
+// noSuchName is the detail of the answer that a name does not exist.
+const noSuchName = "no such name"
+
 // serverTimeout is how long to wait for one name server before the next one is queried.
 const serverTimeout = 3 * resendInterval
 
 // queryServers queries the name servers in turn, for each full name. If no address is found, the
-// answer says why.
+// answer says why. A name that no server answered may exist: this counts more than another name that does not.
 func (s *hostSockets) queryServers(d lab.DNS, name string, deadline time.Time) ([]netip.Addr, Answer) {
 	a := Answer{Outcome: lab.Unreachable, Detail: "no such name in the hosts file, and no name server"}
+	unanswered := false
 	for _, full := range fullNames(name, d.Search) {
+		var found []netip.Addr
+		var last Answer
 		for _, server := range d.Servers {
-			var found []netip.Addr
-			if found, a = s.queryBoth(server, full, deadline); len(found) > 0 {
-				return found, a
+			if found, last = s.queryBoth(server, full, deadline); len(found) > 0 {
+				return found, last
 			}
 			if time.Now().After(deadline) {
-				return nil, a
+				return nil, last
 			}
+		}
+		if len(d.Servers) > 0 && !unanswered {
+			a, unanswered = last, last.Detail != noSuchName
 		}
 	}
 	return nil, a
@@ -99,7 +107,7 @@ func (s *hostSockets) queryBoth(
 	server netip.Addr, full string, deadline time.Time,
 ) (found []netip.Addr, failure Answer) {
 	until := earlier(time.Now().Add(serverTimeout), deadline)
-	failure = Answer{Outcome: lab.Unreachable, Detail: "no such name", Sender: server}
+	failure = Answer{Outcome: lab.Unreachable, Detail: noSuchName, Sender: server}
 	for _, kind := range []uint16{dnsA, dnsAAAA} {
 		addrs, a := s.query(server, full, kind, until)
 		if a.Outcome != lab.Answered {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
 
@@ -104,27 +105,33 @@ expect:
   - lost -> web.office.test: dns
   - lost -> web: dns unreachable
   - alone -> web: dns unreachable
+  - pc -> silent: dns unreachable
 `)
 	nameServer(t, topology)
 	p.timeout = 2 * time.Second
-	r := p.verify(t.Context(), topology, lab.Facts(topology))
+	const web = "10.0.9.80, fd00::80"
+	want := []string{"10.0.9.53", web, web, "resolves to " + web,
+		"no such name", web, "no such name", "name server 192.0.2.1: no answer",
+		"name server 10.0.9.53: no answer"}
+	var r Report
+	var got []string
+	for tries := 0; tries < 3 && !slices.Equal(got, want); tries++ { // a busy machine loses packets
+		r, got = p.verify(t.Context(), topology, lab.Facts(topology)), nil
+		for _, x := range r.Results {
+			got = append(got, x.Answer.Detail)
+		}
+	}
 	for _, x := range r.Results {
 		if outcome, remark := x.outcome(); !x.OK {
 			t.Errorf("%s: %s, %s", x.title(), outcome, remark)
 		}
 	}
-	const web = "10.0.9.80, fd00::80"
-	for i, want := range []string{
-		"10.0.9.53", web, web, "resolves to " + web,
-		"no such name", web, "no such name", "name server 192.0.2.1: no answer",
-	} {
-		if got := r.Results[i].Answer.Detail; got != want {
-			t.Errorf("%s: %q, want %q", r.Results[i].title(), got, want)
-		}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-// nameServer runs a name server in the host ns that has one name.
+// nameServer runs a name server in the host ns that has one name, and does not answer for another.
 func nameServer(t *testing.T, lab lab.Topology) {
 	t.Helper()
 	ns, err := openHost(&lab)("ns")
@@ -150,6 +157,9 @@ func nameServer(t *testing.T, lab lab.Topology) {
 			}
 			var m dnsmessage.Message
 			if m.Unpack(buf[:n]) != nil {
+				continue
+			}
+			if m.Questions[0].Name.String() == "silent.office.test." {
 				continue
 			}
 			answer(&m)

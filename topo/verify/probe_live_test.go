@@ -174,14 +174,17 @@ func TestProbes(t *testing.T) {
 				if c.to != blue && c.to != blue6 {
 					f.Server = "" // no host has these addresses
 				}
-				got, err := p.probe(f)
-				if err != nil {
-					t.Fatal(err)
+				var got Answer
+				for tries := 0; tries < 3 && got != c.want; tries++ { // a busy machine loses packets
+					var err error
+					if got, err = p.probe(f); err != nil {
+						t.Fatal(err)
+					}
+					if got.Time <= 0 || got.Time > 2*p.timeout {
+						t.Errorf("took %s", got.Time)
+					}
+					got.Time = 0
 				}
-				if got.Time <= 0 || got.Time > 2*p.timeout {
-					t.Errorf("took %s", got.Time)
-				}
-				got.Time = 0
 				if got != c.want {
 					t.Errorf("got  %+v\nwant %+v", got, c.want)
 				}
