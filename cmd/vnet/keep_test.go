@@ -30,20 +30,20 @@ func TestKeepCommand(t *testing.T) {
 	told.wait("READY=1")
 	told.wait("WATCHDOG=1")
 	w.must("vnet", "link", "del", "red-eth0")
-	w.must("timeout", "60", "sh", "-c", "until vnet status "+file+" >/dev/null; do sleep 0.02; done")
+	w.must("sh", "-c", "i=0; until vnet status "+file+" >/dev/null || [ $i = 3000 ]; do i=$((i + 1)); sleep 0.02; done")
 
 	write(lab + "wrong: 1\n")
-	w.must("kill", "-HUP", pid)
+	w.must("sh", "-c", "kill -HUP "+pid)
 	told.wait("RELOADING=1\nMONOTONIC_USEC=")
 	told.wait("READY=1")
 	write(strings.ReplaceAll(lab, "red", "blue"))
-	w.must("kill", "-HUP", pid)
+	w.must("sh", "-c", "kill -HUP "+pid)
 	told.wait("RELOADING=1")
 	told.wait("READY=1")
 	if out := w.must("vnet", "status", file); !strings.Contains(out, "no drift") || !strings.Contains(out, "blue") {
 		t.Errorf("after the file changed:\n%s", out)
 	}
-	w.must("kill", pid)
+	w.must("sh", "-c", "kill "+pid)
 	told.wait("STOPPING=1")
 	w.must("vnet", "status", file) // the lab stays up
 	text, err := os.ReadFile(log)

@@ -162,7 +162,9 @@ func TestPlanDownRestores(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range []string{
-		"ip link set lo up", "ip link add near type veth peer name far", "ip link set near up", "ip link set far up",
+		"ip link set lo up", "ip link add near type veth peer name far",
+		// Without link-local addresses: they are tentative for a second.
+		"ip link set near addrgenmode none", "ip link set far addrgenmode none", "ip link set near up", "ip link set far up",
 		"sysctl -qw net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.near.forwarding=1",
 		"sysctl -eqw net.ipv6.conf.near.force_forwarding=1", // since Linux 6.17
 		"ip addr add fd09::1/64 dev near nodad", "ip route add fd0a::/16 via fd09::2 proto ra dev near",
