@@ -18,6 +18,7 @@ const (
 	OfUp         Kind = "up"
 	OfAddress    Kind = "addr"
 	OfNeigh      Kind = "neigh"
+	OfProxy      Kind = "proxy"
 	OfRoute      Kind = "route"
 	OfRule       Kind = "rule"
 	OfFile       Kind = "file"
@@ -51,6 +52,8 @@ var kindRows = []kindRow{
 	{kind: OfRoute, heading: "routes", vanishes: true, stage: onLinks},
 	{kind: OfRule, heading: "rules", vanishes: true, stage: onLinks},
 	{kind: OfFile, heading: "files", stage: afterOnLinks},
+	// The kernel deletes proxy entries when their link has no carrier: the peers are up before.
+	{kind: OfProxy, heading: "proxy neighbours", vanishes: true},
 	{kind: OfProcess, heading: "programs", wave: lastWave},
 }
 

@@ -19,7 +19,12 @@ type Neigh struct {
 }
 
 // Key implements [Object].
-func (n Neigh) Key() Key { return Key{OfNeigh, n.NS, n.words()} }
+func (n Neigh) Key() Key {
+	if n.Proxy {
+		return Key{OfProxy, n.NS, n.words()}
+	}
+	return Key{OfNeigh, n.NS, n.words()}
+}
 
 // words returns what identifies the entry, in ip-neighbour(8)'s words.
 func (n Neigh) words() string {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func deleteRules(t *testing.T) {
 type keeping struct {
 	t       *testing.T
 	lab     string
-	want    topo.State
+	want    atomic.Pointer[topo.State]
 	reports chan error
 	again   chan struct{}
 }
@@ -58,7 +59,8 @@ type keeping struct {
 func startKeeping(t *testing.T, text string) *keeping {
 	t.Helper()
 	name, want := labtest.Compiled(t, text)
-	g := &keeping{t, name, want, make(chan error, 100), make(chan struct{})}
+	g := &keeping{t: t, lab: name, reports: make(chan error, 100), again: make(chan struct{})}
+	g.want.Store(&want)
 	o, err := Observe(name)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +68,7 @@ func startKeeping(t *testing.T, text string) *keeping {
 	o.table.Etc = "/run/etc-netns"
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
-	k := &keeper{Observer: o, minRetry: time.Hour, want: func() (topo.State, error) { return g.want, nil }}
+	k := &keeper{Observer: o, minRetry: time.Hour, want: func() (topo.State, error) { return *g.want.Load(), nil }}
 	k.open = func() (*Kernel, error) {
 		kernel, err := OpenKernel(ctx, name, nil)
 		if err == nil {
@@ -115,7 +117,7 @@ func (g *keeping) drift() topo.Plan {
 	}
 	o.table.Etc = "/run/etc-netns"
 	defer o.Close()
-	s, err := o.Status(g.want)
+	s, err := o.Status(*g.want.Load())
 	if err != nil {
 		return topo.Plan{{}} // the lab changed while it was read
 	}
@@ -144,7 +146,8 @@ func TestKeepReads(t *testing.T) {
 	labtest.NeedIP(t)
 	g := startKeeping(t, keptLab)
 	g.repaired("start")
-	_, g.want = labtest.Compiled(t, strings.ReplaceAll(keptLab, "8080", "8081"))
+	_, want := labtest.Compiled(t, strings.ReplaceAll(keptLab, "8080", "8081"))
+	g.want.Store(&want)
 	g.again <- struct{}{}
 	g.repaired("a changed file")
 }

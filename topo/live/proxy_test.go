@@ -49,7 +49,7 @@ func TestProxyNeighbours(t *testing.T) {
 		if reaches("pc", addr) == nil {
 			t.Errorf("pc reaches %s without a proxy entry", addr)
 		}
-		key := topo.Key{Kind: topo.OfNeigh, NS: "router", Name: "proxy " + addr + " dev eth0"}
+		key := topo.Key{Kind: topo.OfProxy, NS: "router", Name: "proxy " + addr + " dev eth0"}
 		if surveyed[key] == nil || err != nil {
 			t.Errorf("%v is not in the survey (%v)", key, err)
 		}
