@@ -63,12 +63,7 @@ func (s *session) check(l labLine) error {
 
 // checkFile reads and compiles a lab file, and prints nothing.
 func (s *session) checkFile(file string) (topology lab.Topology, objects topo.State, err error) {
-	text, err := s.readFile(file)
-	if err != nil {
-		return topology, nil, err
-	}
-	collectLate()
-	if topology, err = lab.Parse(file, text); err != nil {
+	if topology, err = s.parse(file); err != nil {
 		return topology, nil, err
 	}
 	if err := topology.Fill(live.Machine{}); err != nil {

@@ -106,11 +106,7 @@ func (k *keeper) want() (topo.State, error) {
 // readAgain reads the file. If it cannot be used, the lab stays as it was.
 func (k *keeper) readAgain() {
 	notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", monotonicMicroseconds()))
-	text, err := k.readFile(k.file)
-	var changed lab.Topology
-	if err == nil {
-		changed, err = lab.Parse(k.file, text)
-	}
+	changed, err := k.parse(k.file)
 	switch {
 	case err != nil:
 		k.log.Error("cannot use the file, so the lab stays as it is", "file", k.file, "error", err)

@@ -36,13 +36,18 @@ func (s *session) readLab(file string) (lab.Topology, error) {
 
 // parseLab reads and checks a lab file. It prints the mistakes.
 func (s *session) parseLab(file string) (lab.Topology, error) {
+	lab, err := s.parse(file)
+	return lab, s.mistakes(err)
+}
+
+// parse reads and checks a lab file. Its mistakes are the error.
+func (s *session) parse(file string) (lab.Topology, error) {
 	text, err := s.readFile(file)
 	if err != nil {
 		return lab.Topology{}, err
 	}
 	collectLate()
-	lab, err := lab.Parse(file, text)
-	return lab, s.mistakes(err)
+	return lab.Parse(file, text)
 }
 
 // compile reads a lab file and compiles it.

@@ -23,7 +23,7 @@ type KeepOptions struct {
 	// Report is called after each comparison with the steps that were applied, none if the lab was as wanted, or with
 	// the error for which nothing was changed.
 	Report func(topo.Plan, error)
-	// Beat makes Keep call Alive when nothing else happens, for a watchdog.
+	// Beat makes Keep call Alive when nothing else happens, for a watchdog. They need each other.
 	Beat  <-chan time.Time
 	Alive func()
 	// Log gets messages of each stage; see [OpenKernel].
