@@ -1,4 +1,4 @@
-# `go test ./...` needs none of these targets.
+# `go test -p 1 ./...` needs none of these targets.
 export CGO_ENABLED ?= 0
 # Flags for a small binary. Inlining makes it 8% larger and no faster, because the kernel does most of the work; only
 # Go's runtime has it. Aligning functions to 32 bytes adds 2%. OUT is the output file, GOARCH the processor, STAMP what
@@ -10,8 +10,8 @@ OUT  ?= vnet
 build: ; go build $(SLIM) -o $(OUT) ./cmd/vnet
 install: ; go install $(SLIM) ./cmd/vnet
 demo: ; go run ./cmd/vnet demo
-test: ; go test ./...
-race: ; CGO_ENABLED=1 go test -race ./...
+test: ; go test -p 1 ./...
+race: ; CGO_ENABLED=1 go test -p 1 -race ./...
 lint: ; golangci-lint run
 ci: ; .ci/run
 # Packages, checksums and lists of modules in the folder dist: make packages ARCH=amd64; without ARCH, of all processors

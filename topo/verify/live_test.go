@@ -30,7 +30,7 @@ expect:
 
 // TestVerify proves facts that hold and facts that do not.
 func TestVerify(t *testing.T) {
-	p := runIP(t, threeHostsScript)
+	p := runIP(t, threeHostsScript+resend)
 	topology := labtest.MustParse(t, "three.yaml", []byte(threeHosts+`
   - red -> blue: ping
   - red -> blue: ping size 1300
@@ -153,7 +153,7 @@ func TestDiagnosis(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := runIP(t, threeHostsScript+c.broken)
+			p := runIP(t, threeHostsScript+resend+c.broken)
 			p.timeout = 300 * time.Millisecond
 			topology := labtest.MustParse(t, "three.yaml", []byte(threeHosts+"  - "+c.fact))
 			r := p.verify(context.Background(), topology, lab.Facts(topology))

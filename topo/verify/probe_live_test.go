@@ -105,6 +105,16 @@ table inet fw {
 for end in 'router left' 'router right' 'red eth0' 'blue eth0'; do
 	set -- $end
 	until ip -n $1 link show $2 | grep -q 'state UP'; do :; done # the kernel checks the carrier once a second
+	until ip -n $1 -6 maddr show dev $2 | grep -q ff02::1:ff00:; do :; done # a worker joins the group
+done
+`
+
+// resend makes the three hosts send a lost neighbour request again after 50 ms. A test that waits for
+// less than the kernel's second needs that: all namespaces of a machine share the packet queues.
+const resend = `
+for end in 'router left' 'router right' 'red eth0' 'blue eth0'; do
+	set -- $end
+	for table in arp_cache ndisc_cache; do ip -n $1 ntable change name $table dev $2 retrans 50; done
 done
 `
 
