@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,7 +39,8 @@ func newTraceNet(t *testing.T) (w traceNet) {
 		*ns = f
 	}
 	up := func(ns *os.File, link, addr4, addr6 string) {
-		shell(t, ns, "ip addr add "+addr4+" dev "+link+"; ip addr add "+addr6+" dev "+link+" nodad; ip link set "+link+" up")
+		shell(t, ns, "ip addr add "+addr4+" dev "+link+"; ip addr add "+addr6+" dev "+link+" nodad; ip link set "+link+" up; "+
+			"until ip -6 maddr show dev "+link+" | grep -q ff02::1:ff00:; do :; done") // a worker of the kernel joins the group
 	}
 	veth := "ip link add %s type veth peer name eth0 netns /proc/%d/fd/%d\n"
 	shell(t, w.machine, fmt.Sprintf(veth+veth+"echo 1 > /proc/sys/net/ipv4/ip_forward\n"+
@@ -94,17 +96,10 @@ dropped by rule 2 of chain inet fw i`},
 			if err != nil {
 				t.Fatal(err)
 			}
-			sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), payload)
-			sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), "something else")
-			// The packets pass the machine before the call returns, unless they wait for neighbour discovery.
-			var events []ruleset.TraceEvent
-			for len(events) == 0 || !finished(events) {
-				more, err := tracer.Events()
-				if err != nil {
-					t.Fatal(err)
-				}
-				events = append(events, more...)
-			}
+			events := traced(t, tracer, func() {
+				sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), payload)
+				sendUDP(t, w.red, net.JoinHostPort(c.to, "7"), "something else")
+			})
 			if got := summary(events); got != strings.TrimSpace(c.want) {
 				t.Errorf("got\n%s\nwant%s", got, c.want)
 			}
@@ -116,6 +111,30 @@ dropped by rule 2 of chain inet fw i`},
 			}
 		})
 	}
+}
+
+// traced returns the events of a packet that passes the machine or is dropped there. It sends again if no event
+// comes: all namespaces share the kernel's packet queues, and a full one loses packets. Before that, it waits for
+// longer than the kernel's three neighbour requests take.
+func traced(t *testing.T, tracer *ruleset.Tracer, send func()) (events []ruleset.TraceEvent) {
+	t.Helper()
+	for range 3 {
+		send()
+		for until := time.Now().Add(4 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+			more, err := tracer.Events()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if events = append(events, more...); len(events) > 0 && finished(events) {
+				return events
+			}
+		}
+		if len(events) > 0 {
+			break
+		}
+	}
+	t.Fatalf("the packet's way through the machine has no end:\n%s", summary(events))
+	return nil
 }
 
 func sendUDP(t *testing.T, ns *os.File, to, what string) {
