@@ -80,6 +80,45 @@ expect: ["red -> blue: ping", "red -> blue: tcp 80", "red -> blue: tcp 8080"]
 	}
 }
 
+// TestWithoutRights runs the commands that need no rights: ls lists names of labs, and plan and status show a lab
+// that is not up. They do not say of a lab that is up that it is not.
+func TestWithoutRights(t *testing.T) {
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("no setpriv on this machine")
+	}
+	w := newWorld(t)
+	dir := t.TempDir()
+	for _, name := range []string{"one", "two"} {
+		text := "name: " + name + "\nhosts: {" + name + "-red: {}}\n"
+		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := strings.NewReplacer("one.yaml", filepath.Join(dir, "one.yaml"), "two.yaml", filepath.Join(dir, "two.yaml")).Replace
+	w.must("vnet", "up", file("one.yaml"))
+	for _, tt := range []struct {
+		command        string
+		status         int
+		stdout, stderr string // contained in the output
+	}{
+		{"ls", 0, "one  -      -      -\n", ""},
+		{"ls --json", 0, `[{"lab":"one"}]`, ""},
+		{"plan two.yaml", 0, "+ netns two-red\n", "note: without root's rights"},
+		{"plan --down two.yaml", 0, "nothing to do", "note: without root's rights"},
+		{"status two.yaml", exitDrift, "lab two: not up\n", ""},
+		{"plan one.yaml", 1, "", "hint: this needs CAP_NET_ADMIN and CAP_SYS_ADMIN"},
+		{"status one", 1, "", "hint: this needs CAP_NET_ADMIN and CAP_SYS_ADMIN"},
+		{"status", 1, "", "hint: this needs CAP_NET_ADMIN and CAP_SYS_ADMIN"},
+		{"up two.yaml", 1, "", "hint: this needs CAP_NET_ADMIN and CAP_SYS_ADMIN"},
+	} {
+		args := append([]string{"setpriv", "--bounding-set=-all", "--inh-caps=-all", "vnet"}, fields(file(tt.command))...)
+		r := w.run(args...)
+		if r.Status != tt.status || !strings.Contains(r.Stdout, tt.stdout) || !strings.Contains(r.Stderr, tt.stderr) {
+			t.Errorf("vnet %s: exit %d, want %d\n%s%s", tt.command, r.Status, tt.status, r.Stdout, r.Stderr)
+		}
+	}
+}
+
 // TestInstalledWithRights checks that vnet does not run with rights from its own file, which it would give to every
 // program that it runs. With rights from its caller it runs.
 func TestInstalledWithRights(t *testing.T) {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -23,7 +25,8 @@ func lsObject() object {
 vnet ls [--json]
 
 Lists the labs that have objects on the machine, and counts their hosts, links and NAT
-rules. It finds them by their marks in the kernel and reads no file.
+rules. It finds them by their marks in the kernel and reads no file. Without root's
+rights, it lists only their names.
 
    vnet ls
 `}
@@ -49,10 +52,15 @@ vnet.yaml, all labs are shown.
 
 // labLs is one line of vnet ls.
 type labLs struct {
-	Lab   string `json:"lab"`
-	Hosts int    `json:"hosts"`
-	Links int    `json:"links"`
-	Rules int    `json:"rules"`
+	Lab string `json:"lab"`
+	*labCounts
+}
+
+// labCounts counts what a lab has on the machine.
+type labCounts struct {
+	Hosts int `json:"hosts"`
+	Links int `json:"links"`
+	Rules int `json:"rules"`
 }
 
 // ls runs vnet ls.
@@ -63,22 +71,11 @@ func (s *session) ls(l labLine) error {
 	}
 	list := []labLs{}
 	for _, name := range names {
-		st, err := readStatus(name, nil)
-		if err != nil {
+		counts, err := countLab(name)
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
-		lab := labLs{Lab: name, Rules: len(st.Rules)}
-		for _, h := range st.Hosts {
-			if h.Name != topo.Machine {
-				lab.Hosts++
-			}
-			for _, link := range h.Links {
-				if link.Master == "" { // else it is the other end of a host's link
-					lab.Links++
-				}
-			}
-		}
-		list = append(list, lab)
+		list = append(list, labLs{name, counts})
 	}
 	if l.Bool("json") || s.JSON {
 		return json.NewEncoder(s.out).Encode(list)
@@ -88,19 +85,55 @@ func (s *session) ls(l labLine) error {
 		fmt.Fprint(t, "LAB\tHOSTS\tLINKS\tRULES\n")
 	}
 	for _, lab := range list {
+		if lab.labCounts == nil {
+			fmt.Fprintf(t, "%s\t-\t-\t-\n", lab.Lab)
+			continue
+		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\n", lab.Lab, lab.Hosts, lab.Links, lab.Rules)
 	}
 	return t.Flush()
 }
 
-// readStatus reads the status of a lab once.
+// countLab counts a lab's objects. Without root's rights it returns nil and an error.
+func countLab(name string) (*labCounts, error) {
+	st, err := readStatus(name, nil)
+	if err != nil {
+		return nil, err
+	}
+	counts := &labCounts{Rules: len(st.Rules)}
+	for _, h := range st.Hosts {
+		if h.Name != topo.Machine {
+			counts.Hosts++
+		}
+		for _, link := range h.Links {
+			if link.Master == "" { // else it is the other end of a host's link
+				counts.Links++
+			}
+		}
+	}
+	return counts, nil
+}
+
+// readStatus reads the status of a lab once. Only if the lab is up, this needs root's rights.
 func readStatus(lab string, want topo.State) (live.Status, error) {
 	o, err := live.Observe(lab)
 	if err != nil {
 		return live.Status{}, err
 	}
 	defer o.Close()
-	return o.Status(want)
+	st, err := o.Status(want)
+	if errors.Is(err, fs.ErrPermission) && !mayBeUp(lab) {
+		none := live.Status{Lab: lab, At: time.Now(), Hosts: []live.HostStatus{}, Rules: []live.NATStatus{}}
+		none.Drift = topo.Diff(nil, want)
+		return none, nil
+	}
+	return st, err
+}
+
+// mayBeUp reports whether a lab is up, or whether nobody can say.
+func mayBeUp(lab string) bool {
+	up, err := live.IsUp(lab)
+	return up || err != nil
 }
 
 // A labToShow is a lab's name and its wanted state, which is nil without a file.

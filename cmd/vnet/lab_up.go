@@ -72,10 +72,10 @@ func (s *session) plan(l labLine) error {
 	if err != nil {
 		return err
 	}
-	return s.withKernel(lab.Name, func(_ context.Context, k *live.Kernel) error {
-		if l.Bool("down") {
-			want = nil // also for the snapshot: down leaves settings that the lab did not change
-		}
+	if l.Bool("down") {
+		want = nil // also for the snapshot: down leaves settings that the lab did not change
+	}
+	err = s.withKernel(lab.Name, func(_ context.Context, k *live.Kernel) error {
 		have, err := k.Snapshot(want)
 		if err != nil {
 			return err
@@ -88,6 +88,11 @@ func (s *session) plan(l labLine) error {
 		}
 		return errors.Join(s.showPlan(lab.Name, have, p, l), conflicts)
 	})
+	if errors.Is(err, fs.ErrPermission) && !mayBeUp(lab.Name) && !isUp(lab) {
+		s.note("without root's rights, vnet cannot read the machine's settings and rules; the plan assumes that it has none")
+		return s.showPlan(lab.Name, nil, topo.Diff(nil, want), l)
+	}
+	return err
 }
 
 // noteConflicts prints a plan's conflicts as notes. A failed check is only a note, too: up can continue.

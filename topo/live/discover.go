@@ -186,13 +186,18 @@ func (d *discovery) open(list []candidate, known ...*netns.Handle) error {
 }
 
 // mayBeOurs reports whether a candidate needs inspection.
-func (d *discovery) mayBeOurs(at candidate) bool {
+func (d *discovery) mayBeOurs(at candidate) bool { return at.mark == "" || d.isMarked(at) }
+
+// isMarked reports whether a mark outside the candidate says that it is the lab's.
+func (d *discovery) isMarked(at candidate) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	_, adopted := d.adopted[at.id.Ino]
-	return adopted || at.mark == "" || at.mark == mark.Of(d.table.Lab)
+	return adopted || at.mark == mark.Of(d.table.Lab)
 }
 
 // inspect enters a candidate and finds out whether it is the lab's. A namespace that no
-// longer exists, or that vnet may not enter, is not. In a namespace that may be foreign it
+// longer exists is not, nor one without a mark that vnet may not enter. In a namespace that may be foreign it
 // reads only lo: its other contents must not make vnet fail.
 func (d *discovery) inspect(t nsfs.Thread, at candidate) (v inspection) {
 	if v.ns, v.err = nsfs.OpenPath(at.path); v.err == nil {
@@ -215,7 +220,7 @@ func (d *discovery) inspect(t nsfs.Thread, at candidate) (v inspection) {
 	switch {
 	case errors.Is(v.err, nsfs.ErrNotNamespace):
 		return inspection{stale: true}
-	case errors.Is(v.err, fs.ErrNotExist), errors.Is(v.err, fs.ErrPermission):
+	case errors.Is(v.err, fs.ErrNotExist), errors.Is(v.err, fs.ErrPermission) && !d.isMarked(at):
 		v.err = nil
 	case v.err == nil:
 		v.host, v.from = d.hostOf(at, lo)

@@ -46,7 +46,7 @@ func OpenKernel(ctx context.Context, lab string, log *slog.Logger) (*Kernel, err
 	}
 	table := netns.NewTable(lab, lock)
 	k := &Kernel{reader: newReader(table), log: log, calls: execute.RealCalls}
-	if err := table.OpenMachine(); err != nil {
+	if _, err := table.OpenMachine(); err != nil {
 		k.Close()
 		return nil, err
 	}

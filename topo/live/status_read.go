@@ -34,7 +34,7 @@ type Observer struct {
 // The caller must call Close.
 func Observe(lab string) (*Observer, error) {
 	table := netns.NewTable(lab, nil)
-	if err := table.OpenMachine(); err != nil {
+	if _, err := table.OpenMachine(); err != nil {
 		return nil, err
 	}
 	return &Observer{reader: newReader(table), changes: make(chan struct{}, 1)}, nil

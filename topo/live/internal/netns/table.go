@@ -42,25 +42,20 @@ func NewTable(lab string, lock *Lock) *Table {
 	}
 }
 
-// OpenMachine opens the handle of the machine's namespace: the namespace of this process.
-func (t *Table) OpenMachine() error {
-	ns, err := nsfs.Current()
-	if err == nil {
-		_, err = t.Open("", ns, false)
+// OpenHere opens the namespace ns, or the machine's if ns is nil.
+func (t *Table) OpenHere(ns *os.File) (*Handle, error) {
+	if ns == nil {
+		return t.OpenMachine()
 	}
-	return err
+	again, err := nsfs.Reopen(ns)
+	if err != nil {
+		return nil, err
+	}
+	return t.Open("ns", again, false)
 }
 
-// OpenHere opens the namespace ns, or the process's if ns is nil. Opening the process's namespace
-// needs CAP_NET_ADMIN in it, and no other privilege.
-func (t *Table) OpenHere(ns *os.File) (*Handle, error) {
-	if ns != nil {
-		again, err := nsfs.Reopen(ns)
-		if err != nil {
-			return nil, err
-		}
-		return t.Open("ns", again, false)
-	}
+// OpenMachine opens the machine's namespace, which is the namespace of this process. It needs no privilege.
+func (t *Table) OpenMachine() (*Handle, error) {
 	here, err := nsfs.Current()
 	if err != nil {
 		return nil, err
