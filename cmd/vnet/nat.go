@@ -77,9 +77,12 @@ func noMore(w *words.Words, verb string) error {
 }
 
 func (s *session) natChange(verb string, w *words.Words) error {
-	rules := w.NATRules(s.Family)
+	rules, notes := w.NATRules(s.Family)
 	if w.Err != nil {
 		return w.Err
+	}
+	for _, note := range notes {
+		s.note("%s", note)
 	}
 	ns, err := s.namespace()
 	if err != nil {
@@ -103,6 +106,9 @@ func (s *session) natReport(report live.NATReport, err error) error {
 	}
 	for _, chain := range report.Drops {
 		s.hint("%s drops forwarded packets by default; add a rule to it that accepts these", chain)
+	}
+	for _, lab := range report.Labs {
+		s.note("the rules of lab %s stay; vnet down %s deletes them", lab, lab)
 	}
 	return natError(err)
 }

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -70,7 +72,15 @@ func FlushNAT(ns *os.File, table string) (report NATReport, err error) {
 			}
 			return err
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		labs := labNames{}
+		if err := labs.addTables(n.conn); err != nil {
+			return err
+		}
+		report.Labs = slices.SortedFunc(maps.Keys(labs), naming.Compare)
+		return nil
 	})
 	return report, err
 }

@@ -185,13 +185,18 @@ func readTableMarks(labs labNames) error {
 		return err
 	}
 	defer conn.Close()
-	tables, err := conn.RuleTables()
-	if errors.Is(err, fs.ErrPermission) {
-		return nil
+	if err := labs.addTables(conn); !errors.Is(err, fs.ErrPermission) {
+		return err
 	}
+	return nil
+}
+
+// addTables adds the labs that have rules.
+func (l labNames) addTables(conn *nft.Conn) error {
+	tables, err := conn.RuleTables()
 	for _, t := range tables {
 		if lab, ok := strings.CutPrefix(t, mark.Table("")); ok {
-			labs.add(lab)
+			l.add(lab)
 		}
 	}
 	return err

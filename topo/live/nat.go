@@ -46,6 +46,8 @@ type NATReport struct {
 	// Drops are the foreign chains that drop forwarded packets; see [ForeignDrops]. They need a rule
 	// that accepts the packets of the new rules.
 	Drops []ruleset.Chain
+	// Labs are the labs that have rules in the namespace; only [FlushNAT] lists them. It does not delete these rules.
+	Labs []string
 }
 
 // gatewaySettings returns the sysctls that the rules need, in the order in which to set them.

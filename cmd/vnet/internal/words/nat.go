@@ -42,23 +42,23 @@ func iptables(e *Error, word string) *Error {
 }
 
 // NATRules parses a rule with the options of iptables(8). If the options do not determine the address family, it
-// returns two rules.
-func (w *Words) NATRules(family int) []nft.Rule {
+// returns two rules. The notes are sentences about words that may mean something else than the user thinks.
+func (w *Words) NATRules(family int) (rules []nft.Rule, notes []string) {
 	if !w.More() {
 		w.Fail("the kind of rule is missing: masquerade, dnat or snat")
-		return nil
+		return nil, nil
 	}
 	kind := w.Next()
 	if !slices.Contains(natKinds, kind) {
 		w.Err = iptables(Unknown("kind of rule", kind, natKinds), kind)
-		return nil
+		return nil, nil
 	}
 	r := natReader{Words: w, kind: kind}
 	r.read()
 	if w.Err != nil {
-		return nil
+		return nil, nil
 	}
-	return r.rules(family)
+	return r.rules(family), r.notes
 }
 
 // A natReader parses the options of one rule.
@@ -72,6 +72,7 @@ type natReader struct {
 	ports    []nft.Ports // none means all ports
 	toPorts  nft.Ports
 	random   bool
+	notes    []string
 }
 
 // A natOption is an option of a rule with iptables' short and long names.
@@ -145,6 +146,23 @@ func (r *natReader) readSource(word string) {
 		return
 	}
 	r.source = p.Masked()
+	if length := networkLength(p.Addr()); length != 0 && !strings.Contains(value, "/") {
+		r.notes = append(r.notes, fmt.Sprintf("%s %s is one address; the network is %s/%d", word, value, value, length))
+	}
+}
+
+// networkLength returns the usual prefix length of a network with this address; 0 if it is rather a host's address.
+func networkLength(a netip.Addr) int {
+	bytes := a.AsSlice()
+	switch {
+	case a.IsUnspecified():
+		return 0
+	case a.Is4() && bytes[3] == 0:
+		return 24
+	case a.Is6() && !slices.ContainsFunc(bytes[8:], func(b byte) bool { return b != 0 }):
+		return 64
+	}
+	return 0
 }
 
 func (r *natReader) readProto(word string) {
@@ -206,6 +224,17 @@ func (r *natReader) readTarget(word string) {
 	r.to = r.host(word, host)
 	if hasPorts {
 		r.toPorts = r.portRange(word, ports)
+		return
+	}
+	// fd00::2:80 is an address, but 80 may be meant as the port.
+	end := strings.LastIndexByte(value, ':')
+	if end < 0 || value[0] == '[' {
+		return
+	}
+	_, err := netip.ParseAddr(value[:end])
+	if port, isNumber := Number(value[end+1:], 0xffff); err == nil && isNumber && port > 9 {
+		r.notes = append(r.notes, fmt.Sprintf("%s %s has no port; with one it is %s [%s]:%d", word, value, word,
+			value[:end], port))
 	}
 }
 

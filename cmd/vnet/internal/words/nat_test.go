@@ -86,7 +86,7 @@ func TestNATRules(t *testing.T) {
 			[]nft.Rule{nft.Forward{Proto: nft.TCP, Ports: nft.Port(80), To: red6, ToPort: 80}}},
 	} {
 		w := Of(strings.Fields(tt.words))
-		got := w.NATRules(tt.family)
+		got, _ := w.NATRules(tt.family)
 		if w.Err != nil {
 			t.Errorf("nat add %s: %v", tt.words, w.Err)
 			continue
@@ -164,10 +164,36 @@ func TestNATMistakes(t *testing.T) {
 			"the kernel cannot forward connections to ::1; use another address of the machine", ""},
 	} {
 		w := Of(strings.Fields(tt.words))
-		rules := w.NATRules(0)
+		rules, _ := w.NATRules(0)
 		e, ok := w.Err.(*Error)
 		if !ok || rules != nil || e.Text != tt.want || tt.hint != "" && e.Hint != tt.hint {
 			t.Errorf("nat add %s: %v, %v\nwant %s", tt.words, rules, w.Err, tt.want)
+		}
+	}
+}
+
+// TestNATNotes checks what is said about words that may mean something else than the user thinks.
+func TestNATNotes(t *testing.T) {
+	for words, want := range map[string]string{
+		"masquerade -s 192.168.15.0":            "-s 192.168.15.0 is one address; the network is 192.168.15.0/24",
+		"masquerade -s fd00:15::":               "-s fd00:15:: is one address; the network is fd00:15::/64",
+		"masquerade -s 192.168.15.0/32":         "",
+		"masquerade -s 192.168.15.0/24":         "",
+		"masquerade -s 192.168.15.2":            "",
+		"masquerade -s 0.0.0.0":                 "",
+		"masquerade -s fd00:15::2":              "",
+		"snat -s 10.0.0.0 --to-source 10.1.0.0": "-s 10.0.0.0 is one address; the network is 10.0.0.0/24",
+		"dnat --dport 80 --to-destination fd00:15::2:80": "--to-destination fd00:15::2:80 has no port; with one it is " +
+			"--to-destination [fd00:15::2]:80",
+		"dnat --dport 80 --to-destination fd00:15::2":       "",
+		"dnat --dport 80 --to-destination fd00:15::2:a0":    "",
+		"dnat --dport 80 --to-destination [fd00:15::2:80]":  "",
+		"dnat --dport 80 --to-destination 1:2:3:4:5:6:7:80": "",
+		"dnat --dport 80 --to-destination 10.0.0.2:80":      "",
+	} {
+		rules, notes := Of(strings.Fields(words)).NATRules(0)
+		if got := strings.Join(notes, "; "); got != want || len(rules) == 0 {
+			t.Errorf("nat add %s: %d rules, notes %q, want %q", words, len(rules), got, want)
 		}
 	}
 }
@@ -179,7 +205,7 @@ func FuzzNATRules(f *testing.F) {
 	f.Add("masquerade")
 	f.Fuzz(func(t *testing.T, line string) {
 		w := Of(strings.Fields(line))
-		rules := w.NATRules(0)
+		rules, _ := w.NATRules(0)
 		if (w.Err == nil) != (len(rules) > 0) {
 			t.Errorf("%s: %v, %v", line, rules, w.Err)
 		}
