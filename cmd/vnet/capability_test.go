@@ -94,7 +94,7 @@ func TestWithoutRights(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	file := strings.NewReplacer("one.yaml", filepath.Join(dir, "one.yaml"), "two.yaml", filepath.Join(dir, "two.yaml")).Replace
+	file := strings.NewReplacer("one.yaml", dir+"/one.yaml", "two.yaml", dir+"/two.yaml").Replace
 	w.must("vnet", "up", file("one.yaml"))
 	for _, tt := range []struct {
 		command        string
