@@ -37,6 +37,10 @@ func TestAsIP(t *testing.T) {
 			t.Errorf("vnet %s: %+v", line, r)
 		}
 	}
+	by, our, own := w.run("ip", "nosuch"), w.run(ip, "nosuch"), w.run("vnet", "nosuch")
+	if by.Status != exitFailed || our.Status != by.Status || own.Status != exitUsage {
+		t.Errorf("an unknown object: ip exits with %d, called as ip %d, as vnet %d", by.Status, our.Status, own.Status)
+	}
 }
 
 // TestKindHelp asks for the options of a kind in each way that ip has. The texts differ, the exit codes do not.

@@ -81,7 +81,10 @@ func (s *session) unknownObject(word string) error {
 	if e.Hint == "" {
 		e.Hint = "vnet help lists the objects"
 	}
-	return exit(exitFailed, e)
+	if s.asIP || s.Batch != "" {
+		return exit(exitFailed, e) // ip(8)'s exit code, which does not stop a batch with -force
+	}
+	return e
 }
 
 // do runs the object with the words after it.

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// Habit returns the command that a wrong one probably means: args with a keyword in front of the word that lacks it, or
-// in the words of ip(8) instead of those of route(8) and iptables(8). It returns nil if it recognizes nothing.
+// Habit returns the command that a wrong one probably means: args without ip in front, with a keyword in front of the
+// word that lacks it, or in the words of ip(8) instead of those of route(8) and iptables(8). It returns nil if it
+// recognizes nothing.
 func Habit(args []string) []string {
 	if len(args) < 2 {
 		return nil
@@ -15,6 +16,8 @@ func Habit(args []string) []string {
 		return slices.Concat(args[:1], []string{verb}, args[2:])
 	}
 	switch object := args[0]; {
+	case object == "ip":
+		return args[1:]
 	case slices.Contains(args, "gw"):
 		return gatewayHabit(args)
 	case Short(object, "address"):

@@ -15,6 +15,8 @@ func TestHabit(t *testing.T) {
 		{"route add -net 10.0.0.0/8 gw 10.0.0.1", "route add 10.0.0.0/8 via 10.0.0.1"},
 		{"route del -host 10.0.0.9 gw 10.0.0.1", "route del 10.0.0.9 via 10.0.0.1"},
 		{"route gw", ""},
+		{"ip neigh show", "neigh show"},
+		{"ip", ""},
 		{"route add default gw", ""},
 		{"addr add 10.0.0.1/8 eth0", "addr add 10.0.0.1/8 dev eth0"},
 		{"a del fd00::1/64 eth0", "a del fd00::1/64 dev eth0"},
