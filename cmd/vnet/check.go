@@ -73,9 +73,38 @@ func (s *session) checkFile(file string) (topology lab.Topology, objects topo.St
 	return topology, objects, err
 }
 
-// showCounts prints what a lab has.
+// showCounts prints what a lab has. The hosts and links are those that vnet ls counts when the lab is up.
 func (s *session) showCounts(l lab.Topology, objects topo.State) {
-	fmt.Fprintf(s.out, "%s: %s, %s, %s, %s; %s in the kernel\n", l.Name,
-		count(len(l.Networks), "network"), count(len(l.Hosts), "host"), count(len(l.Links), "link"),
-		count(len(l.Expect), "fact"), count(len(objects), "object"))
+	hosts, links := countHosts(objects)
+	fmt.Fprintf(s.out, "%s: %s, %s, %s, %s; up makes %s\n", l.Name, count(len(l.Networks), "network"),
+		count(hosts, "host"), count(links, "link"), count(len(lab.Facts(l)), "fact"), count(len(objects), "object"))
+}
+
+// countHosts counts the namespaces, and the links in them that are not the other end of a host's link.
+func countHosts(objects topo.State) (hosts, links int) {
+	counted := map[topo.Key]bool{}
+	for _, o := range objects {
+		switch o := o.(type) {
+		case topo.Namespace:
+			hosts++
+		case topo.LinkObject:
+			for _, link := range o.Links() {
+				counted[link.Key()] = link.Master == ""
+			}
+		}
+	}
+	for _, o := range objects {
+		if a, ok := o.(topo.Address); ok { // on lo, or on a link that the lab did not make
+			key := topo.LinkKey(a.NS, a.Link)
+			if _, known := counted[key]; !known {
+				counted[key] = true
+			}
+		}
+	}
+	for _, isCounted := range counted {
+		if isCounted {
+			links++
+		}
+	}
+	return hosts, links
 }

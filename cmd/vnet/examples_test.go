@@ -40,7 +40,7 @@ func TestExamples(t *testing.T) {
 // runLab runs all lab commands on a lab.
 func (w *world) runLab(file string) {
 	w.t.Helper()
-	w.must("vnet", "check", file)
+	checked := w.must("vnet", "check", file)
 	w.contains("to be made", w.must("vnet", "plan", file))
 	up := w.run("vnet", "up", file)
 	if strings.Contains(up.Stderr, "this kernel") {
@@ -50,12 +50,14 @@ func (w *world) runLab(file string) {
 		w.t.Fatalf("up: exit %d: %s", up.Status, up.Stderr)
 	}
 	w.contains("nothing to do", w.must("vnet", "up", file))
-	if v := w.run("vnet", "verify", file); v.Status != 0 {
+	v := w.run("vnet", "verify", file)
+	if v.Status != 0 {
 		w.t.Errorf("verify: exit %d: %s%s", v.Status, v.Stdout, v.Stderr)
 		again := w.run("vnet", "verify", file)
 		dropped, _ := os.ReadFile("/proc/net/softnet_stat")
 		w.t.Logf("verify again: exit %d; packets and dropped packets by CPU:\n%s", again.Status, dropped)
 	}
+	w.sameCounts(checked, up.Stdout, v.Stdout)
 	w.must("vnet", "status")
 	w.checkExport()
 	for _, format := range []string{"mermaid", "dot", "svg", "ascii"} {
@@ -67,6 +69,24 @@ func (w *world) runLab(file string) {
 		w.t.Fatalf("up directly after down: exit %d: %s", again.Status, again.Stderr)
 	}
 	w.must("vnet", "down", w.lab()) // by name, without the file
+}
+
+// sameCounts checks that check, up, ls and verify count the same.
+func (w *world) sameCounts(checked, up, verified string) {
+	w.t.Helper()
+	f := strings.Fields(w.must("vnet", "ls"))
+	counted := func(n, what string) string {
+		if n == "1" {
+			return n + " " + what
+		}
+		return n + " " + what + "s"
+	}
+	made, _, _ := strings.Cut(up, " ")
+	w.contains(fmt.Sprintf(", %s, %s, ", counted(f[5], "host"), counted(f[6], "link")), checked)
+	w.contains("up makes "+counted(made, "object"), checked)
+	last := verified[strings.LastIndexByte(strings.TrimSpace(verified), '\n')+1:] // 17 facts hold (4ms)
+	facts, _, _ := strings.Cut(last, " ")
+	w.contains(", "+counted(facts, "fact")+";", checked)
 }
 
 // lab returns the name of the only lab.
