@@ -105,6 +105,18 @@ func (c command) calls(t *testing.T) (all []call) {
 // only selects cases by their text, such as "up: recvmmsg .*: ENOMEM". All cases that match run, not a sample.
 var only = flag.String("only", "", "run all cases that match this `regexp`")
 
+// part selects one part of all cases, so that several processes can share the work: 1/2 and 2/2 are the halves.
+var part = flag.String("part", "1/1", "with all cases, run only the part `N/M` of the failed calls")
+
+// inPart reports whether the case with an index belongs to the part.
+func inPart(index int) bool {
+	var n, m int
+	if _, err := fmt.Sscanf(*part, "%d/%d", &n, &m); err != nil || m < 1 || n < 1 || n > m {
+		panic("-part " + *part + ": want N/M")
+	}
+	return index%m == n-1
+}
+
 // onceWrong are cases that vnet got wrong before. Each sample has them.
 var onceWrong = regexp.MustCompile(`^up: (socket 0: EPERM|recvmmsg 1[12]: ENOBUFS)$`)
 
@@ -130,8 +142,7 @@ func sample(command string, list []action, n int) []action {
 }
 
 // TestFailedCalls makes each system call of the commands fail, one at a time. A command that fails changes nothing;
-// after
-// a failed down, the next down takes away all. A command that says that it succeeded has done all.
+// after a failed down, the next down takes away all. A command that says that it succeeded has done all.
 func TestFailedCalls(t *testing.T) {
 	needTools(t, "ip", "nft")
 	between := &row{t: t, what: "system calls of up, down, nat and netns that fail, one in each run",
@@ -144,7 +155,10 @@ func TestFailedCalls(t *testing.T) {
 				actions = append(actions, action{at: at, errno: e})
 			}
 		}
-		for _, do := range sample(c.name, actions, 8) {
+		for i, do := range sample(c.name, actions, 8) {
+			if !inPart(i) {
+				continue
+			}
 			c.prepare(t)
 			o := supervise(t, do, c.args...)
 			between.times++
