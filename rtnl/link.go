@@ -41,7 +41,7 @@ type Link struct {
 	Group uint32
 	// OperState is IF_OPER_UP … of <linux/if.h>; see RFC 2863.
 	OperState uint8
-	// LinkMode is IF_LINK_MODE_DEFAULT or DORMANT.
+	// LinkMode is IF_LINK_MODE_DEFAULT or IF_LINK_MODE_DORMANT of <linux/if.h>.
 	LinkMode uint8
 	// Carrier is 1 if the link has carrier.
 	Carrier uint8
@@ -182,6 +182,7 @@ type LinkConfig struct {
 	// <linux/if_link.h>; zero is the current mode. Nil detaches nothing.
 	XDPOff *uint32
 
+	// LinkMode, Carrier, ProtoDown and AddrGenMode are as in [Link]; ProtoDown is 0 or 1.
 	LinkMode    *uint8
 	Carrier     *uint8
 	ProtoDown   *uint8
@@ -303,7 +304,7 @@ type LinkFilter struct {
 	NoStats bool
 }
 
-// Links returns links ordered by index.
+// Links returns links in the kernel's order.
 func (c *Conn) Links(f LinkFilter) ([]Link, error) {
 	body, err := f.encode()
 	if err != nil {
