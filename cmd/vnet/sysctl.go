@@ -9,7 +9,7 @@ import (
 )
 
 // sysctlHint returns the hint for a sysctl that cannot be written because /proc/sys is read-only, as in containers.
-// A link of the lab does not exist yet when the container starts: it gets the value for new links.
+// For the sysctl of a link, the hint sets the value for new links: when the container starts, the link does not exist.
 func sysctlHint(err error) string {
 	const elsewhere = "/proc/sys is read-only here, as in containers: "
 	var e *nsfs.SysctlError
