@@ -14,10 +14,11 @@ import (
 )
 
 // capabilityHelp says which capabilities the commands need. TestCapabilities checks it.
-const capabilityHelp = `Capabilities: link, addr, route, rule, neigh and nat need CAP_NET_ADMIN. netns, exec, shell and
-the option -netns need CAP_SYS_ADMIN. up, keep, down, plan, ls, status, doctor, export and graph LAB
-need both. verify needs CAP_SYS_ADMIN and CAP_NET_RAW, and for ports below 1024
-CAP_NET_BIND_SERVICE. In a user namespace (vnet sandbox) every user has them all.
+const capabilityHelp = `Capabilities: link, addr, route, rule, neigh and nat need CAP_NET_ADMIN. netns, exec,
+shell and the option -netns need CAP_SYS_ADMIN. up, keep, down, plan, ls, status, doctor,
+export and graph LAB need both. verify needs CAP_SYS_ADMIN and CAP_NET_RAW, and for ports
+below 1024 CAP_NET_BIND_SERVICE. In a user namespace (vnet sandbox) every user has them
+all.
 `
 
 // A capability is the number of a capability; see capabilities(7).

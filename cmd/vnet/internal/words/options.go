@@ -56,7 +56,7 @@ var OptionTable = []Option{
 	{Name: "M", Exact: true, Usage: "short for -family mpls", set: family(unix.AF_MPLS)},
 	{Name: "B", Exact: true, Usage: "short for -family bridge", set: family(unix.AF_BRIDGE)},
 	{Name: "human-readable", Usage: "counters with units", set: flag(func(o *Options) { o.Human = true })},
-	{Name: "iec", Usage: "units of 1024 instead of 1000", set: flag(func(o *Options) { o.IEC = true })},
+	{Name: "iec", Usage: "with -human-readable: units of 1024", set: flag(func(o *Options) { o.IEC = true })},
 	{Name: "stats", Usage: "show counters; twice for more", set: flag(func(o *Options) { o.Stats++ })},
 	{Name: "statistics", Usage: "the same as -stats", set: flag(func(o *Options) { o.Stats++ })},
 	{Name: "details", Usage: "show all details", set: flag(func(o *Options) { o.Details++ })},
