@@ -75,7 +75,7 @@ func (p PortAddress) Check() error {
 	case p.Addr.Is4In6() || p.Addr.Zone() != "" || p.Addr.IsMulticast():
 		err = fmt.Errorf("%s is not an address of a host", p.Addr)
 	case p.isImplied():
-		err = fmt.Errorf("every host may have %s", p.Addr)
+		err = fmt.Errorf("the rule for %s already allows %s", p.MAC, p.Addr)
 	}
 	return invalid(p, err)
 }
