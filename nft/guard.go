@@ -168,7 +168,7 @@ func fromLinkRules(sets map[string]bool) []rule {
 // passRules returns the rules that let other packets pass, whatever route leads to their source.
 func passRules(sets map[string]bool) []rule {
 	rules := []rule{
-		known(),
+		acceptKnown(),
 		{is(one(iifGroup), labLinks), letPass},
 		{is(one(oifGroup), labLinks), letPass},
 		{is(one(ctStatus), statusDNAT), letPass},

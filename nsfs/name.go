@@ -205,7 +205,8 @@ func List() ([]Entry, error) {
 	return entries, nil
 }
 
-// Names returns the names in [Dir]. It does not check whether they are stale.
+// Names returns the names in [Dir] in the order of the directory; nil if the directory
+// does not exist. It does not check whether they are stale.
 func Names() ([]string, error) {
 	dir, err := os.Open(Dir)
 	if errors.Is(err, fs.ErrNotExist) {

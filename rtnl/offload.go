@@ -58,7 +58,7 @@ func (o *Offload) Checksums(link string) (on bool, err error) {
 	}
 	err = eachAttr(answers, func(ad *netlink.AttributeDecoder) {
 		if ad.Type() == unix.ETHTOOL_A_FEATURES_ACTIVE {
-			ad.Nested(func(ad *netlink.AttributeDecoder) error { return bits(ad, &on) })
+			ad.Nested(func(ad *netlink.AttributeDecoder) error { return findInBitset(ad, &on) })
 		}
 	})
 	return on, err
@@ -135,13 +135,13 @@ func eachAttr(answers []netlink.Message, fn func(*netlink.AttributeDecoder)) err
 	return nil
 }
 
-// bits sets on if txChecksums is in a bitset of active features.
-func bits(ad *netlink.AttributeDecoder, on *bool) error {
+// findInBitset sets on if txChecksums is in a bitset of active features.
+func findInBitset(ad *netlink.AttributeDecoder, on *bool) error {
 	for ad.Next() {
 		if ad.Type() == unix.ETHTOOL_A_BITSET_BITS {
 			ad.Nested(func(ad *netlink.AttributeDecoder) error {
 				for ad.Next() {
-					ad.Nested(func(ad *netlink.AttributeDecoder) error { return bit(ad, on) })
+					ad.Nested(func(ad *netlink.AttributeDecoder) error { return findInBit(ad, on) })
 				}
 				return ad.Err()
 			})
@@ -150,7 +150,7 @@ func bits(ad *netlink.AttributeDecoder, on *bool) error {
 	return ad.Err()
 }
 
-func bit(ad *netlink.AttributeDecoder, on *bool) error {
+func findInBit(ad *netlink.AttributeDecoder, on *bool) error {
 	for ad.Next() {
 		if ad.Type() == unix.ETHTOOL_A_BITSET_BIT_NAME && ad.String() == txChecksums {
 			*on = true
