@@ -44,8 +44,8 @@ func (c *Conn) localAddresses() (localAddrs, linkSubnets, error) {
 	return addrs, subnets, nil
 }
 
-// rtnetlink opens an rtnetlink socket in the namespace of c's socket. A process without the permission to enter
-// namespaces is already in that namespace.
+// rtnetlink opens an rtnetlink socket in the namespace of c's socket. If the process may not enter namespaces, it is
+// already in that one.
 func (c *Conn) rtnetlink() (*netlink.Conn, error) {
 	ns, err := c.namespace()
 	if err != nil {
@@ -69,22 +69,22 @@ func decodeAddr(body []byte) (link uint32, addr netip.Addr, subnet netip.Prefix,
 	if err != nil {
 		return 0, addr, subnet, err
 	}
-	var far netip.Addr
+	var peer netip.Addr
 	for ad.Next() {
 		switch ad.Type() {
 		case unix.IFA_LOCAL:
 			addr, _ = netip.AddrFromSlice(ad.Bytes())
 		case unix.IFA_ADDRESS:
-			far, _ = netip.AddrFromSlice(ad.Bytes())
+			peer, _ = netip.AddrFromSlice(ad.Bytes())
 		}
 	}
 	if !addr.IsValid() {
-		addr = far
+		addr = peer
 	}
-	if !far.IsValid() {
-		far = addr
+	if !peer.IsValid() {
+		peer = addr
 	}
-	return binary.NativeEndian.Uint32(body[4:]), addr, netip.PrefixFrom(far, int(body[1])).Masked(), ad.Err()
+	return binary.NativeEndian.Uint32(body[4:]), addr, netip.PrefixFrom(peer, int(body[1])).Masked(), ad.Err()
 }
 
 // nameOf returns the name of a link; "" if the link does not exist any more.

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -11,13 +12,13 @@ import (
 //   - the source address of IP packets; 0.0.0.0, ::, and the link-local address that follows from the MAC address pass
 //   - the target of neighbour advertisements, and of probes for a duplicate address
 //
-// Router advertisements, redirects and packets of DHCP servers are dropped, and so are frames with a VLAN tag, which
-// could carry all of this past the rules.
+// Router advertisements, redirects and packets of DHCP servers are dropped, and so are frames with a VLAN tag: the
+// rules do not see what is behind the tag.
 type Antispoof struct {
-	Port string
+	Port string // the name of the port's link
 	// Routes lets the port send IP packets from any source: a router forwards the packets of others.
 	Routes bool
-	// Gateway also lets it send router advertisements, redirects and packets of DHCP servers. It implies Routes.
+	// Gateway also lets it send router advertisements, redirects and packets of DHCP servers. It needs Routes.
 	Gateway bool
 }
 
@@ -28,7 +29,7 @@ func (a Antispoof) String() string { return fmt.Sprintf("element %s { %q }", a.s
 func (a Antispoof) Check() error {
 	err := checkLink(a.Port)
 	if err == nil && a.Gateway && !a.Routes {
-		err = fmt.Errorf("a gateway routes packets")
+		err = errors.New("the field Gateway needs the field Routes")
 	}
 	return invalid(a, err)
 }
@@ -51,7 +52,7 @@ func decodeAntispoof(e element, _ set) (Rule, error) {
 
 // PortAddress is an address that the frames of a port with [Antispoof] may have.
 type PortAddress struct {
-	Port string
+	Port string // the name of the port's link
 	MAC  MAC
 	// Addr is an IP address that MAC may have. The zero Addr means MAC itself, with the addresses that every host may
 	// use: see [Antispoof].
@@ -74,7 +75,7 @@ func (p PortAddress) Check() error {
 	case p.Addr.Is4In6() || p.Addr.Zone() != "" || p.Addr.IsMulticast():
 		err = fmt.Errorf("%s is not an address of a host", p.Addr)
 	case p.isImplied():
-		err = fmt.Errorf("every host may have %s", p.Addr)
+		err = fmt.Errorf("the rule for %s already allows %s", p.MAC, p.Addr)
 	}
 	return invalid(p, err)
 }
@@ -140,9 +141,9 @@ func hasAntispoof(sets map[string]bool) bool {
 	return sets["host_port"] || sets["router_port"] || sets["gateway_port"]
 }
 
-// antispoofRules sends the frames of each kind of port that match first through its chain. At the prerouting hook, they
-// run before br_netfilter and before the bridge learns the source address. Frames to the reserved group addresses pass
-// the input hook only: see [spoofInputRules].
+// antispoofRules returns the rules that send the frames of each kind of port through the chain for this kind. first are
+// conditions for the frames. At the prerouting hook, the rules run before br_netfilter and before the bridge learns the
+// source address. Frames to the reserved group addresses pass the input hook only: see [spoofInputRules].
 func antispoofRules(sets map[string]bool, first ...statement) (rules []rule) {
 	for _, chain := range []string{"host_port", "router_port", "gateway_port"} {
 		if sets[chain] {
@@ -181,8 +182,8 @@ func routerPortRules(sets map[string]bool) []rule {
 	}...)
 }
 
-// laterFragments returns the rules for fragments of IP packets without the header of the protocol. Some kernels take
-// their data for this header.
+// laterFragments returns the rules for all fragments of an IP packet except the first: they do not have the header of
+// the protocol. Some kernels take their data for this header.
 func laterFragments() []rule {
 	return []rule{
 		{isProtocol(etherIPv4), isNot(one(fragmentOffset4), value{text: "0", bytes: "\x00\x00", mask: "\x1f\xff"}),
@@ -218,7 +219,7 @@ func isFrame(v value) statement {
 	return s
 }
 
-// isProtocol does the same before statements about several headers.
+// isProtocol does the same for statements about headers of several layers. It ignores a VLAN tag.
 func isProtocol(v value) statement {
 	return statement{verb: equal, loads: []load{protocol}, value: v, implicit: true}
 }

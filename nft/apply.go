@@ -57,7 +57,7 @@ func (c *Conn) retry(op, object string, attempt func() (done bool, err error)) e
 	}
 }
 
-// A lostChange is a change whose reply was lost, so that its outcome is unknown. The next attempt finds out.
+// A lostChange is a change whose reply was lost. The next attempt finds out whether the kernel executed it.
 type lostChange struct {
 	happened           bool
 	oldRules, newRules []Rule
@@ -69,7 +69,7 @@ func (l *lostChange) add(c *change) {
 	l.oldRules, l.newRules = append(l.oldRules, c.oldRules...), append(l.newRules, c.newRules...)
 }
 
-// attempt makes one attempt to apply. If the ruleset changed in between, done is false.
+// attempt makes one attempt to apply. If somebody else changed the ruleset meanwhile, done is false.
 func (c *Conn) attempt(table string, del, add []Rule, lost *lostChange) (done bool, err error) {
 	generation, err := c.generation()
 	if err != nil {

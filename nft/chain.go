@@ -190,9 +190,9 @@ func targetRules(sets map[string]bool) []rule {
 	return rules
 }
 
-// stayRules returns the rules that exclude from NAT what stays on its link: link-local multicast and broadcast, because
-// IGMP, mDNS and DHCP depend on the original source address, and what a bridge passes between its ports, because it is
-// another router's to translate.
+// stayRules returns the rules that exclude from NAT the packets that stay on their link: link-local multicast and
+// broadcast, because IGMP, mDNS and DHCP depend on the original source address, and packets that a bridge passes
+// between its ports, because this namespace does not route them.
 func stayRules(sets map[string]bool) []rule {
 	all := sets["masquerade_out"] || sets["masquerade_all"] || sets["random_out"] || sets["random_all"]
 	ipv4 := all || len(lengthsOf(sets, "snat4", "masquerade4", "random4")) > 0

@@ -80,7 +80,7 @@ func filterRules(sets map[string]bool) []rule {
 		}
 		rules = append(rules, append(apart, inSet("isolate_link", iif, oif), statement{verb: jump, name: "apart"}))
 	}
-	rules = append(rules, known())
+	rules = append(rules, acceptKnown())
 	if sets["closed"] {
 		closed := rule{inSet("closed", oif)}
 		if sets["own"] {
@@ -91,8 +91,8 @@ func filterRules(sets map[string]bool) []rule {
 	return rules
 }
 
-// known returns the rule that accepts the packets of connections whose first packet was accepted.
-func known() rule { return rule{is(one(ctState), knownState), {verb: accept}} }
+// acceptKnown returns the rule that accepts the packets of connections whose first packet was accepted.
+func acceptKnown() rule { return rule{is(one(ctState), knownState), {verb: accept}} }
 
 // closedRules returns the rules for packets to a closed link. The set closed_link contains each closed link paired with
 // itself, for packets that a bridge passes between its ports; see guardTableRules.

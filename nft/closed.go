@@ -7,8 +7,8 @@ import (
 	"net/netip"
 )
 
-// Own is a link of the lab in this namespace. Packets that arrive on this link may go to [Closed] links. Packets of
-// known connections may come from addresses behind this link by any [Gate].
+// Own is a link of the lab in this namespace. Packets that arrive on this link may go to [Closed] links. Every [Gate]
+// accepts packets of known connections from addresses behind this link, whatever link they arrive on.
 type Own struct{ Link string }
 
 // String returns the element in nft's syntax: element own { "v-net-0" }.

@@ -23,8 +23,9 @@ const (
 	// waitLimit limits how long a request waits for its reply, and how long an operation is repeated because the ruleset
 	// changes in between.
 	waitLimit = 10 * time.Second
-	// optimisticReads is the number of times that a table is read without a lock.
-	optimisticReads = 5
+	// lockedRead is the number of the attempt to read a table that takes the lock: the attempts before fail only if the
+	// ruleset changes.
+	lockedRead = 5
 	// bufferSize is the size of the socket's receive and send buffers, in bytes. A commit is one sendmsg, and each
 	// refusal contains the whole refused message.
 	bufferSize = 16 << 20
@@ -112,8 +113,8 @@ func (c *Conn) Read(table string) ([]CountedRule, error) {
 	return rules, err
 }
 
-// Rules returns the rules of a table like [Conn.Read], but with older counters. If nobody has changed the ruleset since
-// c last read or changed the table, it only asks for the ruleset's generation.
+// Rules returns the rules of a table like [Conn.Read], but the counters can be out of date: if nobody has changed the
+// ruleset since c last read or changed the table, it only asks for the ruleset's generation.
 func (c *Conn) Rules(table string) (rules []CountedRule, state TableState, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,12 +138,12 @@ func (c *Conn) rules(table string) (rules []CountedRule, state TableState, err e
 }
 
 // readConsistent reads the elements of tables, all of one generation of the ruleset. If the ruleset changes each time,
-// it lets other changes wait.
+// it takes the lock, so that other changes wait.
 func (c *Conn) readConsistent(tables []table, which selection) (have content, err error) {
 	attempts, unlock := 0, func() {}
 	defer func() { unlock() }()
 	err = c.retry("show", "table "+tables[0].String(), func() (done bool, err error) {
-		if attempts++; attempts == optimisticReads {
+		if attempts++; attempts == lockedRead {
 			unlock = c.lock()
 		}
 		generation, err := c.generation()
@@ -181,9 +182,9 @@ func (c *Conn) attemptRead(generation uint32, tables []table, which selection, a
 	return err == nil && now == generation, err
 }
 
-// Dump lists objects of the ruleset, also those of others: kind is the request, for example NFT_MSG_GETRULE of
-// <linux/netfilter/nf_tables.h>, with its attributes. The family NFPROTO_UNSPEC means all families. Dump returns the
-// bodies of the kernel's messages, each with its struct nfgenmsg. An error names the objects as the caller does.
+// Dump lists objects of the ruleset, also those of other programs: kind is the request, for example NFT_MSG_GETRULE of
+// <linux/netfilter/nf_tables.h>, and attrs are its attributes. The family NFPROTO_UNSPEC means all families. Dump
+// returns the bodies of the kernel's messages, each with its struct nfgenmsg. objects is their name in errors.
 func (c *Conn) Dump(objects string, kind int, family byte, attrs ...netlink.Attribute) ([][]byte, error) {
 	body, err := netlink.MarshalAttributes(attrs)
 	if err != nil {
@@ -215,8 +216,8 @@ func (c *Conn) Tables() ([]string, error) {
 	return names, nil
 }
 
-// RuleTables returns the names of the tables that have a set of this package: all that [Conn.Apply] made, and none of
-// others that only have such a name.
+// RuleTables returns the names of the tables that have a set of this package: those that [Conn.Apply] made. A table of
+// another program is not among them, whatever its name is.
 func (c *Conn) RuleTables() ([]string, error) {
 	bodies, err := c.Dump("sets", unix.NFT_MSG_GETSET, unix.NFPROTO_UNSPEC)
 	if err != nil {

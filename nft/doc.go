@@ -1,6 +1,7 @@
 // Package nft manages an nftables table in a network namespace. The table contains masquerade, source NAT (SNAT),
 // forwarded ports (DNAT), pairs of links between which nothing is forwarded, links that are closed to others, and fast
-// paths (a flowtable): links between which established connections bypass all rules.
+// paths (a flowtable): links between which established connections bypass all rules. A table of the same name in the
+// family bridge contains the rules about ports of bridges: [Hairpin], [Antispoof] and [PortAddress].
 //
 //	Masquerade ─┐                                        table inet vnet {
 //	SourceNAT  ─┤        elements        one                set masquerade4_24 { … }
@@ -34,13 +35,14 @@
 // # What the table drops
 //
 // NAT does not see packets that connection tracking does not recognize. The chain leak runs after NAT and drops such
-// a packet if it leaves with the source of a [Masquerade] or [SourceNAT]. It does not drop replies to connections from
-// outside, and packets between the sources of rules without Out.
+// a packet if it leaves with the source of a [Masquerade] or [SourceNAT]. It drops neither replies to connections from
+// outside, nor packets between the sources of rules without Out.
 //
 // A [Closed] link gets forwarded packets only from links in [Own] and from sources of an [Allow]. Between the links of
 // an [Isolate], nothing is forwarded. Both accept packets to forwarded ports. Closed also accepts all packets of
 // connections whose first packet was accepted, and so does Isolate for the direction that it does not forbid. A [Gate]
-// drops packets whose source address is not behind the link that they arrive on.
+// drops packets whose source address is not behind the link that they arrive on. [Antispoof] drops frames whose
+// addresses are not those of their port.
 //
 // # The guard
 //
@@ -87,12 +89,12 @@
 //
 // # What is not checked
 //
-// The package does not check whether forwarding is on (net.ipv4.ip_forward), whether devices exist, and what other
+// The package does not check whether forwarding is on (net.ipv4.ip_forward), whether devices exist, or what other
 // tables do. A packet that this table accepts may still be dropped by another; package ruleset finds the chains
 // that drop forwarded packets. Other tables are never changed.
 //
 // # Requirements
 //
 // Linux 5.10 or newer, with CONFIG_NF_TABLES_INET, NFT_NAT, NFT_MASQ, NFT_CT and NFT_FIB_INET; for a [Fastpath] also
-// NF_FLOW_TABLE_INET and NFT_FLOW_OFFLOAD.
+// NF_FLOW_TABLE_INET and NFT_FLOW_OFFLOAD, and for rules about ports of bridges NF_TABLES_BRIDGE.
 package nft

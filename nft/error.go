@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// Error is the error of an operation that the kernel refused, or that failed a check before.
+// Error is the error of an operation that the kernel refused, or of an invalid rule, which was not sent to it.
 //
 // errors.Is(err, target) works with fs.ErrNotExist, fs.ErrExist and fs.ErrPermission for the matching errnos, with
 // errors.ErrUnsupported for a missing feature of the kernel, and with the errno itself.
 type Error struct {
-	// Op is the operation: add, delete, show, check.
+	// Op is the operation: add, delete, show, check …
 	Op string
 	// Object is the object of the operation, in nft's syntax:
 	// "tcp dport 80 dnat ip to 192.168.15.2:8080", "table inet vnet".

@@ -83,7 +83,7 @@ func (f *staleMatcher) add(c ruleChange) {
 		if c.removed {
 			f.others = append(f.others, c)
 		}
-	case Own, Gate, Fastpath, Hairpin, Antispoof, PortAddress: // neither translate nor drop
+	case Own, Gate, Fastpath, Hairpin, Antispoof, PortAddress: // they make no flow stale
 	case Forward:
 		if r.Ports.size() == 1 {
 			at := protoPort{r.Proto, r.Ports.First}
@@ -154,9 +154,9 @@ func (f Forward) affects(fl flow, removed bool) bool {
 }
 
 // egressAffects does the same for a Masquerade or SourceNAT. A removed rule affects flows whose source was translated
-// to an address of the rule (toRuleAddr). An added rule affects flows that leave without translation. It is
-// unknown which table's rule translated a flow, and deleting its entry breaks a connection whose server sends first. So
-// established flows continue until they end.
+// to an address of the rule (toRuleAddr). An added rule affects flows that leave without translation. Established flows
+// continue until they end: the rule of another table may have translated them, and deleting the entry breaks a
+// connection whose server sends first.
 func egressAffects(source netip.Prefix, fl flow, removed, toRuleAddr bool) bool {
 	if source.IsValid() && !source.Contains(fl.orig.src) || fl.established() {
 		return false

@@ -74,7 +74,7 @@ func (f Forward) checkMatch() error {
 		return errors.New("the kernel cannot forward connections to ::1; use another address of the machine")
 	}
 	if f.Addr.Is6() && f.Addr.IsLinkLocalUnicast() {
-		return errors.New("the kernel does not forward packets of link-local addresses; use another address of the machine")
+		return errors.New("the kernel does not forward packets from link-local addresses; use another address of the machine")
 	}
 	return errors.Join(checkDevice(f.In), f.Ports.check())
 }

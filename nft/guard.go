@@ -28,7 +28,7 @@ const LinkGroup = 0x766e
 //     on which they arrive.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
-	Sources    []netip.Prefix // sources of rules that belong to no lab
+	Sources    []netip.Prefix // sources of NAT rules that belong to no lab
 	Out        []string       // output links of such rules that have no source
 	// From4 lists the links that forwarded IPv4 before vnet turned forwarding on: net.ipv4.conf.LINK.forwarding was 1,
 	// and net.ipv4.ip_forward was 0.
@@ -116,7 +116,8 @@ func (c content) guard() Guard {
 	return g
 }
 
-// guardSets returns the sets of the guard's table. Tables of rules have other sets.
+// guardSets returns the sets of the guard's table. Tables of rules have other sets. hand4, hand6 and hand_out contain
+// the Sources and Out of the [Guard]: those of rules by hand (vnet nat).
 func guardSets() []set {
 	return []set{
 		{name: "guarded", key: []*field{nfProto}},
@@ -167,7 +168,7 @@ func fromLinkRules(sets map[string]bool) []rule {
 // passRules returns the rules that let other packets pass, whatever route leads to their source.
 func passRules(sets map[string]bool) []rule {
 	rules := []rule{
-		known(),
+		acceptKnown(),
 		{is(one(iifGroup), labLinks), letPass},
 		{is(one(oifGroup), labLinks), letPass},
 		{is(one(ctStatus), statusDNAT), letPass},
@@ -178,6 +179,7 @@ func passRules(sets map[string]bool) []rule {
 	return rules
 }
 
+// passBridged returns the rules that let packets pass that leave by the bridge on which they arrived.
 func passBridged() []rule {
 	return []rule{
 		{is(one(iifKind), bridgeKind), {verb: add, loads: []load{iif, iif}, name: "bridged"}},
@@ -186,7 +188,7 @@ func passBridged() []rule {
 }
 
 // replyRules returns the rules for replies between foreign links. A connection to a forwarded port may begin on a
-// foreign link; without this rule, another foreign network could send replies with the target's address.
+// foreign link; without these rules, another foreign network could send replies with the target's address.
 func replyRules(sets map[string]bool) []rule {
 	if !sets["guarded"] {
 		return nil

@@ -11,9 +11,9 @@ import (
 // lockTimeout limits how long a change waits for the changes of other processes.
 const lockTimeout = 10 * time.Second
 
-// lock waits until no other process of this package changes the ruleset of the socket's namespace, and returns the
-// function that lets others continue. Without it, many changes at once would compute their transactions again and
-// again. The lock is on the file of the namespace, so it needs no path and works across mount namespaces.
+// lock waits until no other process that uses this package changes the ruleset of the socket's namespace, and returns
+// the function that ends the lock. Without it, many changes at once would compute their transactions again and again.
+// The lock is on the file of the namespace, so it needs no path and works across mount namespaces.
 //
 // The lock only makes changes fair; the ruleset's generation keeps them correct. So if there is no lock within
 // lockTimeout, for example because somebody else holds it, or if the namespace's file cannot be opened, the change

@@ -12,8 +12,8 @@ import (
 // If several rules match, the one with the longest prefix applies. If prefixes are equal, a rule with Out goes first,
 // and then a [SourceNAT].
 //
-// It does not translate packets between the sources of the table's rules without Out, packets that come in from
-// outside, and link-local multicast and broadcast.
+// It translates neither packets between the sources of the table's rules without Out, nor packets that come in from
+// outside, nor link-local multicast and broadcast.
 type Masquerade struct {
 	// Source is the private network. Zero means all packets that leave through Out, of both families. 0.0.0.0/0 or ::/0
 	// without Out means all packets that leave through any link, except those of forwarded ports.

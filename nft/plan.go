@@ -13,7 +13,7 @@ type content struct {
 	exists   bool
 	sets     map[string]bool // all of them, by name
 	elements map[element]count
-	// partial means that from sets without intervals, only the elements that a change needs were read.
+	// partial means that of sets without intervals, only the elements that a change needs were read.
 	partial bool
 	whole   bool // all its sets were read
 	damaged bool // its chains lack rules; see checkChains

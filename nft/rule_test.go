@@ -112,7 +112,7 @@ func TestCheck(t *testing.T) {
 		{forward(func(f *nft.Forward) { f.Addr, f.To = addrs("::1"), addrs("fd00::1") }),
 			"the kernel cannot forward connections to ::1"},
 		{forward(func(f *nft.Forward) { f.Addr, f.To = addrs("fe80::1"), addrs("fd00::1") }),
-			"the kernel does not forward packets of link-local addresses"},
+			"the kernel does not forward packets from link-local addresses"},
 		{forward(func(f *nft.Forward) { f.Addr = addrs("0.0.0.0") }), "cannot forward connections to 0.0.0.0"},
 	} {
 		err := tt.rule.Check()

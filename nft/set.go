@@ -81,7 +81,7 @@ type set struct {
 const dynamicSize = 16383
 
 // fixedSets returns the sets that a table can have, in their order in the table, except those for a prefix length; see
-// setNamed. A table has only the non-empty ones.
+// setNamed. A table has only those that its rules need.
 func fixedSets() []set { return sets().inOrder }
 
 // orderStep leaves room for a set per prefix length after each set.

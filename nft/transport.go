@@ -19,7 +19,7 @@ import (
 const firstWait = time.Second
 
 // commit sends a transaction. The kernel executes all of it or nothing. If the ruleset does not have the given
-// generation any more, commit returns done false and no error. Generation 0 matches any.
+// generation any more, done is false and there is no error. Generation 0 matches any.
 func (c *Conn) commit(generation uint32, messages []message) (done bool, err error) {
 	begin := batchMark(unix.NFNL_MSG_BATCH_BEGIN)
 	if generation != 0 {

@@ -16,7 +16,7 @@ import (
 const initialGeneration = 1
 
 // Untouched reports whether the ruleset of the calling thread's namespace has never been changed. Then it is empty, and
-// a caller need not [Dial]. It returns false on errors. This is true for most hosts, and the check takes only five
+// a caller need not [Dial]. It returns false on errors. Most hosts have such a ruleset, and Untouched takes only six
 // system calls.
 func Untouched() bool {
 	s, err := dial.Open(unix.NETLINK_NETFILTER)

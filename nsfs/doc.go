@@ -18,8 +18,8 @@
 // setns(2) and unshare(2) change one thread, and the Go runtime moves
 // goroutines between threads. So this package enters a namespace only on a thread
 // that ends afterwards: no other goroutine can run on it later. Only the first
-// thread of the process cannot end; work that happens to start there is moved to
-// another thread.
+// thread of the process cannot end; work that would run there moves to another
+// thread. The function [Enter] is for programs that stay in a namespace.
 //
 // A goroutine that is started inside [Do] runs outside of the namespace. The same is
 // true for functions that start goroutines, such as those of net.Resolver. Files and

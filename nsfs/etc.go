@@ -10,8 +10,8 @@ import (
 )
 
 // bindEtc shows the files of /etc/netns/NAME in /etc, in the mount namespace of the calling thread.
-// It mounts each on the file of its name, or on the symbolic link, which may lead nowhere. For
-// other files /etc becomes a private directory.
+// It mounts each on the file of that name, or on the symbolic link, whose target need not exist. If
+// /etc does not have one of the names, /etc becomes a private directory.
 func bindEtc(name string) error {
 	dir := filepath.Join(EtcDir, name)
 	files, err := os.ReadDir(dir)
@@ -59,8 +59,8 @@ func bindFile(from, to string) error {
 const machineEtc = "/etc/.machine"
 
 // privateEtc mounts a new directory on /etc. It has the machine's directories, symbolic links to its
-// files, copies of its symbolic links, and more files: their names, and their paths below the machine's
-// /etc. A file that the machine adds to /etc later is in machineEtc only.
+// files, copies of its symbolic links, and the files in more: their paths below the machine's /etc, by
+// their names. A file that the machine adds to /etc later is in machineEtc only.
 func privateEtc(more map[string]string) error {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, "/etc", unix.OPEN_TREE_CLONE|unix.AT_RECURSIVE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {

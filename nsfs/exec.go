@@ -16,8 +16,9 @@ const EtcDir = "/etc/netns"
 
 // Exec replaces the process by a program that runs inside the namespace called
 // name. The process ID stays the same, so signals reach the program. /sys shows
-// that namespace. Each file of /etc/netns/NAME replaces the file of that name in
-// /etc, if it exists. On success Exec does not return.
+// that namespace. Each file of /etc/netns/NAME is in /etc and replaces the file of
+// that name. On success Exec does not return. If the name does not exist, the error is
+// fs.ErrNotExist; if the program cannot be found, an *[exec.Error].
 func Exec(name string, argv, env []string) error {
 	ns, err := Open(name)
 	if err != nil {
@@ -83,7 +84,8 @@ func unshareMounts(name string) error {
 
 // mountSys mounts a sysfs that shows the links of the namespace in /sys/class/net.
 // The kernel refuses this in a user namespace that does not own the network
-// namespace or in which a part of /sys is hidden. Then /sys stays unchanged. What is mounted in sysDirs stays there.
+// namespace or in which a part of /sys is hidden. Then /sys stays unchanged. File systems that are
+// mounted on sysDirs stay mounted.
 func mountSys(name string) error {
 	var flags uintptr
 	var st unix.Statfs_t
@@ -108,8 +110,8 @@ var sysDirs = []string{
 	"/sys/kernel/config", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing",
 }
 
-// keepMounts copies what is mounted on the directories. restore mounts it again on those that have nothing mounted any
-// more. It leaves out what the kernel does not allow.
+// keepMounts copies the mounts on the directories. restore mounts a copy where nothing is mounted any more. It leaves
+// out mounts that the kernel does not let it copy.
 func keepMounts(dirs []string) (restore func()) {
 	trees := map[string]int{}
 	for _, dir := range dirs {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// OpenFrom opens a namespace by the ways in which a lab file names one. If from is empty,
-// it opens the namespace with the given name in [Dir]. Otherwise from is a path if it has a
-// slash, a process id if it is a number, and else a name in [Dir].
+// OpenFrom opens a namespace as a lab file names it. If from is empty, it opens the
+// namespace with the given name in [Dir]. Otherwise from is a path if it has a slash, a
+// process id if it is a number, and else a name in [Dir]. Errors are those of [Open].
 func OpenFrom(name, from string) (*os.File, error) {
 	if from == "" {
 		return Open(name)

@@ -19,7 +19,7 @@ const Dir = "/run/netns"
 // maxName is NAME_MAX of <linux/limits.h>, in bytes.
 const maxName = 255
 
-// maxMounts is how many mounts on one name Remove unmounts at most.
+// maxMounts is the largest number of mounts on one name that Remove unmounts.
 const maxMounts = 64
 
 // ErrName means that a name cannot be the name of a namespace.
@@ -105,7 +105,7 @@ func createFile(path, text string) error {
 	return err
 }
 
-// maxMark is how many bytes of a mark are read.
+// maxMark is the number of bytes of a mark that are read.
 const maxMark = 256
 
 // StaleMark returns the mark that [AttachMarked] wrote into the file of a stale
@@ -120,9 +120,9 @@ func StaleMark(name string) string {
 
 // Marks returns the marks that [AttachMarked] wrote, by name: those of namespaces
 // and those of stale names. Names without a mark are left out. Root inside a
-// namespace cannot change its mark, unlike the objects in it. Marks returns nil if
-// the kernel does not let the caller read the files below the mounts: mounts of
-// another user namespace cannot be removed, not even in a copy.
+// namespace can change the objects in it, but not its mark. Marks returns nil if the
+// kernel does not let the caller read the files below the mounts: mounts of another
+// user namespace cannot be removed, not even in a copy.
 func Marks() map[string]string {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, Dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
@@ -205,7 +205,8 @@ func List() ([]Entry, error) {
 	return entries, nil
 }
 
-// Names returns the names in [Dir]. It does not check whether they are stale.
+// Names returns the names in [Dir] in the order of the directory; nil if the directory
+// does not exist. It does not check whether they are stale.
 func Names() ([]string, error) {
 	dir, err := os.Open(Dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -244,9 +245,8 @@ func pathOf(name string) (string, error) {
 	return filepath.Join(Dir, name), nil
 }
 
-// checkNewName also refuses names that cause trouble later: a program would read
-// them as options, or a shell would split them. If such a name exists, it can be
-// opened and removed.
+// checkNewName also refuses names that programs would read as options or that a
+// shell would split. If such a name exists, it can be opened and removed.
 func checkNewName(name string) error {
 	if _, err := pathOf(name); err != nil {
 		return err

@@ -71,7 +71,8 @@ func notNamespace(path string, errno error) error {
 	return &fs.PathError{Op: "open network namespace", Path: path, Err: fmt.Errorf("%w: %w", ErrNotNamespace, errno)}
 }
 
-// OpenPid opens the network namespace of the first thread of a process.
+// OpenPid opens the network namespace of the first thread of a process. If there is no
+// such process, the error is fs.ErrNotExist.
 func OpenPid(pid int) (*os.File, error) {
 	return OpenPath(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
 }
@@ -126,7 +127,8 @@ func Identity(ns *os.File) (ID, error) {
 func idOf(st *unix.Stat_t) ID { return ID{Dev: uint64(st.Dev), Ino: st.Ino} } //nolint:unconvert // 32 bits on mips
 
 // Stat returns the [Identity] of the namespace that has a name in [Dir] without
-// opening it. For a stale name it returns an ID that no namespace has.
+// opening it. For a stale name it returns an ID that no namespace has. If the name does
+// not exist, the error is fs.ErrNotExist.
 func Stat(name string) (ID, error) {
 	path, err := pathOf(name)
 	if err != nil {

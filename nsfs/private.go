@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUntrusted means that another user can change a file or directory, or that it is
-// something else, such as a symbolic link.
+// ErrUntrusted means that another user can change a file or directory, or that it is of
+// another type, such as a symbolic link.
 var ErrUntrusted = errors.New("not safe to use")
 
 // OpenPrivate opens a file in a directory for reading and writing. It creates both if they

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Identify returns the names of the namespace that a process is in; nil if the
-// namespace has no name.
+// Identify returns the names of the namespace that the first thread of a process is
+// in; nil if the namespace has no name. For the ID of a namespace, see [Identity].
 func Identify(pid int) ([]string, error) {
 	id, err := statID(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"))
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sandboxEnv is an environment variable of the process that [Sandbox] starts. It
-// proves nothing, because every program can set it. It only says that the descriptors
-// outsideNet and outsideMounts may be open; see inSandbox.
+// sandboxEnv is an environment variable of the process that [Sandbox] starts. It is no
+// proof, because every program can set it: the descriptors outsideNet and outsideMounts
+// may be open, or not; see inSandbox.
 const sandboxEnv = "VNET_SANDBOX"
 
 // The process that [Sandbox] starts gets the namespaces of its parent as these descriptors.

@@ -25,7 +25,7 @@ func Sysctl(key string) (string, error) {
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 
-// A SysctlError says which sysctl could not be set to which value.
+// A SysctlError is the error for a sysctl that cannot be set because /proc/sys is read-only.
 type SysctlError struct {
 	// Key has dots: net.ipv4.ip_forward. If a link's name has a dot, it has slashes: net/ipv4/conf/eth0.5/forwarding.
 	Key, Value string

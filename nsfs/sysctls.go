@@ -28,7 +28,7 @@ func (t Thread) SetSysctls(dir string, settings ...string) error {
 	for _, set := range settings {
 		name, value, _ := strings.Cut(set, "=")
 		if err != nil || writeAt(at, path.Join(place, name), value) != nil {
-			err := SetSysctl(path.Join(dir, name), value) // its error is better
+			err := SetSysctl(path.Join(dir, name), value) // its error names the sysctl
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -48,7 +48,7 @@ func writeAt(dir int, name, value string) error {
 
 // A procMount opens directories of /proc/sys. /proc/sys/net has an entry "ipv6" for each network
 // namespace, and the kernel searches for the right one among all that were used before. So after
-// procUses uses it mounts a new proc file system, which has no such entries yet.
+// each procUses uses, a procMount mounts a new proc file system, which has no such entries yet.
 type procMount struct {
 	dir   int  // descriptor of its directory sys; -1 before the first use
 	uses  int  // of dir

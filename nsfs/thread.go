@@ -24,7 +24,8 @@ func Do(ns *os.File, fn func() error) error {
 }
 
 // A Thread is a thread that enters several namespaces, one after another. One
-// thread for a thousand namespaces is much cheaper than [Do] for each.
+// thread for a thousand namespaces is much cheaper than [Do] for each. [WithThread]
+// makes it; the zero Thread is not valid.
 type Thread struct{ proc *procMount }
 
 // WithThread runs fn on a thread that [Thread.Enter] and [Thread.New] move from

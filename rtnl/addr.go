@@ -39,8 +39,8 @@ type Addr struct {
 	// Label is the link name that old tools show for an IPv4 address: the name of
 	// the link, or that name, a colon and more; "" is the name of the link.
 	Label string
-	// Scope is RT_SCOPE_UNIVERSE … RT_SCOPE_HOST. The kernel computes that of an
-	// IPv6 address.
+	// Scope is RT_SCOPE_UNIVERSE … RT_SCOPE_HOST. For an IPv6 address, the kernel
+	// computes it.
 	Scope uint8
 	// Flags are IFA_F_NODAD, IFA_F_NOPREFIXROUTE, IFA_F_PERMANENT ….
 	Flags uint32

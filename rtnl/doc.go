@@ -1,5 +1,7 @@
 // Package rtnl implements rtnetlink(7): it reads and changes the links, addresses,
-// routes, neighbours and namespace ids of one network namespace over one socket.
+// routes, rules, neighbours, VLANs of bridge ports, netem queueing disciplines and
+// namespace ids of one network namespace over one socket. A [Watcher] reports changes;
+// an [Offload] changes offloads with ethtool's netlink messages.
 //
 //	AddLink(l) ─┐                              ┌─▶ nil
 //	SetLink(l) ─┼─▶ Request ──▶ Conn.Do ──▶ kernel
@@ -13,8 +15,8 @@
 // whichever goroutine uses it.
 //
 // One file contains one kind of object: its type, its encoding and decoding, its
-// requests and its queries. The messages of github.com/jsimonetti/rtnetlink/v2
-// encode a part of the attributes; this package appends the others.
+// requests and its queries. github.com/jsimonetti/rtnetlink/v2 encodes a part of the
+// attributes of links and routes. This package encodes the others, and all other objects.
 //
 // # What is not checked
 //

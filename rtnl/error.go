@@ -20,7 +20,8 @@ type Error struct {
 	Op string
 	// Object is the object as ip(8) would write it: "link veth-red".
 	Object string
-	// Index is the index of the request among the arguments of [Conn.Do].
+	// Index is the index of the request among the arguments of [Conn.Do]; zero for
+	// queries.
 	Index int
 	// Message is the kernel's message (NLMSGERR_ATTR_MSG of the extended
 	// acknowledgement), or [NoIPv6]; empty if there is none.
@@ -128,8 +129,9 @@ func requestLayout(typ netlink.HeaderType) (headerLen int, attrNames map[uint16]
 	return 0, nil
 }
 
-// attrAt returns the name of the outermost attribute at an offset. Like
-// NLMSGERR_ATTR_OFFS, the offset is from the start of the netlink header; 0 is none.
+// attrAt returns the name of the outermost attribute at an offset; "" if it is unknown.
+// Like NLMSGERR_ATTR_OFFS, the offset is from the start of the netlink header; 0 means no
+// attribute.
 func attrAt(m netlink.Message, offset int) string {
 	headerLen, names := requestLayout(m.Header.Type)
 	at := unix.NLMSG_HDRLEN + headerLen

@@ -40,7 +40,7 @@ const (
 	U64                             // uint64
 	BE16                            // uint64, in network byte order in the message: a port, a protocol
 	BE32                            // uint64, in network byte order in the message: a flow label
-	Flag                            // uint64 1: the attribute is present
+	Flag                            // uint64 1: the attribute is present, also with another number
 	IPAddr                          // netip.Addr, of the address family of the option
 	LL                              // LLAddr
 	Bits                            // uint64: flags in the low 32 bits, the mask of flags to change in the high 32 bits

@@ -41,7 +41,7 @@ type Link struct {
 	Group uint32
 	// OperState is IF_OPER_UP … of <linux/if.h>; see RFC 2863.
 	OperState uint8
-	// LinkMode is IF_LINK_MODE_DEFAULT or DORMANT.
+	// LinkMode is IF_LINK_MODE_DEFAULT or IF_LINK_MODE_DORMANT of <linux/if.h>.
 	LinkMode uint8
 	// Carrier is 1 if the link has carrier.
 	Carrier uint8
@@ -182,6 +182,7 @@ type LinkConfig struct {
 	// <linux/if_link.h>; zero is the current mode. Nil detaches nothing.
 	XDPOff *uint32
 
+	// LinkMode, Carrier, ProtoDown and AddrGenMode are as in [Link]; ProtoDown is 0 or 1.
 	LinkMode    *uint8
 	Carrier     *uint8
 	ProtoDown   *uint8
@@ -260,21 +261,23 @@ func DeleteLinkGroup(group uint32) Request {
 	return linkRequest("delete", fmt.Sprintf("links of group %d", group), unix.RTM_DELLINK, 0, body, err)
 }
 
-// SetLinkGroup changes all links of a group at once.
+// SetLinkGroup changes all links of a group at once. If the group has no link, it changes nothing, without an error.
 func SetLinkGroup(group uint32, l LinkConfig) Request {
 	l.Group = &group
 	body, err := l.encode()
 	return linkRequest("set", fmt.Sprintf("links of group %d", group), unix.RTM_NEWLINK, 0, body, err)
 }
 
-// AddAltNames gives a link alternative names, of at most 127 bytes each.
+// AddAltNames gives a link alternative names, of at most 127 bytes each. If a link of
+// the namespace has such a name, the error is fs.ErrExist.
 func AddAltNames(id LinkID, names ...string) Request {
 	body, err := encodeAltNames(id, names)
 	const flags = netlink.Create | netlink.Excl | netlink.Append
 	return linkRequest("add", "alternative names of link "+id.String(), unix.RTM_NEWLINKPROP, flags, body, err)
 }
 
-// DeleteAltNames removes alternative names of a link.
+// DeleteAltNames removes alternative names of a link. If the link does not have one of
+// them, the error is fs.ErrNotExist.
 func DeleteAltNames(id LinkID, names ...string) Request {
 	body, err := encodeAltNames(id, names)
 	return linkRequest("delete", "alternative names of link "+id.String(), unix.RTM_DELLINKPROP, 0, body, err)
@@ -303,7 +306,7 @@ type LinkFilter struct {
 	NoStats bool
 }
 
-// Links returns links ordered by index.
+// Links returns links in the kernel's order.
 func (c *Conn) Links(f LinkFilter) ([]Link, error) {
 	body, err := f.encode()
 	if err != nil {

@@ -21,8 +21,8 @@ type Neigh struct {
 	Addr netip.Addr
 	// LLAddr is the link-layer address; "" is unknown.
 	LLAddr LLAddr
-	// State is one of NUD_PERMANENT, NUD_REACHABLE …; in [AddNeigh] zero is
-	// NUD_PERMANENT, unless NoState is set.
+	// State is one of NUD_PERMANENT, NUD_REACHABLE …; in a request to add, replace or
+	// change an entry, zero is NUD_PERMANENT, unless NoState is set or it is a proxy entry.
 	State   uint16
 	NoState bool
 	// Flags are NTF_ROUTER, NTF_PROXY, NTF_EXT_LEARNED …; FlagsExt are NTF_EXT_….
@@ -40,7 +40,8 @@ type Neigh struct {
 	Probes uint32
 }
 
-// NeighCache is struct nda_cacheinfo. The times are hundredths of a second before now.
+// NeighCache is struct nda_cacheinfo. Confirmed, Used and Updated are hundredths of a
+// second before now; References is a count.
 type NeighCache struct {
 	Confirmed, Used, Updated, References uint32
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// txChecksums is the name of a feature in ethtool(8): the link does not compute the
-// checksums of the packets that it sends. A veth leaves that to a later device.
+// txChecksums is the name of a feature in ethtool(8): the kernel leaves the checksums of
+// sent packets to the device. A veth does not compute them either: a later device may.
 const txChecksums = "tx-checksum-ip-generic"
 
 // An Offload is a socket that reads and changes the offloads of the links of one
@@ -49,8 +49,8 @@ func DialOffload(ns *os.File) (*Offload, error) {
 // Close closes the socket.
 func (o *Offload) Close() error { return o.nl.Close() }
 
-// Checksums reports whether checksum offload of a link is on: the link does not compute
-// the checksums of the packets that it sends.
+// Checksums reports whether checksum offload of a link is on: then the kernel does not
+// compute the checksums of the packets that the link sends.
 func (o *Offload) Checksums(link string) (on bool, err error) {
 	answers, err := o.execute("show", "offload of link "+link, unix.ETHTOOL_MSG_FEATURES_GET, 0, forLink(link, 0))
 	if err != nil {
@@ -58,15 +58,15 @@ func (o *Offload) Checksums(link string) (on bool, err error) {
 	}
 	err = eachAttr(answers, func(ad *netlink.AttributeDecoder) {
 		if ad.Type() == unix.ETHTOOL_A_FEATURES_ACTIVE {
-			ad.Nested(func(ad *netlink.AttributeDecoder) error { return bits(ad, &on) })
+			ad.Nested(func(ad *netlink.AttributeDecoder) error { return findInBitset(ad, &on) })
 		}
 	})
 	return on, err
 }
 
-// SetChecksums sets checksum offload of a link on or off. If off, the link computes the
-// checksums of the packets that it sends; raw sockets and virtual machines that receive
-// them may need that.
+// SetChecksums turns checksum offload of a link on or off. If it is off, the kernel computes
+// the checksums of the packets that the link sends; raw sockets and virtual machines that
+// receive them may need that.
 func (o *Offload) SetChecksums(link string, on bool) error {
 	// The request has NLM_F_ACK, so it asks for no reply: a second datagram would stay in
 	// the receive queue.
@@ -135,13 +135,13 @@ func eachAttr(answers []netlink.Message, fn func(*netlink.AttributeDecoder)) err
 	return nil
 }
 
-// bits sets on if txChecksums is in a bitset of active features.
-func bits(ad *netlink.AttributeDecoder, on *bool) error {
+// findInBitset sets on if txChecksums is in a bitset of active features.
+func findInBitset(ad *netlink.AttributeDecoder, on *bool) error {
 	for ad.Next() {
 		if ad.Type() == unix.ETHTOOL_A_BITSET_BITS {
 			ad.Nested(func(ad *netlink.AttributeDecoder) error {
 				for ad.Next() {
-					ad.Nested(func(ad *netlink.AttributeDecoder) error { return bit(ad, on) })
+					ad.Nested(func(ad *netlink.AttributeDecoder) error { return findInBit(ad, on) })
 				}
 				return ad.Err()
 			})
@@ -150,7 +150,7 @@ func bits(ad *netlink.AttributeDecoder, on *bool) error {
 	return ad.Err()
 }
 
-func bit(ad *netlink.AttributeDecoder, on *bool) error {
+func findInBit(ad *netlink.AttributeDecoder, on *bool) error {
 	for ad.Next() {
 		if ad.Type() == unix.ETHTOOL_A_BITSET_BIT_NAME && ad.String() == txChecksums {
 			*on = true

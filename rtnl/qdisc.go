@@ -96,7 +96,7 @@ func encodeNetem(n Netem) ([]byte, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Uint64(netemLatency64, uint64(n.Delay))
 	ae.Uint64(netemJitter64, uint64(n.Jitter))
-	// If there is a netem already, the kernel keeps what the request leaves out. So send zeros.
+	// If there is a netem already, the kernel keeps what the request omits. So send zeros.
 	ae.Bytes(netemCorr, make([]byte, sizeofNetemCorr))
 	ae.Bytes(netemReorder, make([]byte, sizeofNetemPair))
 	ae.Bytes(netemCorrupt, make([]byte, sizeofNetemPair))
@@ -132,7 +132,7 @@ func encodeNetem(n Netem) ([]byte, error) {
 	return append(tcHeader(n.Link), attrs...), err
 }
 
-// Netems returns the netem queueing disciplines at the root of links.
+// Netems returns the netem queueing disciplines at the roots of all links.
 func (c *Conn) Netems() ([]Netem, error) {
 	var netems []Netem
 	err := c.list("qdiscs", unix.RTM_GETQDISC, make([]byte, sizeofTcMsg), func() { netems = nil }, func(b []byte) error {

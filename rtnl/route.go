@@ -75,6 +75,7 @@ type Route struct {
 
 	// Only [Conn.RouteGet] returns the following fields.
 
+	// Mark is the mark of the packet (fwmark).
 	Mark uint32
 	// InLink is the index of the input link of the packet.
 	InLink uint32
@@ -305,9 +306,9 @@ type RouteQuery struct {
 	// Link is the index of the required output link; a VRF stands for all its ports.
 	Link     uint32
 	TOS      uint8
-	Mark     uint32
-	UID      *uint32
-	Protocol uint8 // IPPROTO_TCP …
+	Mark     uint32  // fwmark
+	UID      *uint32 // the user ID of the sender
+	Protocol uint8   // IPPROTO_TCP …
 	SrcPort  uint16
 	DstPort  uint16
 	// FlowLabel is the IPv6 flow label.

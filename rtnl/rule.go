@@ -22,13 +22,13 @@ var (
 //	Rule{From: netip.MustParsePrefix("10.0.0.0/8"), Values: map[uint16]uint64{unix.FRA_TABLE: 100}}
 //	Rule{In: "eth1", Action: unix.FR_ACT_PROHIBIT, Values: map[uint16]uint64{unix.FRA_PRIORITY: 50}}
 type Rule struct {
-	// Is6 means that it is a rule for IPv6. Not means that it applies to all packets that
-	// do not match.
+	// Is6 means that it is a rule for IPv6. Not means that the rule applies to the packets
+	// that do not match.
 	Is6, Not bool
 	// From and To contain the source and the destination address.
 	From, To netip.Prefix
 	// In and Out are the names of the incoming and of the outgoing link. The links need
-	// not exist. Packets that this machine sends come in by lo.
+	// not exist. For packets that this machine sends, the incoming link is lo.
 	In, Out string
 	// TOS is the type of service.
 	TOS uint8
@@ -41,10 +41,10 @@ type Rule struct {
 	// Read-only.
 	Flags uint32
 	// Values has the other attributes by their numbers: FRA_PRIORITY, FRA_FWMARK,
-	// FRA_TABLE, FRA_PROTOCOL …. Of a range (FRA_UID_RANGE, FRA_SPORT_RANGE,
-	// FRA_DPORT_RANGE) the value is first | last<<32. Without FRA_PRIORITY, AddRule puts
-	// the rule before all others except the first; without FRA_TABLE, FR_ACT_TO_TBL looks
-	// packets up in RT_TABLE_MAIN. In [DeleteRule], what is missing is any.
+	// FRA_TABLE, FRA_PROTOCOL …. The value of a range (FRA_UID_RANGE, FRA_SPORT_RANGE,
+	// FRA_DPORT_RANGE) is first | last<<32. Without FRA_PRIORITY, AddRule puts the rule
+	// before all others except the first; without FRA_TABLE, FR_ACT_TO_TBL looks packets
+	// up in RT_TABLE_MAIN. In [DeleteRule], a missing value matches any.
 	Values map[uint16]uint64
 }
 
@@ -105,15 +105,15 @@ const (
 	fraDSCPMask      = 30 // FRA_DSCP_MASK
 )
 
-// A ruleValue is the encoding of a value of a rule: its bytes; of a range, those of both
-// numbers. bigEndian is the network byte order.
+// A ruleValue is the encoding of a value of a rule.
 type ruleValue struct {
-	bytes              uint8
-	isRange, bigEndian bool
+	bytes     uint8 // the length; of a range, that of both numbers together
+	isRange   bool
+	bigEndian bool // in network byte order
 }
 
-// ruleValues are the encodings by attribute. The kernel knows the other attributes as
-// fields of [Rule], or not at all.
+// ruleValues are the encodings by attribute. Other attributes are fields of [Rule], or the
+// kernel does not use them.
 var ruleValues = [...]ruleValue{
 	unix.FRA_GOTO: {bytes: 4}, unix.FRA_PRIORITY: {bytes: 4}, unix.FRA_FWMARK: {bytes: 4}, unix.FRA_FLOW: {bytes: 4},
 	unix.FRA_TUN_ID: {bytes: 8, bigEndian: true}, unix.FRA_SUPPRESS_IFGROUP: {bytes: 4},
@@ -125,7 +125,7 @@ var ruleValues = [...]ruleValue{
 	fraDSCPMask: {bytes: 1},
 }
 
-// encode appends a value to b.
+// encode returns a value as it is in a message.
 func (v ruleValue) encode(n uint64) []byte {
 	switch {
 	case v.isRange:
@@ -141,7 +141,7 @@ func (v ruleValue) encode(n uint64) []byte {
 	return binary.NativeEndian.AppendUint32(nil, uint32(n))
 }
 
-// decode is the reverse of encode, for the right number of bytes.
+// decode is the reverse of encode. b must have the length that encode returns.
 func (v ruleValue) decode(b []byte) (n uint64) {
 	switch {
 	case v.isRange:

@@ -12,10 +12,10 @@ import (
 	"github.com/vnet-lab/vnet/internal/dial"
 )
 
-// A socket is a transport for requests that the kernel answers during the send call. A
-// socket of package netlink can also wait and be cancelled, as a [Watcher] needs it. For that,
-// it starts two goroutines per message and copies each message twice. With a thousand
-// namespaces, that takes longer than the work of the kernel.
+// A socket is a transport for requests that the kernel answers during the send call. On a
+// socket of package netlink, a [Watcher] can also wait for messages, and stop waiting. For that,
+// package netlink starts two goroutines per message and copies each message twice. With a
+// thousand namespaces, that takes longer than the work of the kernel.
 type socket struct {
 	*dial.Socket
 	sequence uint32            // of the last message sent

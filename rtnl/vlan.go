@@ -16,7 +16,7 @@ var errMalformedVLAN = errors.New("malformed bridge port message")
 type PortVLAN struct {
 	// Link is the index of the port, or of the bridge.
 	Link uint32
-	// Self means that Link is a bridge, not a port. It is not reported.
+	// Self means that Link is a bridge, not a port. PortVLANs does not set it.
 	Self bool
 	// ID is 1–4094.
 	ID uint16

@@ -57,7 +57,7 @@ func (s *session) batch(file string) error {
 }
 
 // stopsBatch reports whether an error stops a batch even with -force, and the batch's exit code then. As with ip(8), a
-// syntax error does: the lines after it could rely on what was meant.
+// syntax error does: the lines after it may depend on that line.
 func stopsBatch(err error) (code int, stop bool) {
 	code = exitCode(err)
 	var word *words.Error

@@ -14,11 +14,11 @@ import (
 )
 
 // capabilityHelp says which capabilities the commands need. TestCapabilities checks it.
-const capabilityHelp = `Capabilities: link, addr, route, neigh and nat need CAP_NET_ADMIN. netns, exec, shell and the
-option -netns need CAP_SYS_ADMIN. up, keep, down, doctor, export and graph LAB need both. ls,
-plan and status need both if the lab is up; without them, ls lists only names. verify needs
-CAP_SYS_ADMIN and CAP_NET_RAW, and for ports below 1024 CAP_NET_BIND_SERVICE. In a user
-namespace (vnet sandbox) every user has them all.
+const capabilityHelp = `Capabilities: link, addr, route, rule, neigh and nat need CAP_NET_ADMIN. netns, exec,
+shell and the option -netns need CAP_SYS_ADMIN. up, keep, down, doctor, export and graph
+LAB need both. ls, plan and status need both if the lab is up; without them, ls lists only
+names. verify needs CAP_SYS_ADMIN and CAP_NET_RAW, and for ports below 1024
+CAP_NET_BIND_SERVICE. In a user namespace (vnet sandbox) every user has them all.
 `
 
 // A capability is the number of a capability; see capabilities(7).
@@ -37,7 +37,7 @@ func (s *session) neededCapabilities() []capability {
 		return []capability{unix.CAP_SYS_ADMIN, unix.CAP_NET_RAW, unix.CAP_NET_BIND_SERVICE}
 	case "netns", "exec", "shell":
 		return []capability{unix.CAP_SYS_ADMIN}
-	case "address", "route", "neighbor", "neighbour", "link", "nat":
+	case "address", "route", "rule", "neighbor", "neighbour", "link", "nat":
 		if s.Netns == "" {
 			return []capability{unix.CAP_NET_ADMIN}
 		}
@@ -47,7 +47,8 @@ func (s *session) neededCapabilities() []capability {
 	return []capability{unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN}
 }
 
-// permissionHint returns the hint for an error about permissions: the missing capabilities.
+// permissionHint returns the hint for an error about permissions: the missing capabilities, or another reason; "" if it
+// finds none.
 func (s *session) permissionHint(err error) string {
 	needed := s.neededCapabilities()
 	if s.current == "netns" && refused(err) { // netns set and list-id
@@ -60,7 +61,7 @@ func (s *session) permissionHint(err error) string {
 	var path *fs.PathError
 	switch {
 	case inUserNamespace():
-		return "in this user namespace, root may not do that; vnet sandbox COMMAND makes a network that it owns"
+		return "in this user namespace, root may not do that; run it in an isolated network: vnet sandbox COMMAND"
 	case errors.As(err, &path) && errors.Is(err, unix.EACCES):
 		return fmt.Sprintf("%s does not belong to this user; vnet writes to /run/netns, /run/vnet and /etc/netns: "+
 			"run it as root", path.Path)

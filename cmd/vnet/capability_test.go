@@ -37,6 +37,7 @@ expect: ["red -> blue: ping", "red -> blue: tcp 80", "red -> blue: tcp 8080"]
 		{"link add name new type bridge", []string{netAdmin}},
 		{"addr add 10.8.0.1/24 dev lo", []string{netAdmin}},
 		{"route add blackhole 10.8.0.0/16", []string{netAdmin}},
+		{"rule add from 10.8.0.0/16 prohibit", []string{netAdmin}},
 		{"neigh add 10.9.0.9 lladdr 2:0:0:0:0:9 dev lan", []string{netAdmin}},
 		{"-n box link set lo up", []string{netAdmin, sysAdmin}},
 		{"netns add new", []string{sysAdmin}},
@@ -53,7 +54,7 @@ expect: ["red -> blue: ping", "red -> blue: tcp 80", "red -> blue: tcp 8080"]
 		run := func(caps []string) result {
 			w.must("sh", "-c", strings.ReplaceAll(prepare, "FILE", file))
 			defer w.run("sh", "-c", clean+"; vnet netns del new; vnet link del new; vnet nat flush; vnet -force -batch - <<E\n"+
-				"addr del 10.8.0.1/24 dev lo\nroute del 10.8.0.0/16\nE")
+				"addr del 10.8.0.1/24 dev lo\nroute del 10.8.0.0/16\nrule del from 10.8.0.0/16\nE")
 			if strings.HasPrefix(tt.command, "up") {
 				w.must("vnet", "down", "caps")
 			}

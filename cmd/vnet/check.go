@@ -22,14 +22,14 @@ vnet check [FILE]... [--json]
 
 Lists all mistakes with their lines and a correction, and exits with 2. If there are no
 mistakes, it prints how many networks, hosts, links and facts the lab has. It needs no
-privileges and does not use the kernel. FILE defaults to vnet.yaml; - is standard input.
+privileges and changes nothing. FILE defaults to vnet.yaml; - is standard input.
 
    vnet check lab.yaml
    vnet check --json labs/*.yaml
 `}
 }
 
-// check runs vnet check. A file that cannot be read is an error of its own, and the others are checked.
+// check runs vnet check. If a file cannot be read, check reports this and continues with the other files.
 func (s *session) check(l labLine) error {
 	files := l.Args().Slice()
 	if len(files) == 0 {

@@ -29,7 +29,7 @@ func completionObject() object {
 	return object{
 		name: "completion", usage: "print a shell's completion for namespaces, links, labs and hosts", verbs: shells,
 		help: `
-    completion { bash | zsh | fish }
+vnet completion { bash | zsh | fish }
 
 In bash or zsh:
 
@@ -58,8 +58,8 @@ func (s *session) completion(args []string) error {
 	return err
 }
 
-// complete prints the candidates for the last word, one per line. It reports no errors: a candidate that cannot be
-// read is missing from the list.
+// complete prints the candidates for the last word, one per line. It reports no errors: if the names of some objects
+// cannot be read, it prints the other candidates.
 func (s *session) complete(args []string) error {
 	if len(args) == 0 {
 		args = []string{""}
@@ -101,8 +101,8 @@ func (s *session) candidates(before []string, word string) []string {
 	return names
 }
 
-// optionValues returns the values of the last option. ok is false unless all words are options and the last one
-// still needs a value.
+// optionValues returns the values of the last option. ok is true only if all words are options and the last one needs
+// a value.
 func optionValues(before []string) (values []string, ok bool) {
 	if _, _, err := words.ParseOptions(before); err == nil {
 		return nil, false

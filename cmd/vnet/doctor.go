@@ -63,7 +63,7 @@ func (s *session) doctor(l labLine) error {
 	return err
 }
 
-// examination returns what to examine: the machine, and a lab if one is named or described by vnet.yaml.
+// examination returns what to examine: the machine, and a lab if an argument or vnet.yaml gives one.
 func (s *session) examination(l labLine) (e doctor.Examination, err error) {
 	if _, noFile := os.Stat(labFile); l.NArg() == 0 && noFile != nil {
 		return e, nil

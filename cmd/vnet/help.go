@@ -10,8 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 )
 
-// helpAs is help. Called as ip, it prints the help to standard error and exits with 255, as ip(8) does: a command line
-// without a command did nothing.
+// helpAs prints the help. If vnet was called by the name ip, it prints to standard error and exits with 255, as ip(8)
+// does.
 func (s *session) helpAs(args []string) error {
 	if !s.asIP {
 		return s.help(args)

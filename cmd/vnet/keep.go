@@ -18,20 +18,21 @@ import (
 )
 
 func keepObject() object {
-	return object{name: "keep", usage: "bring a lab up, and again after each change of it",
+	return object{name: "keep", usage: "bring a lab up, and repair it when it changes",
 		lab: &labCommand{maxArgs: 1, run: (*session).keep, flags: []cli.Flag{
 			boolean("json", "log as JSON, one object a line"),
 		}}, help: `
 vnet keep [FILE] [--json]
 
 Brings a lab up and stays. When the kernel reports a change of the lab's links, addresses,
-routes or NAT rules, or a new device, it does what vnet up would do, and logs each step.
-If that fails, the log says why, and it tries again. It does not poll. Neighbours,
-settings, files and programs are repaired together with the next such change.
+routes, rules of policy routing or NAT rules, or a new device, it does what vnet up would
+do, and logs each step. If that fails, the log says why, and it tries again. It does not
+poll. Neighbours, settings, files and programs are repaired together with the next such
+change.
 
 SIGHUP makes it read the file again; a file with mistakes is logged, and the lab stays as
 it is. Ctrl-C and SIGTERM end it, and the lab stays up; vnet down removes it. A systemd
-service of it can have Type=notify or notify-reload, and WatchdogSec=.
+service that runs it can have Type=notify or notify-reload, and WatchdogSec=.
 
    vnet keep lab.yaml
 `}
@@ -45,7 +46,7 @@ func (s *session) keep(l labLine) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM, unix.SIGQUIT)
 	defer stop()
-	signal.Ignore(unix.SIGPIPE) // a reader of the log that ends does not end the lab's keeper
+	signal.Ignore(unix.SIGPIPE) // vnet keep goes on if the reader of its log ends
 	k := &keeper{session: s, file: l.file(), lab: first, log: slog.New(slog.NewTextHandler(s.err, nil))}
 	if l.Bool("json") || s.JSON {
 		k.log = slog.New(slog.NewJSONHandler(s.err, nil))
@@ -75,7 +76,7 @@ type keeper struct {
 	last  string // the last error, which is logged once
 }
 
-// onReload makes SIGHUP read the file again. The result ends that.
+// onReload makes SIGHUP read the file again, until stop is called.
 func (k *keeper) onReload(again chan<- struct{}) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGHUP)
@@ -118,7 +119,7 @@ func (k *keeper) readAgain() {
 	}
 }
 
-// maxSteps is the largest number of steps that are logged of one repair.
+// maxSteps limits how many steps of one repair are logged.
 const maxSteps = 20
 
 // report logs what a comparison did.
@@ -127,12 +128,12 @@ func (k *keeper) report(p topo.Plan, err error) {
 	case err != nil:
 		if text := err.Error(); text != k.last {
 			k.last = text
-			k.log.Error("the lab is not as wanted", "error", err)
+			k.log.Error("the lab differs from the file", "error", err)
 			notify("STATUS=" + text)
 		}
 		return
 	case k.last != "" && len(p) == 0:
-		k.log.Info("the lab is as wanted")
+		k.log.Info("the lab is as in the file")
 	case !k.wasUp:
 		made, changed, deleted := p.Count()
 		k.log.Info("the lab is up", "made", made, "changed", changed, "deleted", deleted)

@@ -126,7 +126,7 @@ func (s *session) export(l labLine) error {
 		return err
 	}
 	_, err = fmt.Fprintf(s.out,
-		"\n# Not in this file because a lab file cannot describe it; or extra in this file (+):\n#   %s\n",
+		"\n# A lab file cannot describe the following. Lines with + are objects that this file makes in addition:\n#   %s\n",
 		strings.Join(rest, "\n#   "))
 	return err
 }

@@ -19,7 +19,7 @@ import (
 func verifyObject() object {
 	return object{name: "verify", usage: "prove a lab's facts with real packets",
 		lab: &labCommand{maxArgs: 1, run: (*session).verify, flags: []cli.Flag{
-			boolean("all-pairs", "ping from every host to every other, instead of the file's expectations"),
+			boolean("all-pairs", "ping from every host to every other, instead of the file's facts"),
 			boolean("json", "print JSON"), boolean("tap", "print the Test Anything Protocol"),
 			text("junit", "also write a JUnit report to `FILE`"),
 		}}, help: `
@@ -47,7 +47,7 @@ func (s *session) verify(l labLine) error {
 		facts = verify.AllPairs(topology)
 	}
 	if len(facts) == 0 && !l.Bool("all-pairs") {
-		s.note("the file has no expectations; --all-pairs pings from every host to every other")
+		s.note("the file has no facts under expect; --all-pairs pings from every host to every other")
 	}
 	if report := l.Bool("json") || s.JSON || l.Bool("tap") || l.String("junit") != ""; !report && !isUp(topology) {
 		return &hinted{fmt.Errorf("lab %q is not up", topology.Name), strings.TrimSpace("vnet up " + l.Args().First())}
@@ -57,7 +57,8 @@ func (s *session) verify(l labLine) error {
 	return s.showReport(verify.Verify(ctx, topology, facts), l)
 }
 
-// isUp reports whether a namespace of a lab's hosts is there, or cannot be looked for.
+// isUp reports whether a lab may be up: it has an adopted namespace or no host except the machine, a namespace with the
+// name of one of its hosts exists, or the names cannot be read.
 func isUp(topology lab.Topology) bool {
 	names, err := nsfs.Names()
 	return err != nil || slices.ContainsFunc(topology.Hosts, func(h lab.Host) bool {

@@ -41,9 +41,9 @@ vnet status [FILE | LAB] [--watch] [--json]
 
 Shows each host of a lab with its links, addresses and traffic counters, and the NAT
 rules with their connection counters. Each difference from the file is one line:
-missing, extra or differs; then the exit code is 3. If only a lab's name is given,
-drift is shown only if vnet.yaml describes that lab. Without an argument and without
-vnet.yaml, all labs are shown.
+missing, extra or differs. If there is one, the exit code is 3. If only a lab's name is
+given, drift is shown only if vnet.yaml describes that lab. Without an argument and
+without vnet.yaml, all labs are shown.
 
    vnet status lab.yaml
    vnet status --watch red-blue

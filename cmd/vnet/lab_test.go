@@ -58,7 +58,7 @@ func TestLabs(t *testing.T) {
 		{"status", 0, "lab b: up"},
 		{"status nosuch", 1, `lab "nosuch" is unknown`},
 		{"status --watch", 255, "--watch needs exactly one lab, but there are 2"},
-		{"verify " + a, 0, "note: the file has no expectations; --all-pairs pings from every host to every other"},
+		{"verify " + a, 0, "note: the file has no facts under expect; --all-pairs pings from every host to every other"},
 		{"verify --all-pairs " + a, 0, "4 facts hold"},
 		{"exec a1 true", 0, ""},
 		{"exec a/a1 false", 1, ""},

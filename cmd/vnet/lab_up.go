@@ -95,7 +95,7 @@ func (s *session) plan(l labLine) error {
 	return err
 }
 
-// noteConflicts prints a plan's conflicts as notes. A failed check is only a note, too: up can continue.
+// noteConflicts prints a plan's conflicts as notes. If the check fails, it prints that as a note too: up can continue.
 func (s *session) noteConflicts(k *live.Kernel, p topo.Plan) {
 	found, err := k.Conflicts(p)
 	if err != nil {

@@ -41,7 +41,7 @@ func (c *labCommand) read(args []string) (labLine, error) {
 	var rest []string
 	for len(args) > 0 {
 		if err := set.Parse(args); err != nil {
-			return labLine{}, c.mistake(set, args[len(args)-set.NArg()-1], err)
+			return labLine{}, c.optionError(set, args[len(args)-set.NArg()-1], err)
 		}
 		if set.NArg() > 0 { // package flag stops at the first argument, but options may follow
 			rest = append(rest, set.Arg(0))
@@ -60,8 +60,8 @@ func (c *labCommand) read(args []string) (labLine, error) {
 	return labLine{cli.NewContext(nil, set, nil)}, nil
 }
 
-// mistake describes the error in an option.
-func (c *labCommand) mistake(set *flag.FlagSet, word string, err error) error {
+// optionError returns the error for a wrong option.
+func (c *labCommand) optionError(set *flag.FlagSet, word string, err error) error {
 	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
 	if set.Lookup(name) != nil {
 		if !strings.Contains(word, "=") {

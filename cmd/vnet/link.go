@@ -115,8 +115,8 @@ func (s *session) linkChange(verb string, w *words.Words) error {
 		return err
 	}
 	err := s.explain(c, s.do(linkRequest(verb, c)))
-	// ip(8) looks up the link first and has another exit code if there is none. Before Linux 5.19 the lookup also finds
-	// a link by an alternative name, but a change does not.
+	// ip(8) looks up the link first and has another exit code if there is none. Before Linux 5.19, the lookup finds a link
+	// also by an alternative name, but a change does not.
 	if c.Dev != "" && c.DevIndex == 0 && verb != "add" && verb != "replace" && errors.Is(err, fs.ErrNotExist) {
 		index, lerr := s.linkIndex(c.Dev)
 		if lerr != nil {

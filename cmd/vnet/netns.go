@@ -114,7 +114,7 @@ func (s *session) netnsDelete(c words.NetnsCommand) error {
 	}
 	entries, err := nsfs.List()
 	for _, e := range entries {
-		err = errors.Join(err, nsfs.Remove(e.Name)) // one that cannot be removed does not keep the others
+		err = errors.Join(err, nsfs.Remove(e.Name)) // if one cannot be removed, the others are
 	}
 	return err
 }

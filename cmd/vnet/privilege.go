@@ -10,8 +10,9 @@ import (
 // atSecure is AT_SECURE of <linux/auxvec.h>; see getauxval(3).
 const atSecure = 23
 
-// checkPrivilege returns an error if the program itself gives rights to its user: vnet exec, for example, would run any
-// program with them. AT_SECURE alone is no proof: SELinux and AppArmor also set it, for programs that get no rights.
+// checkPrivilege returns an error if the program file gives rights to its user (set-user-ID, file capabilities): vnet
+// exec, for example, would run any program with them. AT_SECURE alone is no proof: SELinux and AppArmor also set it,
+// for programs that get no rights.
 func checkPrivilege() error {
 	vector, err := unix.Auxv()
 	if err != nil {

@@ -12,11 +12,11 @@ func sandboxObject() object {
 		help: `
 vnet sandbox [--] [COMMAND ...]
 
-Runs a command, or $SHELL, as root in new user, network and mount namespaces. The
-network has only lo, and /run is empty. Changes to links, routes and nftables affect
-nothing outside and are lost when the command ends. It needs no root if the system
-allows unprivileged user namespaces: see user_namespaces(7). It exits with the
-command's exit code.
+Runs a command, or $SHELL, as root in new network and mount namespaces, and for a user
+other than root in a new user namespace. The network has only lo, and /run is empty.
+Changes to links, routes and nftables affect nothing outside and are lost when the
+command ends. It needs no root if the system allows unprivileged user namespaces: see
+user_namespaces(7). It exits with the command's exit code.
 
    vnet sandbox
    vnet sandbox sh -c 'vnet up lab.yaml && vnet verify lab.yaml'

@@ -9,16 +9,16 @@ import (
 )
 
 // sysctlHint returns the hint for a sysctl that cannot be written because /proc/sys is read-only, as in containers.
-// A link of the lab does not exist yet when the container starts: it gets the value for new links.
+// For the sysctl of a link, the hint sets the value for new links: when the container starts, the link does not exist.
 func sysctlHint(err error) string {
-	const elsewhere = "/proc/sys is read-only here, as in containers: "
+	const readOnly = "/proc/sys is read-only here, as in containers: "
 	var e *nsfs.SysctlError
 	if !errors.As(err, &e) {
-		return elsewhere + "start the container with the setting, or with /proc/sys writable"
+		return readOnly + "start the container with the setting, or with /proc/sys writable"
 	}
 	path := topo.Sysctl{Name: e.Key}.Path()
 	if len(path) == 5 && path[2] == "conf" && path[3] != "all" {
 		path[3] = "default"
 	}
-	return elsewhere + "start the container with --sysctl " + strings.Join(path, ".") + "=" + e.Value
+	return readOnly + "start the container with --sysctl " + strings.Join(path, ".") + "=" + e.Value
 }

@@ -25,8 +25,8 @@ func notify(state string) {
 	_ = unix.Sendto(fd, []byte(state), 0, &unix.SockaddrUnix{Name: path})
 }
 
-// watchdogInterval returns how often the service sends systemd that it is alive: half of systemd's limit; zero if there
-// is no limit for this process. See sd_watchdog_enabled(3).
+// watchdogInterval returns the interval at which the service reports to systemd that it is alive: half of systemd's
+// limit; zero if there is no limit for this process. See sd_watchdog_enabled(3).
 func watchdogInterval() time.Duration {
 	limit, err := strconv.ParseUint(os.Getenv("WATCHDOG_USEC"), 10, 50)
 	pid := os.Getenv("WATCHDOG_PID")

@@ -17,7 +17,7 @@ import (
 // Conn opens a socket of package netlink in the namespace ns. If ns is nil, it is the
 // namespace that config names, or else the calling thread's. The file may be closed afterwards.
 // The socket waits up to a minute for an answer, then it returns [ErrNoAnswer]. This limit ends when
-// the caller sets a deadline or joins a multicast group.
+// the caller sets a deadline for receiving or joins a multicast group.
 func Conn(family int, ns *os.File, config netlink.Config) (*netlink.Conn, error) {
 	if ns != nil {
 		config.NetNS = int(ns.Fd())

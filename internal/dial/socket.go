@@ -173,7 +173,7 @@ func (b *buffers) read(fd int, recv receiveCall) (datagrams [][]byte, err error)
 	return datagrams, nil
 }
 
-// receive calls recv until it succeeds or cannot succeed.
+// receive calls recv until it succeeds, or readAgain returns false.
 func (b *buffers) receive(fd int, recv receiveCall) (count int, err error) {
 	for failures := 0; ; {
 		count, errno := recv(fd, unsafe.Pointer(&b.headers), maxDatagrams)
@@ -194,10 +194,10 @@ func recvmmsg(fd int, headers unsafe.Pointer, count uintptr) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// readAgain reports whether to read again after an error: the message is still there, and without it
-// nobody would know whether the kernel did what it was asked for. It is false after EAGAIN, which
-// means that there is no message, and ENOBUFS, which means that messages were lost. Errors other
-// than EINTR, such as a lack of memory, may end: it is true three times.
+// readAgain reports whether to read again after an error: the message is still in the queue, and only
+// the message shows whether the kernel executed the request. It is false after EAGAIN, which means
+// that there is no message, and ENOBUFS, which means that messages were lost. After EINTR it is always
+// true. Other errors, such as a lack of memory, may end: it is true three times.
 func readAgain(err unix.Errno, failures *int) bool {
 	switch err {
 	case unix.EINTR:

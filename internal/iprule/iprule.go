@@ -18,7 +18,7 @@ type Rule struct {
 	TOS      uint8
 	Action   uint8
 	Flags    uint32
-	Values   map[uint16]uint64 // by attribute
+	Values   map[uint16]uint64 // by attribute; the value of a range is first | last<<32
 }
 
 // Attributes of a rule; FRA_* of <linux/fib_rules.h>.
@@ -48,7 +48,7 @@ const (
 	dscpMask       uint16 = 30
 )
 
-// What keywords set that has no attribute with a number.
+// Values that keywords set and that are not in Values: they are fields of [Rule].
 const (
 	TOS uint16 = 100 + iota
 	Action
@@ -102,7 +102,8 @@ type Item struct {
 // Names returns the name of a number: of a routing table, a protocol …; attr says which.
 type Names func(attr uint16, n uint64) string
 
-// Number is a Names that returns the numbers themselves.
+// Number is the [Names] of lab files and plans: the names of actions and of the tables default, main and local, and
+// otherwise the number itself.
 func Number(attr uint16, n uint64) string {
 	if attr == Action && n < uint64(len(actions)) && actions[n] != "" {
 		return actions[n]
@@ -121,7 +122,7 @@ func Number(attr uint16, n uint64) string {
 // actions are the names of the actions that have no value, by their numbers.
 var actions = []string{3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 
-// String returns the words that make the rule, without its priority, protocol and IP version.
+// String returns the rule in the words of ip-rule(8), without its priority, protocol and IP version.
 func (r *Rule) String() string {
 	short := *r
 	short.Flags = 0

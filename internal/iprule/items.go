@@ -95,7 +95,7 @@ func (w *writer) prefix(p netip.Prefix, name, before string) {
 	}
 }
 
-// link adds a link; the flag means that it does not exist.
+// link adds the name of a link. If the rule has the flag detached, the link does not exist.
 func (w *writer) link(link, name string, detached uint32) {
 	if link != "" {
 		w.put(name, link, " "+name+" ", link)

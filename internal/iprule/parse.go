@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// A keyword of ip-rule(8). It can be abbreviated in commands that change rules, or that list them.
+// A keyword of ip-rule(8).
 type keyword struct {
 	word   string
 	attr   uint16
-	change abbreviation
-	list   abbreviation
+	change abbreviation // in commands that change rules
+	list   abbreviation // in commands that list rules
 }
 
 type abbreviation uint8
 
 const (
-	whole abbreviation = iota
-	short
-	absent
+	whole  abbreviation = iota // the keyword cannot be abbreviated
+	short                      // it can be abbreviated
+	absent                     // the command does not have it
 )
 
 // keywords are in the order in which ip matches abbreviations.
@@ -241,7 +241,7 @@ func (p *Parser) set(attr uint16, n uint64) {
 	p.rule.Values[attr] = n
 }
 
-// widths are the bits of the numbers that have fewer or more than 32.
+// widths are the lengths in bits of numbers that do not have 32 bits.
 var widths = map[uint16]int{
 	TOS: 8, Action: 8, Protocol: 8, IPProto: 8, tunnel: 64, srcPorts: 16, dstPorts: 16, srcPortMask: 16, dstPortMask: 16,
 	DSCP: 6, dscpMask: 8, flowLabel: 20, flowMask: 20, suppressLength: 31,

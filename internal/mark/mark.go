@@ -97,8 +97,8 @@ func Route(lab, name string) string {
 	return Of(lab) + ":route=" + Escaper.Replace(name)
 }
 
-// Rule marks a rule of the lab, in any namespace: only where a record is, vnet reads the rules. The name is that of
-// the rule's key.
+// Rule marks a rule of the lab, in any namespace: vnet reads rules only where there is such a record. The name is that
+// of the rule's key.
 func Rule(lab, name string) string { return Of(lab) + ":rule=" + Escaper.Replace(name) }
 
 // Forwards returns the prefix of the record of a link that forwarded before the lab turned forwarding on for all
@@ -115,8 +115,8 @@ const (
 	AcceptRAKey  = ":ra="
 )
 
-// Address marks an address of the lab on lo, where several labs may have addresses, on a kernel that keeps no protocol
-// of addresses, and in scripts: ip(8) has no word for the protocol before 6.3.
+// Address marks an address of the lab: on lo, where several labs may have addresses; on a kernel that keeps no protocol
+// of addresses; and in scripts, because ip(8) has a word for the protocol only since 6.3.
 func Address(lab, prefix, link string) string {
 	return Of(lab) + ":addr=" + Escaper.Replace(prefix) + "@" + link
 }
@@ -143,7 +143,8 @@ func Offload(lab, link string) string { return Of(lab) + ":offload=" + link }
 // Port returns the prefix of the record of a link that the lab made a port.
 func Port(lab string) string { return Of(lab) + ":port=" }
 
-// ip rejects names with a slash or a space.
+// Escaper escapes names in records, because ip(8) rejects alternative names with a slash or a space. Unescaper is its
+// reverse.
 var (
 	Escaper   = strings.NewReplacer("%", "%25", "/", "%2F", " ", "%20")
 	Unescaper = strings.NewReplacer("%2F", "/", "%20", " ", "%25", "%")
@@ -159,7 +160,7 @@ func Find(names []string, prefix string) (name, value string) {
 	return "", ""
 }
 
-// Foreign returns the former value of a setting that another lab changed; found is false if none did.
+// Foreign returns the former value of a setting that another lab changed; found is false if no other lab changed it.
 func Foreign(names []string, lab, name string) (value string, found bool) {
 	for _, n := range names {
 		rest, ok := strings.CutPrefix(n, "vnet:")

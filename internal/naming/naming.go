@@ -8,7 +8,7 @@ const (
 	MaxLinkName = 15  // bytes; IFNAMSIZ of <linux/if.h> without the final zero byte
 	MaxAltName  = 127 // bytes, of an alternative name of a link; ALTIFNAMSIZ without the final zero byte
 	MaxHostName = 63  // bytes; a DNS label
-	MaxLabName  = 48  // bytes; leaves room for a prefix in the names of nftables tables
+	MaxLabName  = 48  // bytes; the records of a lab contain its name, and have at most MaxAltName bytes
 )
 
 // IsAlnum reports whether a byte is an ASCII letter or digit.

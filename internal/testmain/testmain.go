@@ -12,8 +12,8 @@ import (
 )
 
 // Run runs the tests of a package in a new sandbox and returns their exit status. A process that fuzzes for go test
-// -fuzz is already in the sandbox of the process that started it. Both talk by the descriptors 3 to 5, which
-// [nsfs.Sandbox] needs too.
+// -fuzz is already in the sandbox of the process that started it. The two exchange messages over the descriptors 3 to
+// 5, which [nsfs.Sandbox] would use.
 func Run(m *testing.M) int {
 	if slices.Contains(os.Args, "-test.fuzzworker") {
 		return m.Run()

@@ -44,9 +44,9 @@ func ReadDestinationNAT(c *nft.Conn, skip func(table string) bool) (*Destination
 	return d, d.readLegacy()
 }
 
-// Taking returns the first foreign rule that may take packets which f forwards: "the rule with handle 4 of chain ip x
-// p"; "" if there is none. local are the addresses of the namespace. Taking assumes that conditions which it does not
-// know, for example on the source, hold for some packets.
+// Taking returns the first foreign rule that may give packets which f forwards another destination: "the rule with
+// handle 4 of chain ip x p"; "" if there is none. local are the addresses of the namespace. Taking assumes that
+// conditions which it does not know, for example on the source, hold for some packets.
 func (d *DestinationNAT) Taking(f nft.Forward, local []netip.Addr) (string, error) {
 	p := packets{v4: f.To.Is4(), proto: f.Proto, ports: f.Ports, in: f.In, all: true}
 	for _, a := range local {
@@ -67,8 +67,8 @@ func (d *DestinationNAT) Taking(f nft.Forward, local []netip.Addr) (string, erro
 	return "", nil
 }
 
-// chain follows packets through a chain. It returns the rule that takes some of them, and whether none of them go on
-// after the chain.
+// chain follows packets through a chain. It returns the rule that takes some of them, and whether none of them goes on
+// after the chain. depth is the number of jumps that are still allowed.
 func (d *DestinationNAT) chain(c Chain, p packets, depth int) (taken string, ends bool) {
 	if depth == 0 {
 		return "", false
@@ -96,9 +96,10 @@ type ruleEvaluation struct {
 	depth     int
 	registers map[uint32]loadedField // by first byte
 
-	takes         bool   // the rule takes some packets
-	taken         string // a rule of a chain that it jumps to takes some
-	ends, returns bool   // no packet goes on: to the next chain, to the next rule
+	takes   bool   // the rule takes some packets
+	taken   string // a rule of a chain that it jumps to takes some
+	ends    bool   // no packet goes on after this chain
+	returns bool   // no packet goes on to the next rule of this chain
 }
 
 func (e *ruleEvaluation) run(steps []step, p packets) {
@@ -158,7 +159,7 @@ func (e *ruleEvaluation) verdict(s step, p packets) {
 }
 
 // lookup looks for packets in a set, and runs the rest of the rule for each element that matches some of them. It
-// returns false if the rest remains to be run for p.
+// returns false if the caller has to run the rest for p.
 func (e *ruleEvaluation) lookup(s step, rest []step, p *packets) (done bool) {
 	if s.op != expr.CmpOpEq {
 		p.all = false

@@ -15,7 +15,7 @@
 //
 // A step that the package does not know, such as a limit or a match of iptables, may match some packets and not others.
 // So a rule with such a step drops nothing for certain, but may take a packet. The package does not follow packets
-// through the families arp and netdev, nor through programs of BPF. [Trace] sees nothing of iptables-legacy.
+// through the families arp and netdev, nor through BPF programs. [Trace] sees nothing of iptables-legacy.
 //
 // # What changes
 //

@@ -38,7 +38,8 @@ func ForwardDrops(c *nft.Conn) ([]Chain, error) {
 }
 
 // acceptsLabLinks reports whether rules of a chain accept all packets from links of the group [nft.LinkGroup], and all
-// to them. Ports of bridges have no group: there, a rule that accepts the packets of ports by their names is enough.
+// packets to them. Ports of bridges are not in the group: in the family bridge, a rule that accepts packets by the name
+// of the input port is enough.
 func acceptsLabLinks(c Chain, rules []rule) bool {
 	var in, out bool
 	for _, r := range rules {

@@ -108,7 +108,7 @@ func decodeStep(family byte, ad *netlink.AttributeDecoder) (s step) {
 	return s
 }
 
-// simpleSteps are the expressions whose attributes do not matter.
+// simpleSteps are the steps of the expressions whose attributes do not matter.
 var simpleSteps = map[string]stepKind{
 	"byteorder": stepNothing, // nft adds it even before fields of one byte
 	"counter":   stepNothing, "log": stepNothing, "objref": stepNothing, "notrack": stepNothing, "last": stepNothing,

@@ -126,8 +126,8 @@ func (t *Tracer) install(p Probe) error {
 	return t.installTable(nftables.TableFamilyINet, traceHooks, p)
 }
 
-// isMissingFamily reports whether the kernel does not have a family. It may have no family bridge: then there are no
-// chains of it to trace either.
+// isMissingFamily reports whether the kernel does not have a family. If it does not have the family bridge, there are
+// no chains of this family to trace.
 func isMissingFamily(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOENT)
 }

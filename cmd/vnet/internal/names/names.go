@@ -1,7 +1,7 @@
 // Package names translates iproute2's names of numbers: routing tables, route protocols, scopes and others. It has
 // iproute2's built-in names and reads the files in which administrators add more.
 //
-//	/usr/share/iproute2/rt_tables ─▶ /etc/iproute2/rt_tables ─▶ …/rt_tables.d/*.conf
+//	/usr/lib/iproute2/ ─▶ /usr/share/iproute2/ ─▶ /etc/iproute2/    in each: rt_tables ─▶ rt_tables.d/*.conf
 //
 // A later file overrides an earlier one. A missing file is ignored.
 package names
@@ -23,7 +23,7 @@ var dirs = []string{"/usr/lib/iproute2", "/usr/share/iproute2", "/etc/iproute2"}
 type Table struct {
 	// max is the greatest valid number.
 	max uint64
-	// base is the base of numbers in text; 0 means by prefix (0x, 0), as in C.
+	// base is the base of numbers in text; 0 means that a prefix (0x, 0) gives the base, as in C.
 	base  int
 	names func() map[uint32]string
 }
@@ -99,7 +99,8 @@ func (t *Table) Name(n uint32) (name string, ok bool) {
 	return name, ok
 }
 
-// Number parses a name, or a number up to the table's maximum. If several numbers have the name, it is the least.
+// Number parses a name, or a number up to the table's maximum. If several numbers have the name, it returns the
+// smallest.
 func (t *Table) Number(word string) (n uint32, ok bool) {
 	best, found := uint32(0), false
 	for n, name := range t.names() {
@@ -122,7 +123,7 @@ func trimBase(word string, base int) string {
 	return word
 }
 
-// All returns every name, for completion and suggestions.
+// All returns every name, in no order, for completion and suggestions.
 func (t *Table) All() []string {
 	all := make([]string, 0, len(t.names()))
 	for _, name := range t.names() {

@@ -15,7 +15,7 @@ import (
 type LinkAddrs struct {
 	rtnl.Link
 	Addrs []rtnl.Addr
-	// NoLink leaves out the link itself; only its addresses match the label.
+	// NoLink leaves out the link itself: a label selects addresses, not links.
 	NoLink bool
 }
 

@@ -144,7 +144,7 @@ func (s LinkStyle) errorTable(name string, widths []int, row []counter) string {
 		widths[0]+1, "", numbers.String())
 }
 
-// count formats a number; with -human or -iec, about three digits and a unit.
+// count formats a number; with -human, about three digits and a unit. -iec selects units of 1024.
 func (s LinkStyle) count(n uint64) string {
 	base := uint64(1000)
 	if s.IEC {

@@ -42,7 +42,7 @@ type NSID struct {
 	Name string
 }
 
-// NSIDs prints the ids that a namespace has for other namespaces.
+// NSIDs prints the ids of namespaces in one namespace.
 func NSIDs(w io.Writer, list []NSID, s Style) error {
 	all := make([]members, len(list))
 	for i, n := range list {

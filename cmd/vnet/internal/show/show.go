@@ -16,7 +16,7 @@ type Style struct {
 	JSON, Pretty, Brief, Oneline bool
 	// Details and Stats count how often -details and -stats are given.
 	Details, Stats int
-	// Human prints counters with units of 1000, or with IEC of 1024.
+	// Human prints counters with units: of 1024 with IEC, otherwise of 1000.
 	Human, IEC bool
 	// Numeric prints numbers instead of names.
 	Numeric bool
@@ -26,7 +26,7 @@ type Style struct {
 	Family int
 }
 
-// pad fills a column with blanks up to width, and adds one. As in C, the width counts bytes.
+// pad fills a column with blanks up to width, and adds another blank. As in C, the width counts bytes.
 func pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(width-len(text), 0)+1)
 }

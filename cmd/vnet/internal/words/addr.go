@@ -263,7 +263,7 @@ func (r *addrReader) noLength(verb string) {
 	switch {
 	case verb == "delete" && a.Is4():
 		r.c.Addr.AnyLength = true
-		r.note("%v has no prefix length: it is deleted with any; %[1]v/32 means only /32", a)
+		r.note("%v has no prefix length: any prefix length matches; %[1]v/32 matches only /32", a)
 	case verb != "delete" && r.c.Dev != "lo":
 		r.note("%v has no prefix length: it becomes %[1]v/%d, with no other address in its network", a, a.BitLen())
 	}

@@ -78,7 +78,7 @@ func TestAddrChange(t *testing.T) {
 	}
 	// An address without a length is deleted with any, and added without a network: there is a note.
 	for line, want := range map[string]string{
-		"del 10.0.0.1 dev v0": "10.0.0.1 has no prefix length: it is deleted with any; 10.0.0.1/32 means only /32",
+		"del 10.0.0.1 dev v0": "10.0.0.1 has no prefix length: any prefix length matches; 10.0.0.1/32 matches only /32",
 		"add 10.0.0.1 dev v0": "10.0.0.1 has no prefix length: it becomes 10.0.0.1/32, with no other address in its network",
 		"add fd00::1 dev v0":  "fd00::1 has no prefix length: it becomes fd00::1/128, with no other address in its network",
 	} {

@@ -5,9 +5,8 @@ import (
 	"strings"
 )
 
-// Habit returns the command that a wrong one probably means: args without ip in front, with a keyword in front of the
-// word that lacks it, or in the words of ip(8) instead of those of route(8) and iptables(8). It returns nil if it
-// recognizes nothing.
+// Habit returns the command that a wrong one probably means: it takes away ip in front, adds a missing keyword, or
+// replaces words of route(8) and iptables(8) by those of ip(8). It returns nil if it recognizes nothing.
 func Habit(args []string) []string {
 	if len(args) < 2 {
 		return nil

@@ -55,8 +55,6 @@ type LinkChange struct {
 	Links map[string]string
 	// NS is a namespace: a name, path or process id. ParentNetns is Parent's namespace.
 	NS, ParentNetns string
-	// Group is the group of links to change, if Dev is "".
-	Group string
 	// Type is the word after "type"; "" if it is not given.
 	Type string
 	// Peer is the other end of a veth pair; nil is none.
@@ -185,7 +183,7 @@ func (r *linkReader) checkName(name string, named bool) {
 	r.Err = e
 }
 
-// oneName refuses two names for a new link: ip(8) takes the name after "name" or the one without a keyword.
+// oneName refuses two names for a new link: the name follows the keyword "name", or has no keyword.
 func (r *linkReader) oneName() {
 	if r.add && r.Name != "" && r.Dev != "" && r.Name != r.Dev {
 		r.Fail("a new link has one name, not both %q and %q", r.Name, r.Dev)
@@ -240,7 +238,7 @@ func linkKeywords() []keyword[linkReader] {
 		{"promisc", false, setFlag(unix.IFF_PROMISC)},
 		{"trailers", false, setFlagNot(unix.IFF_NOTRAILERS)},
 		{"arp", false, setFlagNot(unix.IFF_NOARP)},
-		{"carrier", false, func(r *linkReader, k string) { r.Config.Carrier = r.onOff22(k) }},
+		{"carrier", false, func(r *linkReader, k string) { r.Config.Carrier = r.onOffEINVAL(k) }},
 		{"master", true, func(r *linkReader, k string) { r.Master, r.VRF = r.Value(k), false }},
 		{"vrf", false, func(r *linkReader, k string) { r.Master, r.VRF = r.Value(k), true }},
 		{"nomaster", true, func(r *linkReader, _ string) { r.Config.Master = new(uint32) }},
@@ -255,7 +253,7 @@ func linkKeywords() []keyword[linkReader] {
 		{"addrgenmode", true, readAddrGenMode},
 		{"link-netns", true, func(r *linkReader, k string) { r.once("link-netns"); r.ParentNetns = r.Value(k) }},
 		{"link-netnsid", true, readParentNSID},
-		{"protodown", false, func(r *linkReader, k string) { r.Config.ProtoDown = r.onOff22(k) }},
+		{"protodown", false, func(r *linkReader, k string) { r.Config.ProtoDown = r.onOffEINVAL(k) }},
 		{"protodown_reason", false, readProtoDownReason},
 		{"gso_max_size", false, func(r *linkReader, k string) { r.Config.Limits.GSOMaxSize = r.number32(k) }},
 		{"gso_max_segs", false, func(r *linkReader, k string) { r.Config.Limits.GSOMaxSegs = uint32(r.number(k, 1<<16-1)) }},

@@ -76,8 +76,8 @@ func (r *linkReader) onOff(keyword string) *uint8 {
 	return &value
 }
 
-// onOff22 is onOff for the words for which ip(8)'s exit code is EINVAL.
-func (r *linkReader) onOff22(keyword string) *uint8 {
+// onOffEINVAL is onOff for the words for which ip(8)'s exit code is EINVAL.
+func (r *linkReader) onOffEINVAL(keyword string) *uint8 {
 	value := r.onOff(keyword)
 	if e, ok := r.Err.(*Error); ok && e.Status == 1 {
 		e.Status = int(unix.EINVAL)

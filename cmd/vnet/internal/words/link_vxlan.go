@@ -171,7 +171,7 @@ func (v *vxlanReader) readLocal(word string) {
 }
 
 // setAddr takes an address of the family of the other address, if that is valid. The address after "group" must be a
-// multicast address, other addresses must not.
+// multicast address; other addresses must not be one.
 func (v *vxlanReader) setAddr(option, word string, other netip.Addr) {
 	v.once("vxlan " + option)
 	family := unix.AF_UNSPEC

@@ -41,8 +41,10 @@ func iptables(e *Error, word string) *Error {
 	return e
 }
 
-// NATRules parses a rule with the options of iptables(8). If the options do not determine the address family, it
-// returns two rules. The notes are sentences about words that may mean something else than the user thinks.
+// NATRules parses the words after nat add and nat del, which are options of iptables(8). It returns a rule for each
+// port range and protocol of dnat, and for each address family of a masquerade without a network and a device. family
+// is that of the options; 0 is both. The notes are sentences about words that may mean something else than the user
+// thinks.
 func (w *Words) NATRules(family int) (rules []nft.Rule, notes []string) {
 	if !w.More() {
 		w.Fail("the kind of rule is missing: masquerade, dnat or snat")

@@ -13,7 +13,7 @@ type NetnsCommand struct {
 	Verb string
 	// Name is the namespace's name; "" if the command has none.
 	Name string
-	// PID is the process for attach and identify; 0 is this one.
+	// PID is the process for attach and identify; 0 is this process.
 	PID int
 	// NSID is the id that set assigns and list-id selects; -1 means auto for set and any for list-id.
 	NSID int

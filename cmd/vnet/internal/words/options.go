@@ -22,10 +22,11 @@ type Options struct {
 
 	JSON, Pretty, Brief, Oneline bool
 	// Details and Stats count how often the option was given.
-	Details, Stats            int
-	Human, IEC                bool
-	Numeric, Resolve          bool
-	Timestamp, ShortTimestamp bool
+	Details, Stats int
+	Human, IEC     bool
+	Numeric        bool
+	// Resolve, Timestamp and ShortTimestamp have no effect.
+	Resolve, Timestamp, ShortTimestamp bool
 	// Color is "never", "auto" or "always".
 	Color string
 
@@ -55,14 +56,15 @@ var OptionTable = []Option{
 	{Name: "M", Exact: true, Usage: "short for -family mpls", set: family(unix.AF_MPLS)},
 	{Name: "B", Exact: true, Usage: "short for -family bridge", set: family(unix.AF_BRIDGE)},
 	{Name: "human-readable", Usage: "counters with units", set: flag(func(o *Options) { o.Human = true })},
-	{Name: "iec", Usage: "units of 1024 instead of 1000", set: flag(func(o *Options) { o.IEC = true })},
+	{Name: "iec", Usage: "with -human-readable: units of 1024", set: flag(func(o *Options) { o.IEC = true })},
 	{Name: "stats", Usage: "show counters; twice for more", set: flag(func(o *Options) { o.Stats++ })},
 	{Name: "statistics", Usage: "the same as -stats", set: flag(func(o *Options) { o.Stats++ })},
 	{Name: "details", Usage: "show all details", set: flag(func(o *Options) { o.Details++ })},
-	{Name: "resolve", Usage: "names for addresses", set: flag(func(o *Options) { o.Resolve = true })},
+	{Name: "resolve", Usage: "ignored, for compatibility with ip(8)", set: flag(func(o *Options) { o.Resolve = true })},
 	{Name: "oneline", Usage: "one line for each object", set: flag(func(o *Options) { o.Oneline = true })},
-	{Name: "timestamp", Usage: "the time of each event", set: flag(func(o *Options) { o.Timestamp = true })},
-	{Name: "tshort", Usage: "the time of each event, short format",
+	{Name: "timestamp", Usage: "ignored, for compatibility with ip(8)",
+		set: flag(func(o *Options) { o.Timestamp = true })},
+	{Name: "tshort", Usage: "ignored, for compatibility with ip(8)",
 		set: flag(func(o *Options) { o.Timestamp, o.ShortTimestamp = true, true })},
 	{Name: "Version", Usage: "print the version", set: flag(func(o *Options) { o.Version = true })},
 	{Name: "version", Exact: true, Usage: "the same as -Version", set: flag(func(o *Options) { o.Version = true })},

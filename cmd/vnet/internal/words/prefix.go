@@ -12,16 +12,16 @@ import (
 )
 
 // A Prefix is an address with a prefix length in ip(8)'s syntax: shortened (10/8), with a netmask
-// (10.0.0.0/255.0.0.0), or one of the words default, all and any, whose address family is open.
+// (10.0.0.0/255.0.0.0), or one of the words default, all and any, which are for both address families.
 type Prefix struct {
 	netip.Prefix
-	// Family is unix.AF_INET or AF_INET6. Zero means open; then Prefix is not valid.
+	// Family is unix.AF_INET or AF_INET6. Zero means both; then Prefix is not valid.
 	Family int
 	// Length is set if a length was given, as a number or by the word default.
 	Length bool
 }
 
-// Of returns the prefix; if its family is open, the default route of the given family.
+// Of returns the prefix. If it is for both families, Of returns the default route of the given family.
 func (p Prefix) Of(family int) netip.Prefix {
 	switch {
 	case p.IsValid():

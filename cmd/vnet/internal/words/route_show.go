@@ -22,7 +22,7 @@ type RouteSelection struct {
 	// and broadcast routes.
 	VRF     string
 	NoLocal bool
-	// Any is set if there was any word.
+	// Any is set if the selection has a word.
 	Any bool
 	// Help reports whether the words ask for help.
 	Help bool
