@@ -66,6 +66,22 @@ func must(t *testing.T, line string) string {
 	return string(out)
 }
 
+// TestCompletionOfFiles checks that each script completes files for the commands that take a lab file.
+func TestCompletionOfFiles(t *testing.T) {
+	for _, shell := range shells {
+		script, err := completions.ReadFile("completion/vnet." + shell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := strings.FieldsFunc(string(script), func(r rune) bool { return r < 'a' || r > 'z' })
+		for _, o := range objects() {
+			if strings.Contains(o.help, "vnet "+o.name+" [FILE") && !slices.Contains(words, o.name) {
+				t.Errorf("%s does not complete files for vnet %s", shell, o.name)
+			}
+		}
+	}
+}
+
 // TestCompletion completes command lines in real shells with the scripts that vnet completion prints.
 func TestCompletion(t *testing.T) {
 	prepareCompletion(t)

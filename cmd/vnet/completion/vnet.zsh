@@ -6,7 +6,7 @@ _vnet() {
 	if [[ -n "${found[1]}" ]]; then
 		compadd -- "${found[@]}"
 	fi
-	if [[ -z "${found[1]}" || "${words[2]}" == (check|plan|up|down|status|verify|doctor|graph) ]]; then
+	if [[ -z "${found[1]}" || "${words[2]}" == (check|plan|up|keep|down|status|verify|doctor|graph) ]]; then
 		_files
 	fi
 }
