@@ -19,12 +19,12 @@ func TestDocumentLinks(t *testing.T) {
 		"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "topo/lab/LAB.md",
 		".github/PULL_REQUEST_TEMPLATE.md", "examples/vagrant/README.md", "bench/NOTES.md", "bench/RESULTS.md",
 	}
-	more, err := filepath.Glob(root + "/docs/*.md")
-	if err != nil || len(more) == 0 {
-		t.Fatal("no docs/*.md", err)
+	pages, err := docPages()
+	if err != nil || len(pages) == 0 {
+		t.Fatal("no pages in docs", err)
 	}
-	for _, file := range more {
-		docs = append(docs, "docs/"+filepath.Base(file))
+	for _, page := range pages {
+		docs = append(docs, filepath.Join("docs", page))
 	}
 	tree := readRepoTree(t)
 	for _, doc := range docs {
