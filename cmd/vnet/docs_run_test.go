@@ -22,8 +22,9 @@ var testedElsewhere = map[string]string{
 //
 //	```console            Lines that begin with "# " are commands, typed by root; a \ at the end continues one on the
 //	                      next line. One shell runs all commands of the block. The lines after a command are all that
-//	                      it prints: "…" in a line stands for any text, a line "…" for any number of lines. A command
-//	                      must succeed, unless it prints "vnet: error: …" or the next command is "echo $?".
+//	                      it prints: "…" in a line stands for any text, a line "…" for any number of lines, and two
+//	                      spaces or more between words for any width. A command must succeed, unless it prints
+//	                      "vnet: error: …" or the next command is "echo $?".
 //	```text               A picture, never run.
 //	<!-- file: NAME -->   On the line before: the block is written to this file of the working folder.
 //	<!-- content: NAME --> The block is the content of this file of the working folder, with "…" as above.
@@ -321,6 +322,9 @@ func (d *docRun) edited() string {
 	return strings.Join(lines, "\n")
 }
 
+// columnGap is the space between two columns of a table. Its width depends on values that vary.
+var columnGap = regexp.MustCompile(`(\S) {2,}`)
+
 // outputPattern returns the expression for the output that the lines of a page show.
 func outputPattern(lines []string) *regexp.Regexp {
 	var b strings.Builder
@@ -329,7 +333,8 @@ func outputPattern(lines []string) *regexp.Regexp {
 			b.WriteString(`(.*\n)*`)
 			continue
 		}
-		b.WriteString(strings.ReplaceAll(regexp.QuoteMeta(strings.TrimRight(line, " ")), "…", ".*") + `\n`)
+		text := columnGap.ReplaceAllString(regexp.QuoteMeta(strings.TrimRight(line, " ")), "$1 +")
+		b.WriteString(strings.ReplaceAll(text, "…", ".*") + `\n`)
 	}
 	return regexp.MustCompile("^" + b.String() + "$")
 }
