@@ -268,7 +268,7 @@ func (d *docRun) console(b docBlock) error {
 	for _, c := range commands {
 		script += c.text + "\n_status=$?; printf '" + docMark + "%d\\n' $_status; (exit $_status)\n"
 	}
-	outputs := strings.Split(d.w.run("sh", "-c", script).Stdout, docMark)
+	outputs := strings.Split(d.w.run("timeout", "300", "sh", "-c", script).Stdout, docMark)
 	for i, c := range commands {
 		got := outputs[i]
 		if i > 0 {
