@@ -35,7 +35,10 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	err := run(ctx, os.Args[1], os.Args[2])
+	listener, err := listen(os.Args[2])
+	if err == nil {
+		err = run(ctx, os.Args[1], listener)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "daemon:", err)
@@ -43,8 +46,16 @@ func main() {
 	}
 }
 
-// run keeps the lab of a file up until ctx ends, and then takes it down.
-func run(ctx context.Context, file, socket string) error {
+// listen opens the socket. A client can forward ports, so only the daemon's own user may connect.
+func listen(socket string) (net.Listener, error) {
+	old := unix.Umask(0o177)
+	defer unix.Umask(old)
+	return net.Listen("unix", socket)
+}
+
+// run keeps the lab of a file up until ctx ends, and then takes it down. It closes the listener.
+func run(ctx context.Context, file string, listener net.Listener) error {
+	defer listener.Close()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -53,15 +64,8 @@ func run(ctx context.Context, file, socket string) error {
 	if err != nil {
 		return err
 	}
-	// A client can forward ports, so only the daemon's own user may connect.
-	old := unix.Umask(0o177)
-	listener, err := net.Listen("unix", socket)
-	unix.Umask(old)
-	if err != nil {
-		return err
-	}
 	d := &daemon{lab: topology, again: make(chan struct{}, 1), ports: map[uint16]lab.Forward{}}
-	server := &http.Server{Handler: d.handler()}
+	server := &http.Server{Handler: d.handler(ctx)}
 	go server.Serve(listener) //nolint:errcheck // it returns only when the server is closed
 	err = live.Keep(ctx, topology.Name, d.want, live.KeepOptions{Again: d.again, Report: d.report})
 	return errors.Join(err, server.Close(), down(topology.Name))
@@ -129,7 +133,8 @@ func (d *daemon) report(plan topo.Plan, err error) {
 	}
 }
 
-// change changes the ports, and returns when the kernel has the change. After an error, the ports are as before.
+// change changes the ports, and returns when the kernel has the change. After an error, the ports are as before. It
+// does not stop when the client goes away: nobody would undo a change that is not possible.
 func (d *daemon) change(ctx context.Context, edit func(map[uint16]lab.Forward)) error {
 	d.request.Lock()
 	defer d.request.Unlock()
@@ -150,7 +155,7 @@ func (d *daemon) change(ctx context.Context, edit func(map[uint16]lab.Forward)) 
 			d.compare()
 		}
 		return err
-	case <-ctx.Done(): // the client is gone, or the daemon ends
+	case <-ctx.Done(): // the daemon ends
 		return ctx.Err()
 	}
 }
@@ -163,8 +168,8 @@ func (d *daemon) compare() {
 	}
 }
 
-// handler answers PUT and DELETE of /ports/NUMBER.
-func (d *daemon) handler() http.Handler {
+// handler answers PUT and DELETE of /ports/NUMBER until ctx ends.
+func (d *daemon) handler(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /ports/{number}", func(w http.ResponseWriter, r *http.Request) {
 		number, err := strconv.ParseUint(r.PathValue("number"), 10, 16)
@@ -174,7 +179,7 @@ func (d *daemon) handler() http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		reply(w, d.change(r.Context(), func(all map[uint16]lab.Forward) { all[p.First] = p }))
+		reply(w, d.change(ctx, func(all map[uint16]lab.Forward) { all[p.First] = p }))
 	})
 	mux.HandleFunc("DELETE /ports/{number}", func(w http.ResponseWriter, r *http.Request) {
 		number, err := strconv.ParseUint(r.PathValue("number"), 10, 16)
@@ -182,7 +187,7 @@ func (d *daemon) handler() http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		reply(w, d.change(r.Context(), func(all map[uint16]lab.Forward) { delete(all, uint16(number)) }))
+		reply(w, d.change(ctx, func(all map[uint16]lab.Forward) { delete(all, uint16(number)) }))
 	})
 	return mux
 }

@@ -32,17 +32,12 @@ func start(t *testing.T) *running {
 	d.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}}
-	go func() { d.ended <- run(ctx, "lab.yaml", socket) }()
-	for { // the socket exists soon, or run ends
-		if _, err := os.Stat(socket); err == nil {
-			return d
-		}
-		select {
-		case err := <-d.ended:
-			t.Fatal(err)
-		default:
-		}
+	listener, err := listen(socket)
+	if err != nil {
+		t.Fatal(err)
 	}
+	go func() { d.ended <- run(ctx, "lab.yaml", listener) }()
+	return d
 }
 
 // do sends a request and checks its status.
