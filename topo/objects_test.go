@@ -218,6 +218,19 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestChangeText: a change shows former values only where the text differs.
+func TestChangeText(t *testing.T) {
+	const forward = linux.ForwardingIPv4
+	for want, step := range map[string]Step{
+		"~ red: file /etc/hosts (1 lines)":              {File{"red", "hosts", "a\n"}, File{"red", "hosts", "b\n"}},
+		"~ red: sysctl net.ipv4.ip_forward = 1 (was 0)": {Sysctl{"red", forward, "0"}, Sysctl{"red", forward, "1"}},
+	} {
+		if got := step.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // TestAdd: a state does not accept a different object with the same key.
 func TestAdd(t *testing.T) {
 	s := NewState()

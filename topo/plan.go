@@ -48,10 +48,10 @@ func (s Step) Object() Object {
 func (s Step) Reverse() Step { return Step{Have: s.Want, Want: s.Have} }
 
 // String returns a line without a newline: "+ red: addr 192.168.15.2/24 dev eth0". For a
-// change, the line ends with the former values.
+// change, the line ends with the former values, if they differ in the text: two files may have equally many lines.
 func (s Step) String() string {
 	text := string(s.Op()) + " " + s.Object().String()
-	if s.Op() == Change {
+	if s.Op() == Change && s.Have.String() != s.Want.String() {
 		text += " (was " + display.ChangedWords(s.Have.String(), s.Want.String()) + ")"
 	}
 	return display.Escape(text)

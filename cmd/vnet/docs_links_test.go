@@ -19,12 +19,12 @@ func TestDocumentLinks(t *testing.T) {
 		"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "topo/lab/LAB.md",
 		".github/PULL_REQUEST_TEMPLATE.md", "examples/vagrant/README.md", "bench/NOTES.md", "bench/RESULTS.md",
 	}
-	more, err := filepath.Glob(root + "/docs/*.md")
-	if err != nil || len(more) == 0 {
-		t.Fatal("no docs/*.md", err)
+	pages, err := docPages()
+	if err != nil || len(pages) == 0 {
+		t.Fatal("no pages in docs", err)
 	}
-	for _, file := range more {
-		docs = append(docs, "docs/"+filepath.Base(file))
+	for _, page := range pages {
+		docs = append(docs, filepath.Join("docs", page))
 	}
 	tree := readRepoTree(t)
 	for _, doc := range docs {
@@ -46,7 +46,11 @@ func TestDocumentLinksFindsMistakes(t *testing.T) {
 	for text, bad := range map[string]string{
 		"see [it](cmd/none.go)":                         "cmd/none.go",
 		"see [it](cmd/vnet/main.go#L3), `cmd/vnet/`":    "",
-		"see [it](https://example.org/none)":            "",
+		"see [it](https://example.org/none#none)":       "",
+		"see [it](README.md#errors-and-exit-codes)":     "",
+		"see [it](README.md#none)":                      "README.md#none",
+		"see [it](#a-b-2)\n## A: `b` (2)":               "",
+		"see [it](#none)":                               "#none",
 		"in `topo/none*.go`":                            "topo/none*.go",
 		"in `topo/object*.go`, `./topo`, `./cmd/...`":   "",
 		"in `NONE.md`":                                  "NONE.md",
@@ -104,7 +108,9 @@ func readRepoTree(t *testing.T) repoTree {
 }
 
 var (
-	markdownLink = regexp.MustCompile(`\]\(([^)#\s]+)[^)]*\)`)
+	markdownLink = regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)\s]+))?\)`)
+	heading      = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	notInAnchor  = regexp.MustCompile(`[^\pL\pN _-]`)
 	codeSpan     = regexp.MustCompile("`[^`]+`")
 	makeCommand  = regexp.MustCompile(`(?:^|[;&|\[] *)make((?: +[A-Za-z0-9_=./-]+)+)`)
 	targetName   = regexp.MustCompile(`^[a-z][a-z-]*$`)
@@ -115,8 +121,12 @@ var (
 // in folder names and that does not exist.
 func (tree repoTree) problems(folder, text string) (problems []string) {
 	for _, m := range markdownLink.FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(m[1], ":") && !exists(filepath.Join(folder, m[1])) {
+		switch path := filepath.Join(folder, m[1]); {
+		case strings.Contains(m[1], ":"):
+		case m[1] != "" && !exists(path):
 			problems = append(problems, m[1]+": the link leads to no file")
+		case !hasAnchor(path, text, m[1], m[2]):
+			problems = append(problems, m[1]+"#"+m[2]+": the link leads to no heading")
 		}
 	}
 	for _, code := range codeIn(text) {
@@ -135,6 +145,27 @@ func (tree repoTree) problems(folder, text string) (problems []string) {
 		}
 	}
 	return problems
+}
+
+// hasAnchor reports whether the page that a link leads to has a heading with this anchor, as GitHub writes it. The
+// name of the page is empty for a link inside the text.
+func hasAnchor(path, text, name, anchor string) bool {
+	if anchor == "" || name != "" && !strings.HasSuffix(name, ".md") {
+		return true
+	}
+	if name != "" {
+		page, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			return false
+		}
+		text = string(page)
+	}
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		if strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
 }
 
 // codeIn returns the code of a document: lines of code blocks, and spans in backquotes.

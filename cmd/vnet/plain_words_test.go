@@ -23,14 +23,16 @@ func TestPlainWords(t *testing.T) {
 	for _, file := range goFiles(t) {
 		findInGo(t, words, file)
 	}
-	docs, err := filepath.Glob("../../docs/*.md")
+	pages, err := docPages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "topo/lab/LAB.md"} {
-		docs = append(docs, filepath.Join("../..", name))
+	docs := []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "topo/lab/LAB.md"}
+	for _, page := range pages {
+		docs = append(docs, filepath.Join("docs", page))
 	}
 	for _, file := range docs {
+		file = filepath.Join(root, file)
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
