@@ -35,6 +35,9 @@ var testedElsewhere = map[string]string{
 // feature, the rest of the section is skipped. After the last block, no lab may be up. With -update, it writes what was
 // printed into the pages, where that differs.
 func TestDocs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: the pages run hundreds of commands")
+	}
 	pages, err := docPages()
 	if err != nil || len(pages) == 0 {
 		t.Fatal("no pages", err)
