@@ -18,11 +18,11 @@ type Announcement struct {
 	Router bool
 }
 
-// Announcements returns what to announce after the plan changed have into want: the addresses of
-// links with a new MAC address, and new addresses if neighbours may know them with another one.
-// Those inside the lab may if have has the address, or if stale says so. Those behind an
-// uplink always may; an announcement that only they need leaves by the uplink, because a bridge
-// would flood it to all its ports.
+// Announcements returns what to announce after the plan changed have into want: all addresses of a
+// link whose MAC address changed, and each new address that neighbours may know with another MAC
+// address. For neighbours inside the lab, this is so if have has the address with another MAC address, or
+// if stale returns true. Neighbours behind an uplink may know any address. If only they need the
+// announcement, the uplink itself sends it, because a bridge would flood it to all its ports.
 func (p Plan) Announcements(have, want State, stale func(netip.Addr, MAC) bool) (list []Announcement) {
 	w := newWires(want)
 	former := formerMACs{}
@@ -56,7 +56,7 @@ func (p Plan) Announcements(have, want State, stale func(netip.Addr, MAC) bool) 
 	return list
 }
 
-// formerMACs has the MAC addresses of the links of each IP address.
+// formerMACs has, for each IP address, the MAC addresses of the links that had it.
 type formerMACs map[netip.Addr][]MAC
 
 func newFormerMACs(have State) formerMACs {
@@ -80,7 +80,7 @@ func (f formerMACs) differ(addr netip.Addr, mac MAC) bool {
 	return false
 }
 
-// wires has the links of a state, and which of them lead out of the lab.
+// wires has the links of a state, and says which of them connect the lab to the outside.
 type wires struct {
 	links map[Key]Link
 	peers map[Key]Link  // the other ends of veth pairs
@@ -115,8 +115,8 @@ func newWires(s State) wires {
 	return w
 }
 
-// outside returns the links that can send for a link to the outside of the lab; none if it is not
-// connected to it. With VLAN filtering that is the link itself: the bridge must add the tag.
+// outside returns the links that can send packets of a link to the outside of the lab; none if the link is
+// not connected to the outside. With VLAN filtering it returns the link itself: the bridge must add the tag.
 func (w wires) outside(link Key) []Key {
 	at := link
 	if peer, ok := w.peers[link]; ok {
