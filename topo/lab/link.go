@@ -28,7 +28,7 @@ type Link struct {
 // An End is one end of a Link.
 type End struct {
 	Host      string
-	Device    string // "" means the next free ethN of the host
+	Device    string // "" means the first free name of eth0, eth1 … in the host
 	Addresses []netip.Prefix
 	MAC       topo.MAC // zero means derived from the names
 }
