@@ -53,8 +53,7 @@ type conflictFinder struct {
 	table *netns.Table
 }
 
-// nameConflicts returns a *ConflictError if names that a plan needs already exist. It
-// changes nothing.
+// nameConflicts does the work of [Kernel.NameConflicts]. It changes nothing.
 func (c conflictFinder) nameConflicts(p topo.Plan) error {
 	adopted := toAdopt(p)
 	defer adopted.close()
@@ -204,8 +203,8 @@ func (c conflictFinder) portConflict(p topo.Port, created map[topo.Key]bool) str
 	return ""
 }
 
-// ruleConflict describes a rule of another lab with the same priority; "" if there is none. Which rule belongs to which
-// lab would be unknown.
+// ruleConflict describes a rule of another lab with the same priority; "" if there is none. With two such rules, vnet
+// could not find out which of them belongs to which lab.
 func (a adoptedNamespaces) ruleConflict(want topo.Rule) string {
 	if a[want.NS] == nil {
 		return ""
@@ -279,9 +278,9 @@ func ownerText(labs labNames) string {
 }
 
 // Conflicts finds the conflicts of a plan that do not make it fail: programs that listen
-// on a port that the plan forwards, foreign rules that take packets to the same port, foreign
+// on a port that the plan forwards, foreign rules that redirect packets to the same port, foreign
 // chains that drop forwarded packets, and foreign addresses in the same prefix. After Up, either
-// the lab's object works or the foreign one.
+// the lab's object works or the foreign one, not both.
 func (k *Kernel) Conflicts(p topo.Plan) ([]Conflict, error) {
 	return conflictFinder{k.table}.find(p)
 }

@@ -39,8 +39,8 @@ func IsUp(lab string) (bool, error) {
 	return labs[lab], err
 }
 
-// EmptyLabs returns the labs of which objects are left, but no host and no link: a crash or another
-// program deleted these.
+// EmptyLabs returns the labs that have neither a host nor a link any more, but still have other objects:
+// after a crash, or because another program deleted the hosts and links.
 func EmptyLabs() (empty []string, err error) {
 	labs, err := Labs()
 	for _, name := range labs {
@@ -126,9 +126,9 @@ func (l labNames) addNamespaces(lab string) error {
 	return l.addFiles(marks)
 }
 
-// addFiles adds the labs whose files for /etc remain although their namespaces do not exist, or are not the labs' any
-// more. If another program deleted the namespaces, these files may be all that is left of a lab. The labs of namespaces
-// with a mark are known already.
+// addFiles adds the labs whose files for /etc still exist, although their namespaces are deleted or belong to somebody
+// else now. If another program deleted the namespaces, these files may be all that is left of a lab. It skips
+// namespaces with a mark: their labs are known already.
 func (l labNames) addFiles(marks map[string]string) error {
 	marked := func(name string) bool { return marks[name] != "" }
 	err := hostfile.Each(nsfs.EtcDir, marked, func(path string) error {
@@ -199,7 +199,7 @@ func readTableMarks(labs labNames) error {
 // name.
 type HostError struct {
 	Host string
-	Lab  string   // the lab searched; "" means all
+	Lab  string   // the lab searched; "" means all labs
 	Labs []string // the labs that have this host
 	// Known are the hosts that exist.
 	Known []string
