@@ -115,15 +115,15 @@ type fileHost struct {
 	// Networks that the host is connected to: a list of names, or a mapping of names to keys. Its devices
 	// are eth0, eth1 … in this order.
 	Networks attachments `yaml:"networks"`
-	// Ports that its gateway forwards to it, written as in Compose: "8080:80",
-	// "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp". Clients with a link-local IPv6 address do not
-	// reach them.
+	// Ports that its gateway forwards to it, written as in Compose: "8080:80" forwards port 8080 of the gateway to
+	// port 80 of the host. "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp" begin with the address to listen
+	// on. Clients with a link-local IPv6 address do not reach them.
 	Ports syntax.Many[hostForward] `yaml:"ports"`
 	// Routes, written as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1",
 	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
 	Routes syntax.Many[fileRoute] `yaml:"routes"`
 	// Rules of policy routing, written as for ip-rule(8): "from 10.0.0.0/8 lookup 100", "iif eth1 prohibit",
-	// "-6 fwmark 0x7/0xff lookup main". Routes with the word table fill a table. A rule without an address is
+	// "-6 fwmark 0x7/0xff lookup main". A route with the word table belongs to that table. A rule without an address is
 	// for IPv4 and IPv6; -4 or -6 before it selects one. The rules apply in the order of the file: the first
 	// has priority 100, each other one more than the rule before, unless the word priority gives another.
 	Rules syntax.Many[fileRule] `yaml:"rules"`
