@@ -76,7 +76,7 @@ type stageGroup uint8
 const (
 	ownStage     stageGroup = iota // only objects of the same kind
 	onLinks                        // a namespace's socket sends the requests of these kinds in one system call
-	afterOnLinks                   // comes after these kinds, and is executed at the same time
+	afterOnLinks                   // is at the end of a stage of these kinds, and is executed at the same time
 )
 
 // A wavePlace says in which wave an object comes; see inWaves.

@@ -69,9 +69,9 @@ func (p Plan) Reverse() Plan {
 	return back
 }
 
-// Stages cuts the plan into stages. The steps of a stage have the same Op. They are of one
-// kind, or of the kinds that only concern the namespace's own links, with files. They are sent
-// to the kernel together, and either all or none take effect.
+// Stages cuts the plan into stages. The steps of a stage have the same Op. Their objects are of one
+// kind, or of the kinds on links (such as addresses and routes) and files. They are sent to the kernel
+// together, and either all or none take effect.
 func (p Plan) Stages() []Plan {
 	return p.runs(func(a, b Step) bool {
 		first, then := a.Object().Key().Kind, b.Object().Key().Kind

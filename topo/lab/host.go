@@ -19,9 +19,9 @@ type Host struct {
 	Routes     []StaticRoute // in addition to the default route
 	Rules      []StaticRule  // of policy routing, in this order
 	Neighbours []StaticNeigh
-	Sysctls    []Setting // in the order of the file
-	Aliases    []string  // other names in the hosts' /etc/hosts
-	DNS        DNS
+	Sysctls    []Setting      // in the order of the file
+	Aliases    []string       // other names in the hosts' /etc/hosts
+	DNS        DNS            // its /etc/resolv.conf
 	Router     bool           // it forwards packets; a gateway does so without it
 	NAT        []netip.Prefix // sources that it masquerades
 	Forwards   []Forward      // ports that it forwards to other hosts

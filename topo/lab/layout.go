@@ -43,14 +43,14 @@ type Layout struct {
 
 // An Iface is one network device of the lab.
 type Iface struct {
-	Host       string // its host; [topo.Machine] for the machine itself
-	Name       string
-	Network    int         // the network it is on, or -1
-	Attachment *Attachment // for a device on a network, else nil
-	Link       *Link       // for an end of a link, else nil
-	End        int         // for an end of a link, its index in Link.Ends
-	Device     *Device     // for an entry of a host's devices, else nil
-	Addrs      []netip.Prefix
+	Host       string         // its host; [topo.Machine] for the machine itself
+	Name       string         // the device's name
+	Network    int            // the network it is on, or -1
+	Attachment *Attachment    // for a device on a network, else nil
+	Link       *Link          // for an end of a link, else nil
+	End        int            // for an end of a link, its index in Link.Ends
+	Device     *Device        // for an entry of a host's devices, else nil
+	Addrs      []netip.Prefix // with the prefix lengths of their subnets
 	at         syntax.Pos
 }
 

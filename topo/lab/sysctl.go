@@ -16,7 +16,7 @@ import (
 // A Setting is one sysctl of a host.
 type Setting struct {
 	Key   string // for example net.ipv4.conf.all.rp_filter; separated by dots or slashes
-	Value string
+	Value string // as written to /proc/sys
 
 	at syntax.Pos
 }

@@ -100,7 +100,7 @@ func (o *foreignState) readAddrs(lab string, h *netns.Handle) error {
 	return err
 }
 
-// isOwnTable reports whether vnet made a table: a lab's, or that of the rules that are made by hand.
+// isOwnTable reports whether a table is of a lab or of vnet nat.
 func isOwnTable(table string) bool {
 	return table == NATTable || strings.HasPrefix(table, mark.Table(""))
 }

@@ -247,7 +247,7 @@ func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err 
 	return changed, nil
 }
 
-// release restores the former values of the settings that were acquired by hand and that these rules do
+// release restores the former values of the settings that vnet nat changed and that these rules do
 // not need.
 func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error) {
 	needed, err := gatewaySettings(n.handle.Conn, rules)

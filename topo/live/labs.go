@@ -198,7 +198,7 @@ func readTableMarks(labs labNames) error {
 // A HostError says that a host was not found, or that several labs have a host of this
 // name.
 type HostError struct {
-	Host string
+	Host string   // the host searched
 	Lab  string   // the lab searched; "" means all labs
 	Labs []string // the labs that have this host
 	// Known are the hosts that exist.
