@@ -24,7 +24,7 @@ type Announcement struct {
 // if stale returns true. Neighbours behind an uplink may know any address. If only they need the
 // announcement, the uplink itself sends it, because a bridge would flood it to all its ports.
 func (p Plan) Announcements(have, want State, stale func(netip.Addr, MAC) bool) (list []Announcement) {
-	w := newWires(want)
+	w := newStateLinks(want)
 	former := formerMACs{}
 	if len(have) > 0 {
 		former = newFormerMACs(have)
@@ -60,7 +60,7 @@ func (p Plan) Announcements(have, want State, stale func(netip.Addr, MAC) bool) 
 type formerMACs map[netip.Addr][]MAC
 
 func newFormerMACs(have State) formerMACs {
-	w := newWires(have)
+	w := newStateLinks(have)
 	f := formerMACs{}
 	for _, o := range have {
 		if a, ok := o.(Address); ok {
@@ -80,17 +80,17 @@ func (f formerMACs) differ(addr netip.Addr, mac MAC) bool {
 	return false
 }
 
-// wires has the links of a state, and says which of them connect the lab to the outside.
-type wires struct {
+// stateLinks has the links of a state, and says which of them connect the lab to the outside.
+type stateLinks struct {
 	links map[Key]Link
 	peers map[Key]Link  // the other ends of veth pairs
-	out   map[Key][]Key // the uplinks of bridges, and the parents of macvlan devices
+	out   map[Key][]Key // the uplinks and VXLAN devices of bridges, and the parents of macvlan devices
 	// filters has the bridges with VLAN filtering.
 	filters map[Key]bool
 }
 
-func newWires(s State) wires {
-	w := wires{map[Key]Link{}, map[Key]Link{}, map[Key][]Key{}, map[Key]bool{}}
+func newStateLinks(s State) stateLinks {
+	w := stateLinks{map[Key]Link{}, map[Key]Link{}, map[Key][]Key{}, map[Key]bool{}}
 	for _, o := range s {
 		switch o := o.(type) {
 		case Port:
@@ -117,7 +117,7 @@ func newWires(s State) wires {
 
 // outside returns the links that can send packets of a link to the outside of the lab; none if the link is
 // not connected to the outside. With VLAN filtering it returns the link itself: the bridge must add the tag.
-func (w wires) outside(link Key) []Key {
+func (w stateLinks) outside(link Key) []Key {
 	at := link
 	if peer, ok := w.peers[link]; ok {
 		at = Key{OfLink, peer.NS, peer.Master}

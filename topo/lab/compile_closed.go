@@ -9,7 +9,8 @@ import (
 
 // closed closes private networks on their routers: the outside reaches only their forwarded ports.
 // A network is private if the router translates its addresses, or if the machine is its gateway and
-// forwards packets, unless the file says `routed`. If its gateway is a host that translates its addresses, the
+// forwards packets, unless the file says `routed`. With prefixes under `routed`, a network is private, but also
+// reachable from these prefixes. If its gateway is a host that translates its addresses, the
 // network is also private on the machine: the outside may use the machine as a router. Other networks of the
 // lab on the same router are not the outside, but entries of `links:` are.
 func (c *compiler) closed() {

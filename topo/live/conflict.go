@@ -55,7 +55,7 @@ type conflictFinder struct {
 
 // nameConflicts does the work of [Kernel.NameConflicts]. It changes nothing.
 func (c conflictFinder) nameConflicts(p topo.Plan) error {
-	adopted := toAdopt(p)
+	adopted := openToAdopt(p)
 	defer adopted.close()
 	deleted, created := map[topo.Key]bool{}, map[topo.Key]bool{} // created: links
 	var found []Conflict
@@ -102,9 +102,9 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 // adoptedNamespaces are sockets in namespaces that a plan adopts, by the names in the lab.
 type adoptedNamespaces map[string]*rtnl.Conn
 
-// toAdopt opens the namespaces that a plan adopts. It skips those that it cannot open: the plan's
+// openToAdopt opens the namespaces that a plan adopts. It skips those that it cannot open: the plan's
 // step fails then.
-func toAdopt(p topo.Plan) adoptedNamespaces {
+func openToAdopt(p topo.Plan) adoptedNamespaces {
 	conns := adoptedNamespaces{}
 	for _, s := range p {
 		n, ok := s.Want.(topo.Namespace)

@@ -28,13 +28,13 @@ type DriftError struct {
 
 // Error lists the steps still needed.
 func (e *DriftError) Error() string {
-	if only(e.Plan, topo.OfProcess) {
-		return "exited with an error right after its start: " + strings.TrimSuffix(e.Plan.String(), "\n")
+	if hasOnly(e.Plan, topo.OfProcess) {
+		return "a command under run exited with an error right after its start: " + strings.TrimSuffix(e.Plan.String(), "\n")
 	}
 	return "the kernel accepted all changes but still differs from the lab:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
 }
 
-func only(p topo.Plan, kind topo.Kind) bool {
+func hasOnly(p topo.Plan, kind topo.Kind) bool {
 	return !slices.ContainsFunc(p, func(s topo.Step) bool { return s.Object().Key().Kind != kind })
 }
 
