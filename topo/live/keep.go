@@ -16,15 +16,15 @@ import (
 	"github.com/vnet-lab/vnet/topo/live/internal/convert"
 )
 
-// KeepOptions connect a running [Keep] with its caller. All may be nil.
+// KeepOptions connect a running [Keep] with its caller. All may be nil, but Alive only without Beat.
 type KeepOptions struct {
 	// Again makes Keep ask for the wanted state and compare the lab with it, as after a change.
 	Again <-chan struct{}
 	// Report is called after each comparison. It gets the steps that were applied, none if the lab was as wanted. After
 	// an error, it gets the error.
 	Report func(topo.Plan, error)
-	// Beat and Alive are for a watchdog; set both or none. While Keep waits for changes, it calls Alive for each value
-	// of Beat.
+	// Beat and Alive are for a watchdog: while Keep waits for changes, it calls Alive for each value of Beat. It does
+	// not while it compares.
 	Beat  <-chan time.Time
 	Alive func()
 	// Log gets messages of each stage; see [OpenKernel].
