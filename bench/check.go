@@ -93,9 +93,9 @@ func (w *testnet) checkHost(ns *os.File, h host, ends []vethPair, ports map[uint
 	return w.checkPackets(c, ns, ends)
 }
 
-// checkPackets pings over each veth pair, and the outside. It pings over a pair between
-// hosts from the first end only. deleteNeighbours removes the neighbour entry of the other
-// host when that host is checked.
+// checkPackets pings the other end of each veth pair, and the outside. For a pair between hosts, it does so
+// from the first end only. The neighbour entry that this adds in the other host is deleted when
+// that host is checked.
 func (w *testnet) checkPackets(c *rtnl.Conn, ns *os.File, ends []vethPair) error {
 	for _, e := range ends {
 		if e[1].Host != "" && e[1].Addr.Addr().Less(e[0].Addr.Addr()) {

@@ -9,14 +9,14 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// guardRounds is how often the rules are put in and taken out.
+// guardRounds is how often the rules are added and deleted.
 const guardRounds = 15
 
-// A guardJob measures what rules that protect cost: the same connections through a forwarded port, with and without
-// the table of the guard, or all chains of type filter. NAT stays.
+// A guardJob measures the cost of the guard, or of all filter rules: the same connections through a forwarded port,
+// with and without the guard's table, or with and without all chains of type filter. The NAT rules stay.
 type guardJob struct {
 	Up  []string
-	All bool // all chains of type filter, not only the guard
+	All bool // measure all chains of type filter, not only the guard
 }
 
 func (g guardJob) run() (measurement, error) {
@@ -120,10 +120,10 @@ func runNFT(args ...string) (string, error) {
 // guardTable is the table of the guard, nft.GuardTable.
 const guardTable = "vnet-guard"
 
-// guardWorkload is the name of the measurements in the results, the others those of the rules.
+// guardWorkload is the name of the workload in the results; guardRules and allRules are in the place of tools.
 const guardWorkload, guardRules, allRules = "guard", "the guard", "all rules of type filter"
 
-// runGuard measures the cost of the rules that protect.
+// runGuard measures the cost of the guard and of all filter rules.
 func (b *bench) runGuard() {
 	if _, err := exec.LookPath("nft"); err != nil {
 		b.missing = append(b.missing, "guard (no nft on this machine)")

@@ -8,9 +8,9 @@
 //	                 medians and ratios ──▶ RESULTS.md, plot.svg
 //
 // The floor is a small C program that makes the same network with the fewest system
-// calls: the lower limit for a program outside the kernel. bench checks each tool's
-// network, host by host, before it counts the time. Compare only ratios of one run, never
-// times of different runs.
+// calls: no other program can be much faster. bench checks each tool's network, host by host;
+// the times of a wrong network do not count. Compare only ratios of one run, never times of different
+// runs.
 package main
 
 import (

@@ -31,7 +31,7 @@ type job struct {
 	Trace bool
 	// Forward measures port forwards instead; see forward.go.
 	Forward *forwardJob
-	// Guard measures the rules that protect instead; see guard.go.
+	// Guard measures the cost of the guard or of all filter rules instead; see guard.go.
 	Guard *guardJob
 	// Cycles, if not 0, runs Up and Down this many times and measures nothing else.
 	Cycles int
@@ -78,8 +78,8 @@ func measure() int {
 	return 0
 }
 
-// run sets the limit of open files to that of a login; the hard limit stays, so a command
-// can raise it. Some programs close every possible descriptor one by one.
+// run executes the job with the open file limit of a login, because some programs close every possible
+// descriptor one by one. The hard limit stays, so a command can raise the limit.
 func (j job) run() (measurement, error) {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {

@@ -33,7 +33,7 @@ type route struct {
 	Via netip.Addr
 }
 
-// A vethPair connects two hosts, or a bridge and a host; then the first end is the bridge
+// A vethPair connects two hosts, or a bridge and a host. With a bridge, the first end is the bridge
 // port.
 type vethPair [2]end
 

@@ -19,7 +19,7 @@ func (c vethPair) commands() []string {
 	}
 }
 
-// typedCommands returns the commands of the cheat sheet: they create both ends in the
+// typedCommands returns the commands that people type: they create both ends in the
 // machine, with unused names, and then move them.
 func (c vethPair) typedCommands() []string {
 	a, b := c[0], c[1]
@@ -101,7 +101,7 @@ func joinLines(before string, commands []string) string {
 	return b.String()
 }
 
-// script runs one ip process per step, as the cheat sheet does.
+// script runs one ip process per step, as people do who type the commands.
 func script(w workload, dir folder) job {
 	n, more := w.Network(0), w.Network(w.ExtraHosts())
 	return job{
@@ -116,7 +116,7 @@ func sh(dir folder, name, text string) []string {
 	return []string{"sh", dir.write(name+".sh", "set -e\n"+text)}
 }
 
-// script returns the commands that make the network, in the order of the cheat sheet.
+// script returns the commands that make the network, in the order in which people type them.
 func (n network) script() string {
 	commands, last := n.bridgeCommands()
 	commands = append(commands, last...)

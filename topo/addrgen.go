@@ -4,8 +4,8 @@ import "github.com/vnet-lab/vnet/internal/display"
 
 // An AddrGenNone sets ip-link(8)'s addrgenmode none: the link gets no link-local address. Then
 // the kernel sends no packets for duplicate address detection, and no router solicitations every
-// few seconds. A bridge floods each such packet to all its ports: those of a thousand hosts fill
-// the queues, and no other packet gets through.
+// few seconds. A bridge floods each such packet to all its ports: with a thousand hosts, these packets
+// fill the queues, and no other packet gets through.
 type AddrGenNone struct {
 	NS   string
 	Link string
@@ -39,8 +39,9 @@ func (s State) AddAddrGenNone() {
 
 func (a AddrGenNone) onLink() Key { return Key{OfLink, a.NS, a.Link} }
 
-// SettingsWithout returns the settings for the link when the AddrGenNone is deleted, for its new mode. When
-// addr_gen_mode changes, the kernel creates the link-local address at once. For shared, see IPv6Settings.
+// SettingsWithout returns the settings to write when the AddrGenNone is deleted; mode is the link's mode
+// after that. The last one sets addr_gen_mode, with which the kernel creates the link-local address at once.
+// For shared, see [Step.IPv6Settings].
 func (a AddrGenNone) SettingsWithout(mode IPv6Mode, shared func(ns string) bool) LinkSettings {
 	settings := mode.Settings()
 	switch {

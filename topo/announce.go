@@ -18,13 +18,13 @@ type Announcement struct {
 	Router bool
 }
 
-// Announcements returns what to announce after the plan changed have into want: the addresses of
-// links with a new MAC address, and new addresses if neighbours may know them with another one.
-// Those inside the lab may if have has the address, or if stale says so. Those behind an
-// uplink always may; an announcement that only they need leaves by the uplink, because a bridge
-// would flood it to all its ports.
+// Announcements returns what to announce after the plan changed have into want: all addresses of a
+// link whose MAC address changed, and each new address that neighbours may know with another MAC
+// address. For neighbours inside the lab, this is so if have has the address with another MAC address, or
+// if stale returns true. Neighbours behind an uplink may know any address. If only they need the
+// announcement, the uplink itself sends it, because a bridge would flood it to all its ports.
 func (p Plan) Announcements(have, want State, stale func(netip.Addr, MAC) bool) (list []Announcement) {
-	w := newWires(want)
+	w := newStateLinks(want)
 	former := formerMACs{}
 	if len(have) > 0 {
 		former = newFormerMACs(have)
@@ -56,11 +56,11 @@ func (p Plan) Announcements(have, want State, stale func(netip.Addr, MAC) bool) 
 	return list
 }
 
-// formerMACs has the MAC addresses of the links of each IP address.
+// formerMACs has, for each IP address, the MAC addresses of the links that had it.
 type formerMACs map[netip.Addr][]MAC
 
 func newFormerMACs(have State) formerMACs {
-	w := newWires(have)
+	w := newStateLinks(have)
 	f := formerMACs{}
 	for _, o := range have {
 		if a, ok := o.(Address); ok {
@@ -80,17 +80,17 @@ func (f formerMACs) differ(addr netip.Addr, mac MAC) bool {
 	return false
 }
 
-// wires has the links of a state, and which of them lead out of the lab.
-type wires struct {
+// stateLinks has the links of a state, and says which of them connect the lab to the outside.
+type stateLinks struct {
 	links map[Key]Link
 	peers map[Key]Link  // the other ends of veth pairs
-	out   map[Key][]Key // the uplinks of bridges, and the parents of macvlan devices
+	out   map[Key][]Key // the uplinks and VXLAN devices of bridges, and the parents of macvlan devices
 	// filters has the bridges with VLAN filtering.
 	filters map[Key]bool
 }
 
-func newWires(s State) wires {
-	w := wires{map[Key]Link{}, map[Key]Link{}, map[Key][]Key{}, map[Key]bool{}}
+func newStateLinks(s State) stateLinks {
+	w := stateLinks{map[Key]Link{}, map[Key]Link{}, map[Key][]Key{}, map[Key]bool{}}
 	for _, o := range s {
 		switch o := o.(type) {
 		case Port:
@@ -115,9 +115,9 @@ func newWires(s State) wires {
 	return w
 }
 
-// outside returns the links that can send for a link to the outside of the lab; none if it is not
-// connected to it. With VLAN filtering that is the link itself: the bridge must add the tag.
-func (w wires) outside(link Key) []Key {
+// outside returns the links that can send packets of a link to the outside of the lab; none if the link is
+// not connected to the outside. With VLAN filtering it returns the link itself: the bridge must add the tag.
+func (w stateLinks) outside(link Key) []Key {
 	at := link
 	if peer, ok := w.peers[link]; ok {
 		at = Key{OfLink, peer.NS, peer.Master}

@@ -84,7 +84,7 @@ func Apply(ctx context.Context, p Plan, do Do) error {
 // ApplyAnyway executes as much of a plan as possible and returns all errors together.
 // If a stage fails, it tries the steps of the stage one by one. Use it to delete
 // things, so that as little as possible remains. If a program cannot be stopped, it
-// stops: only the lab's namespaces show that the program belongs to the lab.
+// deletes nothing more: only the lab's namespaces show that the program belongs to the lab.
 func ApplyAnyway(ctx context.Context, p Plan, do Do) error {
 	var errs []error
 	for _, stage := range p.Stages() {

@@ -111,9 +111,9 @@ type BridgeOptions string
 // A BridgeOption is an option of a bridge that labs can set. From <linux/if_link.h> and br_private.h.
 type BridgeOption struct {
 	Name    string // ip-link(8)'s
-	Default uint64
-	Least   uint64
-	Most    uint64
+	Default uint64 // the kernel's
+	Least   uint64 // the smallest value that the kernel accepts
+	Most    uint64 // the largest value that the kernel accepts
 	// Time says that the value is a time in hundredths of a second. The kernel keeps tenths exactly, with any HZ.
 	Time bool
 }
@@ -130,7 +130,7 @@ var BridgeOptionRows = []BridgeOption{
 	{Name: "mcast_querier", Most: 1},
 }
 
-// Get returns the value of an option, the default if it is not set.
+// Get returns the value of an option; its default if it is not set.
 func (o BridgeOptions) Get(row *BridgeOption) uint64 {
 	words := strings.Fields(string(o))
 	for i := 1; i < len(words); i += 2 {

@@ -6,7 +6,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/display"
 )
 
-// An OwnLink is a link of the lab to one of its networks. Packets that are forwarded from it
+// An OwnLink is a link of a router to one of the lab's networks. Packets that are forwarded from it
 // may leave through a [ClosedLink] of the same namespace.
 type OwnLink struct {
 	NS   string // the router's
@@ -71,9 +71,9 @@ func (g SourceGate) normal() Object                             { return g }
 
 // An AllowedSource is a prefix outside the lab. The router forwards its packets to a [ClosedLink].
 type AllowedSource struct {
-	NS     string // the router's
-	Link   string
-	Source netip.Prefix
+	NS     string       // the router's
+	Link   string       // the ClosedLink's
+	Source netip.Prefix // of the packets
 }
 
 // Key implements [Object].

@@ -15,8 +15,8 @@ func (w *scriptWriter) netnsWord(ns string) string {
 	return w.refOf(ns)
 }
 
-// creationWords returns the properties that ip-link(8) can set when it creates a link. atCreation
-// returns the link with these properties only.
+// creationWords returns, in ip-link(8)'s words, the properties that it can set when it creates a link; see
+// atCreation.
 func creationWords(l Link) string {
 	s := l.Name
 	if !l.MAC.IsZero() {
@@ -28,6 +28,7 @@ func creationWords(l Link) string {
 	return s
 }
 
+// atCreation returns the link with only those properties that creationWords has.
 func atCreation(l Link) Link { return Link{NS: l.NS, Name: l.Name, MAC: l.MAC, MTU: l.MTU} }
 
 // linkCommands returns the commands that create or change a link. kind is the end of the command,

@@ -18,6 +18,7 @@
 //	topo/draw   pictures of a lab
 //	topo/live   the kernel: Snapshot, Up, Down, Status      Linux only
 //	topo/verify facts, proved with packets                  Linux only
+//	topo/doctor what keeps labs from working                Linux only
 //	topo/topotest a lab for a Go test                       Linux only
 //
 // A [Step] is data: it creates, changes or deletes one object, and can be printed, reversed or

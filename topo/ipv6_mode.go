@@ -16,8 +16,8 @@ const (
 	// IPv6Unused means: the MTU is too small for IPv6, or the link is a port and vnet writes no setting.
 	IPv6Unused
 	// IPv6Disabled means: the link is a veth end in a bridge. vnet sets disable_ipv6=1, because packets that arrive
-	// there belong to the bridge. The kernel then goes through fewer routes and group members for each further
-	// port: to create ten thousand ports takes two thirds of the time.
+	// there belong to the bridge. The kernel then goes through fewer routes and multicast groups for each further
+	// port: creating ten thousand ports takes only two thirds of the time.
 	IPv6Disabled
 	// IPv6UserSet means: a sysctl of the lab sets disable_ipv6.
 	IPv6UserSet
@@ -26,9 +26,9 @@ const (
 // Settings returns the settings below net.ipv6.conf.LINK that vnet writes when it creates the
 // link; see ip-sysctl.rst. They turn off duplicate address detection: the lab knows its
 // addresses. With detection, the link-local address is unusable for one or two seconds, and
-// neighbour discovery for hosts behind the link fails until then. In mode IPv6NoLinkLocal,
-// [AddrGenNone] does this. A router advertisement from another host must not give a link an address
-// and a default route.
+// neighbour discovery for hosts behind the link fails until then. A link in mode IPv6NoLinkLocal has
+// no link-local address; see [AddrGenNone]. In these two modes of a link with an address, the link also
+// ignores router advertisements: another host must not give it an address and a default route.
 func (m IPv6Mode) Settings() []string {
 	switch m {
 	case IPv6Default, IPv6UserSet:
@@ -67,7 +67,7 @@ const (
 	OwnDefault    = "accept_ra=0"
 )
 
-// IPv6ModeKey returns the key of the link in a map of IPv6 modes: of kind OfPort for a bridge port.
+// IPv6ModeKey returns the key of the link in a map of IPv6 modes: for a bridge port its kind is OfPort, else OfLink.
 func (l Link) IPv6ModeKey() Key {
 	k := l.Key()
 	if l.Master != "" {
@@ -115,7 +115,7 @@ func (s State) eachIPv6Mode(namespaces map[string]bool, fn func(Link, IPv6Mode))
 	}
 }
 
-// IPv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
+// ipv6Mode returns the mode of a link with these uses. A link with IPv4 addresses keeps its
 // link-local address if the lab configures anything else for IPv6 on it.
 func (l Link) ipv6Mode(uses ipv6Uses, veth bool) IPv6Mode {
 	switch {
@@ -137,8 +137,8 @@ func (l Link) ipv6Mode(uses ipv6Uses, veth bool) IPv6Mode {
 	return IPv6Default
 }
 
-// IPv6ModesIn returns the modes of the links in the given namespaces, by IPv6ModeKey: a link
-// that becomes a port may have two entries in a merged map.
+// IPv6ModesIn returns the modes of the links in the given namespaces, by [Link.IPv6ModeKey]. nil means
+// all namespaces.
 func (s State) IPv6ModesIn(namespaces map[string]bool) map[Key]IPv6Mode {
 	modes := map[Key]IPv6Mode{}
 	s.eachIPv6Mode(namespaces, func(l Link, m IPv6Mode) { modes[l.IPv6ModeKey()] = m })

@@ -29,7 +29,7 @@ const (
 //
 // Bridges are set up after everything that makes hosts send packets, and addresses on bridges
 // come after that. Otherwise packets from new ports are flooded to all earlier ports, and a
-// thousand hosts take four times as long.
+// thousand hosts take several times as long.
 //
 // NAT comes before settings: the rules that protect the machine exist before forwarding and
 // route_localnet are turned on, and until these have their former values again.
@@ -61,7 +61,7 @@ var kindRows = []kindRow{
 type kindRow struct {
 	kind         Kind
 	heading      string // in scripts
-	onBridges    bool   // the place of the kind's objects on bridges; all else is in the kind's first row
+	onBridges    bool   // this row is only for objects on bridges; all others are in the kind's first row
 	parentsFirst bool   // the objects of a link's parents come first
 	vanishes     bool   // the kernel deletes the objects with their namespace or link; see onLink
 	stage        stageGroup
@@ -76,7 +76,7 @@ type stageGroup uint8
 const (
 	ownStage     stageGroup = iota // only objects of the same kind
 	onLinks                        // a namespace's socket sends the requests of these kinds in one system call
-	afterOnLinks                   // comes after these kinds, and is executed at the same time
+	afterOnLinks                   // is at the end of a stage of these kinds, and is executed at the same time
 )
 
 // A wavePlace says in which wave an object comes; see inWaves.

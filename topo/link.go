@@ -67,7 +67,7 @@ type LinkObject interface {
 	Links() []Link
 	// Type returns ip-link(8)'s type: "bridge", "veth", "vlan" ….
 	Type() string
-	// Parent returns the key of the link that this one is above; zero if there is none.
+	// parent returns the key of the link that this one is above; zero if there is none.
 	parent() Key
 }
 
@@ -87,7 +87,7 @@ const leastMTU6 = 1280
 // CarriesIPv6 reports whether the MTU allows IPv6.
 func (l Link) CarriesIPv6() bool { return l.MTU == 0 || l.MTU >= leastMTU6 }
 
-// inPlace reports whether the properties in Link can change in place.
+// inPlace reports whether the kernel can change the properties in Link to those of next in place.
 func (l Link) inPlace(next Link) bool {
 	return l.Key() == next.Key() && l.CarriesIPv6() == next.CarriesIPv6()
 }

@@ -12,9 +12,9 @@ import (
 type Neigh struct {
 	NS   string
 	Link string
-	Addr netip.Addr
-	MAC  MAC
-	// Proxy means that the host answers on the link for the address, with the MAC address of the link. MAC is zero.
+	Addr netip.Addr // of the neighbour
+	MAC  MAC        // of the neighbour; zero for Proxy
+	// Proxy means that the host answers on the link for the address, with the MAC address of the link.
 	Proxy bool
 }
 

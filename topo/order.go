@@ -31,16 +31,16 @@ func (o order) add(object Object) {
 	}
 }
 
-// A sortKey sorts the object with an index. The numbers decide most comparisons, because to compare names takes
-// much longer. Objects with the same number are of one kind and in one namespace.
+// A sortKey is what an object is sorted by. Numbers are compared first, because comparing names takes much
+// longer. Objects with the same number are of one kind and in one namespace.
 type sortKey struct {
 	number uint64
 	name   string
 	index  int
 }
 
-// sort sorts the objects with the keys, which are different. at returns the object with an index, and whether a
-// step changes it.
+// sort sorts objects by their keys, no two of which are equal. at returns the object whose key is keys[i], and
+// whether a step changes it.
 func (o order) sort(keys []Key, at func(i int) (o Object, change bool)) []sortKey {
 	namespaces := namespaceRanks(keys)
 	sorted := make([]sortKey, len(keys))

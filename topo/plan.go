@@ -69,9 +69,9 @@ func (p Plan) Reverse() Plan {
 	return back
 }
 
-// Stages cuts the plan into stages. The steps of a stage have the same Op. They are of one
-// kind, or of the kinds that only concern the namespace's own links, with files. They are sent
-// to the kernel together, and either all or none take effect.
+// Stages cuts the plan into stages. The steps of a stage have the same Op. Their objects are of one
+// kind, or of the kinds on links (such as addresses and routes) and files. They are sent to the kernel
+// together, and either all or none take effect.
 func (p Plan) Stages() []Plan {
 	return p.runs(func(a, b Step) bool {
 		first, then := a.Object().Key().Kind, b.Object().Key().Kind
@@ -113,8 +113,8 @@ func (p Plan) runs(together func(a, b Step) bool) []Plan {
 // addresses are deleted with their link, settings with their namespace. Without this, each
 // link would be set down before it is deleted, and each time the kernel would wait until
 // nothing uses the link. A link is also left out if its namespace and those of its peer and
-// parent are deleted and none of them is held. A namespace is held if a foreign process runs
-// in it: it then continues to exist without its name.
+// parent are deleted, and held returns false for all of them. A namespace is held if a foreign
+// process runs in it: it then continues to exist without its name.
 func (p Plan) WithoutImpliedDeletes(held func(ns string) bool) Plan {
 	links, namespaces := map[Key]bool{}, map[string]bool{} // the value of namespaces: not held
 	for _, s := range p {
@@ -163,9 +163,9 @@ func impliedBy(o Object, links map[Key]bool, namespaces map[string]bool) bool {
 	return ok && links[on.onLink()]
 }
 
-// RulesLast returns the deletions of a plan in an order in which no rule is deleted before the links that
-// it protects: NAT rules are deleted after all links, and before the namespaces. Only a Fastpath keeps
-// its place before its link, because the kernel deletes it with the link.
+// RulesLast returns the deletions of a plan in another order: NAT rules after all links and before the
+// namespaces, so that no rule is deleted before the links that it protects. Only a Fastpath keeps its place
+// before its link, because the kernel deletes it with the link.
 func (p Plan) RulesLast() Plan {
 	var before, rules, after Plan
 	for _, s := range p {

@@ -10,7 +10,7 @@ import (
 type Port struct {
 	NS     string
 	Link   string
-	Master string
+	Master string // the bridge
 }
 
 // Key implements [Object].

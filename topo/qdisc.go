@@ -16,7 +16,8 @@ type Qdisc struct {
 	NS   string
 	Link string
 	Impairment
-	// GSO means that such packets are possible although the qdisc drops packets. A lab never wants this.
+	// GSO means that such packets are possible although the qdisc drops packets. A link in the kernel may have it;
+	// Compile never sets it.
 	GSO bool
 }
 
@@ -73,7 +74,7 @@ func (q Qdisc) needs() []Key          { return []Key{{OfLink, q.NS, q.Link}} }
 func (q Qdisc) provides() []Key       { return []Key{q.Key()} }
 func (q Qdisc) canBecome(Object) bool { return true }
 
-// Normal rounds to what the kernel stores: whole bytes per second, and the loss as a
+// normal rounds to what the kernel stores: whole bytes per second, and the loss as a
 // 32-bit fraction.
 func (q Qdisc) normal() Object {
 	q.Rate = q.Rate / 8 * 8
@@ -106,7 +107,7 @@ func (q Qdisc) commands(_ *scriptWriter, s Step) []command {
 // directions (a netem qdisc on each end). The zero value adds none.
 type Impairment struct {
 	Delay  time.Duration // added to every packet
-	Jitter time.Duration // the delay varies by up to this much in both directions
+	Jitter time.Duration // each packet's delay is up to this much shorter or longer
 	Loss   float64       // percentage of lost packets, 0–100
 	Rate   uint64        // bits per second; 0 means unlimited
 }

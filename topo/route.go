@@ -102,8 +102,8 @@ func (r Route) canBecome(next Object) bool {
 	return ok && r.Type == n.Type
 }
 
-// rank puts routes through a gateway last: unless they are onlink, the kernel accepts
-// them only if a route to the gateway exists.
+// rank puts routes with a next hop address (Via) last: unless they are onlink, the kernel accepts
+// them only if a route to that address exists.
 func (r Route) rank() int {
 	for h := range r.Hops.All() {
 		if h.Via.IsValid() && !h.Onlink {
@@ -131,8 +131,8 @@ func (r Route) needsInState(d dependencies) (keys []Key) {
 }
 
 // hopAddresses returns the addresses that a next hop of a route needs: those whose subnet
-// contains the gateway, and the preferred source, which may be on lo. A route without a gateway needs all
-// addresses of its link: the kernel deletes it together with the last IPv4 address.
+// contains Via, and the preferred source, which may be on lo. A next hop without Via needs all
+// addresses of its link: the kernel deletes the route together with the last IPv4 address.
 func (r Route) hopAddresses(d dependencies, h Hop) (keys []Key) {
 	for _, a := range d.addrs[Key{OfLink, r.NS, h.Device}] {
 		if a.Prefix.Addr().Is4() != r.Dst.Addr().Is4() && !h.Via.IsValid() {
@@ -200,8 +200,8 @@ type hopNode struct {
 	rest Hops
 }
 
-// NewHops returns the hops as a value. A single hop has no weight. A single hop that is zero
-// is no hop.
+// NewHops returns the hops as a value. The weight of a single hop is ignored. A single zero hop
+// means no hop.
 func NewHops(hops ...Hop) Hops {
 	var list Hops
 	for _, h := range slices.Backward(hops) {

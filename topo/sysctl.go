@@ -136,8 +136,8 @@ func (w *scriptWriter) altNames(ns string) string {
 	return w.tool("ip", ns) + `-o link show dev lo | tr ' \\' '\n\n'`
 }
 
-// recordForwardingCommands returns the commands that record which links forward already while the sysctl for all links
-// is off: a write to it also writes theirs.
+// recordForwardingCommands returns the commands that record which links forward although the sysctl for all links is
+// off: a write to that sysctl also writes the sysctl of each link.
 func (w *scriptWriter) recordForwardingCommands(s Sysctl) []command {
 	family := s.guardedFamily()
 	if family == "" || !w.isShared(s.NS) {
@@ -170,8 +170,8 @@ func (w *scriptWriter) restoreForwardingCommands(s Sysctl) []command {
 	return append(cmds, restore(mark.ForcesKey, "force_forwarding=1"), w.forRecords(s.NS, mark.AcceptRAKey, restoreRA))
 }
 
-// forRecords returns a command that runs another one, which may fail, for each record of the lab on lo with this key,
-// and then deletes the record. The variable record has the record.
+// forRecords returns a command that runs another one for each record of the lab on lo with this key, and then deletes
+// the record. The other command may fail; its shell variable record is the record.
 func (w *scriptWriter) forRecords(ns, key, run string) command {
 	list := w.altNames(ns) + " | grep -F " + shellWord(mark.Of(w.lab)+key)
 	del := w.tool("ip", ns) + `link property del dev lo altname "$record"`

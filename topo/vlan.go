@@ -9,7 +9,7 @@ import (
 // A VLAN is a device for one VLAN (802.1Q) of another link in its namespace.
 type VLAN struct {
 	Link
-	Parent string
+	Parent string // the link whose packets have the VLAN tag
 	ID     uint16 // 1–4094
 }
 

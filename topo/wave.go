@@ -73,7 +73,7 @@ func (s Step) makesNamespace() bool {
 type waves struct {
 	order
 	of       map[string]int // the wave that creates a namespace; 0 for existing ones
-	complete map[string]int // the wave after which a namespace has all its links
+	complete map[string]int // the last wave that creates links of a namespace
 	last     int
 }
 

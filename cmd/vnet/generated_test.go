@@ -58,7 +58,7 @@ func tryCommands(t *testing.T, lines []string, patience time.Duration) (diff str
 			args := strings.Fields(line)
 			by := w.ip.run(append([]string{"ip"}, args...)...)
 			our := w.vnet.run(append([]string{"vnet"}, args...)...)
-			if by.Status != our.Status {
+			if !sameStatus(by, our) {
 				diff = fmt.Sprintf("%s: exit status %d, ip's is %d\nvnet: %s\nip: %s", line, our.Status, by.Status, our.Stderr,
 					by.Stderr)
 				return

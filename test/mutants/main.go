@@ -24,7 +24,7 @@ import (
 	"strings"
 )
 
-// A config is what the command line says.
+// A config has the values of the command line.
 type config struct {
 	dir           string   // the package, such as ./rtnl
 	with          []string // more packages whose tests run

@@ -33,8 +33,8 @@ type mutator struct {
 	results *types.Tuple
 }
 
-// An edit inserts text into a file. Edits at one place are sorted: ends of expressions and statements before
-// beginnings, and what contains the other is outside.
+// An edit inserts text into a file. Edits at one place are sorted: ends of expressions and statements come before
+// beginnings, and the text of the outer expression is outside that of the inner one.
 type edit struct {
 	at, deleted int
 	text        string

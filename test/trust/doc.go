@@ -1,6 +1,6 @@
-// Package trust counts what vnet promises to the machine that it runs on. Its tests make failures on purpose: system
-// calls that fail, processes that are killed, many commands at once, hostile input. They count what is then left, lost
-// or open.
+// Package trust counts how often vnet breaks a promise of SECURITY.md. Its tests cause failures on purpose: system
+// calls that fail, processes that are killed, many commands at once, hostile input. They count what is then left over,
+// lost or reachable.
 //
 //	make trust        all cases; writes the table of SECURITY.md
 //	go test ./test/trust        a sample of the cases

@@ -19,7 +19,7 @@ import (
 )
 
 // guest is PID 1: it runs the job, reports the exit status, and restarts the machine,
-// which ends QEMU. If there is an error, it prints the error on the console and sends no
+// which ends QEMU. After an error it prints the error on the console and sends no
 // verdict; then the host reports a failure.
 func guest() {
 	if err := runJob(); err != nil {

@@ -17,7 +17,7 @@
 //
 // The guest has the whole Go module under the same path as the host, because tests read
 // testdata and other packages. Output, exit status, profiles and coverage come back. If
-// the machine ends without a verdict, or runs longer than -timeout, the run has failed.
+// the machine ends without a verdict (the exit status), or runs longer than -timeout, the run has failed.
 //
 // By default QEMU emulates the processor, because an existing /dev/kvm may not work;
 // VNET_VM_ACCEL=kvm or -accel changes that. The processor is that of the program.

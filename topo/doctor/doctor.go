@@ -1,7 +1,7 @@
-// Package doctor finds what keeps labs from working on a machine, or will keep a given lab from working, and the
-// commands that mend it. It changes nothing.
+// Package doctor finds problems of a machine that keep labs from working, or will keep a given lab from working. It
+// also finds the commands that fix them. It changes nothing.
 //
-// It does not look into hosts of labs, and does not prove anything with packets; package verify does.
+// It does not look into hosts of labs, and sends no packets; package verify does both.
 package doctor
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// A Finding is something that needs mending.
+// A Finding is a problem that [Examination.Run] found.
 type Finding struct {
 	// Topic is a short name: firewall, rp_filter, conntrack ….
 	Topic string `json:"topic"`
 	// Text says what is wrong and what follows from it.
 	Text string `json:"text"`
-	// Remedy has shell commands to run as root. After them, the finding is gone.
+	// Remedy has shell commands to run as root. They fix the problem.
 	Remedy []string `json:"remedy"`
 }
 

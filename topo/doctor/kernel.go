@@ -189,8 +189,8 @@ func conntrack(e Examination) ([]Finding, error) {
 		fmt.Sprintf("with %d connections, the table is nearly full, and then new ones are dropped", count)), nil
 }
 
-// neighbourTables finds limits of neighbour entries that are too small for the lab. All namespaces share them. A host
-// has an entry for its gateway, and the gateway has one for the host.
+// neighbourTables finds limits of neighbour entries that are too small for the lab. All namespaces together may not
+// exceed them. A host has an entry for its gateway, and the gateway has one for the host.
 func neighbourTables(e Examination) (list []Finding, err error) {
 	needed := 2 * e.hosts()
 	for _, family := range []string{"ipv4", "ipv6"} {

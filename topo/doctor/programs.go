@@ -43,8 +43,8 @@ var systemdDirs = []string{
 	"/etc/systemd/network", "/run/systemd/network", "/usr/local/lib/systemd/network", "/usr/lib/systemd/network",
 }
 
-// udev finds a .link file with which udev changes the MAC addresses of new links. It is no finding for a lab: links of
-// labs are created with an address, and udev keeps it.
+// udev finds a .link file with which udev changes the MAC addresses of new links. It does not concern the links of
+// labs: vnet creates them with an address, and udev keeps it.
 func udev(e Examination) ([]Finding, error) {
 	if e.Want != nil || !e.exists("/run/udev/control") {
 		return nil, nil
@@ -57,7 +57,7 @@ func udev(e Examination) ([]Finding, error) {
 		if !slices.Contains(f.values("MACAddressPolicy"), "persistent") {
 			return nil, nil
 		}
-		text := "udev gives veth pairs and bridges that are made by hand without an address another MAC address " +
+		text := "udev replaces the MAC addresses of veth pairs and bridges that are created without one " +
 			"(MACAddressPolicy=persistent in " + f.path + ")"
 		return []Finding{{"udev", text, []string{
 			`printf '[Match]\nDriver=veth bridge\n\n[Link]\nMACAddressPolicy=none\n' >/etc/systemd/network/05-vnet.link`}}}, nil

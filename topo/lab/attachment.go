@@ -19,7 +19,7 @@ import (
 // An Attachment connects a host to a network: a veth pair with one end in the bridge.
 type Attachment struct {
 	Network   string
-	Device    string         // the device's name in the host; "" means the next free ethN
+	Device    string         // the device's name in the host; "" means the first free name of eth0, eth1 …
 	Addresses []netip.Addr   // in the network's subnets; for a subnet without one, the next free address is used
 	Prefixes  []netip.Prefix // addresses with an explicit prefix length, not necessarily in a subnet of the network
 	NoAddress bool           // assign no address from the network's subnets

@@ -12,8 +12,8 @@ import (
 )
 
 // Check returns all mistakes of t as [Mistakes], or nil. Parse and Compile
-// make the same checks. It does not look at the machine: missing kernel features
-// and conflicts with existing objects are found when a plan is made.
+// make the same checks. It does not look at the machine: package live finds missing
+// kernel features and conflicts with existing objects.
 func Check(t Topology) error {
 	_, err := checkedLayout(&t)
 	return err
@@ -77,7 +77,7 @@ func (k *checker) mistakef(at syntax.Pos, text, hint, format string, args ...any
 	k.Mistake(at, text, fmt.Sprintf(format, args...), hint)
 }
 
-// knownHost reports whether the host exists. role completes the mistake "unknown host …".
+// knownHost reports whether the host exists. If not, it adds the mistake "unknown host NAME ROLE".
 func (k *checker) knownHost(at syntax.Pos, name, role string) bool {
 	if _, ok := k.layout.Hosts[name]; ok || name == topo.Machine {
 		return true
@@ -162,7 +162,7 @@ func (k *checker) subnets(net *Network) {
 	}
 }
 
-// unicastSubnet reports a subnet whose addresses no host can have.
+// unicastSubnet adds a mistake if no host can have addresses of the subnet.
 func (k *checker) unicastSubnet(at syntax.Pos, s netip.Prefix) {
 	const hint = "write a subnet such as 10.0.0.0/24 or fd00::/64"
 	if s.Bits() == 0 {

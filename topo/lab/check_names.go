@@ -14,7 +14,7 @@ func validDevice(name string) bool {
 	return len(name) <= naming.MaxLinkName && naming.ValidChars(name, "_", naming.NameChars+"@+")
 }
 
-// isHostName does not check the length.
+// isHostName reports whether s is a valid name of a host. It does not check the length.
 func isHostName(s string) bool {
 	return naming.ValidChars(s, "", naming.NameChars) && naming.IsAlnum(s[len(s)-1])
 }

@@ -37,7 +37,7 @@ func newCompiler(l *Layout) *compiler {
 	return c
 }
 
-// objects makes all objects, except those of forwarding and complete.
+// objects makes all objects, except those that forwarding and complete make.
 func (c *compiler) objects() {
 	for i := range c.t.Hosts {
 		c.host(&c.t.Hosts[i])
@@ -58,16 +58,16 @@ func (c *compiler) objects() {
 	c.hostsFiles()
 }
 
-// A compiler makes the objects of a topology. Two different objects with one
-// key are a mistake that Check did not find.
+// A compiler makes the objects of a topology. If two different objects have the same
+// key, it reports a mistake; Check does not find all of these.
 type compiler struct {
 	syntax.MistakeList
 	t     *Topology
 	l     *Layout
 	state topo.State
 
-	// knownHostsFile is a text of the hosts file that may be the right one. If it is, the state has
-	// this string: to compare it with itself takes no time, however many hosts have it.
+	// knownHostsFile is a text that the hosts file may have. If it has this text, the state gets
+	// this same string: comparing a string with itself takes no time, however many hosts have it.
 	knownHostsFile string
 
 	forwards []resolvedForward // all port forwards
@@ -117,7 +117,7 @@ func (c *compiler) iface(n int) {
 	}
 }
 
-// Link returns the attributes that all kinds of devices have.
+// link returns the attributes that all kinds of devices have.
 func (c *compiler) link(i *Iface) topo.Link {
 	return topo.Link{NS: topo.NSOf(i.Host), Name: i.Name, MAC: c.l.macOf(i), MTU: c.l.mtuOf(i)}
 }
@@ -262,8 +262,8 @@ func (c *compiler) forward(ns string) {
 }
 
 // machineForwards reports whether the machine forwards packets: because of its
-// router key, a second network or link of the lab, NAT, routed or a published
-// port.
+// router key, a second network or link of the lab, NAT, routed or a port
+// forward.
 func (c *compiler) machineForwards() bool {
 	if h, ok := c.l.Hosts[topo.Machine]; ok && c.l.Forwards(&c.t.Hosts[h]) {
 		return true

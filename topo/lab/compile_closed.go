@@ -9,9 +9,10 @@ import (
 
 // closed closes private networks on their routers: the outside reaches only their forwarded ports.
 // A network is private if the router translates its addresses, or if the machine is its gateway and
-// forwards packets, unless the file says `routed`. On the machine, it is also private if its gateway is
-// a host that translates: the outside may use the machine as a router. The other networks of the lab on the same router
-// do not count as outside, but entries of `links:` do.
+// forwards packets, unless the file says `routed`. With prefixes under `routed`, a network is private, but also
+// reachable from these prefixes. If its gateway is a host that translates its addresses, the
+// network is also private on the machine: the outside may use the machine as a router. Other networks of the
+// lab on the same router are not the outside, but entries of `links:` are.
 func (c *compiler) closed() {
 	machineForwards := c.machineForwards()
 	for host := range c.l.ByHost {

@@ -15,15 +15,15 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
-// A Device is any other device of a host: not its end of a network's or a
-// link's veth pair. The device lo has addresses only; it exists without the lab.
+// A Device is a device of a host that is not an end of a veth pair: a dummy, VLAN, VXLAN,
+// macvlan or ipvlan device. An entry for lo only adds addresses; lo exists without the lab.
 type Device struct {
 	Name      string
-	Kind      string // dummy, vlan, vxlan, macvlan or ipvlan
-	Parent    string // its parent device, of the same host or "machine:DEV"; required for vlan, macvlan and ipvlan
-	ID        uint32 // VLAN id 1–4094, or VXLAN network identifier 0–16777215
-	Mode      string // macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; "" means bridge and l2
-	Local     netip.Addr
+	Kind      string     // dummy, vlan, vxlan, macvlan or ipvlan
+	Parent    string     // its parent device, of the same host or "machine:DEV"; required for vlan, macvlan and ipvlan
+	ID        uint32     // VLAN id 1–4094, or VXLAN network identifier 0–16777215
+	Mode      string     // macvlan: bridge, private, vepa, passthru; ipvlan: l2, l3, l3s; "" means bridge and l2
+	Local     netip.Addr // vxlan: the source address; invalid means that the routes choose it
 	Remote    netip.Addr // vxlan: the other VTEP, or a multicast group
 	Port      uint16     // vxlan: UDP port; 0 means 4789
 	Network   string     // make it a port of this network's bridge
@@ -34,7 +34,8 @@ type Device struct {
 	at syntax.Pos
 }
 
-// A device is a link of the host: the compiler makes it with the other links, and the exporter too, except lo.
+// The compiler and the exporter handle devices together with the other links of the host; the exporter handles
+// lo here.
 var devicesKey = hostKey{
 	read: func(d *syntax.Decoder, f *fileHost, h *Host) {
 		for i := range f.Devices {
@@ -76,8 +77,8 @@ func (v *Device) format() (m syntax.Mapping) {
 	return m
 }
 
-// A deviceKind is a type of device: what is different from the other types. The keys of all
-// types are those of fileDevice.
+// A deviceKind is a type of device, with everything in which the types differ. All types share the
+// keys of fileDevice.
 type deviceKind struct {
 	name   string
 	parent parentRule
@@ -88,7 +89,7 @@ type deviceKind struct {
 
 	// object returns the object. link has the device's name, MAC, MTU and master.
 	object func(link topo.Link, v *Device, parentNS, parent string) topo.Object
-	// export is the reverse: it reports whether o is of this type, and returns its link and own keys.
+	// export is the reverse of object: it reports whether o is of this type, and returns its link and its own keys.
 	export func(o topo.Object) (topo.Link, Device, bool)
 }
 

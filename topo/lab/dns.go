@@ -13,8 +13,8 @@ import (
 // DNS is the content of a host's /etc/resolv.conf. With the zero value the
 // host uses the machine's file.
 type DNS struct {
-	Servers []netip.Addr
-	Search  []string
+	Servers []netip.Addr // name servers
+	Search  []string     // domains to append to short names
 }
 
 var dnsKey = hostKey{

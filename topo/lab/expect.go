@@ -30,7 +30,7 @@ const (
 	ProbeDNS  = "dns" // From must resolve the name To; to Addr if that is valid
 )
 
-// An Expectation is a statement about the lab that Verify proves with packets.
+// An Expectation is a statement about the lab that package verify proves with packets.
 type Expectation struct {
 	From string     // a host or Machine
 	To   string     // a host, Machine, or "" if Addr is set; a name for ProbeDNS
@@ -41,7 +41,7 @@ type Expectation struct {
 	Port    uint16     // for tcp and udp
 	Size    int        // ping: size of the IP packet in bytes, sent with DF set; 0 means a small packet
 	Outcome string     // one of the outcome constants
-	Not     bool       // any outcome but Outcome is expected
+	Not     bool       // expects any other outcome than Outcome
 	Seen    netip.Addr // the source address that the other side must see; invalid means any
 
 	at syntax.Pos
@@ -55,7 +55,7 @@ var expectWords = []string{
 	"size", "as", "not", Answered, Refused, Unreachable,
 }
 
-// read reads "FROM -> TO PROBE: OUTCOME". For YAML this is a mapping with one
+// Read reads "FROM -> TO PROBE: OUTCOME". In YAML this is a mapping with one
 // key, or a string if it is quoted.
 func (e *expectation) Read(d *syntax.Decoder, n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode && !syntax.IsNull(n) {

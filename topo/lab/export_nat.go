@@ -65,7 +65,8 @@ func (e *exporter) exportRouted() {
 	}
 }
 
-// isProtection reports whether an object only protects the lab: networks made by hand lack it.
+// isProtection reports whether an object only protects the lab. Networks that another program made do not have such
+// objects.
 func isProtection(o topo.Object) bool {
 	switch o.(type) {
 	case topo.OwnLink, topo.ClosedLink, topo.SourceGate, topo.HairpinFilter:
@@ -96,8 +97,8 @@ func (e *exporter) networkNAT(n int) {
 	net.NAT, net.NATTo = true, to
 }
 
-// forwardTargets returns the first host that has each address on the network of its gateway: to
-// this host, the gateway can forward the host's ports.
+// forwardTargets returns, for each gateway and address, the first host that has the address on a network of
+// the gateway: the gateway can forward ports to this host.
 func forwardTargets(l *Layout) map[target]int {
 	targets := make(map[target]int, 2*len(l.Topology.Hosts))
 	for i := range l.Topology.Hosts {

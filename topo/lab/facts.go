@@ -20,7 +20,7 @@ type Fact struct {
 // Facts returns the facts of t: one for each expectation and each address family
 // that both sides have, for the address of To that From uses.
 //
-// If no program listens on the port, Verify listens there during the probe. So
+// If no program listens on the port, package verify listens there during the probe. So
 // a lab needs no servers for verification.
 func Facts(t Topology) []Fact {
 	l, _ := NewLayout(&t)

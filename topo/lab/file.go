@@ -24,7 +24,7 @@ type fileLab struct {
 	Hosts syntax.Table[fileHost] `yaml:"hosts"`
 	// Links: veth pairs between two hosts, without a bridge.
 	Links []fileLink `yaml:"links"`
-	// Expect: facts that `vnet verify` proves with packets: "red -> blue: ping".
+	// Expect: facts that `vnet verify` proves with packets, for example "red -> blue: ping".
 	Expect []expectation `yaml:"expect"`
 
 	At syntax.Pos `yaml:"-"`
@@ -50,11 +50,11 @@ type fileNetwork struct {
 	// namespace the bridge is (see `in`).
 	Gateway syntax.Many[string] `yaml:"gateway"`
 	// NAT: with true, the gateway masquerades packets that leave these subnets. With an address, it uses
-	// this source address (SNAT).
+	// this source address (SNAT). Write one for each IP version: packets of a version without one are masqueraded.
 	NAT natChoice `yaml:"nat"`
 	// Routed: the gateway forwards between these subnets and other networks without NAT. The other
 	// networks need routes to these subnets. With true, all of the outside reaches the hosts;
-	// with prefixes, only these sources do. Default: the outside reaches published ports only.
+	// with prefixes, only these sources do. Default: the outside reaches forwarded ports only (`ports`).
 	Routed routedChoice `yaml:"routed"`
 	// In: the host in whose namespace the bridge is. Default: the machine.
 	In string `yaml:"in"`
@@ -92,14 +92,14 @@ type fileNetwork struct {
 	AgeingTime *time.Duration `yaml:"ageing_time"`
 	// Priority in the spanning tree protocol, 0 to 65535: the bridge with the lowest one is the root. Default: 32768.
 	Priority *int `yaml:"priority"`
-	// Group forward mask: protocols that the bridge forwards although their frames end at a bridge: lldp, eapol, or a
-	// mask such as 0x4000, whose bit N stands for the address 01:80:c2:00:00:0N. Bits 0 to 2 (STP, PAUSE, LACP) are
-	// not allowed.
+	// Group forward mask: protocols whose frames a bridge normally does not forward, but this one does: lldp, eapol, or
+	// a mask such as 0x4000, whose bit N stands for the address 01:80:c2:00:00:0N, N in hexadecimal. Bits 0 to 2 (STP,
+	// PAUSE, LACP) are not allowed. Default: none.
 	GroupFwdMask syntax.Many[groupMask] `yaml:"group_fwd_mask"`
 	// Multicast snooping: with false, the bridge sends multicast packets to all ports, not only to those behind which
 	// hosts asked for the group (IGMP, MLD). Default: true.
 	McastSnooping *bool `yaml:"mcast_snooping"`
-	// Multicast querier: the bridge asks for members of multicast groups if no router does.
+	// Multicast querier: the bridge asks for members of multicast groups if no router does. Default: false.
 	McastQuerier *bool `yaml:"mcast_querier"`
 	// VLAN filtering: separate VLANs by the keys `vlan` and `vlans` of the hosts.
 	VLANFiltering bool `yaml:"vlan_filtering"`
@@ -115,15 +115,15 @@ type fileHost struct {
 	// Networks that the host is connected to: a list of names, or a mapping of names to keys. Its devices
 	// are eth0, eth1 … in this order.
 	Networks attachments `yaml:"networks"`
-	// Ports that its gateway forwards to it, written as in Compose: "8080:80",
-	// "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp". Clients with a link-local IPv6 address do not
-	// reach them.
+	// Ports that its gateway forwards to it, written as in Compose: "8080:80" forwards port 8080 of the gateway to
+	// port 80 of the host. "127.0.0.1:9000-9010:9000-9010", "[fd00::1]:53:53/udp" begin with the address to listen
+	// on. Clients with a link-local IPv6 address do not reach them.
 	Ports syntax.Many[hostForward] `yaml:"ports"`
 	// Routes, written as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default via fd00::1 dev eth1",
 	// "blackhole 10.9.0.0/16", "10.0.0.0/8 nexthop via 10.0.0.1 weight 2 nexthop via 10.0.1.1".
 	Routes syntax.Many[fileRoute] `yaml:"routes"`
 	// Rules of policy routing, written as for ip-rule(8): "from 10.0.0.0/8 lookup 100", "iif eth1 prohibit",
-	// "-6 fwmark 0x7/0xff lookup main". Routes with the word table fill a table. A rule without an address is
+	// "-6 fwmark 0x7/0xff lookup main". A route with the word table belongs to that table. A rule without an address is
 	// for IPv4 and IPv6; -4 or -6 before it selects one. The rules apply in the order of the file: the first
 	// has priority 100, each other one more than the rule before, unless the word priority gives another.
 	Rules syntax.Many[fileRule] `yaml:"rules"`
@@ -160,8 +160,8 @@ type fileHost struct {
 
 // fileAttachment connects a host to a network: a veth pair with one end in the bridge.
 type fileAttachment struct {
-	// Address in the network's subnets, or any address with a prefix length; none for no address. Default:
-	// the next free address of each subnet.
+	// Address in the network's subnets, or any address with a prefix length; with "none", the host gets no address.
+	// Default: the next free address of each subnet.
 	Address syntax.Many[string] `yaml:"address"`
 	// Name of the device in the host. Default: the next free name of eth0, eth1 …
 	Name string `yaml:"name"`
@@ -169,7 +169,7 @@ type fileAttachment struct {
 	MAC topo.MAC `yaml:"mac"`
 	// MTU in bytes. Default: the network's.
 	MTU int `yaml:"mtu"`
-	// VLAN: the untagged VLAN of the bridge port, 1 to 4094.
+	// VLAN: the untagged VLAN of the bridge port, 1 to 4094. Default: 1, or none if the host has `vlans` here.
 	VLAN int `yaml:"vlan"`
 	// VLANs: the tagged VLANs of the bridge port, 1 to 4094 each.
 	VLANs syntax.Many[int] `yaml:"vlans"`
@@ -198,7 +198,7 @@ type fileRouter struct {
 	Ports syntax.Many[routerForward] `yaml:"ports"`
 }
 
-// fileDevice is any other device of a host: not its end of a network's or a link's veth pair.
+// fileDevice is a device of a host that is not an end of a veth pair.
 type fileDevice struct {
 	// Type of the device. Required, except for lo.
 	Type string `yaml:"type" enum:"dummy,vlan,vxlan,macvlan,ipvlan"`
@@ -208,7 +208,7 @@ type fileDevice struct {
 	ID int `yaml:"id"`
 	// Mode: for macvlan bridge (default), private, vepa or passthru; for ipvlan l2 (default), l3 or l3s.
 	Mode string `yaml:"mode" enum:"bridge,private,vepa,passthru,l2,l3,l3s"`
-	// Local: for vxlan, the source address of the tunnel.
+	// Local: for vxlan, the source address of the tunnel. Default: the routes choose it.
 	Local netip.Addr `yaml:"local"`
 	// Remote: for vxlan, the address of the other tunnel endpoint, or a multicast group.
 	Remote netip.Addr `yaml:"remote"`
@@ -254,7 +254,7 @@ type fileLink struct {
 type fileImpair struct {
 	// Delay added to every packet, for example 50ms.
 	Delay time.Duration `yaml:"delay"`
-	// Jitter: the delay varies by up to this much in both directions.
+	// Jitter: the delay of each packet is up to this much shorter or longer.
 	Jitter time.Duration `yaml:"jitter"`
 	// Loss: percentage of lost packets, for example 1.5%. Both ends of the link send TCP segments one by one
 	// (gso_max_segs 1). What another host sends may still arrive as a packet of many segments, which is lost as one.

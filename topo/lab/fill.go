@@ -10,7 +10,8 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// A Machine answers what a lab asks about the machine that it is for. [live.Machine] is one.
+// A Machine reads what a lab needs to know about the machine on which it will be up. [live.Machine]
+// is one.
 type Machine interface {
 	// DefaultRouteLinks returns the links of the default routes, and the smallest of their MTUs in
 	// bytes; 0 if there are none.
@@ -18,11 +19,12 @@ type Machine interface {
 	// OutsideMACs returns the MAC addresses of those of the links that exist. namespaceOf is
 	// [Topology.NamespaceOf].
 	OutsideMACs(links []topo.Key, namespaceOf func(host string) topo.Namespace) (map[topo.Key]topo.MAC, error)
-	// BridgeNetfilter reports whether br_netfilter is loaded.
+	// BridgeNetfilter reports whether br_netfilter is loaded and the kernel supports nftables rules for bridges.
 	BridgeNetfilter() (bool, error)
 }
 
-// Fill sets what depends on the machine. Call it between [Parse] and [Compile]. It asks only what the lab needs.
+// Fill sets the fields that depend on the machine. Call it between [Parse] and [Compile]. It calls only those methods
+// of m that the lab needs, and returns their errors.
 func (t *Topology) Fill(m Machine) error {
 	return errors.Join(t.fillOutsideMACs(m.OutsideMACs), t.fillEgress(m.DefaultRouteLinks),
 		t.fillBridgeNetfilter(m.BridgeNetfilter))
@@ -72,7 +74,7 @@ func (t *Topology) fillOutsideMACs(find func(links []topo.Key, namespaceOf func(
 
 // OutsideLinks returns the links that lead out of the lab and that it does not create, by host:
 // uplinks of networks, and parents of devices. The derived MAC addresses of the links behind them
-// depend on [Topology.OutsideMACs], because another machine on the same wire may have the same lab.
+// depend on [Topology.OutsideMACs], because another machine on the same Ethernet may have the same lab.
 func (t *Topology) OutsideLinks() (links []topo.Key) {
 	var all []topo.Key
 	for n := range t.Networks {

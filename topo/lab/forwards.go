@@ -28,8 +28,8 @@ func (l *Layout) portForwards() (all []resolvedForward) {
 	return all
 }
 
-// forwardsToHost resolves a published port of h: its gateway forwards it, for
-// each family that has a gateway.
+// forwardsToHost resolves a port forward to h, for each family in which h has a
+// gateway.
 func (l *Layout) forwardsToHost(h *Host, p *Forward) (out []resolvedForward) {
 	for _, v4 := range []bool{true, false} {
 		gw, ok := l.defaultGateway(h.Name, v4)

@@ -19,13 +19,13 @@ type Host struct {
 	Routes     []StaticRoute // in addition to the default route
 	Rules      []StaticRule  // of policy routing, in this order
 	Neighbours []StaticNeigh
-	Sysctls    []Setting // in the order of the file
-	Aliases    []string  // other names in the hosts' /etc/hosts
-	DNS        DNS
+	Sysctls    []Setting      // in the order of the file
+	Aliases    []string       // other names in the hosts' /etc/hosts
+	DNS        DNS            // its /etc/resolv.conf
 	Router     bool           // it forwards packets; a gateway does so without it
 	NAT        []netip.Prefix // sources that it masquerades
 	Forwards   []Forward      // ports that it forwards to other hosts
-	Run        []string       // shell commands started after up and stopped by down
+	Run        []string       // shell commands that up starts and down stops
 
 	at syntax.Pos
 }
@@ -40,13 +40,13 @@ func (t *Topology) NamespaceOf(host string) topo.Namespace {
 	return topo.Namespace{Name: host}
 }
 
-// A hostKey is a key of a host in the lab file: all that is particular to this key. A function is nil
-// if there is nothing to do. Each key has a file of its own, or is in the file of its values.
+// A hostKey is everything that vnet does with one key of a host in the lab file. A function is nil
+// if there is nothing to do. Each hostKey is in a file of its own, or in the file of its values.
 type hostKey struct {
 	read    func(d *syntax.Decoder, f *fileHost, h *Host) // from the lab file
 	check   func(k *checker, h *Host)
 	compile func(c *compiler, h *Host)       // adds its objects to the state
-	export  func(e *exporter, o topo.Object) // the reverse: adds o to its host if o is of this key
+	export  func(e *exporter, o topo.Object) // the reverse of compile: adds o to its host if o is of this key
 	format  func(h *Host, m *syntax.Mapping) // as a lab file
 }
 
@@ -87,7 +87,7 @@ func (c *compiler) host(h *Host) {
 	}
 }
 
-// hostKey adds an object to its host if it is of a key of hosts.
+// hostKey adds an object to its host if one of hostKeys exports it.
 func (e *exporter) hostKey(o topo.Object) {
 	for i := range hostKeys {
 		if export := hostKeys[i].export; export != nil {

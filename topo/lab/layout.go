@@ -14,8 +14,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
-// Forwards reports whether the host forwards packets, because the file says so or because it is a
-// gateway.
+// Forwards reports whether the host forwards packets, because the file says so or because it is the
+// gateway of a network.
 func (l *Layout) Forwards(h *Host) bool {
 	if h.Router || len(h.NAT) > 0 || len(h.Forwards) > 0 {
 		return true
@@ -30,7 +30,7 @@ type Layout struct {
 	Topology  *Topology
 	Hosts     map[string]int   // the index in Topology.Hosts, by name
 	nets      map[string]int   // the index in Topology.Networks, by name
-	Ifaces    []Iface          // bridges, then devices on networks, ends of links, other devices
+	Ifaces    []Iface          // bridges, then devices on networks, then ends of links, then other devices
 	ByHost    map[string][]int // for each host, the indexes of its Ifaces
 	ByNetwork [][]int          // for each network, the indexes of its Ifaces: the bridge first
 
@@ -43,14 +43,14 @@ type Layout struct {
 
 // An Iface is one network device of the lab.
 type Iface struct {
-	Host       string // its host; Machine for the machine itself
-	Name       string
-	Network    int         // the network it is on, or -1
-	Attachment *Attachment // for a device on a network, else nil
-	Link       *Link       // for an end of a link, else nil
-	End        int         // index of the end of the link
-	Device     *Device     // for an entry of a host's devices, else nil
-	Addrs      []netip.Prefix
+	Host       string         // its host; [topo.Machine] for the machine itself
+	Name       string         // the device's name
+	Network    int            // the network it is on, or -1
+	Attachment *Attachment    // for a device on a network, else nil
+	Link       *Link          // for an end of a link, else nil
+	End        int            // for an end of a link, its index in Link.Ends
+	Device     *Device        // for an entry of a host's devices, else nil
+	Addrs      []netip.Prefix // with the prefix lengths of their subnets
 	at         syntax.Pos
 }
 

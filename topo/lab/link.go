@@ -16,8 +16,8 @@ import (
 
 // A Link is a veth pair between two hosts, without a bridge.
 type Link struct {
-	Ends   [2]End
-	MTU    int // bytes, both ends; 0 means 1500
+	Ends   [2]End // in the order of the file
+	MTU    int    // bytes, both ends; 0 means 1500
 	Impair topo.Impairment
 
 	NoOffload bool // turn off checksum offload on both ends
@@ -28,9 +28,9 @@ type Link struct {
 // An End is one end of a Link.
 type End struct {
 	Host      string
-	Device    string // "" means the next free ethN of the host
-	Addresses []netip.Prefix
-	MAC       topo.MAC // zero means derived from the names
+	Device    string         // "" means the first free name of eth0, eth1 … in the host
+	Addresses []netip.Prefix // with the prefix lengths of their subnets; may be empty
+	MAC       topo.MAC       // zero means derived from the names
 }
 
 func (l *fileLink) link(d *syntax.Decoder) (Link, bool) {

@@ -19,7 +19,7 @@ type StaticNeigh struct {
 	Addr   netip.Addr
 	MAC    topo.MAC
 	Device string // "" means the device whose subnet contains Addr; required for Proxy
-	Proxy  bool   // the host answers for Addr on the device; without MAC
+	Proxy  bool   // the host answers for Addr on the device; MAC is zero
 
 	at syntax.Pos
 }

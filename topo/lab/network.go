@@ -24,7 +24,7 @@ type Network struct {
 	GatewayAddr []netip.Addr // the gateway's addresses where they are not the first ones
 
 	NAT    bool         // the gateway masquerades packets that leave the subnets
-	NATTo  []netip.Addr // SNAT to these addresses instead of masquerading; implies NAT
+	NATTo  []netip.Addr // SNAT to the first one of each IP version; a version without one is masqueraded; implies NAT
 	Routed bool         // the gateway forwards between the subnets and other networks without NAT
 	// RoutedFrom are the sources outside the lab that reach the hosts of a routed network; none means all.
 	RoutedFrom []netip.Prefix
@@ -38,18 +38,18 @@ type Network struct {
 	// other networks with Fastpath, links and the outside.
 	Fastpath bool
 
-	MTU           int      // bytes; 0 means 1500
-	MTUAuto       bool     // [Topology.Fill] sets MTU
-	MAC           topo.MAC // zero means derived from the names
-	STP           bool     // run the spanning tree protocol
-	VLANFiltering bool     // separate VLANs by VLAN and VLANs of the hosts' attachments
-	Options       topo.BridgeOptions
+	MTU           int                // bytes; 0 means 1500
+	MTUAuto       bool               // [Topology.Fill] sets MTU
+	MAC           topo.MAC           // zero means derived from the names
+	STP           bool               // run the spanning tree protocol
+	VLANFiltering bool               // separate VLANs by VLAN and VLANs of the hosts' attachments
+	Options       topo.BridgeOptions // other options of the bridge; "" means the kernel's defaults
 
 	at syntax.Pos
 }
 
-// NoGateway as a network's Gateway means: no host has the first address as a
-// gateway, and hosts get no default route from this network.
+// NoGateway as a network's Gateway means: the network has no gateway, and hosts get no default route
+// from it.
 const NoGateway = "none"
 
 // BridgeHost returns the host in whose namespace the bridge of network n is.

@@ -16,7 +16,7 @@ import (
 // A Forward forwards ports to a host or an address (DNAT).
 type Forward struct {
 	Listen      netip.Addr // only packets to this address; invalid means any address of the gateway
-	First, Last uint16     // the published ports, both included
+	First, Last uint16     // the ports of the gateway, both included
 	Host        string     // the target host; "" if To is set
 	To          netip.Addr // a target address instead of a host
 	ToFirst     uint16     // the target port of First; a range keeps its order
@@ -27,9 +27,9 @@ type Forward struct {
 
 const (
 	hostForwardForm = `write "8080:80", "127.0.0.1:8000-8010:80-90" or "[fd00::1]:53:53/udp": ` +
-		`address to listen on, published port, port of the host, protocol`
+		`address to listen on, port of the gateway, port of the host, protocol`
 	routerForwardForm = `write "8080:web:80" or "203.0.113.1:53:10.0.0.2:53/udp": ` +
-		`address to listen on, published port, target, port of the target, protocol`
+		`address to listen on, port of the router, target, port of the target, protocol`
 )
 
 var portsKey = hostKey{
@@ -52,7 +52,7 @@ func (p *routerForward) Read(d *syntax.Decoder, n *yaml.Node) {
 	p.at = syntax.PosOf(n)
 }
 
-// parseHostForward reads a published port as in Compose:
+// parseHostForward reads a port forward, written as in Compose:
 // [[LISTEN:]PORT:]PORT[/PROTO]. A port is a number or a range.
 func parseHostForward(s string) (Forward, error) {
 	parts, p, err := portParts(s)
@@ -67,7 +67,7 @@ func parseHostForward(s string) (Forward, error) {
 		parts = parts[1:]
 	}
 	if len(parts) == 0 || len(parts) > 2 {
-		return p, syntax.Invalid(s, fmt.Sprintf("%q is not a published port", s), hostForwardForm)
+		return p, syntax.Invalid(s, fmt.Sprintf("%q is not a port forward", s), hostForwardForm)
 	}
 	return withPorts(p, s, parts[0], parts[len(parts)-1])
 }
@@ -137,7 +137,7 @@ func bracketAddr(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// withPorts sets the published ports and the target ports of p.
+// withPorts sets the ports of the gateway and of the target.
 func withPorts(p Forward, s, from, to string) (Forward, error) {
 	var last uint16
 	var err error

@@ -61,7 +61,7 @@ func (k *checker) routes(h *Host) {
 	}
 }
 
-// route checks that each next hop is on a link of h and that a host has its address.
+// route checks the type of a route, and that each next hop is on a link of h and is an address of another host.
 func (k *checker) route(h *Host, r *StaticRoute) {
 	if r.Type != "unicast" && !slices.Contains(routeTypes, r.Type) {
 		k.mistakef(r.at, r.Type, spell.DidYouMean(r.Type, routeTypes), "unknown route type %q", r.Type)
@@ -202,8 +202,8 @@ func (c *compiler) route(h *Host, r *StaticRoute) topo.Route {
 	return out
 }
 
-// linkRoute returns the device of another route of the host that leads to an address without a next
-// hop; "" if there is none.
+// linkRoute returns the device of another route of the host to an address, if that route has no next hop
+// address; "" if there is none.
 func (h *Host) linkRoute(except *StaticRoute, a netip.Addr) string {
 	for i := range h.Routes {
 		r := &h.Routes[i]

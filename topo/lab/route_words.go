@@ -26,7 +26,7 @@ func (r *fileRoute) Read(d *syntax.Decoder, n *yaml.Node) {
 	r.at = syntax.PosOf(n)
 }
 
-// ParseRoute reads a route with the keywords of ip-route(8).
+// ParseRoute reads a route with the keywords of ip-route(8), for example "10.2.0.0/16 via 10.0.0.2".
 func ParseRoute(s string) (StaticRoute, error) {
 	w := syntax.NewWords(s)
 	r := StaticRoute{Type: "unicast"}

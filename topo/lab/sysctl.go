@@ -16,7 +16,7 @@ import (
 // A Setting is one sysctl of a host.
 type Setting struct {
 	Key   string // for example net.ipv4.conf.all.rp_filter; separated by dots or slashes
-	Value string
+	Value string // as written to /proc/sys
 
 	at syntax.Pos
 }
@@ -103,7 +103,8 @@ var sysctlsOfAllLinks = []string{
 	"default stable_secret", // sets addr_gen_mode
 }
 
-// sysctlOfAllLinks reports a sysctl that changes links which are not the lab's: only its own former value is restored.
+// sysctlOfAllLinks reports a sysctl that also changes links which are not the lab's. down restores only the former
+// value of the sysctl itself.
 func (k *checker) sysctlOfAllLinks(h *Host, s Setting) {
 	link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
 	if slices.Contains(sysctlsOfAllLinks, link+" "+name) && (h.Name == topo.Machine || k.isAdopted(h.Name)) {

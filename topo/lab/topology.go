@@ -16,21 +16,22 @@ import (
 // program fills it by hand. [Compile] turns it into a [topo.State] and adds what
 // the Topology leaves out.
 type Topology struct {
-	Name     string        // Name of the lab; vnet marks its objects with it
+	Name     string        // name of the lab; vnet marks its objects with it
 	Networks []Network     // in the order of the file
 	Hosts    []Host        // in the order of the file, which is the order of their addresses
 	Links    []Link        // the links of the file
 	Expect   []Expectation // what vnet verify proves
 
-	// EgressLinks are the links by which the machine reaches other networks. A network
+	// EgressLinks are the links of the machine's default routes. A network
 	// with Fastpath has fast paths to them. [Topology.Fill] sets them.
 	EgressLinks []string
 	// OutsideMACs has the MAC addresses of those [Topology.OutsideLinks] that exist.
 	// [Topology.Fill] sets it. If it is nil, derived MAC addresses depend on the names only.
 	OutsideMACs map[topo.Key]topo.MAC
 
-	// BridgeNetfilter means that NAT may run in bridges, because br_netfilter is loaded. Then a
-	// host needs hairpin mode to reach a port that is forwarded to itself. [Topology.Fill] sets it.
+	// BridgeNetfilter means that NAT may run in bridges, because br_netfilter is loaded. Then the
+	// bridge port of a host needs hairpin mode, so that the host reaches a port that is forwarded to itself.
+	// [Topology.Fill] sets it.
 	BridgeNetfilter bool
 
 	source *syntax.Source // the file, for the places of mistakes found later; nil if there is none

@@ -11,10 +11,10 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-// BridgeNetfilter reports whether NAT may run in bridges: br_netfilter is loaded. It does not matter
-// whether net.bridge.bridge-nf-call-iptables is on: it may change later. The result is false if the
-// kernel has no rules about bridges, which ports with hairpin mode need; also if the caller has no
-// CAP_NET_ADMIN, and so cannot bring up a lab either. It is the value of BridgeNetfilter of [lab.Topology].
+// BridgeNetfilter reports whether NAT may run in bridges, because br_netfilter is loaded. It ignores
+// net.bridge.bridge-nf-call-iptables, which may change later. The result is false if the kernel does not
+// support nftables rules for bridges, which ports with hairpin mode need. It is also false if the caller has no
+// CAP_NET_ADMIN, and so cannot bring up a lab either. See BridgeNetfilter of [lab.Topology].
 func (Machine) BridgeNetfilter() (bool, error) {
 	if _, err := os.Stat("/proc/sys/net/bridge"); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -26,8 +26,9 @@ func (Machine) BridgeNetfilter() (bool, error) {
 	return filters, err
 }
 
-// filtersBridges reports whether the kernel has rules about bridges. If there are none, it tries one in a new
-// namespace. A transaction that the kernel only checks would wait for an RCU grace period, up to 20 ms.
+// filtersBridges reports whether the kernel supports nftables rules for bridges. If the machine has no such rule, it
+// adds one in a new namespace. It does not let the kernel only check one (nft -c), because that waits for an RCU grace
+// period, up to 20 ms.
 func filtersBridges() (bool, error) {
 	conn, err := nft.Dial(nil)
 	if err != nil {

@@ -53,10 +53,9 @@ type conflictFinder struct {
 	table *netns.Table
 }
 
-// nameConflicts returns a *ConflictError if names that a plan needs already exist. It
-// changes nothing.
+// nameConflicts does the work of [Kernel.NameConflicts]. It changes nothing.
 func (c conflictFinder) nameConflicts(p topo.Plan) error {
-	adopted := toAdopt(p)
+	adopted := openToAdopt(p)
 	defer adopted.close()
 	deleted, created := map[topo.Key]bool{}, map[topo.Key]bool{} // created: links
 	var found []Conflict
@@ -103,9 +102,9 @@ func (c conflictFinder) nameConflicts(p topo.Plan) error {
 // adoptedNamespaces are sockets in namespaces that a plan adopts, by the names in the lab.
 type adoptedNamespaces map[string]*rtnl.Conn
 
-// toAdopt opens the namespaces that a plan adopts. It skips those that it cannot open: the plan's
+// openToAdopt opens the namespaces that a plan adopts. It skips those that it cannot open: the plan's
 // step fails then.
-func toAdopt(p topo.Plan) adoptedNamespaces {
+func openToAdopt(p topo.Plan) adoptedNamespaces {
 	conns := adoptedNamespaces{}
 	for _, s := range p {
 		n, ok := s.Want.(topo.Namespace)
@@ -204,8 +203,8 @@ func (c conflictFinder) portConflict(p topo.Port, created map[topo.Key]bool) str
 	return ""
 }
 
-// ruleConflict describes a rule of another lab with the same priority; "" if there is none. Which rule belongs to which
-// lab would be unknown.
+// ruleConflict describes a rule of another lab with the same priority; "" if there is none. With two such rules, vnet
+// could not find out which of them belongs to which lab.
 func (a adoptedNamespaces) ruleConflict(want topo.Rule) string {
 	if a[want.NS] == nil {
 		return ""
@@ -279,9 +278,9 @@ func ownerText(labs labNames) string {
 }
 
 // Conflicts finds the conflicts of a plan that do not make it fail: programs that listen
-// on a port that the plan forwards, foreign rules that take packets to the same port, foreign
+// on a port that the plan forwards, foreign rules that redirect packets to the same port, foreign
 // chains that drop forwarded packets, and foreign addresses in the same prefix. After Up, either
-// the lab's object works or the foreign one.
+// the lab's object works or the foreign one, not both.
 func (k *Kernel) Conflicts(p topo.Plan) ([]Conflict, error) {
 	return conflictFinder{k.table}.find(p)
 }

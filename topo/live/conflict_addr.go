@@ -9,7 +9,7 @@ import (
 )
 
 // unmarkedConflict describes an address or neighbour entry of another program on a link of the
-// lab that prevents the new one; "" if there is none. With a deleted link, it goes too.
+// lab that prevents the new one; "" if there is none. On a deleted link there is no conflict.
 func (c conflictFinder) unmarkedConflict(o topo.Object, deleted map[topo.Key]bool) string {
 	h, err := c.table.Handle(o.Key().NS)
 	if err != nil || h.Snapshot == nil {

@@ -100,12 +100,12 @@ func (o *foreignState) readAddrs(lab string, h *netns.Handle) error {
 	return err
 }
 
-// isOwnTable reports whether vnet made a table: a lab's, or that of the rules that are made by hand.
+// isOwnTable reports whether a table is of a lab or of vnet nat.
 func isOwnTable(table string) bool {
 	return table == NATTable || strings.HasPrefix(table, mark.Table(""))
 }
 
-// ownForwards returns the forwards of other labs, and those made by hand unless c itself is for these.
+// ownForwards returns the forwards of other labs and of vnet nat. It leaves out those that c is for.
 func (c conflictFinder) ownForwards(h *netns.Handle) (list []foreignForward, err error) {
 	conn, err := h.NFT()
 	if err != nil {
@@ -172,7 +172,7 @@ func forwardCovers(addr netip.Addr, f topo.Forward) bool {
 	return addr.Is4() == f.To.Is4()
 }
 
-// portUses returns how a link was used before it becomes a port of the lab's bridge: conflicts with o.
+// portUses returns the conflicts of a link that becomes a port of the lab's bridge: another bridge, and addresses.
 func portUses(h *netns.Handle, o topo.Port) (uses []Conflict, err error) {
 	name := o.Link
 	l, err := h.Conn.Link(rtnl.LinkID{Name: name})
@@ -194,7 +194,7 @@ func portUses(h *netns.Handle, o topo.Port) (uses []Conflict, err error) {
 	return uses, err
 }
 
-// ForeignDrops returns the chains of a namespace that drop the packets which vnet makes it forward, or bridge: foreign
+// ForeignDrops returns the chains of a namespace that drop packets which it forwards or bridges: foreign
 // chains of nftables, and chains of iptables-legacy. The calling thread must be in the namespace of c.
 func ForeignDrops(c *nft.Conn) ([]ruleset.Chain, error) {
 	drops, err := ruleset.ForwardDrops(c)

@@ -15,11 +15,12 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// A Machine answers what labs ask about the machine of the current namespace; see [lab.Topology.Fill].
+// A Machine reads what labs need to know about the machine: the namespace of the calling thread; see
+// [lab.Topology.Fill].
 type Machine struct{}
 
 // DefaultRouteLinks returns the links of the machine's default routes: their names, and the
-// smallest of their MTUs, 0 if there are none. It ignores routes of labs.
+// smallest of their MTUs in bytes, 0 if there are none. It ignores routes of labs.
 func (Machine) DefaultRouteLinks() (names []string, mtu int, err error) {
 	ns, err := nsfs.Current()
 	if err != nil {
@@ -41,8 +42,8 @@ func (Machine) DefaultRouteLinks() (names []string, mtu int, err error) {
 
 // OutsideMACs returns the MAC addresses of links that a lab does not create, for
 // [lab.Topology.OutsideMACs]: the permanent one of the hardware if there is one. It leaves out links and
-// namespaces that do not exist or that the caller may not open. namespaceOf returns an adopted
-// namespace.
+// namespaces that do not exist or that the caller may not open. namespaceOf returns the namespace of a
+// host.
 func (Machine) OutsideMACs(links []topo.Key, namespaceOf func(host string) topo.Namespace) (
 	map[topo.Key]topo.MAC, error) {
 	macs := map[topo.Key]topo.MAC{}

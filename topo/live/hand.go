@@ -21,11 +21,11 @@ import (
 	"github.com/vnet-lab/vnet/topo/live/internal/setting"
 )
 
-// handLab owns the records of rules that are made by hand. No lab has this name.
+// handLab is the lab in the records of rules that vnet nat makes (by hand). No lab has this name.
 const handLab = "@hand"
 
-// A handNAT changes the rules of a table by hand, and the settings that they need. Labs may need the
-// same settings: records on lo say which labs need a setting, and its former value.
+// A handNAT changes the rules that vnet nat makes in a table, and the settings that they need. Labs may need
+// the same settings: records on lo say which labs need a setting, and its former value.
 type handNAT struct {
 	table    *netns.Table
 	settings *setting.Changer
@@ -36,13 +36,14 @@ type handNAT struct {
 
 // AddNAT adds rules to a table of the namespace ns (nil means the current one). It also turns on
 // forwarding for the address families of the rules. Networks without such a rule still cannot reach
-// each other, see [nft.Guard]. AddNAT makes all changes or none.
+// each other, see [nft.Guard]. AddNAT makes all changes or none. Only if it cannot read the Drops of the
+// report, it keeps the changes and returns the error.
 //
 // With IPv6 forwarding, the kernel ignores router advertisements. AddNAT sets
 // accept_ra=2 on links that have routes from advertisements, so that these routes remain.
 // A forward that accepts packets to 127.0.0.1 needs route_localnet on the link to
 // its target. AddNAT first adds the rule that protects the other ports of 127.0.0.1,
-// and then sets route_localnet. It continues after [nft.ErrStaleConntrack].
+// and then sets route_localnet. After [nft.ErrStaleConntrack] it continues, and returns this error at the end.
 func AddNAT(ns *os.File, table string, rules ...nft.Rule) (report NATReport, err error) {
 	err = withHandNAT(ns, table, func(n *handNAT) (err error) {
 		report, err = n.add(rules)
@@ -256,7 +257,7 @@ func (n *handNAT) acquire(wanted []SettingChange) (changed []SettingChange, err 
 	return changed, nil
 }
 
-// release restores the former values of the settings that were acquired by hand and that these rules do
+// release restores the former values of the settings that vnet nat changed and that these rules do
 // not need.
 func (n *handNAT) release(rules []nft.Rule) (changed []SettingChange, err error) {
 	needed, err := gatewaySettings(n.handle.Conn, rules)

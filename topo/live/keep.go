@@ -16,14 +16,15 @@ import (
 	"github.com/vnet-lab/vnet/topo/live/internal/convert"
 )
 
-// KeepOptions connect a running [Keep] with its caller. Each of them may be left out.
+// KeepOptions connect a running [Keep] with its caller. All may be nil, but Alive only without Beat.
 type KeepOptions struct {
 	// Again makes Keep ask for the wanted state and compare the lab with it, as after a change.
 	Again <-chan struct{}
-	// Report is called after each comparison with the steps that were applied, none if the lab was as wanted, or with
-	// the error for which nothing was changed.
+	// Report is called after each comparison. It gets the steps that were applied, none if the lab was as wanted. After
+	// an error, it gets the error.
 	Report func(topo.Plan, error)
-	// Beat makes Keep call Alive when nothing else happens, for a watchdog. They need each other.
+	// Beat and Alive are for a watchdog: while Keep waits for changes, it calls Alive for each value of Beat. It does
+	// not while it compares.
 	Beat  <-chan time.Time
 	Alive func()
 	// Log gets messages of each stage; see [OpenKernel].
@@ -33,10 +34,11 @@ type KeepOptions struct {
 // Keep brings a lab up and stays until ctx ends: after each change that the kernel reports, it compares the lab with
 // what want returns, and brings it up again. It sees changes of links, addresses, routes and nftables' rules in the
 // lab's namespaces, and new and deleted names of namespaces. It does not see changes of neighbours, settings, files and
-// programs, and repairs them when it sees another change. It does not poll; but after an error it tries again, in a
-// second at first and in a minute at last, because not everything that an error depends on is reported.
+// programs, and repairs them when it sees another change. It does not poll. After an error it tries again after a
+// second, then after twice that time, and so on up to a minute, because the kernel may not report that the cause of
+// the error is gone.
 //
-// When changes follow each other, of the lab or of others, Keep takes at most a fifth of a processor.
+// After each comparison, Keep waits: it uses at most a fifth of a processor, however many changes there are.
 //
 // Keep returns nil when ctx ends, and then the lab stays up. It returns an error if it may not change the lab, or
 // cannot watch the machine. It holds the lab's lock only while it compares.
@@ -90,7 +92,7 @@ func (k *keeper) run(ctx context.Context) error {
 	}
 }
 
-// processorTime returns the time of processors that the process has used, in the kernel too.
+// processorTime returns the CPU time that the process has used, in the kernel too.
 func processorTime() time.Duration {
 	var used unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
@@ -140,8 +142,8 @@ func (k *keeper) up(ctx context.Context, want topo.State) (topo.Plan, error) {
 	return plan, errors.Join(err, kernel.Close())
 }
 
-// watch subscribes to changes in the lab's namespaces. A new one may have changed since Up: then the next wait ends at
-// once.
+// watch subscribes to changes in the lab's namespaces. If there are new namespaces, the next wait ends at once: they
+// may have changed since Up.
 func (k *keeper) watch(want topo.State) error {
 	if err := k.discover(nil, nil); err != nil {
 		return err

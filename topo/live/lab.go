@@ -26,16 +26,18 @@ type DriftError struct {
 	Plan topo.Plan // the steps still needed
 }
 
-// Error lists the steps still needed.
+// Error lists the steps still needed, or says that a program did not stay up.
 func (e *DriftError) Error() string {
-	if only(e.Plan, topo.OfProcess) {
-		return "exited with an error right after its start: " + strings.TrimSuffix(e.Plan.String(), "\n")
+	if startsProgramsOnly(e.Plan) {
+		return "a command under run exited with an error right after its start: " + strings.TrimSuffix(e.Plan.String(), "\n")
 	}
 	return "the kernel accepted all changes but still differs from the lab:\n" + strings.TrimSuffix(e.Plan.String(), "\n")
 }
 
-func only(p topo.Plan, kind topo.Kind) bool {
-	return !slices.ContainsFunc(p, func(s topo.Step) bool { return s.Object().Key().Kind != kind })
+func startsProgramsOnly(p topo.Plan) bool {
+	return !slices.ContainsFunc(p, func(s topo.Step) bool {
+		return s.Object().Key().Kind != topo.OfProcess || s.Op() != topo.Create
+	})
 }
 
 // Up brings the lab to the state want, completely or not at all. Then it checks the

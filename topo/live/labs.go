@@ -40,8 +40,8 @@ func IsUp(lab string) (bool, error) {
 	return labs[lab], err
 }
 
-// EmptyLabs returns the labs of which objects are left, but no host and no link: a crash or another
-// program deleted these.
+// EmptyLabs returns the labs that have neither a host nor a link any more, but still have other objects:
+// after a crash, or because another program deleted the hosts and links.
 func EmptyLabs() (empty []string, err error) {
 	labs, err := Labs()
 	for _, name := range labs {
@@ -122,9 +122,9 @@ func (l labNames) addNamespaces(lab string) error {
 	return l.addFiles(marks)
 }
 
-// addFiles adds the labs whose files for /etc remain although their namespaces do not exist, or are not the labs' any
-// more. If another program deleted the namespaces, these files may be all that is left of a lab. The labs of namespaces
-// with a mark are known already.
+// addFiles adds the labs whose files for /etc still exist, although their namespaces are deleted or belong to somebody
+// else now. If another program deleted the namespaces, these files may be all that is left of a lab. It skips
+// namespaces with a mark: their labs are known already.
 func (l labNames) addFiles(marks map[string]string) error {
 	marked := func(name string) bool { return marks[name] != "" }
 	err := hostfile.Each(nsfs.EtcDir, marked, func(path string) error {
@@ -205,8 +205,8 @@ func (l labNames) addTables(conn *nft.Conn) error {
 // A HostError says that a host was not found, or that several labs have a host of this
 // name.
 type HostError struct {
-	Host string
-	Lab  string   // the lab searched; "" means all
+	Host string   // the host searched
+	Lab  string   // the lab searched; "" means all labs
 	Labs []string // the labs that have this host
 	// Known are the hosts that exist.
 	Known []string

@@ -22,6 +22,7 @@ const NATTable = "vnet"
 
 // A SettingChange is a sysctl that was changed.
 type SettingChange struct {
+	// Key is the sysctl's name with slashes: net/ipv4/ip_forward. Old and New are its values before and after.
 	Key, Old, New string
 	// Why is the reason, in a few words.
 	Why string
@@ -40,8 +41,9 @@ func (s SettingChange) String() string {
 
 // A NATReport lists what [AddNAT], [DeleteNAT] or [FlushNAT] changed and found in addition to the rules.
 type NATReport struct {
+	// Settings are the sysctls that were changed.
 	Settings []SettingChange
-	// Conflicts are programs that listen on the ports of new rules, and foreign forwards of them.
+	// Conflicts are programs that listen on the ports of new rules, and foreign forwards of these ports.
 	Conflicts []Conflict
 	// Drops are the foreign chains that drop forwarded packets; see [ForeignDrops]. They need a rule
 	// that accepts the packets of the new rules.

@@ -19,9 +19,9 @@ import (
 	"github.com/vnet-lab/vnet/topo/live/internal/program"
 )
 
-// Snapshot reads the lab's state from the kernel: the objects with its mark. A setting in
-// want that the lab did not need to change is in the snapshot if it has the wanted value.
-// want may be nil.
+// Snapshot reads the lab's state from the kernel: the objects with its mark. It also contains settings,
+// addresses and neighbour entries of want that have no mark, if they exist with the wanted values: vnet need
+// not add them. want may be nil.
 func (k *Kernel) Snapshot(want topo.State) (topo.State, error) { return k.readAll(want) }
 
 // readAll reads the whole lab; see [Kernel.Snapshot].

@@ -12,9 +12,9 @@ import (
 )
 
 // ownsAddress reports whether an address on a link of the lab, or on lo, is the lab's. Other programs add
-// addresses there, too: keepalived, FRR, a DHCP client. The lab's have vnet's protocol or a
-// record. An address without a mark counts if the file has the same one: vnet need not add it,
-// and will not delete it.
+// addresses there, too: keepalived, FRR, a DHCP client. The lab's addresses have vnet's protocol or a
+// record. An address without a mark counts as the lab's if the file has the same one: vnet need not add
+// it, and will not delete it.
 func (r *stateBuilder) ownsAddress(v *netnsSnapshot, a rtnl.Addr) bool {
 	switch {
 	case a.Anycast:
@@ -35,8 +35,8 @@ func (r *stateBuilder) ownsAddress(v *netnsSnapshot, a rtnl.Addr) bool {
 	return v.IsMarked(r.lab, a)
 }
 
-// isOthersOnLo reports whether an address of lo certainly is not the lab's: it is the kernel's, that of another lab, or
-// in a survey the machine's.
+// isOthersOnLo reports whether an address of lo certainly is not the lab's: it belongs to the kernel, to another lab,
+// or, in a survey, to the machine.
 func (v *netnsSnapshot) isOthersOnLo(r *stateBuilder, a rtnl.Addr) bool {
 	owner := mark.Owner(v.Lo().AltNames, mark.Address("", a.Prefix.String(), "lo"))
 	return a.Prefix.Addr().IsLoopback() || owner != "" && owner != r.lab && !r.survey || r.survey && v.handle.Name == ""

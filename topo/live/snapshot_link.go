@@ -12,7 +12,7 @@ import (
 	"github.com/vnet-lab/vnet/topo/live/internal/convert"
 )
 
-// unknownNS stands for a namespace that is not the lab's: somebody moved a link there.
+// unknownNS is the name of any namespace that is not the lab's: somebody moved a link there.
 const unknownNS = "?"
 
 // A linkEntry is a link in the snapshot of a namespace.
@@ -77,8 +77,8 @@ func (r *stateBuilder) commonConfig(e linkEntry) topo.Link {
 	return l
 }
 
-// altName returns the wanted alternative name of a link, if the link has it; other programs may have given it others.
-// Of a link that is not wanted, it returns the first alternative name.
+// altName returns the wanted alternative name of a link, if the link has it. It ignores other names, which other
+// programs may have added. For a link that is not wanted, it returns the first alternative name.
 func (r *stateBuilder) altName(link topo.Key, names []string) string {
 	first := slices.IndexFunc(names, func(n string) bool { return !strings.HasPrefix(n, "vnet:") })
 	if first < 0 {

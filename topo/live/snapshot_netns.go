@@ -33,8 +33,8 @@ type reader struct {
 	withCounters atomic.Bool
 	// prefetched delivers the names of namespaces if PrefetchNames was called.
 	prefetched <-chan namedCandidates
-	// goingDown is set during Down. Then a namespace of the lab is deleted even if it
-	// cannot be read: root inside it could prevent reading.
+	// goingDown is set during Down. Then a namespace of the lab is deleted even if vnet
+	// cannot read it: root inside it could prevent that.
 	goingDown bool
 
 	// The last snapshot, and what was expected then.

@@ -97,7 +97,7 @@ func hasFinalState(port rtnl.Link) bool {
 	return true
 }
 
-// limit is the time after which the bridge must have a spanning tree: another bridge's last message is forgotten
+// limit is the time after which the bridge must have a spanning tree: another bridge's last message expires
 // after max_age, then the port listens and learns. The last ten seconds are for slow machines.
 func (t spanningTree) limit() time.Duration {
 	const tick = 10 * time.Millisecond // USER_HZ

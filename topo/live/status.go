@@ -18,9 +18,9 @@ import (
 // drift.
 type Status struct {
 	Lab   string       `json:"lab"`
-	At    time.Time    `json:"time"`
+	At    time.Time    `json:"time"`  // when it was read
 	Hosts []HostStatus `json:"hosts"` // the machine first, if the lab has objects there
-	Rules []NATStatus  `json:"rules"`
+	Rules []NATStatus  `json:"rules"` // of all hosts
 	// Drift is the plan that up would execute now. It is empty if the lab equals its file,
 	// or if there is no file.
 	Drift topo.Plan `json:"drift"`
@@ -56,12 +56,12 @@ type Traffic struct {
 // rules in the lab's table are included, in nft's words.
 type NATStatus struct {
 	Host    string `json:"host"`
-	Text    string `json:"rule"`
+	Text    string `json:"rule"` // as printed by topo, or by nft(8) for a foreign rule
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 }
 
-// Same reports whether both are equal except for the time.
+// Same reports whether both are equal, apart from the time at which they were read.
 func (s Status) Same(other Status) bool {
 	s.At = other.At
 	return reflect.DeepEqual(s, other)

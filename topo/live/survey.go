@@ -24,7 +24,7 @@ import (
 // Survey reads the running machine, including what vnet did not create. It reads the
 // machine's namespace and those with names: their virtual links, and addresses, routes
 // and neighbours on these. It reads NAT rules from vnet's tables, and from foreign tables if
-// vnet could write the same rules. The second result lists what it cannot represent.
+// vnet could write the same rules. The second result lists what a State cannot represent.
 func Survey() (topo.State, []string, error) {
 	rd := newReader(netns.NewTable("", nil))
 	defer func() { _ = rd.table.Close() }() // there is no lock

@@ -176,3 +176,16 @@ func (l lineWriter) Write(b []byte) (int, error) {
 	l <- string(b)
 	return len(b), nil
 }
+
+// TestDriftError checks that a program which still runs after down is not reported as one that failed to start.
+func TestDriftError(t *testing.T) {
+	program := topo.Process{NS: "red", Command: "sleep 1"}
+	for step, want := range map[topo.Step]string{
+		{Want: program}: "a command under run exited with an error right after its start: + red: run sleep 1",
+		{Have: program}: "the kernel accepted all changes but still differs from the lab:\n- red: run sleep 1",
+	} {
+		if got := (&DriftError{topo.Plan{step}}).Error(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

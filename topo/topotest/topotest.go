@@ -13,7 +13,7 @@
 //
 // A TestMain that calls os.Exit(nsfs.Sandbox(m.Run)) does the same as [Main]. All tests of a
 // package share the sandbox, which takes the place of the machine: tests that run in parallel
-// need different names for labs and hosts, and different published ports.
+// need different names for labs and hosts, and different forwarded ports.
 package topotest
 
 import (

@@ -5,8 +5,8 @@
 //	                       └─ diagnose   follows a lost packet: links, routes, filters, traces
 //	                                   ──▶ Report   text, JSON, JUnit, TAP
 //
-// It needs no program in the hosts: it opens the sockets there itself, and answers for a server that
-// does not run.
+// It needs no program in the hosts: it opens sockets there itself. If no program listens on the port of a fact, it
+// listens there itself.
 //
 // # What is not checked
 //

@@ -22,7 +22,7 @@ const (
 	maxUngrouped = 128                             // facts that are proved without groups
 	hostsPerSide = 14                              // on each side of a group; several small groups together may have more
 	maxGroup     = 2 * hostsPerSide * hostsPerSide // facts, and neighbours
-	// groupTimeout is how long an answer may take within a group. Facts that take longer are
+	// groupTimeout is how long a probe in a group waits for an answer. Facts without an answer are
 	// probed again at the end.
 	groupTimeout = 200 * time.Millisecond
 )

@@ -79,8 +79,8 @@ const noSuchName = "no such name"
 // serverTimeout is how long to wait for one name server before the next one is queried.
 const serverTimeout = 3 * resendInterval
 
-// queryServers queries the name servers in turn, for each full name. If no address is found, the
-// answer says why. A name that no server answered may exist: this counts more than another name that does not.
+// queryServers queries the name servers in turn, for each full name. If no address is found, the answer says
+// why. If no server answered for one of the names, it says this, even if another name does not exist.
 func (s *hostSockets) queryServers(d lab.DNS, name string, deadline time.Time) ([]netip.Addr, Answer) {
 	a := Answer{Outcome: lab.Unreachable, Detail: "no such name in the hosts file, and no name server"}
 	unanswered := false

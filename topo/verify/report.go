@@ -22,8 +22,8 @@ type Report struct {
 // A Result is the outcome of one fact.
 type Result struct {
 	lab.Fact
-	Answer Answer
-	OK     bool
+	Answer Answer // zero if Err is not nil
+	OK     bool   // the fact holds
 	// Diagnosis says where the packets were lost, or what else is wrong, the nearest cause first.
 	// It is empty for a fact that holds.
 	Diagnosis []string
@@ -37,7 +37,7 @@ type Answer struct {
 	Outcome string        // Answered, Refused or Unreachable
 	Time    time.Duration // from the first packet to the outcome
 	Seen    netip.Addr    // the source address that the other side saw; invalid if unknown
-	Detail  string        // the RFCs' name of an error, or the addresses of a name; "" if there is neither
+	Detail  string        // what an error means, or the addresses of a name; "" if there is neither
 	Sender  netip.Addr    // the host that sent the ICMP error; invalid if there is none
 }
 

@@ -71,7 +71,7 @@ type packetPos struct {
 	host string
 	in   uint32 // the index of the link by which it entered the host; 0 means that the host itself sends it
 	from string // the host that it came from
-	nat  bool   // the packet was sent to this host, and NAT gave it another destination
+	nat  bool   // the packet had an address of this host as its destination, and NAT changed it
 }
 
 // walk follows a packet from a host to dst. It returns how far the packet gets, and the problem

@@ -118,7 +118,7 @@ var LinkKinds = []LinkKind{
 	},
 }
 
-// LinkKindOf returns the kind of an object, nil if it is not a link.
+// LinkKindOf returns the kind of an object; nil if the object is not a link.
 func LinkKindOf(o topo.Object) *LinkKind {
 	for i := range LinkKinds {
 		if reflect.TypeOf(LinkKinds[i].Sample) == reflect.TypeOf(o) {
@@ -169,8 +169,8 @@ func modeOption(modes naming.Modes, mode string) rtnl.Options {
 	return rtnl.Options{"mode": number}
 }
 
-// bridgeOption returns an option of a bridge, the default if the kernel does not report it. The bridge's own values
-// that the kernel does not report because of the spanning tree are assumed to be as wanted.
+// bridgeOption returns an option of a bridge, the default if the kernel does not report it. If the kernel reports a
+// value of the spanning tree instead of the bridge's own one, it returns the wanted value; see fromTree.
 func (l ListedLink) bridgeOption(row *topo.BridgeOption) uint64 {
 	v, ok := l.Kind.Options[row.Name].(uint64)
 	switch {

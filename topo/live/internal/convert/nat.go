@@ -7,7 +7,7 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// Rule returns an object as a rule of package nft.
+// Rule returns an object as a rule of package nft; an error if the object is not of kind [topo.OfNAT].
 func Rule(o topo.Object) (nft.Rule, error) {
 	switch o := o.(type) {
 	case topo.Masquerade:
@@ -41,7 +41,7 @@ func Rule(o topo.Object) (nft.Rule, error) {
 	return nil, fmt.Errorf("%T is not a NAT rule", o)
 }
 
-// Object returns a rule of package nft as an object; nil if it is of no kind of topo.
+// Object returns a rule of package nft as an object of namespace ns; nil if package topo has no such object.
 func Object(ns string, r nft.Rule) topo.Object {
 	switch r := r.(type) {
 	case nft.Masquerade:

@@ -16,8 +16,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live/internal/netns"
 )
 
-// applyIPv6Modes writes the IPv6 settings of the links that a stage created or changed. There are
-// few: to find a setting in one of a thousand namespaces, the kernel compares the names in all others.
+// applyIPv6Modes writes the IPv6 settings of the links that a stage created or changed. It writes as few as
+// possible: to find a setting in one of a thousand namespaces, the kernel compares the names in all others.
 func (x *Executor) applyIPv6Modes(stage []topo.Step, results []result) {
 	if !x.Table.IPv6 {
 		return

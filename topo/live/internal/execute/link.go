@@ -78,9 +78,9 @@ func (rb *requestBuilder) linkTasks(s topo.Step) ([]task, error) {
 	return rb.newLinkTasks(k.Name, k.Encode(s.Want))
 }
 
-// bridgeTasks sets a bridge's MTU and MAC after the bridge exists: values from the create
-// request would change with its ports. The create request has the MAC, too: otherwise udev
-// would take the MAC for a random one and replace it.
+// bridgeTasks sets a bridge's MTU and MAC after the bridge exists: if only the create request set
+// them, the kernel would change them with the bridge's ports. The create request has the MAC, too:
+// otherwise udev would consider the MAC random and replace it.
 func (rb *requestBuilder) bridgeTasks(b topo.Bridge) ([]task, error) {
 	h, index, err := rb.handleAndIndex(b.NS)
 	if err != nil {
@@ -173,7 +173,7 @@ func (rb *requestBuilder) requestsAfterCreate(
 	return append(reqs, rb.completionRequests(l, index, mark)...), nil
 }
 
-// singleQueue gives a veth end one queue. Without this limit the result is the same, but the
+// singleQueue gives a veth end one queue. Without this limit the link also gets one queue, but the
 // kernel first creates one queue per CPU and then removes the others, which takes an RCU grace
 // period per end.
 var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
@@ -220,8 +220,8 @@ func setMaster(h *netns.Handle, c *rtnl.LinkConfig, master string) error {
 }
 
 // completionRequests returns the requests for attributes that a create request cannot set:
-// the mark, bridge port options and the alternative name. A bridge port also gets no IPv6 link-local
-// address: it does not need one, and so sends no packets for duplicate address detection.
+// the mark, bridge port options and the alternative name. They also prevent the IPv6 link-local address of a
+// bridge port: the port does not need it, and sends no packets for duplicate address detection without it.
 func (rb *requestBuilder) completionRequests(l topo.Link, index uint32, mark bool) []rtnl.Request {
 	set, needed := rtnl.LinkConfig{}, mark
 	if mark {

@@ -42,8 +42,8 @@ func (x *Executor) namespaceStage(stage []topo.Step, results []result) {
 }
 
 // makeNamespace creates a namespace. It writes the mark before the name, so that a named
-// namespace always has its mark. After a crash between the
-// two, a file without a namespace is left; package live removes it.
+// namespace always has its mark. If vnet is killed while it writes the name, a file without a namespace
+// is left; package live removes it.
 func (x *Executor) makeNamespace(t nsfs.Thread, name string) error {
 	ns, err := x.Calls.NewNetns(t)
 	if err != nil {

@@ -33,7 +33,7 @@ func (x *Executor) startProcess(h *netns.Handle, p topo.Process) error {
 	return x.Calls.Run(h, cmd)
 }
 
-// run runs a command in a namespace, until it exits.
+// run runs a command in a namespace and waits until it exits.
 func run(h *netns.Handle, cmd *exec.Cmd) error {
 	switch {
 	case h.Name == "":

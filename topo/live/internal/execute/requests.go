@@ -102,7 +102,7 @@ func (rb *requestBuilder) stepRequests(h *netns.Handle, step topo.Step) ([]rtnl.
 	case topo.BridgeVLAN:
 		return oneRequest(bridgeVLANRequest(h, step, o))
 	}
-	return nil, fmt.Errorf("%T: package topo has no request for it", step.Object())
+	return nil, fmt.Errorf("%T: package execute has no request for it", step.Object())
 }
 
 func oneRequest(r rtnl.Request, err error) ([]rtnl.Request, error) { return []rtnl.Request{r}, err }

@@ -11,8 +11,8 @@ import (
 )
 
 // keepSecondaries makes the kernel keep foreign IPv4 addresses when a stage deletes the lab's
-// address in the same subnet: otherwise it deletes the secondary addresses of a subnet with the
-// primary one. The caller must call restore after the stage.
+// address in the same subnet. Otherwise the kernel deletes the secondary addresses of a subnet
+// together with the primary one. The caller must call restore after the stage.
 func (x *Executor) keepSecondaries(stage []topo.Step) (restore func() error, err error) {
 	var changed []func() error
 	restore = func() (err error) {

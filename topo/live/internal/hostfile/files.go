@@ -114,8 +114,8 @@ func (l *Files) prepareDir(h *netns.Handle, dir, path string, op topo.Op) error 
 	return nil
 }
 
-// mayReplace reports whether the lab may replace an existing file with this text: the file
-// belongs to this lab, or to another lab without a namespace of this name, as after a reboot.
+// mayReplace reports whether the lab may replace an existing file that has this text: the file
+// belongs to this lab, or to another lab that has no namespace of this name, as after a reboot.
 func (l *Files) mayReplace(h *netns.Handle, text string) bool {
 	return strings.HasPrefix(text, mark.FileMark(l.table.Lab)) || h.Own && strings.HasPrefix(text, "# "+mark.Of(""))
 }

@@ -19,7 +19,7 @@ type Handle struct {
 	Own  bool // created by the lab
 	Conn *rtnl.Conn
 
-	// What was read in it; the reader of a lab keeps the rest.
+	// What was read in the namespace, as far as package execute needs it; package live has the rest.
 	Snapshot *Snapshot         // the last complete one; nil if none
 	Files    map[string]string // texts of the lab's files by name, as last read or written; nil if unknown
 

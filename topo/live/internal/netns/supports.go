@@ -17,7 +17,7 @@ func HasIPv6() bool {
 }
 
 // hasAddrProto reports whether the kernel keeps the protocol of an address (IFA_PROTO, Linux
-// 5.18). Older kernels ignore it in a request, so only the release shows it.
+// 5.18). Older kernels ignore it in a request, so only the kernel's version shows this.
 func hasAddrProto() bool {
 	var u unix.Utsname
 	var major, minor int

@@ -142,7 +142,8 @@ func (t *Table) Machine() *Handle {
 	return t.Handles[""]
 }
 
-// IDs returns the identities of the namespaces that are in the table when it is used, by their names.
+// IDs iterates over the names and identities of the namespaces. It yields those that are in the table at the time of
+// the iteration.
 func (t *Table) IDs() iter.Seq2[string, nsfs.ID] {
 	return func(yield func(string, nsfs.ID) bool) {
 		for name, h := range t.Handles {

@@ -165,7 +165,7 @@ const maxEnviron = 1 << 20
 // isTrusted reports whether a process has vnet's user ID, user namespace and PID namespace, and
 // was not started with more rights than its parent. Otherwise its environment proves
 // nothing: any user can start a program, such as su, with the variables of a lab. If vnet
-// trusted it, undoing a Delete would start the command in it with vnet's rights.
+// trusted it, undoing a deletion would start the command of that environment with vnet's rights.
 func isTrusted(pid int) bool {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	for _, ns := range []string{"ns/user", "ns/pid"} {

@@ -17,7 +17,7 @@ import (
 // net.ipv4.ip_forward and net.ipv6.conf.all.forwarding are one sysctl for all links. A write to
 // one of them also writes sysctls of the links, and for IPv4 whether redirects are accepted; see
 // the kernel's ip-sysctl.rst. So before a lab turns forwarding on, it records those of these
-// sysctls that would have another value after forwarding was turned off. When the lab turns
+// sysctls that will not have their present value after forwarding is turned off. When the lab turns
 // forwarding off, it restores the recorded values.
 
 // A resetSysctl is a sysctl that the kernel resets when forwarding is turned off.
@@ -47,7 +47,7 @@ func resetSysctls(forwarding string) []resetSysctl {
 }
 
 // forwardsKey returns the key of the records of links that forward although forwarding is off for
-// all links. For IPv6 it is that of force_forwarding, because forwarding has no such effect there.
+// all links. For IPv6 that is force_forwarding: the sysctl forwarding of a link cannot do this.
 func forwardsKey(name string) string {
 	if name == linux.ForwardingIPv6 {
 		return mark.ForcesKey
@@ -60,8 +60,8 @@ func isForwarding(name string) bool {
 	return name == linux.ForwardingIPv4 || name == linux.ForwardingIPv6
 }
 
-// recordForwarding records the values that turning forwarding on and off again changes. If another
-// lab turned forwarding on, recordForwarding copies that lab's records. It returns them without the lab's mark.
+// recordForwarding records the values that change when forwarding is turned on and off again. If another
+// lab turned forwarding on, it copies that lab's records. It returns the records without the lab's mark.
 func (c *Changer) recordForwarding(h *netns.Handle, lo rtnl.Link, name string) (records []string, err error) {
 	records = recordsOfAllLabs(lo, name)
 	if _, shared := mark.Foreign(lo.AltNames, c.lab, name); !shared {
@@ -127,8 +127,8 @@ func forwardingRecords(h *netns.Handle, name, except string) (records []string, 
 	return records, nil
 }
 
-// restoreForwarding undoes recordForwarding. restored reports whether the sysctl for all
-// links has its former value again; it has not if another lab still needs it.
+// restoreForwarding undoes recordForwarding. restored means that the sysctl for all links has its
+// former value again; it is false if another lab still needs forwarding.
 func (c *Changer) restoreForwarding(h *netns.Handle, lo rtnl.Link, name string, restored bool) error {
 	for _, record := range lo.AltNames {
 		for _, r := range resetSysctls(name) {
@@ -161,7 +161,7 @@ func raRecord(lab string) string { return mark.Of(lab) + mark.AcceptRAKey }
 func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
 
 // keepAcceptRA is called before forwarding is turned on in a namespace. It changes
-// accept_ra only from 1, the default, to 2. It also adds a record if another lab set the 2.
+// accept_ra only from 1, the default, to 2. If another lab has set it to 2, it only adds a record.
 func (c *Changer) keepAcceptRA(h *netns.Handle, lo rtnl.Link) error {
 	links, err := LinksWithRARoutes(h.Conn)
 	if err != nil {

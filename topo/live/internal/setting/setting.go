@@ -88,8 +88,8 @@ func (c *Changer) change(u use, value string) (touched bool, err error) {
 	return touched || err == nil, err
 }
 
-// Acquire sets a sysctl that has the value old, and records that the lab needs it. If the sysctl has
-// the value already, and no lab will change it back, there is nothing to do.
+// Acquire sets a sysctl from the value old to value, and records that the lab needs it. It does nothing if the two are
+// equal and no lab will change the sysctl back.
 func (c *Changer) Acquire(h *netns.Handle, name, old, value string) error {
 	u, err := useOf(h, c.lab, name)
 	if err != nil {
