@@ -31,8 +31,8 @@ type checker struct {
 	t      *Topology
 	layout *Layout
 
-	// incomplete means that part of the file could not be read. Then the checker
-	// does not report mistakes that may follow from the missing part.
+	// incomplete means that part of the file could not be read, or that a network is unknown. Then
+	// the checker does not report mistakes that may follow from the missing part.
 	incomplete bool
 }
 
@@ -102,6 +102,7 @@ func (k *checker) knownNetwork(at syntax.Pos, name, role string) (int, bool) {
 			names = append(names, k.t.Networks[i].Name)
 		}
 		k.mistakef(at, name, spell.DidYouMean(name, names), "unknown network %q %s", name, role)
+		k.incomplete = true
 	}
 	return n, ok
 }
