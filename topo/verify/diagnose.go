@@ -166,7 +166,7 @@ func (s *traceResult) add(f lab.Fact, host string, h *hostInfo, e ruleset.TraceE
 	case e.Dropped && s.drop == "" && e.Handle == 0:
 		s.drop = fmt.Sprintf("%s: dropped by the policy of %s", host, e.Chain)
 	case e.Dropped && s.drop == "":
-		s.drop = fmt.Sprintf("%s: dropped by the rule with handle %d of %s", host, e.Handle, e.Chain)
+		s.drop = fmt.Sprintf("%s: dropped by the rule with handle %d of %s%s", host, e.Handle, e.Chain, dropReason(e.Chain))
 	case e.Hook == ruleset.Input && host == f.Server && request:
 		s.arrived, s.source = true, e.Src
 	case e.Hook != "" && request && !s.arrived:

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/internal/mark"
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo/lab"
@@ -203,4 +207,36 @@ func neighProtocol(a netip.Addr) string {
 		return "ARP"
 	}
 	return "neighbour discovery"
+}
+
+// ownChains says why the chains of vnet's own tables drop packets; see package nft.
+var ownChains = map[string]string{
+	"apart":           "isolate",
+	"closed":          "the network is private",
+	"guard":           "127.0.0.1 is for the host itself",
+	"spoofed":         "the source address is not behind the incoming link",
+	"spoof":           "the source address is not behind the incoming link",
+	"spoof_input":     "the source address is not behind the incoming link",
+	"private":         "NAT did not translate the private source address",
+	"leak":            "NAT did not translate the private source address",
+	"antispoof":       "antispoof",
+	"antispoof_input": "antispoof",
+	"gateway_port":    "antispoof",
+	"router_port":     "antispoof",
+	"host_port":       "antispoof",
+	"same_port":       "a host does not get back what it sends",
+}
+
+// dropReason says why a chain of vnet drops packets: " (isolate, lab shop)"; "" for a chain of others.
+func dropReason(c ruleset.Chain) string {
+	lab, isLab := strings.CutPrefix(c.Table, mark.Table(""))
+	switch why := ownChains[c.Name]; {
+	case c.Table == nft.GuardTable:
+		return " (vnet turned forwarding on for its own networks only)"
+	case why != "" && isLab:
+		return " (" + why + ", lab " + lab + ")"
+	case why != "" && c.Table == "vnet":
+		return " (" + why + ", vnet nat)"
+	}
+	return ""
 }
