@@ -69,6 +69,9 @@ func readDir(dir string) (names []string, err error) {
 	var buffer [2048]byte
 	for {
 		n, err := unix.ReadDirent(fd, buffer[:])
+		if err == unix.ENOENT { // another process removed it meanwhile
+			return nil, nil
+		}
 		if err != nil {
 			return nil, &fs.PathError{Op: "read", Path: dir, Err: err}
 		}

@@ -108,3 +108,27 @@ func TestReadDir(t *testing.T) {
 		t.Errorf("%q, %v", names, err)
 	}
 }
+
+// TestReadDirThatGoes reads a directory that another process makes and removes at the same time, as that of another
+// lab's host.
+func TestReadDirThatGoes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "red")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 1000 {
+			_ = os.Mkdir(dir, 0o755)
+			_ = os.Remove(dir)
+		}
+	}()
+	for {
+		if names, err := readDir(dir); err != nil || len(names) > 0 {
+			t.Fatal(names, err)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
