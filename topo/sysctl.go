@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
@@ -59,11 +60,32 @@ func (s Sysctl) normal() Object {
 	for i, p := range parts {
 		parts[i] = strings.ReplaceAll(p, ".", "/")
 	}
-	s.Name, s.Value = strings.Join(parts, "."), strings.Join(strings.Fields(s.Value), " ")
+	s.Name = strings.Join(parts, ".")
+	words := strings.Fields(s.Value)
+	for i, word := range words {
+		if s.Name != "net.core.rps_default_mask" { // hexadecimal without 0x
+			words[i] = decimal(word)
+		}
+	}
+	s.Value = strings.Join(words, " ")
 	if s.Name == linux.LinkSysctl("ipv4", "all", "forwarding") {
 		s.Name = linux.ForwardingIPv4 // the kernel has two names for this sysctl
 	}
 	return s
+}
+
+// decimal returns a word as the kernel prints it, if the kernel reads it as another number than it looks like: 0x10 and
+// 020 are 16. It returns any other word as it is.
+func decimal(word string) string {
+	digits, negative := strings.CutPrefix(word, "-")
+	n, err := strconv.ParseUint(digits, 0, 64)
+	if err != nil || digits[0] != '0' || strings.ContainsAny(digits, "_oO") || strings.HasPrefix(strings.ToLower(digits), "0b") {
+		return word
+	}
+	if digits = strconv.FormatUint(n, 10); negative && n != 0 {
+		return "-" + digits
+	}
+	return digits
 }
 
 // rank puts settings for all links before settings for one link: writing the

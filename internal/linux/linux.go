@@ -11,6 +11,7 @@ import (
 const (
 	DefaultMTU = 1500 // of a link that sets none, in bytes
 	MainTable  = 254  // RT_TABLE_MAIN
+	LocalTable = 255  // RT_TABLE_LOCAL
 	Metric6    = 1024 // of an IPv6 route that sets none: IP6_RT_PRIO_USER
 
 	// VXLANPort is the UDP port of VXLAN that IANA assigned. The kernel's default is an older one.
