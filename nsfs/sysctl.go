@@ -22,6 +22,9 @@ func Sysctl(key string) (string, error) {
 		return "", err
 	}
 	b, err := os.ReadFile(path)
+	if errors.Is(err, unix.EIO) && strings.HasSuffix(path, "/stable_secret") {
+		return "", nil // it has no value yet
+	}
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 

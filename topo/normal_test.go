@@ -18,6 +18,7 @@ func TestNormal(t *testing.T) {
 		{Dummy{Link{NS: "red", Name: "d0", Isolated: true, Hairpin: true}}, Dummy{full}},
 		{Ipvlan{Link: Link{NS: "red", Name: "d0", MAC: mac1}, Parent: "a"}, Ipvlan{Link: full, Parent: "a", Mode: "l2"}},
 		{Macvlan{Link: d0, Parent: "a"}, Macvlan{Link: full, Parent: "a", Mode: "bridge"}},
+		{Macvlan{Link: Link{NS: "red", Name: "d0", MAC: mac1}, Mode: "passthru"}, Macvlan{Link: full, Mode: "passthru"}},
 		{VXLAN{Link: d0, ID: 7}, VXLAN{Link: full, ID: 7, Port: linux.VXLANPort}},
 		{Veth{[2]Link{far, near}}, Veth{[2]Link{near, far}}},
 		{Masquerade{Source: prefix("10.0.0.7/24")}, Masquerade{Source: prefix("10.0.0.0/24")}},
@@ -36,6 +37,12 @@ func TestNormal(t *testing.T) {
 		{impaired(Impairment{Rate: 1003, Loss: 0.12345678}), impaired(Impairment{Rate: 1000, Loss: 0.123457})},
 		{Qdisc{NS: "red", Link: "d0", GSO: true}, impaired(Impairment{})},
 		{Sysctl{"", "net/ipv4/conf/all/forwarding", "1"}, Sysctl{"", linux.ForwardingIPv4, "1"}},
+		{Sysctl{"", "net.ipv4.tcp_rmem", "0x1000 -010 0X1f"}, Sysctl{"", "net.ipv4.tcp_rmem", "4096 -8 31"}},
+		{Sysctl{"", "net.x", "0 -0 00 08 0b1 0o7 0_1 0x -5"}, Sysctl{"", "net.x", "0 0 0 08 0b1 0o7 0_1 0x -5"}},
+		{Sysctl{"", "net.ipv6.conf.d0.stable_secret", "fd00::1"},
+			Sysctl{"", "net.ipv6.conf.d0.stable_secret", "fd00:0000:0000:0000:0000:0000:0000:0001"}},
+		{Sysctl{"", "net.x", "- + 1-010 fq 0xfull"}, Sysctl{"", "net.x", "- + 1-010 fq 0xfull"}},
+		{Sysctl{"", "net.core.rps_default_mask", "010"}, Sysctl{"", "net.core.rps_default_mask", "010"}},
 		{Sysctl{"", "net/ipv4/conf/a.b/rp_filter", " 1 \t2"}, Sysctl{"", "net.ipv4.conf.a/b.rp_filter", "1 2"}},
 	} {
 		s, put := NewState(), NewState(tt.object)

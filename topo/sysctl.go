@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,9 @@ func (s Sysctl) normal() Object {
 		}
 	}
 	s.Value = strings.Join(words, " ")
+	if a, err := netip.ParseAddr(s.Value); err == nil && strings.HasSuffix(s.Name, ".stable_secret") {
+		s.Value = a.StringExpanded() // as the kernel prints it
+	}
 	if s.Name == linux.LinkSysctl("ipv4", "all", "forwarding") {
 		s.Name = linux.ForwardingIPv4 // the kernel has two names for this sysctl
 	}

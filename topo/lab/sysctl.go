@@ -100,6 +100,7 @@ func (k *checker) sysctl(h *Host, s Setting) {
 	default:
 		k.sysctlLink(h, s)
 		k.sysctlOfAllLinks(h, s)
+		k.stableSecret(h, s)
 		k.sysctlValue(s)
 	}
 }
@@ -168,6 +169,28 @@ func (k *checker) sysctlOfAllLinks(h *Host, s Setting) {
 	if slices.Contains(sysctlsOfAllLinks, link+" "+name) && (h.Name == topo.Machine || k.isAdopted(h.Name)) {
 		k.mistakef(s.at, s.Key, "write it for each link that needs it: net.ipv6.conf.LINK."+name,
 			"sysctl %s changes all links of %s, and down cannot restore them", s.Key, displayName(h.Name))
+	}
+}
+
+// stableSecret checks a secret for link-local addresses: an IPv6 address, which nobody can remove from a link again.
+func (k *checker) stableSecret(h *Host, s Setting) {
+	link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
+	foreign := h.Name == topo.Machine || k.isAdopted(h.Name)
+	if name == "addr_gen_mode" && strings.TrimLeft(s.Value, "0x") == "2" && !foreign && link != "all" && link != "default" &&
+		!slices.ContainsFunc(h.Sysctls, func(o Setting) bool { return strings.HasSuffix(o.Key, "default.stable_secret") }) {
+		k.mistakef(s.at, s.Value, "write stable_secret instead: it also sets addr_gen_mode to 2",
+			"sysctl %s: 2 needs a secret", s.Key)
+	}
+	if name != "stable_secret" {
+		return
+	}
+	if a, err := netip.ParseAddr(s.Value); err != nil || !a.Is6() {
+		k.mistakef(s.at, s.Value, "write a random IPv6 address", "sysctl %s: the kernel expects an IPv6 address, not %q",
+			s.Key, s.Value)
+	}
+	own := slices.Contains(k.deviceNames(h.Name), link)
+	if foreign && !own && link != "default" {
+		k.mistakef(s.at, s.Key, "remove it", "sysctl %s: down cannot remove a secret from a link that is not the lab's", s.Key)
 	}
 }
 
