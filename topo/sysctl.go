@@ -2,6 +2,7 @@ package topo
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,6 +70,9 @@ func (s Sysctl) normal() Object {
 		}
 	}
 	s.Value = strings.Join(words, " ")
+	if s.Name == linux.ReservedPorts {
+		s.Value = ranges(s.Value)
+	}
 	if a, err := netip.ParseAddr(s.Value); err == nil && strings.HasSuffix(s.Name, ".stable_secret") {
 		s.Value = a.StringExpanded() // as the kernel prints it
 	}
@@ -90,6 +94,38 @@ func decimal(word string) string {
 		return "-" + digits
 	}
 	return digits
+}
+
+// ranges returns a list of numbers and ranges as the kernel prints it: 8081,8080 is 8080-8081. It returns any other text as
+// it is.
+func ranges(list string) string {
+	var all [][2]uint64
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		a, errFirst := strconv.ParseUint(decimal(first), 10, 16)
+		b, errLast := strconv.ParseUint(decimal(last), 10, 16)
+		if errFirst != nil || errLast != nil || b < a {
+			return list
+		}
+		all = append(all, [2]uint64{a, b})
+	}
+	slices.SortFunc(all, func(a, b [2]uint64) int { return slices.Compare(a[:], b[:]) })
+	var texts []string
+	for i := 0; i < len(all); {
+		first, last := all[i][0], all[i][1]
+		for i++; i < len(all) && all[i][0] <= last+1; i++ {
+			last = max(last, all[i][1])
+		}
+		text := strconv.FormatUint(first, 10)
+		if last > first {
+			text += "-" + strconv.FormatUint(last, 10)
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ",")
 }
 
 // rank puts settings for all links before settings for one link: writing the

@@ -125,6 +125,7 @@ func TestSharedSysctlHint(t *testing.T) {
 			"this network namespace does not have net.ipv4.tcp_mem; if it belongs to the whole machine, remove it from the lab, " +
 				"and set it there: sysctl -w net.ipv4.tcp_mem=VALUE"},
 		{&fs.PathError{Op: "write", Path: "/proc/sys/net/ipv4/tcp_ecn", Err: unix.EINVAL}, ""},
+		{&fs.PathError{Op: "write", Path: "/proc/sys/net/ipv4/tcp_congestion_control", Err: unix.ENOENT}, ""},
 		{&fs.PathError{Op: "open", Path: "/run/vnet/lab", Err: unix.ENOENT}, ""},
 	} {
 		if hint := (&session{}).hintOf(tt.err); hint != tt.want {

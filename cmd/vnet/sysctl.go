@@ -30,7 +30,7 @@ func sysctlHint(err error) string {
 // belong to the whole machine. It returns "" for other errors.
 func sharedSysctlHint(err error) string {
 	var path *fs.PathError
-	if !errors.As(err, &path) || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EACCES) {
+	if !errors.As(err, &path) || path.Op == "write" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EACCES) {
 		return ""
 	}
 	name, is := strings.CutPrefix(path.Path, "/proc/sys/")

@@ -41,6 +41,9 @@ const (
 	ForwardingIPv6 = "net.ipv6.conf.all.forwarding"
 )
 
+// ReservedPorts is the sysctl of ports that the kernel gives to no program that asks for any port: a list of ranges.
+const ReservedPorts = "net.ipv4.ip_local_reserved_ports"
+
 // MaxFastpaths is how many fast paths a namespace can have. It is the limit of package nft: the
 // kernel lists a flowtable in one message.
 const MaxFastpaths = 1500

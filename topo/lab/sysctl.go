@@ -280,6 +280,15 @@ func (k *checker) sysctlValue(s Setting) {
 		k.mistakef(s.at, s.Key, "remove it", "sysctl %s is not a setting: the kernel lets nobody write it", s.Key)
 		return
 	}
+	if strings.Join(path, ".") == linux.ReservedPorts {
+		for _, port := range strings.FieldsFunc(s.Value, func(r rune) bool { return r == ',' || r == '-' }) {
+			if _, err := strconv.ParseUint(port, 0, 16); err != nil {
+				k.mistakef(s.at, s.Value, `write ports and ranges, such as "8080,9000-9010"`,
+					"sysctl %s: %q is not a port", s.Key, port)
+				return
+			}
+		}
+	}
 	if form := formOf(path); form.count > 0 {
 		k.sysctlNumbers(s, form)
 	}

@@ -62,6 +62,7 @@ hosts:
     devices: {lo: {addresses: [10.255.0.1/24, 'fd00:255::1/128']}}
     sysctls:
       net.ipv4.ip_default_ttl: 0100
+      net.ipv4.ip_local_reserved_ports: 8081,8080
       net.ipv4.conf.all.rp_filter: 0x1
       net.ipv4.conf.eth0.medium_id: -0x1
       net.ipv4.tcp_rmem: 0x1000 131072  6291456
