@@ -87,7 +87,8 @@ func (s Sysctl) normal() Object {
 func decimal(word string) string {
 	digits, negative := strings.CutPrefix(word, "-")
 	n, err := strconv.ParseUint(digits, 0, 64)
-	if err != nil || digits[0] != '0' || strings.ContainsAny(digits, "_oO") || strings.HasPrefix(strings.ToLower(digits), "0b") {
+	binary := strings.HasPrefix(strings.ToLower(digits), "0b")
+	if err != nil || digits[0] != '0' || binary || strings.ContainsAny(digits, "_oO") { // only Go has these
 		return word
 	}
 	if digits = strconv.FormatUint(n, 10); negative && n != 0 {
@@ -96,8 +97,8 @@ func decimal(word string) string {
 	return digits
 }
 
-// ranges returns a list of numbers and ranges as the kernel prints it: 8081,8080 is 8080-8081. It returns any other text as
-// it is.
+// ranges returns a list of numbers and ranges as the kernel prints it: 8081,8080 is 8080-8081. It returns any other text
+// as it is.
 func ranges(list string) string {
 	var all [][2]uint64
 	for part := range strings.SplitSeq(list, ",") {

@@ -119,11 +119,11 @@ func TestSharedSysctlHint(t *testing.T) {
 		want string
 	}{
 		{&fs.PathError{Op: "open", Path: "/proc/sys/net/core/rmem_max", Err: unix.EACCES},
-			"this network namespace only shows net.core.rmem_max; if it belongs to the whole machine, remove it from the lab, " +
-				"and set it there: sysctl -w net.core.rmem_max=VALUE"},
+			"this network namespace only shows net.core.rmem_max; if it belongs to the whole machine, " +
+				"remove it from the lab, and set it there: sysctl -w net.core.rmem_max=VALUE"},
 		{&fs.PathError{Op: "open", Path: "/proc/sys/net/ipv4/tcp_mem", Err: unix.ENOENT},
-			"this network namespace does not have net.ipv4.tcp_mem; if it belongs to the whole machine, remove it from the lab, " +
-				"and set it there: sysctl -w net.ipv4.tcp_mem=VALUE"},
+			"this network namespace does not have net.ipv4.tcp_mem; if it belongs to the whole machine, " +
+				"remove it from the lab, and set it there: sysctl -w net.ipv4.tcp_mem=VALUE"},
 		{&fs.PathError{Op: "write", Path: "/proc/sys/net/ipv4/tcp_ecn", Err: unix.EINVAL}, ""},
 		{&fs.PathError{Op: "write", Path: "/proc/sys/net/ipv4/tcp_congestion_control", Err: unix.ENOENT}, ""},
 		{&fs.PathError{Op: "open", Path: "/run/vnet/lab", Err: unix.ENOENT}, ""},

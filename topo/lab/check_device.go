@@ -34,37 +34,47 @@ func (k *checker) devices() {
 // exclusiveDevices reports devices that cannot exist beside another one of the file: VXLAN devices of a host that would
 // receive the same packets, and a macvlan beside one of mode passthru.
 func (k *checker) exclusiveDevices() {
-	type vxlan struct {
-		host string
-		id   uint32
-		port uint16
-		is6  bool
-	}
-	vxlans, macvlans := map[vxlan]string{}, map[string]*Device{}
+	macvlans := map[string]*Device{} // by parent
 	for h := range k.t.Hosts {
 		host := &k.t.Hosts[h]
+		k.vxlans(host)
 		for d := range host.Devices {
 			v := &host.Devices[d]
-			switch v.Kind {
-			case topo.VXLAN{}.Type():
-				key := vxlan{host.Name, v.ID, cmp.Or(v.Port, linux.VXLANPort), v.Local.Is6() || v.Remote.Is6()}
-				if other := vxlans[key]; other != "" {
-					k.mistakef(v.at, v.Name, "give them different ids or ports",
-						"devices %s and %s of %s have the same id and port", other, v.Name, displayName(host.Name))
-				}
-				vxlans[key] = v.Name
-			case topo.Macvlan{}.Type():
-				parent := v.Parent
-				if !strings.Contains(parent, ":") {
-					parent = host.Name + ":" + parent
-				}
-				if other := macvlans[parent]; other != nil && (other.Mode == passthru || v.Mode == passthru) {
-					k.mistakef(v.at, v.Name, "use another mode for both, or another parent",
-						"device %s: a macvlan of mode passthru is the only one of its parent, which also has %s", v.Name, other.Name)
-				}
-				macvlans[parent] = v
+			if v.Kind != (topo.Macvlan{}).Type() {
+				continue
 			}
+			parent := v.Parent
+			if !strings.Contains(parent, ":") {
+				parent = host.Name + ":" + parent
+			}
+			if other := macvlans[parent]; other != nil && (other.Mode == passthru || v.Mode == passthru) {
+				k.mistakef(v.at, v.Name, "use another mode for both, or another parent",
+					"device %s: a macvlan of mode passthru is the only one of its parent, which also has %s", v.Name, other.Name)
+			}
+			macvlans[parent] = v
 		}
+	}
+}
+
+func (k *checker) vxlans(host *Host) {
+	type packets struct {
+		id             uint32
+		port           uint16
+		is6, linkLocal bool
+	}
+	seen := map[packets]string{}
+	for d := range host.Devices {
+		v := &host.Devices[d]
+		if v.Kind != (topo.VXLAN{}).Type() {
+			continue
+		}
+		is6 := v.Local.Is6() || v.Remote.Is6()
+		p := packets{v.ID, cmp.Or(v.Port, linux.VXLANPort), is6, is6 && v.Local.IsLinkLocalUnicast()}
+		if other := seen[p]; other != "" {
+			k.mistakef(v.at, v.Name, "give them different ids or ports",
+				"devices %s and %s of %s have the same id and port", other, v.Name, displayName(host.Name))
+		}
+		seen[p] = v.Name
 	}
 }
 

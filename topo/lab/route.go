@@ -77,14 +77,16 @@ func (k *checker) route(h *Host, r *StaticRoute) {
 		if hop.Device != "" && !k.hasDevice(r.at, h, hop.Device, "route "+r.Dst.String()) {
 			continue
 		}
-		if kind := subnet.Kind(hop.Via); hop.Via.IsValid() && kind != "" {
+		switch kind := subnet.Kind(hop.Via); {
+		case !hop.Via.IsValid():
+		case kind != "":
 			k.mistakef(r.at, hop.Via.String(), "use an address of a router",
 				"route %s: the next hop %s is a %s address", r.Dst, hop.Via, kind)
-		} else if hop.Via.Is6() && hop.Device == loopback {
+		case hop.Via.Is6() && hop.Device == loopback:
 			k.mistakef(r.at, loopback, "use another device", "route %s: lo leads to no next hop", r.Dst)
-		} else if hop.Via.IsValid() && hop.Onlink {
+		case hop.Onlink:
 			k.onlinkHop(h, r, hop)
-		} else if hop.Via.IsValid() {
+		default:
 			k.hop(h, r, hop)
 		}
 	}
@@ -104,8 +106,8 @@ func (k *checker) defaultRoutes(h *Host) {
 	}
 }
 
-// routeSource checks the preferred source of a route. The machine, an adopted namespace and programs of the host may have
-// addresses that are not in the file.
+// routeSource checks the preferred source of a route. The machine and an adopted namespace may have addresses that are
+// not in the file, and programs may add some.
 func (k *checker) routeSource(h *Host, r *StaticRoute) {
 	switch kind := subnet.Kind(r.Src); {
 	case !r.Src.IsValid():
@@ -119,8 +121,8 @@ func (k *checker) routeSource(h *Host, r *StaticRoute) {
 	}
 }
 
-// maybeLocal reports whether the kernel accepts the preferred source of a route. A route without a next hop may have any
-// IPv4 source; all addresses of the IPv4 subnets of lo are the host's; and the kernel makes link-local addresses itself.
+// maybeLocal reports whether the kernel may accept the preferred source of a route. A route without a next hop can have
+// any IPv4 source. All addresses of the IPv4 subnets of lo are the host's. The kernel makes link-local addresses itself.
 func (k *checker) maybeLocal(h *Host, r *StaticRoute) bool {
 	if k.hostHas(h.Name, r.Src) || r.Src.IsLinkLocalUnicast() && r.Src.Is6() {
 		return true

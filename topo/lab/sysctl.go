@@ -120,7 +120,8 @@ func isDirectory(path []string) bool {
 	if len(path) == 2 {
 		return slices.Contains([]string{"core", "ipv4", "ipv6", "netfilter"}, path[1])
 	}
-	return len(path) >= 3 && (path[1] == "ipv4" || path[1] == "ipv6") && len(path) < 5 && (path[2] == "conf" || path[2] == "neigh")
+	ip := path[1] == "ipv4" || path[1] == "ipv6"
+	return ip && len(path) >= 3 && len(path) < 5 && (path[2] == "conf" || path[2] == "neigh")
 }
 
 // sysctlLink checks that the host has the link of a sysctl. The machine may have others than the lab's.
@@ -172,26 +173,32 @@ func (k *checker) sysctlOfAllLinks(h *Host, s Setting) {
 	}
 }
 
-// stableSecret checks a secret for link-local addresses: an IPv6 address, which nobody can remove from a link again.
+// stableSecret checks a secret for link-local addresses: an IPv6 address, which nobody can remove from a link again. The
+// mode 2 of addr_gen_mode needs one.
 func (k *checker) stableSecret(h *Host, s Setting) {
 	link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
-	foreign := h.Name == topo.Machine || k.isAdopted(h.Name)
-	if name == "addr_gen_mode" && strings.TrimLeft(s.Value, "0x") == "2" && !foreign && link != "all" && link != "default" &&
-		!slices.ContainsFunc(h.Sysctls, func(o Setting) bool { return strings.HasSuffix(o.Key, "default.stable_secret") }) {
+	foreign, links := h.Name == topo.Machine || k.isAdopted(h.Name), link != "all" && link != "default"
+	a, err := netip.ParseAddr(s.Value)
+	switch {
+	case name == "addr_gen_mode" && s.Value == "2" && links && !foreign && !h.hasDefaultSecret():
 		k.mistakef(s.at, s.Value, "write stable_secret instead: it also sets addr_gen_mode to 2",
 			"sysctl %s: 2 needs a secret", s.Key)
+	case name != "stable_secret":
+	case err != nil || !a.Is6():
+		k.mistakef(s.at, s.Value, "write a random IPv6 address",
+			"sysctl %s: the kernel expects an IPv6 address, not %q", s.Key, s.Value)
+	case foreign && link != "default" && !slices.Contains(k.deviceNames(h.Name), link):
+		k.mistakef(s.at, s.Key, "remove it",
+			"sysctl %s: down cannot remove a secret from a link that is not the lab's", s.Key)
 	}
-	if name != "stable_secret" {
-		return
-	}
-	if a, err := netip.ParseAddr(s.Value); err != nil || !a.Is6() {
-		k.mistakef(s.at, s.Value, "write a random IPv6 address", "sysctl %s: the kernel expects an IPv6 address, not %q",
-			s.Key, s.Value)
-	}
-	own := slices.Contains(k.deviceNames(h.Name), link)
-	if foreign && !own && link != "default" {
-		k.mistakef(s.at, s.Key, "remove it", "sysctl %s: down cannot remove a secret from a link that is not the lab's", s.Key)
-	}
+}
+
+// hasDefaultSecret reports whether the file has a secret for all links of the host.
+func (h *Host) hasDefaultSecret() bool {
+	return slices.ContainsFunc(h.Sysctls, func(s Setting) bool {
+		link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
+		return link == "default" && name == "stable_secret"
+	})
 }
 
 // isPerLink reports whether there is a sysctl like this for each link: net.ipv4.conf.eth0.rp_filter.
@@ -281,16 +288,21 @@ func (k *checker) sysctlValue(s Setting) {
 		return
 	}
 	if strings.Join(path, ".") == linux.ReservedPorts {
-		for _, port := range strings.FieldsFunc(s.Value, func(r rune) bool { return r == ',' || r == '-' }) {
-			if _, err := strconv.ParseUint(port, 0, 16); err != nil {
-				k.mistakef(s.at, s.Value, `write ports and ranges, such as "8080,9000-9010"`,
-					"sysctl %s: %q is not a port", s.Key, port)
-				return
-			}
-		}
+		k.reservedPorts(s)
 	}
 	if form := formOf(path); form.count > 0 {
 		k.sysctlNumbers(s, form)
+	}
+}
+
+// reservedPorts checks a list of ports and ranges.
+func (k *checker) reservedPorts(s Setting) {
+	for _, port := range strings.FieldsFunc(s.Value, func(r rune) bool { return r == ',' || r == '-' }) {
+		if _, err := strconv.ParseUint(port, 0, 16); err != nil {
+			k.mistakef(s.at, s.Value, `write ports and ranges, such as "8080,9000-9010"`,
+				"sysctl %s: %q is not a port", s.Key, port)
+			return
+		}
 	}
 }
 
