@@ -97,8 +97,8 @@ func decimal(word string) string {
 	return digits
 }
 
-// ranges returns a list of numbers and ranges as the kernel prints it: 8081,8080 is 8080-8081. It returns any other text
-// as it is.
+// ranges returns a list of numbers and ranges as the kernel prints it: 8081,8080 is 8080-8081. It returns any other
+// text as it is.
 func ranges(list string) string {
 	var all [][2]uint64
 	for part := range strings.SplitSeq(list, ",") {

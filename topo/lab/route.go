@@ -122,7 +122,7 @@ func (k *checker) routeSource(h *Host, r *StaticRoute) {
 }
 
 // maybeLocal reports whether the kernel may accept the preferred source of a route. A route without a next hop can have
-// any IPv4 source. All addresses of the IPv4 subnets of lo are the host's. The kernel makes link-local addresses itself.
+// any IPv4 source. All addresses of the IPv4 subnets of lo are the host's. Link-local addresses come from the kernel.
 func (k *checker) maybeLocal(h *Host, r *StaticRoute) bool {
 	if k.hostHas(h.Name, r.Src) || r.Src.IsLinkLocalUnicast() && r.Src.Is6() {
 		return true

@@ -173,8 +173,8 @@ func (k *checker) sysctlOfAllLinks(h *Host, s Setting) {
 	}
 }
 
-// stableSecret checks a secret for link-local addresses: an IPv6 address, which nobody can remove from a link again. The
-// mode 2 of addr_gen_mode needs one.
+// stableSecret checks a secret for link-local addresses: an IPv6 address, which nobody can remove from a link again.
+// The mode 2 of addr_gen_mode needs one.
 func (k *checker) stableSecret(h *Host, s Setting) {
 	link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
 	foreign, links := h.Name == topo.Machine || k.isAdopted(h.Name), link != "all" && link != "default"
