@@ -217,7 +217,7 @@ var (
 	oneLong = sysctlForm{1, math.MinInt64, math.MaxInt64}
 )
 
-// sysctlForms are the forms of sysctls that every kernel has in common. Names of sysctls of a link are without the link.
+// sysctlForms are forms of sysctls that all kernels have in common. Names of sysctls of a link are without the link.
 // The form of net.ipv4.conf is that of all below it.
 var sysctlForms = map[string]sysctlForm{
 	"net.core.somaxconn":                 oneInt,
