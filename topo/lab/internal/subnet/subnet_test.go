@@ -37,7 +37,8 @@ func TestKind(t *testing.T) {
 		}
 	}
 	for addr, want := range map[string]string{
-		"fe80::1": "link-local", "169.254.0.1": "", "10.0.0.1": "", "fd00::1": "", "::1": "loopback", "224.0.0.1": "multicast",
+		"fe80::1": "link-local", "169.254.0.1": "", "10.0.0.1": "", "fd00::1": "", "::1": "loopback",
+		"224.0.0.1": "multicast",
 	} {
 		if got := KindForNAT(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("for NAT, %s is %q, want %q", addr, got, want)
