@@ -71,6 +71,6 @@ func lengthsOf(names map[string]bool, kinds ...string) []int {
 			lengths = append(lengths, bits)
 		}
 	}
-	slices.SortFunc(lengths, func(a, b int) int { return b - a })
+	sort.Slice(lengths, func(i, j int) bool { return lengths[i] > lengths[j] })
 	return lengths
 }

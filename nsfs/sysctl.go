@@ -22,6 +22,9 @@ func Sysctl(key string) (string, error) {
 		return "", err
 	}
 	b, err := os.ReadFile(path)
+	if errors.Is(err, unix.EIO) && strings.HasSuffix(path, "/stable_secret") {
+		return "", nil // it has no value yet
+	}
 	return strings.TrimSuffix(string(b), "\n"), err
 }
 
@@ -38,20 +41,22 @@ func (e *SysctlError) Error() string { return "set " + e.Key + " to " + e.Value 
 // Unwrap returns Err.
 func (e *SysctlError) Unwrap() error { return e.Err }
 
-// SetSysctl writes a network sysctl of the calling thread's namespace; see [Sysctl]. If
-// /proc/sys is read-only, as in containers, and the sysctl does not have the value already,
-// the error is a *[SysctlError].
+// SetSysctl writes a network sysctl of the calling thread's namespace; see [Sysctl]. If nobody may
+// write it, and it has the value already, there is no error. If /proc/sys is read-only, as in
+// containers, and the sysctl has another value, the error is a *[SysctlError].
 func SetSysctl(key, value string) error {
 	path, err := sysctlPath(key)
 	if err != nil {
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if errors.Is(err, unix.EROFS) {
+	if errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES) {
 		have, readErr := Sysctl(key)
 		if readErr == nil && slices.Equal(strings.Fields(have), strings.Fields(value)) {
 			return nil
 		}
+	}
+	if errors.Is(err, unix.EROFS) {
 		if !strings.Contains(key, ".") {
 			key = strings.ReplaceAll(key, "/", ".")
 		}

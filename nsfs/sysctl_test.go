@@ -37,3 +37,18 @@ func TestReadOnlySysctls(t *testing.T) {
 		}
 	}
 }
+
+// TestSysctlsThatNobodyWrites: a sysctl that the kernel only shows is no error either, if it has the value.
+func TestSysctlsThatNobodyWrites(t *testing.T) {
+	const key = "net.ipv4.tcp_available_congestion_control"
+	have, err := nsfs.Sysctl(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nsfs.SetSysctl(key, have); err != nil {
+		t.Errorf("the value that it has: %v", err)
+	}
+	if err := nsfs.SetSysctl(key, "another"); !errors.Is(err, unix.EACCES) {
+		t.Errorf("another value: %v", err)
+	}
+}

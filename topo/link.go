@@ -16,7 +16,7 @@ type Link struct {
 	Name string // at most 15 bytes
 	// AltName is an alternative name (ip-link(8)'s altname), up to 127 bytes; "" means none.
 	AltName string
-	// MAC is required, except for ipvlan, which has its parent's. An address that
+	// MAC is required, except for ipvlan and macvlan passthru, which have their parent's. An address that
 	// the kernel chose would differ each time, and other programs might change it.
 	MAC MAC
 	MTU int // bytes; 0 means 1500

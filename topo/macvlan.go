@@ -8,7 +8,7 @@ import (
 
 // A Macvlan is a macvlan device: it uses its parent's link layer with its own MAC.
 type Macvlan struct {
-	Link
+	Link            // without MAC in the mode passthru, in which it has that of its parent
 	ParentNS string // the parent's namespace, which may be another
 	Parent   string
 	Mode     string // bridge, private, vepa, passthru; "" means bridge
@@ -37,6 +37,9 @@ func (m Macvlan) canBecome(next Object) bool {
 
 func (m Macvlan) normal() Object {
 	m.Link, m.Mode = m.normalLink(), cmp.Or(m.Mode, "bridge")
+	if m.Mode == "passthru" {
+		m.MAC = MAC{}
+	}
 	return m
 }
 

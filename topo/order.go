@@ -2,7 +2,6 @@ package topo
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/vnet-lab/vnet/internal/naming"
@@ -65,7 +64,7 @@ func namespaceRanks(keys []Key) map[string]int {
 	for _, k := range keys {
 		ranks[k.NS] = 0
 	}
-	for i, ns := range slices.SortedFunc(maps.Keys(ranks), naming.Compare) {
+	for i, ns := range naming.Sorted(ranks) {
 		ranks[ns] = i
 	}
 	return ranks

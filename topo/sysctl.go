@@ -1,6 +1,9 @@
 package topo
 
 import (
+	"net/netip"
+	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/display"
@@ -59,11 +62,71 @@ func (s Sysctl) normal() Object {
 	for i, p := range parts {
 		parts[i] = strings.ReplaceAll(p, ".", "/")
 	}
-	s.Name, s.Value = strings.Join(parts, "."), strings.Join(strings.Fields(s.Value), " ")
+	s.Name = strings.Join(parts, ".")
+	words := strings.Fields(s.Value)
+	for i, word := range words {
+		if s.Name != "net.core.rps_default_mask" { // hexadecimal without 0x
+			words[i] = decimal(word)
+		}
+	}
+	s.Value = strings.Join(words, " ")
+	if s.Name == linux.ReservedPorts {
+		s.Value = ranges(s.Value)
+	}
+	if a, err := netip.ParseAddr(s.Value); err == nil && strings.HasSuffix(s.Name, ".stable_secret") {
+		s.Value = a.StringExpanded() // as the kernel prints it
+	}
 	if s.Name == linux.LinkSysctl("ipv4", "all", "forwarding") {
 		s.Name = linux.ForwardingIPv4 // the kernel has two names for this sysctl
 	}
 	return s
+}
+
+// decimal returns a word as the kernel prints it, if the kernel reads it as another number than it looks like: 0x10 and
+// 020 are 16. It returns any other word as it is.
+func decimal(word string) string {
+	digits, negative := strings.CutPrefix(word, "-")
+	n, err := strconv.ParseUint(digits, 0, 64)
+	binary := strings.HasPrefix(strings.ToLower(digits), "0b")
+	if err != nil || digits[0] != '0' || binary || strings.ContainsAny(digits, "_oO") { // only Go has these
+		return word
+	}
+	if digits = strconv.FormatUint(n, 10); negative && n != 0 {
+		return "-" + digits
+	}
+	return digits
+}
+
+// ranges returns a list of numbers and ranges as the kernel prints it: 8081,8080 is 8080-8081. It returns any other
+// text as it is.
+func ranges(list string) string {
+	var all [][2]uint64
+	for part := range strings.SplitSeq(list, ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		if !isRange {
+			last = first
+		}
+		a, errFirst := strconv.ParseUint(decimal(first), 10, 16)
+		b, errLast := strconv.ParseUint(decimal(last), 10, 16)
+		if errFirst != nil || errLast != nil || b < a {
+			return list
+		}
+		all = append(all, [2]uint64{a, b})
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i][0] < all[j][0] })
+	var texts []string
+	for i := 0; i < len(all); {
+		first, last := all[i][0], all[i][1]
+		for i++; i < len(all) && all[i][0] <= last+1; i++ {
+			last = max(last, all[i][1])
+		}
+		text := strconv.FormatUint(first, 10)
+		if last > first {
+			text += "-" + strconv.FormatUint(last, 10)
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ",")
 }
 
 // rank puts settings for all links before settings for one link: writing the

@@ -58,6 +58,9 @@ func (s *session) permissionHint(err error) string {
 		return "this needs " + strings.Join(missing, " and ") +
 			": run it as root, or in an isolated network: vnet sandbox COMMAND"
 	}
+	if hint := sharedSysctlHint(err); hint != "" {
+		return hint
+	}
 	var path *fs.PathError
 	switch {
 	case inUserNamespace():

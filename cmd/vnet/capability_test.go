@@ -1,12 +1,15 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestCapabilities runs commands with exactly the capabilities that the help names. Without one of them the command
@@ -144,6 +147,29 @@ func TestInstalledWithRights(t *testing.T) {
 			"--ambient-caps=+net_admin", "/run/bin/vnet", "link", "set", "lo", "up")
 		if tt.want == "" && r.Status != 0 || tt.want != "" && (r.Status == 0 || !strings.Contains(r.Stderr, tt.want)) {
 			t.Errorf("after %s: exit %d: %s", tt.prepare, r.Status, r.Stderr)
+		}
+	}
+}
+
+// TestSharedSysctlHint: the hint for a sysctl that a network namespace does not have, or only shows, does not speak of
+// users and their rights.
+func TestSharedSysctlHint(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&fs.PathError{Op: "open", Path: "/proc/sys/net/core/rmem_max", Err: unix.EACCES},
+			"this network namespace only shows net.core.rmem_max; if it belongs to the whole machine, " +
+				"remove it from the lab, and set it there: sysctl -w net.core.rmem_max=VALUE"},
+		{&fs.PathError{Op: "open", Path: "/proc/sys/net/ipv4/tcp_mem", Err: unix.ENOENT},
+			"this network namespace does not have net.ipv4.tcp_mem; if it belongs to the whole machine, " +
+				"remove it from the lab, and set it there: sysctl -w net.ipv4.tcp_mem=VALUE"},
+		{&fs.PathError{Op: "write", Path: "/proc/sys/net/ipv4/tcp_ecn", Err: unix.EINVAL}, ""},
+		{&fs.PathError{Op: "write", Path: "/proc/sys/net/ipv4/tcp_congestion_control", Err: unix.ENOENT}, ""},
+		{&fs.PathError{Op: "open", Path: "/run/vnet/lab", Err: unix.ENOENT}, ""},
+	} {
+		if hint := (&session{}).hintOf(tt.err); hint != tt.want {
+			t.Errorf("%v: %s, want %s", tt.err, hint, tt.want)
 		}
 	}
 }

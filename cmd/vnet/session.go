@@ -224,5 +224,5 @@ func (s *session) hintOf(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return s.permissionHint(err)
 	}
-	return ""
+	return sharedSysctlHint(err)
 }

@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
@@ -21,4 +24,24 @@ func sysctlHint(err error) string {
 		path[3] = "default"
 	}
 	return readOnly + "start the container with --sysctl " + strings.Join(path, ".") + "=" + e.Value
+}
+
+// sharedSysctlHint returns the hint for a sysctl that this network namespace does not have, or that it only shows: many
+// belong to the whole machine. It returns "" for other errors.
+func sharedSysctlHint(err error) string {
+	var path *fs.PathError
+	if !errors.As(err, &path) || path.Op == "write" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EACCES) {
+		return ""
+	}
+	name, is := strings.CutPrefix(path.Path, "/proc/sys/")
+	if !is {
+		return ""
+	}
+	what := "only shows "
+	if errors.Is(err, fs.ErrNotExist) {
+		what = "does not have "
+	}
+	key := topo.Normalize(topo.Sysctl{Name: name}).(topo.Sysctl).Name
+	return "this network namespace " + what + key + "; if it belongs to the whole machine, remove it from the lab, " +
+		"and set it there: sysctl -w " + key + "=VALUE"
 }

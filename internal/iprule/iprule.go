@@ -137,3 +137,28 @@ func (r *Rule) String() string {
 	}
 	return b.String()
 }
+
+// ReversedRange returns the keyword of a range whose first number is greater than its last; "" if there is none.
+func (r *Rule) ReversedRange() string {
+	for _, k := range []struct {
+		attr uint16
+		word string
+	}{{uids, "uidrange"}, {srcPorts, "sport"}, {dstPorts, "dport"}} {
+		if v := r.Values[k.attr]; v&(1<<32-1) > v>>32 {
+			return k.word
+		}
+	}
+	return ""
+}
+
+// OnlyFor returns a keyword of the rule that the kernel has for one IP version only, and that version: 4 or 6. The
+// keyword is "" if there is none.
+func (r *Rule) OnlyFor() (keyword string, version int) {
+	if _, has := r.Values[flowLabel]; has {
+		return "flowlabel", 6
+	}
+	if _, has := r.Values[Realms]; has {
+		return "realms", 4
+	}
+	return "", 0
+}

@@ -11,6 +11,7 @@ import (
 const (
 	DefaultMTU = 1500 // of a link that sets none, in bytes
 	MainTable  = 254  // RT_TABLE_MAIN
+	LocalTable = 255  // RT_TABLE_LOCAL
 	Metric6    = 1024 // of an IPv6 route that sets none: IP6_RT_PRIO_USER
 
 	// VXLANPort is the UDP port of VXLAN that IANA assigned. The kernel's default is an older one.
@@ -39,6 +40,9 @@ const (
 	ForwardingIPv4 = "net.ipv4.ip_forward"
 	ForwardingIPv6 = "net.ipv6.conf.all.forwarding"
 )
+
+// ReservedPorts is the sysctl of ports that the kernel gives to no program that asks for any port: a list of ranges.
+const ReservedPorts = "net.ipv4.ip_local_reserved_ports"
 
 // MaxFastpaths is how many fast paths a namespace can have. It is the limit of package nft: the
 // kernel lists a flowtable in one message.

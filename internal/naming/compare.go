@@ -2,8 +2,24 @@ package naming
 
 import (
 	"cmp"
+	"sort"
 	"strings"
 )
+
+// Sort sorts names as [Compare] does. slices.SortFunc would add a copy of its code to the binary.
+func Sort(names []string) {
+	sort.Slice(names, func(i, j int) bool { return Compare(names[i], names[j]) < 0 })
+}
+
+// Sorted returns the keys of a map in the order of [Compare].
+func Sorted[T any](names map[string]T) []string {
+	list := make([]string, 0, len(names))
+	for name := range names {
+		list = append(list, name)
+	}
+	Sort(list)
+	return list
+}
 
 // Compare compares two names. It compares digits as numbers: eth2 is before eth10.
 func Compare(a, b string) int {

@@ -87,3 +87,10 @@ func TestModes(t *testing.T) {
 		t.Errorf("passthru is %d", n)
 	}
 }
+
+func TestSorted(t *testing.T) {
+	want := []string{"eth1", "eth2", "eth10"}
+	if got := Sorted(map[string]bool{"eth10": true, "eth2": false, "eth1": true}); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

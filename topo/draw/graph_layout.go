@@ -3,6 +3,7 @@ package draw
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"github.com/vnet-lab/vnet/internal/display"
 )
@@ -113,8 +114,9 @@ func (d *drawing) rootOrder(near [][]int) []int {
 			far[i] = maxDistance(i, near)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(far[a], far[b]), cmp.Compare(len(near[b]), len(near[a])))
+	sort.SliceStable(order, func(i, j int) bool {
+		a, b := order[i], order[j]
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(far[a], far[b]), cmp.Compare(len(near[b]), len(near[a]))) < 0
 	})
 	return order
 }
@@ -217,7 +219,8 @@ func (p *placed) orderRows() {
 			for _, n := range p.rows[r] {
 				middle[n] = p.middle(n, near[n], place)
 			}
-			slices.SortStableFunc(p.rows[r], func(a, b int) int { return cmp.Compare(middle[a], middle[b]) })
+			row := p.rows[r]
+			sort.SliceStable(row, func(i, j int) bool { return middle[row[i]] < middle[row[j]] })
 			number(p.rows[r])
 		}
 	}

@@ -132,6 +132,10 @@ func (k *checker) networks() {
 		if net.Uplink != "" {
 			ports++
 			k.deviceName(net.at, net.Uplink, "uplink")
+			if other, is := k.layout.nets[net.Uplink]; is && k.t.BridgeHost(other) == k.t.BridgeHost(n) {
+				k.mistakef(net.at, net.Uplink, "name another device",
+					"uplink %s is the bridge of a network: a bridge cannot be a port of a bridge", net.Uplink)
+			}
 			if other := uplinks[k.t.BridgeHost(n)+":"+net.Uplink]; other != "" {
 				k.mistakef(net.at, net.Uplink, "a device can be a port of one bridge only",
 					"uplink %s is already in network %s", net.Uplink, other)
@@ -181,6 +185,12 @@ func (k *checker) gateway(n int) {
 			k.mistakef(net.at, a.String(), "", "gateway %s is in no subnet of network %s", a, net.Name)
 		} else if a.Is4() {
 			k.edgeAddress(net.at, a, s)
+		}
+	}
+	for _, a := range net.NATTo {
+		if kind := subnet.KindForNAT(a); kind != "" {
+			k.mistakef(net.at, a.String(), "write an address of the gateway, or nat: true",
+				"nat of network %s: packets cannot have the %s address %s as their source", net.Name, kind, a)
 		}
 	}
 	switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/spell"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
@@ -21,10 +22,76 @@ func (k *checker) devices() {
 		}
 	}
 	if k.Found() {
-		return // the MTU of a device needs valid parents
+		return // the others need valid parents
 	}
+	k.exclusiveDevices()
 	for n := range k.layout.Ifaces {
+		k.parentMTU(&k.layout.Ifaces[n])
 		k.deviceMTU(&k.layout.Ifaces[n])
+	}
+}
+
+// exclusiveDevices reports devices that cannot exist beside another one of the file: VXLAN devices of a host that would
+// receive the same packets, and a macvlan beside one of mode passthru.
+func (k *checker) exclusiveDevices() {
+	macvlans := map[string]*Device{} // by parent
+	for h := range k.t.Hosts {
+		host := &k.t.Hosts[h]
+		k.vxlans(host)
+		for d := range host.Devices {
+			v := &host.Devices[d]
+			if v.Kind != (topo.Macvlan{}).Type() {
+				continue
+			}
+			parent := v.Parent
+			if !strings.Contains(parent, ":") {
+				parent = host.Name + ":" + parent
+			}
+			if other := macvlans[parent]; other != nil && (other.Mode == passthru || v.Mode == passthru) {
+				k.mistakef(v.at, v.Name, "use another mode for both, or another parent",
+					"device %s: a macvlan of mode passthru is the only one of its parent, which also has %s", v.Name, other.Name)
+			}
+			macvlans[parent] = v
+		}
+	}
+}
+
+func (k *checker) vxlans(host *Host) {
+	type packets struct {
+		id             uint32
+		port           uint16
+		is6, linkLocal bool
+	}
+	seen := map[packets]string{}
+	for d := range host.Devices {
+		v := &host.Devices[d]
+		if v.Kind != (topo.VXLAN{}).Type() {
+			continue
+		}
+		is6 := v.Local.Is6() || v.Remote.Is6()
+		p := packets{v.ID, cmp.Or(v.Port, linux.VXLANPort), is6, is6 && v.Local.IsLinkLocalUnicast()}
+		if other := seen[p]; other != "" {
+			k.mistakef(v.at, v.Name, "give them different ids or ports",
+				"devices %s and %s of %s have the same id and port", other, v.Name, displayName(host.Name))
+		}
+		seen[p] = v.Name
+	}
+}
+
+// parentMTU reports a device that has a larger MTU than its parent.
+func (k *checker) parentMTU(i *Iface) {
+	if v := i.Device; v == nil || v.MTU == 0 || v.Kind != (topo.Macvlan{}).Type() && v.Kind != (topo.VLAN{}).Type() {
+		return
+	}
+	owner, dev := i.Host, i.Device.Parent
+	if on, of, ok := strings.Cut(dev, ":"); ok {
+		owner, dev = on, of
+	}
+	for _, n := range k.layout.ByHost[owner] {
+		if p := &k.layout.Ifaces[n]; p.Name == dev && k.layout.mtuOf(p) < i.Device.MTU {
+			k.mistakef(i.at, fmt.Sprint(i.Device.MTU), fmt.Sprintf("write at most %d", k.layout.mtuOf(p)),
+				"device %s: mtu %d is larger than the %d of its parent", i.Name, i.Device.MTU, k.layout.mtuOf(p))
+		}
 	}
 }
 
@@ -73,6 +140,12 @@ func (k *checker) parent(host *Host, v *Device, rule parentRule) {
 	if k.isOwnAncestor(host, v) {
 		k.mistakef(v.at, v.Parent, "",
 			"device %s of %s is its own parent, directly or through other devices", v.Name, host.Name)
+		return
+	}
+	if n := slices.IndexFunc(host.Devices, func(d Device) bool { return d.Name == v.Parent }); n >= 0 &&
+		v.Kind == host.Devices[n].Kind && rule == requiredOutside {
+		k.mistakef(v.at, v.Parent, "write parent: "+host.Devices[n].Parent,
+			"device %s: a %s cannot have the %s %s as its parent", v.Name, v.Kind, v.Kind, v.Parent)
 		return
 	}
 	owner, dev := host.Name, v.Parent
@@ -132,10 +205,19 @@ func (k *checker) tunnel(host *Host, v *Device) {
 		k.mistakef(v.at, v.Remote.String(), "remove remote",
 			"device %s: the remote address %s is unspecified", v.Name, v.Remote)
 	}
+	linkLocal := func(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }
+	switch {
+	case v.Parent == "" && (v.Remote.IsMulticast() || linkLocal(v.Remote)):
+		k.mistakef(v.at, v.Remote.String(), "add parent",
+			"device %s: the %s address %s needs a parent", v.Name, subnet.KindForNAT(v.Remote), v.Remote)
+	case linkLocal(v.Remote) && !linkLocal(v.Local):
+		k.mistakef(v.at, v.Remote.String(), "add local, with a link-local address",
+			"device %s: the link-local address %s needs one as local, too", v.Name, v.Remote)
+	}
 	if k.incomplete || host.Name == topo.Machine || k.isAdopted(host.Name) {
 		return // it may have addresses that are not in the file
 	}
-	if v.Local.IsValid() && !k.hostHas(host.Name, v.Local) {
+	if v.Local.IsValid() && !k.hostHas(host.Name, v.Local) && !linkLocal(v.Local) {
 		k.mistakef(v.at, v.Local.String(), "write an address of the host, or remove local",
 			"device %s: %s does not have the local address %s", v.Name, host.Name, v.Local)
 	}

@@ -151,6 +151,12 @@ var deviceKinds = []deviceKind{
 	},
 	{
 		name: topo.Macvlan{}.Type(), parent: requiredOutside, modes: naming.LabMacvlanModes.Names(),
+		check: func(k *checker, v *Device) {
+			if v.Mode == passthru && !v.MAC.IsZero() {
+				k.mistakef(v.at, "mac", "remove mac", "device %s: in mode passthru, a macvlan has the MAC address of its parent",
+					v.Name)
+			}
+		},
 		object: func(link topo.Link, v *Device, parentNS, parent string) topo.Object {
 			return topo.Macvlan{Link: link, ParentNS: parentNS, Parent: parent, Mode: v.Mode}
 		},
@@ -277,6 +283,9 @@ func vxlanHeaders(v *Device) int {
 	}
 	return ethernet + vxlan + udp + ipv4
 }
+
+// passthru is the mode of a macvlan that has its parent alone, with the parent's MAC address.
+const passthru = "passthru"
 
 // loopback is the name of the link that each namespace has. An entry of `devices` with this name adds
 // addresses to it.

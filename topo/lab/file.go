@@ -220,7 +220,7 @@ type fileDevice struct {
 	Addresses syntax.Many[netip.Prefix] `yaml:"addresses"`
 	// MTU in bytes. Default: that of the parent or 1500; for vxlan, minus the tunnel headers.
 	MTU int `yaml:"mtu"`
-	// MAC address. Default: derived from the names.
+	// MAC address. Default: derived from the names. A macvlan of mode passthru has that of its parent.
 	MAC topo.MAC `yaml:"mac"`
 
 	At syntax.Pos `yaml:"-"`

@@ -2,7 +2,7 @@ package lab
 
 import (
 	"fmt"
-	"slices"
+	"sort"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/naming"
@@ -60,7 +60,7 @@ func (c *compiler) hostsFile() string {
 	if _, ok := c.l.Hosts[topo.Machine]; !ok {
 		hosts = append(hosts, &Host{Name: topo.Machine})
 	}
-	slices.SortFunc(hosts, func(a, b *Host) int { return naming.Compare(a.Name, b.Name) })
+	sort.Slice(hosts, func(i, j int) bool { return naming.Compare(hosts[i].Name, hosts[j].Name) < 0 })
 	for _, h := range hosts {
 		c.hostsLines(&b, h.Name, h.Aliases)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 )
 
@@ -140,4 +142,32 @@ func (l *Layout) devicesBySubnet(host string) map[netip.Prefix]*Iface {
 		}
 	}
 	return m
+}
+
+// kernelRoutes returns the routes that the kernel makes for the addresses of a host, and the device of each.
+func (l *Layout) kernelRoutes(host string) map[topo.Key]string {
+	const metric6 = 256 // IP6_RT_PRIO_ADDRCONF
+	all := map[topo.Key]string{}
+	for _, n := range l.ByHost[host] {
+		i := &l.Ifaces[n]
+		add := func(dst netip.Prefix, table, metric uint32) {
+			all[topo.Route{Dst: dst.Masked(), Table: table, Metric: metric}.Key()] = i.Name
+		}
+		for _, p := range i.Addrs {
+			switch {
+			case !p.IsValid():
+			case p.Addr().Is6():
+				add(p, linux.MainTable, metric6)
+				if !i.IsLoopback() { // it also has a link-local address
+					add(netip.MustParsePrefix("fe80::/64"), linux.MainTable, metric6)
+				}
+			default:
+				add(netip.PrefixFrom(p.Addr(), 32), linux.LocalTable, 0)
+				if !i.IsLoopback() && !p.IsSingleIP() {
+					add(p, linux.MainTable, 0)
+				}
+			}
+		}
+	}
+	return all
 }

@@ -95,7 +95,7 @@ red eth1 10.1.0.2/30
 networks: {a: {subnets: 10.0.0.0/24}}
 hosts:
   red: {networks: {a: {address: 10.9.0.1/16}}}
-  blue: {networks: {a: {address: [10.0.0.7/32]}}}
+  blue: {networks: {a: {address: [10.0.0.7/32]}}, routes: 10.0.0.1 dev eth0}
   green: {networks: {a: {address: none}}}
 `, `
 machine a 10.0.0.1/24

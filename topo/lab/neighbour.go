@@ -60,6 +60,10 @@ func (k *checker) neighbour(h *Host, nb *StaticNeigh) {
 		k.mistakef(nb.at, nb.Addr.String(), "write router: true for "+h.Name,
 			"%s cannot answer for %s, because it does not forward packets", h.Name, nb.Addr)
 	}
+	if nb.Device == loopback && !nb.Proxy {
+		k.mistakef(nb.at, loopback, "use the device that leads to the neighbour",
+			"neighbour %s: the device lo has no neighbours", nb.Addr)
+	}
 	if nb.Device != "" {
 		k.hasDevice(nb.at, h, nb.Device, "neighbour "+nb.Addr.String())
 		return

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/spell"
+	"github.com/vnet-lab/vnet/topo/lab/internal/subnet"
 	"github.com/vnet-lab/vnet/topo/lab/internal/syntax"
 )
 
@@ -140,10 +141,9 @@ func bracketAddr(s string) (netip.Addr, error) {
 // withPorts sets the ports of the gateway and of the target.
 func withPorts(p Forward, s, from, to string) (Forward, error) {
 	var last uint16
-	var err error
-	if p.Listen == netip.IPv6Loopback() {
-		return p, syntax.Invalid(s, fmt.Sprintf("%q: the kernel cannot forward packets to ::1", s),
-			"listen on another address of the machine, or on any")
+	err := p.checkAddrs(s)
+	if err != nil {
+		return p, err
 	}
 	if p.First, p.Last, err = portRange(s, from); err != nil {
 		return p, err
@@ -156,6 +156,24 @@ func withPorts(p Forward, s, from, to string) (Forward, error) {
 			"make both ranges the same length")
 	}
 	return p, nil
+}
+
+// checkAddrs returns an error if the kernel forwards no packets to the address to listen on, or to the target.
+func (p *Forward) checkAddrs(whole string) error {
+	const elsewhere = "listen on another address of the machine, or on any"
+	switch kind := subnet.KindForNAT(p.Listen); {
+	case p.Listen == netip.IPv6Loopback():
+		return syntax.Invalid(whole, fmt.Sprintf("%q: the kernel cannot forward packets to ::1", whole), elsewhere)
+	case kind == "multicast", kind == "link-local":
+		return syntax.Invalid(p.Listen.String(),
+			fmt.Sprintf("%q: the kernel cannot forward packets to the %s address %s", whole, kind, p.Listen), elsewhere)
+	}
+	if kind := subnet.KindForNAT(p.To); kind != "" {
+		return syntax.Invalid(p.To.String(),
+			fmt.Sprintf("%q: the kernel cannot forward packets to the %s address %s", whole, kind, p.To),
+			"write the name or an address of a host")
+	}
+	return nil
 }
 
 func portRange(whole, s string) (first, last uint16, err error) {

@@ -54,7 +54,7 @@ hosts:
     networks: [n0]
     devices:
       m0: {type: macvlan, parent: eth0, addresses: [10.9.0.77/24]}
-      m1: {type: macvlan, parent: m0}
+      m1: {type: macvlan, parent: eth0}
   blue: {networks: {n0: {address: [10.0.0.9, "fd00::9"], mac: "02:00:00:00:00:09"}}, router: true}
   green: {networks: [n0], devices: {lo: {addresses: [10.9.0.78/32, "fd09::78/128"]}}}`,
 	"isolated networks": `networks:

@@ -49,10 +49,17 @@ var routesKey = hostKey{
 // routes checks the routes of a host, and that there are no duplicates.
 func (k *checker) routes(h *Host) {
 	seen := map[topo.Key]bool{}
+	k.defaultRoutes(h)
+	kernel := k.layout.kernelRoutes(h.Name)
 	for i := range h.Routes {
 		r := &h.Routes[i]
 		k.route(h, r)
+		k.routeSource(h, r)
 		key := topo.Route{Dst: r.Dst, Type: r.Type, Table: r.Table, Metric: r.Metric}.Key()
+		if dev := kernel[key]; dev != "" {
+			k.mistakef(r.at, r.Dst.String(), "remove it, or give it another metric",
+				"route %s: the kernel itself makes this route, for the addresses of %s of %s", r.Dst, dev, displayName(h.Name))
+		}
 		if seen[key] {
 			k.mistakef(r.at, r.Dst.String(), "write one route with several nexthops, or different metrics",
 				"%s has two routes to %s", h.Name, r.Dst)
@@ -70,13 +77,80 @@ func (k *checker) route(h *Host, r *StaticRoute) {
 		if hop.Device != "" && !k.hasDevice(r.at, h, hop.Device, "route "+r.Dst.String()) {
 			continue
 		}
-		if kind := subnet.Kind(hop.Via); hop.Via.IsValid() && kind != "" {
+		switch kind := subnet.Kind(hop.Via); {
+		case !hop.Via.IsValid():
+		case kind != "":
 			k.mistakef(r.at, hop.Via.String(), "use an address of a router",
 				"route %s: the next hop %s is a %s address", r.Dst, hop.Via, kind)
-		} else if hop.Via.IsValid() && !hop.Onlink {
+		case hop.Via.Is6() && hop.Device == loopback:
+			k.mistakef(r.at, loopback, "use another device", "route %s: lo leads to no next hop", r.Dst)
+		case hop.Onlink:
+			k.onlinkHop(h, r, hop)
+		default:
 			k.hop(h, r, hop)
 		}
 	}
+}
+
+// defaultRoutes reports a gateway that a host does not reach, because the file gives its address another prefix length.
+func (k *checker) defaultRoutes(h *Host) {
+	for _, v4 := range []bool{true, false} {
+		gw, ok := k.layout.defaultGateway(h.Name, v4)
+		if !ok || k.incomplete || h.Name == topo.Machine || k.isAdopted(h.Name) || hasDefault(h, v4) ||
+			h.linkRoute(nil, gw.addr) != "" || k.deviceFor(h.Name, gw.port.Name, gw.addr) != nil {
+			continue
+		}
+		own := firstAddrOf(gw.port.Addrs, v4)
+		k.mistakef(gw.port.at, own.String(), "remove the prefix length, or write a route to "+gw.addr.String(),
+			"address %s of %s does not reach its gateway %s", own, h.Name, gw.addr)
+	}
+}
+
+// routeSource checks the preferred source of a route. The machine and an adopted namespace may have addresses that are
+// not in the file, and programs may add some.
+func (k *checker) routeSource(h *Host, r *StaticRoute) {
+	switch kind := subnet.Kind(r.Src); {
+	case !r.Src.IsValid():
+	case kind != "" && kind != "loopback":
+		k.mistakef(r.at, r.Src.String(), "write an address of "+displayName(h.Name),
+			"route %s: no host has the %s address %s", r.Dst, kind, r.Src)
+	case k.incomplete || k.isAdopted(h.Name) || h.Name == topo.Machine || len(h.Run) > 0 || k.maybeLocal(h, r):
+	default:
+		k.mistakef(r.at, r.Src.String(), "write an address of the host, or remove src",
+			"route %s: %s does not have the address %s", r.Dst, h.Name, r.Src)
+	}
+}
+
+// maybeLocal reports whether the kernel may accept the preferred source of a route. A route without a next hop can have
+// any IPv4 source. All addresses of the IPv4 subnets of lo are the host's. Link-local addresses come from the kernel.
+func (k *checker) maybeLocal(h *Host, r *StaticRoute) bool {
+	if k.hostHas(h.Name, r.Src) || r.Src.IsLinkLocalUnicast() && r.Src.Is6() {
+		return true
+	}
+	if r.Src.Is6() {
+		return r.Src.IsLoopback() && (r.Type != "unicast" || r.Hops[0].Device == loopback)
+	}
+	return r.Src.IsLoopback() || r.Type != "unicast" || k.deviceFor(h.Name, loopback, r.Src) != nil
+}
+
+// onlinkHop reports a next hop that is an address of the host, or a broadcast address of the device.
+func (k *checker) onlinkHop(h *Host, r *StaticRoute, hop topo.Hop) {
+	i := k.deviceFor(h.Name, hop.Device, hop.Via)
+	if k.hostHas(h.Name, hop.Via) {
+		k.ownHop(h, r, hop.Via)
+	} else if i != nil && hop.Via.Is4() {
+		for _, p := range i.Addrs {
+			if last := subnet.Last(p); subnet.HostBits(p) > 1 && p.Contains(hop.Via) && hop.Via.Compare(last) > 0 {
+				k.mistakef(r.at, hop.Via.String(), "use an address of a router",
+					"route %s: the next hop %s is the broadcast address of %s", r.Dst, hop.Via, p.Masked())
+			}
+		}
+	}
+}
+
+func (k *checker) ownHop(h *Host, r *StaticRoute, via netip.Addr) {
+	k.mistakef(r.at, via.String(), "use an address of a router",
+		"route %s: next hop %s is an address of %s itself", r.Dst, via, displayName(h.Name))
 }
 
 func (k *checker) hop(h *Host, r *StaticRoute, hop topo.Hop) {
@@ -94,8 +168,7 @@ func (k *checker) hop(h *Host, r *StaticRoute, hop topo.Hop) {
 		k.mistakef(r.at, hop.Via.String(), "use a next hop in one of the subnets, or write onlink",
 			"route %s: next hop %s is in no subnet of %s%s", r.Dst, hop.Via, displayName(h.Name), onDevice(hop.Device))
 	case i.HasAddr(hop.Via):
-		k.mistakef(r.at, hop.Via.String(), "",
-			"route %s: next hop %s is an address of %s itself", r.Dst, hop.Via, displayName(h.Name))
+		k.ownHop(h, r, hop.Via)
 	case !k.hasOwner(i, hop.Via):
 		k.mistakef(r.at, hop.Via.String(), k.addressesOnLink(i, hop.Via),
 			"route %s: no host has the address of the next hop %s", r.Dst, hop.Via)
@@ -207,7 +280,7 @@ func (c *compiler) route(h *Host, r *StaticRoute) topo.Route {
 func (h *Host) linkRoute(except *StaticRoute, a netip.Addr) string {
 	for i := range h.Routes {
 		r := &h.Routes[i]
-		if r == except || !r.Dst.Contains(a) || r.Dst.Bits() == 0 {
+		if r == except || !r.Dst.Contains(a) || r.Dst.Bits() == 0 || !sees(except, r) {
 			continue
 		}
 		for _, hop := range r.Hops {
@@ -217,6 +290,13 @@ func (h *Host) linkRoute(except *StaticRoute, a netip.Addr) string {
 		}
 	}
 	return ""
+}
+
+// sees reports whether the kernel looks for the next hop of route r in the table of the route link. vnet makes rules
+// after the routes, so they do not help.
+func sees(r, link *StaticRoute) bool {
+	table := cmp.Or(link.Table, linux.MainTable)
+	return table == linux.MainTable || r != nil && table == r.Table
 }
 
 // hasDefault reports whether the file has a default route for the host.

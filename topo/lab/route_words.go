@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,10 @@ import (
 )
 
 const routeForm = `write it as for ip-route(8): "10.2.0.0/16 via 10.0.0.2", "default dev eth1", "blackhole 10.9.0.0/16"`
+
+// maxRouteMTU is the largest MTU that a route keeps: the kernel makes any larger one smaller; see ip_metrics_convert in
+// net/ipv4/metrics.c.
+const maxRouteMTU = 65535 - 15
 
 var (
 	routeTypes = []string{"unicast", "blackhole", "unreachable", "prohibit"}
@@ -90,7 +95,7 @@ func parseRouteOption(w *syntax.Words, r *StaticRoute, hop *topo.Hop) (err error
 		v, err = w.NextNumber(key, 0, 1<<32-1)
 		r.Metric = uint32(v)
 	case "mtu":
-		v, err = w.NextNumber(key, 68, 1<<31)
+		v, err = w.NextNumber(key, 68, maxRouteMTU)
 		r.MTU = int(v)
 	case "table":
 		if w.Take("main") {
@@ -144,9 +149,20 @@ func checkRoute(r *StaticRoute, whole string) error {
 	if len(r.Hops) == 0 {
 		return syntax.Invalid(whole, fmt.Sprintf("%q has neither via nor dev", whole), routeForm)
 	}
-	for _, h := range r.Hops {
+	for i, h := range r.Hops {
+		if twice := slices.ContainsFunc(r.Hops[:i], func(other topo.Hop) bool {
+			return other.Via == h.Via && other.Device == h.Device
+		}); twice && r.Dst.Addr().Is6() {
+			return syntax.Invalid("nexthop", fmt.Sprintf("%q: an IPv6 route has each nexthop once", whole), "use weight")
+		}
 		if !h.Via.IsValid() && h.Device == "" {
 			return syntax.Invalid("nexthop", fmt.Sprintf("%q: a nexthop has neither via nor dev", whole), routeForm)
+		}
+		if h.Onlink && !h.Via.IsValid() && r.Dst.Addr().Is4() {
+			return syntax.Invalid("onlink", fmt.Sprintf("%q: onlink is for a next hop", whole), "remove onlink, or add via")
+		}
+		if len(r.Hops) > 1 && !h.Via.IsValid() && r.Dst.Addr().Is6() {
+			return syntax.Invalid(h.Device, fmt.Sprintf("%q: each nexthop of an IPv6 route needs an address", whole), "add via")
 		}
 		if h.Via.Is4() && r.Dst.Addr().Is6() {
 			return syntax.Invalid(h.Via.String(), fmt.Sprintf("%q: an IPv6 route cannot have an IPv4 next hop", whole),

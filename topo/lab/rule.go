@@ -137,7 +137,8 @@ func parseRule(s string) (StaticRule, error) {
 	}
 	number := func(attr uint16, word string) (uint64, bool) {
 		n, ok := iprule.ParseNumber(attr, word)
-		return n, ok && (n > 0 || attr != iprule.Priority) && attr != iprule.Protocol // vnet's own
+		ecn := attr == iprule.TOS && n&3 != 0 // the kernel refuses it
+		return n, ok && (n > 0 || attr != iprule.Priority) && attr != iprule.Protocol /* vnet's own */ && !ecn
 	}
 	r, err := iprule.Parser{Prefix: prefixOfRule, Number: number}.Rule(words)
 	switch _, lookup := r.Values[iprule.Table]; {
@@ -163,9 +164,25 @@ func parseRule(s string) (StaticRule, error) {
 		return static, syntax.Invalid(s, fmt.Sprintf("%q has an address of another IP version", s),
 			"write one rule for IPv4 and one for IPv6")
 	}
+	if err := checkRule(&r, static); err != nil {
+		return static, err
+	}
 	r.Canonical()
 	static.Priority, static.Words = uint32(r.Values[iprule.Priority]), r.String()
 	return static, nil
+}
+
+// checkRule returns an error for a rule that no kernel accepts.
+func checkRule(r *iprule.Rule, static StaticRule) error {
+	if word := r.ReversedRange(); word != "" {
+		return syntax.Invalid(word, word+": the first number of the range is greater than the last",
+			"write the smaller number first")
+	}
+	if word, version := r.OnlyFor(); version == 4 && static.IPv6 || version == 6 && static.IPv4 {
+		return syntax.Invalid(word, fmt.Sprintf("%s is for IPv%d only", word, version),
+			fmt.Sprintf("write -%d before the rule", version))
+	}
+	return nil
 }
 
 // prefixOfRule reads a prefix that has no bits set after its length.

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,27 @@ func (k *checker) sysctls(h *Host) {
 		}
 		values[o.Name] = o
 	}
+	k.disabledIPv6(h, values)
+}
+
+// disabledIPv6 reports links that have IPv6 addresses in the file, and a sysctl that disables IPv6.
+func (k *checker) disabledIPv6(h *Host, values map[string]topo.Sysctl) {
+	for _, n := range k.layout.ByHost[h.Name] {
+		i := &k.layout.Ifaces[n]
+		at := slices.IndexFunc(i.Addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
+		s, set := values[linux.LinkSysctl("ipv6", i.Name, "disable_ipv6")]
+		if !set {
+			s, set = values[linux.LinkSysctl("ipv6", "all", "disable_ipv6")]
+		}
+		if at < 0 || !set || s.Value == "0" {
+			continue
+		}
+		of := slices.IndexFunc(h.Sysctls, func(o Setting) bool {
+			return topo.Normalize(topo.Sysctl{Name: o.Key}).(topo.Sysctl).Name == s.Name
+		})
+		k.mistakef(h.Sysctls[of].at, h.Sysctls[of].Key, "remove it, or the address; address: none gives a host no address",
+			"sysctl %s: without IPv6, %s of %s cannot have the address %s", s.Name, i.Name, displayName(h.Name), i.Addrs[at])
+	}
 }
 
 func (k *checker) sysctl(h *Host, s Setting) {
@@ -66,6 +88,10 @@ func (k *checker) sysctl(h *Host, s Setting) {
 	case strings.Contains(s.Key, "..") || strings.Contains(s.Key, " ") ||
 		!display.Printable(s.Key) || strings.HasSuffix(key, "."):
 		k.mistakef(s.at, s.Key, "", "%q is not a valid sysctl name", s.Key)
+	case isMixed(topo.Sysctl{Name: s.Key}.Path()):
+		k.mistakef(s.at, s.Key, "write "+strings.ReplaceAll(s.Key, "/", "."), "sysctl %s has dots and slashes", s.Key)
+	case isDirectory(topo.Sysctl{Name: s.Key}.Path()):
+		k.mistakef(s.at, s.Key, "write one of the settings in it", "sysctl %s is not a setting, but a directory", s.Key)
 	case s.Value == "":
 		k.mistakef(s.at, s.Key, "", "sysctl %s of %s has no value", s.Key, h.Name)
 	case !display.Printable(strings.ReplaceAll(s.Value, "\t", " ")):
@@ -74,8 +100,28 @@ func (k *checker) sysctl(h *Host, s Setting) {
 	default:
 		k.sysctlLink(h, s)
 		k.sysctlOfAllLinks(h, s)
+		k.stableSecret(h, s)
 		k.sysctlValue(s)
 	}
+}
+
+// isMixed reports whether a part of a sysctl's name other than a link's contains a dot.
+func isMixed(path []string) bool {
+	for i, part := range path {
+		if strings.Contains(part, ".") && (i != 3 || !isPerLink(path)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isDirectory reports whether a name is that of a directory with sysctls.
+func isDirectory(path []string) bool {
+	if len(path) == 2 {
+		return slices.Contains([]string{"core", "ipv4", "ipv6", "netfilter"}, path[1])
+	}
+	ip := path[1] == "ipv4" || path[1] == "ipv6"
+	return ip && len(path) >= 3 && len(path) < 5 && (path[2] == "conf" || path[2] == "neigh")
 }
 
 // sysctlLink checks that the host has the link of a sysctl. The machine may have others than the lab's.
@@ -90,8 +136,23 @@ func (k *checker) sysctlLink(h *Host, s Setting) {
 			"sysctl %s: a dot in a link's name is written as a slash", s.Key)
 		return
 	}
-	if path[3] != "all" && path[3] != "default" {
-		k.hasDevice(s.at, h, path[3], "sysctl "+s.Key)
+	if path[3] != "all" && path[3] != "default" && k.hasDevice(s.at, h, path[3], "sysctl "+s.Key) {
+		k.sysctlMTU(h, s, path)
+	}
+}
+
+// sysctlMTU reports an MTU for IPv6 that is not that of the link: the kernel sets it to that of the link when the link
+// becomes up.
+func (k *checker) sysctlMTU(h *Host, s Setting, path []string) {
+	if path[1] != "ipv6" || path[4] != "mtu" {
+		return
+	}
+	for _, n := range k.layout.ByHost[h.Name] {
+		i := &k.layout.Ifaces[n]
+		if mtu := strconv.Itoa(k.layout.mtuOf(i)); i.Name == path[3] && s.Value != mtu && !i.IsLoopback() {
+			k.mistakef(s.at, s.Value, "write the key mtu, for the link",
+				"sysctl %s: the kernel resets it to the mtu of the link, %s", s.Key, mtu)
+		}
 	}
 }
 
@@ -113,23 +174,106 @@ func (k *checker) sysctlOfAllLinks(h *Host, s Setting) {
 	}
 }
 
+// stableSecret checks a secret for link-local addresses: an IPv6 address, which nobody can remove from a link again.
+// The mode 2 of addr_gen_mode needs one.
+func (k *checker) stableSecret(h *Host, s Setting) {
+	link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
+	foreign, links := h.Name == topo.Machine || k.isAdopted(h.Name), link != "all" && link != "default"
+	a, err := netip.ParseAddr(s.Value)
+	switch {
+	case name == "addr_gen_mode" && s.Value == "2" && links && !foreign && !h.hasDefaultSecret():
+		k.mistakef(s.at, s.Value, "write stable_secret instead: it also sets addr_gen_mode to 2",
+			"sysctl %s: 2 needs a secret", s.Key)
+	case name != "stable_secret":
+	case err != nil || !a.Is6():
+		k.mistakef(s.at, s.Value, "write a random IPv6 address",
+			"sysctl %s: the kernel expects an IPv6 address, not %q", s.Key, s.Value)
+	case foreign && link != "default" && !slices.Contains(k.deviceNames(h.Name), link):
+		k.mistakef(s.at, s.Key, "remove it",
+			"sysctl %s: down cannot remove a secret from a link that is not the lab's", s.Key)
+	}
+}
+
+// hasDefaultSecret reports whether the file has a secret for all links of the host.
+func (h *Host) hasDefaultSecret() bool {
+	return slices.ContainsFunc(h.Sysctls, func(s Setting) bool {
+		link, name, _ := topo.Sysctl{Name: s.Key}.IPv6Link()
+		return link == "default" && name == "stable_secret"
+	})
+}
+
 // isPerLink reports whether there is a sysctl like this for each link: net.ipv4.conf.eth0.rp_filter.
 func isPerLink(path []string) bool {
 	return len(path) >= 5 && (path[2] == "conf" || path[2] == "neigh")
 }
 
-// sysctlRanges are the values that the kernel accepts, for the sysctls where it refuses other numbers. Names of
-// sysctls of a link are without the link.
-var sysctlRanges = map[string][2]int64{
-	"net.ipv4.fib_multipath_hash_policy": {0, 3},
-	"net.ipv6.fib_multipath_hash_policy": {0, 3},
-	"net.ipv4.ip_default_ttl":            {1, 255},
-	"net.ipv6.conf.addr_gen_mode":        {0, 3},
-	"net.ipv6.conf.hop_limit":            {1, 255},
-	linux.ForwardingIPv4:                 {math.MinInt32, math.MaxInt32},
+// A sysctlForm is what the kernel accepts as the value of a sysctl: how many numbers, and from where to where.
+type sysctlForm struct {
+	count  int
+	lo, hi int64
 }
 
-// sysctlValue reports a value that every kernel refuses.
+var (
+	oneInt  = sysctlForm{1, math.MinInt32, math.MaxInt32}
+	oneLong = sysctlForm{1, math.MinInt64, math.MaxInt64}
+)
+
+// sysctlForms are forms of sysctls that all kernels have in common. Names of sysctls of a link are without the link.
+// The form of net.ipv4.conf is that of all below it.
+var sysctlForms = map[string]sysctlForm{
+	"net.core.somaxconn":                 oneInt,
+	"net.ipv4.conf":                      oneInt,
+	"net.ipv4.fib_multipath_hash_policy": {1, 0, 3},
+	"net.ipv4.ip_default_ttl":            {1, 1, 255},
+	"net.ipv4.ip_local_port_range":       {2, 1, 65535},
+	"net.ipv4.neigh":                     oneInt,
+	"net.ipv4.ping_group_range":          {2, 0, math.MaxUint32 - 1},
+	"net.ipv4.tcp_rmem":                  {3, 1, math.MaxInt32},
+	"net.ipv4.tcp_wmem":                  {3, 1, math.MaxInt32},
+	"net.ipv6.conf":                      oneInt,
+	"net.ipv6.conf.addr_gen_mode":        {1, 0, 3},
+	"net.ipv6.conf.hop_limit":            {1, 1, 255},
+	"net.ipv6.conf.ioam6_id":             {1, 0, math.MaxUint16},
+	"net.ipv6.conf.ioam6_id_wide":        {1, 0, math.MaxUint32},
+	"net.ipv6.conf.mtu":                  {1, 1280, math.MaxInt32},
+	"net.ipv6.conf.ra_defrtr_metric":     {1, 1, math.MaxUint32},
+	"net.ipv6.fib_multipath_hash_policy": {1, 0, 3},
+	"net.ipv6.neigh":                     oneInt,
+	linux.ForwardingIPv4:                 oneInt,
+
+	// no numbers
+	"net.ipv4.tcp_allowed_congestion_control": {},
+	"net.ipv4.tcp_congestion_control":         {},
+	"net.ipv4.tcp_fastopen_key":               {},
+	"net.ipv4.tcp_mem":                        {}, // of the machine
+	"net.ipv6.conf.stable_secret":             {},
+}
+
+// formOf returns the form of a sysctl; zero if it is unknown, or no number. path is without the link.
+func formOf(path []string) sysctlForm {
+	name := strings.Join(path, ".")
+	if form, ok := sysctlForms[name]; ok {
+		return form
+	}
+	if form, ok := sysctlForms[strings.Join(path[:len(path)-1], ".")]; ok {
+		return form
+	}
+	for _, prefix := range []string{"icmp_", "igmp_", "tcp_", "nf_conntrack_"} {
+		if len(path) == 3 && path[1] != "ipv6" && strings.HasPrefix(path[2], prefix) {
+			return oneLong
+		}
+	}
+	return sysctlForm{}
+}
+
+// sysctlsNotSet are the names of sysctls that no kernel lets anyone set, or that are not settings.
+var sysctlsNotSet = []string{
+	"net.ipv4.conf.mc_forwarding", "net.ipv6.conf.mc_forwarding", "net.ipv4.tcp_available_congestion_control",
+	"net.ipv4.tcp_available_ulp", "net.ipv4.tcp_ehash_entries", "net.ipv4.udp_hash_entries",
+	"net.netfilter.nf_conntrack_count", "net.ipv4.route.flush", "net.ipv6.route.flush",
+}
+
+// sysctlValue reports a value that every kernel refuses, or of which it ignores a part.
 func (k *checker) sysctlValue(s Setting) {
 	words := map[string]string{"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}
 	if number, is := words[strings.ToLower(s.Value)]; is {
@@ -137,24 +281,55 @@ func (k *checker) sysctlValue(s Setting) {
 		return
 	}
 	path := topo.Sysctl{Name: s.Key}.Path()
-	perLink := isPerLink(path)
-	if perLink {
+	if isPerLink(path) {
 		path = slices.Concat(path[:3], path[len(path)-1:])
 	}
-	limits, limited := sysctlRanges[strings.Join(path, ".")]
-	if !limited {
-		if !perLink || path[3] == "stable_secret" {
+	if slices.Contains(sysctlsNotSet, strings.Join(path, ".")) {
+		k.mistakef(s.at, s.Key, "remove it", "sysctl %s is not a setting: the kernel lets nobody write it", s.Key)
+		return
+	}
+	if strings.Join(path, ".") == linux.ReservedPorts {
+		k.reservedPorts(s)
+	}
+	if form := formOf(path); form.count > 0 {
+		k.sysctlNumbers(s, form)
+	}
+}
+
+// reservedPorts checks a list of ports and ranges.
+func (k *checker) reservedPorts(s Setting) {
+	for _, port := range strings.FieldsFunc(s.Value, func(r rune) bool { return r == ',' || r == '-' }) {
+		if _, err := strconv.ParseUint(port, 0, 16); err != nil {
+			k.mistakef(s.at, s.Value, `write ports and ranges, such as "8080,9000-9010"`,
+				"sysctl %s: %q is not a port", s.Key, port)
 			return
 		}
-		limits = [2]int64{math.MinInt32, math.MaxUint32}
 	}
-	n, err := strconv.ParseInt(s.Value, 0, 64)
-	switch {
-	case err != nil:
-		k.mistakef(s.at, s.Value, "write a number", "sysctl %s: the kernel expects a number, not %q", s.Key, s.Value)
-	case n < limits[0] || n > limits[1]:
-		k.mistakef(s.at, s.Value, fmt.Sprintf("write %d to %d", limits[0], limits[1]),
-			"sysctl %s: %d is out of range", s.Key, n)
+}
+
+// sysctlNumbers checks a value that is one number or several.
+func (k *checker) sysctlNumbers(s Setting, form sysctlForm) {
+	o := topo.Normalize(topo.Sysctl{Name: s.Key, Value: s.Value}).(topo.Sysctl)
+	values := strings.Fields(o.Value)
+	if len(values) != form.count && form.count > 1 {
+		k.mistakef(s.at, s.Value, fmt.Sprintf("write %d numbers", form.count),
+			"sysctl %s: the kernel expects %d numbers, not %q", s.Key, form.count, s.Value)
+		return
+	}
+	last := int64(math.MinInt64)
+	for _, v := range values {
+		n, err := strconv.ParseInt(v, 10, 64)
+		switch {
+		case err != nil || len(values) > form.count || strconv.FormatInt(n, 10) != v:
+			k.mistakef(s.at, s.Value, "write a number", "sysctl %s: the kernel expects a number, not %q", s.Key, s.Value)
+			return
+		case n < form.lo || n > form.hi:
+			k.mistakef(s.at, s.Value, fmt.Sprintf("write %d to %d", form.lo, form.hi),
+				"sysctl %s: %d is out of range", s.Key, n)
+		case n < last && o.Name == "net.ipv4.ip_local_port_range":
+			k.mistakef(s.at, s.Value, "write the smaller number first", "sysctl %s: no number is in %s", s.Key, s.Value)
+		}
+		last = n
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -80,7 +79,7 @@ func FlushNAT(ns *os.File, table string) (report NATReport, err error) {
 		if err := labs.addTables(n.conn); err != nil {
 			return err
 		}
-		report.Labs = slices.SortedFunc(maps.Keys(labs), naming.Compare)
+		report.Labs = naming.Sorted(labs)
 		return nil
 	})
 	return report, err

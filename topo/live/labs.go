@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ func Labs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.SortedFunc(maps.Keys(labs), naming.Compare), nil
+	return naming.Sorted(labs), nil
 }
 
 // IsUp reports whether a lab has an object on the machine. It looks into the machine's

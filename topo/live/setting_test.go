@@ -51,3 +51,66 @@ func TestEmptySysctlIsRestored(t *testing.T) {
 		wantSysctl(t, key, step.value)
 	}
 }
+
+// TestOddValues: values that the kernel reports otherwise than the file writes them are as wanted after an up.
+func TestOddValues(t *testing.T) {
+	_, want := labtest.Compiled(t, `name: odd
+networks: {n: {subnets: [10.0.0.0/24, 'fd00::/64']}}
+hosts:
+  red:
+    networks: n
+    devices: {lo: {addresses: [10.255.0.1/24, 'fd00:255::1/128']}}
+    sysctls:
+      net.ipv4.ip_default_ttl: 0100
+      net.ipv4.ip_local_reserved_ports: 8081,8080
+      net.ipv4.conf.all.rp_filter: 0x1
+      net.ipv4.conf.eth0.medium_id: -0x1
+      net.ipv4.tcp_rmem: 0x1000 131072  6291456
+      net.ipv6.conf.all.disable_ipv6: 1
+      net.ipv6.conf.eth0.disable_ipv6: 0
+      net.ipv6.conf.lo.disable_ipv6: 0
+      net.ipv6.conf.eth0.stable_secret: fd00::1
+    routes:
+      - 10.0.0.0/24 dev eth0 metric 5
+      - 10.1.0.0/16 via 10.0.0.1 src 10.255.0.77
+      - 10.2.0.0/16 via 10.0.0.1 src 127.0.0.1 mtu 65520
+      - 10.255.0.0/24 dev lo
+      - blackhole 10.3.0.0/16 src 10.0.0.99
+      - fd00::/64 dev eth0
+      - fd01::/64 via fd00::1 src fd00:255::1 mtu 65520
+      - fd02::/64 dev eth0 onlink
+      - blackhole fd03::/64 src ::1
+    rules: [-4 realms 5 lookup 5, tos 0x10 dport 80-80 uidrange 5-5 lookup 5]
+  blue:
+    networks: {n: {address: [10.0.0.9/32, 'fd00::9/128']}}
+    routes: [10.0.0.1 dev eth0, 'fd00::1 dev eth0']
+`)
+	k := openKernel(t, "odd")
+	upTwice(t, k, want)
+	secret := topo.Sysctl{NS: "red", Name: "net.ipv6.conf.eth0.stable_secret"}
+	delete(want, secret.Key()) // it stays, but is no longer the lab's
+	upTwice(t, k, want)
+}
+
+// TestPassthru: a macvlan of mode passthru has the MAC address of its parent.
+func TestPassthru(t *testing.T) {
+	_, want := labtest.Compiled(t, `name: odd
+networks: {n: {subnets: 10.0.0.0/24}}
+hosts: {red: {networks: n, devices: {m0: {type: macvlan, parent: eth0, mode: passthru}}}}
+`)
+	upTwice(t, openKernel(t, "odd"), want)
+}
+
+// upTwice checks that after an up there is nothing to do.
+func upTwice(t *testing.T, k *Kernel, want topo.State) {
+	t.Helper()
+	var missing *MissingFeatureError
+	if _, err := k.Up(t.Context(), want, nil); errors.As(err, &missing) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if plan, err := k.Plan(want); err != nil || len(plan) > 0 {
+		t.Errorf("after up: %v\n%s", err, plan)
+	}
+}

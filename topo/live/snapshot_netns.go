@@ -263,7 +263,7 @@ func (rd *reader) linksOf(c *rtnl.Conn) ([]rtnl.Link, error) {
 // rereadLinks returns links with the touched ones read again.
 func rereadLinks(c *rtnl.Conn, links []rtnl.Link, touched map[string]bool) ([]rtnl.Link, error) {
 	links = slices.DeleteFunc(slices.Clone(links), func(l rtnl.Link) bool { return touched[l.Name] })
-	for _, name := range slices.SortedFunc(maps.Keys(touched), naming.Compare) {
+	for _, name := range naming.Sorted(touched) {
 		l, err := c.Link(rtnl.LinkID{Name: name})
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

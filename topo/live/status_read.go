@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"slices"
 	"sort"
 	"time"
 
@@ -90,7 +89,7 @@ func (o *Observer) hosts() (names []string) {
 	for name := range o.table.Handles {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, naming.Compare)
+	naming.Sort(names)
 	return names
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sort"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,9 +70,9 @@ func groupFacts(facts []lab.Fact) [][]int {
 			places[i].back = 1
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		x, y := places[a], places[b]
-		return cmp.Or(cmp.Compare(x.low, y.low), cmp.Compare(x.high, y.high), cmp.Compare(x.back, y.back))
+	sort.SliceStable(order, func(i, j int) bool {
+		x, y := places[order[i]], places[order[j]]
+		return cmp.Or(cmp.Compare(x.low, y.low), cmp.Compare(x.high, y.high), cmp.Compare(x.back, y.back)) < 0
 	})
 	var all [][]int
 	for n := 0; n < len(order); {

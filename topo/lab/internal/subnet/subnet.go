@@ -69,6 +69,15 @@ var notUnicast = []struct {
 // Kind returns what an address is; "" if a link can have it.
 func Kind(a netip.Addr) string { return KindIn(netip.PrefixFrom(a, a.BitLen())) }
 
+// KindForNAT returns what an address is; "" if NAT can translate to it. Link-local IPv6 addresses are valid on one link
+// only.
+func KindForNAT(a netip.Addr) string {
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return "link-local"
+	}
+	return Kind(a)
+}
+
 // KindIn returns what an address in p is; "" if links can have all of them.
 func KindIn(p netip.Prefix) string {
 	for _, special := range notUnicast {

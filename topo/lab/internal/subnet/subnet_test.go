@@ -36,6 +36,14 @@ func TestKind(t *testing.T) {
 			t.Errorf("%s is %q, want %q", addr, got, want)
 		}
 	}
+	for addr, want := range map[string]string{
+		"fe80::1": "link-local", "169.254.0.1": "", "10.0.0.1": "", "fd00::1": "", "::1": "loopback",
+		"224.0.0.1": "multicast",
+	} {
+		if got := KindForNAT(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("for NAT, %s is %q, want %q", addr, got, want)
+		}
+	}
 	for prefix, want := range map[string]string{
 		"10.0.0.0/8": "", "126.0.0.0/7": "loopback", "255.255.255.0/24": "", "255.255.255.255/32": "broadcast",
 		"::/64": "unspecified", "fe00::/7": "multicast",

@@ -124,7 +124,7 @@ func (d *Decoder) Value(n *yaml.Node, p any) {
 	case *netip.Prefix:
 		Scalar(d, n, p, "expected an address with a prefix length such as 192.168.15.0/24 or fd00::/64", ParsePrefix)
 	case *topo.MAC:
-		Scalar(d, n, p, "expected an Ethernet address such as 02:00:5e:10:00:01", topo.ParseMAC)
+		Scalar(d, n, p, "expected an Ethernet address such as 02:00:5e:10:00:01", d.parseMAC)
 	case *time.Duration:
 		Scalar(d, n, p, "expected a time such as 50ms or 1.5s", parseDuration)
 	case *Percent:

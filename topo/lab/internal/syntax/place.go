@@ -3,6 +3,7 @@ package syntax
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -67,9 +68,12 @@ func (l *MistakeList) Found() bool { return len(l.list) > 0 }
 
 // Sorted returns the mistakes in the order of the file.
 func (l *MistakeList) Sorted() []Mistake {
-	return slices.SortedStableFunc(slices.Values(l.list), func(a, b Mistake) int {
-		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Message, b.Message))
+	list := slices.Clone(l.list)
+	sort.SliceStable(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Message, b.Message)) < 0
 	})
+	return list
 }
 
 // Compare compares positions by their order in the file, as [cmp.Compare] does.

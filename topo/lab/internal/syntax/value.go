@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/vnet-lab/vnet/internal/display"
+	"github.com/vnet-lab/vnet/topo"
 )
 
 // Scalar reads a single value with parse. expected is the message if parse
@@ -182,4 +183,19 @@ func parseRepeat(s string) (Repeat, error) {
 			fmt.Sprintf("write the smaller number first, and at most %d numbers", maxRepeat)}
 	}
 	return Repeat{first, last}, nil
+}
+
+// parseMAC reads the address of a device. Among those of a link's two ends, zero stands for an end whose address the
+// file does not give.
+func (d *Decoder) parseMAC(s string) (topo.MAC, error) {
+	mac, err := topo.ParseMAC(s)
+	switch {
+	case err != nil:
+	case mac[0]&1 != 0:
+		return mac, Invalid(s, d.key+": a device cannot have the multicast address "+s,
+			"write an address whose first byte is even, such as 02:00:5e:10:00:01")
+	case mac.IsZero() && d.key != "macs":
+		return mac, Invalid(s, d.key+": a device cannot have the address "+s, "remove "+d.key+", or write another address")
+	}
+	return mac, err
 }

@@ -164,6 +164,9 @@ func (c *Changer) recordSysctl(u *use) (err error) {
 func (c *Changer) release(u use) (touched bool, err error) {
 	if u.record != "" && !u.shared {
 		was := strings.TrimPrefix(u.record, mark.Sysctl(c.lab, u.name))
+		if was == "" && strings.HasSuffix(u.name, ".stable_secret") {
+			return false, c.forget(u) // nobody can remove a secret; it is on a link of the lab
+		}
 		if err := c.set(u.handle, u.name, strings.ReplaceAll(was, "+", " ")); err != nil {
 			return false, err
 		}
