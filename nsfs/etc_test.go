@@ -66,6 +66,26 @@ func TestEtcWithoutTarget(t *testing.T) {
 	}
 }
 
+// In a sandbox, /etc may consist of links to the machine's files. A host has its own files there, too, and programs see
+// the machine's.
+func TestEtcInSandbox(t *testing.T) {
+	fresh(t)
+	add(t, "red")
+	makeEtc(t)
+	if err := os.Mkdir("/etc/.machine", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/etc/.machine/shells", []byte("machine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(".machine/shells", "/etc/shells"); err != nil {
+		t.Fatal(err)
+	}
+	if got := output(t, "red", "cat", "/etc/resolv.conf", "/etc/shells"); got != "red\nmachine\n" {
+		t.Errorf("red has %q", got)
+	}
+}
+
 // A running program keeps its own resolv.conf when another program replaces the target of the
 // machine's symbolic link.
 func TestEtcTargetIsReplaced(t *testing.T) {

@@ -109,7 +109,7 @@ func readRepoTree(t *testing.T) repoTree {
 
 var (
 	markdownLink = regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)\s]+))?\)`)
-	heading      = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	heading      = regexp.MustCompile(`(?m)^(#+) (.*)$`)
 	notInAnchor  = regexp.MustCompile(`[^\pL\pN _-]`)
 	codeSpan     = regexp.MustCompile("`[^`]+`")
 	makeCommand  = regexp.MustCompile(`(?:^|[;&|\[] *)make((?: +[A-Za-z0-9_=./-]+)+)`)
@@ -160,12 +160,46 @@ func hasAnchor(path, text, name, anchor string) bool {
 		}
 		text = string(page)
 	}
+	return slices.Contains(anchors(text, "#"), anchor)
+}
+
+// anchors returns the anchors of the headings of a page that begin with these #.
+func anchors(text, level string) (all []string) {
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
-		if strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-") == anchor {
-			return true
+		if strings.HasPrefix(m[1], level) {
+			all = append(all, strings.ReplaceAll(notInAnchor.ReplaceAllString(strings.ToLower(m[2]), ""), " ", "-"))
 		}
 	}
-	return false
+	return all
+}
+
+// TestDocsMap checks that docs/README.md links to each page, and docs/cookbook.md to each recipe.
+func TestDocsMap(t *testing.T) {
+	read := func(page string) string {
+		text, err := os.ReadFile(filepath.Join(root, "docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	index, recipes := read("README.md"), read("cookbook.md")
+	pages, err := docPages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		switch {
+		case page == "README.md":
+		case filepath.Dir(page) == "cookbook":
+			for _, anchor := range anchors(read(page), "##") {
+				if link := "(" + page + "#" + anchor + ")"; !strings.Contains(recipes, link) {
+					t.Errorf("docs/cookbook.md has no link %s", link)
+				}
+			}
+		case !strings.Contains(index, "("+page+")"):
+			t.Errorf("docs/README.md has no link to %s", page)
+		}
+	}
 }
 
 // codeIn returns the code of a document: lines of code blocks, and spans in backquotes.

@@ -12,12 +12,12 @@ func TestDocsFindsMistakes(t *testing.T) {
 		console + "echo a; echo b >&2\na\nb\n```":                          "",
 		console + "echo a; echo b\na\n```":                                 "3: \"echo a; echo b\" prints\na\nb\n\nnot\na",
 		console + "echo a\na\nb\n```":                                      `"echo a" prints`,
-		console + "seq 9\n1\n…\n9\n# echo it took 3 s\nit took … s\n```":   "",
-		console + "seq 9\n1\n…\n8\n```":                                    `"seq 9" prints`,
+		console + "echo 1; echo 2; echo 9\n1\n…\n9\n```":                   "",
+		console + "echo 1; echo 9\n1\n…\n8\n```":                           `9" prints`,
 		console + "echo 'a b  c'\na b    c\n```":                           "",
 		console + "echo 'a  b'; echo '  c'\na b\n  c\n```":                 `prints`,
 		console + "echo 'a  b'; echo '  c'\na  b\n c\n```":                 `prints`,
-		console + "true\n…\n```":                                           "",
+		console + "echo it took 3 s\nit took … s\n# true\n…\n```":          "",
 		console + "echo 1 \\\n  2\n1 2\n# A=3\n# echo $A\n3\n```":          "",
 		console + "false\n```":                                             `3: "false": exit 1`,
 		console + "true\n# (exit 3)\n# echo $?\n3\n```":                    "",
@@ -56,14 +56,14 @@ func TestDocsFindsMistakes(t *testing.T) {
 
 // TestDocsUpdate checks what -update writes: the new output, with the "…" of lines that still match.
 func TestDocsUpdate(t *testing.T) {
-	d := newDocRun(t, "```console\n# seq 3\n1\n# echo it took 3 s; echo done\nit took … s\n# true\n4\n```\n")
+	d := newDocRun(t, "```console\n# echo 1; echo 2\n1\n# echo it took 3 s; echo done\nit took … s\n# true\n4\n```\n")
 	d.update = true
 	for _, section := range d.sections() {
 		if err := d.run(section); err != nil {
 			t.Fatal(err)
 		}
 	}
-	const want = "```console\n# seq 3\n1\n2\n3\n# echo it took 3 s; echo done\nit took … s\ndone\n# true\n```\n"
+	const want = "```console\n# echo 1; echo 2\n1\n2\n# echo it took 3 s; echo done\nit took … s\ndone\n# true\n```\n"
 	if got := d.edited(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}

@@ -32,7 +32,8 @@ var testedElsewhere = map[string]string{
 //	<!-- not run: WHY --> The block is not run.
 //
 // The working folder has the folder examples of the repository. Each section "## …" is a subtest. If the kernel lacks a
-// feature, the rest of the section is skipped. After the last block, no lab may be up. With -update, it writes what was
+// feature, the rest of the section is skipped. A section may need those before it, so run whole pages. After the last
+// block, no lab may be up. With -update, it writes what was
 // printed into the pages, where that differs.
 func TestDocs(t *testing.T) {
 	if testing.Short() {
@@ -47,6 +48,7 @@ func TestDocs(t *testing.T) {
 			continue
 		}
 		t.Run(page, func(t *testing.T) {
+			t.Parallel() // most of the time, they wait for packets that are lost
 			path := filepath.Join(root, "docs", page)
 			text, err := os.ReadFile(path)
 			if err != nil {

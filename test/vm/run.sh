@@ -30,7 +30,7 @@ done
 if [ $# = 0 ]; then set -- -short ./topo/live ./cmd/vnet $(go list ./... | grep -v /test/trust); fi
 tools=sh,ls,cat,echo,readlink,sleep,true,false,env,id,grep,sed,tr,seq,timeout,mkdir,rm,rmdir,stat,find,setsid,touch
 tools+=,chmod,ln,mkfifo,mount,umount,unshare,setpriv,setarch,setcap,cp,ip,bridge,tc,ss,nft,ping,conntrack,sysctl
-tools+=,iptables,iptables-nft,ip6tables-nft,iptables-legacy,ip6tables-legacy
+tools+=,head,tail,cut,wc,iptables,iptables-nft,ip6tables-nft,iptables-legacy,ip6tables-legacy
 nat='nf_nat.*|nft_(nat|masq|redir|chain_nat)|ip6?table_nat'
 export CGO_ENABLED=0 VNET_VM_CACHE=$cache
 mkdir -p "$cache/bin" "$cache/runs"
