@@ -142,6 +142,25 @@ func (l labNames) addFiles(marks map[string]string) error {
 	return err
 }
 
+// loopback is the index of lo.
+const loopback = 1
+
+// BridgePorts returns the names of the links of all labs that are ports of bridges on the machine.
+func BridgePorts() (names []string, err error) {
+	conn, err := rtnl.Dial(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
+	for _, l := range links {
+		if strings.HasPrefix(l.Alias, mark.Of("")) && l.Master != 0 {
+			names = append(names, l.Name)
+		}
+	}
+	return names, err
+}
+
 // readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names
 // without a namespace.
 func readNamespaceMarks(name string, labs labNames) error {
@@ -163,6 +182,9 @@ func readNamespaceMarks(name string, labs labNames) error {
 func readLinkMarks(conn *rtnl.Conn, labs labNames) error {
 	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
 	for _, l := range links {
+		if l.Index == loopback {
+			l.Alias = "" // marks a namespace, which [nsfs.Marks] knows better; on the machine, it is not vnet's
+		}
 		labs.addMarks(l)
 	}
 	return err
