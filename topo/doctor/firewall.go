@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -47,12 +48,12 @@ func (e Examination) traffic() (t traffic, err error) {
 		t.ports, err = live.BridgePorts()
 		return t, err
 	}
+	var bridges []string
 	for _, o := range e.Want.Objects() {
 		switch o := o.(type) {
 		case topo.Bridge:
 			if o.NS == "" {
-				t.bridged = append(t.bridged, ruleset.Packet{
-					In: o.Name, Out: o.Name, InGroup: nft.LinkGroup, OutGroup: nft.LinkGroup})
+				bridges = append(bridges, o.Name)
 			}
 		case topo.Veth:
 			for _, end := range o.Ends {
@@ -66,7 +67,34 @@ func (e Examination) traffic() (t traffic, err error) {
 			}
 		}
 	}
+	for _, name := range bridges {
+		t.addBridged(name)
+	}
 	return t, nil
+}
+
+// addBridged adds packets from each host in the subnets of a bridge to another one. Without an address on the machine,
+// a bridge has no known subnets.
+func (t *traffic) addBridged(bridge string) {
+	all := ruleset.Packet{In: bridge, Out: bridge, InGroup: nft.LinkGroup, OutGroup: nft.LinkGroup}
+	known := false
+	for i, p := range t.from {
+		if p.In != bridge {
+			continue
+		}
+		known = true
+		for j, q := range t.from {
+			if j != i && q.In == bridge && q.Source.Is4() == p.Source.Is4() {
+				one := all
+				one.Source, one.Target = p.Source, q.Source
+				t.bridged = append(t.bridged, one)
+				break
+			}
+		}
+	}
+	if !known {
+		t.bridged = append(t.bridged, all)
+	}
 }
 
 // addNeighbours adds the packets of the hosts in the subnet of an address of the machine.
@@ -114,8 +142,10 @@ func (t traffic) packets(b ruleset.BaseChain) (all []ruleset.Packet) {
 	}
 	if b.Hook == ruleset.Forwarding {
 		all = slices.DeleteFunc(all, func(p ruleset.Packet) bool { return !t.e.forwards(p) })
-		if t.e.bridgeCall(b) != "" {
-			all = append(all, t.bridged...)
+		for _, p := range t.bridged {
+			if t.e.bridgeCall(b, p.Source) != "" {
+				all = append(all, p)
+			}
 		}
 	}
 	return all
@@ -135,12 +165,12 @@ func (e Examination) forwards(p ruleset.Packet) bool {
 	return e.Want == nil || e.Want[topo.Sysctl{Name: key}.Key()] != nil
 }
 
-// bridgeCall returns the setting that makes a chain for routed packets see those between the ports of a bridge; "" if
-// there is none.
-func (e Examination) bridgeCall(b ruleset.BaseChain) string {
+// bridgeCall returns the setting that makes a chain for routed packets see those between the ports of a bridge from an
+// address, or from any; "" if there is none.
+func (e Examination) bridgeCall(b ruleset.BaseChain, from netip.Addr) string {
 	for _, key := range []string{"net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"} {
 		v6 := strings.HasSuffix(key, "ip6tables")
-		if b.Family == "ip" && v6 || b.Family == "ip6" && !v6 || b.Family == "bridge" {
+		if b.Family == "ip" && v6 || b.Family == "ip6" && !v6 || b.Family == "bridge" || from.IsValid() && from.Is6() != v6 {
 			continue
 		}
 		if n, ok := e.sysctl(key); ok && n == 1 {
@@ -174,7 +204,7 @@ func (t traffic) text(d ruleset.Drop) string {
 	case p.Target.IsValid():
 		what += ", such as those to " + p.Target.String()
 	}
-	if key := t.e.bridgeCall(d.BaseChain); key != "" && d.Hook == ruleset.Forwarding {
+	if key := t.e.bridgeCall(d.BaseChain, d.Packet.Source); key != "" && d.Hook == ruleset.Forwarding {
 		what += ", also those between hosts of one network, because " + key + " is 1"
 	}
 	rules := fmt.Sprintf("its %d rules do", d.Rules)
