@@ -201,7 +201,12 @@ func TestReversePath(t *testing.T) {
 	if got := topics(t, Examination{}, "rp_filter"); len(got) > 0 {
 		t.Errorf("after the remedy: %v", got)
 	}
-	shell(t, "sysctl -qw net.ipv4.conf.all.rp_filter=0")
+	shell(t, "sysctl -qw net.ipv4.conf.all.rp_filter=0; ip link set up2 down; ip link set up2 name up2.7; "+
+		"ip link set up2.7 up; ip route add default via 10.8.2.2 metric 9")
+	found = topics(t, Examination{}, "rp_filter")
+	if len(found) != 1 || !strings.Contains(found[0].Text, "strict on up2.7") {
+		t.Errorf("with a dot in the name: %v", found)
+	}
 }
 
 // TestReadOnly: settings that a lab needs and that cannot be written are found. A lab that needs none is not concerned.
@@ -227,6 +232,28 @@ func TestReadOnly(t *testing.T) {
 	if got := topics(t, Examination{Want: routed}, "read-only"); len(got) > 0 {
 		t.Errorf("after the remedy: %v", got)
 	}
+	// With the right value, a read-only mount is no finding, nor is one of which this part is writable.
+	readOnly := func(dir string, flags uintptr) {
+		if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shell(t, "sysctl -qw net.ipv4.ip_forward=1")
+	readOnly("/proc/sys", unix.MS_RDONLY)
+	if got := topics(t, Examination{Want: routed}, "read-only"); len(got) > 0 {
+		t.Errorf("with the right value: %v", got)
+	}
+	readOnly("/proc/sys", 0)
+	shell(t, "sysctl -qw net.ipv4.ip_forward=0")
+	if err := unix.Mount("/proc/sys/net", "/proc/sys/net", "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount("/proc/sys/net", unix.MNT_DETACH)
+	readOnly("/proc/sys", unix.MS_RDONLY)
+	if got := topics(t, Examination{Want: routed}, "read-only"); len(got) > 0 {
+		t.Errorf("with a writable mount: %v", got)
+	}
+	readOnly("/proc/sys", 0)
 }
 
 // TestOpenFiles: a limit of open files that is too small for the lab is found. The remedy is for a shell, here one that

@@ -152,6 +152,12 @@ func openFiles(e Examination) ([]Finding, error) {
 	if limit.Cur >= uint64(needed) {
 		return nil, nil
 	}
+	enough := max(needed, 65536)
+	var remedy []string
+	if n, ok := e.sysctl("fs.nr_open"); ok && n < enough {
+		remedy = e.setting("fs.nr_open", enough)
+	}
+	remedy = append(remedy, fmt.Sprintf("prlimit --pid $$ --nofile=%d:%d", enough, max(uint64(enough), limit.Max)))
 	return []Finding{{"open-files", fmt.Sprintf("the lab needs %d open files, and the limit is %d", needed, limit.Cur),
-		[]string{fmt.Sprintf("prlimit --pid $$ --nofile=%d:%d", max(needed, 65536), max(needed, 65536))}}}, nil
+		remedy}}, nil
 }

@@ -36,10 +36,14 @@ func leftovers(Examination) (list []Finding, err error) {
 		return list, err
 	}
 	defer conn.Close()
-	tables, err := conn.Tables()
-	if slices.Contains(tables, ruleset.TraceTable) {
-		list = append(list, Finding{"left-over", "a vnet verify that was killed left the table " + ruleset.TraceTable +
-			", which traces packets", []string{"nft delete table inet " + ruleset.TraceTable}})
+	tracing, err := ruleset.TraceTables(conn)
+	if len(tracing) > 0 {
+		f := Finding{Topic: "left-over", Text: "a vnet verify that was killed left the table " + ruleset.TraceTable +
+			", which traces packets"}
+		for _, family := range tracing {
+			f.Remedy = append(f.Remedy, "nft delete table "+family+" "+ruleset.TraceTable)
+		}
+		list = append(list, f)
 	}
 	return list, errors.Join(labsErr, namesErr, err)
 }

@@ -191,11 +191,11 @@ func readLinkMarks(conn *rtnl.Conn, labs labNames) error {
 }
 
 func (l labNames) addMarks(link rtnl.Link) {
-	for _, text := range append(link.AltNames, link.Alias) {
-		if mark, ok := strings.CutPrefix(text, mark.Of("")); ok {
-			lab, _, _ := strings.Cut(mark, ":")
-			l.add(lab)
-		}
+	if lab, ok := strings.CutPrefix(link.Alias, mark.Of("")); ok {
+		l.add(lab)
+	}
+	for _, name := range link.AltNames {
+		l.add(mark.RecordOwner(name))
 	}
 }
 
