@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -207,7 +208,7 @@ func (e *ruleEvaluation) matchElement(register uint32, el element, p packets) (p
 	return p, matches
 }
 
-// elements returns the elements of a set; none if it does not exist any more.
+// elements returns the elements of a set, a catch-all element last; none if it does not exist any more.
 func (d *rules) elements(c Chain, set string) []element {
 	c.Name = set
 	if known, ok := d.sets[c]; ok {
@@ -224,6 +225,11 @@ func (d *rules) elements(c Chain, set string) []element {
 		d.err = errors.Join(d.err, err)
 		all = append(all, more...)
 	}
-	d.sets[c] = joinIntervals(all)
+	all = joinIntervals(all)
+	isCatchAll := func(e element) bool { return len(e.key) == 0 }
+	if i := slices.IndexFunc(all, isCatchAll); i >= 0 { // it matches what no other does, so it comes last
+		all = append(slices.Delete(slices.Clone(all), i, i+1), all[i])
+	}
+	d.sets[c] = all
 	return d.sets[c]
 }

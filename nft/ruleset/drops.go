@@ -5,7 +5,6 @@ package ruleset
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -50,7 +49,10 @@ func Drops(c *nft.Conn, packets func(BaseChain) []Packet) (drops []Drop, err err
 	r := rules{c: c, tables: tables{}, sets: map[Chain][]element{}}
 	for _, chain := range chains {
 		base := BaseChain{chain.Chain, chain.hookName(), chain.links}
-		if all := packets(base); base.Hook != "" && len(all) > 0 {
+		if base.Hook == "" {
+			continue
+		}
+		if all := packets(base); len(all) > 0 {
 			if err := r.tables.read(c, chain); err != nil {
 				return nil, err
 			}
@@ -235,7 +237,7 @@ func (w walk) verdict(c Chain, s step, depth int) outcome {
 
 // verdictMap returns what the verdicts of a map can do to packets.
 func (w walk) verdictMap(c Chain, s step, registers map[uint32]register, depth int) (all outcome) {
-	for _, el := range w.sortedElements(c, s.set) {
+	for _, el := range w.elements(c, s.set) {
 		match := holds(el, s.from, registers)
 		if match != never {
 			all |= w.verdict(c, el.verdict, depth)
@@ -250,17 +252,10 @@ func (w walk) verdictMap(c Chain, s step, registers map[uint32]register, depth i
 // inSet reports whether packets are in a set.
 func (w walk) inSet(c Chain, s step, registers map[uint32]register) matching {
 	match := never
-	for _, el := range w.sortedElements(c, s.set) {
+	for _, el := range w.elements(c, s.set) {
 		match = max(match, holds(el, s.from, registers))
 	}
 	return match.is(s.op)
-}
-
-// sortedElements returns the elements of a set. A catch-all element comes last.
-func (w walk) sortedElements(c Chain, set string) []element {
-	all := slices.Clone(w.elements(c, set))
-	slices.SortStableFunc(all, func(a, b element) int { return min(len(b.key), 1) - min(len(a.key), 1) })
-	return all
 }
 
 // newConnection is the state of a packet that begins a connection: NF_CT_STATE_BIT(IP_CT_NEW).
@@ -276,7 +271,8 @@ func (w walk) load(s step) register {
 	}
 	link := func(name string) {
 		if name != "" {
-			r.value = append([]byte(name), make([]byte, unix.IFNAMSIZ-len(name))...)
+			r.value = make([]byte, unix.IFNAMSIZ)
+			copy(r.value, name)
 		}
 	}
 	switch s.field {
