@@ -8,15 +8,17 @@
 //
 //	packets ─────────▶ Trace ──────────▶ the chains that a packet passes, and the rule that drops it
 //
-// [ForwardDrops], [Drops] and [DestinationNAT] read a rule as a list of steps: load a field of the packet into a register,
-// compare it, look it up in a set, jump to a chain, drop. They follow packets through these steps, from the chains at a
-// hook through jumps, maps and sets. The rules of iptables-nft and of iptables-legacy become the same steps.
+// [ForwardDrops], [Drops] and [DestinationNAT] read a rule as a list of steps: load a field of the packet into a
+// register, compare it, look it up in a set, jump to a chain, drop. They follow packets through these steps, from the
+// chains at a hook through jumps, maps and sets. The rules of iptables-nft and of iptables-legacy become the same
+// steps.
 //
 // # What is not known
 //
 // A step that the package does not know, such as a limit or a match of iptables, may match some packets and not others.
 // So a rule with such a step drops nothing for certain, but may take a packet. The package does not follow packets
-// through the family arp, nor through programs of BPF; only [Drops] follows them through the family netdev. [Trace] sees nothing of iptables-legacy.
+// through the family arp, nor through programs of BPF; only [Drops] follows them through the family netdev. [Trace]
+// sees nothing of iptables-legacy.
 //
 // # What changes
 //

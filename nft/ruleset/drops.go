@@ -39,8 +39,8 @@ type Drop struct {
 }
 
 // Drops returns the chains that drop or may drop packets: chains of nftables of all families except arp, of
-// iptables-nft and of iptables-legacy. packets returns what passes a chain; nil skips the chain. The calling thread must
-// be in the namespace of c.
+// iptables-nft and of iptables-legacy. packets returns what passes a chain; nil skips the chain. The calling thread
+// must be in the namespace of c.
 func Drops(c *nft.Conn, packets func(BaseChain) []Packet) (drops []Drop, err error) {
 	chains, err := listChains(c)
 	if err != nil {
@@ -253,7 +253,9 @@ func (w walk) verdictMap(c Chain, s step, registers map[uint32]register, depth i
 func (w walk) inSet(c Chain, s step, registers map[uint32]register) matching {
 	match := never
 	for _, el := range w.elements(c, s.set) {
-		match = max(match, holds(el, s.from, registers))
+		if match = max(match, holds(el, s.from, registers)); match == always {
+			break
+		}
 	}
 	return match.is(s.op)
 }

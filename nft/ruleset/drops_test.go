@@ -56,8 +56,9 @@ func TestDrops(t *testing.T) {
 		{"bridge", "drop", "ip saddr 10.1.0.2 accept", "", "drops"},
 		{"bridge", "accept", "ip6 saddr fd00::2 drop", "", "drops"},
 	} {
-		runNFT(t, "flush ruleset\ntable "+tt.family+" fw { "+others+"chain f { type filter hook prerouting priority 0; policy "+
-			tt.policy+"\n"+strings.ReplaceAll(tt.rules, "; ", "\n")+"\n}; }\n", "-f", "-")
+		runNFT(t, "flush ruleset\ntable "+tt.family+" fw { "+others+
+			"chain f { type filter hook prerouting priority 0; policy "+tt.policy+"\n"+
+			strings.ReplaceAll(tt.rules, "; ", "\n")+"\n}; }\n", "-f", "-")
 		for source, want := range map[string]string{"10.1.0.2": tt.v4, "fd00::2": tt.v6} {
 			drops, err := ruleset.Drops(c, func(b ruleset.BaseChain) []ruleset.Packet {
 				if b.Hook != ruleset.Prerouting {
@@ -73,7 +74,8 @@ func TestDrops(t *testing.T) {
 				got = "may drop"
 			}
 			if got != want || err != nil {
-				t.Errorf("table %s: policy %s; %s: from %s: %q, want %q, %v", tt.family, tt.policy, tt.rules, source, got, want, err)
+				t.Errorf("table %s: policy %s; %s: from %s: %q, want %q, %v", tt.family, tt.policy, tt.rules, source,
+					got, want, err)
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func holds(el element, from uint32, registers map[uint32]register) matching {
 		if size == 0 {
 			return min(match, sometimes)
 		}
-		if r.value != nil { // keys of several fields are padded
+		if r.value != nil && len(r.value) != size { // keys of several fields are padded
 			r.value = append(bytes.Clone(r.value), make([]byte, size)...)[:size]
 		}
 		match = min(match, r.within(low[:size], high[:size]))

@@ -47,8 +47,8 @@ func ReadTables(ns *os.File, skip func(table string) bool) (rules []nft.Rule, ot
 	return rules, others, nil
 }
 
-// TraceTables returns the families of the tables [TraceTable] of a namespace: those of a [Tracer] that runs, or that was
-// killed.
+// TraceTables returns the families of the tables [TraceTable] of a namespace: those of a [Tracer] that runs, or that
+// was killed.
 func TraceTables(c *nft.Conn) (all []string, err error) {
 	bodies, err := c.Dump("tables", unix.NFT_MSG_GETTABLE, unix.NFPROTO_UNSPEC)
 	if err != nil {
