@@ -43,9 +43,13 @@ func (s *session) doctor(l labLine) error {
 	findings := []doctor.Finding{}
 	missing := missingCapabilities(s.neededCapabilities())
 	if len(missing) > 0 {
+		remedy := "sudo vnet doctor"
+		if os.Geteuid() == 0 { // sudo gives root no more: here is a network in which it has them
+			remedy = "unshare --map-root-user --net --mount vnet doctor"
+		}
 		findings = append(findings, doctor.Finding{Topic: "capabilities",
 			Text:   "without " + strings.Join(missing, " and ") + ", labs cannot be made, and not everything is examined",
-			Remedy: []string{"sudo vnet doctor"}})
+			Remedy: []string{remedy}})
 	}
 	found, err := e.Run()
 	findings = append(findings, found...)

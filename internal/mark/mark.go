@@ -4,6 +4,7 @@
 package mark
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -149,6 +150,18 @@ var (
 	Escaper   = strings.NewReplacer("%", "%25", "/", "%2F", " ", "%20")
 	Unescaper = strings.NewReplacer("%2F", "/", "%20", " ", "%25", "%")
 )
+
+// RecordOwner returns the lab whose record an alternative name is; "" if it is no record that vnet knows.
+func RecordOwner(name string) (lab string) {
+	lab, record, _ := strings.Cut(strings.TrimPrefix(name, Of("")), ":")
+	key, _, ok := strings.Cut(record, "=")
+	known := strings.HasPrefix(key, "net.") || slices.Contains([]string{"netns", "takes", "route", "rule", "forwards4",
+		"forwards6", "forces6", "redirects4", "ra", "addr", "proxy", "offload", "port"}, key)
+	if !ok || !known || !strings.HasPrefix(name, Of("")) {
+		return ""
+	}
+	return lab
+}
 
 // Find returns the first of the names with the prefix, and its rest.
 func Find(names []string, prefix string) (name, value string) {

@@ -55,8 +55,9 @@ func familyNumber(name string) byte {
 // A listedChain is a chain as the kernel lists it.
 type listedChain struct {
 	Chain
-	family       byte   // NFPROTO_*
-	hook, policy uint32 // of a base chain
+	family       byte     // NFPROTO_*
+	hook, policy uint32   // of a base chain
+	links        []string // of a base chain of a netdev hook
 }
 
 // isAt reports whether the chain is at a hook of packets that are routed or bridged. Hooks of other families have the
@@ -98,8 +99,16 @@ func decodeChain(body []byte) (c listedChain, err error) {
 		case unix.NFTA_CHAIN_HOOK:
 			ad.Nested(func(ad *netlink.AttributeDecoder) error {
 				for ad.Next() {
-					if ad.Type() == unix.NFTA_HOOK_HOOKNUM {
+					switch ad.Type() {
+					case unix.NFTA_HOOK_HOOKNUM:
 						c.hook = ad.Uint32()
+					case nfnetlink.HookDevs:
+						ad.Nested(func(list *netlink.AttributeDecoder) error {
+							for list.Next() {
+								c.links = append(c.links, list.String())
+							}
+							return nil
+						})
 					}
 				}
 				return nil

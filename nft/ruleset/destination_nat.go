@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"slices"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -16,9 +17,14 @@ import (
 // DestinationNAT contains the foreign rules that may give packets another destination, in nftables of any form (dnat,
 // redirect and tproxy, with sets, maps and jumps, and those of iptables-nft) and in iptables-legacy.
 type DestinationNAT struct {
+	rules
+	base []Chain // chains at the hooks prerouting and output
+}
+
+// rules are foreign rules with their sets.
+type rules struct {
 	c      *nft.Conn
 	tables tables
-	base   []Chain             // chains at the hooks prerouting and output
 	sets   map[Chain][]element // by set, with its name as Name
 	err    error
 }
@@ -26,7 +32,7 @@ type DestinationNAT struct {
 // ReadDestinationNAT reads the rules of a namespace. It skips [nft.GuardTable] and the tables for which skip returns
 // true. For iptables-legacy, it reads the calling thread's namespace.
 func ReadDestinationNAT(c *nft.Conn, skip func(table string) bool) (*DestinationNAT, error) {
-	d := &DestinationNAT{c: c, tables: tables{}, sets: map[Chain][]element{}}
+	d := &DestinationNAT{rules: rules{c: c, tables: tables{}, sets: map[Chain][]element{}}}
 	chains, err := listChains(c)
 	if err != nil {
 		return nil, err
@@ -203,8 +209,8 @@ func (e *ruleEvaluation) matchElement(register uint32, el element, p packets) (p
 	return p, matches
 }
 
-// elements returns the elements of a set; none if it does not exist any more.
-func (d *DestinationNAT) elements(c Chain, set string) []element {
+// elements returns the elements of a set, a catch-all element last; none if it does not exist any more.
+func (d *rules) elements(c Chain, set string) []element {
 	c.Name = set
 	if known, ok := d.sets[c]; ok {
 		return known
@@ -220,6 +226,11 @@ func (d *DestinationNAT) elements(c Chain, set string) []element {
 		d.err = errors.Join(d.err, err)
 		all = append(all, more...)
 	}
-	d.sets[c] = joinIntervals(all)
+	all = joinIntervals(all)
+	isCatchAll := func(e element) bool { return len(e.key) == 0 }
+	if i := slices.IndexFunc(all, isCatchAll); i >= 0 { // it matches what no other does, so it comes last
+		all = append(slices.Delete(slices.Clone(all), i, i+1), all[i])
+	}
+	d.sets[c] = all
 	return d.sets[c]
 }

@@ -3,19 +3,22 @@
 //
 //	              ┌──▶ ReadTables ─────▶ rules that package nft has, and the chains with other rules
 //	kernel's ─────┼──▶ ForwardDrops ───▶ chains that drop forwarded packets
-//	rules         └──▶ DestinationNAT ─▶ the rule that takes the packets of a forward
+//	rules         ├──▶ Drops ──────────▶ chains at any hook that drop, or may drop, given packets
+//	              └──▶ DestinationNAT ─▶ the rule that takes the packets of a forward
 //
 //	packets ─────────▶ Trace ──────────▶ the chains that a packet passes, and the rule that drops it
 //
-// [ForwardDrops] and [DestinationNAT] read a rule as a list of steps: load a field of the packet into a register,
-// compare it, look it up in a set, jump to a chain, drop. They follow packets through these steps, from the chains at a
-// hook through jumps, maps and sets. The rules of iptables-nft and of iptables-legacy become the same steps.
+// [ForwardDrops], [Drops] and [DestinationNAT] read a rule as a list of steps: load a field of the packet into a
+// register, compare it, look it up in a set, jump to a chain, drop. They follow packets through these steps, from the
+// chains at a hook through jumps, maps and sets. The rules of iptables-nft and of iptables-legacy become the same
+// steps.
 //
 // # What is not known
 //
 // A step that the package does not know, such as a limit or a match of iptables, may match some packets and not others.
 // So a rule with such a step drops nothing for certain, but may take a packet. The package does not follow packets
-// through the families arp and netdev, nor through BPF programs. [Trace] sees nothing of iptables-legacy.
+// through the family arp, nor through BPF programs; only [Drops] follows them through the family netdev. [Trace]
+// sees nothing of iptables-legacy.
 //
 // # What changes
 //

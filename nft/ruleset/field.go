@@ -33,11 +33,15 @@ const (
 	target6Field
 	inGroupField
 	outGroupField
+	protocolField // the protocol of the packet: IPv4 or IPv6
+	stateField    // of a connection
+	routeField    // the link of the route back to the source
 )
 
 var metaFields = map[expr.MetaKey]fieldName{
 	expr.MetaKeyNFPROTO: familyField, expr.MetaKeyL4PROTO: protoField, expr.MetaKeyIIFNAME: inField,
 	expr.MetaKeyOIFNAME: outField, expr.MetaKeyIIFGROUP: inGroupField, expr.MetaKeyOIFGROUP: outGroupField,
+	expr.MetaKeyPROTOCOL: protocolField,
 }
 
 // payloadField returns the header field that a payload expression loads. For a prefix, nft may load only the first

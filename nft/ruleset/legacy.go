@@ -128,6 +128,8 @@ const xtHeader = 32
 // Inverted conditions; IPT_INV_* of <linux/netfilter_ipv4/ip_tables.h>.
 const (
 	invertIn    = 1
+	invertOut   = 2
+	invertSrc   = 8
 	invertDst   = 16
 	invertProto = 64
 )
@@ -207,10 +209,10 @@ func (t *legacyTable) steps(at int, entry []byte, starts map[int]string) (steps 
 			step{kind: stepMask, low: mask}, s)
 	}
 	part := func(at, size int) []byte { return entry[at : at+size] }
-	compare(otherField, 0, part(0, l.address), part(2*l.address, l.address))
+	compare(sourceField, invertSrc, part(0, l.address), part(2*l.address, l.address))
 	compare(targetField, invertDst, part(l.address, l.address), part(3*l.address, l.address))
 	compare(inField, invertIn, part(l.links, unix.IFNAMSIZ), part(l.links+2*unix.IFNAMSIZ, unix.IFNAMSIZ))
-	compare(otherField, 0, part(l.links+unix.IFNAMSIZ, unix.IFNAMSIZ), part(l.links+3*unix.IFNAMSIZ, unix.IFNAMSIZ))
+	compare(outField, invertOut, part(l.links+unix.IFNAMSIZ, unix.IFNAMSIZ), part(l.links+3*unix.IFNAMSIZ, unix.IFNAMSIZ))
 	if proto := byte(binary.NativeEndian.Uint16(entry[l.proto:])); proto != 0 {
 		compare(protoField, invertProto, []byte{proto}, []byte{0xff})
 	}

@@ -69,6 +69,8 @@ func newExpr(name string) expr.Any {
 		return &expr.Payload{}
 	case "bitwise":
 		return &expr.Bitwise{}
+	case "ct":
+		return &expr.Ct{}
 	case "cmp":
 		return &expr.Cmp{}
 	case "range":

@@ -26,8 +26,10 @@ type step struct {
 	kind stepKind
 	// Registers are numbered in bytes: NFT_REG_1 is 0, NFT_REG_2 and NFT_REG32_04 are 16.
 	from, to uint32
-	field    fieldName  // of stepLoad
-	size     int        // of stepLoad, in bytes; 0 if unknown
+	field    fieldName // of stepLoad
+	size     int       // of stepLoad, in bytes; 0 if unknown
+	header   bool      // of stepLoad: the field is in the network header, at this offset
+	offset   uint32
 	op       expr.CmpOp // of stepCompare: CmpOpEq or CmpOpNeq
 	// low and high are the values of stepCompare; nil means no limit. low is the mask of stepMask, and the family of
 	// stepRedirect; nil means any.
@@ -125,11 +127,21 @@ func (s *step) decodeKnown(family byte, e expr.Any) {
 		*s = step{kind: stepLoad, to: registerByte(e.Register), size: 4}
 		if e.ResultADDRTYPE && e.FlagDADDR && !e.FlagIIF {
 			s.field = typeField
+		} else if e.ResultOIF && e.FlagSADDR && e.FlagIIF {
+			s.field = routeField
+		}
+	case *expr.Ct:
+		if s.kind = stepNothing; !e.SourceRegister {
+			*s = step{kind: stepLoad, to: registerByte(e.Register)}
+			if e.Key == expr.CtKeySTATE {
+				s.field, s.size = stateField, 4
+			}
 		}
 	case *expr.Payload:
 		if e.OperationType == expr.PayloadLoad {
 			*s = step{kind: stepLoad, to: registerByte(e.DestRegister), field: payloadField(family, e), size: int(e.Len)}
-			if s.field == otherField && e.Base == expr.PayloadBaseNetworkHeader {
+			s.header, s.offset = e.Base == expr.PayloadBaseNetworkHeader, e.Offset
+			if s.field == otherField && s.header {
 				s.field = networkField(e)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nft/internal/nfnetlink"
 )
 
 // ReadTables reads the tables of a namespace that nft(8) or another program made. It skips [nft.GuardTable] and the
@@ -44,4 +45,25 @@ func ReadTables(ns *os.File, skip func(table string) bool) (rules []nft.Rule, ot
 		}
 	}
 	return rules, others, nil
+}
+
+// TraceTables returns the families of the tables [TraceTable] of a namespace: those of a [Tracer] that runs, or that
+// was killed.
+func TraceTables(c *nft.Conn) (all []string, err error) {
+	bodies, err := c.Dump("tables", unix.NFT_MSG_GETTABLE, unix.NFPROTO_UNSPEC)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range bodies {
+		ad, err := nfnetlink.Attributes(b)
+		if err != nil {
+			return nil, err
+		}
+		for ad.Next() {
+			if ad.Type() == unix.NFTA_TABLE_NAME && ad.String() == TraceTable {
+				all = append(all, families[b[0]])
+			}
+		}
+	}
+	return all, nil
 }

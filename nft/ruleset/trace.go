@@ -60,6 +60,9 @@ const (
 	Forwarding  Hook = "forward"
 	Output      Hook = "output"
 	Postrouting Hook = "postrouting"
+	// Ingress and Egress are the hooks of single links. A [Tracer] has no chains there.
+	Ingress Hook = "ingress"
+	Egress  Hook = "egress"
 )
 
 // A TraceEvent is the passage of a packet through a chain.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -49,12 +51,17 @@ func (e Examination) Run() (findings []Finding, err error) {
 
 // sysctl reads a sysctl that is a number. ok is false if the kernel does not have it, or if it is not a number.
 func (e Examination) sysctl(key string) (n int, ok bool) {
-	text, err := os.ReadFile(e.path("/proc/sys/" + strings.ReplaceAll(key, ".", "/")))
+	text, err := os.ReadFile(e.path(sysctlPath(key)))
 	if err != nil {
 		return 0, false
 	}
 	n, err = strconv.Atoi(strings.TrimSpace(string(text)))
 	return n, err == nil
+}
+
+// sysctlPath returns the file of a sysctl. A slash in the key is a dot in the name of a link.
+func sysctlPath(key string) string {
+	return filepath.Join(append([]string{"/proc/sys"}, topo.Sysctl{Name: key}.Path()...)...)
 }
 
 func (e Examination) path(name string) string { return filepath.Join("/", e.Root, name) }
@@ -74,10 +81,16 @@ func (e Examination) tooSmall(topic, key string, needed int, text string) []Find
 	for enough < needed {
 		enough *= 2
 	}
-	return []Finding{{topic, key + " is " + strconv.Itoa(n) + ": " + text, []string{setting(key, enough)}}}
+	return []Finding{{topic, key + " is " + strconv.Itoa(n) + ": " + text, e.setting(key, enough)}}
 }
 
-func setting(key string, value int) string { return "sysctl -w " + key + "=" + strconv.Itoa(value) }
+// setting returns the commands that write a sysctl. In containers, the file may be on a read-only mount.
+func (e Examination) setting(key string, value int) (commands []string) {
+	if path := e.path(sysctlPath(key)); unix.Access(path, unix.W_OK) == unix.EROFS {
+		commands = append(commands, mountOf(path).writable())
+	}
+	return append(commands, "sysctl -w "+key+"="+strconv.Itoa(value))
+}
 
 // hosts returns the number of namespaces of the lab.
 func (e Examination) hosts() (n int) {

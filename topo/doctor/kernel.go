@@ -1,18 +1,13 @@
 package doctor
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/linux"
-	"github.com/vnet-lab/vnet/nft"
-	"github.com/vnet-lab/vnet/nft/ruleset"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/live"
 )
@@ -30,30 +25,28 @@ func userNamespaces(e Examination) (list []Finding, err error) {
 		if n, ok := e.sysctl(s.key); ok && n == s.bad {
 			list = append(list, Finding{"user-namespaces",
 				fmt.Sprintf("%s is %d: vnet sandbox and vnet demo work for root only", s.key, n),
-				[]string{setting(s.key, s.remedy)}})
+				e.setting(s.key, s.remedy)})
 		}
 	}
 	return list, nil
 }
 
-// readOnlySysctls finds settings of the lab that up cannot write, as in a container.
+// readOnlySysctls finds settings of the lab that have another value and that up cannot write, as in a container.
 func readOnlySysctls(e Examination) (list []Finding, err error) {
 	for _, o := range e.Want.Objects() {
 		s, ok := o.(topo.Sysctl)
 		if !ok || s.NS != "" {
 			continue
 		}
-		n, ok := e.sysctl(s.Name)
-		if !ok || strconv.Itoa(n) == s.Value {
+		path := e.path(sysctlPath(s.Name))
+		text, err := os.ReadFile(path)
+		is := strings.Join(strings.Fields(string(text)), " ")
+		if err != nil || is == s.Value || unix.Access(path, unix.W_OK) != unix.EROFS {
 			continue
 		}
-		var at unix.Statfs_t
-		err := unix.Statfs(e.path("/proc/sys"), &at)
-		if err == nil && at.Flags&unix.ST_RDONLY != 0 {
-			text := fmt.Sprintf("/proc/sys is read-only, and the lab needs %s=%s (it is %d); "+
-				"a container can be started with this setting", s.Name, s.Value, n)
-			return []Finding{{"read-only", text, []string{"mount -o remount,bind,rw /proc/sys"}}}, nil
-		}
+		m := mountOf(path)
+		return []Finding{{"read-only", fmt.Sprintf("%s is read-only, and the lab needs %s=%s (it is %s); "+
+			"a container can be started with this setting", m.path, s.Name, s.Value, is), []string{m.writable()}}}, nil
 	}
 	return nil, nil
 }
@@ -86,79 +79,6 @@ func module(feature string) string {
 	return feature
 }
 
-// firewall finds foreign chains that drop what labs forward.
-func firewall(e Examination) ([]Finding, error) {
-	conn, err := nft.Dial(nil)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	drops, err := live.ForeignDrops(conn)
-	var list []Finding
-	for _, c := range drops {
-		remedy := acceptLabs(c)
-		if c.Family == "bridge" {
-			if remedy = e.acceptBridges(c); remedy == nil {
-				continue // the lab has no bridge ports on the machine
-			}
-		}
-		what := "forwarded packets, also those of labs"
-		if n, ok := e.sysctl("net.bridge.bridge-nf-call-iptables"); ok && n == 1 && c.Family != "bridge" {
-			what += ", and packets between hosts of one network, because net.bridge.bridge-nf-call-iptables is 1"
-		}
-		list = append(list, Finding{"firewall", c.String() + " drops " + what, remedy})
-	}
-	return list, err
-}
-
-// acceptBridges returns the commands that let packets from the lab's ports of bridges pass a chain.
-func (e Examination) acceptBridges(c ruleset.Chain) []string {
-	var ports []string
-	for _, o := range e.Want.Objects() {
-		v, _ := o.(topo.Veth)
-		for _, end := range v.Ends {
-			if end.NS == "" && end.Master != "" {
-				ports = append(ports, fmt.Sprintf("%q", end.Name))
-			}
-		}
-	}
-	if len(ports) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("nft 'insert rule bridge %s %s iifname { %s } accept'", c.Table, c.Name,
-		strings.Join(ports, ", "))}
-}
-
-// acceptLabs returns the commands that let the packets of labs pass a chain. vnet's links on the machine have a group.
-func acceptLabs(c ruleset.Chain) (commands []string) {
-	tool := "iptables"
-	if c.Family == "ip6" {
-		tool = "ip6tables"
-	}
-	if c.Legacy {
-		tool += "-legacy"
-	} else {
-		tool += "-nft"
-	}
-	// Not with nft: afterwards, iptables could no longer show the chain.
-	ofIptables := c.Legacy || c.Table == "filter" && c.Name == "FORWARD" && c.Family != "inet" && c.Family != "bridge"
-	for _, direction := range []string{"src", "dst"} {
-		if ofIptables {
-			table := ""
-			if c.Table != "filter" {
-				table = " -t " + c.Table
-			}
-			commands = append(commands, fmt.Sprintf("%s%s -I FORWARD -m devgroup --%s-group %#x -j ACCEPT", tool, table,
-				direction, nft.LinkGroup))
-			continue
-		}
-		link := map[string]string{"src": "iifgroup", "dst": "oifgroup"}[direction]
-		commands = append(commands, fmt.Sprintf("nft insert rule %s %s %s %s %#x accept", c.Family, quoted(c.Table),
-			quoted(c.Name), link, nft.LinkGroup))
-	}
-	return commands
-}
-
 // reversePath finds a strict rp_filter on a machine with default routes by several links.
 func reversePath(e Examination) ([]Finding, error) {
 	links, _, err := live.Machine{}.DefaultRouteLinks()
@@ -170,10 +90,10 @@ func reversePath(e Examination) ([]Finding, error) {
 		return nil, nil
 	}
 	for _, link := range links {
-		if n, _ := e.sysctl("net/ipv4/conf/" + link + "/rp_filter"); max(n, all) == 1 {
+		if n, _ := e.sysctl(linux.LinkSysctl("ipv4", link, "rp_filter")); max(n, all) == 1 {
 			text := fmt.Sprintf("rp_filter is strict on %s, and there are default routes by %d links: "+
 				"replies that arrive on a link other than the route's are dropped", link, len(links))
-			return []Finding{{"rp_filter", text, []string{setting("net.ipv4.conf.all.rp_filter", 2)}}}, nil
+			return []Finding{{"rp_filter", text, e.setting("net.ipv4.conf.all.rp_filter", 2)}}, nil
 		}
 	}
 	return nil, nil
@@ -232,40 +152,12 @@ func openFiles(e Examination) ([]Finding, error) {
 	if limit.Cur >= uint64(needed) {
 		return nil, nil
 	}
+	enough := max(needed, 65536)
+	var remedy []string
+	if n, ok := e.sysctl("fs.nr_open"); ok && n < enough {
+		remedy = e.setting("fs.nr_open", enough)
+	}
+	remedy = append(remedy, fmt.Sprintf("prlimit --pid $$ --nofile=%d:%d", enough, max(uint64(enough), limit.Max)))
 	return []Finding{{"open-files", fmt.Sprintf("the lab needs %d open files, and the limit is %d", needed, limit.Cur),
-		[]string{fmt.Sprintf("prlimit --pid $$ --nofile=%d:%d", max(needed, 65536), max(needed, 65536))}}}, nil
-}
-
-// leftovers finds parts of labs that are left after a crash, or after another program deleted the rest.
-func leftovers(Examination) (list []Finding, err error) {
-	empty, labsErr := live.EmptyLabs()
-	for _, lab := range empty {
-		list = append(list, Finding{"left-over", "lab " + lab +
-			" has neither hosts nor links any more, but objects are left of it",
-			[]string{"vnet down " + lab}})
-	}
-	stale, namesErr := live.StaleNames(empty)
-	for _, name := range stale {
-		list = append(list, Finding{"left-over", "the name " + name + " has no namespace any more",
-			[]string{"vnet netns delete " + quoted(name)}})
-	}
-	conn, err := nft.Dial(nil)
-	if err != nil {
-		return list, err
-	}
-	defer conn.Close()
-	tables, err := conn.Tables()
-	if slices.Contains(tables, ruleset.TraceTable) {
-		list = append(list, Finding{"left-over", "a vnet verify that was killed left the table " + ruleset.TraceTable +
-			", which traces packets", []string{"nft delete table inet " + ruleset.TraceTable}})
-	}
-	return list, errors.Join(labsErr, namesErr, err)
-}
-
-// quoted returns a name as one word of a shell command. Other programs chose the name, so it may contain anything.
-func quoted(name string) string {
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == "" {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+		remedy}}, nil
 }

@@ -208,6 +208,16 @@ func ForeignDrops(c *nft.Conn) ([]ruleset.Chain, error) {
 	return append(drops, legacy...), err
 }
 
+// Drops returns the foreign chains of a namespace that drop or may drop packets; see [ruleset.Drops].
+func Drops(c *nft.Conn, packets func(ruleset.BaseChain) []ruleset.Packet) ([]ruleset.Drop, error) {
+	return ruleset.Drops(c, func(b ruleset.BaseChain) []ruleset.Packet {
+		if b.Table == nft.GuardTable || b.Table == ruleset.TraceTable || isOwnTable(b.Table) {
+			return nil
+		}
+		return packets(b)
+	})
+}
+
 // readDrops reads the chains that drop the packets of a plan's objects.
 func (o *foreignState) readDrops(h *netns.Handle) error {
 	conn, err := h.NFT()

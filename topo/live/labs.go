@@ -137,6 +137,25 @@ func (l labNames) addFiles(marks map[string]string) error {
 	return err
 }
 
+// loopback is the index of lo.
+const loopback = 1
+
+// BridgePorts returns the names of the links of all labs that are ports of bridges on the machine.
+func BridgePorts() (names []string, err error) {
+	conn, err := rtnl.Dial(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
+	for _, l := range links {
+		if strings.HasPrefix(l.Alias, mark.Of("")) && l.Master != 0 {
+			names = append(names, l.Name)
+		}
+	}
+	return names, err
+}
+
 // readNamespaceMarks adds the labs named on lo of a named namespace. It ignores names
 // without a namespace, and namespaces that vnet may not enter.
 func readNamespaceMarks(name string, labs labNames) error {
@@ -161,17 +180,20 @@ func readNamespaceMarks(name string, labs labNames) error {
 func readLinkMarks(conn *rtnl.Conn, labs labNames) error {
 	links, err := conn.Links(rtnl.LinkFilter{NoStats: true})
 	for _, l := range links {
+		if l.Index == loopback {
+			l.Alias = "" // marks a namespace, which [nsfs.Marks] knows better; on the machine, it is not vnet's
+		}
 		labs.addMarks(l)
 	}
 	return err
 }
 
 func (l labNames) addMarks(link rtnl.Link) {
-	for _, text := range append(link.AltNames, link.Alias) {
-		if mark, ok := strings.CutPrefix(text, mark.Of("")); ok {
-			lab, _, _ := strings.Cut(mark, ":")
-			l.add(lab)
-		}
+	if lab, ok := strings.CutPrefix(link.Alias, mark.Of("")); ok {
+		l.add(lab)
+	}
+	for _, name := range link.AltNames {
+		l.add(mark.RecordOwner(name))
 	}
 }
 

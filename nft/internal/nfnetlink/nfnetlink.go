@@ -15,6 +15,9 @@ import (
 // SetElemKeyEnd is NFTA_SET_ELEM_KEY_END of <linux/netfilter/nf_tables.h>, which x/sys/unix lacks.
 const SetElemKeyEnd = 0xa
 
+// HookDevs is NFTA_HOOK_DEVS of the same file.
+const HookDevs = 0x4
+
 // ErrTruncated is the error for a message that ends too early.
 var ErrTruncated = errors.New("truncated message")
 
