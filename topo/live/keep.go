@@ -81,7 +81,7 @@ func (k *keeper) run(ctx context.Context) error {
 			return err
 		}
 		next := time.Now().Add(4 * (processorTime() - before))
-		if !k.wait(ctx, err != nil, retry) || !pause(ctx, time.Until(next)) {
+		if !k.wait(ctx, err != nil, retry) || !k.pause(ctx, time.Until(next)) {
 			return nil
 		}
 		if retry = min(2*retry, max(k.minRetry, maxRetry)); err == nil {
@@ -100,12 +100,18 @@ func processorTime() time.Duration {
 }
 
 // pause waits for a time that may be zero or less. It reports false when ctx ends.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
+func (k *keeper) pause(ctx context.Context, d time.Duration) bool {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	for {
+		select {
+		case <-end.C:
+			return true
+		case <-k.Beat:
+			k.Alive()
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

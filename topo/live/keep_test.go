@@ -3,9 +3,12 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,37 +17,79 @@ import (
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// keptLab has links of each kind that Keep watches, and rules.
+// keptLab has links and settings of each kind that Keep watches, and rules.
 const keptLab = `
 name: kept
 networks: {sw: {subnets: [10.0.5.0/24, "fd00:5::/64"], nat: true}}
 hosts:
-  red: {networks: [sw], ports: ["8080:80"]}
+  red:
+    networks: [sw]
+    ports: ["8080:80", "8081:81/udp"]
+    routes: [10.9.0.0/16 via 10.0.5.1, 10.8.0.0/16 via 10.0.5.1 table 100]
+    rules: [from 10.7.0.0/16 lookup 100]
+    neighbours: [10.0.5.77 lladdr 02:00:00:00:00:77 dev eth0, "fd00:5::77 lladdr 02:00:00:00:00:77 dev eth0"]
+    sysctls: {net.ipv4.conf.all.rp_filter: 1, net.ipv4.conf.eth0.proxy_arp: 1}
   blue: {networks: [sw]}
 links:
   - endpoints: [red:eth1, blue:eth1]
     addresses: [10.0.6.1/30, 10.0.6.2/30]
 `
 
-// damages are what others can do to keptLab: words for ip(8), or no words to delete the lab's rules.
+// damages are what others can do to keptLab: words for ip(8), or a host, a setting and a value, or the number of a rule
+// to delete, or no words to delete all rules with their table.
 var damages = []string{
-	"link del red-eth0", "link del sw", "link set sw down", "addr flush dev sw", "-n red link del eth1",
-	"-n red link set eth0 down", "-n red link set eth0 mtu 1400", "-n blue addr del 10.0.6.2/30 dev eth1",
-	"-n blue addr flush dev eth0", "-n blue route del default", "-n blue -6 route del default", "netns del blue", "",
+	"link del red-eth0", "link del blue-eth0", "link del sw", "link set sw down", "link set red-eth0 nomaster",
+	"addr flush dev sw", "-n red link del eth1", "-n red link set eth0 down", "-n red link set eth0 mtu 1400",
+	"-n blue addr del 10.0.6.2/30 dev eth1", "-n blue addr flush dev eth0", "-n blue route del default",
+	"-n blue -6 route del default", "-n red route del 10.9.0.0/16", "-n red route flush table 100",
+	"-n red rule del from 10.7.0.0/16", "-n red neigh del 10.0.5.77 dev eth0", "-n red neigh del fd00:5::77 dev eth0",
+	"-n red neigh replace 10.0.5.77 lladdr 02:00:00:00:00:78 dev eth0 nud permanent",
+	"red net.ipv4.conf.all.rp_filter 0", "red net.ipv4.conf.eth0.proxy_arp 0", "netns del blue", "netns del red",
+	"0", "1", "2", "",
 }
 
-func deleteRules(t *testing.T) {
+// do does one of the damages. Its error is that the lab is damaged so that it cannot be damaged so too.
+func do(t *testing.T, damage string) error {
+	t.Helper()
+	words := strings.Fields(damage)
+	switch number, err := strconv.Atoi(damage); {
+	case damage == "" || err == nil:
+		return deleteRules(number, damage == "")
+	case len(words) == 3 && strings.HasPrefix(words[1], "net."):
+		ns, err := nsfs.Open(words[0])
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		return nsfs.Do(ns, func() error { return nsfs.SetSysctl(words[1], words[2]) })
+	}
+	out, err := exec.Command("ip", words...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ip %s: %w\n%s", damage, err, out)
+	}
+	return nil
+}
+
+// deleteRules deletes a rule of the lab, or its table.
+func deleteRules(number int, all bool) error {
 	c, err := nft.Dial(nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer c.Close()
-	if err := c.DeleteTable(mark.Table("kept")); err != nil {
-		t.Fatal(err)
+	table := mark.Table("kept")
+	if all {
+		return c.DeleteTable(table)
 	}
+	rules, err := c.Read(table)
+	if err != nil || len(rules) == 0 {
+		return errors.Join(err, fs.ErrNotExist)
+	}
+	return c.Apply(table, []nft.Rule{rules[number%len(rules)].Rule}, nil)
 }
 
 // A keeping is a keeper that runs in a test. It tries again after an hour: what it repairs, it was told by the kernel.
@@ -132,12 +177,12 @@ func TestKeep(t *testing.T) {
 	order := slices.Clone(damages)
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	for _, damage := range order {
-		if damage == "" {
-			deleteRules(t)
-		} else {
-			labtest.IP(t, damage)
+		if err := do(t, damage); err != nil {
+			t.Fatal(err)
 		}
+		began := time.Now()
 		g.repaired(damage)
+		t.Log(damage, time.Since(began))
 	}
 }
 
