@@ -106,18 +106,26 @@ func lostPackets(t *testing.T, from, addr, to string) (lost uint32) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Control(func(fd uintptr) {
-		info, infoErr := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err = infoErr; err == nil {
-			lost = info.Total_retrans
-		}
-	})
-	if err != nil {
+	if lost, err = sentAgain(c); err != nil {
 		t.Fatal(err)
 	}
 	return lost
+}
+
+// sentAgain returns how many packets of a connection TCP had to send again.
+func sentAgain(c net.Conn) (again uint32, err error) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	controlErr := raw.Control(func(fd uintptr) {
+		var info *unix.TCPInfo
+		if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			again = info.Total_retrans
+		}
+	})
+	if err == nil {
+		err = controlErr
+	}
+	return again, err
 }

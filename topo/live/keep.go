@@ -31,10 +31,12 @@ type KeepOptions struct {
 }
 
 // Keep brings a lab up and stays until ctx ends: after each change that the kernel reports, it compares the lab with
-// what want returns, and brings it up again. It sees changes of links, addresses, routes and nftables' rules in the
-// lab's namespaces, and new and deleted names of namespaces. It does not see changes of neighbours, settings, files and
-// programs, and repairs them when it sees another change. It does not poll; but after an error it tries again, in a
-// second at first and in a minute at last, because not everything that an error depends on is reported.
+// what want returns, and brings it up again. It sees changes of links, addresses, routes, policy rules, permanent
+// neighbours, impairments and nftables' rules in the lab's namespaces, of settings that the kernel reports (forwarding,
+// rp_filter, proxy_arp, proxy_ndp, ignore_routes_with_linkdown), and new and deleted names of namespaces. It does not
+// see changes of other settings, of files and of programs, and repairs them when it sees another change. It does not
+// poll; but after an error it tries again, in a second at first and in a minute at last, because not everything that an
+// error depends on is reported.
 //
 // When changes follow each other, of the lab or of others, Keep takes at most a fifth of a processor.
 //
