@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -47,6 +48,33 @@ hosts:
   blue: {networks: [n2]}
   r: {}
 `
+
+// TestCarrierPeerDown: waiting for carrier ends if another program has set the peer down.
+func TestCarrierPeerDown(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := labtest.Compiled(t, "name: pair\nhosts: {red: {}, blue: {}}\nlinks: [{endpoints: [red, blue]}]")
+	k := openKernel(t, lab)
+	up(t, k, want)
+	ends := [2]carrierEnd{}
+	for i, host := range []string{"red", "blue"} {
+		h := k.table.Handles[host]
+		index, err := h.LinkIndex("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = carrierEnd{h, index}
+	}
+	down := rtnl.LinkConfig{}
+	down.SetUp(false)
+	if err := ends[1].handle.Conn.Do(rtnl.SetLink(rtnl.LinkID{Index: ends[1].index}, down)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if err := (carrierWait{ends[0], ends[1]}).wait(ctx); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waited for carrier of a link whose peer is down: %v", err)
+	}
+}
 
 // changeCarriers changes the carrier of other links all the time, so that the kernel delays changes.
 func changeCarriers(t *testing.T) (stop func()) {

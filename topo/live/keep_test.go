@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,7 +170,9 @@ func (g *keeping) repaired(after string) {
 				g.t.Fatalf("%s: %v", after, err)
 			}
 		case <-limit:
-			g.t.Fatalf("%s: not repaired:\n%sThe last error: %v", after, drift, g.last.Load())
+			stacks := make([]byte, 1<<16)
+			stacks = stacks[:runtime.Stack(stacks, true)]
+			g.t.Fatalf("%s: not repaired:\n%sThe last error: %v\n%s", after, drift, g.last.Load(), stacks)
 		}
 	}
 }
