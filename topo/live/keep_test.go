@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
+	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
 )
 
@@ -102,6 +104,7 @@ type keeping struct {
 	again   chan struct{}
 
 	tolerant bool // errors are not the end
+	opened   atomic.Pointer[func(*Kernel)]
 
 	comparisons, repairs, steps atomic.Int64
 	last                        atomic.Value // the text of the last error
@@ -124,6 +127,9 @@ func startKeeping(t *testing.T, text string) *keeping {
 		kernel, err := OpenKernel(ctx, name, nil)
 		if err == nil {
 			kernel.table.Etc = "/run/etc-netns"
+			if opened := g.opened.Load(); opened != nil {
+				(*opened)(kernel)
+			}
 		}
 		return kernel, err
 	}
@@ -204,6 +210,31 @@ func TestKeep(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.repaired(damage)
+	}
+}
+
+// TestKeepDamagedMeanwhile: damage during a repair is no error.
+func TestKeepDamagedMeanwhile(t *testing.T) {
+	labtest.NeedIP(t)
+	g := startKeeping(t, keptLab)
+	g.repaired("start")
+	var once sync.Once
+	var damaged atomic.Bool
+	opened := func(k *Kernel) {
+		send := k.calls.Send
+		k.calls.Send = func(c *rtnl.Conn, reqs ...rtnl.Request) error {
+			err := send(c, reqs...)
+			once.Do(func() { damaged.Store(do(t, "-n red route del 10.9.0.0/16") == nil) })
+			return err
+		}
+	}
+	g.opened.Store(&opened)
+	if err := do(t, "-n red link set eth0 mtu 1400"); err != nil {
+		t.Fatal(err)
+	}
+	g.repaired("damage and more damage")
+	if !damaged.Load() {
+		t.Error("there was no more damage")
 	}
 }
 
