@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -156,4 +157,26 @@ func sentAgain(c net.Conn) (again uint32, err error) {
 		err = controlErr
 	}
 	return again, err
+}
+
+// TestLinkLocalComesBack: Up makes the kernel generate link-local addresses that were deleted, also when nothing else
+// differs from the lab.
+func TestLinkLocalComesBack(t *testing.T) {
+	labtest.NeedIP(t)
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := labtest.Compiled(t, "name: local\nnetworks: {sw: {subnets: [fd00:5::/64]}}\nhosts: {red: {networks: [sw]}}")
+	k := openKernel(t, lab)
+	up(t, k, want)
+	links := []string{"addr show dev sw scope link", "-n red addr show dev eth0 scope link"}
+	for _, show := range links {
+		labtest.IP(t, strings.ReplaceAll(show, "show", "flush"))
+	}
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, show := range links {
+		if out := labtest.IP(t, show); !strings.Contains(out, "fe80::") {
+			t.Errorf("ip %s: no link-local address:\n%s", show, out)
+		}
+	}
 }
