@@ -164,7 +164,8 @@ func sentAgain(c net.Conn) (again uint32, err error) {
 func TestLinkLocalComesBack(t *testing.T) {
 	labtest.NeedIP(t)
 	unix.Mkdir("/run/etc-netns", 0o755)
-	lab, want := labtest.Compiled(t, "name: local\nnetworks: {sw: {subnets: [fd00:5::/64]}}\nhosts: {red: {networks: [sw]}}")
+	lab, want := labtest.Compiled(t,
+		"name: local\nnetworks: {sw: {subnets: [fd00:5::/64]}}\nhosts: {red: {networks: [sw]}}")
 	k := openKernel(t, lab)
 	up(t, k, want)
 	links := []string{"addr show dev sw scope link", "-n red addr show dev eth0 scope link"}
