@@ -22,6 +22,9 @@ test-packages: ; packaging/test/run
 mutants: ; .ci/mutants
 # All cases of test/trust and fuzzing; writes the table of SECURITY.md. Needs root; takes more than an hour.
 trust: ; .ci/trust
+# vnet keep repairs 10 000 damages, and 100 changes of a lab lose no connection. Needs root; takes about 15 minutes.
+soak: ; VNET_KEEP_DAMAGES=10000 VNET_RELOADS=100 \
+	go test ./topo/live -count=1 -v -timeout 2h -run 'TestKeep(Many|IsFast)$$|TestReload'
 # Tests on other kernels and processors, and in a Vagrant machine
 ci-machines: ; .ci/machines
 # Tests in a VM: make test-vm KERNEL=6.1
@@ -38,5 +41,5 @@ bench-setup: ; bench/setup.sh
 profile: ; go test ./topo/live -run '^$$' -bench ThousandHosts -benchtime 3x -o bench/topo.test \
 	-cpuprofile bench/cpu.prof -memprofile bench/mem.prof
 
-.PHONY: bench bench-setup profile build install demo test race lint ci packages test-packages mutants trust \
+.PHONY: bench bench-setup profile build install demo test race lint ci packages test-packages mutants trust soak \
 	ci-machines test-vm test-vm-all test-processors

@@ -223,3 +223,27 @@ func TestWatchRules(t *testing.T) {
 		}
 	}
 }
+
+// TestWatchUndecoded: changes of settings and of queueing disciplines are events without an object.
+func TestWatchUndecoded(t *testing.T) {
+	ns, err := nsfs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	w, err := Watch(ns, GroupSettings4, GroupSettings6, GroupQdisc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for _, key := range []string{"net.ipv4.conf.lo.rp_filter", "net.ipv6.conf.lo.proxy_ndp"} {
+		if err := nsfs.Do(ns, func() error { return nsfs.SetSysctl(key, "1") }); err != nil {
+			t.Fatal(err)
+		}
+		if e, err := w.Next(ctx); err != nil || e != (Event{}) {
+			t.Errorf("%s: %+v, %v", key, e, err)
+		}
+	}
+}

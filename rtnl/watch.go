@@ -17,7 +17,8 @@ import (
 // <linux/rtnetlink.h>.
 type Group uint32
 
-// The groups for links, addresses, routes, neighbours, rules and namespace ids.
+// The groups for links, addresses, routes, neighbours, rules, namespace ids, queueing disciplines, and the settings of
+// links that the kernel reports: forwarding, rp_filter, proxy_arp … (NETCONFA_* of <linux/netconf.h>).
 const (
 	GroupLink   Group = unix.RTNLGRP_LINK
 	GroupAddr4  Group = unix.RTNLGRP_IPV4_IFADDR
@@ -28,6 +29,10 @@ const (
 	GroupRule4  Group = unix.RTNLGRP_IPV4_RULE
 	GroupRule6  Group = unix.RTNLGRP_IPV6_RULE
 	GroupNSID   Group = unix.RTNLGRP_NSID
+	GroupQdisc  Group = unix.RTNLGRP_TC
+
+	GroupSettings4 Group = unix.RTNLGRP_IPV4_NETCONF
+	GroupSettings6 Group = unix.RTNLGRP_IPV6_NETCONF
 )
 
 // An Event is one change in a namespace.
@@ -35,7 +40,7 @@ type Event struct {
 	// Deleted means that Object was deleted; otherwise it is new or has changed.
 	Deleted bool
 	// Object is a [Link], [Addr], [Route], [Neigh], [Rule] or [NSID] in its new state, or its
-	// last state if deleted.
+	// last state if deleted. It is nil for settings and queueing disciplines, which are not decoded.
 	Object any
 	// Lost means that the kernel dropped events because the receive buffer was full.
 	// Object is nil. Read the state again.
@@ -142,12 +147,13 @@ func decodeEvent(m netlink.Message) (Event, bool) {
 		e.Object, err = decodeRule(m.Data)
 	case unix.RTM_NEWNSID, unix.RTM_DELNSID:
 		e.Object, err = decodeNSID(m.Data)
+	case unix.RTM_NEWNETCONF, unix.RTM_DELNETCONF, unix.RTM_NEWQDISC, unix.RTM_DELQDISC:
 	default:
 		return Event{}, false
 	}
 	switch m.Header.Type {
 	case unix.RTM_DELLINK, unix.RTM_DELADDR, unix.RTM_DELROUTE, unix.RTM_DELNEIGH, unix.RTM_DELRULE,
-		unix.RTM_DELNSID:
+		unix.RTM_DELNSID, unix.RTM_DELNETCONF, unix.RTM_DELQDISC:
 		e.Deleted = true
 	}
 	return e, err == nil

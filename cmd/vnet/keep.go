@@ -25,14 +25,16 @@ func keepObject() object {
 vnet keep [FILE] [--json]
 
 Brings a lab up and stays. When the kernel reports a change of the lab's links, addresses,
-routes, rules of policy routing or NAT rules, or a new device, it does what vnet up would
-do, and logs each step. If that fails, the log says why, and it tries again. It does not
-poll. Neighbours, settings, files and programs are repaired together with the next such
-change.
+routes, rules, neighbours, impairments or NAT rules, or a new device, it does what vnet up
+would do, and logs each step. If that fails, the log says why, and it tries again. It does
+not poll. The kernel does not report changes of files and programs, and of most settings
+(it does of forwarding, rp_filter, proxy_arp and proxy_ndp): these are repaired together
+with the next change that it reports.
 
 SIGHUP makes it read the file again; a file with mistakes is logged, and the lab stays as
 it is. Ctrl-C and SIGTERM end it, and the lab stays up; vnet down removes it. A systemd
-service that runs it can have Type=notify or notify-reload, and WatchdogSec=.
+service that runs it can have Type=notify or notify-reload, and WatchdogSec=; the packages have
+vnet-keep@.service.
 
    vnet keep lab.yaml
 `}

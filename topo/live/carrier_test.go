@@ -2,8 +2,10 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -47,6 +49,33 @@ hosts:
   blue: {networks: [n2]}
   r: {}
 `
+
+// TestCarrierPeerDown: waiting for carrier ends if another program has set the peer down.
+func TestCarrierPeerDown(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := labtest.Compiled(t, "name: pair\nhosts: {red: {}, blue: {}}\nlinks: [{endpoints: [red, blue]}]")
+	k := openKernel(t, lab)
+	up(t, k, want)
+	ends := [2]carrierEnd{}
+	for i, host := range []string{"red", "blue"} {
+		h := k.table.Handles[host]
+		index, err := h.LinkIndex("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = carrierEnd{h, index}
+	}
+	down := rtnl.LinkConfig{}
+	down.SetUp(false)
+	if err := ends[1].handle.Conn.Do(rtnl.SetLink(rtnl.LinkID{Index: ends[1].index}, down)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	if err := (carrierWait{ends[0], ends[1]}).wait(ctx); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waited for carrier of a link whose peer is down: %v", err)
+	}
+}
 
 // changeCarriers changes the carrier of other links all the time, so that the kernel delays changes.
 func changeCarriers(t *testing.T) (stop func()) {
@@ -106,18 +135,49 @@ func lostPackets(t *testing.T, from, addr, to string) (lost uint32) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	raw, err := c.(*net.TCPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Control(func(fd uintptr) {
-		info, infoErr := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err = infoErr; err == nil {
-			lost = info.Total_retrans
-		}
-	})
-	if err != nil {
+	if lost, err = sentAgain(c); err != nil {
 		t.Fatal(err)
 	}
 	return lost
+}
+
+// sentAgain returns how many packets of a connection TCP had to send again.
+func sentAgain(c net.Conn) (again uint32, err error) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	controlErr := raw.Control(func(fd uintptr) {
+		var info *unix.TCPInfo
+		if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			again = info.Total_retrans
+		}
+	})
+	if err == nil {
+		err = controlErr
+	}
+	return again, err
+}
+
+// TestLinkLocalComesBack: Up makes the kernel generate link-local addresses that were deleted, also when nothing else
+// differs from the lab.
+func TestLinkLocalComesBack(t *testing.T) {
+	labtest.NeedIP(t)
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := labtest.Compiled(t,
+		"name: local\nnetworks: {sw: {subnets: [fd00:5::/64]}}\nhosts: {red: {networks: [sw]}}")
+	k := openKernel(t, lab)
+	up(t, k, want)
+	links := []string{"addr show dev sw scope link", "-n red addr show dev eth0 scope link"}
+	for _, show := range links {
+		labtest.IP(t, strings.ReplaceAll(show, "show", "flush"))
+	}
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, show := range links {
+		if out := labtest.IP(t, show); !strings.Contains(out, "fe80::") {
+			t.Errorf("ip %s: no link-local address:\n%s", show, out)
+		}
+	}
 }

@@ -32,11 +32,12 @@ type KeepOptions struct {
 }
 
 // Keep brings a lab up and stays until ctx ends: after each change that the kernel reports, it compares the lab with
-// what want returns, and brings it up again. It sees changes of links, addresses, routes and nftables' rules in the
-// lab's namespaces, and new and deleted names of namespaces. It does not see changes of neighbours, settings, files and
-// programs, and repairs them when it sees another change. It does not poll. After an error it tries again after a
-// second, then after twice that time, and so on up to a minute, because the kernel may not report that the cause of
-// the error is gone.
+// what want returns, and brings it up again. It sees changes of links, addresses, routes, policy rules, permanent
+// neighbours, impairments and nftables' rules in the lab's namespaces, of settings that the kernel reports (forwarding,
+// rp_filter, proxy_arp, proxy_ndp, ignore_routes_with_linkdown), and new and deleted names of namespaces. It does not
+// see changes of other settings, of files and of programs, and repairs them when it sees another change. It does not
+// poll. After an error it tries again in a second, then after twice that time, and so on up to a minute, because the
+// kernel may not report that the cause of the error is gone.
 //
 // After each comparison, Keep waits: it uses at most a fifth of a processor, however many changes there are.
 //
@@ -83,7 +84,7 @@ func (k *keeper) run(ctx context.Context) error {
 			return err
 		}
 		next := time.Now().Add(4 * (processorTime() - before))
-		if !k.wait(ctx, err != nil, retry) || !pause(ctx, time.Until(next)) {
+		if !k.wait(ctx, err != nil, retry) || !k.pause(ctx, time.Until(next)) {
 			return nil
 		}
 		if retry = min(2*retry, max(k.minRetry, maxRetry)); err == nil {
@@ -102,12 +103,18 @@ func processorTime() time.Duration {
 }
 
 // pause waits for a time that may be zero or less. It reports false when ctx ends.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
+func (k *keeper) pause(ctx context.Context, d time.Duration) bool {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	for {
+		select {
+		case <-end.C:
+			return true
+		case <-k.Beat:
+			k.Alive()
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 
@@ -122,6 +129,10 @@ func (k *keeper) compare(ctx context.Context) error {
 	want, err := k.want()
 	var plan topo.Plan
 	if err == nil {
+		plan, err = k.up(ctx, want)
+	}
+	if drift := (*DriftError)(nil); errors.As(err, &drift) {
+		// The lab changed while Up worked: the kernel reports that a link goes down before it deletes its addresses.
 		plan, err = k.up(ctx, want)
 	}
 	if err == nil {

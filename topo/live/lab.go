@@ -51,7 +51,7 @@ func (k *Kernel) Up(ctx context.Context, want topo.State, around func(topo.Plan,
 		return nil, err
 	}
 	if len(plan) == 0 {
-		return nil, k.waitForSpanningTrees(ctx)
+		return nil, errors.Join(k.restoreLinkLocal(), k.waitForSpanningTrees(ctx))
 	}
 	run := topo.Do(k.executor(plan, have, want).Do)
 	do := run

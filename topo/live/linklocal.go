@@ -2,10 +2,15 @@ package live
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
@@ -14,6 +19,9 @@ import (
 // carriers of other links change too. Until then, neighbour discovery for forwarded packets has no
 // source address: the first packet waits for a second, or is lost.
 func (rd *reader) waitForLinkLocal(ctx context.Context) error {
+	if err := rd.restoreLinkLocal(); err != nil {
+		return err
+	}
 	for _, h := range rd.table.Handles {
 		v := rd.snapshots.get(h)
 		for _, link := range v.withoutLinkLocal() {
@@ -23,6 +31,55 @@ func (rd *reader) waitForLinkLocal(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const operUp = 6 // IF_OPER_UP of <linux/if.h>
+
+// restoreLinkLocal makes the kernel create the link-local addresses that somebody deleted, for example with ip addr
+// flush. It creates one when a link gets carrier, or another addr_gen_mode.
+func (rd *reader) restoreLinkLocal() (err error) {
+	for _, h := range rd.table.Handles {
+		v := rd.snapshots.get(h)
+		if v == nil {
+			continue
+		}
+		for _, l := range v.Links {
+			generates := l.AddrGenMode != nil && *l.AddrGenMode != rtnl.AddrGenNone
+			if v.inLab[l.Index] && generates && l.OperState == operUp && v.lostLinkLocal(l.Index) {
+				err = errors.Join(err, h.RunInside(func() error { return generateAgain(l) }))
+			}
+		}
+	}
+	return err
+}
+
+// generateAgain changes the addr_gen_mode of a link and changes it back.
+func generateAgain(l rtnl.Link) error {
+	key := linux.LinkSysctl("ipv6", l.Name, "addr_gen_mode")
+	for _, mode := range []uint8{rtnl.AddrGenNone, *l.AddrGenMode} {
+		err := nsfs.SetSysctl(key, strconv.Itoa(int(mode)))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EROFS) {
+			return nil // the link was deleted; or in a container: vnet can do without the address
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lostLinkLocal reports whether a link has IPv6 addresses, and no link-local one, not even a tentative one.
+func (v *netnsSnapshot) lostLinkLocal(link uint32) bool {
+	has6 := false
+	for _, a := range v.Addrs {
+		if a.Link == link && a.Is6() {
+			has6 = true
+			if a.Prefix.Addr().IsLinkLocalUnicast() {
+				return false
+			}
+		}
+	}
+	return has6
 }
 
 // withoutLinkLocal returns the bridges of the lab that will get a link-local address and have none.

@@ -120,15 +120,16 @@ func (r *stateBuilder) veth(near linkEntry, l topo.Link) topo.Veth {
 	}
 	far.snapshot.inLab[far.link.Index] = true
 	if near.link.Up() && far.link.Up() {
-		r.noteCarrier(near)
-		r.noteCarrier(far)
+		r.noteCarrier(near, far)
+		r.noteCarrier(far, near)
 	}
 	return topo.Veth{Ends: [2]topo.Link{l, r.commonConfig(far)}}
 }
 
-func (r *stateBuilder) noteCarrier(e linkEntry) {
+func (r *stateBuilder) noteCarrier(e, peer linkEntry) {
 	if e.link.Flags&unix.IFF_LOWER_UP == 0 {
-		r.withoutCarrier = append(r.withoutCarrier, carrierWait{e.snapshot.handle, e.link.Index})
+		r.withoutCarrier = append(r.withoutCarrier, carrierWait{
+			carrierEnd{e.snapshot.handle, e.link.Index}, carrierEnd{peer.snapshot.handle, peer.link.Index}})
 	}
 }
 

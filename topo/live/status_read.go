@@ -167,10 +167,16 @@ func stateOf(l rtnl.Link) string {
 	return "up"
 }
 
-// watchedGroups are the groups whose messages report a change of a lab. Neighbours are not
-// among them: the kernel adds and deletes them itself.
+// watchedGroups are the groups whose messages report a change of a lab; see concerns.
 var watchedGroups = []rtnl.Group{rtnl.GroupLink, rtnl.GroupAddr4, rtnl.GroupAddr6, rtnl.GroupRoute4, rtnl.GroupRoute6,
-	rtnl.GroupRule4, rtnl.GroupRule6}
+	rtnl.GroupRule4, rtnl.GroupRule6, rtnl.GroupNeigh, rtnl.GroupQdisc, rtnl.GroupSettings4, rtnl.GroupSettings6}
+
+// concerns reports whether an event may be a change of a lab. The kernel itself adds and deletes neighbours that are
+// neither permanent nor proxy entries. A lab's entry that was deleted has its mark to the last.
+func concerns(e rtnl.Event) bool {
+	n, ok := e.Object.(rtnl.Neigh)
+	return !ok || n.Protocol == mark.Protocol || n.Proxy() || n.State&unix.NUD_PERMANENT != 0
+}
 
 // Changed waits until the kernel reports a change, so that the last Status may be out of
 // date. It does not poll. It needs a call of Watch.
@@ -206,7 +212,7 @@ func (o *Observer) Watch() (err error) {
 		}
 		o.watches[s.ID] = w
 		o.notify() // it may have changed after it was read
-		go o.forwardEvents(func() error { _, err := w.Next(context.Background()); return err })
+		go o.forwardEvents(func() error { return nextChange(w) })
 	}
 	for id, w := range o.watches {
 		if !found[id] {
@@ -215,6 +221,15 @@ func (o *Observer) Watch() (err error) {
 		}
 	}
 	return err
+}
+
+// nextChange waits for an event that may be a change of a lab.
+func nextChange(w *rtnl.Watcher) error {
+	for {
+		if e, err := w.Next(context.Background()); err != nil || concerns(e) {
+			return err
+		}
+	}
 }
 
 // forwardEvents notifies of each event until next fails.
