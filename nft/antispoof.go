@@ -144,10 +144,10 @@ func hasAntispoof(sets map[string]bool) bool {
 // antispoofRules returns the rules that send the frames of each kind of port through the chain for this kind. first are
 // conditions for the frames. At the prerouting hook, the rules run before br_netfilter and before the bridge learns the
 // source address. Frames to the reserved group addresses pass the input hook only: see [spoofInputRules].
-func antispoofRules(sets map[string]bool, first ...statement) (rules []rule) {
+func antispoofRules(sets map[string]bool, first ...*statement) (rules []rule) {
 	for _, chain := range []string{"host_port", "router_port", "gateway_port"} {
 		if sets[chain] {
-			r := append(slices.Clone(first), inSet(chain, iif), statement{verb: jump, name: chain})
+			r := append(slices.Clone(first), inSet(chain, iif), &statement{verb: jump, name: chain})
 			rules = append(rules, r)
 		}
 	}
@@ -172,8 +172,8 @@ func routerPortRules(sets map[string]bool) []rule {
 		return nil
 	}
 	return append(append([]rule{{{verb: jump, name: "gateway_port"}}}, laterFragments()...), []rule{
-		append(isICMPv6(routerAdvert), statement{verb: drop}),
-		append(isICMPv6(redirect), statement{verb: drop}),
+		append(isICMPv6(routerAdvert), &statement{verb: drop}),
+		append(isICMPv6(redirect), &statement{verb: drop}),
 		{isFrame(etherIPv4), isICMP, is(one(icmpType), redirect4), {verb: drop}},
 		{isUDP, is(one(udpSport), dhcpServer), {verb: drop}},
 		{isUDP, is(one(udpDport), dhcpClient), {verb: drop}},
@@ -207,30 +207,30 @@ func gatewayPortRules(sets map[string]bool) []rule {
 		{isFrame(etherARP), is(one(arpSaddr), unspecified4),
 			notInSet("source4", iif, arpSaddrEther, arpDaddr), {verb: drop}},
 	}, laterFragments(), []rule{
-		append(isICMPv6(neighborAdvert), notInSet("nd_target", iif, ndTargetAddr), statement{verb: drop}),
-		append(probe, notInSet("nd_target", iif, ndTargetAddr), statement{verb: drop}),
+		append(isICMPv6(neighborAdvert), notInSet("nd_target", iif, ndTargetAddr), &statement{verb: drop}),
+		append(probe, notInSet("nd_target", iif, ndTargetAddr), &statement{verb: drop}),
 	})
 }
 
 // isFrame matches frames of an Ethernet type. nft adds it before statements about the type's header.
-func isFrame(v value) statement {
+func isFrame(v value) *statement {
 	s := isFrameShown(v)
 	s.implicit = true
 	return s
 }
 
 // isProtocol does the same for statements about headers of several layers. It ignores a VLAN tag.
-func isProtocol(v value) statement {
-	return statement{verb: equal, loads: []load{protocol}, value: v, implicit: true}
+func isProtocol(v value) *statement {
+	return &statement{verb: equal, loads: []load{protocol}, value: v, implicit: true}
 }
 
-func isFrameShown(v value) statement { return is(one(etherKind), v) }
+func isFrameShown(v value) *statement { return is(one(etherKind), v) }
 
 // isUDP matches UDP packets. nft adds it before statements about UDP's header.
-var isUDP = statement{verb: equal, loads: []load{l4proto}, value: value{bytes: "\x11"}, implicit: true}
+var isUDP = &statement{verb: equal, loads: []load{l4proto}, value: value{bytes: "\x11"}, implicit: true}
 
 // isICMP matches ICMP messages over IPv4. nft adds it before statements about ICMP's header.
-var isICMP = statement{verb: equal, loads: []load{l4proto}, value: value{bytes: "\x01"}, implicit: true}
+var isICMP = &statement{verb: equal, loads: []load{l4proto}, value: value{bytes: "\x01"}, implicit: true}
 
 // isICMPv6 matches ICMPv6 messages of a type.
 func isICMPv6(v value) rule {

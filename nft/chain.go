@@ -117,7 +117,7 @@ func forwardRules(sets map[string]bool, hook load) []rule {
 		default:
 			r = rule{matchFamily(ipv6, false), is(one(daddrType), localType)}
 		}
-		rules = append(rules, append(r, statement{verb: dnat, loads: forwardLoads(s), name: s.name, ipv6: ipv6}))
+		rules = append(rules, append(r, &statement{verb: dnat, loads: forwardLoads(s), name: s.name, ipv6: ipv6}))
 	}
 	return rules
 }
@@ -134,7 +134,7 @@ func forwardLoads(s set) []load {
 
 func postroutingRules(sets map[string]bool) []rule {
 	rules := append(targetRules(sets), stayRules(sets)...)
-	add := func(name string, r ...statement) {
+	add := func(name string, r ...*statement) {
 		if sets[name] {
 			rules = append(rules, r)
 		}
@@ -144,8 +144,8 @@ func postroutingRules(sets map[string]bool) []rule {
 		if ipv6 {
 			n, first, saddr, daddr = "6", matchIPv6, saddr6, daddr6
 		}
-		translate := func(name string, loads ...load) statement {
-			return statement{verb: snat, loads: loads, name: name, ipv6: ipv6}
+		translate := func(name string, loads ...load) *statement {
+			return &statement{verb: snat, loads: loads, name: name, ipv6: ipv6}
 		}
 		inside := "inside" + n
 		for _, bits := range lengthsOf(sets, "snat"+n, "masquerade"+n, "random"+n) {
@@ -156,7 +156,7 @@ func postroutingRules(sets map[string]bool) []rule {
 				add(name, first, inSet(name, saddr, oif), m.statement())
 			}
 			if sets[withLength("snat"+n, bits)] || sets[withLength("masquerade"+n, bits)] || sets[withLength("random"+n, bits)] {
-				add(inside, first, inSet(inside, saddr), inSet(inside, daddr), statement{verb: ret})
+				add(inside, first, inSet(inside, saddr), inSet(inside, daddr), &statement{verb: ret})
 				inside = "" // only once
 			}
 			name = withLength("snat"+n, bits)
@@ -180,7 +180,7 @@ func postroutingRules(sets map[string]bool) []rule {
 // targetRules returns the rules for connections that this table has forwarded to a target.
 func targetRules(sets map[string]bool) []rule {
 	var rules []rule
-	forwarded, toHairpin := is(one(ctStatus), statusDNAT), statement{verb: jump, name: "hairpin"}
+	forwarded, toHairpin := is(one(ctStatus), statusDNAT), &statement{verb: jump, name: "hairpin"}
 	if sets["targets4"] {
 		rules = append(rules, rule{forwarded, matchIPv4, inSet("targets4", daddr4), toHairpin})
 	}
@@ -197,7 +197,7 @@ func stayRules(sets map[string]bool) []rule {
 	all := sets["masquerade_out"] || sets["masquerade_all"] || sets["random_out"] || sets["random_all"]
 	ipv4 := all || len(lengthsOf(sets, "snat4", "masquerade4", "random4")) > 0
 	ipv6 := all || len(lengthsOf(sets, "snat6", "masquerade6", "random6")) > 0
-	back := statement{verb: ret}
+	back := &statement{verb: ret}
 	var rules []rule
 	if ipv4 || ipv6 {
 		rules = append(rules, append(slices.Clone(bridged), back))

@@ -22,7 +22,7 @@ func spoofRules(sets map[string]bool) []rule {
 	if !sets["gate"] {
 		return nil
 	}
-	notBehind, toSpoofed := is(one(saddrLink), noLink), statement{verb: jump, name: "spoofed"}
+	notBehind, toSpoofed := is(one(saddrLink), noLink), &statement{verb: jump, name: "spoofed"}
 	rules := []rule{{isEther, inSet("gate", iif, etherDaddr), notBehind, toSpoofed}}
 	if sets["gate_link"] {
 		rules = append(rules, rule{inSet("gate_link", iif), isNot(one(packetType), toHost), notBehind, toSpoofed})
@@ -42,7 +42,7 @@ func spoofedRules(sets map[string]bool) (rules []rule) {
 	if !sets["gate"] {
 		return nil
 	}
-	back := statement{verb: ret}
+	back := &statement{verb: ret}
 	if sets["own_route"] {
 		rules = append(rules, rule{is(one(ctState), knownState), inSet("own_route", saddrRoute), back})
 	}
@@ -78,7 +78,7 @@ func filterRules(sets map[string]bool) []rule {
 		if sets["gate"] {
 			apart = rule{isEther, inSet("gate", iif, etherDaddr)}
 		}
-		rules = append(rules, append(apart, inSet("isolate_link", iif, oif), statement{verb: jump, name: "apart"}))
+		rules = append(rules, append(apart, inSet("isolate_link", iif, oif), &statement{verb: jump, name: "apart"}))
 	}
 	rules = append(rules, acceptKnown())
 	if sets["closed"] {
@@ -86,7 +86,7 @@ func filterRules(sets map[string]bool) []rule {
 		if sets["own"] {
 			closed = append(closed, notInSet("own", iif))
 		}
-		rules = append(rules, append(closed, statement{verb: jump, name: "closed"}))
+		rules = append(rules, append(closed, &statement{verb: jump, name: "closed"}))
 	}
 	return rules
 }
@@ -100,7 +100,7 @@ func closedRules(sets map[string]bool) []rule {
 	if !sets["closed"] {
 		return nil
 	}
-	back := statement{verb: ret}
+	back := &statement{verb: ret}
 	rules := []rule{{is(one(ctStatus), statusDNAT), back}, {inSet("closed_link", iif, oif), back}}
 	for _, bits := range lengthsOf(sets, "allow4") {
 		rules = append(rules, rule{matchIPv4, inSet(withLength("allow4", bits), saddr4, oif), back})
@@ -117,7 +117,7 @@ func apartRules(sets map[string]bool) []rule {
 	if !sets["isolate"] && !sets["isolate_link"] {
 		return nil
 	}
-	back := statement{verb: ret}
+	back := &statement{verb: ret}
 	rules := []rule{{is(one(ctStatus), statusDNAT), back}}
 	if sets["isolate"] {
 		reply := rule{is(one(ctState), knownState), is(one(ctDirection), inReply), notInSet("isolate", oif, iif)}
@@ -134,8 +134,8 @@ func apartRules(sets map[string]bool) []rule {
 // without a connection, or a packet with a wrong checksum. The chain runs after NAT.
 func leakRules(sets map[string]bool) []rule {
 	var rules []rule
-	toPrivate := statement{verb: jump, name: "private"}
-	add := func(name string, r ...statement) {
+	toPrivate := &statement{verb: jump, name: "private"}
+	add := func(name string, r ...*statement) {
 		if sets[name] {
 			rules = append(rules, append(r, toPrivate))
 		}
@@ -168,7 +168,7 @@ func privateRules(sets map[string]bool) []rule {
 	if len(leakRules(sets)) == 0 {
 		return nil
 	}
-	back := statement{verb: ret}
+	back := &statement{verb: ret}
 	return []rule{
 		{is(one(ctDirection), inReply), back},
 		{is(one(saddrTypeOnOut), localType), back},
@@ -185,4 +185,4 @@ func privateRules(sets map[string]bool) []rule {
 var bridged = rule{is(one(iifIndex), noLink), isNot(one(etherHeader), noHeader)}
 
 // isEther excludes links without Ethernet addresses.
-var isEther = statement{verb: equal, loads: []load{iifType}, value: etherType, implicit: true}
+var isEther = &statement{verb: equal, loads: []load{iifType}, value: etherType, implicit: true}

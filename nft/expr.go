@@ -11,7 +11,7 @@ import (
 const metaIIFKind = 26
 
 // exprs returns the kernel's expressions for a statement.
-func (s statement) exprs() []expr.Any {
+func (s *statement) exprs() []expr.Any {
 	switch s.verb {
 	case equal, notEqual:
 		return s.compareExprs()
@@ -41,7 +41,7 @@ func (s statement) exprs() []expr.Any {
 	return []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: s.name}}
 }
 
-func (s statement) compareExprs() []expr.Any {
+func (s *statement) compareExprs() []expr.Any {
 	op := expr.CmpOpEq
 	if s.verb == notEqual {
 		op = expr.CmpOpNeq
@@ -73,7 +73,7 @@ func masked(v value) expr.Any {
 
 // translateExprs loads the new address from a map into register 1. If the map contains ports, the next register gets
 // the port.
-func (s statement) translateExprs() []expr.Any {
+func (s *statement) translateExprs() []expr.Any {
 	to := setNamed(s.name).data
 	nat := &expr.NAT{Type: expr.NATTypeDestNAT, Family: protoIPv4, RegAddrMin: reg1, RegAddrMax: reg1}
 	if s.verb == snat {

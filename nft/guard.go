@@ -151,7 +151,7 @@ func guardTableRules(sets map[string]bool) []rule {
 	return append(rules, rule{inSet("guarded", family), {verb: drop}})
 }
 
-var letPass = statement{verb: ret}
+var letPass = &statement{verb: ret}
 
 // fromLinkRules returns the rules that let packets pass from links that forwarded before.
 func fromLinkRules(sets map[string]bool) []rule {

@@ -40,11 +40,11 @@ func (s set) forAllSources() bool {
 	})
 }
 
-func (m Masquerade) statement() statement {
+func (m Masquerade) statement() *statement {
 	if m.Random {
-		return statement{verb: masquerade, name: "fully-random"}
+		return &statement{verb: masquerade, name: "fully-random"}
 	}
-	return statement{verb: masquerade}
+	return &statement{verb: masquerade}
 }
 
 // setKind is the first part of the names of the rule's sets.

@@ -8,7 +8,7 @@ import (
 )
 
 // A rule is a list of statements. The kernel runs them from left to right, until one does not match.
-type rule []statement
+type rule []*statement
 
 // A statement is one step of a rule. Only the fields that its verb needs are set.
 type statement struct {
@@ -146,28 +146,28 @@ func bits(text string, v uint32) value {
 func native32(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 var (
-	matchIPv4 = statement{verb: equal, loads: []load{family}, value: isIPv4, implicit: true}
-	matchIPv6 = statement{verb: equal, loads: []load{family}, value: isIPv6, implicit: true}
+	matchIPv4 = &statement{verb: equal, loads: []load{family}, value: isIPv4, implicit: true}
+	matchIPv6 = &statement{verb: equal, loads: []load{family}, value: isIPv6, implicit: true}
 )
 
-func matchFamily(ipv6, implicit bool) statement {
-	s := matchIPv4
+func matchFamily(ipv6, implicit bool) *statement {
+	s := *matchIPv4
 	if ipv6 {
-		s = matchIPv6
+		s = *matchIPv6
 	}
 	s.implicit = implicit
-	return s
+	return &s
 }
 
 func one(l load) []load { return []load{l} }
 
-func is(l []load, v value) statement    { return statement{verb: equal, loads: l, value: v} }
-func isNot(l []load, v value) statement { return statement{verb: notEqual, loads: l, value: v} }
-func inSet(set string, l ...load) statement {
-	return statement{verb: lookup, loads: l, name: set}
+func is(l []load, v value) *statement    { return &statement{verb: equal, loads: l, value: v} }
+func isNot(l []load, v value) *statement { return &statement{verb: notEqual, loads: l, value: v} }
+func inSet(set string, l ...load) *statement {
+	return &statement{verb: lookup, loads: l, name: set}
 }
-func notInSet(set string, l ...load) statement {
-	return statement{verb: lookupNot, loads: l, name: set}
+func notInSet(set string, l ...load) *statement {
+	return &statement{verb: lookupNot, loads: l, name: set}
 }
 
 // String prints the rule as nft does.
@@ -182,7 +182,7 @@ func (r rule) String() string {
 }
 
 // String prints the statement as nft does.
-func (s statement) String() string {
+func (s *statement) String() string {
 	parts := make([]string, len(s.loads))
 	for i, l := range s.loads {
 		parts[i] = loadText[l]

@@ -1,8 +1,7 @@
 package topo
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 
 	"github.com/vnet-lab/vnet/internal/naming"
 )
@@ -49,11 +48,12 @@ func (o order) sort(keys []Key, at func(i int) (o Object, change bool)) []sortKe
 		p.change, p.namespace = change, namespaces[k.NS]
 		sorted[i] = sortKey{p.number(), k.Name, i}
 	}
-	slices.SortFunc(sorted, func(a, b sortKey) int {
-		if c := cmp.Compare(a.number, b.number); c != 0 {
-			return c
+	sort.Slice(sorted, func(i, j int) bool {
+		a, b := &sorted[i], &sorted[j]
+		if a.number != b.number {
+			return a.number < b.number
 		}
-		return naming.Compare(a.name, b.name)
+		return naming.Compare(a.name, b.name) < 0
 	})
 	return sorted
 }

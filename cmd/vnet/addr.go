@@ -13,8 +13,8 @@ import (
 )
 
 // addrObject is vnet addr.
-func addrObject() object {
-	return object{
+func addrObject() *object {
+	return &object{
 		name: "address", short: true, usage: "IPv4 and IPv6 addresses of links", help: addrHelp,
 		verbs: words.AddrVerbs(), run: (*session).addr,
 	}

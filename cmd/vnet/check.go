@@ -13,8 +13,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func checkObject() object {
-	return object{name: "check", usage: "list all mistakes of a lab file",
+func checkObject() *object {
+	return &object{name: "check", usage: "list all mistakes of a lab file",
 		lab: &labCommand{maxArgs: math.MaxInt, run: (*session).check, flags: []cli.Flag{
 			boolean("json", "print a list of the mistakes as JSON"),
 		}}, help: `

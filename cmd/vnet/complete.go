@@ -25,8 +25,8 @@ var completions embed.FS
 // shells lists the shells that have a completion script.
 var shells = []string{"bash", "fish", "zsh"}
 
-func completionObject() object {
-	return object{
+func completionObject() *object {
+	return &object{
 		name: "completion", usage: "print a shell's completion for namespaces, links, labs and hosts", verbs: shells,
 		help: `
 vnet completion { bash | zsh | fish }

@@ -24,8 +24,8 @@ import (
 //go:embed demo.yaml
 var demoLab []byte
 
-func demoObject() object {
-	return object{name: "demo", usage: "show all features in a sandbox, without root",
+func demoObject() *object {
+	return &object{name: "demo", usage: "show all features in a sandbox, without root",
 		lab: &labCommand{run: (*session).demo, flags: []cli.Flag{boolean("keep", "open a shell in the lab")}}, help: `
 vnet demo [--keep]
 

@@ -17,8 +17,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func doctorObject() object {
-	return object{name: "doctor", usage: "find what keeps labs from working, and how to mend it",
+func doctorObject() *object {
+	return &object{name: "doctor", usage: "find what keeps labs from working, and how to mend it",
 		lab: &labCommand{maxArgs: 1, run: (*session).doctor, flags: []cli.Flag{boolean("json", "print JSON")}}, help: `
 vnet doctor [FILE | LAB] [--json]
 

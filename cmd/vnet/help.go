@@ -43,7 +43,7 @@ func (s *session) help(args []string) error {
 }
 
 // objectHelp prints an object's help and its options.
-func (s *session) objectHelp(o object) error {
+func (s *session) objectHelp(o *object) error {
 	fmt.Fprintf(s.out, "vnet %s: %s\n%s", o.name, o.usage, o.help)
 	if o.lab != nil && len(o.lab.flags) > 0 {
 		fmt.Fprint(s.out, "\nOptions:\n")

@@ -17,8 +17,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func keepObject() object {
-	return object{name: "keep", usage: "bring a lab up, and repair it when it changes",
+func keepObject() *object {
+	return &object{name: "keep", usage: "bring a lab up, and repair it when it changes",
 		lab: &labCommand{maxArgs: 1, run: (*session).keep, flags: []cli.Flag{
 			boolean("json", "log as JSON, one object a line"),
 		}}, help: `

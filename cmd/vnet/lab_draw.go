@@ -16,8 +16,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func graphObject() object {
-	return object{name: "graph", usage: "draw a lab",
+func graphObject() *object {
+	return &object{name: "graph", usage: "draw a lab",
 		lab: &labCommand{maxArgs: 1, run: (*session).graph, flags: []cli.Flag{
 			text("format", "`FORMAT` is ascii (the default), or "+strings.Join(draw.Formats[1:], ", ")),
 		}}, help: `
@@ -31,8 +31,8 @@ ascii is for the terminal, mermaid for Markdown, dot for Graphviz, svg for brows
 `}
 }
 
-func schemaObject() object {
-	return object{name: "schema", usage: "print the JSON Schema of lab files", lab: &labCommand{run: (*session).schema},
+func schemaObject() *object {
+	return &object{name: "schema", usage: "print the JSON Schema of lab files", lab: &labCommand{run: (*session).schema},
 		help: `
 vnet schema
 
@@ -45,8 +45,8 @@ find it by the first line of a file:
 `}
 }
 
-func exportObject() object {
-	return object{name: "export", usage: "write the lab file of the machine or of a lab",
+func exportObject() *object {
+	return &object{name: "export", usage: "write the lab file of the machine or of a lab",
 		lab: &labCommand{maxArgs: 1, run: (*session).export, flags: []cli.Flag{
 			text("name", "`NAME` of the lab in the file"),
 		}}, help: `

@@ -16,8 +16,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func execObject() object {
-	return object{name: "exec", usage: "run a command in a host of a lab", run: (*session).exec, help: `
+func execObject() *object {
+	return &object{name: "exec", usage: "run a command in a host of a lab", run: (*session).exec, help: `
 vnet exec [LAB/]HOST [--] COMMAND ...
 
 Runs a command in a host, with the host's network, /etc/hosts and /etc/resolv.conf. It
@@ -29,8 +29,8 @@ name. The host named machine is the machine itself.
 `}
 }
 
-func shellObject() object {
-	return object{name: "shell", usage: "open a shell in a host of a lab", run: (*session).shell, help: `
+func shellObject() *object {
+	return &object{name: "shell", usage: "open a shell in a host of a lab", run: (*session).shell, help: `
 vnet shell [LAB/]HOST
 
 Opens $SHELL, or sh, in a host. It is the same as vnet exec HOST $SHELL.

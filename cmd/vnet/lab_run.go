@@ -16,8 +16,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/verify"
 )
 
-func verifyObject() object {
-	return object{name: "verify", usage: "prove a lab's facts with real packets",
+func verifyObject() *object {
+	return &object{name: "verify", usage: "prove a lab's facts with real packets",
 		lab: &labCommand{maxArgs: 1, run: (*session).verify, flags: []cli.Flag{
 			boolean("all-pairs", "ping from every host to every other, instead of the file's facts"),
 			boolean("json", "print JSON"), boolean("tap", "print the Test Anything Protocol"),

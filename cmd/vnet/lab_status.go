@@ -18,8 +18,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func lsObject() object {
-	return object{name: "ls", usage: "list the labs that are up", lab: &labCommand{run: (*session).ls, flags: []cli.Flag{
+func lsObject() *object {
+	return &object{name: "ls", usage: "list the labs that are up", lab: &labCommand{run: (*session).ls, flags: []cli.Flag{
 		boolean("json", "print JSON"),
 	}}, help: `
 vnet ls [--json]
@@ -32,8 +32,8 @@ rights, it lists only their names.
 `}
 }
 
-func statusObject() object {
-	return object{name: "status", usage: "show a lab's hosts, links, counters and drift",
+func statusObject() *object {
+	return &object{name: "status", usage: "show a lab's hosts, links, counters and drift",
 		lab: &labCommand{maxArgs: 1, run: (*session).status, flags: []cli.Flag{
 			boolean("watch", "show it again when the kernel reports a change"), boolean("json", "print JSON"),
 		}}, help: `

@@ -20,8 +20,8 @@ import (
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
-func planObject() object {
-	return object{name: "plan", usage: "show what up or down would do",
+func planObject() *object {
+	return &object{name: "plan", usage: "show what up or down would do",
 		lab: &labCommand{maxArgs: 1, run: (*session).plan, flags: []cli.Flag{
 			boolean("down", "show what vnet down would do"), boolean("commands", "print a script of ip, nft and sysctl"),
 			boolean("json", "print JSON"),
@@ -38,8 +38,8 @@ fail because somebody else has a name that the lab needs, plan says so and exits
 `}
 }
 
-func upObject() object {
-	return object{name: "up", usage: "bring a lab up, completely or not at all",
+func upObject() *object {
+	return &object{name: "up", usage: "bring a lab up, completely or not at all",
 		lab: &labCommand{maxArgs: 1, run: (*session).up}, help: `
 vnet up [FILE]
 
@@ -52,8 +52,8 @@ differs from the file.
 `}
 }
 
-func downObject() object {
-	return object{name: "down", usage: "remove a lab",
+func downObject() *object {
+	return &object{name: "down", usage: "remove a lab",
 		lab: &labCommand{maxArgs: 1, run: (*session).down, flags: []cli.Flag{boolean("all", "remove every lab")}}, help: `
 vnet down [FILE | LAB]
 vnet down --all

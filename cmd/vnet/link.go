@@ -16,8 +16,8 @@ import (
 )
 
 // linkObject is vnet link.
-func linkObject() object {
-	return object{
+func linkObject() *object {
+	return &object{
 		name: "link", short: true, usage: "network devices: veth pairs, bridges, VLANs …", help: linkHelp,
 		verbs: words.LinkVerbs(), run: (*session).link,
 	}

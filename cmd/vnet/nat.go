@@ -10,8 +10,8 @@ import (
 )
 
 // natObject is vnet nat.
-func natObject() object {
-	return object{
+func natObject() *object {
+	return &object{
 		name: "nat", usage: "NAT rules: masquerade, port forwards, SNAT", help: natHelp,
 		verbs: words.NATVerbs(), run: (*session).nat,
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // neighObject is vnet neigh. ip(8) has both spellings.
-func neighObject(name string) object {
-	return object{
+func neighObject(name string) *object {
+	return &object{
 		name: name, short: true, usage: "neighbours: the link-layer addresses of hosts on a link", help: neighHelp,
 		verbs: words.NeighVerbs(), run: (*session).neigh,
 	}

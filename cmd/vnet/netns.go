@@ -14,8 +14,8 @@ import (
 )
 
 // netnsObject is vnet netns.
-func netnsObject() object {
-	return object{
+func netnsObject() *object {
+	return &object{
 		name: "netns", short: true, usage: "network namespaces", help: netnsHelp,
 		verbs: words.NetnsVerbs(), run: (*session).netns,
 	}

@@ -24,29 +24,29 @@ type object struct {
 // An objectGroup is a part of the help.
 type objectGroup struct {
 	title   string
-	objects []object
+	objects []*object
 }
 
 // objectGroups returns the objects in groups. Those of ip(8) are first and in its order: an abbreviation means the
 // first object that it fits.
 func objectGroups() []objectGroup {
 	return []objectGroup{
-		{"Networks by hand, with the words of ip(8)", []object{
+		{"Networks by hand, with the words of ip(8)", []*object{
 			addrObject(), routeObject(), ruleObject(), neighObject(otherNeighbor), neighObject("neighbour"), linkObject(),
 			netnsObject(), natObject(),
 		}},
-		{"Labs in a file", []object{
+		{"Labs in a file", []*object{
 			checkObject(), planObject(), upObject(), keepObject(), downObject(), exportObject(), graphObject(), schemaObject(),
 		}},
-		{"Labs that are up", []object{
+		{"Labs that are up", []*object{
 			lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
 		}},
-		{"Other", []object{doctorObject(), demoObject(), sandboxObject(), completionObject(), versionObject()}},
+		{"Other", []*object{doctorObject(), demoObject(), sandboxObject(), completionObject(), versionObject()}},
 	}
 }
 
 // objects returns all objects.
-func objects() (all []object) {
+func objects() (all []*object) {
 	for _, g := range objectGroups() {
 		all = append(all, g.objects...)
 	}
@@ -88,7 +88,7 @@ func (s *session) unknownObject(word string) error {
 }
 
 // do runs the object with the words after it.
-func (o object) do(s *session, args []string) error {
+func (o *object) do(s *session, args []string) error {
 	if err := checkKernel(o.name, args); err != nil {
 		return err
 	}

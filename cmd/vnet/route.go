@@ -15,8 +15,8 @@ import (
 )
 
 // routeObject is vnet route.
-func routeObject() object {
-	return object{
+func routeObject() *object {
+	return &object{
 		name: "route", short: true, usage: "routing tables", help: routeHelp,
 		verbs: words.RouteVerbs(), run: (*session).route,
 	}

@@ -14,8 +14,8 @@ import (
 )
 
 // ruleObject is vnet rule.
-func ruleObject() object {
-	return object{
+func ruleObject() *object {
+	return &object{
 		name: "rule", short: true, usage: "rules of policy routing: which routing table a packet uses", help: ruleHelp,
 		verbs: words.RuleVerbs(), run: (*session).rule,
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-func sandboxObject() object {
-	return object{name: "sandbox", usage: "run a command in an isolated network, without root", run: (*session).sandbox,
+func sandboxObject() *object {
+	return &object{name: "sandbox", usage: "run a command in an isolated network, without root", run: (*session).sandbox,
 		help: `
 vnet sandbox [--] [COMMAND ...]
 

@@ -18,8 +18,8 @@ var (
 // iproute2 is the release of iproute2 whose syntax and output vnet follows. CONTRIBUTING.md says how it is tested.
 const iproute2 = "7.3.0"
 
-func versionObject() object {
-	return object{
+func versionObject() *object {
+	return &object{
 		name: "version", usage: "print the version, the commit and the Go release it was built with", help: `
 vnet version
 
