@@ -39,7 +39,8 @@ func newTraceNet(t *testing.T) (w traceNet) {
 		*ns = f
 	}
 	up := func(ns *os.File, link, addr4, addr6 string) {
-		shell(t, ns, "ip addr add "+addr4+" dev "+link+"; ip addr add "+addr6+" dev "+link+" nodad; ip link set "+link+" up; "+
+		shell(t, ns, "ip addr add "+addr4+" dev "+link+"; ip addr add "+addr6+" dev "+link+" nodad\n"+
+			"ip link set "+link+" up\n"+
 			"until ip -6 maddr show dev "+link+" | grep -q ff02::1:ff00:; do :; done") // a worker of the kernel joins the group
 	}
 	veth := "ip link add %s type veth peer name eth0 netns /proc/%d/fd/%d\n"
