@@ -187,12 +187,7 @@ func (k *checker) gateway(n int) {
 			k.edgeAddress(net.at, a, s)
 		}
 	}
-	for _, a := range net.NATTo {
-		if kind := subnet.KindForNAT(a); kind != "" {
-			k.mistakef(net.at, a.String(), "write an address of the gateway, or nat: true",
-				"nat of network %s: packets cannot have the %s address %s as their source", net.Name, kind, a)
-		}
-	}
+	k.natSources(net)
 	switch {
 	case g == NoGateway && (net.NAT || net.Routed):
 		k.mistakef(net.at, NoGateway, "name a gateway, or remove nat and routed",
@@ -208,6 +203,25 @@ func (k *checker) gateway(n int) {
 	if k.knownHost(net.at, g, "as gateway of network "+net.Name) && k.layout.gatewayAttachment[n] == nil {
 		k.mistakef(net.at, g, fmt.Sprintf("add %s to the networks of %s", net.Name, g),
 			"gateway %s is not on network %s", g, net.Name)
+	}
+}
+
+// natSources checks the fixed sources of a network's packets: one for each address family of its subnets.
+func (k *checker) natSources(net *Network) {
+	for i, a := range net.NATTo {
+		sameFamily := func(b netip.Addr) bool { return a.Is4() == b.Is4() }
+		hasSubnet := slices.ContainsFunc(net.Subnets, func(p netip.Prefix) bool { return sameFamily(p.Addr()) })
+		switch kind := subnet.KindForNAT(a); {
+		case kind != "":
+			k.mistakef(net.at, a.String(), "write an address of the gateway, or nat: true",
+				"nat of network %s: packets cannot have the %s address %s as their source", net.Name, kind, a)
+		case slices.ContainsFunc(net.NATTo[:i], sameFamily):
+			k.mistakef(net.at, a.String(), "write one address for each address family",
+				"nat of network %s: %s has no effect after another address of its family", net.Name, a)
+		case !hasSubnet && len(net.Subnets) > 0:
+			k.mistakef(net.at, a.String(), "remove it, or add a subnet",
+				"nat of network %s: no subnet has the address family of %s", net.Name, a)
+		}
 	}
 }
 
