@@ -145,8 +145,8 @@ type fileHost struct {
 	// [10.255.0.1/32, "fd00::1/128"]; the other hosts need routes to them. On the machine and in adopted namespaces,
 	// the prefix length is 32 or 128.
 	Devices syntax.Table[fileDevice] `yaml:"devices"`
-	// Run: shell commands that up starts in the host and down stops. A command may end. If it fails right after
-	// its start, up reports that and undoes everything; if it fails later, only status reports it.
+	// Run: shell commands that up starts in the host and down stops. A command may end. If it fails within 100 ms,
+	// up reports that and undoes everything; if it fails later, only status reports it.
 	Run syntax.Many[string] `yaml:"run"`
 	// Namespace: an existing network namespace to adopt: a name, a path or a process id. vnet configures
 	// it, but never deletes it.

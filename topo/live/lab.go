@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/live/internal/program"
@@ -110,10 +111,31 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 	return have, plan, errors.Join(missingFeatures(plan), conflicts, k.checkOpenFileLimit(plan))
 }
 
+// programTime is how long up waits for started programs to fail. Nothing tells when a program works; most that fail at
+// their start, because a file or a command is missing, do so in a few milliseconds.
+const programTime = 100 * time.Millisecond
+
+// pause waits for a time. Its error is that of ctx, if ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // checkUp reads the objects that the plan touched, compares them with want and waits until the lab
 // can be used. It does not read files again.
 func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) error {
-	started := slices.ContainsFunc(plan, func(s topo.Step) bool { return s.Object().Key().Kind == topo.OfProcess })
+	started := slices.ContainsFunc(plan, func(s topo.Step) bool {
+		return s.Object().Key().Kind == topo.OfProcess && s.Op() == topo.Create
+	})
+	if started {
+		if err := pause(ctx, programTime); err != nil {
+			return err
+		}
+	}
 	have, err := k.snapshot(want, touchedBy(plan), started)
 	if err != nil {
 		return err

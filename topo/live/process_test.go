@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -128,5 +129,22 @@ func TestCommandsStopPrograms(t *testing.T) {
 	}
 	if procs, err := two.programs.Processes(); err != nil || !slices.Contains(procs, second) {
 		t.Errorf("lab two has %v, %v, want %v", procs, err, second)
+	}
+}
+
+// TestUpSeesProgramsThatFail: up notices a program that fails at its start, each time.
+func TestUpSeesProgramsThatFail(t *testing.T) {
+	unix.Mkdir("/run/etc-netns", 0o755)
+	lab, want := labtest.Compiled(t, "name: failing\nhosts: {red: {run: [sleep 1000, cat /no/such/file]}}")
+	k := openKernel(t, lab)
+	for range 5 {
+		_, err := k.Up(t.Context(), want, nil)
+		var drift *DriftError
+		if !errors.As(err, &drift) || len(drift.Plan) != 1 {
+			t.Fatalf("%v", err)
+		}
+	}
+	if left, err := k.Snapshot(nil); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
 	}
 }

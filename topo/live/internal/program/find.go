@@ -61,7 +61,7 @@ func (f *Finder) Processes() ([]Process, error) {
 
 // A program cannot be found for a moment while it calls execve, or while it exits and its child
 // continues. If an expected program is missing, the processes are read again, up to rescans times. The kernel
-// reports no event at the end of an execve, so this is the only wait for a fixed time.
+// reports no event at the end of an execve, so this waits for a fixed time.
 const (
 	rescans     = 10
 	rescanDelay = 10 * time.Millisecond
