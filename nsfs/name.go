@@ -180,10 +180,11 @@ func Remove(name string) error {
 		if err != unix.EBUSY {
 			continue // the name is no longer a mount: only the file is left
 		}
-		unmounted = true
-		if err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: err}
+		unmountErr := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if unmountErr != nil && (unmountErr != unix.EINVAL || !unmounted) { // EINVAL: it is no longer a mount
+			return &fs.PathError{Op: "unmount network namespace", Path: path, Err: unmountErr}
 		}
+		unmounted = true
 	}
 	if err != nil {
 		return &fs.PathError{Op: "remove network namespace file", Path: path, Err: err}

@@ -39,7 +39,7 @@ func filtersBridges() (bool, error) {
 		return has, notUnsupported(err)
 	}
 	ns, err := nsfs.New()
-	if errors.Is(err, fs.ErrPermission) { // then the caller cannot make hosts either
+	if errors.Is(err, fs.ErrPermission) && !hasCapability(unix.CAP_SYS_ADMIN) { // it cannot make hosts either
 		return false, nil
 	}
 	if err != nil {
@@ -61,9 +61,7 @@ func notUnsupported(err error) error {
 // isNetAdmin reports whether the caller has CAP_NET_ADMIN in the user namespace that owns the network namespace; see
 // capabilities(7) and ioctl_nsfs(2).
 func isNetAdmin() bool {
-	var data [2]unix.CapUserData
-	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0])
-	if err != nil || data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+	if !hasCapability(unix.CAP_NET_ADMIN) {
 		return false
 	}
 	ns, err := os.Open("/proc/thread-self/ns/net")
@@ -77,4 +75,11 @@ func isNetAdmin() bool {
 	}
 	unix.Close(owner)
 	return true
+}
+
+// hasCapability reports whether the caller has a capability in its user namespace. The number is less than 32.
+func hasCapability(number uint) bool {
+	var data [2]unix.CapUserData
+	err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0])
+	return err == nil && data[0].Effective>>number&1 == 1
 }
