@@ -64,7 +64,8 @@ func TestNameConflicts(t *testing.T) {
 // Routes of the machine and missing uplinks are conflicts. Routes of another table or with another metric are none.
 func TestConflictsOfTheMachine(t *testing.T) {
 	for _, args := range []string{
-		"link add other9 type bridge", "link set other9 up", "addr add 10.1.0.1/24 dev other9",
+		"link add other9 type bridge", "link set other9 addrgenmode none", // no address that is tentative for a while
+		"link set other9 up", "addr add 10.1.0.1/24 dev other9",
 		"addr add fd01::1/64 dev other9 nodad", "route add 10.50.0.0/16 via 10.1.0.9",
 		"-6 route add fd50::/16 via fd01::9", "route add 10.51.0.0/16 via 10.1.0.9 metric 7",
 		"route add 10.52.0.0/16 via 10.1.0.9 table 77", "-6 route add fd52::/16 via fd01::9 table 77",

@@ -111,8 +111,8 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 	return have, plan, errors.Join(missingFeatures(plan), conflicts, k.checkOpenFileLimit(plan))
 }
 
-// programTime is how long up waits for started programs to fail. Nothing tells when a program works; most that fail at
-// their start, because a file or a command is missing, do so in a few milliseconds.
+// programTime is how long up waits for started programs to fail. The kernel does not report that a program works; most
+// that fail at their start, because a file or a command is missing, do so in a few milliseconds.
 const programTime = 100 * time.Millisecond
 
 // pause waits for a time. Its error is that of ctx, if ctx ends before.
