@@ -80,7 +80,7 @@ hosts:
       - fd01::/64 via fd00::1 src fd00:255::1 mtu 65520
       - fd02::/64 dev eth0 onlink
       - blackhole fd03::/64 src ::1
-    rules: [-4 realms 5 lookup 5, tos 0x10 dport 80-80 uidrange 0-5 lookup 5]
+    rules: [-4 realms 5 lookup 5, tos 0x10 dport 80-80 uidrange 0-0 lookup 5]
   blue:
     networks: {n: {address: [10.0.0.9/32, 'fd00::9/128']}}
     routes: [10.0.0.1 dev eth0, 'fd00::1 dev eth0']
