@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,11 +29,21 @@ func newCIRunner(t *testing.T) ciRunner {
 		programs[name] = fmt.Sprintf(`echo %s "$@" >>%s/log`, name, r.dir)
 	}
 	for name, text := range programs {
-		r.write(name, "#!/bin/sh\n"+text+"\n")
+		r.program(name, text)
 	}
 	r.write("lab.yaml", "name: ci\nhosts: {red: {}, blue: {}}\nlinks:\n"+
 		"  - {endpoints: [red, blue], addresses: [10.0.0.1/30, 10.0.0.2/30]}\nexpect:\n  - red -> blue: ping\n")
 	return r
+}
+
+// program writes a script for the shell of this machine, which need not be in /bin.
+func (r ciRunner) program(name, text string) {
+	r.t.Helper()
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		r.t.Skip("no sh on this machine")
+	}
+	r.write(name, "#!"+sh+"\n"+text+"\n")
 }
 
 func (r ciRunner) write(name, text string) {
@@ -103,10 +114,10 @@ func TestGitHubAction(t *testing.T) {
 		"SOURCE=src", "RUNNER_TEMP=/tmp/x")
 	r.wantScript(steps[1].Run, "", "SOURCE=src")
 	// Where the first vnet sandbox fails, the step installs the profile and tries again.
-	r.write("vnet", "#!/bin/sh\n[ -s log ]\n")
+	r.program("vnet", "[ -s log ]")
 	r.wantScript(steps[1].Run, "install -m 644 src/packaging/apparmor/vnet /etc/apparmor.d/vnet\n"+
 		"apparmor_parser -r /etc/apparmor.d/vnet", "SOURCE=src")
-	r.write("vnet", "#!/bin/sh\nexit 1\n")
+	r.program("vnet", "exit 1")
 	r.wantScript(steps[2].Run, "", "STRICT=false")
 	if got, _ := r.script(steps[2].Run, "STRICT=true"); got.Status == 0 {
 		t.Error("strict, and the step does not fail")
