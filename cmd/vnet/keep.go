@@ -56,7 +56,7 @@ func (s *session) keep(l labLine) error {
 	k.log = k.log.With("lab", first.Name)
 	again := make(chan struct{}, 1)
 	defer k.onReload(again)()
-	opt := live.KeepOptions{Again: again, Report: k.report, Alive: func() { notify("WATCHDOG=1") }, Log: k.log}
+	opt := live.KeepOptions{Again: again, Report: k.report, Alive: func() { notify(stillAlive) }, Log: k.log}
 	if every := watchdogInterval(); every > 0 {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()

@@ -9,8 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// stillAlive is the message for systemd's watchdog.
+const stillAlive = "WATCHDOG=1"
+
 // notify sends systemd the state of the service, as sd_notify(3) does; without systemd, it does nothing. A message that
-// cannot be sent is lost: vnet itself does not depend on it.
+// cannot be sent within a second, or at once if it is for the watchdog, is lost: vnet itself does not depend on it.
 func notify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
@@ -21,8 +24,13 @@ func notify(state string) {
 		return
 	}
 	defer unix.Close(fd)
+	flags := 0
+	if state == stillAlive {
+		flags = unix.MSG_DONTWAIT
+	}
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 1})
 	// In package unix, "@" at the beginning means the abstract namespace, as in systemd.
-	_ = unix.Sendto(fd, []byte(state), 0, &unix.SockaddrUnix{Name: path})
+	_ = unix.Sendto(fd, []byte(state), flags, &unix.SockaddrUnix{Name: path})
 }
 
 // watchdogInterval returns the interval at which the service reports to systemd that it is alive: half of systemd's
