@@ -91,3 +91,22 @@ func (n notifySocket) wait(text string) {
 		}
 	}
 }
+
+// TestNotifyNobody sends more messages for the watchdog than the socket's queue holds, and nobody reads them.
+func TestNotifyNobody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	listenNotify(t, path)
+	t.Setenv("NOTIFY_SOCKET", path)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 2000 {
+			notify(stillAlive)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("notify waits for a reader")
+	}
+}
