@@ -115,10 +115,10 @@ func (k *Kernel) planUp(want topo.State) (have topo.State, plan topo.Plan, err e
 // that fail at their start, because a file or a command is missing, do so in a few milliseconds.
 const programTime = 100 * time.Millisecond
 
-// pause waits for a time. Its error is that of ctx, if ctx ends before.
-func pause(ctx context.Context, d time.Duration) error {
+// waitForPrograms gives the programs that a plan started time to fail.
+func waitForPrograms(ctx context.Context) error {
 	select {
-	case <-time.After(d):
+	case <-time.After(programTime):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -132,7 +132,7 @@ func (k *Kernel) checkUp(ctx context.Context, want topo.State, plan topo.Plan) e
 		return s.Object().Key().Kind == topo.OfProcess && s.Op() == topo.Create
 	})
 	if started {
-		if err := pause(ctx, programTime); err != nil {
+		if err := waitForPrograms(ctx); err != nil {
 			return err
 		}
 	}
