@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,6 +160,9 @@ func (w *testNet) connect(ns *os.File, network, address string, wait time.Durati
 	var conn net.Conn
 	err := nsfs.Do(ns, func() (err error) {
 		d := net.Dialer{Deadline: time.Now().Add(wait)}
+		if strings.HasPrefix(network, "udp") {
+			d.LocalAddr = freshPort()
+		}
 		for range 5 {
 			conn, err = d.DialContext(context.Background(), network, address)
 			if err == nil || wait < answerTimeout || errors.Is(err, unix.ECONNREFUSED) {
@@ -173,6 +177,12 @@ func (w *testNet) connect(ns *os.File, network, address string, wait time.Durati
 	defer conn.Close()
 	return exchange(conn, wait)
 }
+
+var lastPort atomic.Uint32
+
+// freshPort returns a source port that no earlier flow had. A port that the kernel chose could be that of an earlier
+// flow, which conntrack still knows and lets pass. The ports are below those that the kernel chooses from.
+func freshPort() *net.UDPAddr { return &net.UDPAddr{Port: 10000 + int(lastPort.Add(1))%20000} }
 
 // exchange sends a request and returns the answer, or "no answer". Over UDP it sends again each second: a busy
 // machine loses datagrams.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,8 +149,15 @@ func reaches(t *testing.T, host, network, to string, wait time.Duration) (answer
 	return answered
 }
 
+var lastPort atomic.Uint32
+
 func answers(network, to string, wait time.Duration) bool {
-	c, err := net.DialTimeout(network, to, wait)
+	d := net.Dialer{Timeout: wait}
+	if network == "udp" {
+		// A port of an earlier flow could be let pass, because conntrack still knows that flow.
+		d.LocalAddr = &net.UDPAddr{Port: 10000 + int(lastPort.Add(1))%20000}
+	}
+	c, err := d.Dial(network, to)
 	if err != nil {
 		return false
 	}
