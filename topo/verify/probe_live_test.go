@@ -47,14 +47,18 @@ func (p *prober) probe(f lab.Fact) (Answer, error) {
 
 // threeHostsScript creates red ── router ── blue. Blue has firewall rules that drop and reject in
 // different ways. The ends of each veth pair have different indexes: with equal ones the kernel
-// would detect the carrier a second late.
+// would detect the carrier a second late. The hosts do not limit the rate of ICMP errors; a limit remains for routes that
+// refuse, five at once and then one a second.
 const threeHostsScript = `
 ip -batch - <<.
 netns add red
 netns add router
 netns add blue
 .
-for n in red router blue; do ip netns exec $n sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'; done
+for n in red router blue; do
+	ip netns exec $n sh -c 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
+	ip netns exec $n sh -c 'cd /proc/sys/net; echo 0 >ipv4/icmp_ratelimit; echo 0 >ipv6/icmp/ratelimit'
+done
 ip -n router -batch - <<.
 link set lo up
 link add left type veth peer name eth0 index 20 netns red
@@ -120,7 +124,7 @@ done
 
 func TestProbes(t *testing.T) {
 	p := runIP(t, threeHostsScript)
-	p.timeout = probeTimeout // the kernel limits the rate of ICMP errors
+	p.timeout = probeTimeout // the kernel limits the rate of ICMP errors of routes
 	blue := netip.MustParseAddr("10.0.2.2")
 	blue6 := netip.MustParseAddr("fd00:2::2")
 	red, red6 := netip.MustParseAddr("10.0.1.2"), netip.MustParseAddr("fd00:1::2")
