@@ -47,8 +47,8 @@ func (p *prober) probe(f lab.Fact) (Answer, error) {
 
 // threeHostsScript creates red ── router ── blue. Blue has firewall rules that drop and reject in
 // different ways. The ends of each veth pair have different indexes: with equal ones the kernel
-// would detect the carrier a second late. The hosts do not limit the rate of ICMP errors, except of routes that refuse: five
-// at once, and then one a second.
+// would detect the carrier a second late. The hosts do not limit the rate of ICMP errors, except of
+// routes that refuse: five at once, and then one a second.
 const threeHostsScript = `
 ip -batch - <<.
 netns add red
