@@ -201,6 +201,7 @@ func (t *legacyTable) steps(at int, entry []byte, starts map[int]string) (steps 
 		if len(bytes.Trim(mask, "\x00")) == 0 {
 			return // no condition
 		}
+		value = register{value: value}.masked(mask).value // the kernel ignores the + of a wildcard such as eth+
 		s := step{kind: stepCompare, op: expr.CmpOpEq, low: value, high: value}
 		if inverted&bit != 0 {
 			s.op = expr.CmpOpNeq
