@@ -118,6 +118,16 @@ var takingTests = []struct {
 	{"fib daddr . iif type local accept; redirect", "ip", "tcp 80", true}, // another link may have the address
 	{"tcp sport 80 accept; redirect", "ip", "tcp 80", true},
 	{"tcp dport 80 accept; redirect", "ip", "tcp 80-81", true},
+	{"tcp dport != 80 accept; redirect", "ip", "tcp 80", true},
+	{"tcp dport != 80 accept; redirect", "ip", "tcp 81", false},
+	{"tcp dport != 80 accept; redirect", "ip", "tcp 80-81", true},
+	{"tcp dport != 80-90 accept; redirect", "ip", "tcp 85-95", true},
+	{"tcp dport != 80-90 accept; redirect", "ip", "tcp 91-95", false},
+	{"iifname != eth7 accept; redirect", "ip", "tcp -i eth7 80", true},
+	{"iifname != eth7 accept; redirect", "ip", "tcp -i eth8 80", false},
+	{"iifname != eth7 accept; redirect", "ip", "tcp 80", true},
+	{"tcp dport >= 80 tcp dport != 90 accept; redirect", "ip", "tcp 90", true},
+	{"tcp dport >= 80 tcp dport != 90 accept; redirect", "ip", "tcp 89", false},
 	// Addresses and protocols of headers in a table for both families.
 	{"ip daddr 198.51.100.1 redirect", "inet", "tcp 80", true},
 	{"ip daddr 198.51.100.1 redirect", "inet", "tcp6 80", false},
@@ -254,6 +264,9 @@ func TestTakingIptables(t *testing.T) {
 				{"! -d LOCAL -p tcp --dport 80 -j DNAT --to TO", "tcp 80", true}, // to 127.0.0.1
 				{"-d TO -p tcp --dport 80 -j DNAT --to TO", "tcp 80", false},
 				{"-p tcp --dport 80 -j ACCEPT", "tcp 80", false},
+				{"-p udp --sport 7 -j DNAT --to TO", "udp 53", true},
+				{"-p tcp -m multiport ! --dports 80,90 -j DNAT --to TO", "tcp 80", false},
+				{"-p tcp -m multiport --sports 80,90 -j DNAT --to TO", "tcp 70", true},
 			} {
 				rule := strings.NewReplacer("TO", to, "LOCAL", local).Replace(tt.rule)
 				sh := tool + " -t nat -N OTHER && " + tool + " -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j OTHER && " +

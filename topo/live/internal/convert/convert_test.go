@@ -77,7 +77,59 @@ func TestRulesRoundTrip(t *testing.T) {
 			t.Errorf("%v became %v", o, got)
 		}
 	}
-	if rule, err := Rule(topo.Dummy{}); err == nil {
-		t.Errorf("a link became the rule %v", rule)
+	for _, o := range []topo.Object{topo.Dummy{}, topo.Forward{NS: "red", Proto: "icmp", First: 1, Last: 1}} {
+		if rule, err := Rule(o); err == nil {
+			t.Errorf("%v became the rule %v", o, rule)
+		}
+	}
+}
+
+// A bridge with a spanning tree has times of the tree's root, and a short ageing time while the topology changes. They
+// are not its own, so the wanted ones count.
+func TestBridgeOptionsOfATree(t *testing.T) {
+	wanted := topo.NewBridgeOptions(func(o *topo.BridgeOption) uint64 { return o.Default + 100 })
+	for _, tt := range []struct {
+		option            string
+		tree, root, moves bool // it has a spanning tree and another root, and the topology changes
+		ownValue          bool
+	}{
+		{"forward_delay", false, true, true, true},
+		{"forward_delay", true, false, true, true},
+		{"forward_delay", true, true, false, false},
+		{"hello_time", true, true, false, false},
+		{"max_age", true, true, false, false},
+		{"ageing_time", true, true, false, true},
+		{"ageing_time", true, false, true, false},
+		{"ageing_time", false, false, true, true},
+		{"priority", true, true, true, true},
+	} {
+		number := map[bool]uint64{true: 1}
+		l := ListedLink{Wanted: topo.Bridge{Options: wanted}, Link: &rtnl.Link{Kind: rtnl.Kind{Name: "bridge",
+			Options: rtnl.Options{tt.option: uint64(5), "stp_state": number[tt.tree], "bridge_id": uint64(0),
+				"root_id": number[tt.root], "topology_change": number[tt.moves]}}}}
+		for i := range topo.BridgeOptionRows {
+			row := &topo.BridgeOptionRows[i]
+			want := row.Default
+			if row.Name == tt.option && tt.ownValue {
+				want = 5
+			} else if tt.tree && l.fromTree(row.Name) {
+				want = row.Default + 100
+			}
+			if got := l.bridgeOption(row); got != want {
+				t.Errorf("%+v: %s is %d, want %d", tt, row.Name, got, want)
+			}
+		}
+		if got := l.fromTree(tt.option); tt.tree && got == tt.ownValue {
+			t.Errorf("%+v: of the tree: %t", tt, got)
+		}
+	}
+}
+
+func TestLLAddr(t *testing.T) {
+	if got := LLAddr(topo.MAC{}); got != "" {
+		t.Errorf("no address became %q", got)
+	}
+	if got := LLAddr(topo.MAC{2, 0, 0, 0, 0, 9}); got != "\x02\x00\x00\x00\x00\x09" {
+		t.Errorf("an address became %q", got)
 	}
 }
