@@ -171,6 +171,10 @@ func TestPlanDownRestores(t *testing.T) {
 	} {
 		w.must(strings.Fields(args)...)
 	}
+	// A worker of the kernel handles the carrier, and then adds routes.
+	w.must("sh", "-ec", `until ip link show far | grep -q 'state UP' && ip link show near | grep -q 'state UP' &&
+		test $(ip -6 route show table local | grep -c -e 'fd09::1 dev near' -e 'ff00::/8 dev') = 3
+		do :; done`)
 	sysctls := func() string {
 		return w.must("sysctl", "-e", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding",
 			"net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.near.forwarding", "net.ipv6.conf.near.force_forwarding",

@@ -219,12 +219,17 @@ func reaches(host, addr string) error {
 // beforeExpiry is shorter than a wrong neighbour entry stays: it is valid for at least 15 seconds.
 const beforeExpiry = 5 * time.Second
 
-// dialClosedPort returns nil if an address refuses a connection. It gives up before neighbour
-// entries expire.
+// dialClosedPort returns nil if an address refuses a connection. It tries again if the neighbour does not answer, because
+// a busy machine loses packets, but gives up before neighbour entries expire.
 func dialClosedPort(addr string) error {
-	c, err := (&net.Dialer{Timeout: beforeExpiry}).Dial("tcp", net.JoinHostPort(addr, "9")) // one address: on this thread
-	if err == nil {
-		c.Close()
+	err := error(unix.EHOSTUNREACH)
+	for end := time.Now().Add(2 * beforeExpiry); errors.Is(err, unix.EHOSTUNREACH) && time.Now().Before(end); {
+		// After a second without an answer, the kernel asks for a neighbour again, and gives up after three.
+		var c net.Conn
+		c, err = (&net.Dialer{Timeout: beforeExpiry}).Dial("tcp", net.JoinHostPort(addr, "9")) // one address: on this thread
+		if err == nil {
+			c.Close()
+		}
 	}
 	if errors.Is(err, unix.ECONNREFUSED) {
 		return nil
