@@ -231,7 +231,7 @@ func TestReadOnly(t *testing.T) {
 		t.Fatalf("%v", found)
 	}
 	for text, needs := range map[string]string{
-		"networks: {lan: {}}":                                 "net.ipv6.conf.default.accept_dad=0 (it is 1); a container can",
+		"networks: {lan: {}}":                                 "net.ipv6.conf.default.accept_dad=0 (it is 1); a",
 		"hosts: {h: {sysctls: {net.ipv4.ip_forward: 1}}}":     "net.ipv4.ip_forward=1 (it is 0) in h",
 		"hosts: {h: {}, k: {}}\nlinks: [{endpoints: [h, k]}]": "net.ipv6.conf.default.accept_dad=0 (it is 1) in h",
 	} {
