@@ -29,7 +29,7 @@ type LabPackets struct {
 // AnyLabPackets returns the packets of any lab that pass the machine. sysctl reads a number.
 func AnyLabPackets(sysctl func(key string) (n int, ok bool)) (t LabPackets, err error) {
 	t = LabPacketsOf(nil, "", nft.LinkGroup, sysctl)
-	t.any = true
+	t.any, t.from, t.to = true, []ruleset.Packet{{InGroup: nft.LinkGroup}}, []ruleset.Packet{{OutGroup: nft.LinkGroup}}
 	t.Ports, err = BridgePorts()
 	return t, err
 }
@@ -81,8 +81,8 @@ func LabPacketsOf(objects []topo.Object, ns string, group uint32, sysctl func(ke
 // bridgeCalls are the settings that make rules for routed packets see those between the ports of a bridge.
 var bridgeCalls = []string{"net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"}
 
-// addHosts adds the packets of hosts in the subnets of the namespace's addresses. If no address is known, the packets
-// may have any.
+// addHosts adds the packets of hosts in the subnets of the namespace's addresses. If no address is known, those that the
+// namespace forwards may have any.
 func (t *LabPackets) addHosts(gateways, hosts []topo.Address, group uint32) {
 	for _, g := range gateways {
 		for _, h := range hosts {
@@ -92,7 +92,7 @@ func (t *LabPackets) addHosts(gateways, hosts []topo.Address, group uint32) {
 			}
 		}
 	}
-	if len(gateways)+len(hosts) == 0 {
+	if len(gateways)+len(hosts) == 0 && t.forwards != [2]bool{} {
 		t.from = []ruleset.Packet{{InGroup: group}}
 		t.to = []ruleset.Packet{{OutGroup: group}}
 	}
