@@ -81,8 +81,8 @@ func LabPacketsOf(objects []topo.Object, ns string, group uint32, sysctl func(ke
 // bridgeCalls are the settings that make rules for routed packets see those between the ports of a bridge.
 var bridgeCalls = []string{"net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables"}
 
-// addHosts adds the packets of hosts in the subnets of the namespace's addresses. If no address is known, those that the
-// namespace forwards may have any.
+// addHosts adds the packets of hosts in the subnets of the namespace's addresses. If no address is known, those that
+// the namespace forwards may have any.
 func (t *LabPackets) addHosts(gateways, hosts []topo.Address, group uint32) {
 	for _, g := range gateways {
 		for _, h := range hosts {
