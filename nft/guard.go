@@ -24,8 +24,9 @@ const LinkGroup = 0x766e
 //   - packets that leave through a link in Out,
 //   - IPv4 packets that arrive on a link in From4, and IPv6 packets between links in From6,
 //   - packets that a bridge passes between its ports,
-//   - all later packets of these connections. Replies between foreign links must have a source that is behind the link
-//     on which they arrive.
+//   - replies to these packets. Between foreign links, their source must be behind the link on which they arrive.
+//
+// That a connection is known is not enough: it may have begun when one of the links was a lab's.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of NAT rules that belong to no lab
@@ -168,7 +169,6 @@ func fromLinkRules(sets map[string]bool) []rule {
 // passRules returns the rules that let other packets pass, whatever route leads to their source.
 func passRules(sets map[string]bool) []rule {
 	rules := []rule{
-		acceptKnown(),
 		{is(one(iifGroup), labLinks), letPass},
 		{is(one(oifGroup), labLinks), letPass},
 		{is(one(ctStatus), statusDNAT), letPass},
@@ -188,12 +188,23 @@ func passBridged() []rule {
 }
 
 // replyRules returns the rules for replies between foreign links. A connection to a forwarded port may begin on a
-// foreign link; without these rules, another foreign network could send replies with the target's address.
+// foreign link; without these rules, another foreign network could send replies with the target's address. Replies pass
+// if the first packet of the connection would pass.
 func replyRules(sets map[string]bool) []rule {
 	if !sets["guarded"] {
 		return nil
 	}
-	return append(passBridged(), rule{inSet("guarded", family), is(one(saddrLink), noLink), {verb: drop}})
+	rules := append(passBridged(), rule{inSet("guarded", family), is(one(saddrLink), noLink), {verb: drop}})
+	add := func(name string, r ...*statement) {
+		if sets[name] {
+			rules = append(rules, append(r, &statement{verb: accept}))
+		}
+	}
+	add("from4", matchFamily(false, false), inSet("from4", oif))
+	add("hand_out", inSet("hand_out", iif))
+	add("hand4", matchIPv4, inSet("hand4", daddr4))
+	add("hand6", matchIPv6, inSet("hand6", daddr6))
+	return rules
 }
 
 // sameBridgeRules returns the rules for packets that leave by the bridge on which they arrived. They drop what the
@@ -204,7 +215,7 @@ func sameBridgeRules(sets map[string]bool) []rule {
 	if !sets["guarded"] {
 		return nil
 	}
-	rules := append(fromLinkRules(sets), passRules(sets)...)
+	rules := append(append(fromLinkRules(sets), acceptKnown()), passRules(sets)...)
 	if sets["hand4"] {
 		rules = append(rules, rule{matchIPv4, inSet("hand4", saddr4), letPass})
 	}

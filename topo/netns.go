@@ -61,10 +61,18 @@ func (n Namespace) commands(w *scriptWriter, s Step) []command {
 	}
 	cmds := []command{{tool: "ip", text: "netns " + ipVerb(s) + " " + n.Name}}
 	if s.Op() == Create {
-		cmds = append(cmds, command{n.Name, "ip", "link set dev lo alias " + mark.Of(w.lab)},
+		cmds = append(cmds, w.netnsExec(n.Name, markCommand(w.lab, n.Name)),
+			command{n.Name, "ip", "link set dev lo alias " + mark.Of(w.lab)},
 			w.netnsExec(n.Name, "sysctl -eqw "+strings.ReplaceAll(OwnDefaultDir+"/"+OwnDefault, "/", ".")))
 	}
 	return cmds
+}
+
+// markCommand returns the command that marks the name of a namespace: it writes into the file under the mount. In the
+// mount namespace of ip netns exec, the mount can be removed.
+func markCommand(lab, name string) string {
+	file := shellWord("/run/netns/" + name)
+	return "sh -c " + shellWord("umount -l "+file+" && printf %s "+mark.Of(lab)+" >"+file)
 }
 
 // adoptCommands returns the commands that adopt or release a namespace. An adopted namespace

@@ -130,10 +130,14 @@ func ranges(list string) string {
 }
 
 // rank puts settings for all links before settings for one link: writing the
-// former (for example ip_forward) may change the latter.
+// former (for example ip_forward) may change the latter. Of the limits of the memory for
+// fragments, the lower one may never be above the upper one; in a new namespace, that is 4 MiB.
 func (s Sysctl) rank() int {
-	if s.link() != "" {
+	switch n, _ := strconv.ParseInt(s.Value, 10, 64); {
+	case s.link() != "", strings.HasSuffix(s.Name, "frag_high_thresh"), strings.HasSuffix(s.Name, "frag6_high_thresh"):
 		return 1
+	case n > 4<<20 && (strings.HasSuffix(s.Name, "frag_low_thresh") || strings.HasSuffix(s.Name, "frag6_low_thresh")):
+		return 2
 	}
 	return 0
 }

@@ -104,8 +104,8 @@ func (s *session) natReport(report live.NATReport, err error) error {
 	for _, c := range report.Conflicts {
 		s.note("%v", c)
 	}
-	for _, chain := range report.Drops {
-		s.hint("%s drops forwarded packets by default; add a rule to it that accepts these", chain)
+	for _, d := range report.Drops {
+		s.hint("%s %s forwarded packets; add a rule to it that accepts these", d, d.Verb())
 	}
 	for _, lab := range report.Labs {
 		s.note("the rules of lab %s stay; vnet down %s deletes them", lab, lab)

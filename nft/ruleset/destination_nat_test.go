@@ -287,22 +287,12 @@ func TestTakingIptables(t *testing.T) {
 	}
 }
 
-// TestLegacyForwardDrops checks chains of iptables-legacy that drop by policy or by their last rule. To read them makes
+// TestLegacyDrops checks chains of iptables-legacy that drop by policy or by their last rule. To read them makes
 // no table.
-func TestLegacyForwardDrops(t *testing.T) {
+func TestLegacyDrops(t *testing.T) {
 	enterNew(t)
-	drops := func() string {
-		t.Helper()
-		drops, err := ruleset.LegacyForwardDrops()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var text []string
-		for _, c := range drops {
-			text = append(text, c.String())
-		}
-		return strings.Join(text, ", ")
-	}
+	c := dial(t)
+	drops := func() string { return strings.Join(forwardDrops(t, c), ", ") }
 	if got := drops(); got != "" {
 		t.Errorf("in a new namespace: %s", got)
 	}

@@ -2,13 +2,13 @@
 // its forms or another program made, and those of vnet.
 //
 //	              ┌──▶ ReadTables ─────▶ rules that package nft has, and the chains with other rules
-//	kernel's ─────┼──▶ ForwardDrops ───▶ chains that drop forwarded packets
-//	rules         ├──▶ Drops ──────────▶ chains at any hook that drop, or may drop, given packets
+//	kernel's ─────┼──▶ Drops ──────────▶ chains that drop, or may drop, given packets
+//	rules         │
 //	              └──▶ DestinationNAT ─▶ the rule that takes the packets of a forward
 //
 //	packets ─────────▶ Trace ──────────▶ the chains that a packet passes, and the rule that drops it
 //
-// [ForwardDrops], [Drops] and [DestinationNAT] read a rule as a list of steps: load a field of the packet into a
+// [Drops] and [DestinationNAT] read a rule as a list of steps: load a field of the packet into a
 // register, compare it, look it up in a set, jump to a chain, drop. They follow packets through these steps, from the
 // chains at a hook through jumps, maps and sets. The rules of iptables-nft and of iptables-legacy become the same
 // steps.

@@ -38,6 +38,14 @@ type Drop struct {
 	Rules int
 }
 
+// Verb is "drops", or "may drop" if the chain may let the packets pass.
+func (d Drop) Verb() string {
+	if d.Certain {
+		return "drops"
+	}
+	return "may drop"
+}
+
 // Drops returns the chains that drop or may drop packets: chains of nftables of all families except arp, of
 // iptables-nft and of iptables-legacy. packets returns what passes a chain; nil skips the chain. The calling thread
 // must be in the namespace of c.
@@ -74,6 +82,9 @@ func Drops(c *nft.Conn, packets func(BaseChain) []Packet) (drops []Drop, err err
 	}
 	return drops, r.err
 }
+
+// Leaving reports whether packets at a hook have an output link and no input link.
+func (h Hook) Leaving() bool { return h == Output || h == Postrouting || h == Egress }
 
 // inetHooks are the hooks by NF_INET_*.
 var inetHooks = [...]Hook{Prerouting, Input, Forwarding, Output, Postrouting, Ingress}
@@ -330,4 +341,39 @@ func (w walk) address(s step) []byte {
 		}
 	}
 	return nil
+}
+
+// maxJumps is NFT_JUMP_STACK_SIZE of the kernel's include/net/netfilter/nf_tables.h.
+const maxJumps = 16
+
+// endsInDrop reports whether a chain drops each packet that no rule for some packets accepts.
+func (t tables) endsInDrop(c Chain, depth int) bool {
+	for _, r := range t.of(c) {
+		v := r.verdict()
+		next := c
+		next.Name = v.chain
+		switch {
+		case v.kind == stepReject, v.kind == stepVerdict && v.code == verdictDrop:
+			return true
+		case v.chain != "" && depth > 0 && t.endsInDrop(next, depth-1):
+			return true
+		case v.kind == stepVerdict && v.code != verdictJump:
+			return false
+		}
+	}
+	return false
+}
+
+// verdict returns what a rule does with all packets: stepReject, stepVerdict, or stepNothing if it has a condition or
+// no verdict.
+func (r rule) verdict() step {
+	for _, s := range r.steps {
+		if s.kind != stepNothing {
+			if s.kind == stepVerdict || s.kind == stepReject {
+				return s
+			}
+			break
+		}
+	}
+	return step{kind: stepNothing}
 }

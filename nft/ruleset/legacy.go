@@ -249,21 +249,6 @@ func (l legacyLayout) targetStep(entry, target []byte, next int, starts map[int]
 	return step{kind: stepVerdict, code: verdictJump, chain: starts[verdict]}
 }
 
-// LegacyForwardDrops returns the chains of iptables-legacy that drop forwarded packets, like [ForwardDrops]. It
-// reads the calling thread's namespace.
-func LegacyForwardDrops() (drops []Chain, err error) {
-	all, err := legacyTables()
-	for _, t := range all {
-		c := Chain{t.family, t.name, builtinChains[unix.NF_INET_FORWARD], true}
-		rules := tables{c.table(): t.chains()}
-		_, ok := t.hook(unix.NF_INET_FORWARD)
-		if ok && rules.endsInDrop(c, maxJumps) && !acceptsLabLinks(c, rules.of(c)) {
-			drops = append(drops, c)
-		}
-	}
-	return drops, err
-}
-
 // readLegacy adds the rules of iptables-legacy.
 func (d *DestinationNAT) readLegacy() error {
 	all, err := legacyTables()

@@ -39,7 +39,7 @@ type Examination struct {
 // Run returns the findings. An error means that something could not be examined; the other findings are complete.
 func (e Examination) Run() (findings []Finding, err error) {
 	for _, check := range []func(Examination) ([]Finding, error){
-		userNamespaces, readOnlySysctls, features, firewall, reversePath,
+		userNamespaces, readOnlySysctls, readOnlyFiles, features, firewall, reversePath,
 		conntrack, neighbourTables, backlog, openFiles, udev, networkManager, networkd, leftovers,
 	} {
 		more, checkErr := check(e)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo/live"
 )
 
@@ -209,11 +210,12 @@ func TestReversePath(t *testing.T) {
 	}
 }
 
-// TestReadOnly: settings that a lab needs and that cannot be written are found. A lab that needs none is not concerned.
+// TestReadOnly: settings that a lab needs and that cannot be written are found: those of the machine, of its new links,
+// of hosts and of their links. A lab that needs none is not concerned.
 func TestReadOnly(t *testing.T) {
 	_, routed := labtest.Compiled(t, "name: a\nnetworks: {n: {subnets: [10.1.0.0/24], nat: true}}\n"+
 		"hosts: {h: {networks: [n]}}")
-	_, alone := labtest.Compiled(t, bigLab)
+	_, alone := labtest.Compiled(t, "name: b\nhosts: {h: {sysctls: {net.ipv4.ip_forward: 0}}}")
 	if err := unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -228,6 +230,16 @@ func TestReadOnly(t *testing.T) {
 	if len(found) != 1 || !strings.Contains(found[0].Text, "net.ipv4.ip_forward=1") {
 		t.Fatalf("%v", found)
 	}
+	for text, needs := range map[string]string{
+		"networks: {lan: {}}":                                 "net.ipv6.conf.default.accept_dad=0 (it is 1); a",
+		"hosts: {h: {sysctls: {net.ipv4.ip_forward: 1}}}":     "net.ipv4.ip_forward=1 (it is 0) in h",
+		"hosts: {h: {}, k: {}}\nlinks: [{endpoints: [h, k]}]": "net.ipv6.conf.default.accept_dad=0 (it is 1) in h",
+	} {
+		_, want := labtest.Compiled(t, "name: c\n"+text)
+		if got := topics(t, Examination{Want: want}, "read-only"); len(got) != 1 || !strings.Contains(got[0].Text, needs) {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
 	mend(t, "", found[0])
 	if got := topics(t, Examination{Want: routed}, "read-only"); len(got) > 0 {
 		t.Errorf("after the remedy: %v", got)
@@ -238,7 +250,7 @@ func TestReadOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	shell(t, "sysctl -qw net.ipv4.ip_forward=1")
+	shell(t, "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.default.accept_ra=0")
 	readOnly("/proc/sys", unix.MS_RDONLY)
 	if got := topics(t, Examination{Want: routed}, "read-only"); len(got) > 0 {
 		t.Errorf("with the right value: %v", got)
@@ -254,6 +266,34 @@ func TestReadOnly(t *testing.T) {
 		t.Errorf("with a writable mount: %v", got)
 	}
 	readOnly("/proc/sys", 0)
+}
+
+// TestReadOnlyFiles: a directory for the hosts' /etc that cannot be written is found, also one that does not exist.
+func TestReadOnlyFiles(t *testing.T) {
+	_, want := labtest.Compiled(t, "name: a\nhosts: {h: {}}")
+	for _, dir := range []string{nsfs.EtcDir, "/etc"} {
+		if err := unix.Mount("none", dir, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+			t.Skip("no read-only mount here: ", err)
+		}
+		if got := topics(t, Examination{}, "read-only"); len(got) > 0 {
+			t.Errorf("without a lab: %v", got)
+		}
+		found := topics(t, Examination{Want: want}, "read-only")
+		text := dir + " is read-only, and the lab needs /etc/netns/h/"
+		if len(found) != 1 || !strings.HasPrefix(found[0].Text, text) {
+			t.Fatalf("%v", found)
+		}
+		mend(t, "", found[0])
+		if got := topics(t, Examination{Want: want}, "read-only"); len(got) > 0 {
+			t.Errorf("after the remedy: %v", got)
+		}
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestOpenFiles: a limit of open files that is too small for the lab is found. The remedy is for a shell, here one that

@@ -3,11 +3,13 @@ package doctor
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/topo"
 	"github.com/vnet-lab/vnet/topo/live"
 )
@@ -33,20 +35,92 @@ func userNamespaces(e Examination) (list []Finding, err error) {
 
 // readOnlySysctls finds settings of the lab that have another value and that up cannot write, as in a container.
 func readOnlySysctls(e Examination) (list []Finding, err error) {
-	for _, o := range e.Want.Objects() {
-		s, ok := o.(topo.Sysctl)
-		if !ok || s.NS != "" {
+	for _, s := range e.neededSysctls() {
+		path, is, found := e.current(&s)
+		if !found || is == s.Value {
 			continue
 		}
-		path := e.path(sysctlPath(s.Name))
-		text, err := os.ReadFile(path)
-		is := strings.Join(strings.Fields(string(text)), " ")
-		if err != nil || is == s.Value || unix.Access(path, unix.W_OK) != unix.EROFS {
-			continue
+		where := "; a container can be started with this setting"
+		if s.NS != "" {
+			where = " in " + s.NS
 		}
 		m := mountOf(path)
-		return []Finding{{"read-only", fmt.Sprintf("%s is read-only, and the lab needs %s=%s (it is %s); "+
-			"a container can be started with this setting", m.path, s.Name, s.Value, is), []string{m.writable()}}}, nil
+		return []Finding{{"read-only", fmt.Sprintf("%s is read-only, and the lab needs %s=%s (it is %s)%s",
+			m.path, s.Name, s.Value, is, where), []string{m.writable()}}}, nil
+	}
+	return nil, nil
+}
+
+// neededSysctls returns the settings that up writes in the namespaces that vnet makes and on the machine: those of the
+// file, then those of new links.
+func (e Examination) neededSysctls() []topo.Sysctl {
+	var needed, ofLinks []topo.Sysctl
+	adopted := func(ns string) bool {
+		n, ok := e.Want[topo.Namespace{Name: ns}.Key()].(topo.Namespace)
+		return ok && n.From != ""
+	}
+	plan := topo.Diff(nil, e.Want)
+	modes := plan.IPv6Modes(nil, e.Want)
+	for _, step := range plan {
+		if s, ok := step.Want.(topo.Sysctl); ok && !adopted(s.NS) {
+			needed = append(needed, s)
+		}
+		for _, l := range step.IPv6Settings(modes, func(ns string) bool { return ns == "" || adopted(ns) }) {
+			for _, set := range l.Settings {
+				name, value, _ := strings.Cut(set, "=")
+				if !l.Optional && !adopted(l.Link.NS) {
+					name = linux.LinkSysctl("ipv6", l.Link.Name, name)
+					ofLinks = append(ofLinks, topo.Sysctl{NS: l.Link.NS, Name: name, Value: value})
+				}
+			}
+		}
+	}
+	return append(needed, ofLinks...)
+}
+
+// current returns the file and the value of a setting that up cannot write: on the machine, or in a new namespace.
+// found is false if up can write it, or if it is not known. A link that does not exist has those of conf.default.
+func (e Examination) current(s *topo.Sysctl) (path, is string, found bool) {
+	if parts := s.Path(); len(parts) == 5 && (s.NS != "" || !e.exists(sysctlPath(s.Name))) {
+		parts[3] = "default"
+		s.Name = strings.Join(parts, ".")
+	}
+	path = e.path(sysctlPath(s.Name))
+	if unix.Access(path, unix.W_OK) != unix.EROFS {
+		return "", "", false
+	}
+	read := func() error {
+		text, err := os.ReadFile(path)
+		is = strings.Join(strings.Fields(string(text)), " ")
+		return err
+	}
+	if s.NS == "" {
+		return path, is, read() == nil
+	}
+	ns, err := nsfs.New()
+	if err != nil {
+		return "", "", false
+	}
+	defer ns.Close()
+	err = nsfs.Do(ns, read)
+	return path, is, err == nil
+}
+
+// readOnlyFiles finds that up cannot write the files for the hosts' /etc.
+func readOnlyFiles(e Examination) ([]Finding, error) {
+	for _, o := range e.Want.Objects() {
+		f, ok := o.(topo.File)
+		if !ok || e.exists(filepath.Join(nsfs.EtcDir, f.NS, f.Name)) {
+			continue
+		}
+		dir := nsfs.EtcDir
+		for !e.exists(dir) {
+			dir = filepath.Dir(dir)
+		}
+		if unix.Access(e.path(dir), unix.W_OK) == unix.EROFS {
+			return []Finding{{"read-only", dir + " is read-only, and the lab needs " +
+				filepath.Join(nsfs.EtcDir, f.NS, f.Name), []string{mountOf(e.path(dir)).writable()}}}, nil
+		}
 	}
 	return nil, nil
 }

@@ -222,7 +222,7 @@ func (k *checker) reachable(x *Expectation) {
 // linkAddresses checks the addresses of a device, with their prefix lengths.
 func (k *checker) linkAddresses(at syntax.Pos, addrs []netip.Prefix) {
 	for _, p := range addrs {
-		switch kind := subnet.Kind(p.Addr()); {
+		switch kind, kindIn := subnet.Kind(p.Addr()), subnet.KindIn(p.Masked()); {
 		case !p.IsValid():
 		case kind != "":
 			k.mistakef(at, p.String(), "write an address such as 10.0.0.1/24 or fd00::1/64", "address %s is a %s address",
@@ -230,6 +230,9 @@ func (k *checker) linkAddresses(at syntax.Pos, addrs []netip.Prefix) {
 		case p.Bits() == 0:
 			k.mistakef(at, p.String(), "write the length of its subnet, such as /24 or /64",
 				"the subnet of address %s is the whole Internet", p)
+		case kindIn != "":
+			k.mistakef(at, p.String(), "write the length of its subnet, such as /24 or /64",
+				"the subnet of address %s has %s addresses", p, kindIn)
 		case p.Addr().Is4():
 			k.edgeAddress(at, p.Addr(), p.Masked())
 		}

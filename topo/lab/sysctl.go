@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
@@ -57,6 +58,33 @@ func (k *checker) sysctls(h *Host) {
 		values[o.Name] = o
 	}
 	k.disabledIPv6(h, values)
+	k.fragmentMemory(h, values)
+}
+
+// written returns the setting of the file with a normal name.
+func (h *Host) written(name string) Setting {
+	return h.Sysctls[slices.IndexFunc(h.Sysctls, func(o Setting) bool {
+		return topo.Normalize(topo.Sysctl{Name: o.Key}).(topo.Sysctl).Name == name
+	})]
+}
+
+// fragmentMemory checks the limits of the memory for fragments: the kernel refuses a lower one above the upper one.
+func (k *checker) fragmentMemory(h *Host, values map[string]topo.Sysctl) {
+	for _, prefix := range []string{"net.ipv4.ipfrag", "net.ipv6.ip6frag", "net.netfilter.nf_conntrack_frag6"} {
+		low, hasLow := values[prefix+"_low_thresh"]
+		high, hasHigh := values[prefix+"_high_thresh"]
+		if h.Name != topo.Machine && !k.isAdopted(h.Name) { // a new namespace has these values
+			low.Value, high.Value = cmp.Or(low.Value, "3145728"), cmp.Or(high.Value, "4194304")
+		}
+		l, lowErr := strconv.ParseInt(low.Value, 10, 64)
+		u, highErr := strconv.ParseInt(high.Value, 10, 64)
+		if !hasLow && !hasHigh || lowErr != nil || highErr != nil || l <= u || u < 0 {
+			continue
+		}
+		s := h.written(cmp.Or(low.Name, high.Name))
+		k.mistakef(s.at, s.Value, "write both of them", "sysctl %s of %s: low_thresh is %d, more than high_thresh, %d",
+			s.Key, displayName(h.Name), l, u)
+	}
 }
 
 // disabledIPv6 reports links that have IPv6 addresses in the file, and a sysctl that disables IPv6.
@@ -71,10 +99,8 @@ func (k *checker) disabledIPv6(h *Host, values map[string]topo.Sysctl) {
 		if at < 0 || !set || s.Value == "0" {
 			continue
 		}
-		of := slices.IndexFunc(h.Sysctls, func(o Setting) bool {
-			return topo.Normalize(topo.Sysctl{Name: o.Key}).(topo.Sysctl).Name == s.Name
-		})
-		k.mistakef(h.Sysctls[of].at, h.Sysctls[of].Key, "remove it, or the address; address: none gives a host no address",
+		of := h.written(s.Name)
+		k.mistakef(of.at, of.Key, "remove it, or the address; address: none gives a host no address",
 			"sysctl %s: without IPv6, %s of %s cannot have the address %s", s.Name, i.Name, displayName(h.Name), i.Addrs[at])
 	}
 }
@@ -225,6 +251,8 @@ var sysctlForms = map[string]sysctlForm{
 	"net.ipv4.conf":                      oneInt,
 	"net.ipv4.fib_multipath_hash_policy": {1, 0, 3},
 	"net.ipv4.ip_default_ttl":            {1, 1, 255},
+	"net.ipv4.ipfrag_high_thresh":        {1, 0, math.MaxInt64},
+	"net.ipv4.ipfrag_low_thresh":         {1, 0, math.MaxInt64},
 	"net.ipv4.ip_local_port_range":       {2, 1, 65535},
 	"net.ipv4.neigh":                     oneInt,
 	"net.ipv4.ping_group_range":          {2, 0, math.MaxUint32 - 1},
@@ -238,6 +266,8 @@ var sysctlForms = map[string]sysctlForm{
 	"net.ipv6.conf.mtu":                  {1, 1280, math.MaxInt32},
 	"net.ipv6.conf.ra_defrtr_metric":     {1, 1, math.MaxUint32},
 	"net.ipv6.fib_multipath_hash_policy": {1, 0, 3},
+	"net.ipv6.ip6frag_high_thresh":       {1, 0, math.MaxInt64},
+	"net.ipv6.ip6frag_low_thresh":        {1, 0, math.MaxInt64},
 	"net.ipv6.neigh":                     oneInt,
 	linux.ForwardingIPv4:                 oneInt,
 
@@ -288,11 +318,31 @@ func (k *checker) sysctlValue(s Setting) {
 		k.mistakef(s.at, s.Key, "remove it", "sysctl %s is not a setting: the kernel lets nobody write it", s.Key)
 		return
 	}
-	if strings.Join(path, ".") == linux.ReservedPorts {
+	switch strings.Join(path, ".") {
+	case linux.ReservedPorts:
 		k.reservedPorts(s)
+	case "net.ipv4.tcp_fastopen_key":
+		k.fastopenKey(s)
 	}
 	if form := formOf(path); form.count > 0 {
 		k.sysctlNumbers(s, form)
+	}
+}
+
+// fastopenKey checks one key or two, as the kernel prints them. It reads other forms as another key.
+func (k *checker) fastopenKey(s Setting) {
+	keys := strings.Split(s.Value, ",")
+	wrong := len(keys) > 2
+	for _, key := range keys {
+		groups := strings.Split(key, "-")
+		wrong = wrong || len(groups) != 4 || slices.ContainsFunc(groups, func(g string) bool {
+			return len(g) != 8 || strings.Trim(g, "0123456789abcdef") != ""
+		})
+	}
+	if wrong {
+		const such = "00112233-44556677-8899aabb-ccddeeff"
+		k.mistakef(s.at, s.Value, "write four groups of eight hexadecimal digits, such as "+such,
+			"sysctl %s: %q is not a key", s.Key, s.Value)
 	}
 }
 

@@ -222,6 +222,12 @@ func TestForwardDropsAreNoted(t *testing.T) {
 			"nft delete table ip other", "chain ip other stop"},
 		{routed, "nft 'table inet other { chain stop { type filter hook forward priority 0; ct state new reject; drop; }; }'",
 			"nft delete table inet other", "chain inet other stop"},
+		{routed, "nft 'table ip other { chain stop { type filter hook forward priority 0; policy drop; " +
+			"ip saddr 10.0.9.0/24 accept; ip daddr 10.0.9.0/24 accept; }; }'", "nft delete table ip other", ""},
+		{routed, "nft 'table ip6 other { chain stop { type filter hook forward priority 0; ip6 daddr fd00:9::/64 drop; }; }'",
+			"nft delete table ip6 other", "chain ip6 other stop"},
+		{routed, "nft 'table ip other { chain stop { type filter hook prerouting priority 0; iifname sw drop; }; }'",
+			"nft delete table ip other", "chain ip other stop"},
 		{routed, "iptables-legacy -P FORWARD DROP", "iptables-legacy -P FORWARD ACCEPT",
 			"chain ip filter FORWARD (iptables-legacy)"},
 		{bridged, "nft 'table bridge other { chain stop { type filter hook forward priority 0; policy drop; }; }'",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/linux"
@@ -24,10 +25,10 @@ type foreignState struct {
 	others   *ruleset.DestinationNAT // of all that vnet did not make
 	local    []netip.Addr            // the addresses of the namespace
 
-	drops       []ruleset.Chain // that drop forwarded packets
-	bridgeCalls map[string]bool // the values of net.bridge.bridge-nf-call-*
-	addrs       []rtnl.Addr
-	links       map[uint32]string
+	drops        []ruleset.Drop // chains that drop packets of the lab
+	forwards4or6 bool           // the plan makes the namespace forward packets
+	addrs        []rtnl.Addr
+	links        map[uint32]string
 }
 
 // A listeningSocket is a TCP socket that listens or an unconnected UDP socket.
@@ -44,10 +45,10 @@ type foreignForward struct {
 
 // readForeignState reads what can conflict with a plan in a namespace.
 func (c conflictFinder) readForeignState(h *netns.Handle, p topo.Plan) (*foreignState, error) {
-	o := &foreignState{links: map[uint32]string{}, bridgeCalls: map[string]bool{}}
+	o := &foreignState{links: map[uint32]string{}}
 	var err error
 	if planCreates[topo.Sysctl](p, h.Name) || planCreates[topo.Bridge](p, h.Name) {
-		if err = o.readDrops(h); err != nil {
+		if err = o.readDrops(h, p); err != nil {
 			return nil, err
 		}
 	}
@@ -194,20 +195,6 @@ func portUses(h *netns.Handle, o topo.Port) (uses []Conflict, err error) {
 	return uses, err
 }
 
-// ForeignDrops returns the chains of a namespace that drop packets which it forwards or bridges: foreign
-// chains of nftables, and chains of iptables-legacy. The calling thread must be in the namespace of c.
-func ForeignDrops(c *nft.Conn) ([]ruleset.Chain, error) {
-	drops, err := ruleset.ForwardDrops(c)
-	if err != nil {
-		return nil, err
-	}
-	drops = slices.DeleteFunc(drops, func(ch ruleset.Chain) bool {
-		return ch.Table == nft.GuardTable || isOwnTable(ch.Table)
-	})
-	legacy, err := ruleset.LegacyForwardDrops()
-	return append(drops, legacy...), err
-}
-
 // Drops returns the foreign chains of a namespace that drop or may drop packets; see [ruleset.Drops].
 func Drops(c *nft.Conn, packets func(ruleset.BaseChain) []ruleset.Packet) ([]ruleset.Drop, error) {
 	return ruleset.Drops(c, func(b ruleset.BaseChain) []ruleset.Packet {
@@ -218,39 +205,55 @@ func Drops(c *nft.Conn, packets func(ruleset.BaseChain) []ruleset.Packet) ([]rul
 	})
 }
 
-// readDrops reads the chains that drop the packets of a plan's objects.
-func (o *foreignState) readDrops(h *netns.Handle) error {
+// readDrops reads the chains that drop packets of a plan's objects which a namespace forwards or bridges.
+func (o *foreignState) readDrops(h *netns.Handle, p topo.Plan) error {
 	conn, err := h.NFT()
 	if err != nil {
 		return err
 	}
+	var objects []topo.Object
+	for _, s := range p {
+		if s.Want != nil {
+			objects = append(objects, s.Want)
+		}
+	}
+	group := uint32(nft.LinkGroup)
+	if h.Own {
+		group = 0
+	}
 	return h.RunInside(func() error {
-		if o.drops, err = ForeignDrops(conn); len(o.drops) == 0 {
-			return err
-		}
-		for _, name := range []string{"iptables", "ip6tables"} {
-			value, _ := nsfs.Sysctl("net/bridge/bridge-nf-call-" + name) // none without br_netfilter
-			o.bridgeCalls[name] = value == "1"
-		}
+		t := LabPacketsOf(objects, h.Name, group, func(key string) (n int, ok bool) {
+			text, err := nsfs.Sysctl(key) // none without br_netfilter
+			n, numErr := strconv.Atoi(text)
+			return n, err == nil && numErr == nil
+		})
+		o.forwards4or6 = t.forwards[0] || t.forwards[1]
+		o.drops, err = Drops(conn, func(b ruleset.BaseChain) []ruleset.Packet {
+			if b.Family != "bridge" && (b.Hook == ruleset.Input || b.Hook == ruleset.Output) {
+				return nil // of the namespace itself
+			}
+			return t.Packets(b)
+		})
 		return err
 	})
 }
 
-// drop returns the next chain that drops packets of an object, each chain once.
+// drop returns the next chains that drop packets of an object, each chain once: of a bridge, or of the setting that
+// makes the namespace forward packets.
 func (o *foreignState) drop(object topo.Object) (conflicts []Conflict) {
-	o.drops = slices.DeleteFunc(o.drops, func(c ruleset.Chain) bool {
+	o.drops = slices.DeleteFunc(o.drops, func(d ruleset.Drop) bool {
+		bridged := d.Family == "bridge" || d.Packet.In != "" && d.Packet.In == d.Packet.Out || !o.forwards4or6
 		dropped := false
 		switch object := object.(type) {
 		case topo.Sysctl:
-			dropped = object.Name == linux.ForwardingIPv4 && (c.Family == "ip" || c.Family == "inet") ||
-				object.Name == linux.ForwardingIPv6 && (c.Family == "ip6" || c.Family == "inet")
+			dropped = !bridged && (object.Name == linux.ForwardingIPv4 && d.Family != "ip6" ||
+				object.Name == linux.ForwardingIPv6 && d.Family != "ip")
 		case topo.Bridge:
-			v4, v6 := o.bridgeCalls["iptables"], o.bridgeCalls["ip6tables"]
-			dropped = c.Family == "bridge" || c.Family != "ip6" && v4 || c.Family != "ip" && v6
+			dropped = bridged
 		}
 		if dropped {
 			conflicts = append(conflicts,
-				Conflict{object, c.String() + " drops forwarded packets; it has to accept those of the lab"})
+				Conflict{object, d.String() + " " + d.Verb() + " forwarded packets; it has to accept those of the lab"})
 		}
 		return dropped
 	})

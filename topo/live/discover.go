@@ -66,6 +66,7 @@ type discovery struct {
 type candidate struct {
 	name string // in nsfs.Dir; "" if found by a process
 	mark string // the mark on the name; see [nsfs.Marks]
+	asks bool   // marks on names cannot be read, so lo says whose it is
 	path string
 	id   nsfs.ID
 }
@@ -101,7 +102,7 @@ func readCandidates() (n namedCandidates) {
 	}
 	wg.Wait()
 	for i := range n.list {
-		n.list[i].mark = marks[n.list[i].name]
+		n.list[i].mark, n.list[i].asks = marks[n.list[i].name], marks == nil
 	}
 	return n
 }
@@ -186,7 +187,7 @@ func (d *discovery) open(list []candidate, known ...*netns.Handle) error {
 }
 
 // mayBeOurs reports whether a candidate needs inspection.
-func (d *discovery) mayBeOurs(at candidate) bool { return at.mark == "" || d.isMarked(at) }
+func (d *discovery) mayBeOurs(at candidate) bool { return at.asks || d.isMarked(at) }
 
 // isMarked reports whether a mark outside the candidate says that it is the lab's.
 func (d *discovery) isMarked(at candidate) bool {
@@ -210,7 +211,7 @@ func (d *discovery) inspect(t nsfs.Thread, at candidate) (v inspection) {
 	}
 	if v.err == nil && v.id != at.id { // the name has changed to another namespace meanwhile
 		if at.id = v.id; at.name != "" {
-			at.mark = nsfs.StaleMark(at.name)
+			at.mark, at.asks = nsfs.StaleMark(at.name), false
 		}
 	}
 	var lo rtnl.Link
@@ -275,8 +276,8 @@ func (d *discovery) adopt(at candidate, v inspection) (*netns.Handle, error) {
 }
 
 // hostOf returns the name of a namespace in the lab, "" if it is not the lab's, and its
-// [topo.Namespace.From], "" if the lab created it. The mark on its name is checked before the mark on its
-// lo: root in the namespace can remove the latter.
+// [topo.Namespace.From], "" if the lab created it. The mark on its lo counts only if the kernel does not let vnet read
+// those on names: root in a namespace can write and remove it.
 func (d *discovery) hostOf(at candidate, lo rtnl.Link) (host, from string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -286,8 +287,7 @@ func (d *discovery) hostOf(at candidate, lo rtnl.Link) (host, from string) {
 			return host, from
 		}
 	}
-	switch {
-	case at.mark == mark.Of(d.table.Lab), at.mark == "" && at.name != "" && lo.Alias == mark.Of(d.table.Lab):
+	if at.mark == mark.Of(d.table.Lab) || at.asks && lo.Alias == mark.Of(d.table.Lab) {
 		return at.name, ""
 	}
 	return "", ""

@@ -3,10 +3,12 @@ package live
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vnet-lab/vnet/internal/labtest"
 	"github.com/vnet-lab/vnet/nft"
@@ -221,4 +223,122 @@ func wantSysctl(t *testing.T, key, want string) {
 	if got, err := nsfs.Sysctl(key); err != nil || got != want {
 		t.Errorf("%s is %q, %v; want %s", key, got, err, want)
 	}
+}
+
+// TestOldConnections: after a network has left the file, and after down while another lab is up, a foreign peer that
+// had a connection with a host reaches no foreign host at the same address by this connection.
+func TestOldConnections(t *testing.T) {
+	foreignNetworks(t)
+	for _, add := range []string{"addr add 10.0.9.2/32 dev lo", "addr add fd00:9::2/128 dev lo", "link set lo up"} {
+		labtest.IP(t, "-n foreign2 "+add)
+	}
+	const rest = "name: old\nnetworks: {rest: {subnets: [10.0.8.0/24, 'fd00:8::/64'], nat: true}}\n" +
+		"hosts: {blue: {networks: [rest]}, red: {}}"
+	name, with := labtest.Compiled(t, `
+name: old
+networks:
+  rest: {subnets: [10.0.8.0/24, "fd00:8::/64"], nat: true}
+  sw: {subnets: [10.0.9.0/24, "fd00:9::/64"], routed: true}
+hosts: {blue: {networks: [rest]}, red: {networks: [sw]}}
+`)
+	_, without := labtest.Compiled(t, rest)
+	k := openKernel(t, name)
+	otherName, other := labtest.Compiled(t, "name: other\nnetworks: {n: {subnets: [10.0.7.0/24, 'fd00:7::/64'], "+
+		"nat: true}}")
+	keeps := openKernel(t, otherName)
+	if _, err := keeps.Up(t.Context(), other, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, gone := range []string{"network", "lab"} {
+		if _, err := k.Up(t.Context(), with, nil); err != nil {
+			t.Fatal(err)
+		}
+		var peers []net.Conn
+		for _, target := range []string{"10.0.9.2:7", "[fd00:9::2]:7"} {
+			server := listenUDPIn(t, "red", target)
+			peer := dialUDPIn(t, "foreign1", target)
+			askFrom(t, peer, server)
+			server.Close()
+			peers = append(peers, peer)
+		}
+		var err error
+		if gone == "lab" {
+			_, err = k.Down(t.Context(), nil)
+		} else {
+			_, err = k.Up(t.Context(), without, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		labtest.IP(t, "route add 10.0.9.0/24 via 198.18.2.2")
+		labtest.IP(t, "-6 route add fd00:9::/64 via fd18:2::2")
+		for _, addr := range []string{"198.18.2.2", "fd18:2::2"} { // so that it is a known neighbour
+			if out, err := exec.Command("ping", "-c1", "-w5", addr).CombinedOutput(); err != nil {
+				t.Fatalf("%s", out)
+			}
+		}
+		for i, target := range []string{"10.0.9.2:7", "[fd00:9::2]:7"} {
+			server := listenUDPIn(t, "foreign2", target)
+			for range 3 {
+				_, _ = peers[i].Write([]byte("old")) // the answer to an earlier one may be an error
+			}
+			_ = server.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+			if n, _, err := server.ReadFrom(make([]byte, 9)); err == nil {
+				t.Errorf("without the %s, %d bytes arrive at %s", gone, n, target)
+			}
+			server.Close()
+			peers[i].Close()
+		}
+		labtest.IP(t, "route del 10.0.9.0/24 via 198.18.2.2")
+		labtest.IP(t, "-6 route del fd00:9::/64 via fd18:2::2")
+	}
+}
+
+// inNamespace runs fn in a namespace with a name.
+func inNamespace(t *testing.T, name string, fn func() error) {
+	t.Helper()
+	ns, err := nsfs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := nsfs.Do(ns, fn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func listenUDPIn(t *testing.T, name, address string) (c net.PacketConn) {
+	t.Helper()
+	inNamespace(t, name, func() (err error) {
+		c, err = net.ListenPacket("udp", address)
+		return err
+	})
+	return c
+}
+
+func dialUDPIn(t *testing.T, name, address string) (c net.Conn) {
+	t.Helper()
+	inNamespace(t, name, func() (err error) {
+		c, err = net.Dial("udp", address)
+		return err
+	})
+	return c
+}
+
+// askFrom sends requests until the server gets one, and until the peer gets an answer.
+func askFrom(t *testing.T, peer net.Conn, server net.PacketConn) {
+	t.Helper()
+	buffer := make([]byte, 9)
+	for range 20 {
+		_, _ = peer.Write([]byte("ask"))
+		_ = server.SetReadDeadline(time.Now().Add(time.Second))
+		if _, from, err := server.ReadFrom(buffer); err == nil {
+			_, _ = server.WriteTo([]byte("answer"), from)
+		}
+		_ = peer.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := peer.Read(buffer); err == nil {
+			return
+		}
+	}
+	t.Fatal("no answer")
 }

@@ -141,12 +141,8 @@ func (n *handNAT) add(rules []nft.Rule) (report NATReport, err error) {
 		return NATReport{}, undoRules(errors.Join(err, undo, n.passSources(had)))
 	}
 	err = n.handle.RunInside(func() (err error) {
-		report.Drops, err = ForeignDrops(n.conn)
+		report.Drops, err = Drops(n.conn, func(b ruleset.BaseChain) []ruleset.Packet { return packetsOf(rules, b) })
 		return err
-	})
-	v4, v6 := familiesOf(rules)
-	report.Drops = slices.DeleteFunc(report.Drops, func(c ruleset.Chain) bool {
-		return c.Family == "bridge" || c.Family == "ip" && !v4 || c.Family == "ip6" && !v6
 	})
 	return report, errors.Join(applied, err)
 }

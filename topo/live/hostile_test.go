@@ -113,6 +113,26 @@ func TestHostWithoutMark(t *testing.T) {
 	}
 }
 
+// Root in a foreign namespace can write the mark of a lab, and a record, on its lo: down does not delete the namespace,
+// and there is no such lab.
+func TestForgedMark(t *testing.T) {
+	labtest.NeedIP(t)
+	for _, set := range []string{"link set lo alias vnet:wall",
+		"link property add dev lo altname vnet:wall:net.ipv4.ip_forward=0"} {
+		t.Run(set, func(t *testing.T) {
+			labtest.IP(t, "netns add theirs")
+			defer labtest.IP(t, "netns del theirs")
+			labtest.IP(t, "-n theirs "+set)
+			if labs, err := Labs(); err != nil || len(labs) > 0 {
+				t.Errorf("there is %q, %v", labs, err)
+			}
+			if plan, err := openKernel(t, "wall").Down(t.Context(), nil); err != nil || len(plan) > 0 {
+				t.Errorf("down deletes %v, %v", plan, err)
+			}
+		})
+	}
+}
+
 // Down deletes a host even if it cannot be read.
 func TestUnreadableHost(t *testing.T) {
 	labtest.NeedIP(t)

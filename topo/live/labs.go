@@ -101,7 +101,8 @@ func findLabs(lab string) (labs labNames, err error) {
 	return labs, labs.addNamespaces(lab)
 }
 
-// addNamespaces adds the labs of named namespaces. It stops when it finds the given one.
+// addNamespaces adds the labs of named namespaces. It stops when it finds the given one. Root in a namespace can write
+// marks on its lo, so these count only if the kernel does not let vnet read those on names.
 func (l labNames) addNamespaces(lab string) error {
 	entries, err := nsfs.List()
 	if err != nil {
@@ -111,8 +112,10 @@ func (l labNames) addNamespaces(lab string) error {
 	for _, e := range entries {
 		if owner, ok := strings.CutPrefix(cmp.Or(marks[e.Name], nsfs.StaleMark(e.Name)), mark.Of("")); ok {
 			l.add(owner)
-		} else if err := readNamespaceMarks(e.Name, l); err != nil {
-			return err
+		} else if marks == nil {
+			if err := readNamespaceMarks(e.Name, l); err != nil {
+				return err
+			}
 		}
 		if l[lab] {
 			return nil

@@ -45,9 +45,9 @@ type NATReport struct {
 	Settings []SettingChange
 	// Conflicts are programs that listen on the ports of new rules, and foreign forwards of these ports.
 	Conflicts []Conflict
-	// Drops are the foreign chains that drop forwarded packets; see [ForeignDrops]. They need a rule
-	// that accepts the packets of the new rules.
-	Drops []ruleset.Chain
+	// Drops are the foreign chains that drop, or may drop, forwarded packets of the new rules. They need a rule
+	// that accepts these.
+	Drops []ruleset.Drop
 	// Labs are the labs that have rules in the namespace; only [FlushNAT] lists them. It does not delete these rules.
 	Labs []string
 }
@@ -109,6 +109,31 @@ func familiesOf(rules []nft.Rule) (v4, v6 bool) {
 		v6 = v6 || !a.IsValid() || a.Is6()
 	}
 	return v4, v6
+}
+
+// packetsOf returns the forwarded packets of NAT rules that pass a chain: those that begin a connection.
+func packetsOf(rules []nft.Rule, b ruleset.BaseChain) (all []ruleset.Packet) {
+	arriving := b.Hook == ruleset.Prerouting
+	if b.Family == "bridge" || !arriving && b.Hook != ruleset.Forwarding && b.Hook != ruleset.Postrouting {
+		return nil
+	}
+	for _, r := range rules {
+		source, out := sourceOf(r)
+		from := source.Addr()
+		if source.Bits() == 0 {
+			from = netip.Addr{} // any
+		}
+		switch f, forward := r.(nft.Forward); {
+		case forward && !arriving:
+			all = append(all, ruleset.Packet{In: f.In, Target: f.To})
+		case forward:
+		case arriving:
+			all = append(all, ruleset.Packet{Source: from})
+		default:
+			all = append(all, ruleset.Packet{Source: from, Out: out})
+		}
+	}
+	return all
 }
 
 // linkToward returns the name of the link of the route to an address, "" if there is no route.

@@ -114,3 +114,24 @@ func upTwice(t *testing.T, k *Kernel, want topo.State) {
 		t.Errorf("after up: %v\n%s", err, plan)
 	}
 }
+
+// TestFragmentMemory: the two limits of the memory for fragments are written in an order that the kernel accepts.
+func TestFragmentMemory(t *testing.T) {
+	name, want := labtest.Compiled(t, `
+name: frag
+hosts:
+  less:
+    sysctls: {net.ipv4.ipfrag_high_thresh: 1000000, net.ipv4.ipfrag_low_thresh: 500000,
+      net.ipv6.ip6frag_high_thresh: 1000000, net.ipv6.ip6frag_low_thresh: 500000}
+  more:
+    sysctls: {net.ipv4.ipfrag_high_thresh: 9000000, net.ipv4.ipfrag_low_thresh: 8000000,
+      net.ipv6.ip6frag_high_thresh: 9000000, net.ipv6.ip6frag_low_thresh: 8000000}
+`)
+	k := openKernel(t, name)
+	if _, err := k.Up(t.Context(), want, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.Down(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+}
