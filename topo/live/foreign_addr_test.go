@@ -219,8 +219,8 @@ func reaches(host, addr string) error {
 // beforeExpiry is shorter than a wrong neighbour entry stays: it is valid for at least 15 seconds.
 const beforeExpiry = 5 * time.Second
 
-// dialClosedPort returns nil if an address refuses a connection. It tries again if the neighbour does not answer, because
-// a busy machine loses packets, but gives up before neighbour entries expire.
+// dialClosedPort returns nil if an address refuses a connection. It gives up before neighbour entries expire, but tries
+// again if the neighbour does not answer: a busy machine loses packets.
 func dialClosedPort(addr string) error {
 	err := error(unix.EHOSTUNREACH)
 	for end := time.Now().Add(2 * beforeExpiry); errors.Is(err, unix.EHOSTUNREACH) && time.Now().Before(end); {
