@@ -1,0 +1,191 @@
+//go:build linux
+
+package cni
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/topo/live/member"
+)
+
+// A routeKey is a route, as configurations and results have it.
+type routeKey struct {
+	To     string `json:"dst"`
+	Via    string `json:"gw,omitempty"`
+	MTU    uint32 `json:"mtu,omitempty"`
+	AdvMSS uint32 `json:"advmss,omitempty"`
+	Metric uint32 `json:"priority,omitempty"`
+	Table  uint32 `json:"table,omitempty"`
+	Scope  uint8  `json:"scope,omitempty"`
+}
+
+func readRoutes(keys []routeKey) (routes []member.Route, err error) {
+	for _, key := range keys {
+		r := member.Route{MTU: key.MTU, AdvMSS: key.AdvMSS, Metric: key.Metric, Table: key.Table, Scope: key.Scope}
+		if r.To, err = netip.ParsePrefix(key.To); err != nil {
+			return nil, fail(CodeConfig, "routes: dst: %q is not a prefix, for example 0.0.0.0/0", key.To)
+		}
+		r.To = r.To.Masked()
+		if key.Via != "" {
+			if r.Via, err = netip.ParseAddr(key.Via); err != nil || r.Via.Is4() != r.To.Addr().Is4() {
+				return nil, fail(CodeConfig, "routes: gw: %q is not an address for %s", key.Via, key.To)
+			}
+		}
+		routes = append(routes, r)
+	}
+	return routes, nil
+}
+
+// NetworkName is the name of a configuration's network among those of vnet attach and of other engines.
+func (c *Config) NetworkName() string { return "cni." + c.Name }
+
+// Identity is the network as DEL, CHECK and GC need it: they work with a configuration that ADD would refuse.
+func (c *Config) Identity() member.Network {
+	n := member.Network{Name: c.NetworkName(), Bridge: c.Bridge}
+	if n.Bridge == "" {
+		n.Bridge = "cni0"
+	}
+	return n
+}
+
+// Network returns the network that the configuration describes.
+func (c *Config) Network(a Addressing) (member.Network, error) {
+	n := c.Identity()
+	if err := c.refusals(); err != nil {
+		return n, err
+	}
+	if !validLink(n.Bridge) {
+		return n, fail(CodeConfig, "bridge: %q is not a name of a link", n.Bridge)
+	}
+	if c.MTU < 0 || c.MTU > 65535 {
+		return n, fail(CodeConfig, "mtu: %d is not between 0 and 65535", c.MTU)
+	}
+	// The short form is for networks that need nothing but their subnets.
+	short := c.IPAM.Type == "" && len(a.Subnets) > 0
+	n.MTU = uint32(c.MTU)
+	n.DefaultRoute = either(c.IsDefaultGateway, short && either(c.IsGateway, true))
+	n.Gateway = n.DefaultRoute || either(c.IsGateway, false)
+	n.Masquerade = c.IPMasq
+	n.Isolate = c.PortIsolation || c.Isolate
+	n.Hairpin = either(c.HairpinMode, short)
+	n.Routed = either(c.Routed, !c.IPMasq)
+	n.Subnets = a.Subnets
+	return n, nil
+}
+
+func either(key *bool, otherwise bool) bool {
+	if key != nil {
+		return *key
+	}
+	return otherwise
+}
+
+// refusals returns an error if a key asks for something that vnet does not do.
+func (c *Config) refusals() error {
+	switch {
+	case c.Vlan != 0:
+		return fail(CodeUnsupported, "vlan: %d is not supported", c.Vlan)
+	case len(c.VlanTrunk) > 0:
+		return fail(CodeUnsupported, "vlanTrunk: %s is not supported", c.VlanTrunk)
+	case c.Promisc:
+		return fail(CodeUnsupported, "promiscMode: true is not supported; hairpinMode has the same purpose")
+	case c.SpoofCheck:
+		return fail(CodeUnsupported, "macspoofchk: true is not supported")
+	case c.EnableDAD:
+		return fail(CodeUnsupported, "enabledad: true is not supported; no two members get one address")
+	case c.NoInterface:
+		return fail(CodeUnsupported, "disableContainerInterface: true is not supported")
+	case c.MasqBackend != "" && c.MasqBackend != "nftables":
+		return fail(CodeUnsupported, "ipMasqBackend: %s is not supported; vnet uses nftables", c.MasqBackend)
+	case c.IPAM.Type == "dhcp":
+		return fail(CodeUnsupported, "ipam.type: dhcp is not supported")
+	}
+	return nil
+}
+
+// Member returns the member that ADD attaches.
+func (c *Config) Member(env Env, a Addressing) (member.Member, error) {
+	m := member.Member{ID: env.ContainerID, Link: env.Link, NS: env.NS, Addresses: a.Fixed, Routes: a.Routes}
+	mac := c.Runtime.MAC
+	for _, other := range []string{c.Args.CNI.MAC, env.Args["MAC"]} {
+		if mac == "" {
+			mac = other
+		}
+	}
+	if mac != "" {
+		address, err := net.ParseMAC(mac)
+		if err != nil || len(address) != len(m.MAC) {
+			return m, fail(CodeConfig, "mac: %q is not a MAC address", mac)
+		}
+		copy(m.MAC[:], address)
+	}
+	var err error
+	m.Ports, err = readPorts(c.Runtime.Ports)
+	return m, err
+}
+
+var protocols = map[string]nft.Proto{"": nft.TCP, "tcp": nft.TCP, "udp": nft.UDP, "sctp": nft.SCTP}
+
+// readPorts reads the ports, each once: engines repeat them.
+func readPorts(mappings []PortMapping) (ports []member.Port, err error) {
+	for _, m := range mappings {
+		proto, ok := protocols[strings.ToLower(m.Protocol)]
+		if !ok {
+			return nil, fail(CodeConfig, "portMappings: protocol: %q is not tcp, udp or sctp", m.Protocol)
+		}
+		p := member.Port{Proto: proto, HostPort: uint16(m.HostPort), Port: uint16(m.ContainerPort)}
+		if m.HostPort < 1 || m.HostPort > 65535 {
+			return nil, fail(CodeConfig, "portMappings: hostPort: %d is not a port", m.HostPort)
+		}
+		if m.ContainerPort < 1 || m.ContainerPort > 65535 {
+			return nil, fail(CodeConfig, "portMappings: containerPort: %d is not a port", m.ContainerPort)
+		}
+		if m.HostIP != "" {
+			if p.Host, err = netip.ParseAddr(m.HostIP); err != nil {
+				return nil, fail(CodeConfig, "portMappings: hostIP: %s is not an address", strconv.Quote(m.HostIP))
+			}
+		}
+		if !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports, nil
+}
+
+// ResolverOf returns the resolver of the container: what the engine sends, else the configuration, else what comes with
+// the addresses.
+func (c *Config) ResolverOf(a Addressing) DNS {
+	if d := c.Runtime.DNS; len(d.Servers)+len(d.Searches)+len(d.Options) > 0 {
+		return DNS{Servers: d.Servers, Search: d.Searches, Options: d.Options}
+	}
+	if !c.DNS.empty() {
+		return c.DNS
+	}
+	return a.DNS
+}
+
+// ParseResolvConf reads a file in the form of resolv.conf(5).
+func ParseResolvConf(text string) (d DNS) {
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) < 2 {
+			continue
+		}
+		switch words[0] {
+		case "nameserver":
+			d.Servers = append(d.Servers, words[1])
+		case "domain":
+			d.Domain = words[1]
+		case "search":
+			d.Search = append(d.Search, words[1:]...)
+		case "options":
+			d.Options = append(d.Options, words[1:]...)
+		}
+	}
+	return d
+}
