@@ -44,8 +44,6 @@ type Addressing struct {
 	Fixed   []netip.Addr
 	Routes  []member.Route
 	DNS     DNS
-	// NoGateway are the prefixes whose gateway nobody named: the bridge may still have the first address of them.
-	NoGateway []netip.Prefix
 }
 
 // Delegate returns the name of the plugin that chooses the addresses, "" if vnet itself does. vnet does the work of
@@ -69,9 +67,23 @@ func (c *Config) Addressing(env Env) (Addressing, error) {
 	if err != nil {
 		return a, err
 	}
-	a.Routes, err = readRoutes(c.IPAM.Routes)
 	a.DNS = c.IPAM.DNS
-	return a, err
+	return a, a.addRoutes(c.IPAM.Routes)
+}
+
+// addRoutes adds routes. One without a gateway goes by that of the first subnet of its family, which can be another
+// machine.
+func (a *Addressing) addRoutes(keys []routeKey) error {
+	routes, err := readRoutes(keys)
+	for _, r := range routes {
+		for _, s := range a.Subnets {
+			if !r.Via.IsValid() && r.Scope == 0 && s.Prefix.Addr().Is4() == r.To.Addr().Is4() {
+				r.Via = s.Gateway
+			}
+		}
+		a.Routes = append(a.Routes, r)
+	}
+	return err
 }
 
 // hostLocal chooses from pools: one address of each.
@@ -92,7 +104,8 @@ func (c *Config) hostLocal(env Env) (a Addressing, err error) {
 		if err != nil {
 			return a, err
 		}
-		if at := slices.IndexFunc(a.Subnets, func(s member.Subnet) bool { return s.Prefix.Overlaps(subnet.Prefix) }); at >= 0 {
+		at := slices.IndexFunc(a.Subnets, func(s member.Subnet) bool { return s.Prefix.Overlaps(subnet.Prefix) })
+		if at >= 0 {
 			return a, fail(CodeConfig, "ranges: %s and %s overlap", a.Subnets[at].Prefix, subnet.Prefix)
 		}
 		a.Subnets = append(a.Subnets, subnet)
@@ -274,8 +287,6 @@ func (a *Addressing) add(key staticAddress) error {
 		if subnet.Gateway, err = netip.ParseAddr(key.Gateway); err != nil || !subnet.Prefix.Contains(subnet.Gateway) {
 			return fail(CodeConfig, "gateway: %q is not an address in %s", key.Gateway, subnet.Prefix)
 		}
-	} else {
-		a.NoGateway = append(a.NoGateway, subnet.Prefix)
 	}
 	if slices.ContainsFunc(a.Subnets, func(s member.Subnet) bool { return s.Prefix.Overlaps(subnet.Prefix) }) {
 		return fail(CodeConfig, "address: %s is the second address in %s", p, subnet.Prefix)
@@ -299,15 +310,8 @@ func (c *Config) Delegated(text []byte) (a Addressing, err error) {
 			return a, err
 		}
 	}
-	for _, route := range r.Routes {
-		read, err := readRoutes([]routeKey{route})
-		if err != nil {
-			return a, err
-		}
-		a.Routes = append(a.Routes, read...)
-	}
 	if r.DNS != nil {
 		a.DNS = *r.DNS
 	}
-	return a, nil
+	return a, a.addRoutes(r.Routes)
 }

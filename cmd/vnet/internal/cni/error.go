@@ -28,6 +28,7 @@ const (
 	CodeTryLater    = 11
 	CodeUnavailable = 50
 	CodeLimited     = 51
+	CodeTaken       = 100 // of vnet: another container has the address or the port
 	CodeInternal    = 999
 )
 

@@ -3,12 +3,16 @@
 package cni
 
 import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/topo/live/member"
 )
@@ -42,20 +46,30 @@ func readRoutes(keys []routeKey) (routes []member.Route, err error) {
 }
 
 // NetworkName is the name of a configuration's network among those of vnet attach and of other engines.
-func (c *Config) NetworkName() string { return "cni." + c.Name }
+func (c *Config) NetworkName() string { return shorten("cni."+c.Name, naming.MaxLabName) }
 
-// Identity is the network as DEL, CHECK and GC need it: they work with a configuration that ADD would refuse.
-func (c *Config) Identity() member.Network {
-	n := member.Network{Name: c.NetworkName(), Bridge: c.Bridge}
-	if n.Bridge == "" {
-		n.Bridge = "cni0"
+// maxContainer is the length of the longest container of a member.ID.
+const maxContainer = 128
+
+// MemberID is the member of a container's link.
+func MemberID(containerID, link string) member.ID {
+	return member.ID{Container: shorten(containerID, maxContainer), Link: link}
+}
+
+// shorten returns a name that is not too long: its end becomes a hash.
+func shorten(name string, most int) string {
+	if len(name) <= most {
+		return name
 	}
-	return n
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	sum := fmt.Sprintf("-%016x", h.Sum64())
+	return name[:most-len(sum)] + sum
 }
 
 // Network returns the network that the configuration describes.
 func (c *Config) Network(a Addressing) (member.Network, error) {
-	n := c.Identity()
+	n := member.Network{Name: c.NetworkName(), Bridge: cmp.Or(c.Bridge, "cni0")}
 	if err := c.refusals(); err != nil {
 		return n, err
 	}
@@ -110,7 +124,7 @@ func (c *Config) refusals() error {
 
 // Member returns the member that ADD attaches.
 func (c *Config) Member(env Env, a Addressing) (member.Member, error) {
-	m := member.Member{ID: env.ContainerID, Link: env.Link, NS: env.NS, Addresses: a.Fixed, Routes: a.Routes}
+	m := member.Member{ID: MemberID(env.ContainerID, env.Link).Container, Link: env.Link, NS: env.NS, Addresses: a.Fixed, Routes: a.Routes}
 	mac := c.Runtime.MAC
 	for _, other := range []string{c.Args.CNI.MAC, env.Args["MAC"]} {
 		if mac == "" {

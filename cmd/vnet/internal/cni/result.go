@@ -59,9 +59,14 @@ func (c *Config) Result(at member.Attached, a Addressing, prev *Result) Result {
 	for _, address := range at.Addresses {
 		own := 2
 		ip := IP{Interface: &own, Address: address.Prefix.String()}
-		bridgeHasIt := either(c.IsGateway, false) || either(c.IsDefaultGateway, false)
-		if address.Gateway.IsValid() && (bridgeHasIt || !slices.Contains(a.NoGateway, address.Prefix.Masked())) {
-			ip.Gateway = address.Gateway.String()
+		gateway := address.Gateway
+		for _, s := range a.Subnets { // the gateway can be another machine
+			if s.Prefix == address.Prefix.Masked() && s.Gateway.IsValid() {
+				gateway = s.Gateway
+			}
+		}
+		if gateway.IsValid() {
+			ip.Gateway = gateway.String()
 		}
 		r.IPs = append(r.IPs, ip)
 	}

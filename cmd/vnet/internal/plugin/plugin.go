@@ -1,0 +1,62 @@
+//go:build linux
+
+// Package plugin is vnet as a network plugin of container engines: an engine starts it once for each change, tells it in
+// the environment and on standard input what it wants, and reads the answer on standard output.
+//
+//	podman 4, containerd, CRI-O, nerdctl, Nomad ── CNI ──▶ plugin ──▶ topo/live/member
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+// Called reports whether an engine has started this program: by the name vnet-cni or bridge, or by any other name, with
+// CNI_COMMAND in the environment and without arguments. Some engines look for a plugin with the name bridge.
+func Called(args []string, getenv func(string) string) bool {
+	if len(args) == 0 {
+		return false
+	}
+	name := filepath.Base(args[0])
+	return name == "vnet-cni" || name == "bridge" || len(args) == 1 && getenv("CNI_COMMAND") != ""
+}
+
+// A call is one run of a plugin.
+type call struct {
+	name    string // of the program
+	version string
+	refused error
+	getenv  func(string) string
+	in      io.Reader
+	out     io.Writer
+	err     io.Writer
+}
+
+// Run does what the engine wants, and returns the exit code. refused is why this process may do nothing, nil if it may;
+// the engine gets it as the answer.
+func Run(args []string, version string, refused error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	c := call{filepath.Base(args[0]), version, refused, os.Getenv, os.Stdin, os.Stdout, os.Stderr}
+	return c.cni(ctx)
+}
+
+// note prints a line for the engine's log.
+func (c *call) note(format string, args ...any) {
+	fmt.Fprintf(c.err, "vnet: note: "+format+"\n", args...)
+}
+
+// print writes an answer.
+func (c *call) print(answer any) error {
+	text, err := json.Marshal(answer)
+	if err == nil {
+		_, err = c.out.Write(append(text, '\n'))
+	}
+	return err
+}
