@@ -203,11 +203,7 @@ func sortKey(r Rule) ruleKey {
 // planChange computes the change of a table with the content have. Deleting a rule that does not exist is an error, and
 // so is adding a rule that conflicts with an existing one. Adding an existing rule does nothing.
 func planChange(table table, have content, del, add []Rule) (*change, error) {
-	counted := have.rules()
-	rules := make(map[Rule]bool, len(counted))
-	for _, r := range counted {
-		rules[r.Rule] = true
-	}
+	rules := setOf(have.rules())
 	c := &change{table: table}
 	for _, r := range del {
 		if !rules[r] {
