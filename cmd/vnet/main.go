@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if plugin.Called(os.Args, os.Getenv) {
-		os.Exit(plugin.Run(os.Args, release(), checkPrivilege()))
+		os.Exit(plugin.Run(os.Args, versionAlone(), checkPrivilege()))
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -47,8 +47,8 @@ func (s *session) version(args []string) error {
 	return err
 }
 
-// release is the version alone.
-func release() string {
+// versionAlone is the version without the commit.
+func versionAlone() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return cmp.Or(builtVersion, info.Main.Version, "(devel)")
 	}

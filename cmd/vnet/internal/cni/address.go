@@ -110,12 +110,12 @@ func (c *Config) hostLocal(env Env) (a Addressing, err error) {
 		}
 		a.Subnets = append(a.Subnets, subnet)
 	}
-	wishes, err := c.wishes(env)
+	wanted, err := c.wanted(env)
 	if err != nil {
 		return a, err
 	}
 	taken := map[netip.Prefix]netip.Addr{}
-	for _, wish := range wishes {
+	for _, wish := range wanted {
 		at := slices.IndexFunc(a.Subnets, func(s member.Subnet) bool { return inPool(s, wish.Addr()) })
 		if at < 0 {
 			return a, fail(CodeConfig, "ips: %s is in no range of this network", wish.Addr())
@@ -215,8 +215,8 @@ func inPool(s member.Subnet, a netip.Addr) bool {
 	return slices.ContainsFunc(s.Ranges, func(r member.Range) bool { return !a.Less(r.First) && !r.Last.Less(a) })
 }
 
-// wishes are the addresses that the engine asks for, each once. Engines write 10.1.0.5 or 10.1.0.5/24.
-func (c *Config) wishes(env Env) (wishes []netip.Prefix, err error) {
+// wanted are the addresses that the engine asks for, each once. Engines write 10.1.0.5 or 10.1.0.5/24.
+func (c *Config) wanted(env Env) (wanted []netip.Prefix, err error) {
 	texts := slices.Concat(strings.Split(env.Args["IP"], ","), c.Args.CNI.IPs, c.Runtime.IPs)
 	for _, text := range texts {
 		if text = strings.TrimSpace(text); text == "" {
@@ -230,24 +230,24 @@ func (c *Config) wishes(env Env) (wishes []netip.Prefix, err error) {
 			}
 			wish = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
 		}
-		if !slices.ContainsFunc(wishes, func(p netip.Prefix) bool { return p.Addr() == wish.Addr() }) {
-			wishes = append(wishes, wish)
+		if !slices.ContainsFunc(wanted, func(p netip.Prefix) bool { return p.Addr() == wish.Addr() }) {
+			wanted = append(wanted, wish)
 		}
 	}
-	return wishes, nil
+	return wanted, nil
 }
 
 // static gives the addresses that the configuration or the engine names. An engine's list replaces that of the
 // configuration.
 func (c *Config) static(env Env) (a Addressing, err error) {
 	addresses := c.IPAM.Addresses
-	wishes, err := c.wishes(env)
+	wanted, err := c.wanted(env)
 	if err != nil {
 		return a, err
 	}
-	if len(wishes) > 0 {
+	if len(wanted) > 0 {
 		addresses = nil
-		for _, wish := range wishes {
+		for _, wish := range wanted {
 			addresses = append(addresses, staticAddress{wish.String(), gatewayOf(wish, env, c.IPAM.Addresses)})
 		}
 	}

@@ -79,7 +79,7 @@ func (c *Config) Network(a Addressing) (member.Network, error) {
 	if c.MTU < 0 || c.MTU > 65535 {
 		return n, fail(CodeConfig, "mtu: %d is not between 0 and 65535", c.MTU)
 	}
-	// The short form is for networks that need nothing but their subnets.
+	// The short form is for networks that need only their subnets.
 	short := c.IPAM.Type == "" && len(a.Subnets) > 0
 	n.MTU = uint32(c.MTU)
 	n.DefaultRoute = either(c.IsDefaultGateway, short && either(c.IsGateway, true))
@@ -124,7 +124,8 @@ func (c *Config) refusals() error {
 
 // Member returns the member that ADD attaches.
 func (c *Config) Member(env Env, a Addressing) (member.Member, error) {
-	m := member.Member{ID: MemberID(env.ContainerID, env.Link).Container, Link: env.Link, NS: env.NS, Addresses: a.Fixed, Routes: a.Routes}
+	m := member.Member{ID: MemberID(env.ContainerID, env.Link).Container, Link: env.Link, NS: env.NS,
+		Addresses: a.Fixed, Routes: a.Routes}
 	mac := c.Runtime.MAC
 	for _, other := range []string{c.Args.CNI.MAC, env.Args["MAC"]} {
 		if mac == "" {

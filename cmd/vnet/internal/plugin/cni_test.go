@@ -164,8 +164,8 @@ func TestWishes(t *testing.T) {
 // its STATUS reports no problem.
 func TestExhausted(t *testing.T) {
 	e := newEngine(t)
-	config := e.network("full", `"isGateway":true,"ipam":{"type":"host-local","subnet":"10.92.0.0/24","rangeStart":"10.92.0.5",`+
-		`"rangeEnd":"10.92.0.6"}`)
+	config := e.network("full", `"isGateway":true,"ipam":{"type":"host-local","subnet":"10.92.0.0/24",`+
+		`"rangeStart":"10.92.0.5","rangeEnd":"10.92.0.6"}`)
 	e.add("c1", newNS(t), config)
 	e.ok("STATUS", "", "", config)
 	e.add("c2", newNS(t), config)

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package plugin is vnet as a network plugin of container engines: an engine starts it once for each change, tells it in
-// the environment and on standard input what it wants, and reads the answer on standard output.
+// Package plugin is vnet as a network plugin of container engines: an engine starts it once for each change, writes
+// what it wants to the environment and to standard input, and reads the answer on standard output.
 //
 //	podman 4, containerd, CRI-O, nerdctl, Nomad ── CNI ──▶ plugin ──▶ topo/live/member
 package plugin
