@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	if plugin.Called(os.Args, os.Getenv) {
+	if plugin.Called(os.Args, os.Getenv, os.Stdin) {
 		os.Exit(plugin.Run(os.Args, versionAlone(), checkPrivilege()))
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

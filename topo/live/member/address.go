@@ -42,6 +42,9 @@ func (s Subnet) gateway() netip.Addr {
 	return s.Prefix.Addr().Next()
 }
 
+// Hosts returns the addresses that a subnet without ranges gives, apart from the gateway's.
+func (s Subnet) Hosts() Range { return Subnet{Prefix: s.Prefix}.ranges()[0] }
+
 // ranges returns the addresses to give: by default all but network, broadcast and gateway.
 func (s Subnet) ranges() []Range {
 	if len(s.Ranges) > 0 {

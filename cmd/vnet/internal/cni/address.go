@@ -161,7 +161,7 @@ func readPool(keys []poolKey) (s member.Subnet, err error) {
 		if key.First == "" && key.Last == "" && len(keys) == 1 {
 			return s, nil
 		}
-		r := member.Range{First: prefix.Addr().Next(), Last: lastHost(prefix)}
+		r := s.Hosts()
 		if err := readEnd("rangeStart", key.First, prefix, &r.First); err != nil {
 			return s, err
 		}
@@ -192,19 +192,6 @@ func readEnd(key, text string, in netip.Prefix, end *netip.Addr) error {
 	}
 	*end = a
 	return nil
-}
-
-// lastHost is the last address of a subnet; in IPv4 the one before the broadcast address.
-func lastHost(p netip.Prefix) netip.Addr {
-	bytes := p.Addr().AsSlice()
-	for bit := p.Bits(); bit < p.Addr().BitLen(); bit++ {
-		bytes[bit/8] |= 0x80 >> (bit % 8)
-	}
-	last, _ := netip.AddrFromSlice(bytes)
-	if last.Is4() {
-		return last.Prev()
-	}
-	return last
 }
 
 // inPool reports whether an address may be given from a pool.

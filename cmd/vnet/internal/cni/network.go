@@ -4,8 +4,6 @@ package cni
 
 import (
 	"cmp"
-	"fmt"
-	"hash/fnv"
 	"net"
 	"net/netip"
 	"slices"
@@ -46,25 +44,14 @@ func readRoutes(keys []routeKey) (routes []member.Route, err error) {
 }
 
 // NetworkName is the name of a configuration's network among those of vnet attach and of other engines.
-func (c *Config) NetworkName() string { return shorten("cni."+c.Name, naming.MaxLabName) }
+func (c *Config) NetworkName() string { return naming.Shorten("cni."+c.Name, naming.MaxLabName) }
 
 // maxContainer is the length of the longest container of a member.ID.
 const maxContainer = 128
 
 // MemberID is the member of a container's link.
 func MemberID(containerID, link string) member.ID {
-	return member.ID{Container: shorten(containerID, maxContainer), Link: link}
-}
-
-// shorten returns a name that is not too long: its end becomes a hash.
-func shorten(name string, most int) string {
-	if len(name) <= most {
-		return name
-	}
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	sum := fmt.Sprintf("-%016x", h.Sum64())
-	return name[:most-len(sum)] + sum
+	return member.ID{Container: naming.Shorten(containerID, maxContainer), Link: link}
 }
 
 // Network returns the network that the configuration describes.

@@ -18,7 +18,7 @@ func Exhausted(n member.Network, used []netip.Addr) error {
 	for _, s := range n.Subnets {
 		ranges := s.Ranges
 		if len(ranges) == 0 {
-			ranges = []member.Range{{First: s.Prefix.Addr().Next(), Last: lastHost(s.Prefix)}}
+			ranges = []member.Range{s.Hosts()}
 		}
 		if !slices.ContainsFunc(ranges, func(r member.Range) bool { return free(r, s.Gateway, taken) }) {
 			return fail(CodeUnavailable, "STATUS: all addresses of %s are taken", s.Prefix)

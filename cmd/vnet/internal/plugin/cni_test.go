@@ -28,6 +28,11 @@ func TestNames(t *testing.T) {
 	if out, code := e.run("vnet-cni", ""); out != "" || code != 0 {
 		t.Errorf("without CNI_COMMAND: exit code %d, standard output %q", code, out)
 	}
+	null, err := os.Open(os.DevNull) // a device, as a terminal is one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
 	no, yes := func(string) string { return "" }, func(string) string { return "ADD" }
 	for _, c := range []struct {
 		args   []string
@@ -36,8 +41,10 @@ func TestNames(t *testing.T) {
 	}{
 		{[]string{"/opt/cni/bin/vnet-cni"}, no, true}, {[]string{"bridge"}, no, true}, {[]string{"vnet"}, yes, true},
 		{[]string{"vnet"}, no, false}, {[]string{"vnet", "ls"}, yes, false}, {nil, yes, false},
+		{[]string{"vnet-netavark"}, no, true}, {[]string{"vnet", "create"}, no, false},
+		{[]string{"vnet", "setup", "/n"}, no, false}, {[]string{"vnet", "info"}, no, false},
 	} {
-		if got := Called(c.args, c.getenv); got != c.want {
+		if got := Called(c.args, c.getenv, null); got != c.want {
 			t.Errorf("%q: %t, want %t", c.args, got, c.want)
 		}
 	}

@@ -3,7 +3,8 @@
 // Package plugin is vnet as a network plugin of container engines: an engine starts it once for each change, writes
 // what it wants to the environment and to standard input, and reads the answer on standard output.
 //
-//	podman 4, containerd, CRI-O, nerdctl, Nomad ── CNI ──▶ plugin ──▶ topo/live/member
+//	podman 4, containerd, CRI-O, nerdctl, Nomad ── CNI ──┐
+//	podman 5 ── netavark ── JSON ────────────────────────┴─▶ plugin ──▶ topo/live/member
 package plugin
 
 import (
@@ -17,14 +18,31 @@ import (
 	"syscall"
 )
 
-// Called reports whether an engine has started this program: by the name vnet-cni or bridge, or by any other name, with
-// CNI_COMMAND in the environment and without arguments. Some engines look for a plugin with the name bridge.
-func Called(args []string, getenv func(string) string) bool {
+// Called reports whether an engine has started this program. For CNI that is by the name vnet-cni or bridge, or by any
+// other name, with CNI_COMMAND in the environment and without arguments. Some engines look for a plugin with the name
+// bridge. For netavark, it is by the name vnet-netavark, or by any other name with netavark's arguments and input that
+// is not a device such as a terminal: for vnet, these words have no meaning.
+func Called(args []string, getenv func(string) string, in *os.File) bool {
 	if len(args) == 0 {
 		return false
 	}
 	name := filepath.Base(args[0])
-	return name == "vnet-cni" || name == "bridge" || len(args) == 1 && getenv("CNI_COMMAND") != ""
+	if name == "vnet-cni" || name == "bridge" || len(args) == 1 && getenv("CNI_COMMAND") != "" {
+		return true
+	}
+	return byNetavark(args, in)
+}
+
+func byNetavark(args []string, in *os.File) bool {
+	if filepath.Base(args[0]) == "vnet-netavark" {
+		return true
+	}
+	create := len(args) == 2 && args[1] == "create"
+	if !create && (len(args) != 3 || args[1] != "setup" && args[1] != "teardown") {
+		return false
+	}
+	info, err := in.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice == 0
 }
 
 // A call is one run of a plugin.
@@ -44,6 +62,9 @@ func Run(args []string, version string, refused error) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	c := call{filepath.Base(args[0]), version, refused, os.Getenv, os.Stdin, os.Stdout, os.Stderr}
+	if byNetavark(args, os.Stdin) {
+		return c.netavark(ctx, args[1:])
+	}
 	return c.cni(ctx)
 }
 

@@ -22,7 +22,7 @@ import (
 // TestMain runs the test binary as the plugin, as a plugin that chooses addresses, or as the tests, by its name.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
-	case "vnet", "vnet-cni", "bridge":
+	case "vnet", "vnet-cni", "vnet-netavark", "bridge":
 		os.Exit(Run(os.Args, "v1", nil))
 	case "chooser":
 		os.Exit(choose())
@@ -43,7 +43,7 @@ func newEngine(t *testing.T) engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"vnet", "vnet-cni", "bridge", "chooser"} {
+	for _, name := range []string{"vnet", "vnet-cni", "vnet-netavark", "bridge", "chooser"} {
 		if err := os.Symlink(self, filepath.Join(e.folder, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -66,10 +66,11 @@ func (e engine) network(name, keys string) string {
 	return config
 }
 
-// run runs a plugin and returns its standard output.
+// run runs a plugin, with arguments after its name, and returns its standard output.
 func (e engine) run(program, stdin string, env ...string) (out string, code int) {
 	e.Helper()
-	cmd := exec.Command(filepath.Join(e.folder, program))
+	program, args, _ := strings.Cut(program, " ")
+	cmd := exec.Command(filepath.Join(e.folder, program), strings.Fields(args)...)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "CNI_PATH=" + e.folder}, env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
