@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/parallel"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -223,17 +224,20 @@ func Sweep(ctx context.Context, network string, valid []ID) error {
 	defer c.Close()
 	defer n.Close()
 	links, err := linksOf(c, network)
-	var all []error
-	for _, l := range links {
-		_, id, whole, _ := parseAlias(l.Alias)
+	all := make([]error, len(links))
+	parallel.Each(sweepWorkers, len(links), func(i int) {
+		_, id, whole, _ := parseAlias(links[i].Alias)
 		if !whole {
-			all = append(all, sweepHalf(ctx, c, n, network, id))
+			all[i] = sweepHalf(ctx, c, n, network, id)
 		} else if valid != nil && !slices.Contains(valid, id) {
-			all = append(all, Detach(ctx, network, id))
+			all[i] = Detach(ctx, network, id)
 		}
-	}
+	})
 	return errors.Join(append(all, err, sweepForwards(ctx, c, n, network))...)
 }
+
+// sweepWorkers is how many members are removed at once: for each, the kernel waits for a grace period.
+const sweepWorkers = 32
 
 // sweepHalf removes a link that is not whole when nobody works on it any more.
 func sweepHalf(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network string, id ID) error {
@@ -290,7 +294,7 @@ func sweepForwards(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network strin
 			continue
 		}
 		if err == nil {
-			err = ignoreStale(n.ApplyForwards(tableOf(network), dead, nil))
+			err = ignoreStale(n.DeleteForwards(tableOf(network), dead...))
 			err = errors.Join(err, release(c, b, network, to))
 		}
 		if err != nil {

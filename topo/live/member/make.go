@@ -226,19 +226,29 @@ func (m *maker) rules(b bridge) error {
 	if err != nil {
 		return err
 	}
-	counted, err := c.Read(tableOf(m.Name))
+	have, state, err := c.Rules(tableOf(m.Name))
 	if err != nil {
 		return err
 	}
 	want := m.wantedRules(b)
 	var del []nft.Rule
-	for _, r := range counted {
-		_, isPort := r.Rule.(nft.Forward)
-		if _, isForeign := r.Rule.(nft.Foreign); !isPort && !isForeign && !slices.Contains(want, r.Rule) {
+	for _, r := range have {
+		switch r.Rule.(type) {
+		case nft.Forward, nft.Tenant, nft.Foreign:
+			continue
+		}
+		if !slices.Contains(want, r.Rule) {
 			del = append(del, r.Rule)
 		}
 	}
-	return ignoreStale(c.Apply(tableOf(m.Name), del, want))
+	if err := ignoreStale(c.Apply(tableOf(m.Name), del, want)); err != nil || state.Exists {
+		return err
+	}
+	var subnets []netip.Prefix // who had their addresses was noted in the table
+	for _, s := range m.Subnets {
+		subnets = append(subnets, s.Prefix)
+	}
+	return c.ForgetFlows(subnets...)
 }
 
 // ignoreStale returns nil if only old connections continue: they end by themselves.
@@ -260,6 +270,7 @@ func (m *maker) wantedRules(b bridge) []nft.Rule {
 		rules = append(rules, nft.Isolate{In: b.Name, Out: b.Name})
 	}
 	for _, s := range m.Subnets {
+		rules = append(rules, nft.Tenant{Addr: s.gateway()}) // so that the set is there
 		if m.Masquerade {
 			rules = append(rules, nft.Masquerade{Source: s.Prefix})
 		}
