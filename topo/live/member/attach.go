@@ -196,10 +196,22 @@ func (a *attachment) clear() (Attached, error) {
 	}
 	there, err := a.describe(l)
 	if err == nil {
-		err = fmt.Errorf("%s of %s in network %s: %w", a.Member.Link, a.ID, a.Network.Name, fs.ErrExist)
+		err = attachedError{a.Network.Name, a.id()}
 	}
 	return there, err
 }
+
+// An attachedError names a member that is attached already.
+type attachedError struct {
+	network string
+	id      ID
+}
+
+func (e attachedError) Error() string {
+	return fmt.Sprintf("%s of %s is already attached to network %s", e.id.Link, e.id.Container, e.network)
+}
+
+func (e attachedError) Is(target error) bool { return target == fs.ErrExist }
 
 // make makes the member. After an error, undo removes what it has made.
 func (a *attachment) make(ctx context.Context) (Attached, error) {

@@ -30,7 +30,7 @@ func Members(_ context.Context, network string) ([]Attached, error) {
 	defer n.Close()
 	b, err := bridgeOf(c, network)
 	if err != nil {
-		return nil, fmt.Errorf("network %s: %w", network, err)
+		return nil, err
 	}
 	forwards, err := forwardsIn(n, network)
 	if err != nil {
@@ -140,10 +140,10 @@ func Check(_ context.Context, n Network, m Member) error {
 	defer nc.Close()
 	b, err := bridgeOf(c, n.Name)
 	if err == nil && (b.record == "" || !b.Up()) {
-		err = errors.New("its bridge is down, or not complete")
+		err = fmt.Errorf("network %s: its bridge is down, or not complete", n.Name)
 	}
 	if err != nil {
-		return fmt.Errorf("network %s: %w", n.Name, err)
+		return err
 	}
 	l, err := c.Link(rtnl.LinkID{Name: hostName(n.Name, m.id())})
 	if err != nil {
