@@ -25,8 +25,8 @@ func attachObject() *object {
 	return &object{name: "attach", usage: "attach a namespace to a network", lab: &labCommand{
 		maxArgs: 1, run: (*session).attach, flags: []cli.Flag{
 			text("netns", "the `NAME` or path of the namespace"), text("pid", "a `PROCESS` in the namespace"),
-			text("id", "the member's `NAME`"), text("dev", "the link in the namespace"), text("mac", "its `MAC` address"),
-			list("address", "a fixed `ADDRESS`"), list("port", "a `PORT` to publish"), text("bridge", "the `LINK`"),
+			text("id", "the `NAME` of the member"), text("dev", "the `LINK` in the namespace"), text("mac", "its `MAC` address"),
+			list("address", "a fixed `ADDRESS`"), list("port", "a `PORT` to publish"), text("bridge", "the `LINK` that is the network's bridge"),
 			list("subnet", "a `PREFIX` of the network"), boolean("nat", "translate to the machine's address"),
 			boolean("isolate", "members do not reach each other"), text("mtu", "the `MTU` of members' links"),
 			boolean("json", "print JSON"),
@@ -53,7 +53,7 @@ what they say.
 
 func detachObject() *object {
 	return &object{name: "detach", usage: "remove a member of a network, or the network", lab: &labCommand{
-		maxArgs: 2, run: (*session).detach, flags: []cli.Flag{text("dev", "the link in the namespace")}}, help: `
+		maxArgs: 2, run: (*session).detach, flags: []cli.Flag{text("dev", "the `LINK` in the namespace")}}, help: `
 vnet detach NETWORK [ID] [--dev LINK]
 
 Removes what attach has made for a member. Its namespace need not exist any more. If there

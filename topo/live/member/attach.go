@@ -255,7 +255,7 @@ func interfaceOf(l rtnl.Link) Interface {
 // for a grace period to remove the others.
 var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 
-// addLink makes the veth pair: one end is a port of the bridge, the other is born in the namespace.
+// addLink makes the veth pair: one end is a port of the bridge, the other is in the namespace from the start.
 func (a *attachment) addLink(b bridge) error {
 	alias, none := aliasOf(a.Network.Name, a.id())+making, rtnl.AddrGenNone
 	// A bridge accepts frames to the MAC address of any port. All have the bridge's, so that one gate is enough.

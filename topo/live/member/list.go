@@ -59,12 +59,18 @@ func dial() (*rtnl.Conn, *nft.Conn, error) {
 	return c, n, err
 }
 
-// linksOf returns the links of a network's members, also those that are not whole.
+// linksOf returns the links of a network's members, also those that are not whole. If Attach was killed before the link
+// had an alias, only its name and its bridge show what it is.
 func linksOf(c *rtnl.Conn, network string) ([]rtnl.Link, error) {
+	b, err := bridgeOf(c, network)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	links, err := c.Links(rtnl.LinkFilter{Kind: "veth", NoStats: true})
 	return slices.DeleteFunc(links, func(l rtnl.Link) bool {
 		of, id, _, ok := parseAlias(l.Alias)
-		return !ok || of != network || l.Name != hostName(network, id)
+		unmarked := l.Alias == "" && isHostName(l.Name) && b.Index != 0 && l.Master == b.Index
+		return !unmarked && (!ok || of != network || l.Name != hostName(network, id))
 	}), err
 }
 
@@ -103,7 +109,7 @@ func describe(b bridge, network string, l rtnl.Link, forwards []nft.Forward) Att
 	return a
 }
 
-// describe returns what there is of the member that is attached already.
+// describe returns the member that is attached already.
 func (a *attachment) describe(l rtnl.Link) (Attached, error) {
 	b, err := bridgeOf(a.conn, a.Network.Name)
 	if err != nil {
@@ -228,7 +234,7 @@ func Sweep(ctx context.Context, network string, valid []ID) error {
 	parallel.Each(sweepWorkers, len(links), func(i int) {
 		_, id, whole, _ := parseAlias(links[i].Alias)
 		if !whole {
-			all[i] = sweepHalf(ctx, c, n, network, id)
+			all[i] = sweepHalf(ctx, c, n, network, links[i].Name)
 		} else if valid != nil && !slices.Contains(valid, id) {
 			all[i] = Detach(ctx, network, id)
 		}
@@ -240,13 +246,13 @@ func Sweep(ctx context.Context, network string, valid []ID) error {
 const sweepWorkers = 32
 
 // sweepHalf removes a link that is not whole when nobody works on it any more.
-func sweepHalf(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network string, id ID) error {
-	unlock, err := lockName(ctx, hostName(network, id))
+func sweepHalf(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network, host string) error {
+	unlock, err := lockName(ctx, host)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	l, err := c.Link(rtnl.LinkID{Name: hostName(network, id)})
+	l, err := c.Link(rtnl.LinkID{Name: host})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -259,8 +259,8 @@ func ignoreStale(err error) error {
 	return err
 }
 
-// wantedRules returns the rules of a network. A bridge without a gateway address is no way out: nothing is behind it, so
-// the gate drops all packets that members send to it.
+// wantedRules returns the rules of a network. Behind a bridge without a gateway address there is
+// no source, so the gate drops all packets that members send to it.
 func (m *maker) wantedRules(b bridge) []nft.Rule {
 	rules := []nft.Rule{nft.Gate{Link: b.Name, MAC: nft.MAC([]byte(b.Address))}, nft.Own{Link: b.Name}}
 	if !m.Routed {
