@@ -4,7 +4,6 @@ package nft
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -234,73 +233,6 @@ func (c *Conn) attemptDelete(table string, lost *lostChange) (done bool, err err
 	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, nil))
 }
 
-// ApplyForwards deletes and adds forwards of a table as [Conn.Apply] does, but its cost does not depend on how many the
-// table has: of the maps, it reads only the elements of these forwards. So it cannot delete the table with the last
-// rule, and three more things differ. A forward in del is deleted whatever its ToPort. To delete a forward that does
-// not exist, or whose port leads to another address, is no error and changes nothing. To add a forward replaces another
-// one of the same port.
-//
-// If a forward is deleted, the table must have no other to the same address, unless it is in del, too.
-func (c *Conn) ApplyForwards(table string, del, add []Forward) error {
-	want := make([]Rule, len(add))
-	for i, f := range add {
-		if want[i] = f; f.Check() != nil {
-			return f.Check()
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	defer c.lock()()
-	var lost lostChange
-	return c.retry("change", "table inet "+table, func() (bool, error) {
-		return c.attemptForwards(tablesNamed(table)[0], del, want, &lost)
-	})
-}
-
-// attemptForwards makes one attempt. If somebody else changed the ruleset meanwhile, done is false.
-func (c *Conn) attemptForwards(t table, del []Forward, add []Rule, lost *lostChange) (done bool, err error) {
-	generation, err := c.generation()
-	if err != nil {
-		return false, err
-	}
-	touched := slices.Clone(add)
-	for _, f := range del {
-		touched = append(touched, f)
-	}
-	have, complete, err := c.readForChange(generation, t, nil, touched)
-	if err != nil || !complete {
-		return false, err
-	}
-	rules := setOf(have.rules())
-	var remove []Rule
-	for r := range rules {
-		if f, ok := r.(Forward); ok && slices.ContainsFunc(del, f.leadsAs) {
-			remove = append(remove, r)
-		}
-	}
-	index := indexRules(rules)
-	for _, r := range add {
-		other := index.conflict(r)
-		if other != nil && !slices.Contains(remove, other) {
-			remove = append(remove, other)
-		}
-	}
-	ch, err := planChange(t, *have, remove, add)
-	if err != nil {
-		return false, err
-	}
-	if done, err := c.commitChanges(generation, []*change{ch}, lost); !done || err != nil {
-		return false, err
-	}
-	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, lost.newRules))
-}
-
-// leadsAs reports whether two forwards have the same port and target address.
-func (f Forward) leadsAs(other Forward) bool {
-	f.ToPort, other.ToPort = 0, 0
-	return f == other
-}
-
 // setOf returns the set of the rules.
 func setOf(counted []CountedRule) map[Rule]bool {
 	rules := make(map[Rule]bool, len(counted))
@@ -308,35 +240,4 @@ func setOf(counted []CountedRule) map[Rule]bool {
 		rules[r.Rule] = true
 	}
 	return rules
-}
-
-// ForwardsTo returns the forwards of a table to an address. It asks the kernel for one element to learn whether there
-// are any; only then it reads the table. exists reports whether the table exists.
-func (c *Conn) ForwardsTo(table string, to netip.Addr) (forwards []Forward, exists bool, err error) {
-	e := targetElement(Forward{To: to})
-	t, s := tablesNamed(table)[0], setNamed(e.set)
-	c.mu.Lock()
-	replies, err := c.query("table "+t.String(), []netlink.Message{
-		t.request(unix.NFT_MSG_GETTABLE, 0, attrString(unix.NFTA_TABLE_NAME, t.name)),
-		t.elementRequest(s, e.key),
-	})
-	c.mu.Unlock()
-	if err != nil {
-		return nil, false, err
-	}
-	for i, r := range replies {
-		if errors.Is(r.err, unix.ENOENT) {
-			return nil, i > 0, nil
-		}
-		if r.err != nil {
-			return nil, false, c.refusal("show", "table "+t.String(), r.err)
-		}
-	}
-	rules, _, err := c.Rules(table)
-	for _, r := range rules {
-		if f, ok := r.Rule.(Forward); ok && f.To == to {
-			forwards = append(forwards, f)
-		}
-	}
-	return forwards, true, err
 }

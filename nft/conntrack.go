@@ -29,10 +29,8 @@ const (
 	ctaZone       = 18
 	ctaFilter     = 25 // since Linux 5.8; older kernels list all
 
-	ctaFilterOrigFlags  = 1
-	ctaFilterReplyFlags = 2
+	ctaFilterOrigFlags = 1
 	// CTA_FILTER_F_* of the kernel's net/netfilter/nf_internals.h.
-	ctFilterSrcIP   = 1 << 0
 	ctFilterProto   = 1 << 3
 	ctFilterDstPort = 1 << 5
 
@@ -90,41 +88,23 @@ func (c *Conn) deleteFlows(flows []flow, matches func(flow) bool) error {
 	return nil
 }
 
-// ForgetFlows deletes the conntrack entries of connections from and to addresses: those that one of them opened, and
-// those whose replies it sends, also behind a [Forward]. So who gets such an address next inherits no connection. It
-// does nothing on a kernel without CONFIG_NF_CT_NETLINK.
-func (c *Conn) ForgetFlows(addrs ...netip.Addr) error {
+// ForgetFlows deletes the conntrack entries of connections from and to addresses in prefixes: those that such an address
+// opened, and those whose replies it sends, also behind a [Forward]. So who gets the address next inherits no
+// connection. It does nothing on a kernel without CONFIG_NF_CT_NETLINK. The kernel goes through the connections of the
+// whole machine, which takes milliseconds.
+func (c *Conn) ForgetFlows(of ...netip.Prefix) error {
+	if len(of) == 0 {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, a := range addrs {
-		for _, reply := range []bool{false, true} {
-			flows, err := c.flows(flowsFrom(a, reply))
-			if err == nil {
-				err = c.deleteFlows(flows, func(f flow) bool { return f.orig.src == a || f.reply.src == a })
-			}
-			if err != nil {
-				return err
-			}
-		}
+	flows, err := c.flows(conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
+	if err != nil {
+		return err
 	}
-	return nil
-}
-
-// flowsFrom returns a request for the flows with a source address in one direction.
-func flowsFrom(a netip.Addr, reply bool) netlink.Message {
-	family, source := byte(unix.AF_INET6), uint16(ctaIPv6Src)
-	tuple, flags := uint16(ctaTupleOrig), uint16(ctaFilterOrigFlags)
-	if a.Is4() {
-		family, source = unix.AF_INET, ctaIPv4Src
-	}
-	if reply {
-		tuple, flags = ctaTupleReply, ctaFilterReplyFlags
-	}
-	m := conntrackRequest(ctGet, netlink.Dump, family)
-	m.Data = append(m.Data, nested(tuple, nested(ctaTupleIP, attrBytes(source, a.AsSlice())))...)
-	fields := binary.NativeEndian.AppendUint32(nil, ctFilterSrcIP) // in host byte order, unlike the other attributes
-	m.Data = append(m.Data, nested(ctaFilter, attrBytes(flags, fields))...)
-	return m
+	return c.deleteFlows(flows, func(f flow) bool {
+		return slices.ContainsFunc(of, func(p netip.Prefix) bool { return p.Contains(f.orig.src) || p.Contains(f.reply.src) })
+	})
 }
 
 func conntrackRequest(kind int, flags netlink.HeaderFlags, family byte) netlink.Message {

@@ -194,8 +194,10 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 10
 	case PortAddress:
 		key.kind = 11
-	case Foreign:
+	case Tenant:
 		key.kind = 12
+	case Foreign:
+		key.kind = 13
 	}
 	return key
 }

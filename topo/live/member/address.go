@@ -34,6 +34,10 @@ func (e *TakenError) Error() string {
 // maxTries is more than the ports of a bridge, 1023, so among as many addresses in a row one is free.
 const maxTries = 1100
 
+// maxAddresses is the number of addresses of a subnet, or of its ranges, that are given unless somebody wants others: the
+// first of them. The table has a note about each that was given.
+const maxAddresses = 1 << 14
+
 // gateway returns the gateway's address of a subnet.
 func (s Subnet) gateway() netip.Addr {
 	if s.Gateway.IsValid() {
@@ -99,6 +103,7 @@ func (s Subnet) candidates(start uint64, try func(netip.Addr) (bool, error)) err
 	for _, r := range ranges {
 		size += r.size()
 	}
+	size = min(size, maxAddresses)
 	for i := range min(size, maxTries) {
 		n := (start + i) % size
 		for _, r := range ranges {

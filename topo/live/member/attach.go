@@ -130,6 +130,7 @@ type attachment struct {
 	linked    bool // the link was made
 	addrs     []Address
 	published []nft.Forward
+	notes     []nft.Rule // for the next owners of the addresses; nil if they are there
 }
 
 // open opens the member's namespace, and sockets there and here.
@@ -195,10 +196,22 @@ func (a *attachment) clear() (Attached, error) {
 	}
 	there, err := a.describe(l)
 	if err == nil {
-		err = fmt.Errorf("%s of %s in network %s: %w", a.Member.Link, a.ID, a.Network.Name, fs.ErrExist)
+		err = attachedError{a.Network.Name, a.id()}
 	}
 	return there, err
 }
+
+// An attachedError names a member that is attached already.
+type attachedError struct {
+	network string
+	id      ID
+}
+
+func (e attachedError) Error() string {
+	return fmt.Sprintf("%s of %s is already attached to network %s", e.id.Link, e.id.Container, e.network)
+}
+
+func (e attachedError) Is(target error) bool { return target == fs.ErrExist }
 
 // make makes the member. After an error, undo removes what it has made.
 func (a *attachment) make(ctx context.Context) (Attached, error) {
@@ -242,7 +255,7 @@ func interfaceOf(l rtnl.Link) Interface {
 // for a grace period to remove the others.
 var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 
-// addLink makes the veth pair: one end is a port of the bridge, the other is born in the namespace.
+// addLink makes the veth pair: one end is a port of the bridge, the other is in the namespace from the start.
 func (a *attachment) addLink(b bridge) error {
 	alias, none := aliasOf(a.Network.Name, a.id())+making, rtnl.AddrGenNone
 	// A bridge accepts frames to the MAC address of any port. All have the bridge's, so that one gate is enough.
@@ -331,24 +344,36 @@ func (a *attachment) claimOne(ctx context.Context, s Subnet, want netip.Addr) (n
 	}
 }
 
-// forgetFormer removes what is left of the former owners of the member's addresses: forwards and connections.
+// forgetFormer removes what is left of the former owners of the member's addresses: forwards and connections. Addresses
+// that nobody had need no more than one question.
 func (a *attachment) forgetFormer(ctx context.Context) error {
-	for _, addr := range a.addrs {
-		left, exists, err := a.nft.ForwardsTo(tableOf(a.Network.Name), addr.Prefix.Addr())
-		if err == nil && !exists {
-			_, err = a.Network.make(ctx)
-		}
-		if err == nil && len(left) > 0 {
-			err = ignoreStale(a.nft.ApplyForwards(tableOf(a.Network.Name), left, nil))
-		}
-		if err == nil {
-			err = a.nft.ForgetFlows(addr.Prefix.Addr())
-		}
-		if err != nil {
+	var addrs []netip.Addr
+	for _, p := range a.addrs {
+		addrs = append(addrs, p.Prefix.Addr())
+	}
+	found, err := a.nft.Tenancies(tableOf(a.Network.Name), addrs...)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 && !found[0].Exists { // somebody else deleted the network's rules
+		if _, err := a.Network.make(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	var former []netip.Prefix
+	for i, f := range found {
+		if len(f.Forwards) > 0 {
+			if err := ignoreStale(a.nft.DeleteForwards(tableOf(a.Network.Name), f.Forwards...)); err != nil {
+				return err
+			}
+		}
+		if f.Former {
+			former = append(former, netip.PrefixFrom(addrs[i], addrs[i].BitLen()))
+		} else {
+			a.notes = append(a.notes, nft.Tenant{Addr: addrs[i]})
+		}
+	}
+	return a.nft.ForgetFlows(former...)
 }
 
 // configure makes what is inside the namespace: addresses, routes, link up.
@@ -450,11 +475,14 @@ func (a *attachment) publish(ctx context.Context) error {
 		}
 		a.published = append(a.published, f)
 	}
-	if len(a.published) == 0 {
-		return nil
+	rules := a.notes
+	for _, f := range a.published {
+		rules = append(rules, f)
 	}
-	if err := ignoreStale(a.nft.ApplyForwards(tableOf(a.Network.Name), nil, a.published)); err != nil {
-		return err
+	if len(rules) > 0 {
+		if err := ignoreStale(a.nft.AddElements(tableOf(a.Network.Name), rules...)); err != nil {
+			return err
+		}
 	}
 	return a.forwardLocal(ctx)
 }
@@ -481,8 +509,11 @@ func (a *attachment) forwardLocal(ctx context.Context) error {
 	needed := slices.ContainsFunc(a.published, func(f nft.Forward) bool {
 		return f.To.Is4() && (!f.Addr.IsValid() || f.Addr.IsLoopback())
 	})
-	key := "net/ipv4/conf/" + a.Bridge + "/route_localnet"
-	if value, err := nsfs.Sysctl(key); !needed || err == nil && value == "1" {
+	if !needed {
+		return nil
+	}
+	value, err := nsfs.Sysctl("net/ipv4/conf/" + a.Bridge + "/route_localnet")
+	if err == nil && value == "1" {
 		return nil
 	}
 	m, err := a.Network.open(ctx)
@@ -554,7 +585,7 @@ func (a *attachment) undo() error {
 	if err == nil {
 		err = removeMember(a.conn, a.nft, a.Network.Name, l)
 	}
-	a.linked, a.addrs, a.published = false, nil, nil
+	a.linked, a.addrs, a.published, a.notes = false, nil, nil, nil
 	if a.inside != nil {
 		a.inside.Close()
 		a.inside = nil

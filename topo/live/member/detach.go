@@ -14,8 +14,8 @@ import (
 	"github.com/vnet-lab/vnet/rtnl"
 )
 
-// Detach removes a member from a network: its link at both ends, its ports, and the connections of its addresses. It
-// needs no namespace. If there is no such member, or no such network, it returns no error. The network stays; see
+// Detach removes a member from a network: its link at both ends, and its ports. The connections of its addresses are
+// forgotten before these are given again. It needs no namespace. If there is no such member, or no such network, it returns no error. The network stays; see
 // [Remove].
 func Detach(ctx context.Context, network string, id ID) error {
 	unlock, err := lockName(ctx, hostName(network, id))
@@ -52,12 +52,9 @@ func Detach(ctx context.Context, network string, id ID) error {
 func removeMember(c *rtnl.Conn, n *nft.Conn, network string, l rtnl.Link) error {
 	addrs := claimedBy(l.AltNames, network)
 	if forwards := forwardsOf(l.AltNames, addrs); len(forwards) > 0 {
-		if err := ignoreStale(n.ApplyForwards(tableOf(network), forwards, nil)); err != nil {
+		if err := ignoreStale(n.DeleteForwards(tableOf(network), forwards...)); err != nil {
 			return err
 		}
-	}
-	if err := n.ForgetFlows(addrs...); err != nil {
-		return err
 	}
 	err := c.Do(rtnl.DeleteLink(rtnl.LinkID{Index: l.Index}))
 	if errors.Is(err, fs.ErrNotExist) { // the namespace has ended

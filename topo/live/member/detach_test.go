@@ -198,7 +198,7 @@ func TestIsolate(t *testing.T) {
 // TestClosed: the outside reaches no port that is not published, unless the network is routed.
 func TestClosed(t *testing.T) {
 	out := outside(t)
-	sh(t, out, "ip route add 10.77.0.0/24 via 192.0.2.1")
+	sh(t, out, "ip route add 10.77.0.0/16 via 192.0.2.1")
 	for _, routed := range []bool{false, true} {
 		n := testNetwork(t, func(n *Network) { n.Routed, n.Masquerade = routed, false })
 		ns := newNS(t)

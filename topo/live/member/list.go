@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/vnet-lab/vnet/internal/parallel"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -29,7 +30,7 @@ func Members(_ context.Context, network string) ([]Attached, error) {
 	defer n.Close()
 	b, err := bridgeOf(c, network)
 	if err != nil {
-		return nil, fmt.Errorf("network %s: %w", network, err)
+		return nil, err
 	}
 	forwards, err := forwardsIn(n, network)
 	if err != nil {
@@ -58,12 +59,18 @@ func dial() (*rtnl.Conn, *nft.Conn, error) {
 	return c, n, err
 }
 
-// linksOf returns the links of a network's members, also those that are not whole.
+// linksOf returns the links of a network's members, also those that are not whole. If Attach was killed before the link
+// had an alias, only its name and its bridge show what it is.
 func linksOf(c *rtnl.Conn, network string) ([]rtnl.Link, error) {
+	b, err := bridgeOf(c, network)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	links, err := c.Links(rtnl.LinkFilter{Kind: "veth", NoStats: true})
 	return slices.DeleteFunc(links, func(l rtnl.Link) bool {
 		of, id, _, ok := parseAlias(l.Alias)
-		return !ok || of != network || l.Name != hostName(network, id)
+		unmarked := l.Alias == "" && isHostName(l.Name) && b.Index != 0 && l.Master == b.Index
+		return !unmarked && (!ok || of != network || l.Name != hostName(network, id))
 	}), err
 }
 
@@ -102,7 +109,7 @@ func describe(b bridge, network string, l rtnl.Link, forwards []nft.Forward) Att
 	return a
 }
 
-// describe returns what there is of the member that is attached already.
+// describe returns the member that is attached already.
 func (a *attachment) describe(l rtnl.Link) (Attached, error) {
 	b, err := bridgeOf(a.conn, a.Network.Name)
 	if err != nil {
@@ -139,10 +146,10 @@ func Check(_ context.Context, n Network, m Member) error {
 	defer nc.Close()
 	b, err := bridgeOf(c, n.Name)
 	if err == nil && (b.record == "" || !b.Up()) {
-		err = errors.New("its bridge is down, or not complete")
+		err = fmt.Errorf("network %s: its bridge is down, or not complete", n.Name)
 	}
 	if err != nil {
-		return fmt.Errorf("network %s: %w", n.Name, err)
+		return err
 	}
 	l, err := c.Link(rtnl.LinkID{Name: hostName(n.Name, m.id())})
 	if err != nil {
@@ -223,26 +230,29 @@ func Sweep(ctx context.Context, network string, valid []ID) error {
 	defer c.Close()
 	defer n.Close()
 	links, err := linksOf(c, network)
-	var all []error
-	for _, l := range links {
-		_, id, whole, _ := parseAlias(l.Alias)
+	all := make([]error, len(links))
+	parallel.Each(sweepWorkers, len(links), func(i int) {
+		_, id, whole, _ := parseAlias(links[i].Alias)
 		if !whole {
-			all = append(all, sweepHalf(ctx, c, n, network, id))
+			all[i] = sweepHalf(ctx, c, n, network, links[i].Name)
 		} else if valid != nil && !slices.Contains(valid, id) {
-			all = append(all, Detach(ctx, network, id))
+			all[i] = Detach(ctx, network, id)
 		}
-	}
+	})
 	return errors.Join(append(all, err, sweepForwards(ctx, c, n, network))...)
 }
 
+// sweepWorkers is how many members are removed at once: for each, the kernel waits for a grace period.
+const sweepWorkers = 32
+
 // sweepHalf removes a link that is not whole when nobody works on it any more.
-func sweepHalf(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network string, id ID) error {
-	unlock, err := lockName(ctx, hostName(network, id))
+func sweepHalf(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network, host string) error {
+	unlock, err := lockName(ctx, host)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	l, err := c.Link(rtnl.LinkID{Name: hostName(network, id)})
+	l, err := c.Link(rtnl.LinkID{Name: host})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -290,7 +300,7 @@ func sweepForwards(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network strin
 			continue
 		}
 		if err == nil {
-			err = ignoreStale(n.ApplyForwards(tableOf(network), dead, nil))
+			err = ignoreStale(n.DeleteForwards(tableOf(network), dead...))
 			err = errors.Join(err, release(c, b, network, to))
 		}
 		if err != nil {

@@ -226,19 +226,29 @@ func (m *maker) rules(b bridge) error {
 	if err != nil {
 		return err
 	}
-	counted, err := c.Read(tableOf(m.Name))
+	have, state, err := c.Rules(tableOf(m.Name))
 	if err != nil {
 		return err
 	}
 	want := m.wantedRules(b)
 	var del []nft.Rule
-	for _, r := range counted {
-		_, isPort := r.Rule.(nft.Forward)
-		if _, isForeign := r.Rule.(nft.Foreign); !isPort && !isForeign && !slices.Contains(want, r.Rule) {
+	for _, r := range have {
+		switch r.Rule.(type) {
+		case nft.Forward, nft.Tenant, nft.Foreign:
+			continue
+		}
+		if !slices.Contains(want, r.Rule) {
 			del = append(del, r.Rule)
 		}
 	}
-	return ignoreStale(c.Apply(tableOf(m.Name), del, want))
+	if err := ignoreStale(c.Apply(tableOf(m.Name), del, want)); err != nil || state.Exists {
+		return err
+	}
+	var subnets []netip.Prefix // who had their addresses was noted in the table
+	for _, s := range m.Subnets {
+		subnets = append(subnets, s.Prefix)
+	}
+	return c.ForgetFlows(subnets...)
 }
 
 // ignoreStale returns nil if only old connections continue: they end by themselves.
@@ -249,8 +259,8 @@ func ignoreStale(err error) error {
 	return err
 }
 
-// wantedRules returns the rules of a network. A bridge without a gateway address is no way out: nothing is behind it, so
-// the gate drops all packets that members send to it.
+// wantedRules returns the rules of a network. Behind a bridge without a gateway address there is
+// no source, so the gate drops all packets that members send to it.
 func (m *maker) wantedRules(b bridge) []nft.Rule {
 	rules := []nft.Rule{nft.Gate{Link: b.Name, MAC: nft.MAC([]byte(b.Address))}, nft.Own{Link: b.Name}}
 	if !m.Routed {
@@ -260,6 +270,7 @@ func (m *maker) wantedRules(b bridge) []nft.Rule {
 		rules = append(rules, nft.Isolate{In: b.Name, Out: b.Name})
 	}
 	for _, s := range m.Subnets {
+		rules = append(rules, nft.Tenant{Addr: s.gateway()}) // so that the set is there
 		if m.Masquerade {
 			rules = append(rules, nft.Masquerade{Source: s.Prefix})
 		}

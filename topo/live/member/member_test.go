@@ -19,13 +19,18 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
-func TestMain(m *testing.M) { os.Exit(nsfs.Sandbox(m.Run)) }
+func TestMain(m *testing.M) {
+	if words := os.Getenv(childEnv); words != "" {
+		os.Exit(runChild(strings.Fields(words)))
+	}
+	os.Exit(nsfs.Sandbox(m.Run))
+}
 
 // testNetwork is a network with all that a network can have for reaching the outside.
 func testNetwork(t *testing.T, change ...func(*Network)) Network {
 	t.Helper()
-	n := Network{Name: "net", Bridge: "br0", DefaultRoute: true, Masquerade: true, Hairpin: true, Subnets: []Subnet{
-		{Prefix: netip.MustParsePrefix("10.77.0.0/24")}, {Prefix: netip.MustParsePrefix("fd00:77::/64")}}}
+	n := Network{Name: "net", Bridge: "br0", DefaultRoute: true, Masquerade: true, Hairpin: true,
+		Subnets: testSubnets()}
 	for _, c := range change {
 		c(&n)
 	}
@@ -35,6 +40,10 @@ func testNetwork(t *testing.T, change ...func(*Network)) Network {
 		}
 	})
 	return n
+}
+
+func testSubnets() []Subnet {
+	return []Subnet{{Prefix: netip.MustParsePrefix("10.77.0.0/16")}, {Prefix: netip.MustParsePrefix("fd00:77::/64")}}
 }
 
 // newNS makes a namespace without a name, and returns its path.

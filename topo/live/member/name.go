@@ -45,6 +45,12 @@ func hostName(network string, id ID) string {
 	return fmt.Sprintf("vn%013x", hash(network, id.Container, id.Link)>>12)
 }
 
+// isHostName reports whether a link may have its name from hostName.
+func isHostName(name string) bool {
+	digits, ok := strings.CutPrefix(name, "vn")
+	return ok && len(digits) == 13 && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
 // making follows the alias of a link until its member is whole.
 const making = " making"
 

@@ -3,6 +3,7 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -25,13 +26,17 @@ func Open(name string) (Network, error) {
 	defer c.Close()
 	b, err := bridgeOf(c, name)
 	if err == nil && b.record == "" {
-		err = fs.ErrNotExist
+		err = noNetworkError(name)
 	}
-	if err != nil {
-		return Network{}, fmt.Errorf("network %s: %w", name, err)
-	}
-	return b.network(name), nil
+	return b.network(name), err
 }
+
+// A noNetworkError is the name of a network that does not exist.
+type noNetworkError string
+
+func (e noNetworkError) Error() string { return "there is no network " + string(e) }
+
+func (e noNetworkError) Is(target error) bool { return target == fs.ErrNotExist }
 
 // A bridge is what the kernel says about a network.
 type bridge struct {
@@ -42,7 +47,11 @@ type bridge struct {
 
 // bridgeOf finds the bridge of a network by its mark, with one request.
 func bridgeOf(c *rtnl.Conn, network string) (b bridge, err error) {
-	if b.Link, err = c.Link(rtnl.LinkID{Name: mark.Of(owner(network))}); err != nil {
+	b.Link, err = c.Link(rtnl.LinkID{Name: mark.Of(owner(network))})
+	if errors.Is(err, fs.ErrNotExist) {
+		err = noNetworkError(network)
+	}
+	if err != nil {
 		return b, err
 	}
 	for _, n := range b.AltNames {

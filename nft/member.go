@@ -1,0 +1,186 @@
+//go:build linux
+
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Tenant notes that a member of a network has or had an address, and that connections of its may be tracked. Packets
+// are not compared with it.
+type Tenant struct{ Addr netip.Addr }
+
+// String returns the element in nft's syntax: element tenant4 { 10.77.0.5 }.
+func (t Tenant) String() string {
+	return fmt.Sprintf("element tenant%s { %s }", familyDigit(t.Addr), t.Addr)
+}
+
+// Check returns an error if the address is invalid.
+func (t Tenant) Check() error { return invalid(t, checkTarget(t.Addr)) }
+
+func (t Tenant) elements() []element {
+	return []element{{set: "tenant" + familyDigit(t.Addr), key: string(t.Addr.AsSlice())}}
+}
+
+func decodeTenant(e element, s set) (Rule, error) {
+	a, _ := netip.AddrFromSlice([]byte(e.key[:s.key[0].size]))
+	return Tenant{a}, nil
+}
+
+// AddElements adds Tenants and Forwards to a table, at a cost that does not depend on how many it has. A Forward
+// replaces another one of the same port. Conntrack entries of UDP and SCTP that would continue to use the old port are
+// deleted; a connection of TCP keeps its target.
+//
+// If the table has the sets and no element is in the way, that is one transaction, and nothing is read.
+func (c *Conn) AddElements(table string, add ...Rule) error {
+	for _, r := range add {
+		if err := r.Check(); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := tablesNamed(table)[0]
+	ch := &change{table: t, newRules: add}
+	ch.diffElements(content{}, elementsOf(add), nil)
+	messages, err := ch.messages()
+	if err != nil {
+		return err
+	}
+	if done, err := c.commit(0, messages); !done || err != nil {
+		return c.replaceElements(t, nil, add)
+	}
+	return staleConntrack(c.deleteStaleFlows(nil, datagrams(add)))
+}
+
+// DeleteForwards deletes forwards of a table, at a cost that does not depend on how many it has. Their target ports do
+// not matter. One that does not exist, or whose port leads to another address, is left as it is. The table must have no
+// other forwards to the same addresses. Of conntrack entries, those of UDP and SCTP are deleted.
+func (c *Conn) DeleteForwards(table string, forwards ...Forward) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.replaceElements(tablesNamed(table)[0], forwards, nil)
+}
+
+// replaceElements deletes and adds in one transaction. What is in the way of an addition is deleted.
+func (c *Conn) replaceElements(t table, del []Forward, add []Rule) error {
+	defer c.lock()()
+	var lost lostChange
+	return c.retry("change", "table "+t.String(), func() (done bool, err error) {
+		generation, err := c.generation()
+		if err != nil {
+			return false, err
+		}
+		have, complete, err := c.readForReplace(generation, t, del, add)
+		if err != nil || !complete {
+			return false, err
+		}
+		ch, err := planChange(t, *have, have.inTheWay(del, add), add)
+		if err != nil {
+			return false, err
+		}
+		if done, err = c.commitChanges(generation, []*change{ch}, &lost); !done || err != nil {
+			return false, err
+		}
+		return true, staleConntrack(c.deleteStaleFlows(datagrams(lost.oldRules), datagrams(lost.newRules)))
+	})
+}
+
+// readForReplace reads the elements of the rules. To add rules, it also reads which sets there are.
+func (c *Conn) readForReplace(generation uint32, t table, del []Forward, add []Rule) (*content, bool, error) {
+	if len(add) > 0 {
+		return c.readForChange(generation, t, nil, add)
+	}
+	var rules []Rule
+	for _, f := range del {
+		rules = append(rules, f)
+	}
+	elements := elementsOf(rules)
+	have := &content{table: t, exists: true, partial: true, sets: setNamesFor(elements), elements: map[element]count{}}
+	return have, true, c.readElements(t, have, elements)
+}
+
+// inTheWay returns the rules to delete: those that lead where del does, and those with the ports of add.
+func (c content) inTheWay(del []Forward, add []Rule) (found []Rule) {
+	rules := setOf(c.rules())
+	index := indexRules(rules)
+	for r := range rules {
+		f, ok := r.(Forward)
+		if ok && slices.ContainsFunc(del, func(d Forward) bool { d.ToPort = f.ToPort; return d == f }) {
+			found = append(found, r)
+		}
+	}
+	for _, r := range add {
+		if other := index.conflict(r); other != nil && other != r && !slices.Contains(found, other) {
+			found = append(found, other)
+		}
+	}
+	return found
+}
+
+// datagrams returns the forwards of rules whose clients may use one flow for ever. A connection of TCP is another flow
+// each time.
+func datagrams(rules []Rule) (found []Rule) {
+	for _, r := range rules {
+		if f, ok := r.(Forward); ok && f.Proto != TCP {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// A Tenancy is what a table knows about an address.
+type Tenancy struct {
+	Exists   bool      // the table exists
+	Former   bool      // the table has the [Tenant]
+	Forwards []Forward // to the address
+}
+
+// Tenancies returns what a table knows about addresses. It asks for single elements; only if an address has forwards,
+// it reads the table.
+func (c *Conn) Tenancies(table string, addrs ...netip.Addr) ([]Tenancy, error) {
+	t := tablesNamed(table)[0]
+	requests := []netlink.Message{t.request(unix.NFT_MSG_GETTABLE, 0, attrString(unix.NFTA_TABLE_NAME, t.name))}
+	for _, a := range addrs {
+		for _, e := range []element{Tenant{a}.elements()[0], targetElement(Forward{To: a})} {
+			requests = append(requests, t.elementRequest(setNamed(e.set), e.key))
+		}
+	}
+	c.mu.Lock()
+	replies, err := c.query("table "+t.String(), requests)
+	c.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	has := make([]bool, len(replies))
+	for i, r := range replies {
+		if has[i] = r.err == nil; r.err != nil && !errors.Is(r.err, unix.ENOENT) {
+			return nil, c.refusal("show", "table "+t.String(), r.err)
+		}
+	}
+	found := make([]Tenancy, len(addrs))
+	for i, a := range addrs {
+		if found[i] = (Tenancy{Exists: has[0], Former: has[1+2*i]}); has[2+2*i] {
+			if found[i].Forwards, err = c.forwardsTo(table, a); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+func (c *Conn) forwardsTo(table string, a netip.Addr) (forwards []Forward, err error) {
+	rules, _, err := c.Rules(table)
+	for _, r := range rules {
+		if f, ok := r.Rule.(Forward); ok && f.To == a {
+			forwards = append(forwards, f)
+		}
+	}
+	return forwards, err
+}
