@@ -413,10 +413,30 @@ func (a *attachment) configure() (err error) {
 		requests = append(requests, rtnl.AddAddr(rtnl.Addr{Link: l.Index, Prefix: p.Prefix,
 			Broadcast: broadcastOf(p.Prefix.Masked()), Flags: unix.IFA_F_NODAD}))
 	}
-	for _, r := range a.routes() {
-		requests = append(requests, rtnl.AddRoute(r.in(l.Index)))
+	if err := a.inside.Do(requests...); err != nil {
+		return err
 	}
-	return a.inside.Do(requests...)
+	return a.addRoutes(l.Index)
+}
+
+// laterMetric is more than the metric of IPv6 routes that have none, IP6_RT_PRIO_USER of <net/ip6_route.h>.
+const laterMetric = 1024
+
+// addRoutes adds the member's routes. If the namespace has a default route by another network, the new one has a greater
+// metric: it is used when the other is gone.
+func (a *attachment) addRoutes(link uint32) error {
+	for _, r := range a.routes() {
+		route := r.in(link)
+		err := a.inside.Do(rtnl.AddRoute(route))
+		if errors.Is(err, fs.ErrExist) && r.To.Bits() == 0 && r.Metric == 0 {
+			route.Metric = laterMetric + link
+			err = a.inside.Do(rtnl.AddRoute(route))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // routes returns the member's routes, with their gateways.

@@ -374,3 +374,21 @@ func choose() int {
 	}
 	return 0
 }
+
+// TestTwoNetworks attaches a container to two networks that both give it a default route, with the same port for both:
+// engines name all ports of a container to each network.
+func TestTwoNetworks(t *testing.T) {
+	e := newEngine(t)
+	first, second := e.network("two1", dual), e.network("two2", `"subnets":["10.95.0.0/24","fd00:95::/64"],"ipMasq":true`)
+	ns, far := newNS(t), outside(t)
+	const port = `"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80}]}`
+	e.add("c1", ns, with(first, port))
+	e.add("c1", ns, with(second, port), "CNI_IFNAME=eth1")
+	serve(t, ns, "web", 80)
+	serve(t, far, "far", 7000)
+	reaches(t, far, "tcp", "192.0.2.1:8080", "web")
+	reaches(t, ns, "tcp", "192.0.2.2:7000", "far")
+	e.ok("DEL", "c1", ns, first)
+	reaches(t, ns, "tcp", "192.0.2.2:7000", "far")
+	reaches(t, ns, "tcp", "[2001:db8::2]:7000", "far")
+}
