@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package netavark reads what netavark, the network program of podman since version 4, sends to a plugin, and writes what
-// it expects. It changes nothing and opens nothing. The protocol is described in netavark's plugin-API.md.
+// Package netavark reads what netavark, the network program of podman since version 4, sends to a plugin, and writes
+// what it expects. It changes nothing and opens nothing. The protocol is described in netavark's plugin-API.md.
 //
 //	create NETWORK ─▶ the same with what was missing        when the user creates a network
 //	setup NAMESPACE, container ─▶ member.Network, member.Member … member.Attached ─▶ Status

@@ -14,7 +14,8 @@ import (
 // netavarkNetwork is a network as create returns it.
 func (e engine) netavarkNetwork(name, keys string) string {
 	e.Helper()
-	out, code := e.run("vnet create", fmt.Sprintf(`{"name":%q,"id":"%s0123456789abcdef","driver":"vnet",%s}`, name, name, keys))
+	out, code := e.run("vnet create", fmt.Sprintf(`{"name":%q,"id":"%s0123456789abcdef","driver":"vnet",%s}`, name, name,
+		keys))
 	if code != 0 {
 		e.Fatalf("create: %s", out)
 	}
@@ -43,7 +44,7 @@ func (e engine) setup(ns, input string) (s netavark.Status) {
 }
 
 // TestNetavark goes through what podman does: create, setup with a port, reload with the address of before, teardown,
-// and teardown again. The network goes with its last container.
+// and teardown again. The network ends with its last container.
 func TestNetavark(t *testing.T) {
 	e := newEngine(t)
 	network, far, ns := e.netavarkNetwork("n1", `"ipv6_enabled":true`), outside(t), newNS(t)
@@ -78,7 +79,8 @@ func TestNetavark(t *testing.T) {
 			t.Errorf("teardown of %s: exit code %d, %s", id, code, out)
 		}
 	}
-	if got := sh(t, "", "ip -br link; nft list ruleset"); strings.Contains(got, "br-n1") || strings.Contains(got, "podman") {
+	got := sh(t, "", "ip -br link; nft list ruleset")
+	if strings.Contains(got, "br-n1") || strings.Contains(got, "podman") {
 		t.Errorf("at the end: %s", got)
 	}
 }
