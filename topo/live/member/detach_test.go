@@ -169,7 +169,7 @@ func TestIsolate(t *testing.T) {
 	n := testNetwork(t, func(n *Network) { n.Isolate = true })
 	red, blue := newNS(t), newNS(t)
 	a := attach(t, n, Member{ID: "red", Link: "eth0", NS: red})
-	b := attach(t, n, Member{ID: "blue", Link: "eth0", NS: blue})
+	attach(t, n, Member{ID: "blue", Link: "eth0", NS: blue})
 	to := a.Addresses[0].Prefix.Addr()
 	serve(t, red, "red", to.String()+":80")
 	route := fmt.Sprintf("ip route add %s via 10.77.0.1", to)
@@ -181,15 +181,9 @@ func TestIsolate(t *testing.T) {
 			t.Errorf("%v: a member reaches another: %q", around, got)
 		}
 	}
+	sh(t, blue, "ip route del "+to.String())
 	n.Isolate = false
-	if err := Detach(context.Background(), n.Name, ID{"blue", "eth0"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := Detach(context.Background(), n.Name, ID{"red", "eth0"}); err != nil {
-		t.Fatal(err)
-	}
-	attach(t, n, Member{ID: "red", Link: "eth0", NS: red, Addresses: []netip.Addr{to}})
-	attach(t, n, Member{ID: "blue", Link: "eth0", NS: blue, Addresses: []netip.Addr{b.Addresses[0].Prefix.Addr()}})
+	attach(t, n, Member{ID: "green", Link: "eth0", NS: newNS(t)}) // changes the network
 	if got := ask(t, blue, "tcp", to.String()+":80"); got == "" {
 		t.Error("without isolation, a member does not reach another")
 	}
@@ -277,4 +271,98 @@ func TestOwnNamespace(t *testing.T) {
 	}
 	defer nsfs.Remove("red")
 	attach(t, n, Member{ID: "red", Link: "eth0", NS: "red"}) // a name is enough
+}
+
+// TestMAC: a member has the MAC address that is wanted, and its neighbours know it at once, whoever had the address
+// before.
+func TestMAC(t *testing.T) {
+	n := testNetwork(t)
+	ctx := context.Background()
+	blue := newNS(t)
+	attach(t, n, Member{ID: "blue", Link: "eth0", NS: blue})
+	for i, mac := range [][6]byte{{0x02, 9, 9, 9, 9, 1}, {0x02, 9, 9, 9, 9, 2}, {}, {0x02, 9, 9, 9, 9, 3}} {
+		id, ns := fmt.Sprint("red", i), newNS(t)
+		a := attach(t, n, Member{ID: id, Link: "eth0", NS: ns, MAC: mac,
+			Addresses: []netip.Addr{netip.MustParseAddr("10.77.0.9"), netip.MustParseAddr("fd00:77::9")}})
+		if mac != ([6]byte{}) && a.Link.MAC != mac {
+			t.Errorf("%x, not %x", a.Link.MAC, mac)
+		}
+		for _, to := range []string{"10.77.0.9:80", "[fd00:77::9]:80"} {
+			serve(t, ns, id, to)
+			for _, from := range []string{blue, ""} {
+				if got := ask(t, from, "tcp", to); !strings.HasPrefix(got, id+" ") {
+					t.Errorf("%s at %s from %q: %q", id, to, from, got)
+				}
+			}
+		}
+		if err := Detach(ctx, n.Name, ID{id, "eth0"}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestRoutes: a member has the routes that are wanted.
+func TestRoutes(t *testing.T) {
+	n := testNetwork(t)
+	ns := newNS(t)
+	a := attach(t, n, Member{ID: "red", Link: "eth0", NS: ns, Routes: []Route{
+		{To: netip.MustParsePrefix("203.0.113.0/24"), MTU: 1300, Metric: 50},
+		{To: netip.MustParsePrefix("198.51.100.0/24"), Via: netip.MustParseAddr("10.77.0.5"), Table: 100},
+		{To: netip.MustParsePrefix("2001:db8:7::/48")},
+	}})
+	if len(a.Routes) != 5 || a.Routes[2].Via.String() != "10.77.0.1" {
+		t.Errorf("%+v", a.Routes)
+	}
+	routes := sh(t, ns, "ip route; ip -6 route; ip route show table 100")
+	for _, want := range []string{"default via 10.77.0.1 dev eth0", "203.0.113.0/24 via 10.77.0.1 dev eth0 metric 50 mtu 1300",
+		"198.51.100.0/24 via 10.77.0.5", "2001:db8:7::/48 via fd00:77::1", "default via fd00:77::1"} {
+		if !strings.Contains(routes, want) {
+			t.Errorf("no %q in\n%s", want, routes)
+		}
+	}
+}
+
+// TestLayer2: a network without subnets has members without addresses, on a bridge that others made, which stays as it
+// was.
+func TestLayer2(t *testing.T) {
+	sh(t, "", "ip link add theirs type bridge; ip link set theirs up")
+	defer sh(t, "", "ip link del theirs")
+	before := sh(t, "", "ip -d link show theirs")
+	n := Network{Name: "l2", Bridge: "theirs"}
+	ns := newNS(t)
+	a := attach(t, n, Member{ID: "red", Link: "eth0", NS: ns})
+	if len(a.Addresses) != 0 {
+		t.Errorf("%+v", a)
+	}
+	sh(t, ns, "ip link show eth0 | grep LOWER_UP")
+	if err := Remove(context.Background(), "l2"); !errors.Is(err, ErrMembers) {
+		t.Errorf("a network with members: %v", err)
+	}
+	if err := errors.Join(Detach(context.Background(), "l2", ID{"red", "eth0"}), Remove(context.Background(), "l2")); err != nil {
+		t.Error(err)
+	}
+	after := sh(t, "", "ip -d link show theirs")
+	if strings.Contains(after, "altname") || !strings.Contains(after, "group default") {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+// TestSeveralNetworks: a container on two networks publishes each port once.
+func TestSeveralNetworks(t *testing.T) {
+	one := testNetwork(t)
+	two := testNetwork(t, func(n *Network) {
+		n.Name, n.Bridge, n.Subnets = "two", "br2", []Subnet{{Prefix: netip.MustParsePrefix("10.78.0.0/24")}}
+	})
+	ns := newNS(t)
+	web := []Port{{Proto: nft.TCP, HostPort: 8080, Port: 80}}
+	attach(t, one, Member{ID: "red", Link: "eth0", NS: ns, Ports: web})
+	a := attach(t, two, Member{ID: "red", Link: "eth1", NS: ns, Ports: web, Routes: nil})
+	if len(a.Ports) != 0 {
+		t.Errorf("%+v", a.Ports)
+	}
+	_, err := Attach(context.Background(), two, Member{ID: "blue", Link: "eth0", NS: newNS(t), Ports: web})
+	var taken *TakenError
+	if !errors.As(err, &taken) || taken.Network != "net" {
+		t.Errorf("%v", err)
+	}
 }

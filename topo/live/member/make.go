@@ -193,7 +193,34 @@ func (m *maker) complete(b bridge) error {
 	if err := m.forward(); err != nil {
 		return err
 	}
+	if b.record != "" {
+		if err := m.changePorts(); err != nil {
+			return err
+		}
+	}
 	return m.writeRecord(b)
+}
+
+// changePorts gives the links of all members the options of the network.
+func (m *maker) changePorts() error {
+	links, err := linksOf(m.conn, m.Name)
+	if err != nil {
+		return err
+	}
+	var requests []rtnl.Request
+	for _, l := range links {
+		requests = append(requests, rtnl.SetLink(rtnl.LinkID{Index: l.Index}, m.portConfig()))
+	}
+	if err := m.conn.Do(requests...); err != nil && !errors.Is(err, fs.ErrNotExist) { // one may have ended
+		return err
+	}
+	return nil
+}
+
+// portConfig is what a network changes of the links of its members at the bridge.
+func (n Network) portConfig() rtnl.LinkConfig {
+	return rtnl.LinkConfig{PortKind: "bridge_slave",
+		Port: rtnl.Options{"isolated": number(n.Isolate), "hairpin": number(n.Hairpin)}}
 }
 
 // addresses returns the addresses of the bridge. The kernel gives it the link-local address only when a port has

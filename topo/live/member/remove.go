@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/vnet-lab/vnet/internal/mark"
@@ -81,10 +82,18 @@ func (m *maker) remove(b bridge) error {
 	if b.Index == 0 {
 		return nil
 	}
-	if b.Alias == mark.Of(owner(m.Name)) {
+	if b.Alias == mark.Of(owner(m.Name)) && !b.isShared(m.Name) {
 		return m.conn.Do(rtnl.DeleteLink(rtnl.LinkID{Index: b.Index}))
 	}
 	return m.leaveBridge(b)
+}
+
+// isShared reports whether another network has the same bridge.
+func (b bridge) isShared(network string) bool {
+	return slices.ContainsFunc(b.AltNames, func(n string) bool {
+		return strings.HasPrefix(n, mark.Of(owner(""))) && n != mark.Of(owner(network)) &&
+			!strings.HasPrefix(n, mark.Of(owner(network))+":")
+	})
 }
 
 // leaveBridge removes the network's marks and addresses from a bridge that others made.
@@ -100,7 +109,11 @@ func (m *maker) leaveBridge(b bridge) error {
 			requests = append(requests, rtnl.DeleteAddr(a))
 		}
 	}
-	for _, name := range b.AltNames {
+	l, err := m.conn.Link(id) // the record of the network is deleted already
+	if err != nil {
+		return err
+	}
+	for _, name := range l.AltNames {
 		if name == mark.Of(owner(m.Name)) || strings.HasPrefix(name, mark.Of(owner(m.Name))+":") {
 			requests = append(requests, rtnl.DeleteAltNames(id, name))
 		}

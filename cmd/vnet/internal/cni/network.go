@@ -66,17 +66,22 @@ func (c *Config) Network(a Addressing) (member.Network, error) {
 	if c.MTU < 0 || c.MTU > 65535 {
 		return n, fail(CodeConfig, "mtu: %d is not between 0 and 65535", c.MTU)
 	}
-	// The short form is for networks that need only their subnets.
-	short := c.IPAM.Type == "" && len(a.Subnets) > 0
 	n.MTU = uint32(c.MTU)
-	n.DefaultRoute = either(c.IsDefaultGateway, short && either(c.IsGateway, true))
+	n.DefaultRoute = c.givesDefaultRoute(a)
 	n.Gateway = n.DefaultRoute || either(c.IsGateway, false)
 	n.Masquerade = c.IPMasq
 	n.Isolate = c.PortIsolation || c.Isolate
-	n.Hairpin = either(c.HairpinMode, short)
+	n.Hairpin = either(c.HairpinMode, c.short(a))
 	n.Routed = either(c.Routed, !c.IPMasq)
 	n.Subnets = a.Subnets
 	return n, nil
+}
+
+// short reports whether this is vnet's short form, for networks that need only their subnets.
+func (c *Config) short(a Addressing) bool { return c.IPAM.Type == "" && len(a.Subnets) > 0 }
+
+func (c *Config) givesDefaultRoute(a Addressing) bool {
+	return either(c.IsDefaultGateway, c.short(a) && either(c.IsGateway, true))
 }
 
 func either(key *bool, otherwise bool) bool {
@@ -113,6 +118,11 @@ func (c *Config) refusals() error {
 func (c *Config) Member(env Env, a Addressing) (member.Member, error) {
 	m := member.Member{ID: MemberID(env.ContainerID, env.Link).Container, Link: env.Link, NS: env.NS,
 		Addresses: a.Fixed, Routes: a.Routes}
+	if c.givesDefaultRoute(a) { // which the configuration may also have as a route
+		m.Routes = slices.DeleteFunc(slices.Clone(m.Routes), func(r member.Route) bool {
+			return r.To.Bits() == 0 && r.Table == 0 && r.Metric == 0 && r.Scope == 0
+		})
+	}
 	mac := c.Runtime.MAC
 	for _, other := range []string{c.Args.CNI.MAC, env.Args["MAC"]} {
 		if mac == "" {
