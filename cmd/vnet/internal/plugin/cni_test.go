@@ -73,7 +73,7 @@ func TestLife(t *testing.T) {
 	}
 	e.ok("CHECK", "c1", ns, after(config, text))
 	e.ok("STATUS", "", "", config)
-	e.fails(cni.CodeInternal, "exists", "ADD", "c1", ns, config)
+	e.fails(cni.CodeInternal, "already attached", "ADD", "c1", ns, config)
 	e.ok("CHECK", "c1", ns, after(config, text)) // the second ADD has changed nothing
 
 	sh(t, ns, "ip link set dev eth0 address 02:00:00:00:00:99 mtu 1400") // as the plugin tuning does
@@ -329,7 +329,7 @@ func TestDelegate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.fails(cni.CodeInternal, "exists", "ADD", "c1", ns, config) // who is attached keeps the address
+	e.fails(cni.CodeInternal, "already attached", "ADD", "c1", ns, config) // who is attached keeps the address
 	e.ok("CHECK", "c1", ns, after(config, string(text)))
 	e.ok("STATUS", "", "", config)
 	e.ok("GC", "", "", config)
