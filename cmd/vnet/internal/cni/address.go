@@ -114,20 +114,18 @@ func (c *Config) hostLocal(env Env) (a Addressing, err error) {
 	if err != nil {
 		return a, err
 	}
-	taken := map[netip.Prefix]netip.Addr{}
 	for _, wish := range wanted {
 		at := slices.IndexFunc(a.Subnets, func(s member.Subnet) bool { return inPool(s, wish.Addr()) })
 		if at < 0 {
 			return a, fail(CodeConfig, "ips: %s is in no range of this network", wish.Addr())
 		}
 		subnet := a.Subnets[at]
-		if other, ok := taken[subnet.Prefix]; ok {
-			return a, fail(CodeConfig, "ips: %s and %s are both in %s", other, wish.Addr(), subnet.Prefix)
+		if other := slices.IndexFunc(a.Fixed, subnet.Prefix.Contains); other >= 0 {
+			return a, fail(CodeConfig, "ips: %s and %s are both in %s", a.Fixed[other], wish.Addr(), subnet.Prefix)
 		}
 		if wish.Addr() == subnet.Gateway {
 			return a, fail(CodeConfig, "ips: %s is the gateway's address", wish.Addr())
 		}
-		taken[subnet.Prefix] = wish.Addr()
 		a.Fixed = append(a.Fixed, wish.Addr())
 	}
 	return a, nil

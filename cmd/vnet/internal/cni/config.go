@@ -126,7 +126,7 @@ func Parse(command string, text []byte) (*Config, error) {
 		return c, fail(CodeVersion, "%s: cniVersion %s does not have it; it came with %s", command, c.Version,
 			since[command])
 	}
-	if !validName.MatchString(c.Name) {
+	if !validName(c.Name) {
 		return c, fail(CodeConfig, "name: %q is not a name of a network", c.Name)
 	}
 	return c, nil

@@ -4,9 +4,10 @@ package cni
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/vnet-lab/vnet/internal/naming"
 )
 
 // An Env is the environment of one call.
@@ -17,7 +18,6 @@ type Env struct {
 	Link        string            // the link's name in the namespace
 	Args        map[string]string // CNI_ARGS; a key that occurs twice has its last value
 	Path        []string          // where other plugins are
-	OwnNS       bool              // the namespace may be the plugin's own
 }
 
 // required are the variables that each command needs. DEL needs no namespace: it may be gone.
@@ -34,7 +34,6 @@ var required = map[string][]string{
 func ReadEnv(getenv func(string) string) (Env, error) {
 	e := Env{Command: getenv("CNI_COMMAND"), ContainerID: getenv("CNI_CONTAINERID"), NS: getenv("CNI_NETNS"),
 		Link: getenv("CNI_IFNAME"), Path: filepath.SplitList(getenv("CNI_PATH"))}
-	e.OwnNS = slices.Contains([]string{"1", "true", "TRUE", "True", "t", "T"}, getenv("CNI_NETNS_OVERRIDE"))
 	needs, ok := required[e.Command]
 	if !ok {
 		return e, fail(CodeEnvironment, "CNI_COMMAND: unknown command %q", e.Command)
@@ -50,7 +49,7 @@ func ReadEnv(getenv func(string) string) (Env, error) {
 			strings.Join(missing, ","))
 	}
 	if slices.Contains(needs, "CNI_CONTAINERID") {
-		if !validName.MatchString(e.ContainerID) {
+		if !validName(e.ContainerID) {
 			return e, fail(CodeEnvironment, "CNI_CONTAINERID: %q has characters that are not allowed", e.ContainerID)
 		}
 		if !validLink(e.Link) {
@@ -61,12 +60,12 @@ func ReadEnv(getenv func(string) string) (Env, error) {
 	return e, nil
 }
 
-// validName matches container ids and names of networks.
-var validName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+// validName reports whether a container id or the name of a network is one of the specification.
+func validName(name string) bool { return naming.ValidChars(name, "", naming.NameChars) }
 
 // validLink reports whether the kernel would accept a link of this name (dev_valid_name in net/core/dev.c).
 func validLink(name string) bool {
-	return name != "" && len(name) <= 15 && name != "." && name != ".." && !strings.ContainsAny(name, "/: \t\n\v\f\r")
+	return len(name) <= naming.MaxLinkName && naming.IsLink(name)
 }
 
 // parseArgs reads KEY=VALUE;KEY=VALUE. Unknown keys are for other plugins of the chain, whether IgnoreUnknown is there

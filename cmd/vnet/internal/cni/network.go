@@ -141,14 +141,12 @@ func (c *Config) Member(env Env, a Addressing) (member.Member, error) {
 	return m, err
 }
 
-var protocols = map[string]nft.Proto{"": nft.TCP, "tcp": nft.TCP, "udp": nft.UDP, "sctp": nft.SCTP}
-
 // readPorts reads the ports, each once: engines repeat them.
 func readPorts(mappings []PortMapping) (ports []member.Port, err error) {
 	for _, m := range mappings {
-		proto, ok := protocols[strings.ToLower(m.Protocol)]
-		if !ok {
-			return nil, fail(CodeConfig, "portMappings: protocol: %q is not tcp, udp or sctp", m.Protocol)
+		proto, err := nft.ParseProto(strings.ToLower(cmp.Or(m.Protocol, "tcp")))
+		if err != nil {
+			return nil, fail(CodeConfig, "portMappings: %v", err)
 		}
 		p := member.Port{Proto: proto, HostPort: uint16(m.HostPort), Port: uint16(m.ContainerPort)}
 		if m.HostPort < 1 || m.HostPort > 65535 {

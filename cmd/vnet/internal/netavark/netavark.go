@@ -285,8 +285,6 @@ func (c Container) Member(ns string) (m member.Member, err error) {
 	return m, nil
 }
 
-var protocols = map[string]nft.Proto{"tcp": nft.TCP, "udp": nft.UDP, "sctp": nft.SCTP}
-
 // read returns the ports of a range, for each protocol.
 func (p port) read() (ports []member.Port, err error) {
 	var host netip.Addr
@@ -296,9 +294,9 @@ func (p port) read() (ports []member.Port, err error) {
 		}
 	}
 	for _, name := range strings.Split(cmp.Or(p.Protocol, "tcp"), ",") {
-		proto, ok := protocols[strings.ToLower(name)]
-		if !ok {
-			return nil, fmt.Errorf("protocol %q is not tcp, udp or sctp", name)
+		proto, err := nft.ParseProto(strings.ToLower(name))
+		if err != nil {
+			return nil, err
 		}
 		for i := range max(p.Range, 1) {
 			from, to := p.HostPort+i, p.ContainerPort+i
