@@ -26,7 +26,8 @@ func attachObject() *object {
 		maxArgs: 1, run: (*session).attach, flags: []cli.Flag{
 			text("netns", "the `NAME` or path of the namespace"), text("pid", "a `PROCESS` in the namespace"),
 			text("id", "the `NAME` of the member"), text("dev", "the `LINK` in the namespace"), text("mac", "its `MAC` address"),
-			list("address", "a fixed `ADDRESS`"), list("port", "a `PORT` to publish"), text("bridge", "the `LINK` that is the network's bridge"),
+			list("address", "a fixed `ADDRESS`"), list("port", "a `PORT` to publish"),
+			text("bridge", "the `LINK` that is the network's bridge"),
 			list("subnet", "a `PREFIX` of the network"), boolean("nat", "translate to the machine's address"),
 			boolean("isolate", "members do not reach each other"), text("mtu", "the `MTU` of members' links"),
 			boolean("json", "print JSON"),

@@ -314,8 +314,9 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("%+v", a.Routes)
 	}
 	routes := sh(t, ns, "ip route; ip -6 route; ip route show table 100")
-	for _, want := range []string{"default via 10.77.0.1 dev eth0", "203.0.113.0/24 via 10.77.0.1 dev eth0 metric 50 mtu 1300",
-		"198.51.100.0/24 via 10.77.0.5", "2001:db8:7::/48 via fd00:77::1", "default via fd00:77::1"} {
+	for _, want := range []string{"default via 10.77.0.1 dev eth0",
+		"203.0.113.0/24 via 10.77.0.1 dev eth0 metric 50 mtu 1300", "198.51.100.0/24 via 10.77.0.5",
+		"2001:db8:7::/48 via fd00:77::1", "default via fd00:77::1"} {
 		if !strings.Contains(routes, want) {
 			t.Errorf("no %q in\n%s", want, routes)
 		}
@@ -338,7 +339,8 @@ func TestLayer2(t *testing.T) {
 	if err := Remove(context.Background(), "l2"); !errors.Is(err, ErrMembers) {
 		t.Errorf("a network with members: %v", err)
 	}
-	if err := errors.Join(Detach(context.Background(), "l2", ID{"red", "eth0"}), Remove(context.Background(), "l2")); err != nil {
+	err := Detach(context.Background(), "l2", ID{"red", "eth0"})
+	if err = errors.Join(err, Remove(context.Background(), "l2")); err != nil {
 		t.Error(err)
 	}
 	after := sh(t, "", "ip -d link show theirs")

@@ -111,13 +111,13 @@ func describe(b bridge, network string, l rtnl.Link, forwards []nft.Forward) Att
 
 // describe returns the member that is attached already.
 func (a *attachment) describe(l rtnl.Link) (Attached, error) {
-	b, err := bridgeOf(a.conn, a.Network.Name)
+	b, err := bridgeOf(a.conn, a.Name)
 	if err != nil {
 		return Attached{}, err
 	}
-	forwards, err := forwardsIn(a.nft, a.Network.Name)
-	there := describe(b, a.Network.Name, l, forwards)
-	there.NS = a.NS
+	forwards, err := forwardsIn(a.nft, a.Name)
+	there := describe(b, a.Name, l, forwards)
+	there.NS = a.m.NS
 	return there, err
 }
 

@@ -134,7 +134,8 @@ func (n *Network) check() error {
 	n.Gateway = (n.Gateway || n.DefaultRoute || n.Masquerade) && len(n.Subnets) > 0
 	for _, s := range n.Subnets {
 		if s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() || s.Prefix.Bits() > s.Prefix.Addr().BitLen()-2 {
-			return fmt.Errorf("network %s: subnet %s: expected a prefix without host bits and room for two hosts", n.Name, s.Prefix)
+			return fmt.Errorf("network %s: subnet %s: expected a prefix without host bits, and room for two hosts",
+				n.Name, s.Prefix)
 		}
 		if !s.Prefix.Contains(s.gateway()) {
 			return fmt.Errorf("network %s: gateway %s is not in subnet %s", n.Name, s.Gateway, s.Prefix)
