@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -62,6 +63,7 @@ func bridgeOf(c *rtnl.Conn, network string) (b bridge, err error) {
 			b.subnets = append(b.subnets, value)
 		}
 	}
+	sort.Strings(b.subnets)
 	return b, nil
 }
 
@@ -87,7 +89,7 @@ func (n Network) record() (options string, subnets []string) {
 	for _, s := range n.Subnets {
 		subnets = append(subnets, mark.Escaper.Replace(s.Prefix.String())+"@"+s.gateway().String())
 	}
-	slices.Sort(subnets)
+	sort.Strings(subnets)
 	return options + "," + strconv.Itoa(int(n.MTU)), subnets
 }
 
@@ -108,7 +110,6 @@ func (b bridge) network(name string) Network {
 			n.Subnets = append(n.Subnets, Subnet{Prefix: p, Gateway: g})
 		}
 	}
-	slices.SortFunc(n.Subnets, func(a, b Subnet) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
 	return n
 }
 
@@ -118,7 +119,6 @@ const made = "b"
 // is reports whether the network is whole and as n describes it.
 func (b bridge) is(n Network) bool {
 	options, subnets := n.record()
-	slices.Sort(b.subnets)
 	return strings.TrimPrefix(b.record, made) == options && b.Name == n.Bridge && slices.Equal(b.subnets, subnets)
 }
 
