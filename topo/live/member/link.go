@@ -103,7 +103,7 @@ func (a *attachment) configure() (err error) {
 	return nil
 }
 
-// announce tells the neighbours the MAC address of addresses that they may know with another one. If all members have
+// announce sends the MAC address of addresses that neighbours may know with another one. If all members have
 // the MAC addresses that follow from their addresses, there are none.
 func (a *attachment) announce(l rtnl.Link) error {
 	if a.m.MAC == ([6]byte{}) && len(a.former) == 0 {
