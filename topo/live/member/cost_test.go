@@ -153,7 +153,7 @@ func TestKilled(t *testing.T) {
 			t.Fatalf("after %s: %s links\n%s", d, links, rules)
 		}
 	}
-	if got := ask(t, "", "tcp", to); got == "" {
+	if got := answer(t, "", "tcp", to); got == "" {
 		t.Error("the neighbour is not reachable")
 	}
 }

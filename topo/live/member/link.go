@@ -24,7 +24,7 @@ import (
 var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 
 // addLink makes the veth pair: one end is a port of the bridge, the other is in the namespace from the start.
-func (a *attachment) addLink(b bridge) error {
+func (a *attachment) addLink(b *bridge) error {
 	alias, none := aliasOf(a.Name, a.m.id())+making, rtnl.AddrGenNone
 	// A bridge accepts frames to the MAC address of any port. All have the bridge's, so that one gate is enough.
 	peer := rtnl.LinkConfig{Name: a.m.Link, NS: a.file, MTU: a.MTU, Limits: singleQueue}
@@ -160,7 +160,7 @@ func (r Route) in(link uint32) rtnl.Route {
 }
 
 // finish says that the member is whole.
-func (a *attachment) finish() (b bridge, err error) {
+func (a *attachment) finish() (b *bridge, err error) {
 	alias := aliasOf(a.Name, a.m.id())
 	set := rtnl.LinkConfig{Alias: &alias}
 	set.SetUp(true)
@@ -177,7 +177,7 @@ func (a *attachment) finish() (b bridge, err error) {
 
 // run waits until links carry packets, and returns the member's. Since Linux 6.8, asking for a link makes the kernel
 // handle a change of its carrier; before, it did so up to a second later.
-func (a *attachment) run(ctx context.Context, b bridge) (host, inside rtnl.Link, err error) {
+func (a *attachment) run(ctx context.Context, b *bridge) (host, inside rtnl.Link, err error) {
 	if inside, err = running(ctx, a.inside, a.file, rtnl.LinkID{Name: a.m.Link}); err != nil {
 		return host, inside, err
 	}

@@ -47,7 +47,8 @@ type bridge struct {
 }
 
 // bridgeOf finds the bridge of a network by its mark, with one request.
-func bridgeOf(c *rtnl.Conn, network string) (b bridge, err error) {
+func bridgeOf(c *rtnl.Conn, network string) (b *bridge, err error) {
+	b = &bridge{}
 	b.Link, err = c.Link(rtnl.LinkID{Name: mark.Of(owner(network))})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = noNetworkError(network)
@@ -94,7 +95,7 @@ func (n Network) record() (options string, subnets []string) {
 }
 
 // network is the inverse of record.
-func (b bridge) network(name string) Network {
+func (b *bridge) network(name string) Network {
 	n := Network{Name: name, Bridge: b.Name}
 	options, rest, _ := strings.Cut(strings.TrimPrefix(b.record, made), ",")
 	for _, o := range n.options() {
@@ -117,7 +118,7 @@ func (b bridge) network(name string) Network {
 const made = "b"
 
 // is reports whether the network is whole and as n describes it.
-func (b bridge) is(n Network) bool {
+func (b *bridge) is(n Network) bool {
 	options, subnets := n.record()
 	return strings.TrimPrefix(b.record, made) == options && b.Name == n.Bridge && slices.Equal(b.subnets, subnets)
 }
