@@ -88,8 +88,8 @@ func (c *Conn) deleteFlows(flows []flow, matches func(flow) bool) error {
 	return nil
 }
 
-// ForgetFlows deletes the conntrack entries of connections from and to addresses in prefixes: those that such an address
-// opened, and those whose replies it sends, also behind a [Forward]. So who gets the address next inherits no
+// ForgetFlows deletes the conntrack entries of connections from and to addresses in prefixes: those that such an
+// address opened, and those whose replies it sends, also behind a [Forward]. So who gets the address next inherits no
 // connection. It does nothing on a kernel without CONFIG_NF_CT_NETLINK. The kernel goes through the connections of the
 // whole machine, which takes milliseconds.
 func (c *Conn) ForgetFlows(of ...netip.Prefix) error {

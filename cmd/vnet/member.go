@@ -26,7 +26,8 @@ func attachObject() *object {
 		maxArgs: 1, run: (*session).attach, flags: []cli.Flag{
 			text("netns", "the `NAME` or path of the namespace"), text("pid", "a `PROCESS` in the namespace"),
 			text("id", "the `NAME` of the member"), text("dev", "the `LINK` in the namespace"), text("mac", "its `MAC` address"),
-			list("address", "a fixed `ADDRESS`"), list("port", "a `PORT` to publish"), text("bridge", "the `LINK` that is the network's bridge"),
+			list("address", "a fixed `ADDRESS`"), list("port", "a `PORT` to publish"),
+			text("bridge", "the `LINK` that is the network's bridge"),
 			list("subnet", "a `PREFIX` of the network"), boolean("nat", "translate to the machine's address"),
 			boolean("isolate", "members do not reach each other"), text("mtu", "the `MTU` of members' links"),
 			boolean("json", "print JSON"),
@@ -77,8 +78,28 @@ Lists the members of a network: what attach has made, with their addresses and p
 `}
 }
 
-// list is an option that can be given several times.
-func list(name, usage string) cli.Flag { return &cli.StringSliceFlag{Name: name, Usage: usage} }
+// list is an option that can be given several times. cli.StringSliceFlag would add the code that reads JSON.
+func list(name, usage string) cli.Flag {
+	return &cli.GenericFlag{Name: name, Usage: usage, Value: &texts{}}
+}
+
+// texts are the values of an option.
+type texts []string
+
+// Set adds a value.
+func (t *texts) Set(text string) error {
+	*t = append(*t, text)
+	return nil
+}
+
+// String returns no text: there is no default.
+func (t *texts) String() string { return "" }
+
+// list returns the values of an option that can be given several times.
+func (l labLine) list(name string) texts {
+	t, _ := l.Generic(name).(*texts)
+	return *t
+}
 
 // defaultLink is the link of a member in its namespace.
 const defaultLink = "eth0"
@@ -121,7 +142,7 @@ func networkOf(l labLine) (n member.Network, err error) {
 	}
 	n = member.Network{Name: name, Bridge: cmp.Or(l.String("bridge"), name), DefaultRoute: true, Hairpin: true,
 		Masquerade: l.Bool("nat"), Isolate: l.Bool("isolate")}
-	for _, text := range l.StringSlice("subnet") {
+	for _, text := range l.list("subnet") {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			return n, words.Errorf("--subnet: expected a prefix such as 10.77.0.0/24, not %q", text)
@@ -156,14 +177,14 @@ func memberOf(l labLine) (m member.Member, err error) {
 		}
 		copy(m.MAC[:], mac)
 	}
-	for _, text := range l.StringSlice("address") {
+	for _, text := range l.list("address") {
 		a, err := netip.ParseAddr(text)
 		if err != nil {
 			return m, words.Errorf("--address: expected an address, not %q", text)
 		}
 		m.Addresses = append(m.Addresses, a)
 	}
-	for _, text := range l.StringSlice("port") {
+	for _, text := range l.list("port") {
 		p, err := parsePort(text)
 		if err != nil {
 			return m, err

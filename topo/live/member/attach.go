@@ -30,7 +30,7 @@ func Attach(ctx context.Context, n Network, m Member) (Attached, error) {
 	if err := m.check(n); err != nil {
 		return Attached{}, err
 	}
-	a := &attachment{Network: n, Member: m, host: hostName(n.Name, m.id())}
+	a := &attachment{Network: n, m: m, host: hostName(n.Name, m.id())}
 	unlock, err := lockName(ctx, a.host)
 	if err != nil {
 		return Attached{}, err
@@ -114,7 +114,7 @@ func (n Network) subnetOf(a netip.Addr) (Subnet, bool) {
 // An attachment is a member while it is attached.
 type attachment struct {
 	Network
-	Member
+	m      Member
 	host   string // the name of the link on the machine's side
 	file   *os.File
 	conn   *rtnl.Conn // on the machine
@@ -130,8 +130,8 @@ type attachment struct {
 
 // open opens the member's namespace, and sockets there and here.
 func (a *attachment) open() (err error) {
-	if a.file, err = nsfs.OpenFrom(a.NS, a.NS); err != nil {
-		return fmt.Errorf("namespace %s: %w", a.NS, err)
+	if a.file, err = nsfs.OpenFrom(a.m.NS, a.m.NS); err != nil {
+		return fmt.Errorf("namespace %s: %w", a.m.NS, err)
 	}
 	if a.conn, err = rtnl.Dial(nil); err == nil {
 		a.nft, err = nft.Dial(nil)
@@ -183,15 +183,15 @@ func (a *attachment) clear() (Attached, error) {
 		return Attached{}, err
 	}
 	network, id, whole, ok := parseAlias(l.Alias)
-	if !ok && l.Alias != "" || ok && (network != a.Network.Name || id != a.id()) {
-		return Attached{}, fmt.Errorf("link %s: not made for %s of %s", a.host, a.Member.Link, a.ID)
+	if !ok && l.Alias != "" || ok && (network != a.Name || id != a.m.id()) {
+		return Attached{}, fmt.Errorf("link %s: not made for %s of %s", a.host, a.m.Link, a.m.ID)
 	}
 	if !whole {
-		return Attached{}, removeMember(a.conn, a.nft, a.Network.Name, l)
+		return Attached{}, removeMember(a.conn, a.nft, a.Name, l)
 	}
 	there, err := a.describe(l)
 	if err == nil {
-		err = attachedError{a.Network.Name, a.id()}
+		err = attachedError{a.Name, a.m.id()}
 	}
 	return there, err
 }
@@ -239,8 +239,8 @@ func (a *attachment) make(ctx context.Context) (Attached, error) {
 	if err != nil {
 		return Attached{}, err
 	}
-	return Attached{Network: a.Network.Name, ID: a.ID, Bridge: interfaceOf(b.Link), Host: interfaceOf(host),
-		Link: interfaceOf(link), NS: a.NS, Addresses: a.addrs, Routes: a.routes(), Ports: portsOf(a.published)}, nil
+	return Attached{Network: a.Name, ID: a.m.ID, Bridge: interfaceOf(b.Link), Host: interfaceOf(host),
+		Link: interfaceOf(link), NS: a.m.NS, Addresses: a.addrs, Routes: a.routes(), Ports: portsOf(a.published)}, nil
 }
 
 func interfaceOf(l rtnl.Link) Interface {
@@ -256,7 +256,7 @@ func (a *attachment) undo() error {
 	}
 	l, err := a.conn.Link(rtnl.LinkID{Name: a.host})
 	if err == nil {
-		err = removeMember(a.conn, a.nft, a.Network.Name, l)
+		err = removeMember(a.conn, a.nft, a.Name, l)
 	}
 	a.linked, a.addrs, a.published = false, nil, nil
 	a.former, a.notes = nil, nil

@@ -20,14 +20,14 @@ import (
 // claimAddresses takes an address of each subnet.
 func (a *attachment) claimAddresses(ctx context.Context) error {
 	for _, s := range a.Subnets {
-		i := slices.IndexFunc(a.Member.Addresses, s.Prefix.Contains)
+		i := slices.IndexFunc(a.m.Addresses, s.Prefix.Contains)
 		var want netip.Addr
 		if i >= 0 {
-			want = a.Member.Addresses[i]
+			want = a.m.Addresses[i]
 		}
 		var got netip.Addr
 		err := patiently(ctx, func() (err error) {
-			got, err = claim(a.conn, a.host, a.Network.Name, s, want, hash(a.ID, a.Member.Link, s.Prefix.String()))
+			got, err = claim(a.conn, a.host, a.Name, s, want, hash(a.m.ID, a.m.Link, s.Prefix.String()))
 			return err
 		})
 		if err != nil {
@@ -86,7 +86,7 @@ func (a *attachment) forgetFormer(ctx context.Context) error {
 	for _, p := range a.addrs {
 		addrs = append(addrs, p.Prefix.Addr())
 	}
-	found, err := a.nft.Tenancies(tableOf(a.Network.Name), addrs...)
+	found, err := a.nft.Tenancies(tableOf(a.Name), addrs...)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (a *attachment) forgetFormer(ctx context.Context) error {
 	}
 	for i, f := range found {
 		if len(f.Forwards) > 0 {
-			if err := ignoreStale(a.nft.DeleteForwards(tableOf(a.Network.Name), f.Forwards...)); err != nil {
+			if err := ignoreStale(a.nft.DeleteForwards(tableOf(a.Name), f.Forwards...)); err != nil {
 				return err
 			}
 		}
@@ -125,7 +125,7 @@ func (a *attachment) publish(ctx context.Context) error {
 		err := patiently(ctx, func() error {
 			err := claimName(a.conn, a.host, portClaim(f), port)
 			var taken *TakenError
-			if own = errors.As(err, &taken) && taken.Owner.Container == a.ID; own {
+			if own = errors.As(err, &taken) && taken.Owner.Container == a.m.ID; own {
 				return nil
 			}
 			return err
@@ -142,7 +142,7 @@ func (a *attachment) publish(ctx context.Context) error {
 		rules = append(rules, f)
 	}
 	if len(rules) > 0 {
-		if err := ignoreStale(a.nft.AddElements(tableOf(a.Network.Name), rules...)); err != nil {
+		if err := ignoreStale(a.nft.AddElements(tableOf(a.Name), rules...)); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func (a *attachment) publish(ctx context.Context) error {
 
 // forwards returns the forwards of the member's ports.
 func (a *attachment) forwards() (forwards []nft.Forward) {
-	for _, p := range a.Ports {
+	for _, p := range a.m.Ports {
 		for _, to := range a.addrs {
 			if p.Host.IsValid() && p.Host.Is4() != to.Prefix.Addr().Is4() {
 				continue

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,7 +63,7 @@ func child(t testing.TB, wrap []string, words string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := append(wrap, self)
+	argv := append(slices.Clone(wrap), self)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), childEnv+"="+words)
 	return cmd
@@ -100,7 +101,8 @@ func TestCost(t *testing.T) {
 		id := fmt.Sprint("after", members) // an address that had been somebody's costs more
 		for _, words := range []string{"attach " + id + " " + named(t, id), "detach " + id} {
 			trace := filepath.Join(t.TempDir(), "trace")
-			if out, err := child(t, []string{"strace", "-f", "-o", trace, "-e", "trace=network"}, words).CombinedOutput(); err != nil {
+			cmd := child(t, []string{"strace", "-f", "-o", trace, "-e", "trace=network"}, words)
+			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", words, err, out)
 			}
 			text, err := os.ReadFile(trace)
@@ -151,7 +153,7 @@ func TestKilled(t *testing.T) {
 			t.Fatalf("after %s: %s links\n%s", d, links, rules)
 		}
 	}
-	if got := ask(t, "", "tcp", to); got == "" {
+	if got := answer(t, "", "tcp", to); got == "" {
 		t.Error("the neighbour is not reachable")
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // Detach removes a member from a network: its link at both ends, and its ports. The connections of its addresses are
-// forgotten before these are given again. It needs no namespace. If there is no such member, or no such network, it returns no error. The network stays; see
-// [Remove].
+// forgotten before these are given again. It needs no namespace. If there is no such member, or no such network, it
+// returns no error. The network stays; see [Remove].
 func Detach(ctx context.Context, network string, id ID) error {
 	unlock, err := lockName(ctx, hostName(network, id))
 	if err != nil {

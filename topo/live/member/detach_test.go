@@ -63,7 +63,7 @@ func TestNewTenant(t *testing.T) {
 	ns := newNS(t)
 	attach(t, n, Member{ID: "old", Link: "eth0", NS: ns, Addresses: []netip.Addr{addr}, Ports: web})
 	serve(t, ns, "old", "10.77.0.9:80")
-	if got := ask(t, out, "udp", "192.0.2.1:8080"); got != "old 192.0.2.2" {
+	if got := answer(t, out, "udp", "192.0.2.1:8080"); got != "old 192.0.2.2" {
 		t.Fatalf("%q", got)
 	}
 	sh(t, "", "ip link del "+hostName(n.Name, ID{"old", "eth0"})) // as the kernel does when the namespace ends
@@ -73,13 +73,13 @@ func TestNewTenant(t *testing.T) {
 	if got := ask(t, out, "udp", "192.0.2.1:8080"); got != "" {
 		t.Errorf("the new owner of the address has the port of the old one: %q", got)
 	}
-	if got := ask(t, "", "tcp", "10.77.0.9:80"); got != "new 10.77.0.1" {
+	if got := answer(t, "", "tcp", "10.77.0.9:80"); got != "new 10.77.0.1" {
 		t.Errorf("the new owner of the address: %q", got)
 	}
 	third := newNS(t)
 	a := attach(t, n, Member{ID: "third", Link: "eth0", NS: third, Ports: web})
 	serve(t, third, "third", a.Addresses[0].Prefix.Addr().String()+":80")
-	if got := ask(t, out, "udp", "192.0.2.1:8080"); got != "third 192.0.2.2" {
+	if got := answer(t, out, "udp", "192.0.2.1:8080"); got != "third 192.0.2.2" {
 		t.Errorf("the new owner of the port: %q", got)
 	}
 	_, err := Attach(ctx, n, Member{ID: "fourth", Link: "eth0", NS: newNS(t), Addresses: []netip.Addr{addr}})
@@ -184,7 +184,7 @@ func TestIsolate(t *testing.T) {
 	sh(t, blue, "ip route del "+to.String())
 	n.Isolate = false
 	attach(t, n, Member{ID: "green", Link: "eth0", NS: newNS(t)}) // changes the network
-	if got := ask(t, blue, "tcp", to.String()+":80"); got == "" {
+	if got := answer(t, blue, "tcp", to.String()+":80"); got == "" {
 		t.Error("without isolation, a member does not reach another")
 	}
 }
@@ -199,7 +199,11 @@ func TestClosed(t *testing.T) {
 		a := attach(t, n, Member{ID: "red", Link: "eth0", NS: ns})
 		to := a.Addresses[0].Prefix.Addr().String() + ":80"
 		serve(t, ns, "red", to)
-		if got := ask(t, out, "tcp", to); (got != "") != routed {
+		question := ask
+		if routed {
+			question = answer
+		}
+		if got := question(t, out, "tcp", to); (got != "") != routed {
 			t.Errorf("routed %v: %q", routed, got)
 		}
 		if err := Detach(context.Background(), n.Name, ID{"red", "eth0"}); err != nil {
@@ -290,7 +294,7 @@ func TestMAC(t *testing.T) {
 		for _, to := range []string{"10.77.0.9:80", "[fd00:77::9]:80"} {
 			serve(t, ns, id, to)
 			for _, from := range []string{blue, ""} {
-				if got := ask(t, from, "tcp", to); !strings.HasPrefix(got, id+" ") {
+				if got := answer(t, from, "tcp", to); !strings.HasPrefix(got, id+" ") {
 					t.Errorf("%s at %s from %q: %q", id, to, from, got)
 				}
 			}
@@ -314,8 +318,9 @@ func TestRoutes(t *testing.T) {
 		t.Errorf("%+v", a.Routes)
 	}
 	routes := sh(t, ns, "ip route; ip -6 route; ip route show table 100")
-	for _, want := range []string{"default via 10.77.0.1 dev eth0", "203.0.113.0/24 via 10.77.0.1 dev eth0 metric 50 mtu 1300",
-		"198.51.100.0/24 via 10.77.0.5", "2001:db8:7::/48 via fd00:77::1", "default via fd00:77::1"} {
+	for _, want := range []string{"default via 10.77.0.1 dev eth0",
+		"203.0.113.0/24 via 10.77.0.1 dev eth0 metric 50 mtu 1300", "198.51.100.0/24 via 10.77.0.5",
+		"2001:db8:7::/48 via fd00:77::1", "default via fd00:77::1"} {
 		if !strings.Contains(routes, want) {
 			t.Errorf("no %q in\n%s", want, routes)
 		}
@@ -338,7 +343,8 @@ func TestLayer2(t *testing.T) {
 	if err := Remove(context.Background(), "l2"); !errors.Is(err, ErrMembers) {
 		t.Errorf("a network with members: %v", err)
 	}
-	if err := errors.Join(Detach(context.Background(), "l2", ID{"red", "eth0"}), Remove(context.Background(), "l2")); err != nil {
+	err := Detach(context.Background(), "l2", ID{"red", "eth0"})
+	if err = errors.Join(err, Remove(context.Background(), "l2")); err != nil {
 		t.Error(err)
 	}
 	after := sh(t, "", "ip -d link show theirs")

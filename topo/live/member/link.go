@@ -24,10 +24,10 @@ import (
 var singleQueue = rtnl.Limits{TxQueues: 1, RxQueues: 1}
 
 // addLink makes the veth pair: one end is a port of the bridge, the other is in the namespace from the start.
-func (a *attachment) addLink(b bridge) error {
-	alias, none := aliasOf(a.Network.Name, a.id())+making, rtnl.AddrGenNone
+func (a *attachment) addLink(b *bridge) error {
+	alias, none := aliasOf(a.Name, a.m.id())+making, rtnl.AddrGenNone
 	// A bridge accepts frames to the MAC address of any port. All have the bridge's, so that one gate is enough.
-	peer := rtnl.LinkConfig{Name: a.Member.Link, NS: a.file, MTU: a.MTU, Limits: singleQueue}
+	peer := rtnl.LinkConfig{Name: a.m.Link, NS: a.file, MTU: a.MTU, Limits: singleQueue}
 	add := rtnl.LinkConfig{Name: a.host, Address: b.Address, Master: &b.Index, MTU: a.MTU, Limits: singleQueue,
 		Kind: rtnl.Kind{Name: "veth", Peer: &peer}}
 	set := a.portConfig()
@@ -40,7 +40,7 @@ func (a *attachment) addLink(b bridge) error {
 			return errNetworkGone
 		}
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("link %s of the namespace: %w", a.Member.Link, fs.ErrExist)
+			return fmt.Errorf("link %s of the namespace: %w", a.m.Link, fs.ErrExist)
 		}
 		return err
 	}
@@ -63,7 +63,7 @@ func (a *attachment) configure() (err error) {
 		}
 		if slices.ContainsFunc(a.addrs, func(p Address) bool { return p.Prefix.Addr().Is6() }) {
 			// Addresses and routes come from here alone, and nobody has to wait for the link-local address.
-			err := t.SetSysctls("net/ipv6/conf/"+a.Member.Link, "disable_ipv6=0", "accept_dad=0", "accept_ra=0")
+			err := t.SetSysctls("net/ipv6/conf/"+a.m.Link, "disable_ipv6=0", "accept_dad=0", "accept_ra=0")
 			if err != nil && !isReadOnly(err) {
 				return err
 			}
@@ -74,13 +74,13 @@ func (a *attachment) configure() (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := a.inside.Link(rtnl.LinkID{Name: a.Member.Link})
+	l, err := a.inside.Link(rtnl.LinkID{Name: a.m.Link})
 	if err != nil {
 		return err
 	}
-	mac := a.MAC
+	mac := a.m.MAC
 	if mac == ([6]byte{}) && len(a.addrs) > 0 {
-		mac = macOf(a.Network.Name, a.addrs[0].Prefix.Addr())
+		mac = macOf(a.Name, a.addrs[0].Prefix.Addr())
 	}
 	set := rtnl.LinkConfig{}
 	if mac != ([6]byte{}) {
@@ -118,10 +118,10 @@ func (a *attachment) addRoutes(link uint32) error {
 	return nil
 }
 
-// announce tells the neighbours the MAC address of addresses that they may know with another one. If all members have
+// announce sends the MAC address of addresses that neighbours may know with another one. If all members have
 // the MAC addresses that follow from their addresses, there are none.
 func (a *attachment) announce(l rtnl.Link) error {
-	if a.MAC == ([6]byte{}) && len(a.former) == 0 {
+	if a.m.MAC == ([6]byte{}) && len(a.former) == 0 {
 		return nil
 	}
 	return nsfs.Do(a.file, func() error {
@@ -148,13 +148,13 @@ func (a *attachment) routes() (routes []Route) {
 		}
 	}
 	if a.DefaultRoute {
-		for _, to := range []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)} {
-			if via := gateways[to.Addr().Is4()]; via.IsValid() {
-				routes = append(routes, Route{To: to, Via: via})
+		for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+			if via := gateways[any.Is4()]; via.IsValid() {
+				routes = append(routes, Route{To: netip.PrefixFrom(any, 0), Via: via})
 			}
 		}
 	}
-	for _, r := range a.Member.Routes {
+	for _, r := range a.m.Routes {
 		if !r.Via.IsValid() && r.Scope == unix.RT_SCOPE_UNIVERSE {
 			r.Via = gateways[r.To.Addr().Is4()]
 		}
@@ -175,15 +175,15 @@ func (r Route) in(link uint32) rtnl.Route {
 }
 
 // finish says that the member is whole.
-func (a *attachment) finish() (b bridge, err error) {
-	alias := aliasOf(a.Network.Name, a.id())
+func (a *attachment) finish() (b *bridge, err error) {
+	alias := aliasOf(a.Name, a.m.id())
 	set := rtnl.LinkConfig{Alias: &alias}
 	set.SetUp(true)
 	if err := a.conn.Do(rtnl.SetLink(rtnl.LinkID{Name: a.host}, set)); err != nil {
 		return b, err
 	}
 	// Another process may have removed the network. It first removes the record, and then looks for members.
-	b, err = bridgeOf(a.conn, a.Network.Name)
+	b, err = bridgeOf(a.conn, a.Name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && b.record == "" {
 		return b, errNetworkGone
 	}
@@ -192,8 +192,8 @@ func (a *attachment) finish() (b bridge, err error) {
 
 // run waits until links carry packets, and returns the member's. Since Linux 6.8, asking for a link makes the kernel
 // handle a change of its carrier; before, it did so up to a second later.
-func (a *attachment) run(ctx context.Context, b bridge) (host, inside rtnl.Link, err error) {
-	if inside, err = running(ctx, a.inside, a.file, rtnl.LinkID{Name: a.Member.Link}); err != nil {
+func (a *attachment) run(ctx context.Context, b *bridge) (host, inside rtnl.Link, err error) {
+	if inside, err = running(ctx, a.inside, a.file, rtnl.LinkID{Name: a.m.Link}); err != nil {
 		return host, inside, err
 	}
 	if host, err = running(ctx, a.conn, nil, rtnl.LinkID{Name: a.host}); err != nil || !a.Gateway {

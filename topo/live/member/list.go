@@ -86,7 +86,7 @@ func forwardsIn(n *nft.Conn, network string) (forwards []nft.Forward, err error)
 }
 
 // describe returns what the machine's side shows of a member.
-func describe(b bridge, network string, l rtnl.Link, forwards []nft.Forward) Attached {
+func describe(b *bridge, network string, l rtnl.Link, forwards []nft.Forward) Attached {
 	_, id, _, _ := parseAlias(l.Alias)
 	n := b.network(network)
 	a := Attached{Network: network, ID: id.Container, Bridge: interfaceOf(b.Link), Host: interfaceOf(l),
@@ -111,13 +111,13 @@ func describe(b bridge, network string, l rtnl.Link, forwards []nft.Forward) Att
 
 // describe returns the member that is attached already.
 func (a *attachment) describe(l rtnl.Link) (Attached, error) {
-	b, err := bridgeOf(a.conn, a.Network.Name)
+	b, err := bridgeOf(a.conn, a.Name)
 	if err != nil {
 		return Attached{}, err
 	}
-	forwards, err := forwardsIn(a.nft, a.Network.Name)
-	there := describe(b, a.Network.Name, l, forwards)
-	there.NS = a.NS
+	forwards, err := forwardsIn(a.nft, a.Name)
+	there := describe(b, a.Name, l, forwards)
+	there.NS = a.m.NS
 	return there, err
 }
 
@@ -310,6 +310,6 @@ func sweepForwards(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network strin
 	return nil
 }
 
-func release(c *rtnl.Conn, b bridge, network string, a netip.Addr) error {
+func release(c *rtnl.Conn, b *bridge, network string, a netip.Addr) error {
 	return c.Do(rtnl.DeleteAltNames(rtnl.LinkID{Index: b.Index}, claimOf(network, a)))
 }

@@ -87,7 +87,7 @@ func (m *maker) close() {
 }
 
 // ensure returns the network's bridge, and makes what is missing of the network. If it is whole, that is one request.
-func (n Network) ensure(ctx context.Context, c *rtnl.Conn) (bridge, error) {
+func (n Network) ensure(ctx context.Context, c *rtnl.Conn) (*bridge, error) {
 	b, err := bridgeOf(c, n.Name)
 	if err == nil && b.is(n) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return b, err
@@ -96,10 +96,10 @@ func (n Network) ensure(ctx context.Context, c *rtnl.Conn) (bridge, error) {
 }
 
 // make makes what is missing of a network, or changes it.
-func (n Network) make(ctx context.Context) (bridge, error) {
+func (n Network) make(ctx context.Context) (*bridge, error) {
 	m, err := n.open(ctx)
 	if err != nil {
-		return bridge{}, err
+		return nil, err
 	}
 	defer m.close()
 	b, err := m.bridge()
@@ -116,7 +116,7 @@ func (n Network) make(ctx context.Context) (bridge, error) {
 }
 
 // bridge returns the network's bridge with the network's mark. It makes the bridge if there is none.
-func (m *maker) bridge() (b bridge, err error) {
+func (m *maker) bridge() (b *bridge, err error) {
 	b, err = bridgeOf(m.conn, m.Name)
 	if err == nil && b.Name != m.Bridge {
 		err = fmt.Errorf("network %s: its bridge is %s, not %s", m.Name, b.Name, m.Bridge)
@@ -169,7 +169,7 @@ func (m *maker) mac() rtnl.LLAddr {
 }
 
 // complete makes all but the bridge. The record comes last: it says that the network is whole.
-func (m *maker) complete(b bridge) error {
+func (m *maker) complete(b *bridge) error {
 	id := rtnl.LinkID{Index: b.Index}
 	up := rtnl.LinkConfig{Address: b.Address} // which the bridge now keeps, whatever ports come and go
 	up.SetUp(true)
@@ -225,7 +225,7 @@ func (n Network) portConfig() rtnl.LinkConfig {
 
 // addresses returns the addresses of the bridge. The kernel gives it the link-local address only when a port has
 // carrier, and without one it cannot ask for the neighbours of forwarded IPv6 packets.
-func (m *maker) addresses(b bridge) (addrs []netip.Prefix) {
+func (m *maker) addresses(b *bridge) (addrs []netip.Prefix) {
 	for _, s := range m.Subnets {
 		if m.Gateway {
 			addrs = append(addrs, netip.PrefixFrom(s.gateway(), s.Prefix.Bits()))
@@ -248,7 +248,7 @@ func broadcastOf(p netip.Prefix) netip.Addr {
 }
 
 // rules makes the network's table have the rules of the network, besides those of members' ports.
-func (m *maker) rules(b bridge) error {
+func (m *maker) rules(b *bridge) error {
 	c, err := m.handle.NFT()
 	if err != nil {
 		return err
@@ -288,7 +288,7 @@ func ignoreStale(err error) error {
 
 // wantedRules returns the rules of a network. Behind a bridge without a gateway address there is
 // no source, so the gate drops all packets that members send to it.
-func (m *maker) wantedRules(b bridge) []nft.Rule {
+func (m *maker) wantedRules(b *bridge) []nft.Rule {
 	rules := []nft.Rule{nft.Gate{Link: b.Name, MAC: nft.MAC([]byte(b.Address))}, nft.Own{Link: b.Name}}
 	if !m.Routed {
 		rules = append(rules, nft.Closed{Link: b.Name})
@@ -332,7 +332,7 @@ func (m *maker) acquire(name string) error {
 }
 
 // writeRecord writes what the network is to its bridge.
-func (m *maker) writeRecord(b bridge) error {
+func (m *maker) writeRecord(b *bridge) error {
 	prefix, id := mark.Of(owner(m.Name)), rtnl.LinkID{Index: b.Index}
 	options, subnets := m.record()
 	if b.Alias == prefix {
@@ -362,7 +362,7 @@ func (m *maker) writeRecord(b bridge) error {
 }
 
 // records returns the alternative names of the bridge that are the network's records.
-func (b bridge) records(network string) []string {
+func (b *bridge) records(network string) []string {
 	return slices.DeleteFunc(slices.Clone(b.AltNames), func(n string) bool {
 		return !strings.HasPrefix(n, mark.Of(owner(network))+":")
 	})

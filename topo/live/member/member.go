@@ -5,16 +5,20 @@
 // does not.
 //
 //	    machine (or the namespace that the process runs in)
-//	┌──────────────────────────────────────────────────────────┐
-//	│  bridge BRIDGE  10.77.0.1/24  fd00:77::1/64               │
-//	│   ├── vn3f…  altnames m:NET/ID/eth0, 4:NET:10.77.0.5 …    │   the member's link: all state is here
-//	│   └── vn91…                                               │
-//	│  nft table: masquerade, published ports, guard            │
-//	└──────┬────────────────────────────────────────────────────┘
+//	┌───────────────────────────────────────────────────────────────┐
+//	│  bridge BRIDGE  10.77.0.1/24  fd00:77::1/64                   │
+//	│   ├── vn3f…  altnames 4:NET:10.77.0.5, p4:tcp:*:8080 …        │   the member's link: all state is here
+//	│   └── vn91…                                                   │
+//	│  nft table vnet__NET: masquerade, published ports             │
+//	└──────┬────────────────────────────────────────────────────────┘
 //	       └── eth0 10.77.0.5/24 in the member's namespace
 //
-// There is no state file. An address is taken by an alternative name of the member's link on the machine's side; the
-// kernel refuses the same name twice, and forgets it with the link.
+// There is no state file. An address, and a port of the machine, is taken by an alternative name of the member's link
+// on the machine's side; the kernel refuses the same name twice, and forgets it with the link. The member that has an
+// address owns the forwards to it.
+//
+// Attach, Detach and Sweep are safe at the same time, in any number of processes. A lock in /run/vnet keeps two on the
+// same member apart, and two that make or remove the same network; where nobody may write there, there is no lock.
 package member
 
 import (
@@ -23,12 +27,13 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// A Network is what members are attached to: a bridge of the machine. Attach makes what is missing of it.
+// A Network is what members are attached to: a bridge of the machine. Attach makes what is missing of it, and changes
+// what differs.
 type Network struct {
 	Name    string   // unique on the machine; the marks of its members contain it
-	Bridge  string   // the name of the bridge; a bridge that others made stays when the last member goes
+	Bridge  string   // the name of the bridge, which others may have made
 	Subnets []Subnet // none: layer 2 only
-	MTU     uint32   // of the members' links; 0 is the kernel's default
+	MTU     uint32   // of the members' links, in bytes; 0 is the kernel's default
 
 	Gateway      bool // the bridge has the gateway addresses, and the machine forwards
 	DefaultRoute bool // each member has a default route by the gateway; implies Gateway
@@ -53,7 +58,7 @@ type Range struct{ First, Last netip.Addr }
 type Member struct {
 	ID        string       // of the container or sandbox, as its engine names it
 	Link      string       // the link's name in the namespace, for example eth0
-	NS        string       // the namespace's path; "" for Detach: only the machine's side is known
+	NS        string       // the namespace: a path, a process ID, or a name in /run/netns
 	Addresses []netip.Addr // fixed addresses, at most one per subnet; the others are chosen
 	MAC       [6]byte      // zero: derived from the address
 	Routes    []Route

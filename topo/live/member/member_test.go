@@ -171,6 +171,17 @@ func ask(t testing.TB, path, network, address string) string {
 	return string(b[:n])
 }
 
+// answer is ask for a server that answers: a busy machine may need more than the time of one question.
+func answer(t testing.TB, path, network, address string) (got string) {
+	t.Helper()
+	for range 3 {
+		if got = ask(t, path, network, address); got != "" {
+			break
+		}
+	}
+	return got
+}
+
 func TestAttach(t *testing.T) {
 	out := outside(t)
 	n := testNetwork(t)
@@ -202,7 +213,11 @@ func TestAttach(t *testing.T) {
 			{red, "tcp", net.JoinHostPort(machine, "8080"), "red " + gateway},
 			{"", "tcp", to, "red " + gateway},
 		} {
-			if got := ask(t, c.from, c.network, c.to); got != c.want {
+			question := answer
+			if c.want == "" {
+				question = ask
+			}
+			if got := question(t, c.from, c.network, c.to); got != c.want {
 				t.Errorf("%s %s: %q, not %q", c.network, c.to, got, c.want)
 			}
 		}

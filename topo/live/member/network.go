@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -46,7 +47,8 @@ type bridge struct {
 }
 
 // bridgeOf finds the bridge of a network by its mark, with one request.
-func bridgeOf(c *rtnl.Conn, network string) (b bridge, err error) {
+func bridgeOf(c *rtnl.Conn, network string) (b *bridge, err error) {
+	b = &bridge{}
 	b.Link, err = c.Link(rtnl.LinkID{Name: mark.Of(owner(network))})
 	if errors.Is(err, fs.ErrNotExist) {
 		err = noNetworkError(network)
@@ -62,6 +64,7 @@ func bridgeOf(c *rtnl.Conn, network string) (b bridge, err error) {
 			b.subnets = append(b.subnets, value)
 		}
 	}
+	sort.Strings(b.subnets)
 	return b, nil
 }
 
@@ -87,12 +90,12 @@ func (n Network) record() (options string, subnets []string) {
 	for _, s := range n.Subnets {
 		subnets = append(subnets, mark.Escaper.Replace(s.Prefix.String())+"@"+s.gateway().String())
 	}
-	slices.Sort(subnets)
+	sort.Strings(subnets)
 	return options + "," + strconv.Itoa(int(n.MTU)), subnets
 }
 
 // network is the inverse of record.
-func (b bridge) network(name string) Network {
+func (b *bridge) network(name string) Network {
 	n := Network{Name: name, Bridge: b.Name}
 	options, rest, _ := strings.Cut(strings.TrimPrefix(b.record, made), ",")
 	for _, o := range n.options() {
@@ -108,7 +111,6 @@ func (b bridge) network(name string) Network {
 			n.Subnets = append(n.Subnets, Subnet{Prefix: p, Gateway: g})
 		}
 	}
-	slices.SortFunc(n.Subnets, func(a, b Subnet) int { return a.Prefix.Addr().Compare(b.Prefix.Addr()) })
 	return n
 }
 
@@ -116,9 +118,8 @@ func (b bridge) network(name string) Network {
 const made = "b"
 
 // is reports whether the network is whole and as n describes it.
-func (b bridge) is(n Network) bool {
+func (b *bridge) is(n Network) bool {
 	options, subnets := n.record()
-	slices.Sort(b.subnets)
 	return strings.TrimPrefix(b.record, made) == options && b.Name == n.Bridge && slices.Equal(b.subnets, subnets)
 }
 
@@ -134,7 +135,8 @@ func (n *Network) check() error {
 	n.Gateway = (n.Gateway || n.DefaultRoute || n.Masquerade) && len(n.Subnets) > 0
 	for _, s := range n.Subnets {
 		if s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() || s.Prefix.Bits() > s.Prefix.Addr().BitLen()-2 {
-			return fmt.Errorf("network %s: subnet %s: expected a prefix without host bits and room for two hosts", n.Name, s.Prefix)
+			return fmt.Errorf("network %s: subnet %s: expected a prefix without host bits, and room for two hosts",
+				n.Name, s.Prefix)
 		}
 		if !s.Prefix.Contains(s.gateway()) {
 			return fmt.Errorf("network %s: gateway %s is not in subnet %s", n.Name, s.Gateway, s.Prefix)

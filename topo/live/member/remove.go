@@ -46,7 +46,7 @@ func Remove(ctx context.Context, network string) error {
 }
 
 // whole adds or deletes the record that says that the network is whole.
-func (m *maker) whole(b bridge, on bool) error {
+func (m *maker) whole(b *bridge, on bool) error {
 	if b.record == "" {
 		return nil
 	}
@@ -58,7 +58,7 @@ func (m *maker) whole(b bridge, on bool) error {
 }
 
 // remove removes the settings, the rules and the bridge, in this order: the rules protect while forwarding is on.
-func (m *maker) remove(b bridge) error {
+func (m *maker) remove(b *bridge) error {
 	lo, err := m.conn.Link(rtnl.LinkID{Name: "lo"})
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (m *maker) remove(b bridge) error {
 }
 
 // isShared reports whether another network has the same bridge.
-func (b bridge) isShared(network string) bool {
+func (b *bridge) isShared(network string) bool {
 	return slices.ContainsFunc(b.AltNames, func(n string) bool {
 		return strings.HasPrefix(n, mark.Of(owner(""))) && n != mark.Of(owner(network)) &&
 			!strings.HasPrefix(n, mark.Of(owner(network))+":")
@@ -97,7 +97,7 @@ func (b bridge) isShared(network string) bool {
 }
 
 // leaveBridge removes the network's marks and addresses from a bridge that others made.
-func (m *maker) leaveBridge(b bridge) error {
+func (m *maker) leaveBridge(b *bridge) error {
 	id, group := rtnl.LinkID{Index: b.Index}, uint32(0)
 	var requests []rtnl.Request
 	addrs, err := m.conn.Addrs(rtnl.AddrFilter{Link: b.Index})

@@ -1,5 +1,5 @@
-// Package announce tells the neighbours of an address that it has another MAC address now. Otherwise they use the former
-// one for up to half a minute.
+// Package announce sends the MAC address of an IP address to its neighbours. Otherwise they use the one they know for
+// up to half a minute.
 package announce
 
 import (
