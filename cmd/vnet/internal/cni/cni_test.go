@@ -259,30 +259,6 @@ func TestAbout(t *testing.T) {
 	}
 }
 
-// TestExhausted counts the addresses of a small range: its gateway is not one of them.
-func TestExhausted(t *testing.T) {
-	n := member.Network{Subnets: []member.Subnet{
-		{Prefix: netip.MustParsePrefix("fd00::/64"), Gateway: netip.MustParseAddr("fd00::1")},
-		{Prefix: netip.MustParsePrefix("10.1.0.0/29"), Gateway: netip.MustParseAddr("10.1.0.1")}}}
-	var used []netip.Addr
-	for i := range 5 {
-		if err := Exhausted(n, used); err != nil {
-			t.Errorf("%d of 5 addresses are used: %v", i, err)
-		}
-		used = append(used, netip.AddrFrom4([4]byte{10, 1, 0, byte(2 + i)}))
-	}
-	if got, want := answer(Exhausted(n, used)), "error 50: STATUS: all addresses of 10.1.0.0/29 are taken\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	n.Subnets[1].Ranges = []member.Range{{First: used[0], Last: used[1]}}
-	if err := Exhausted(n, used[:1]); err != nil {
-		t.Error(err)
-	}
-	if err := Exhausted(n, used[:2]); err == nil {
-		t.Error("both addresses of a range are used: no error")
-	}
-}
-
 // TestLongNames makes names that are too long for marks shorter, and leaves the others.
 func TestLongNames(t *testing.T) {
 	long := strings.Repeat("x", 200)

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net/netip"
 	"os"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/cni"
@@ -256,18 +254,8 @@ func (k *task) status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	members, err := member.Members(ctx, n.Name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := member.Free(n); err != nil {
 		return &cni.Error{Code: cni.CodeUnavailable, Msg: "STATUS: " + err.Error()}
 	}
-	var used []netip.Addr
-	for _, m := range members {
-		for _, address := range m.Addresses {
-			used = append(used, address.Prefix.Addr())
-		}
-	}
-	return cni.Exhausted(n, used)
+	return nil
 }
