@@ -40,7 +40,7 @@ func Attach(ctx context.Context, n Network, m Member) (Attached, error) {
 		return Attached{}, err
 	}
 	defer a.close()
-	if there, err := a.clear(); err != nil {
+	if there, err := a.clear(ctx); err != nil {
 		return there, err
 	}
 	for try := 1; ; try++ {
@@ -173,27 +173,57 @@ func (a *attachment) close() {
 	}
 }
 
-// clear removes what is half of the member. If it is whole, the error is fs.ErrExist.
-func (a *attachment) clear() (Attached, error) {
-	l, err := a.conn.Link(rtnl.LinkID{Name: a.host})
-	if errors.Is(err, fs.ErrNotExist) {
-		return Attached{}, nil
-	}
-	if err != nil {
-		return Attached{}, err
-	}
-	network, id, whole, ok := parseAlias(l.Alias)
-	if !ok && l.Alias != "" || ok && (network != a.Name || id != a.m.id()) {
-		return Attached{}, fmt.Errorf("link %s: not made for %s of %s", a.host, a.m.Link, a.m.ID)
-	}
-	if !whole {
-		return Attached{}, removeMember(a.conn, a.nft, a.Name, l)
-	}
-	there, err := a.describe(l)
-	if err == nil {
+// clear removes what is half of the member. If it is whole, the error is fs.ErrExist. If it is in another namespace,
+// that one may just have ended: then clear waits for a moment.
+func (a *attachment) clear(ctx context.Context) (there Attached, err error) {
+	err = patiently(ctx, func() error {
+		l, err := a.conn.Link(rtnl.LinkID{Name: a.host})
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		whole, err := isOurs(l, a.Name, a.m.id())
+		if err != nil {
+			return err
+		}
+		if !whole {
+			return removeMember(a.conn, a.nft, a.Name, l)
+		}
+		if !a.isPeer(l) {
+			return &TakenError{What: a.host}
+		}
+		if there, err = a.describe(l); err != nil {
+			return err
+		}
+		return attachedError{a.Name, a.m.id()}
+	})
+	if isTaken(err) {
 		err = attachedError{a.Name, a.m.id()}
 	}
 	return there, err
+}
+
+// isOurs returns an error if a link with the name of a member's has another alias. whole is false while Attach works,
+// or after it was killed.
+func isOurs(l rtnl.Link, network string, id ID) (whole bool, err error) {
+	of, owner, whole, ok := parseAlias(l.Alias)
+	if l.Alias != "" && (!ok || of != network || owner != id) {
+		return false, fmt.Errorf("link %s: not made for %s of %s", l.Name, id.Link, id.Container)
+	}
+	return whole, nil
+}
+
+// isPeer reports whether the other end of the member's link is the link in the namespace.
+func (a *attachment) isPeer(l rtnl.Link) bool {
+	c, err := rtnl.Dial(a.file)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	inside, err := c.Link(rtnl.LinkID{Name: a.m.Link})
+	return err == nil && inside.Parent == l.Index && l.Parent == inside.Index
 }
 
 // An attachedError names a member that is attached already.

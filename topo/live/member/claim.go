@@ -91,7 +91,7 @@ func (a *attachment) forgetFormer(ctx context.Context) error {
 		return err
 	}
 	if len(found) > 0 && !found[0].Exists { // somebody else deleted the network's rules
-		if _, err := a.Network.make(ctx); err != nil {
+		if _, err := a.Network.make(ctx, true); err != nil {
 			return err
 		}
 	}

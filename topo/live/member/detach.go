@@ -5,7 +5,6 @@ package member
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"strings"
@@ -35,9 +34,8 @@ func Detach(ctx context.Context, network string, id ID) error {
 	if err != nil {
 		return err
 	}
-	of, owner, _, ok := parseAlias(l.Alias)
-	if !ok && l.Alias != "" || ok && (of != network || owner != id) {
-		return fmt.Errorf("link %s: not made for %s of %s", l.Name, id.Link, id.Container)
+	if _, err := isOurs(l, network, id); err != nil {
+		return err
 	}
 	n, err := nft.Dial(nil)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -236,6 +237,27 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", tt.change, err)
 		}
 		sh(t, ns, tt.undo)
+	}
+}
+
+// TestSameAgain: a member whose namespace has just ended can be attached again with another one.
+func TestSameAgain(t *testing.T) {
+	n := testNetwork(t)
+	m := Member{ID: "red", Link: "eth0", Ports: []Port{{Proto: nft.TCP, HostPort: 8080, Port: 80}}}
+	for range 3 {
+		ns, err := nsfs.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.NS = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), ns.Fd())
+		attach(t, n, m)
+		ns.Close()
+	}
+	m.NS = newNS(t)
+	attach(t, n, m)
+	m.NS = newNS(t)
+	if _, err := Attach(context.Background(), n, m); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("the first namespace exists: %v", err)
 	}
 }
 

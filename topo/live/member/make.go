@@ -92,22 +92,24 @@ func (n Network) ensure(ctx context.Context, c *rtnl.Conn) (*bridge, error) {
 	if err == nil && b.is(n) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return b, err
 	}
-	return n.make(ctx)
+	return n.make(ctx, false)
 }
 
-// make makes what is missing of a network, or changes it.
-func (n Network) make(ctx context.Context) (*bridge, error) {
+// make makes what is missing of a network, or changes it. If again is not set, that is nothing if another process has
+// just done it.
+func (n Network) make(ctx context.Context, again bool) (*bridge, error) {
 	m, err := n.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer m.close()
 	b, err := m.bridge()
-	if err != nil {
+	if err != nil || !again && b.is(n) {
 		return b, err
 	}
 	if err := m.complete(b); err != nil {
-		if b.record == "" { // it was not there before
+		links, listErr := linksOf(m.conn, n.Name)
+		if b.record == "" && listErr == nil && len(links) == 0 { // it was not there before
 			err = errors.Join(err, m.remove(b))
 		}
 		return b, err
