@@ -101,8 +101,8 @@ func (a *attachment) configure() (err error) {
 // laterMetric is more than the metric of IPv6 routes that have none, IP6_RT_PRIO_USER of <net/ip6_route.h>.
 const laterMetric = 1024
 
-// addRoutes adds the member's routes. If the namespace has a default route by another network, the new one has a greater
-// metric: it is used when the other is gone.
+// addRoutes adds the member's routes. If the namespace has a default route by another network, the new one has a
+// greater metric: it is used when the other is gone.
 func (a *attachment) addRoutes(link uint32) error {
 	for _, r := range a.routes() {
 		route := r.in(link)
