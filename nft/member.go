@@ -54,22 +54,32 @@ func (c *Conn) AddElements(table string, add ...Rule) error {
 		return err
 	}
 	if done, err := c.commit(0, messages); !done || err != nil {
-		return c.replaceElements(t, nil, add)
+		return c.replaceElements(t, nil, nil, add)
 	}
 	return staleConntrack(c.deleteStaleFlows(nil, datagrams(add)))
 }
 
 // DeleteForwards deletes forwards of a table, at a cost that does not depend on how many it has. Their target ports do
-// not matter. One that does not exist, or whose port leads to another address, is left as it is. The table must have no
-// other forwards to the same addresses. Of conntrack entries, those of UDP and SCTP are deleted.
-func (c *Conn) DeleteForwards(table string, forwards ...Forward) error {
+// not matter. One that does not exist, or whose port leads to another address, is left as it is. Of conntrack entries,
+// those of UDP and SCTP are deleted.
+//
+// freed are addresses to which the table then has no forwards any more, so that [Conn.Tenancies] does not look for them.
+func (c *Conn) DeleteForwards(table string, forwards []Forward, freed ...netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.replaceElements(tablesNamed(table)[0], forwards, nil)
+	elements := make(map[element]bool)
+	for _, f := range forwards {
+		elements[f.elements()[0]] = true
+	}
+	for _, a := range freed {
+		elements[targetElement(Forward{To: a})] = true
+	}
+	return c.replaceElements(tablesNamed(table)[0], forwards, elements, nil)
 }
 
-// replaceElements deletes and adds in one transaction. What is in the way of an addition is deleted.
-func (c *Conn) replaceElements(t table, del []Forward, add []Rule) error {
+// replaceElements deletes and adds in one transaction. What is in the way of an addition is deleted. elements are those
+// of del.
+func (c *Conn) replaceElements(t table, del []Forward, elements map[element]bool, add []Rule) error {
 	defer c.lock()()
 	var lost lostChange
 	return c.retry("change", "table "+t.String(), func() (done bool, err error) {
@@ -77,7 +87,7 @@ func (c *Conn) replaceElements(t table, del []Forward, add []Rule) error {
 		if err != nil {
 			return false, err
 		}
-		have, complete, err := c.readForReplace(generation, t, del, add)
+		have, complete, err := c.readForReplace(generation, t, elements, add)
 		if err != nil || !complete {
 			return false, err
 		}
@@ -92,17 +102,14 @@ func (c *Conn) replaceElements(t table, del []Forward, add []Rule) error {
 	})
 }
 
-// readForReplace reads the elements of the rules. To add rules, it also reads which sets there are.
-func (c *Conn) readForReplace(generation uint32, t table, del []Forward, add []Rule) (*content, bool, error) {
+// readForReplace reads the elements. To add rules, it also reads which sets there are.
+func (c *Conn) readForReplace(generation uint32, t table, elements map[element]bool, add []Rule) (
+	have *content, complete bool, err error,
+) {
 	if len(add) > 0 {
 		return c.readForChange(generation, t, nil, add)
 	}
-	var rules []Rule
-	for _, f := range del {
-		rules = append(rules, f)
-	}
-	elements := elementsOf(rules)
-	have := &content{table: t, exists: true, partial: true, sets: setNamesFor(elements), elements: map[element]count{}}
+	have = &content{table: t, exists: true, partial: true, sets: setNamesFor(elements), elements: map[element]count{}}
 	return have, true, c.readElements(t, have, elements)
 }
 
@@ -139,7 +146,8 @@ func datagrams(rules []Rule) (found []Rule) {
 type Tenancy struct {
 	Exists   bool      // the table exists
 	Former   bool      // the table has the [Tenant]
-	Forwards []Forward // to the address
+	Target   bool      // there were forwards to the address, and nobody has said that it is freed
+	Forwards []Forward // to the address, if it is a Target
 }
 
 // Tenancies returns what a table knows about addresses. It asks for single elements; only if an address has forwards,
@@ -166,7 +174,8 @@ func (c *Conn) Tenancies(table string, addrs ...netip.Addr) ([]Tenancy, error) {
 	}
 	found := make([]Tenancy, len(addrs))
 	for i, a := range addrs {
-		if found[i] = (Tenancy{Exists: has[0], Former: has[1+2*i]}); has[2+2*i] {
+		found[i] = Tenancy{Exists: has[0], Former: has[1+2*i], Target: has[2+2*i]}
+		if found[i].Target {
 			if found[i].Forwards, err = c.forwardsTo(table, a); err != nil {
 				return nil, err
 			}
@@ -183,4 +192,24 @@ func (c *Conn) forwardsTo(table string, a netip.Addr) (forwards []Forward, err e
 		}
 	}
 	return forwards, err
+}
+
+// ForwardsAt returns the forwards of a table that have the same ports as these, whatever their targets. It asks for
+// single elements.
+func (c *Conn) ForwardsAt(table string, ports ...Forward) (forwards []Forward, err error) {
+	elements := make(map[element]bool)
+	for _, f := range ports {
+		elements[f.elements()[0]] = true
+	}
+	t := tablesNamed(table)[0]
+	have := &content{table: t, sets: setNamesFor(elements), elements: map[element]count{}}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.readElements(t, have, elements); err != nil {
+		return nil, err
+	}
+	for r := range setOf(have.rules()) {
+		forwards = append(forwards, r.(Forward))
+	}
+	return forwards, nil
 }

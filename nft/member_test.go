@@ -44,12 +44,12 @@ func TestElements(t *testing.T) {
 	check("added", red, blue, tenant)
 	other := red
 	other.To = addr("192.168.15.9")
-	ok(w.nft.DeleteForwards("vnet", other)) // its port leads elsewhere
+	ok(w.nft.DeleteForwards("vnet", []nft.Forward{other})) // its port leads elsewhere
 	check("deleted what is not there", red, blue, tenant)
 	ok(w.nft.AddElements("vnet", other))
 	check("replaced", other, blue, tenant)
 	other.ToPort = 0
-	ok(w.nft.DeleteForwards("vnet", other, blue))
+	ok(w.nft.DeleteForwards("vnet", []nft.Forward{other, blue}, other.To, blue.To))
 	check("deleted", tenant)
 	if text := w.sh(w.machine, "nft list set inet vnet targets4"); strings.Contains(text, "15.3") ||
 		strings.Contains(text, "15.9") {
@@ -71,11 +71,11 @@ func TestTenancies(t *testing.T) {
 		}
 		return fmt.Sprint(found)
 	}
-	if got := ask(); got != "[{false false []} {false false []}]" {
+	if got := ask(); got != "[{false false false []} {false false false []}]" {
 		t.Error(got)
 	}
 	w.apply(nil, []nft.Rule{forwardTo(81, nft.TCP, "192.168.15.2"), nft.Tenant{Addr: to[1]}})
-	if got := ask(); got != "[{true false [tcp dport 81 dnat ip to 192.168.15.2:80]} {true true []}]" {
+	if got := ask(); got != "[{true false true [tcp dport 81 dnat ip to 192.168.15.2:80]} {true true false []}]" {
 		t.Error(got)
 	}
 }

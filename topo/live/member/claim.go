@@ -96,8 +96,8 @@ func (a *attachment) forgetFormer(ctx context.Context) error {
 		}
 	}
 	for i, f := range found {
-		if len(f.Forwards) > 0 {
-			if err := ignoreStale(a.nft.DeleteForwards(tableOf(a.Name), f.Forwards...)); err != nil {
+		if f.Target {
+			if err := ignoreStale(a.nft.DeleteForwards(tableOf(a.Name), f.Forwards, addrs[i])); err != nil {
 				return err
 			}
 		}
@@ -153,17 +153,21 @@ func (a *attachment) publish(ctx context.Context) error {
 func (a *attachment) forwards() (forwards []nft.Forward) {
 	for _, p := range a.m.Ports {
 		for _, to := range a.addrs {
-			if p.Host.IsValid() && p.Host.Is4() != to.Prefix.Addr().Is4() {
-				continue
+			if f, ok := p.forward(to.Prefix.Addr()); ok {
+				forwards = append(forwards, f)
 			}
-			f := nft.Forward{Proto: p.Proto, Addr: p.Host, Ports: nft.Port(p.HostPort), To: to.Prefix.Addr(), ToPort: p.Port}
-			if p.Host.IsValid() && p.Host.IsUnspecified() {
-				f.Addr = netip.Addr{}
-			}
-			forwards = append(forwards, f)
 		}
 	}
 	return forwards
+}
+
+// forward returns the forward of a port to an address; false if the port is of the other family.
+func (p Port) forward(to netip.Addr) (nft.Forward, bool) {
+	f := nft.Forward{Proto: p.Proto, Addr: p.Host, Ports: nft.Port(p.HostPort), To: to, ToPort: p.Port}
+	if p.Host.IsValid() && p.Host.IsUnspecified() {
+		f.Addr = netip.Addr{}
+	}
+	return f, !p.Host.IsValid() || p.Host.Is4() == to.Is4()
 }
 
 // forwardLocal lets the machine reach published ports at 127.0.0.1. The rules of the forwards protect its other ports.

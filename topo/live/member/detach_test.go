@@ -240,6 +240,34 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestDetachDead: the ports of a member whose namespace has ended are removed if the caller names them, and nobody
+// else's.
+func TestDetachDead(t *testing.T) {
+	n := testNetwork(t)
+	ctx := context.Background()
+	ports := []Port{{Proto: nft.TCP, HostPort: 8080, Port: 80}, {Proto: nft.UDP, HostPort: 8080, Port: 80}}
+	attach(t, n, Member{ID: "other", Link: "eth0", NS: newNS(t), Ports: []Port{{Proto: nft.TCP, HostPort: 81, Port: 80}}})
+	red := attach(t, n, Member{ID: "red", Link: "eth0", NS: newNS(t),
+		Ports: append(ports, Port{Proto: nft.TCP, HostPort: 8081, Port: 80})})
+	sh(t, "", "ip link del "+hostName(n.Name, ID{"red", "eth0"}))
+	named := append(ports, Port{Proto: nft.TCP, HostPort: 81, Port: 80}, Port{Proto: nft.TCP, HostPort: 99, Port: 1})
+	if err := Detach(ctx, n.Name, ID{"red", "eth0"}, named...); err != nil {
+		t.Error(err)
+	}
+	maps := sh(t, "", "nft list table inet "+tableOf(n.Name))
+	if strings.Contains(maps, "8080") || !strings.Contains(maps, "8081") || !strings.Contains(maps, "tcp . 81 ") {
+		t.Error(maps)
+	}
+	// The next owner of the address does not inherit the port that nobody has named.
+	attach(t, n, Member{ID: "blue", Link: "eth0", NS: newNS(t), Addresses: []netip.Addr{red.Addresses[0].Prefix.Addr()}})
+	if maps := sh(t, "", "nft list map inet "+tableOf(n.Name)+" dnat4"); strings.Contains(maps, "8081") {
+		t.Error(maps)
+	}
+	if err := Detach(ctx, "nosuch", ID{"red", "eth0"}, ports...); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSameAgain: a member whose namespace has just ended can be attached again with another one.
 func TestSameAgain(t *testing.T) {
 	n := testNetwork(t)

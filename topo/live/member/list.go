@@ -239,7 +239,8 @@ func Sweep(ctx context.Context, network string, valid []ID) error {
 			all[i] = Detach(ctx, network, id)
 		}
 	})
-	return errors.Join(append(all, err, sweepForwards(ctx, c, n, network))...)
+	swept := sweepDead(ctx, c, n, network, true, func() ([]nft.Forward, error) { return forwardsIn(n, network) })
+	return errors.Join(append(all, err, swept)...)
 }
 
 // sweepWorkers is how many members are removed at once: for each, the kernel waits for a grace period.
@@ -265,9 +266,11 @@ func sweepHalf(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network, host str
 	return removeMember(c, n, network, l)
 }
 
-// sweepForwards removes the forwards to addresses that nobody has. While it does so, the bridge has the address, so
-// that nobody else gets it.
-func sweepForwards(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network string) error {
+// sweepDead removes those of the forwards whose addresses nobody has. While it does so, the bridge has the address, so
+// that nobody else gets it. forwards is called under the network's lock; all says that it returns all forwards.
+func sweepDead(
+	ctx context.Context, c *rtnl.Conn, n *nft.Conn, network string, all bool, forwards func() ([]nft.Forward, error),
+) error {
 	unlock, err := lockName(ctx, owner(network))
 	if err != nil {
 		return err
@@ -285,12 +288,12 @@ func sweepForwards(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network strin
 			return err
 		}
 	}
-	forwards, err := forwardsIn(n, network)
+	list, err := forwards()
 	if err != nil {
 		return err
 	}
 	byTarget := map[netip.Addr][]nft.Forward{}
-	for _, f := range forwards {
+	for _, f := range list {
 		byTarget[f.To] = append(byTarget[f.To], f)
 	}
 	for to, dead := range byTarget {
@@ -300,7 +303,11 @@ func sweepForwards(ctx context.Context, c *rtnl.Conn, n *nft.Conn, network strin
 			continue
 		}
 		if err == nil {
-			err = ignoreStale(n.DeleteForwards(tableOf(network), dead...))
+			var freed []netip.Addr
+			if all {
+				freed = append(freed, to)
+			}
+			err = ignoreStale(n.DeleteForwards(tableOf(network), dead, freed...))
 			err = errors.Join(err, release(c, b, network, to))
 		}
 		if err != nil {
