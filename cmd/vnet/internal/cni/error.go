@@ -15,11 +15,10 @@ import (
 	"strings"
 )
 
-// The error codes of the specification, and two of the reference library (own namespace, internal).
+// The error codes of the specification that vnet uses, and two of the reference library: own namespace, internal.
 const (
 	CodeVersion     = 1
 	CodeUnsupported = 2
-	CodeUnknown     = 3
 	CodeEnvironment = 4
 	CodeIO          = 5
 	CodeDecode      = 6
@@ -27,7 +26,6 @@ const (
 	CodeOwnNS       = 8
 	CodeTryLater    = 11
 	CodeUnavailable = 50
-	CodeLimited     = 51
 	CodeTaken       = 100 // of vnet: another container has the address or the port
 	CodeInternal    = 999
 )
