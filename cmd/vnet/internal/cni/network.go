@@ -141,6 +141,12 @@ func (c *Config) Member(env Env, a Addressing) (member.Member, error) {
 	return m, err
 }
 
+// Ports returns the ports that DEL names. Those that ADD would refuse were never published.
+func (c *Config) Ports() []member.Port {
+	ports, _ := readPorts(c.Runtime.Ports)
+	return ports
+}
+
 // readPorts reads the ports, each once: engines repeat them.
 func readPorts(mappings []PortMapping) (ports []member.Port, err error) {
 	for _, m := range mappings {

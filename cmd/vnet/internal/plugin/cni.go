@@ -169,7 +169,7 @@ func (k *task) attach(ctx context.Context, a cni.Addressing, prev *cni.Result) (
 
 // del detaches a container. It is no error if nothing is attached.
 func (k *task) del(ctx context.Context) error {
-	err := member.Detach(ctx, k.NetworkName(), cni.MemberID(k.ContainerID, k.Link))
+	err := member.Detach(ctx, k.NetworkName(), cni.MemberID(k.ContainerID, k.Link), k.Ports()...)
 	if k.Delegate() != "" {
 		_, freeErr := k.delegate(ctx, "DEL")
 		err = errors.Join(err, freeErr)

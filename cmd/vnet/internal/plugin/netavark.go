@@ -88,7 +88,11 @@ func (c *call) setup(ctx context.Context, container netavark.Container, ns strin
 // container half stopped, and not call again.
 func (c *call) teardown(ctx context.Context, container netavark.Container) {
 	name := container.Network.NetworkName()
-	err := member.Detach(ctx, name, container.MemberID())
+	m, err := container.Member("")
+	if err != nil { // setup would not have attached it
+		m.Ports = nil
+	}
+	err = member.Detach(ctx, name, container.MemberID(), m.Ports...)
 	if err == nil && !hasPorts(container.Network.Bridge) {
 		if err = member.Remove(ctx, name); errors.Is(err, member.ErrMembers) {
 			err = nil
