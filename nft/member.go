@@ -63,7 +63,8 @@ func (c *Conn) AddElements(table string, add ...Rule) error {
 // not matter. One that does not exist, or whose port leads to another address, is left as it is. Of conntrack entries,
 // those of UDP and SCTP are deleted.
 //
-// freed are addresses to which the table then has no forwards any more, so that [Conn.Tenancies] does not look for them.
+// freed are addresses to which the table then has no forwards any more, so that [Conn.Tenancies] does not look for
+// them.
 func (c *Conn) DeleteForwards(table string, forwards []Forward, freed ...netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -248,9 +249,9 @@ func TestDetachDead(t *testing.T) {
 	ports := []Port{{Proto: nft.TCP, HostPort: 8080, Port: 80}, {Proto: nft.UDP, HostPort: 8080, Port: 80}}
 	attach(t, n, Member{ID: "other", Link: "eth0", NS: newNS(t), Ports: []Port{{Proto: nft.TCP, HostPort: 81, Port: 80}}})
 	red := attach(t, n, Member{ID: "red", Link: "eth0", NS: newNS(t),
-		Ports: append(ports, Port{Proto: nft.TCP, HostPort: 8081, Port: 80})})
+		Ports: append(slices.Clone(ports), Port{Proto: nft.TCP, HostPort: 8081, Port: 80})})
 	sh(t, "", "ip link del "+hostName(n.Name, ID{"red", "eth0"}))
-	named := append(ports, Port{Proto: nft.TCP, HostPort: 81, Port: 80}, Port{Proto: nft.TCP, HostPort: 99, Port: 1})
+	named := append(slices.Clone(ports), Port{Proto: nft.TCP, HostPort: 81, Port: 80}, Port{Proto: nft.TCP, HostPort: 99, Port: 1})
 	if err := Detach(ctx, n.Name, ID{"red", "eth0"}, named...); err != nil {
 		t.Error(err)
 	}
