@@ -251,12 +251,13 @@ func TestDetachDead(t *testing.T) {
 	red := attach(t, n, Member{ID: "red", Link: "eth0", NS: newNS(t),
 		Ports: append(slices.Clone(ports), Port{Proto: nft.TCP, HostPort: 8081, Port: 80})})
 	sh(t, "", "ip link del "+hostName(n.Name, ID{"red", "eth0"}))
-	named := append(slices.Clone(ports), Port{Proto: nft.TCP, HostPort: 81, Port: 80}, Port{Proto: nft.TCP, HostPort: 99, Port: 1})
+	named := append(slices.Clone(ports), Port{Proto: nft.TCP, HostPort: 81, Port: 80},
+		Port{Proto: nft.TCP, HostPort: 99, Port: 1})
 	if err := Detach(ctx, n.Name, ID{"red", "eth0"}, named...); err != nil {
 		t.Error(err)
 	}
 	maps := sh(t, "", "nft list table inet "+tableOf(n.Name))
-	if strings.Contains(maps, "8080") || !strings.Contains(maps, "8081") || !strings.Contains(maps, "tcp . 81 ") {
+	if strings.Contains(maps, "8080") || !strings.Contains(maps, "8081") || !strings.Contains(maps, ". 81 ") {
 		t.Error(maps)
 	}
 	// The next owner of the address does not inherit the port that nobody has named.
