@@ -241,6 +241,28 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestDamage: Check sees that somebody else has changed the network, and the next Attach repairs what it needs.
+func TestDamage(t *testing.T) {
+	n := testNetwork(t)
+	ctx := context.Background()
+	m := Member{ID: "red", Link: "eth0", NS: newNS(t)}
+	attach(t, n, m)
+	for i, damage := range []string{"nft delete table inet " + tableOf(n.Name), "ip link set br0 down", "ip link del br0"} {
+		if err := Check(ctx, n, m); err != nil {
+			t.Errorf("before %s: %v", damage, err)
+		}
+		sh(t, "", damage)
+		if err := Check(ctx, n, m); err == nil {
+			t.Errorf("after %s: no error", damage)
+		}
+		if err := Detach(ctx, n.Name, m.id()); err != nil {
+			t.Error(err)
+		}
+		m = Member{ID: fmt.Sprint("red", i), Link: "eth0", NS: newNS(t)}
+		attach(t, n, m)
+	}
+}
+
 // TestDetachDead: the ports of a member whose namespace has ended are removed if the caller names them, and nobody
 // else's.
 func TestDetachDead(t *testing.T) {
