@@ -247,7 +247,8 @@ func TestDamage(t *testing.T) {
 	ctx := context.Background()
 	m := Member{ID: "red", Link: "eth0", NS: newNS(t)}
 	attach(t, n, m)
-	for i, damage := range []string{"nft delete table inet " + tableOf(n.Name), "ip link set br0 down", "ip link del br0"} {
+	deleted := "nft delete table inet " + tableOf(n.Name)
+	for i, damage := range []string{deleted, "ip link set br0 down", "ip link del br0"} {
 		if err := Check(ctx, n, m); err != nil {
 			t.Errorf("before %s: %v", damage, err)
 		}

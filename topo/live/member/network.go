@@ -120,7 +120,8 @@ const made = "b"
 // is reports whether the network is whole and as n describes it, and its bridge is up.
 func (b *bridge) is(n Network) bool {
 	options, subnets := n.record()
-	return b.Up() && strings.TrimPrefix(b.record, made) == options && b.Name == n.Bridge && slices.Equal(b.subnets, subnets)
+	same := strings.TrimPrefix(b.record, made) == options && slices.Equal(b.subnets, subnets)
+	return b.Up() && b.Name == n.Bridge && same
 }
 
 // check returns an error if a network is invalid. It sets what follows from other fields.
