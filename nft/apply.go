@@ -232,12 +232,3 @@ func (c *Conn) attemptDelete(table string, lost *lostChange) (done bool, err err
 	}
 	return true, staleConntrack(c.deleteStaleFlows(lost.oldRules, nil))
 }
-
-// setOf returns the set of the rules.
-func setOf(counted []CountedRule) map[Rule]bool {
-	rules := make(map[Rule]bool, len(counted))
-	for _, r := range counted {
-		rules[r.Rule] = true
-	}
-	return rules
-}

@@ -154,3 +154,24 @@ func (i Isolate) elements() []element {
 func decodeIsolate(e element, _ set) (Rule, error) {
 	return Isolate{In: decodeName(e.key[:16]), Out: decodeName(e.key[16:])}, nil
 }
+
+// Tenant notes that a member of a network has or had an address, and that connections of its may be tracked. Packets
+// are not compared with it.
+type Tenant struct{ Addr netip.Addr }
+
+// String returns the element in nft's syntax: element tenant4 { 10.77.0.5 }.
+func (t Tenant) String() string {
+	return fmt.Sprintf("element tenant%s { %s }", familyDigit(t.Addr), t.Addr)
+}
+
+// Check returns an error if the address is invalid.
+func (t Tenant) Check() error { return invalid(t, checkTarget(t.Addr)) }
+
+func (t Tenant) elements() []element {
+	return []element{{set: "tenant" + familyDigit(t.Addr), key: string(t.Addr.AsSlice())}}
+}
+
+func decodeTenant(e element, s set) (Rule, error) {
+	a, _ := netip.AddrFromSlice([]byte(e.key[:s.key[0].size]))
+	return Tenant{a}, nil
+}

@@ -4,34 +4,12 @@ package nft
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// Tenant notes that a member of a network has or had an address, and that connections of its may be tracked. Packets
-// are not compared with it.
-type Tenant struct{ Addr netip.Addr }
-
-// String returns the element in nft's syntax: element tenant4 { 10.77.0.5 }.
-func (t Tenant) String() string {
-	return fmt.Sprintf("element tenant%s { %s }", familyDigit(t.Addr), t.Addr)
-}
-
-// Check returns an error if the address is invalid.
-func (t Tenant) Check() error { return invalid(t, checkTarget(t.Addr)) }
-
-func (t Tenant) elements() []element {
-	return []element{{set: "tenant" + familyDigit(t.Addr), key: string(t.Addr.AsSlice())}}
-}
-
-func decodeTenant(e element, s set) (Rule, error) {
-	a, _ := netip.AddrFromSlice([]byte(e.key[:s.key[0].size]))
-	return Tenant{a}, nil
-}
 
 // AddElements adds Tenants and Forwards to a table, at a cost that does not depend on how many it has. A Forward
 // replaces another one of the same port. Conntrack entries of UDP and SCTP that would continue to use the old port are
@@ -63,7 +41,8 @@ func (c *Conn) AddElements(table string, add ...Rule) error {
 // not matter. One that does not exist, or whose port leads to another address, is left as it is. Of conntrack entries,
 // those of UDP and SCTP are deleted.
 //
-// freed are addresses to which the table then has no forwards any more, so that [Conn.Tenancies] does not look for them.
+// freed are addresses to which the table then has no forwards any more, so that [Conn.Tenancies] does not look for
+// them.
 func (c *Conn) DeleteForwards(table string, forwards []Forward, freed ...netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

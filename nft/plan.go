@@ -363,3 +363,12 @@ func (c *change) diffElements(have content, want map[element]bool, needed map[st
 		})
 	}
 }
+
+// setOf returns the set of the rules.
+func setOf(counted []CountedRule) map[Rule]bool {
+	rules := make(map[Rule]bool, len(counted))
+	for _, r := range counted {
+		rules[r.Rule] = true
+	}
+	return rules
+}

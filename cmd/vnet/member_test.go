@@ -34,6 +34,11 @@ func TestMembers(t *testing.T) {
 	if ls := w.must("vnet", "ls"); ls != "" {
 		t.Errorf("a network is not a lab: %s", ls)
 	}
+	nat := w.run("vnet", "nat", "add", "dnat", "-p", "tcp", "--dport", "8080", "--to-destination", "10.9.9.9:80")
+	if !strings.Contains(nat.Stderr, "network web already forwards this port") {
+		t.Errorf("%+v", nat)
+	}
+	w.must("vnet", "nat", "flush")
 	if r := w.run("vnet", "attach", "web", "--netns", "red"); !strings.Contains(r.Stderr, "already attached") {
 		t.Errorf("%+v", r)
 	}

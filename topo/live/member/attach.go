@@ -21,8 +21,9 @@ import (
 // cost does not depend on how many members the network has.
 //
 // If the member is attached already, the error is fs.ErrExist, and Attach returns what is there. What an Attach that
-// was killed has left of the member is removed first. If all addresses are taken, Attach waits up to a second for one;
-// then the error is [ErrExhausted]. If a wanted address or port is taken, it is a [TakenError].
+// was killed has left of the member is removed first. If all addresses of a subnet are taken, or a wanted address or
+// port is, Attach waits up to a second: a namespace that has just ended keeps them for a moment. Then the error is
+// [ErrExhausted] or a [TakenError].
 func Attach(ctx context.Context, n Network, m Member) (Attached, error) {
 	if err := n.check(); err != nil {
 		return Attached{}, err

@@ -76,7 +76,8 @@ type Route struct {
 	Scope  uint8
 }
 
-// A Port is a published port: connections to the machine's port are forwarded to the member's.
+// A Port is a published port: connections to the machine's port are forwarded to the member's. Attach refuses a port of
+// another member; it does not look for programs that listen on it, nor for forwards of other tables.
 type Port struct {
 	Proto    nft.Proto
 	Host     netip.Addr // the machine's address; the zero value is each address

@@ -72,6 +72,11 @@ func outside(t testing.TB) string {
 // sh runs a script in a namespace, "" is the machine.
 func sh(t testing.TB, path, script string) string {
 	t.Helper()
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil && strings.Contains(script, tool+" ") {
+			t.Skipf("no %s on this machine", tool)
+		}
+	}
 	out, err := try(path, script)
 	if err != nil {
 		t.Fatalf("%s\n%s\n%v", script, out, err)

@@ -117,10 +117,11 @@ func (b *bridge) network(name string) Network {
 // made is the first letter of the record if vnet made the bridge.
 const made = "b"
 
-// is reports whether the network is whole and as n describes it.
+// is reports whether the network is whole and as n describes it, and its bridge is up.
 func (b *bridge) is(n Network) bool {
 	options, subnets := n.record()
-	return strings.TrimPrefix(b.record, made) == options && b.Name == n.Bridge && slices.Equal(b.subnets, subnets)
+	same := strings.TrimPrefix(b.record, made) == options && slices.Equal(b.subnets, subnets)
+	return b.Up() && b.Name == n.Bridge && same
 }
 
 // check returns an error if a network is invalid. It sets what follows from other fields.
