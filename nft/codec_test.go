@@ -50,7 +50,8 @@ func someRules() []Rule {
 		PortAddress{"exactly15bytes.", MAC{2, 0, 0, 0, 0, 1}, netip.MustParseAddr("255.255.255.255")},
 		PortAddress{"exactly15bytes.", MAC{2, 0, 0, 0, 0, 1}, netip.MustParseAddr("fd00::1")},
 		Allow{"a", netip.MustParsePrefix("128.0.0.0/1")}, Allow{"exactly15bytes.", netip.MustParsePrefix("::/0")},
-		Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"})
+		Gate{"exactly15bytes.", MAC{2, 0xff, 0xff, 0xff, 0xff, 0xff}}, Fastpath{Device: "eth0"},
+		Tenant{netip.MustParseAddr("10.0.0.2")}, Tenant{netip.MustParseAddr("fd00::1")})
 }
 
 // TestElementsRoundTrip checks that encoded elements decode to the same rules.

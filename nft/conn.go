@@ -352,17 +352,14 @@ func repeatsKey(all []rawElement, s set) bool {
 // readElements looks up elements by their keys, and adds those that exist to have. It skips interval sets.
 func (c *Conn) readElements(table table, have *content, elements map[element]bool) error {
 	var reqs []netlink.Message
-	var setOf []set
+	var sets []set
 	for e := range elements {
 		s := setNamed(e.set)
 		if s.interval || s.isFastpathSet() || !have.sets[e.set] {
 			continue
 		}
-		key := nested(unix.NFTA_LIST_ELEM, encodeKey(unix.NFTA_SET_ELEM_KEY, e.key, s.key))
-		setOf = append(setOf, s)
-		reqs = append(reqs, table.request(unix.NFT_MSG_GETSETELEM, 0,
-			attrString(unix.NFTA_SET_ELEM_LIST_TABLE, table.name), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name),
-			nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, key)))
+		sets = append(sets, s)
+		reqs = append(reqs, table.elementRequest(s, e.key))
 	}
 	replies, err := c.query("table "+table.String(), reqs)
 	if err != nil {
@@ -375,7 +372,7 @@ func (c *Conn) readElements(table table, have *content, elements map[element]boo
 		if a.err != nil {
 			return c.refusal("show", "table "+table.String(), a.err)
 		}
-		found, err := decodeElements(a.body, setOf[i])
+		found, err := decodeElements(a.body, sets[i])
 		if err != nil {
 			return err
 		}
@@ -384,6 +381,14 @@ func (c *Conn) readElements(table table, have *content, elements map[element]boo
 		}
 	}
 	return nil
+}
+
+// elementRequest returns a request for the element of a set with a key.
+func (t table) elementRequest(s set, key string) netlink.Message {
+	return t.request(unix.NFT_MSG_GETSETELEM, 0,
+		attrString(unix.NFTA_SET_ELEM_LIST_TABLE, t.name), attrString(unix.NFTA_SET_ELEM_LIST_SET, s.name),
+		nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS,
+			nested(unix.NFTA_LIST_ELEM, encodeKey(unix.NFTA_SET_ELEM_KEY, key, s.key))))
 }
 
 // be16 encodes a number in network byte order.

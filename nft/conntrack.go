@@ -63,9 +63,14 @@ func (c *Conn) deleteStaleFlows(old, new []Rule) error {
 			return err
 		}
 	}
+	return c.deleteFlows(flows, matcher.matches)
+}
+
+// deleteFlows deletes those of the flows that match.
+func (c *Conn) deleteFlows(flows []flow, matches func(flow) bool) error {
 	var deletions []netlink.Message
 	for _, f := range flows {
-		if matcher.matches(f) {
+		if matches(f) {
 			m := conntrackRequest(ctDelete, netlink.Acknowledge, f.family)
 			m.Data = append(m.Data, f.identity...)
 			deletions = append(deletions, m)
@@ -81,6 +86,25 @@ func (c *Conn) deleteStaleFlows(old, new []Rule) error {
 		}
 	}
 	return nil
+}
+
+// ForgetFlows deletes the conntrack entries of connections from and to addresses in prefixes: those that such an
+// address opened, and those whose replies it sends, also behind a [Forward]. So who gets the address next inherits no
+// connection. It does nothing on a kernel without CONFIG_NF_CT_NETLINK. The kernel goes through the connections of the
+// whole machine, which takes milliseconds.
+func (c *Conn) ForgetFlows(of ...netip.Prefix) error {
+	if len(of) == 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	flows, err := c.flows(conntrackRequest(ctGet, netlink.Dump, unix.AF_UNSPEC))
+	if err != nil {
+		return err
+	}
+	return c.deleteFlows(flows, func(f flow) bool {
+		return slices.ContainsFunc(of, func(p netip.Prefix) bool { return p.Contains(f.orig.src) || p.Contains(f.reply.src) })
+	})
 }
 
 func conntrackRequest(kind int, flags netlink.HeaderFlags, family byte) netlink.Message {

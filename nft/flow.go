@@ -83,7 +83,7 @@ func (f *staleMatcher) add(c ruleChange) {
 		if c.removed {
 			f.others = append(f.others, c)
 		}
-	case Own, Gate, Fastpath, Hairpin, Antispoof, PortAddress: // they make no flow stale
+	case Own, Gate, Fastpath, Hairpin, Antispoof, PortAddress, Tenant: // they make no flow stale
 	case Forward:
 		if r.Ports.size() == 1 {
 			at := protoPort{r.Proto, r.Ports.First}

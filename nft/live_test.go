@@ -63,7 +63,8 @@ func allRules() []nft.Rule {
 		nft.Antispoof{Port: "g-eth0", Routes: true, Gateway: true},
 		nft.PortAddress{Port: "red-eth0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}},
 		nft.PortAddress{Port: "red-eth0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}, Addr: addr("10.0.0.2")},
-		nft.PortAddress{Port: "red-eth0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}, Addr: addr("fec0::2")})
+		nft.PortAddress{Port: "red-eth0", MAC: nft.MAC{2, 0, 0, 0, 0, 1}, Addr: addr("fec0::2")},
+		nft.Tenant{Addr: addr("10.0.0.2")}, nft.Tenant{Addr: addr("fd00:15::2")})
 }
 
 // TestReadsBack checks that Read returns the rules of Apply, and that nft prints the same text as Text.

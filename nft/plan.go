@@ -194,8 +194,10 @@ func sortKey(r Rule) ruleKey {
 		key.kind = 10
 	case PortAddress:
 		key.kind = 11
-	case Foreign:
+	case Tenant:
 		key.kind = 12
+	case Foreign:
+		key.kind = 13
 	}
 	return key
 }
@@ -203,11 +205,7 @@ func sortKey(r Rule) ruleKey {
 // planChange computes the change of a table with the content have. Deleting a rule that does not exist is an error, and
 // so is adding a rule that conflicts with an existing one. Adding an existing rule does nothing.
 func planChange(table table, have content, del, add []Rule) (*change, error) {
-	counted := have.rules()
-	rules := make(map[Rule]bool, len(counted))
-	for _, r := range counted {
-		rules[r.Rule] = true
-	}
+	rules := setOf(have.rules())
 	c := &change{table: table}
 	for _, r := range del {
 		if !rules[r] {
@@ -364,4 +362,13 @@ func (c *change) diffElements(have content, want map[element]bool, needed map[st
 				cmp.Compare(a.end, b.end)) < 0
 		})
 	}
+}
+
+// setOf returns the set of the rules.
+func setOf(counted []CountedRule) map[Rule]bool {
+	rules := make(map[Rule]bool, len(counted))
+	for _, r := range counted {
+		rules[r.Rule] = true
+	}
+	return rules
 }

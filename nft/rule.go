@@ -11,7 +11,7 @@ import (
 )
 
 // A Rule is a [Masquerade], [SourceNAT], [Forward], [Isolate], [Own], [Closed], [Allow], [Gate], [Hairpin],
-// [Antispoof], [PortAddress] or [Fastpath], or a [Foreign] element. Rules can be compared with ==: each rule has a
+// [Antispoof], [PortAddress], [Fastpath] or [Tenant], or a [Foreign] element. Rules can be compared with ==: each has a
 // single canonical form, and Check refuses all others.
 type Rule interface {
 	// String returns the rule in nft's syntax, as a rule in a chain.
@@ -25,7 +25,7 @@ type Rule interface {
 // CountedRule is a rule with its counters since it was added. A NAT rule counts only the first packet of each
 // connection, because NAT chains see no others. An [Isolate] counts every packet between its links, including those
 // to forwarded ports. A [Hairpin] counts the frames that it drops. An [Own],
-// [Closed], [Allow], [Gate], [Antispoof], [PortAddress] or [Fastpath] has no counters.
+// [Closed], [Allow], [Gate], [Antispoof], [PortAddress], [Fastpath] or [Tenant] has no counters.
 type CountedRule struct {
 	Rule
 	Packets, Bytes uint64

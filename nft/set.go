@@ -118,6 +118,7 @@ func makeSets() []set {
 	}
 	for _, addr := range []*field{ipv4Addr, ipv6Addr} {
 		n := addr.name[3:4]
+		sets = append(sets, set{name: "tenant" + n, key: []*field{addr}, decode: decodeTenant})
 		sets = append(sets, set{name: "targets" + n, key: []*field{addr}})
 		sets = append(sets, forwardSets(addr, "dnat"+n)...)
 		sets = append(sets, egressSets(addr, n)...)

@@ -178,7 +178,7 @@ func (l LinkConfig) encodeFor(id LinkID) ([]byte, error) {
 	attr := uint16(unix.IFLA_IFNAME)
 	if l.Name != "" {
 		return nil, errRename
-	} else if len(id.Name) > naming.MaxLinkName {
+	} else if len(id.Name) > naming.MaxLinkName || strings.Contains(id.Name, ":") { // as only an alternative name has it
 		attr = unix.IFLA_ALT_IFNAME
 	} else if err := CheckLinkName(id.Name); err != nil {
 		return nil, err

@@ -15,8 +15,8 @@ import (
 
 // capabilityHelp says which capabilities the commands need. TestCapabilities checks it.
 const capabilityHelp = `Capabilities: link, addr, route, rule, neigh and nat need CAP_NET_ADMIN. netns, exec,
-shell and the option -netns need CAP_SYS_ADMIN. up, keep, down, doctor, export and graph
-LAB need both. ls, plan and status need both if the lab is up; without them, ls lists only
+shell and the option -netns need CAP_SYS_ADMIN. up, keep, down, doctor, export, graph LAB,
+attach and detach need both. ls, plan and status need both if the lab is up; without them, ls lists only
 names. verify needs CAP_SYS_ADMIN and CAP_NET_RAW, and for ports below 1024
 CAP_NET_BIND_SERVICE. In a user namespace (vnet sandbox) every user has them all.
 `

@@ -13,11 +13,17 @@ import (
 	"os"
 	"strings"
 
+	"github.com/vnet-lab/vnet/cmd/vnet/internal/plugin"
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
 	"github.com/vnet-lab/vnet/internal/display"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	if plugin.Called(os.Args, os.Getenv, os.Stdin) {
+		os.Exit(plugin.Run(os.Args, versionAlone(), checkPrivilege()))
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // Exit codes. Commands of ip(8) have ip(8)'s exit codes; see exitCode.
 const (

@@ -41,6 +41,7 @@ func objectGroups() []objectGroup {
 		{"Labs that are up", []*object{
 			lsObject(), statusObject(), execObject(), shellObject(), verifyObject(),
 		}},
+		{"Single namespaces on a network", []*object{attachObject(), detachObject(), membersObject()}},
 		{"Other", []*object{doctorObject(), demoObject(), sandboxObject(), completionObject(), versionObject()}},
 	}
 }

@@ -47,6 +47,14 @@ func (s *session) version(args []string) error {
 	return err
 }
 
+// versionAlone is the version without the commit.
+func versionAlone() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return cmp.Or(builtVersion, info.Main.Version, "(devel)")
+	}
+	return cmp.Or(builtVersion, "(devel)")
+}
+
 // versionLine returns the line that version prints. What the linker did not set comes from the build information, which
 // can be nil: go install sets the version of the module, and go build in a clone the commit.
 func versionLine(version, revision string, info *debug.BuildInfo) string {

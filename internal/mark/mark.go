@@ -57,6 +57,8 @@ func Of(lab string) string { return "vnet:" + lab }
 //	vnet:LAB:proxy=ADDRESS@LINK   on lo: the proxy entry of the address on LINK is the lab's
 //	vnet:LAB:offload=LINK         on LINK: transmit checksum offload is off
 //	vnet:LAB:port=MASTER@LINK     on LINK: its former master
+//
+// Networks of package member have records, too: with _NETWORK in the place of LAB.
 
 // Adopted is the record in an adopted namespace: its host, and where it came from.
 func Adopted(lab, host, from string) string {

@@ -1,7 +1,11 @@
 // Package naming defines the order of names, their maximum lengths, and the characters they may have.
 package naming
 
-import "strings"
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+)
 
 // The lengths of names.
 const (
@@ -27,6 +31,17 @@ func ValidChars(name, first, others string) bool {
 		}
 	}
 	return name != ""
+}
+
+// Shorten returns a name of at most most bytes. If the name is longer, a hash of it replaces its end.
+func Shorten(name string, most int) string {
+	if len(name) <= most {
+		return name
+	}
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	sum := fmt.Sprintf("-%016x", h.Sum64())
+	return name[:most-len(sum)] + sum
 }
 
 // NameChars are the characters of names, besides letters and digits.

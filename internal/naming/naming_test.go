@@ -94,3 +94,14 @@ func TestSorted(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestShorten: names that differ after the limit stay different.
+func TestShorten(t *testing.T) {
+	if got := Shorten("cni.web", 7); got != "cni.web" {
+		t.Errorf("a name of the maximum length becomes %q", got)
+	}
+	a, b := Shorten(strings.Repeat("x", 50)+"a", 48), Shorten(strings.Repeat("x", 50)+"b", 48)
+	if len(a) != 48 || len(b) != 48 || a == b || !strings.HasPrefix(a, "xxx") || !IsLab(a) {
+		t.Errorf("%q, %q", a, b)
+	}
+}

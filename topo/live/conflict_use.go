@@ -106,7 +106,8 @@ func isOwnTable(table string) bool {
 	return table == NATTable || strings.HasPrefix(table, mark.Table(""))
 }
 
-// ownForwards returns the forwards of other labs and of vnet nat. It leaves out those that c is for.
+// ownForwards returns the forwards of other labs, of networks of package member, and of vnet nat. It leaves out those
+// that c is for.
 func (c conflictFinder) ownForwards(h *netns.Handle) (list []foreignForward, err error) {
 	conn, err := h.NFT()
 	if err != nil {
@@ -120,6 +121,9 @@ func (c conflictFinder) ownForwards(h *netns.Handle) (list []foreignForward, err
 		owner := "vnet nat"
 		if lab, ok := strings.CutPrefix(table, mark.Table("")); ok {
 			owner = "lab " + lab
+			if network, ok := strings.CutPrefix(lab, "_"); ok { // of package member
+				owner = "network " + network
+			}
 		}
 		if !isOwnTable(table) || table == mark.Table(c.table.Lab) || c.table.Lab == handLab && table == NATTable {
 			continue

@@ -14,6 +14,7 @@ import (
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo"
+	"github.com/vnet-lab/vnet/topo/live/internal/announce"
 )
 
 // A machine with a default route from router advertisements keeps it when labs turn
@@ -147,7 +148,7 @@ func advertise(t *testing.T, k *Kernel, host string) {
 		t.Fatal(err)
 	}
 	body := []byte{134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0} // a default router for 1800 seconds
-	frame, proto := icmp6Frame(netip.MustParseAddr("fe80::bad"), topo.MAC([]byte(link.Address)), body)
+	frame, proto := announce.ICMP6Frame(netip.MustParseAddr("fe80::bad"), topo.MAC([]byte(link.Address)), body)
 	err = h.RunInside(func() error {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		if err != nil {

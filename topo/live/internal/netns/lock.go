@@ -34,6 +34,12 @@ func LockSysctls() (*Lock, error) {
 	return lockFile(context.Background(), ".settings.lock", func() {})
 }
 
+// LockName locks what the members of a network share, or one member of it. It waits until another process has released
+// the lock, or ctx is done.
+func LockName(ctx context.Context, name string) (*Lock, error) {
+	return lockFile(ctx, name+".lock", func() {})
+}
+
 // A Lock is a locked file, which is removed when the lock is released.
 type Lock struct{ *os.File }
 
