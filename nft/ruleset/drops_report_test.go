@@ -77,9 +77,9 @@ func TestDropsReport(t *testing.T) {
 		{filter("accept", "ip6 daddr fd01::9 tcp dport 80 drop"), chain + "1 rules, packet 1"},
 		{filter("accept", "meta nfproto ipv4 drop", "meta nfproto ipv6 drop"), chain + "2 rules, certain, packet 0"},
 		{filter("accept", "ip6 daddr fd01::9 drop"), chain + "1 rules, certain, packet 1"},
-		// To a queue: a program accepts, or lets go on.
+		// A program decides about packets in a queue.
 		{filter("accept", "queue"), ""},
-		{filter("accept", "queue", "drop"), chain + "1 rules, rest, packet 0"},
+		{filter("accept", "queue", "drop"), chain + "2 rules, packet 0"},
 		// Links, groups and addresses at the output.
 		{filter("accept", "oifname up drop"), chain + "1 rules, certain, packet 0"},
 		{filter("accept", "oifname down drop"), ""},

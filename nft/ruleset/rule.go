@@ -91,7 +91,9 @@ func decodeStep(family byte, ad *netlink.AttributeDecoder) (s step) {
 		switch ad.Type() {
 		case unix.NFTA_EXPR_NAME:
 			name = ad.String()
-			s.kind = simpleSteps[name]
+			if s.kind = simpleSteps[name]; name == "queue" {
+				s.code = verdictQueue
+			}
 		case unix.NFTA_EXPR_DATA:
 			switch name {
 			case "immediate":
@@ -114,7 +116,7 @@ func decodeStep(family byte, ad *netlink.AttributeDecoder) (s step) {
 var simpleSteps = map[string]stepKind{
 	"byteorder": stepNothing, // nft adds it even before fields of one byte
 	"counter":   stepNothing, "log": stepNothing, "objref": stepNothing, "notrack": stepNothing, "last": stepNothing,
-	"reject": stepReject, "redir": stepRedirect, "tproxy": stepRedirect, "masq": stepEndChain,
+	"queue": stepVerdict, "reject": stepReject, "redir": stepRedirect, "tproxy": stepRedirect, "masq": stepEndChain,
 }
 
 func (s *step) decodeKnown(family byte, e expr.Any) {
@@ -244,10 +246,12 @@ func (s *step) decodeVerdictData(ad *netlink.AttributeDecoder) error {
 	return nil
 }
 
-// Verdicts: NF_DROP and NF_ACCEPT of <linux/netfilter.h>, and enum nft_verdicts of <linux/netfilter/nf_tables.h>.
+// Verdicts: NF_DROP, NF_ACCEPT and NF_QUEUE of <linux/netfilter.h>, and enum nft_verdicts of
+// <linux/netfilter/nf_tables.h>.
 const (
 	verdictDrop   = 0
 	verdictAccept = 1
+	verdictQueue  = 3
 	verdictJump   = -3
 	verdictGoto   = -4
 	verdictReturn = -5
