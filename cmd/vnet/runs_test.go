@@ -20,6 +20,7 @@ var runners = map[string]string{
 	"cmd/vnet/demo.go":                      "the shell of --keep",
 	"cmd/vnet/lab_exec.go":                  "the program of vnet exec",
 	"cmd/vnet/netns.go":                     "the program of vnet netns exec",
+	"cmd/vnet/internal/plugin/ipam.go":      "the IPAM plugin that a CNI configuration names",
 }
 
 // TestRunsNoOtherProgram checks that vnet starts no program that the user did not name, so that a machine needs only
