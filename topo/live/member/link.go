@@ -40,7 +40,7 @@ func (a *attachment) addLink(b *bridge) error {
 			return errNetworkGone
 		}
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("link %s of the namespace: %w", a.m.Link, fs.ErrExist)
+			return fmt.Errorf("the namespace already has a link %s (%w)", a.m.Link, fs.ErrExist)
 		}
 		return err
 	}

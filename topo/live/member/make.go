@@ -137,7 +137,7 @@ func (m *maker) bridge() (b *bridge, err error) {
 	case err != nil:
 		return b, err
 	case l.Kind.Name != "bridge":
-		return b, fmt.Errorf("network %s: link %s is not a bridge", m.Name, m.Bridge)
+		return b, fmt.Errorf("link %s is not a bridge", m.Bridge)
 	}
 	if err := m.conn.Do(rtnl.AddAltNames(rtnl.LinkID{Name: m.Bridge}, mark.Of(owner(m.Name)))); err != nil {
 		if own {
