@@ -21,8 +21,8 @@ import (
 // cost does not depend on how many members the network has.
 //
 // If the member is attached already, the error is fs.ErrExist, and Attach returns what is there. What an Attach that
-// was killed has left of the member is removed first. If all addresses of a subnet are taken, or a wanted address or
-// port is, Attach waits up to a second: a namespace that has just ended keeps them for a moment. Then the error is
+// was killed has left of the member is removed first. If all addresses of a subnet are taken, or a fixed address or
+// a port is, Attach waits up to a second: a namespace that has just ended keeps them for a moment. Then the error is
 // [ErrExhausted] or a [TakenError].
 func Attach(ctx context.Context, n Network, m Member) (Attached, error) {
 	if err := n.check(); err != nil {
@@ -174,8 +174,8 @@ func (a *attachment) close() {
 	}
 }
 
-// clear removes what is half of the member. If it is whole, the error is fs.ErrExist. If it is in another namespace,
-// that one may just have ended: then clear waits for a moment.
+// clear removes the member if it is not complete. If it is, the error is fs.ErrExist. If its link is in another
+// namespace, that one may just have ended, so clear waits for a moment.
 func (a *attachment) clear(ctx context.Context) (there Attached, err error) {
 	err = patiently(ctx, func() error {
 		l, err := a.conn.Link(rtnl.LinkID{Name: a.host})
@@ -206,8 +206,8 @@ func (a *attachment) clear(ctx context.Context) (there Attached, err error) {
 	return there, err
 }
 
-// isOurs returns an error if a link with the name of a member's has another alias. whole is false while Attach works,
-// or after it was killed.
+// isOurs returns an error if a link has the name of a member's link, but the alias of another. whole is false while
+// Attach works, or after it was killed.
 func isOurs(l rtnl.Link, network string, id ID) (whole bool, err error) {
 	of, owner, whole, ok := parseAlias(l.Alias)
 	if l.Alias != "" && (!ok || of != network || owner != id) {
