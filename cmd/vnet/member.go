@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -156,10 +157,13 @@ func attachError(l labLine, err error) error {
 func (s *session) detach(l labLine) error {
 	ctx, stop := interruptible()
 	defer stop()
-	switch network := l.Args().First(); l.NArg() {
-	case 0:
+	switch network := l.Args().First(); {
+	case l.NArg() == 0:
 		return words.Errorf("detach needs the name of a network")
-	case 1:
+	case !naming.IsLab(network): // a lock cannot have this name
+		return words.Errorf("network %q: expected at most %d letters, digits, and characters of %s", network,
+			naming.MaxLabName, naming.NameChars)
+	case l.NArg() == 1:
 		err := member.Sweep(ctx, network, nil)
 		if err == nil {
 			err = member.Remove(ctx, network)
