@@ -155,8 +155,8 @@ func decodeIsolate(e element, _ set) (Rule, error) {
 	return Isolate{In: decodeName(e.key[:16]), Out: decodeName(e.key[16:])}, nil
 }
 
-// Tenant notes that a member of a network has or had an address, and that connections of its may be tracked. Packets
-// are not compared with it.
+// Tenant notes that a member of a network has or had an address, so conntrack may have connections of this address. No
+// rule for packets uses it.
 type Tenant struct{ Addr netip.Addr }
 
 // String returns the element in nft's syntax: element tenant4 { 10.77.0.5 }.

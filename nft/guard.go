@@ -24,9 +24,9 @@ const LinkGroup = 0x766e
 //   - packets that leave through a link in Out,
 //   - IPv4 packets that arrive on a link in From4, and IPv6 packets between links in From6,
 //   - packets that a bridge passes between its ports,
-//   - replies to these packets. Between foreign links, their source must be behind the link on which they arrive.
+//   - replies to these packets. Between links of others, their source must be behind the link on which they arrive.
 //
-// That a connection is known is not enough: it may have begun when one of the links was a lab's.
+// A conntrack entry alone is not enough: the connection may have begun when one of the links belonged to a lab.
 type Guard struct {
 	IPv4, IPv6 bool           // the families in which packets are dropped
 	Sources    []netip.Prefix // sources of NAT rules that belong to no lab

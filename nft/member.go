@@ -15,7 +15,7 @@ import (
 // replaces another one of the same port. Conntrack entries of UDP and SCTP that would continue to use the old port are
 // deleted; a connection of TCP keeps its target.
 //
-// If the table has the sets and no element is in the way, that is one transaction, and nothing is read.
+// If the table has the sets, and none of these ports has another forward, that is one transaction, and nothing is read.
 func (c *Conn) AddElements(table string, add ...Rule) error {
 	for _, r := range add {
 		if err := r.Check(); err != nil {
@@ -41,8 +41,7 @@ func (c *Conn) AddElements(table string, add ...Rule) error {
 // not matter. One that does not exist, or whose port leads to another address, is left as it is. Of conntrack entries,
 // those of UDP and SCTP are deleted.
 //
-// freed are addresses to which the table then has no forwards any more, so that [Conn.Tenancies] does not look for
-// them.
+// freed lists addresses to which the table has no other forwards, so [Conn.Tenancies] need not search for them.
 func (c *Conn) DeleteForwards(table string, forwards []Forward, freed ...netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,8 +109,8 @@ func (c content) inTheWay(del []Forward, add []Rule) (found []Rule) {
 	return found
 }
 
-// datagrams returns the forwards of rules whose clients may use one flow for ever. A connection of TCP is another flow
-// each time.
+// datagrams returns the forwards of rules that are not for TCP. Clients of UDP and SCTP may use one flow for ever; each
+// connection of TCP is a new flow.
 func datagrams(rules []Rule) (found []Rule) {
 	for _, r := range rules {
 		if f, ok := r.(Forward); ok && f.Proto != TCP {
@@ -125,7 +124,7 @@ func datagrams(rules []Rule) (found []Rule) {
 type Tenancy struct {
 	Exists   bool      // the table exists
 	Former   bool      // the table has the [Tenant]
-	Target   bool      // there were forwards to the address, and nobody has said that it is freed
+	Target   bool      // there were forwards to the address, and no [Conn.DeleteForwards] named it as freed
 	Forwards []Forward // to the address, if it is a Target
 }
 

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -16,7 +14,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo/live/member"
 )
@@ -24,11 +24,13 @@ import (
 func attachObject() *object {
 	return &object{name: "attach", usage: "attach a namespace to a network", lab: &labCommand{
 		maxArgs: 1, run: (*session).attach, flags: []cli.Flag{
-			text("netns", "the `NAME` or path of the namespace"), text("pid", "a `PROCESS` in the namespace"),
-			text("id", "the `NAME` of the member"), text("dev", "the `LINK` in the namespace"), text("mac", "its `MAC` address"),
-			list("address", "a fixed `ADDRESS`"), list("port", "a `PORT` to publish"),
-			text("bridge", "the `LINK` that is the network's bridge"),
-			list("subnet", "a `PREFIX` of the network"), boolean("nat", "translate to the machine's address"),
+			text("netns", "the `NAME` or path of the namespace"), text("pid", "the `PID` of a process in the namespace"),
+			text("id", "the `ID` of the member"), text("dev", "the `LINK` in the namespace"),
+			text("mac", "the `MAC` address of this link"),
+			list("address", "an `ADDRESS` of the member, instead of a free one"),
+			list("port", "forward a `PORT` of the machine to the member"),
+			text("bridge", "the `LINK` that is the network's bridge"), list("subnet", "a `PREFIX` of the network"),
+			boolean("nat", "masquerade: packets to other networks get the machine's address"),
 			boolean("isolate", "members do not reach each other"), text("mtu", "the `MTU` of members' links"),
 			boolean("json", "print JSON"),
 		}}, help: `
@@ -36,16 +38,17 @@ vnet attach NETWORK { --netns NAME|PATH | --pid PID } [--id ID] [--dev LINK]
             [--address ADDRESS]... [--mac MAC] [--port [HOSTIP:]HOST:PORT[/udp]]...
             [--subnet PREFIX]... [--nat] [--isolate] [--bridge LINK] [--mtu MTU] [--json]
 
-Attaches a namespace to a network: a bridge of the machine with the members of the network
-as its ports. The member gets a link (eth0), an address of each subnet, and a default
-route. An address is free again when the namespace ends. The outside reaches no port but
-those of --port. Addresses are chosen unless --address names them. The default ID is the
-name of the namespace.
+Attaches a namespace to a network: a bridge of the machine with a port for each member.
+The member gets a link (--dev; eth0 by default), an address of each subnet, and default
+routes. vnet chooses the addresses; --address gives one. When the namespace ends, its
+addresses and ports are free again. Other networks and machines reach only the ports of
+--port. --id is the member's name for detach; by default, it is the last part of --netns,
+or pid-PID.
 
-The first attach makes the network: --subnet, --nat, --isolate, --bridge and --mtu
-describe it. The bridge has the network's name unless --bridge names another, which may
-exist. Without these options, the network stays as it is; with any of them, it becomes
-what they say.
+The first attach makes the network. --subnet, --nat, --isolate, --bridge and --mtu
+describe all of it: without any of them, the network stays as it is; with any of them, it
+changes to what they say, but members keep the addresses that they have. The bridge has
+the name of the network; --bridge gives another, also of a bridge that exists.
 
    vnet attach web --netns red --subnet 10.77.0.0/24 --nat
    vnet attach web --pid 4711 --id blue --port 8080:80 --port 127.0.0.1:5353:53/udp
@@ -57,9 +60,10 @@ func detachObject() *object {
 		maxArgs: 2, run: (*session).detach, flags: []cli.Flag{text("dev", "the `LINK` in the namespace")}}, help: `
 vnet detach NETWORK [ID] [--dev LINK]
 
-Removes what attach has made for a member. Its namespace need not exist any more. If there
-is no such member, this is no error. Without an ID, it removes the network, which must not
-have any members.
+Removes what attach has made for a member: its link (--dev; eth0 by default), addresses
+and ports. The namespace may have ended already. If there is no such member, nothing
+happens. Without an ID, it removes the network, which must not have any members: rules,
+settings, and the bridge if vnet made it.
 
    vnet detach web blue
    vnet detach web
@@ -72,7 +76,8 @@ func membersObject() *object {
 			Usage: "print JSON", DisableDefaultText: true}}}, help: `
 vnet members NETWORK [--json]
 
-Lists the members of a network: what attach has made, with their addresses and ports.
+Lists the members of a network: ID, link in the namespace (DEV), link on the machine (the
+port of the bridge), addresses, and published ports.
 
    vnet members web
 `}
@@ -117,11 +122,14 @@ func (s *session) attach(l labLine) error {
 	if err != nil {
 		return err
 	}
+	if err := checkPorts(n, m.Ports); err != nil {
+		return err
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	a, err := member.Attach(ctx, n, m)
 	if err != nil {
-		return err
+		return attachError(l, err)
 	}
 	if l.Bool("json") || s.JSON {
 		return json.NewEncoder(s.out).Encode(memberJSONOf(a))
@@ -129,110 +137,37 @@ func (s *session) attach(l labLine) error {
 	return s.memberTable([]member.Attached{a})
 }
 
-// networkOf returns the network that the options describe; without any, the one that there is.
-func networkOf(l labLine) (n member.Network, err error) {
-	name := l.Args().First()
-	given := slices.ContainsFunc([]string{"bridge", "subnet", "nat", "isolate", "mtu"}, l.IsSet)
-	if !given {
-		n, err = member.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return n, &hinted{err, "vnet attach " + name + " --subnet PREFIX makes it"}
+// attachError adds a hint to an error of attach.
+func attachError(l labLine, err error) error {
+	name := l.String("netns")
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return &hinted{err, "--dev LINK attaches another link"}
+	case errors.Is(err, fs.ErrNotExist) && name != "" && !strings.Contains(name, "/"):
+		ns, openErr := nsfs.OpenFrom(name, name)
+		if openErr != nil {
+			return noNetns(name, 1, openErr)
 		}
-		return n, err
+		ns.Close()
 	}
-	n = member.Network{Name: name, Bridge: cmp.Or(l.String("bridge"), name), DefaultRoute: true, Hairpin: true,
-		Masquerade: l.Bool("nat"), Isolate: l.Bool("isolate")}
-	for _, text := range l.list("subnet") {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return n, words.Errorf("--subnet: expected a prefix such as 10.77.0.0/24, not %q", text)
-		}
-		n.Subnets = append(n.Subnets, member.Subnet{Prefix: p})
-	}
-	if text := l.String("mtu"); text != "" {
-		mtu, err := strconv.ParseUint(text, 10, 32)
-		if err != nil {
-			return n, words.Errorf("--mtu: expected a number, not %q", text)
-		}
-		n.MTU = uint32(mtu)
-	}
-	return n, nil
-}
-
-// memberOf returns the member that the options describe.
-func memberOf(l labLine) (m member.Member, err error) {
-	m = member.Member{NS: l.String("netns"), Link: cmp.Or(l.String("dev"), defaultLink)}
-	if (m.NS == "") == (l.String("pid") == "") {
-		return m, words.Errorf("attach needs a namespace: --netns or --pid")
-	}
-	m.ID = filepath.Base(m.NS)
-	if pid := l.String("pid"); pid != "" {
-		m.NS, m.ID = pid, "pid-"+pid
-	}
-	m.ID = cmp.Or(l.String("id"), m.ID)
-	if text := l.String("mac"); text != "" {
-		mac, err := rtnl.ParseLLAddr(text)
-		if err != nil || len(mac) != len(m.MAC) {
-			return m, words.Errorf("--mac: expected a MAC address such as 02:00:00:00:00:01, not %q", text)
-		}
-		copy(m.MAC[:], mac)
-	}
-	for _, text := range l.list("address") {
-		a, err := netip.ParseAddr(text)
-		if err != nil {
-			return m, words.Errorf("--address: expected an address, not %q", text)
-		}
-		m.Addresses = append(m.Addresses, a)
-	}
-	for _, text := range l.list("port") {
-		p, err := parsePort(text)
-		if err != nil {
-			return m, err
-		}
-		m.Ports = append(m.Ports, p)
-	}
-	return m, nil
-}
-
-// parsePort parses [HOSTIP:]HOST:PORT[/udp].
-func parsePort(text string) (p member.Port, err error) {
-	wrong := words.Errorf("--port: expected [HOSTIP:]HOST:PORT[/udp], such as 8080:80, not %q", text)
-	rest, proto, _ := strings.Cut(text, "/")
-	if p.Proto, err = nft.ParseProto(cmp.Or(proto, "tcp")); err != nil {
-		return p, wrong
-	}
-	at := strings.LastIndexByte(rest, ':')
-	if at < 0 {
-		return p, wrong
-	}
-	own, err := strconv.ParseUint(rest[at+1:], 10, 16)
-	if err != nil || own == 0 {
-		return p, wrong
-	}
-	host := rest[:at]
-	if at := strings.LastIndexByte(host, ':'); at >= 0 {
-		if p.Host, err = netip.ParseAddr(strings.Trim(host[:at], "[]")); err != nil {
-			return p, wrong
-		}
-		host = host[at+1:]
-	}
-	on, err := strconv.ParseUint(host, 10, 16)
-	if err != nil || on == 0 {
-		return p, wrong
-	}
-	p.HostPort, p.Port = uint16(on), uint16(own)
-	return p, nil
+	return err
 }
 
 // detach runs vnet detach.
 func (s *session) detach(l labLine) error {
 	ctx, stop := interruptible()
 	defer stop()
-	switch network := l.Args().First(); l.NArg() {
-	case 0:
+	switch network := l.Args().First(); {
+	case l.NArg() == 0:
 		return words.Errorf("detach needs the name of a network")
-	case 1:
-		err := errors.Join(member.Sweep(ctx, network, nil), member.Remove(ctx, network))
+	case !naming.IsLab(network): // a lock cannot have this name
+		return words.Errorf("network %q: expected at most %d letters, digits, and characters of %s", network,
+			naming.MaxLabName, naming.NameChars)
+	case l.NArg() == 1:
+		err := member.Sweep(ctx, network, nil)
+		if err == nil {
+			err = member.Remove(ctx, network)
+		}
 		if errors.Is(err, member.ErrMembers) {
 			return &hinted{err, "vnet members " + network + " lists them"}
 		}

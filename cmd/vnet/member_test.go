@@ -42,6 +42,17 @@ func TestMembers(t *testing.T) {
 	if r := w.run("vnet", "attach", "web", "--netns", "red"); !strings.Contains(r.Stderr, "already attached") {
 		t.Errorf("%+v", r)
 	}
+	if r := w.run("vnet", "attach", "web", "--netns", "red", "--id", "third", "--isolate"); r.Status != 255 ||
+		!strings.Contains(r.Stderr, "hint: also give --subnet 10.77.0.0/24 --subnet fd00:77::/64\n") {
+		t.Errorf("the network loses its subnets: %+v", r)
+	}
+	if r := w.run("vnet", "attach", "web", "--netns", "red", "--id", "third"); !strings.Contains(r.Stderr,
+		"the namespace already has a link eth0") || !strings.Contains(r.Stderr, "hint: --dev LINK") {
+		t.Errorf("%+v", r)
+	}
+	if r := w.run("vnet", "attach", "web", "--netns", "rde"); !strings.Contains(r.Stderr, `did you mean "red"?`) {
+		t.Errorf("%+v", r)
+	}
 	if r := w.run("vnet", "detach", "web"); r.Stderr != "vnet: error: network web: it still has members\n"+
 		"vnet: hint: vnet members web lists them\n" {
 		t.Errorf("%+v", r)

@@ -11,7 +11,7 @@ import (
 	"github.com/vnet-lab/vnet/topo"
 )
 
-// maxPackets is the largest number of addresses of hosts: `up` follows the packets of each through all foreign chains.
+// maxPackets limits the hosts' addresses: `up` follows the packets of each through all chains of other programs.
 const maxPackets = 1024
 
 // LabPackets are the packets of a lab, or of any lab, that pass a namespace, as far as they are known.
@@ -122,8 +122,8 @@ func (t *LabPackets) addBridged(bridge string, group uint32) {
 	}
 }
 
-// Packets returns the packets that pass a chain. For any lab, it is not known whether hosts speak with the machine
-// itself: many machines drop such packets on purpose.
+// Packets returns the packets that pass a chain. For any lab, packets between hosts and the machine itself are left
+// out: many machines drop them on purpose.
 func (t LabPackets) Packets(b ruleset.BaseChain) (all []ruleset.Packet) {
 	links := t.Ports
 	switch {

@@ -21,8 +21,8 @@ import (
 // cost does not depend on how many members the network has.
 //
 // If the member is attached already, the error is fs.ErrExist, and Attach returns what is there. What an Attach that
-// was killed has left of the member is removed first. If all addresses of a subnet are taken, or a wanted address or
-// port is, Attach waits up to a second: a namespace that has just ended keeps them for a moment. Then the error is
+// was killed has left of the member is removed first. If all addresses of a subnet are taken, or a fixed address or
+// a port is, Attach waits up to a second: a namespace that has just ended keeps them for a moment. Then the error is
 // [ErrExhausted] or a [TakenError].
 func Attach(ctx context.Context, n Network, m Member) (Attached, error) {
 	if err := n.check(); err != nil {
@@ -69,6 +69,9 @@ func (m Member) check(n Network) error {
 	if err := m.id().check(); err != nil {
 		return err
 	}
+	if m.MAC[0]&1 != 0 {
+		return fmt.Errorf("mac %s is a multicast address; a link needs a unicast address", rtnl.LLAddr(m.MAC[:]))
+	}
 	used := map[netip.Prefix]netip.Addr{}
 	for _, a := range m.Addresses {
 		s, ok := n.subnetOf(a)
@@ -76,16 +79,16 @@ func (m Member) check(n Network) error {
 		case !ok:
 			return fmt.Errorf("address %s is in no subnet of network %s", a, n.Name)
 		case a == s.gateway():
-			return fmt.Errorf("address %s is the gateway's of network %s", a, n.Name)
+			return fmt.Errorf("address %s is the gateway of network %s", a, n.Name)
 		case a == s.Prefix.Addr() || a.Is4() && a == lastOf(s.Prefix):
-			return fmt.Errorf("address %s is the network's or the broadcast address of %s", a, s.Prefix)
+			return fmt.Errorf("address %s is the network or broadcast address of %s", a, s.Prefix)
 		case used[s.Prefix].IsValid() && used[s.Prefix] != a:
 			return fmt.Errorf("addresses %s and %s are both in subnet %s", used[s.Prefix], a, s.Prefix)
 		}
 		used[s.Prefix] = a
 	}
 	if len(m.Ports) > 0 && !n.Gateway {
-		return fmt.Errorf("network %s has no gateway that could publish ports", n.Name)
+		return fmt.Errorf("network %s has no gateway that publishes ports", n.Name)
 	}
 	return nil
 }
@@ -97,10 +100,7 @@ func (id ID) check() error {
 	if id.Container == "" || len(id.Container) > maxID || strings.ContainsAny(id.Container, " \t\n\x00") {
 		return fmt.Errorf("id %q: expected 1 to %d characters without blanks", id.Container, maxID)
 	}
-	if err := rtnl.CheckLinkName(id.Link); err != nil {
-		return fmt.Errorf("link %q: %w", id.Link, err)
-	}
-	return nil
+	return rtnl.CheckLinkName(id.Link)
 }
 
 func (n Network) subnetOf(a netip.Addr) (Subnet, bool) {
@@ -132,7 +132,7 @@ type attachment struct {
 // open opens the member's namespace, and sockets there and here.
 func (a *attachment) open() (err error) {
 	if a.file, err = nsfs.OpenFrom(a.m.NS, a.m.NS); err != nil {
-		return fmt.Errorf("namespace %s: %w", a.m.NS, err)
+		return err
 	}
 	if a.conn, err = rtnl.Dial(nil); err == nil {
 		a.nft, err = nft.Dial(nil)
@@ -151,13 +151,13 @@ func (a *attachment) open() (err error) {
 	there, thereErr := nsfs.Identity(a.file)
 	if err := errors.Join(err, thereErr); err != nil || own == there {
 		a.close()
-		return cmp.Or(err, ErrOwnNamespace)
+		return cmp.Or(err, fmt.Errorf("namespace %s: %w", a.m.NS, ErrOwnNamespace))
 	}
 	return nil
 }
 
 // ErrOwnNamespace means that the namespace of a member is the one of the calling process.
-var ErrOwnNamespace = errors.New("the namespace is the one that this process is in")
+var ErrOwnNamespace = errors.New("it is the namespace of this process; a member needs one of its own")
 
 func (a *attachment) close() {
 	if a.file != nil {
@@ -174,8 +174,8 @@ func (a *attachment) close() {
 	}
 }
 
-// clear removes what is half of the member. If it is whole, the error is fs.ErrExist. If it is in another namespace,
-// that one may just have ended: then clear waits for a moment.
+// clear removes the member if it is not complete. If it is, the error is fs.ErrExist. If its link is in another
+// namespace, that one may just have ended, so clear waits for a moment.
 func (a *attachment) clear(ctx context.Context) (there Attached, err error) {
 	err = patiently(ctx, func() error {
 		l, err := a.conn.Link(rtnl.LinkID{Name: a.host})
@@ -206,12 +206,12 @@ func (a *attachment) clear(ctx context.Context) (there Attached, err error) {
 	return there, err
 }
 
-// isOurs returns an error if a link with the name of a member's has another alias. whole is false while Attach works,
-// or after it was killed.
+// isOurs returns an error if a link has the name of a member's link, but the alias of another. whole is false while
+// Attach works, or after it was killed.
 func isOurs(l rtnl.Link, network string, id ID) (whole bool, err error) {
 	of, owner, whole, ok := parseAlias(l.Alias)
 	if l.Alias != "" && (!ok || of != network || owner != id) {
-		return false, fmt.Errorf("link %s: not made for %s of %s", l.Name, id.Link, id.Container)
+		return false, fmt.Errorf("link %s exists, but does not belong to %s of %s", l.Name, id.Link, id.Container)
 	}
 	return whole, nil
 }

@@ -72,7 +72,7 @@ func Check(_ context.Context, n Network, m Member) error {
 func (m Member) checkInside(there Attached) error {
 	ns, err := nsfs.OpenFrom(m.NS, m.NS)
 	if err != nil {
-		return fmt.Errorf("namespace %s: %w", m.NS, err)
+		return err
 	}
 	defer ns.Close()
 	c, err := rtnl.Dial(ns)

@@ -79,8 +79,8 @@ func isTaken(err error) bool {
 	return errors.Is(err, ErrExhausted) || errors.As(err, &taken)
 }
 
-// forgetFormer removes what is left of the former owners of the member's addresses: forwards and connections. Addresses
-// that nobody had need no more than one question.
+// forgetFormer removes what is left of the former owners of the member's addresses: forwards and connections. For
+// addresses that nobody had before, one query is enough.
 func (a *attachment) forgetFormer(ctx context.Context) error {
 	var addrs []netip.Addr
 	for _, p := range a.addrs {

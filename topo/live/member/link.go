@@ -40,7 +40,7 @@ func (a *attachment) addLink(b *bridge) error {
 			return errNetworkGone
 		}
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("link %s of the namespace: %w", a.m.Link, fs.ErrExist)
+			return fmt.Errorf("the namespace already has a link %s (%w)", a.m.Link, fs.ErrExist)
 		}
 		return err
 	}
@@ -118,8 +118,8 @@ func (a *attachment) addRoutes(link uint32) error {
 	return nil
 }
 
-// announce sends the MAC address of addresses that neighbours may know with another one. If all members have
-// the MAC addresses that follow from their addresses, there are none.
+// announce sends the member's MAC address to neighbours that may know another one for the same IP address: if the
+// member asked for a MAC address, or if somebody had the IP address before.
 func (a *attachment) announce(l rtnl.Link) error {
 	if a.m.MAC == ([6]byte{}) && len(a.former) == 0 {
 		return nil

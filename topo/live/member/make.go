@@ -63,7 +63,8 @@ func (m *maker) lock(ctx context.Context) error {
 	return nil
 }
 
-// lockName locks what a name stands for. Where nobody may write to /run/vnet, as in some containers, there is no lock.
+// lockName takes the lock of a member or a network. If the process may not write to /run/vnet, as in some containers,
+// it takes no lock.
 func lockName(ctx context.Context, name string) (unlock func(), err error) {
 	lock, err := netns.LockName(ctx, name)
 	if isReadOnly(err) {
@@ -86,7 +87,8 @@ func (m *maker) close() {
 	}
 }
 
-// ensure returns the network's bridge, and makes what is missing of the network. If it is whole, that is one request.
+// ensure returns the network's bridge, and makes the missing parts of the network. If none is missing, that is one
+// request.
 func (n Network) ensure(ctx context.Context, c *rtnl.Conn) (*bridge, error) {
 	b, err := bridgeOf(c, n.Name)
 	if err == nil && b.is(n) || err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -95,8 +97,8 @@ func (n Network) ensure(ctx context.Context, c *rtnl.Conn) (*bridge, error) {
 	return n.make(ctx, false)
 }
 
-// make makes what is missing of a network, or changes it. If again is not set, that is nothing if another process has
-// just done it.
+// make makes the missing parts of a network, or changes it. Unless again is set, it does nothing if another process has
+// just done so.
 func (n Network) make(ctx context.Context, again bool) (*bridge, error) {
 	m, err := n.open(ctx)
 	if err != nil {
@@ -121,7 +123,7 @@ func (n Network) make(ctx context.Context, again bool) (*bridge, error) {
 func (m *maker) bridge() (b *bridge, err error) {
 	b, err = bridgeOf(m.conn, m.Name)
 	if err == nil && b.Name != m.Bridge {
-		err = fmt.Errorf("network %s: its bridge is %s, not %s", m.Name, b.Name, m.Bridge)
+		err = fmt.Errorf("the network's bridge is %s, not %s", b.Name, m.Bridge)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return b, err
@@ -137,7 +139,7 @@ func (m *maker) bridge() (b *bridge, err error) {
 	case err != nil:
 		return b, err
 	case l.Kind.Name != "bridge":
-		return b, fmt.Errorf("network %s: link %s is not a bridge", m.Name, m.Bridge)
+		return b, fmt.Errorf("link %s is not a bridge", m.Bridge)
 	}
 	if err := m.conn.Do(rtnl.AddAltNames(rtnl.LinkID{Name: m.Bridge}, mark.Of(owner(m.Name)))); err != nil {
 		if own {
@@ -173,7 +175,7 @@ func (m *maker) mac() rtnl.LLAddr {
 // complete makes all but the bridge. The record comes last: it says that the network is whole.
 func (m *maker) complete(b *bridge) error {
 	id := rtnl.LinkID{Index: b.Index}
-	up := rtnl.LinkConfig{Address: b.Address} // which the bridge now keeps, whatever ports come and go
+	up := rtnl.LinkConfig{Address: b.Address} // an address that was set does not change with the ports
 	up.SetUp(true)
 	if b.Group == 0 {
 		group := uint32(nft.LinkGroup)

@@ -13,12 +13,13 @@
 //	└──────┬────────────────────────────────────────────────────────┘
 //	       └── eth0 10.77.0.5/24 in the member's namespace
 //
-// There is no state file. An address, and a port of the machine, is taken by an alternative name of the member's link
-// on the machine's side; the kernel refuses the same name twice, and forgets it with the link. The member that has an
-// address owns the forwards to it.
+// There is no state file. A member takes an address, or a port of the machine, with an alternative name of its link on
+// the machine's side: the kernel refuses the same name for another link, and removes it with the link. The member that
+// has an address owns the forwards to it.
 //
-// Attach, Detach and Sweep are safe at the same time, in any number of processes. A lock in /run/vnet keeps two on the
-// same member apart, and two that make or remove the same network; where nobody may write there, there is no lock.
+// Attach, Detach and Sweep may run at the same time, in any number of processes. Those for the same member wait for
+// each other, and so do those that make or remove the same network. Their locks are files in /run/vnet; if the process
+// may not write there, it takes no lock.
 package member
 
 import (
@@ -27,13 +28,13 @@ import (
 	"github.com/vnet-lab/vnet/nft"
 )
 
-// A Network is what members are attached to: a bridge of the machine. Attach makes what is missing of it, and changes
-// what differs.
+// A Network is what members are attached to: a bridge of the machine. Attach makes the parts that are missing, and
+// changes those that differ.
 type Network struct {
 	Name    string   // unique on the machine; the marks of its members contain it
 	Bridge  string   // the name of the bridge, which others may have made
 	Subnets []Subnet // none: layer 2 only
-	MTU     uint32   // of the members' links, in bytes; 0 is the kernel's default
+	MTU     uint32   // of the members' links, in bytes, from 68, with IPv6 from 1280; 0 is the kernel's default
 
 	Gateway      bool // the bridge has the gateway addresses, and the machine forwards
 	DefaultRoute bool // each member has a default route by the gateway; implies Gateway

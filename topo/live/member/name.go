@@ -134,8 +134,8 @@ func parsePortClaim(name string, to []netip.Addr) (f nft.Forward, ok bool) {
 	return f, false
 }
 
-// macOf is the MAC address of who has an address: an address that is given again keeps its MAC address. Otherwise
-// others that know the former one would not reach it for half a minute.
+// macOf is the MAC address of the member that has an IP address: the next owner of the IP address has the same MAC
+// address. Otherwise neighbours that know the former one would not reach it for half a minute.
 func macOf(network string, a netip.Addr) (mac [6]byte) {
 	mac[0], mac[1] = 0x02, 0x76
 	if a.Is4() {

@@ -131,21 +131,54 @@ func (n *Network) check() error {
 			n.Name, naming.MaxLabName, naming.NameChars)
 	}
 	if err := rtnl.CheckLinkName(n.Bridge); err != nil {
-		return fmt.Errorf("network %s: bridge %q: %w", n.Name, n.Bridge, err)
+		return fmt.Errorf("network %s: bridge: %w", n.Name, err)
 	}
 	n.Gateway = (n.Gateway || n.DefaultRoute || n.Masquerade) && len(n.Subnets) > 0
-	for _, s := range n.Subnets {
-		if s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() || s.Prefix.Bits() > s.Prefix.Addr().BitLen()-2 {
-			return fmt.Errorf("network %s: subnet %s: expected a prefix without host bits, and room for two hosts",
-				n.Name, s.Prefix)
+	for i, s := range n.Subnets {
+		if err := s.check(); err != nil {
+			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
-		if !s.Prefix.Contains(s.gateway()) {
-			return fmt.Errorf("network %s: gateway %s is not in subnet %s", n.Name, s.Gateway, s.Prefix)
-		}
-		for _, r := range s.Ranges {
-			if !s.Prefix.Contains(r.First) || !s.Prefix.Contains(r.Last) || r.Last.Less(r.First) {
-				return fmt.Errorf("network %s: range %s to %s is not in subnet %s", n.Name, r.First, r.Last, s.Prefix)
+		for _, other := range n.Subnets[:i] {
+			if s.Prefix.Overlaps(other.Prefix) {
+				return fmt.Errorf("network %s: subnets %s and %s overlap", n.Name, other.Prefix, s.Prefix)
 			}
+		}
+	}
+	return n.checkMTU()
+}
+
+// The smallest MTU of a veth pair (ETH_MIN_MTU), of IPv6 (RFC 8200, section 5), and the largest of a veth pair.
+const (
+	minMTU     = 68
+	minIPv6MTU = 1280
+	maxMTU     = 65535
+)
+
+func (n *Network) checkMTU() error {
+	least := uint32(minMTU)
+	if slices.ContainsFunc(n.Subnets, func(s Subnet) bool { return s.Prefix.Addr().Is6() }) {
+		least = minIPv6MTU
+	}
+	if n.MTU != 0 && (n.MTU < least || n.MTU > maxMTU) {
+		return fmt.Errorf("network %s: mtu %d: expected %d to %d", n.Name, n.MTU, least, maxMTU)
+	}
+	return nil
+}
+
+func (s Subnet) check() error {
+	switch p := s.Prefix; {
+	case !p.IsValid() || p.Addr().Is4In6():
+		return fmt.Errorf("subnet %s: expected a prefix of IPv4 or IPv6", p)
+	case p != p.Masked():
+		return fmt.Errorf("subnet %s has host bits; the subnet is %s", p, p.Masked())
+	case p.Bits() > p.Addr().BitLen()-2:
+		return fmt.Errorf("subnet %s has no room for a gateway and a member", p)
+	case !p.Contains(s.gateway()):
+		return fmt.Errorf("gateway %s is not in subnet %s", s.Gateway, p)
+	}
+	for _, r := range s.Ranges {
+		if !s.Prefix.Contains(r.First) || !s.Prefix.Contains(r.Last) || r.Last.Less(r.First) {
+			return fmt.Errorf("range %s to %s is not in subnet %s", r.First, r.Last, s.Prefix)
 		}
 	}
 	return nil

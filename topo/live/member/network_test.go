@@ -206,3 +206,31 @@ func TestSeveralNetworks(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestWrongNetworks: what the kernel would refuse, or would do only in part, is refused before anything is made.
+func TestWrongNetworks(t *testing.T) {
+	subnet := func(text string) Subnet { return Subnet{Prefix: netip.MustParsePrefix(text)} }
+	for want, n := range map[string]Network{
+		"subnet 10.0.0.1/24 has host bits; the subnet is 10.0.0.0/24": {Subnets: []Subnet{subnet("10.0.0.1/24")}},
+		"subnet 10.0.0.0/31 has no room for a gateway and a member":   {Subnets: []Subnet{subnet("10.0.0.0/31")}},
+		"subnets 10.0.0.0/24 and 10.0.0.0/25 overlap": {Subnets: []Subnet{subnet("10.0.0.0/24"),
+			subnet("10.0.0.0/25")}},
+		"mtu 67: expected 68 to 65535":     {MTU: 67},
+		"mtu 65536: expected 68 to 65535":  {MTU: 65536},
+		"mtu 1279: expected 1280 to 65535": {MTU: 1279, Subnets: []Subnet{subnet("fd00::/64")}},
+		"gateway 10.1.0.1 is not in subnet": {Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.0.0.0/24"),
+			Gateway: netip.MustParseAddr("10.1.0.1")}}},
+	} {
+		n.Name, n.Bridge = "net", "br0"
+		if err := n.check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	n := Network{Name: "net", Bridge: "br0", MTU: 1280, Subnets: []Subnet{subnet("fd00::/64"), subnet("10.0.0.0/30")}}
+	if err := n.check(); err != nil {
+		t.Error(err)
+	}
+	if err := (Member{ID: "red", Link: "eth0", MAC: [6]byte{1}}).check(Network{}); err == nil {
+		t.Error("a multicast address as the MAC address of a link")
+	}
+}

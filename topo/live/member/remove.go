@@ -31,7 +31,7 @@ func Remove(ctx context.Context, network string) error {
 		return err
 	}
 	m.Network = b.network(network)
-	// Without the record, Attach that has not finished starts again. One that has is seen now.
+	// Without the record, an Attach that has not finished starts again. The link of one that has finished is there now.
 	if err := m.whole(b, false); err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (c *Config) hostLocal(env Env) (a Addressing, err error) {
 		pools = append(pools, []poolKey{{Subnet: subnet}})
 	}
 	if c.IPAM.Type == "host-local" && len(pools) == 0 {
-		return a, fail(CodeConfig, "ipam: host-local has no ranges")
+		return a, fail(CodeConfig, "ipam: host-local needs ranges or a subnet")
 	}
 	for _, pool := range pools {
 		subnet, err := readPool(pool)
@@ -140,11 +140,11 @@ func readPool(keys []poolKey) (s member.Subnet, err error) {
 		prefix, err := netip.ParsePrefix(key.Subnet)
 		switch {
 		case err != nil:
-			return s, fail(CodeConfig, "subnet: %q is not a subnet, for example 10.1.0.0/24", key.Subnet)
+			return s, fail(CodeConfig, "subnet: expected a subnet such as 10.1.0.0/24, not %q", key.Subnet)
 		case prefix != prefix.Masked():
-			return s, fail(CodeConfig, "subnet: %s is an address of %s", key.Subnet, prefix.Masked())
+			return s, fail(CodeConfig, "subnet: %s has host bits; the subnet is %s", key.Subnet, prefix.Masked())
 		case prefix.Bits() > prefix.Addr().BitLen()-2:
-			return s, fail(CodeConfig, "subnet: %s is too small", prefix)
+			return s, fail(CodeConfig, "subnet: %s has no room for a gateway and a container", prefix)
 		case i > 0 && prefix != s.Prefix:
 			return s, fail(CodeConfig, "ranges: %s and %s are in one list; give each a list of its own", s.Prefix, prefix)
 		}
@@ -237,7 +237,7 @@ func (c *Config) static(env Env) (a Addressing, err error) {
 		}
 	}
 	if len(addresses) == 0 {
-		return a, fail(CodeConfig, "ipam: static has no addresses")
+		return a, fail(CodeConfig, "ipam: static needs addresses, from the configuration or from the engine")
 	}
 	for _, key := range addresses {
 		if err := a.add(key); err != nil {

@@ -4,7 +4,10 @@ package cni
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
+	"reflect"
 	"slices"
 )
 
@@ -113,23 +116,34 @@ func Parse(command string, text []byte) (*Config, error) {
 		return c, fail(CodeDecode, "%s: standard input has no configuration", command)
 	}
 	if err := json.Unmarshal(text, c); err != nil {
-		return c, fail(CodeDecode, "read the configuration: %v", err)
+		return c, decodeError("the configuration", err)
 	}
+	missing := ""
 	if c.Version == "" {
-		c.Version = "0.1.0"
+		c.Version, missing = "0.1.0", "cniVersion is missing; "
 	}
 	if at := slices.Index(versions, c.Version); at < 0 {
-		e := fail(CodeVersion, "cniVersion %q is not supported", c.Version)
+		e := fail(CodeVersion, "%scniVersion %q is not supported", missing, c.Version)
 		e.Details = "supported: 0.3.1, 0.4.0, 1.0.0, 1.1.0"
 		return c, e
 	} else if at < slices.Index(versions, since[command]) {
-		return c, fail(CodeVersion, "%s: cniVersion %s does not have it; it came with %s", command, c.Version,
-			since[command])
+		return c, fail(CodeVersion, "%s needs cniVersion %s, not %s", command, since[command], c.Version)
 	}
 	if !validName(c.Name) {
-		return c, fail(CodeConfig, "name: %q is not a name of a network", c.Name)
+		return c, fail(CodeConfig, "name: expected %s, not %q", nameForm, c.Name)
 	}
 	return c, nil
+}
+
+// decodeError names the key with a value of another type in the words of JSON, not of Go.
+func decodeError(what string, err error) *Error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) || wrong.Field == "" {
+		return fail(CodeDecode, "read %s: %v", what, err)
+	}
+	want := map[reflect.Kind]string{reflect.Slice: "a list", reflect.Struct: "an object", reflect.Bool: "true or false",
+		reflect.String: "a string"}[wrong.Type.Kind()]
+	return fail(CodeDecode, "read %s: %s: expected %s, got %s", what, wrong.Field, cmp.Or(want, "a number"), wrong.Value)
 }
 
 // Keep returns the attachments that GC keeps, and whether the engine sent a list at all. Without one, nothing may be

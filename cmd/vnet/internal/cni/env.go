@@ -3,6 +3,7 @@
 package cni
 
 import (
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ func ReadEnv(getenv func(string) string) (Env, error) {
 		Link: getenv("CNI_IFNAME"), Path: filepath.SplitList(getenv("CNI_PATH"))}
 	needs, ok := required[e.Command]
 	if !ok {
-		return e, fail(CodeEnvironment, "CNI_COMMAND: unknown command %q", e.Command)
+		return e, fail(CodeEnvironment, "CNI_COMMAND: expected %s, not %q",
+			strings.Join(slices.Sorted(maps.Keys(required)), ", "), e.Command)
 	}
 	var missing []string
 	for _, name := range needs {
@@ -50,15 +52,21 @@ func ReadEnv(getenv func(string) string) (Env, error) {
 	}
 	if slices.Contains(needs, "CNI_CONTAINERID") {
 		if !validName(e.ContainerID) {
-			return e, fail(CodeEnvironment, "CNI_CONTAINERID: %q has characters that are not allowed", e.ContainerID)
+			return e, fail(CodeEnvironment, "CNI_CONTAINERID: expected %s, not %q", nameForm, e.ContainerID)
 		}
 		if !validLink(e.Link) {
-			return e, fail(CodeEnvironment, "CNI_IFNAME: %q is not a name of a link", e.Link)
+			return e, fail(CodeEnvironment, "CNI_IFNAME: expected %s, not %q", linkForm, e.Link)
 		}
 	}
 	e.Args = parseArgs(getenv("CNI_ARGS"))
 	return e, nil
 }
+
+// What the messages say about names.
+const (
+	nameForm = "letters, digits, and characters of " + naming.NameChars + " after the first"
+	linkForm = "a link's name of at most 15 bytes without / and :"
+)
 
 // validName reports whether a container id or the name of a network is one of the specification.
 func validName(name string) bool { return naming.ValidChars(name, "", naming.NameChars) }

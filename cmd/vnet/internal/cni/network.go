@@ -61,7 +61,7 @@ func (c *Config) Network(a Addressing) (member.Network, error) {
 		return n, err
 	}
 	if !validLink(n.Bridge) {
-		return n, fail(CodeConfig, "bridge: %q is not a name of a link", n.Bridge)
+		return n, fail(CodeConfig, "bridge: expected %s, not %q", linkForm, n.Bridge)
 	}
 	if c.MTU < 0 || c.MTU > 65535 {
 		return n, fail(CodeConfig, "mtu: %d is not between 0 and 65535", c.MTU)
@@ -103,7 +103,7 @@ func (c *Config) refusals() error {
 	case c.SpoofCheck:
 		return fail(CodeUnsupported, "macspoofchk: true is not supported")
 	case c.EnableDAD:
-		return fail(CodeUnsupported, "enabledad: true is not supported; no two members get one address")
+		return fail(CodeUnsupported, "enabledad: true is not supported; vnet gives no address twice")
 	case c.NoInterface:
 		return fail(CodeUnsupported, "disableContainerInterface: true is not supported")
 	case c.MasqBackend != "" && c.MasqBackend != "nftables":

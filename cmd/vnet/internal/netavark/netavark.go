@@ -171,6 +171,10 @@ func (n Network) NetworkName() string {
 	return naming.Shorten("podman."+n.Name, naming.MaxLabName)
 }
 
+// optionForms says what the values of the options are.
+var optionForms = map[string]string{"mtu": "a number from 0 to 65535", "no_default_route": "true or false",
+	"isolate": "true, false or strict"}
+
 // Network returns the network that members are attached to.
 func (n Network) Network() (m member.Network, err error) {
 	// An internal network has no gateway: what its containers send never leaves the bridge.
@@ -178,6 +182,9 @@ func (n Network) Network() (m member.Network, err error) {
 		Masquerade: !n.Internal, Hairpin: true}
 	if driver := n.IPAM["driver"]; driver == "dhcp" {
 		return m, fmt.Errorf("ipam driver %s is not supported", driver)
+	}
+	if len(n.Bridge) > naming.MaxLinkName || n.Bridge != "" && !naming.IsLink(n.Bridge) {
+		return m, fmt.Errorf("interface name %q: expected at most %d bytes without / and :", n.Bridge, naming.MaxLinkName)
 	}
 	for key, value := range n.Options {
 		switch key {
@@ -197,7 +204,7 @@ func (n Network) Network() (m member.Network, err error) {
 			return m, fmt.Errorf("option %s is not supported; the options are isolate, mtu and no_default_route", key)
 		}
 		if err != nil {
-			return m, fmt.Errorf("option %s: %q is not a value of it", key, value)
+			return m, fmt.Errorf("option %s: expected %s, not %q", key, optionForms[key], value)
 		}
 	}
 	for _, key := range n.Subnets {
@@ -218,6 +225,9 @@ func (s Subnet) read() (m member.Subnet, err error) {
 	if s.Gateway != "" {
 		if m.Gateway, err = netip.ParseAddr(s.Gateway); err != nil {
 			return m, fmt.Errorf("gateway %q is not an address", s.Gateway)
+		}
+		if !m.Prefix.Contains(m.Gateway) {
+			return m, fmt.Errorf("gateway %s is not in subnet %s", m.Gateway, m.Prefix)
 		}
 	}
 	if s.Range == nil || s.Range.First == "" && s.Range.Last == "" {
@@ -301,7 +311,7 @@ func (p port) read() (ports []member.Port, err error) {
 		for i := range max(p.Range, 1) {
 			from, to := p.HostPort+i, p.ContainerPort+i
 			if from < 1 || from > 65535 || to < 1 || to > 65535 {
-				return nil, fmt.Errorf("port %d to %d: not between 1 and 65535", from, to)
+				return nil, fmt.Errorf("port %d:%d: expected ports from 1 to 65535", from, to)
 			}
 			ports = append(ports, member.Port{Proto: proto, Host: host, HostPort: uint16(from), Port: uint16(to)})
 		}

@@ -116,7 +116,7 @@ func (k *task) add(ctx context.Context) error {
 	}
 	result, there, err := k.attach(ctx, addressing, prev)
 	if err != nil {
-		if k.Delegate() != "" && !there { // the address of who is attached already stays
+		if k.Delegate() != "" && !there { // a container that is attached keeps its address
 			if _, freeErr := k.delegate(ctx, "DEL"); freeErr != nil {
 				k.note("%s keeps the address: %v", k.Delegate(), freeErr)
 			}

@@ -18,10 +18,10 @@ import (
 	"syscall"
 )
 
-// Called reports whether an engine has started this program. For CNI that is by the name vnet-cni or bridge, or by any
-// other name, with CNI_COMMAND in the environment and without arguments. Some engines look for a plugin with the name
-// bridge. For netavark, it is by the name vnet-netavark, or by any other name with netavark's arguments and input that
-// is not a device such as a terminal: for vnet, these words have no meaning.
+// Called reports whether an engine has started this program. CNI starts it by the name vnet-cni or bridge (some engines
+// look for a plugin of this name), or by any other name with CNI_COMMAND in the environment and without arguments.
+// netavark starts it by the name vnet-netavark, or by any other name with netavark's arguments, which are no words of
+// vnet, and with an input that is not a device such as a terminal.
 func Called(args []string, getenv func(string) string, in *os.File) bool {
 	if len(args) == 0 {
 		return false

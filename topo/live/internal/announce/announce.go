@@ -1,5 +1,5 @@
-// Package announce sends the MAC address of an IP address to its neighbours. Otherwise they use the one they know for
-// up to half a minute.
+// Package announce sends the MAC address of an IP address to its neighbours. Otherwise they use the old one
+// for up to half a minute.
 package announce
 
 import (
