@@ -16,6 +16,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo/live/internal/execute"
 	"github.com/vnet-lab/vnet/topo/live/internal/netns"
@@ -172,6 +173,9 @@ func (m *maker) mac() rtnl.LLAddr {
 
 // complete makes all but the bridge. The record comes last: it says that the network is whole.
 func (m *maker) complete(b *bridge) error {
+	if err := m.ignoreAdvertisements(b); err != nil {
+		return err
+	}
 	id := rtnl.LinkID{Index: b.Index}
 	up := rtnl.LinkConfig{Address: b.Address} // which the bridge now keeps, whatever ports come and go
 	up.SetUp(true)
@@ -201,6 +205,19 @@ func (m *maker) complete(b *bridge) error {
 		}
 	}
 	return m.writeRecord(b)
+}
+
+// ignoreAdvertisements keeps members from giving the machine addresses and a default route by router advertisements.
+// What a bridge that others made accepts is their decision.
+func (m *maker) ignoreAdvertisements(b *bridge) error {
+	if b.Alias != mark.Of(owner(m.Name)) {
+		return nil
+	}
+	err := nsfs.SetSysctl("net/ipv6/conf/"+b.Name+"/accept_ra", "0")
+	if errors.Is(err, fs.ErrNotExist) || isReadOnly(err) { // no IPv6, or a container that may not set it
+		return nil
+	}
+	return err
 }
 
 // changePorts gives the links of all members the options of the network.

@@ -1,0 +1,61 @@
+//go:build linux
+
+package member
+
+import (
+	"encoding/binary"
+	"net"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/nsfs"
+)
+
+// TestIgnoresAdvertisements: a router advertisement of a member gives the machine no address and no route.
+func TestIgnoresAdvertisements(t *testing.T) {
+	if v, err := nsfs.Sysctl(linux.ForwardingIPv6); err != nil || v != "0" {
+		t.Skip("no IPv6, or the machine forwards it")
+	}
+	n := testNetwork(t, func(n *Network) { n.Subnets = n.Subnets[:1] })
+	ns := newNS(t)
+	a := attach(t, n, Member{ID: "red", Link: "eth0", NS: ns})
+	sh(t, ns, "ip addr add fe80::bad/64 dev eth0 nodad")
+	if err := in(ns, advertise); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, "", "machine", a.Addresses[0].Gateway.String()+":80")
+	answer(t, ns, "tcp", a.Addresses[0].Gateway.String()+":80") // after it, the machine has handled the advertisement
+	if out := sh(t, "", "ip -6 addr show; ip -6 route"); strings.Contains(out, "2001:db8:bad:") ||
+		strings.Contains(out, "default") {
+		t.Errorf("the machine has accepted a router advertisement:\n%s", out)
+	}
+}
+
+// advertise sends a router advertisement on eth0: a default route, and the prefix 2001:db8:bad::/64.
+func advertise() error {
+	link, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_ICMPV6)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, 255); err != nil {
+		return err
+	}
+	from := unix.SockaddrInet6{Addr: [16]byte{0: 0xfe, 1: 0x80, 14: 0x0b, 15: 0xad}, ZoneId: uint32(link.Index)}
+	if err := unix.Bind(fd, &from); err != nil {
+		return err
+	}
+	message := []byte{0: 134, 4: 64, 15: 0} // RFC 4861, 4.2
+	binary.BigEndian.PutUint16(message[6:], 1800)
+	message = append(message, 3, 4, 64, 0xc0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) // 4.6.2: for 65536 s
+	message = append(message, 0x20, 0x01, 0x0d, 0xb8, 0x0b, 0xad, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+	to := unix.SockaddrInet6{Addr: [16]byte{0: 0xff, 1: 0x02, 15: 1}, ZoneId: uint32(link.Index)}
+	return unix.Sendto(fd, message, 0, &to)
+}
