@@ -3,6 +3,7 @@
 package member
 
 import (
+	"context"
 	"encoding/binary"
 	"net"
 	"strings"
@@ -58,4 +59,17 @@ func advertise() error {
 	message = append(message, 0x20, 0x01, 0x0d, 0xb8, 0x0b, 0xad, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	to := unix.SockaddrInet6{Addr: [16]byte{0: 0xff, 1: 0x02, 15: 1}, ZoneId: uint32(link.Index)}
 	return unix.Sendto(fd, message, 0, &to)
+}
+
+// TestLinkNamedMaking: the name of a link can be the word that follows the alias of what is not whole.
+func TestLinkNamedMaking(t *testing.T) {
+	n, ctx := testNetwork(t), context.Background()
+	m := Member{ID: "red", Link: "making", NS: newNS(t)}
+	attach(t, n, m)
+	if list, err := Members(ctx, n.Name); err != nil || len(list) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
+	if err := Detach(ctx, n.Name, m.id()); err != nil {
+		t.Error(err)
+	}
 }
