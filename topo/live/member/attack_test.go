@@ -5,9 +5,11 @@ package member
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -71,5 +73,23 @@ func TestLinkNamedMaking(t *testing.T) {
 	}
 	if err := Detach(ctx, n.Name, m.id()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNetworkName: each function refuses a name that no network can have. A lock of the name a/b was waited for without
+// end.
+func TestNetworkName(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for _, name := range []string{"", "a/b", "x/../../y", "a b", "a\n", strings.Repeat("n", 300)} {
+		_, openErr := Open(name)
+		_, listErr := Members(ctx, name)
+		_, attachErr := Attach(ctx, Network{Name: name, Bridge: "br0"}, Member{ID: "red", Link: "eth0"})
+		for i, err := range []error{openErr, listErr, attachErr, Detach(ctx, name, ID{"red", "eth0"}),
+			Sweep(ctx, name, nil), Remove(ctx, name)} {
+			if err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("network %q: expected", name)) {
+				t.Errorf("%q, function %d: %v", name, i, err)
+			}
+		}
 	}
 }

@@ -21,6 +21,9 @@ var ErrMembers = errors.New("it still has members")
 // Remove removes a network without members: the bridge if vnet made it, the rules, and settings that nobody else needs.
 // If there is no such network, it returns no error.
 func Remove(ctx context.Context, network string) error {
+	if err := checkName(network); err != nil {
+		return err
+	}
 	m, err := Network{Name: network}.open(ctx)
 	if err != nil {
 		return err
