@@ -5,8 +5,10 @@ package member
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +93,36 @@ func TestNetworkName(t *testing.T) {
 				t.Errorf("%q, function %d: %v", name, i, err)
 			}
 		}
+	}
+}
+
+// TestSharedBridge: a network that leaves a bridge takes nothing from another network that has it.
+func TestSharedBridge(t *testing.T) {
+	blue := testNetwork(t)
+	red := testNetwork(t, func(n *Network) {
+		n.Name = "red"
+		n.Subnets = []Subnet{{Prefix: netip.MustParsePrefix("10.78.0.0/24")}, {Prefix: netip.MustParsePrefix("fd00:78::/64")}}
+	})
+	ns, out, ctx := newNS(t), outside(t), context.Background()
+	attach(t, red, Member{ID: "red", Link: "eth0", NS: newNS(t)}) // makes the bridge
+	attach(t, blue, Member{ID: "blue", Link: "eth0", NS: ns})
+	serve(t, out, "outside", "192.0.2.2:80")
+	serve(t, out, "outside", "[2001:db8::2]:80")
+	if err := errors.Join(Detach(ctx, red.Name, ID{"red", "eth0"}), Remove(ctx, red.Name)); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"192.0.2.2:80", "[2001:db8::2]:80"} {
+		if got := answer(t, ns, "tcp", to); got == "" {
+			t.Errorf("the other network does not reach %s any more", to)
+		}
+	}
+	if addrs := sh(t, "", "ip addr show dev br0"); strings.Contains(addrs, " 10.78.") || strings.Contains(addrs, "fd00:78:") {
+		t.Error("addresses stay:\n" + addrs)
+	}
+	if err := errors.Join(Detach(ctx, blue.Name, ID{"blue", "eth0"}), Remove(ctx, blue.Name)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := try("", "ip link show dev br0"); err == nil {
+		t.Error("the last network leaves the bridge that vnet made:\n" + out)
 	}
 }
