@@ -101,7 +101,8 @@ func TestSharedBridge(t *testing.T) {
 	blue := testNetwork(t)
 	red := testNetwork(t, func(n *Network) {
 		n.Name = "red"
-		n.Subnets = []Subnet{{Prefix: netip.MustParsePrefix("10.78.0.0/24")}, {Prefix: netip.MustParsePrefix("fd00:78::/64")}}
+		n.Subnets = []Subnet{{Prefix: netip.MustParsePrefix("10.78.0.0/24")},
+			{Prefix: netip.MustParsePrefix("fd00:78::/64")}}
 	})
 	ns, out, ctx := newNS(t), outside(t), context.Background()
 	attach(t, red, Member{ID: "red", Link: "eth0", NS: newNS(t)}) // makes the bridge

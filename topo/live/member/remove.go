@@ -110,7 +110,8 @@ func (m *maker) leaveBridge(b *bridge) error {
 		return err
 	}
 	for _, a := range addrs {
-		if a.Proto == mark.Protocol && (!shared || slices.Contains(own, a.Prefix) && !a.Prefix.Addr().IsLinkLocalUnicast()) {
+		stays := shared && (!slices.Contains(own, a.Prefix) || a.Prefix.Addr().IsLinkLocalUnicast())
+		if a.Proto == mark.Protocol && !stays {
 			requests = append(requests, rtnl.DeleteAddr(a))
 		}
 	}
