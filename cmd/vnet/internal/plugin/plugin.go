@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // Called reports whether an engine has started this program. For CNI that is by the name vnet-cni or bridge, or by any
@@ -70,7 +72,7 @@ func Run(args []string, version string, refused error) int {
 
 // note prints a line for the engine's log.
 func (c *call) note(format string, args ...any) {
-	fmt.Fprintf(c.err, "vnet: note: "+format+"\n", args...)
+	fmt.Fprintln(c.err, "vnet: note:", display.Escape(fmt.Sprintf(format, args...)))
 }
 
 // print writes an answer.
