@@ -99,8 +99,8 @@ func (b *bridge) isShared(network string) bool {
 	})
 }
 
-// leaveBridge removes the network's marks and addresses from a bridge that others made, or that other networks have. The
-// group and the link-local address stay for these.
+// leaveBridge removes the network's marks and addresses from a bridge that others made, or that other networks have.
+// The group and the link-local address stay for these networks.
 func (m *maker) leaveBridge(b *bridge) error {
 	id, group, shared := rtnl.LinkID{Index: b.Index}, uint32(0), b.isShared(m.Name)
 	own := m.addresses(b)
