@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vnet-lab/vnet/internal/linux"
+	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
 )
 
@@ -117,7 +118,8 @@ func TestSharedBridge(t *testing.T) {
 			t.Errorf("the other network does not reach %s any more", to)
 		}
 	}
-	if addrs := sh(t, "", "ip addr show dev br0"); strings.Contains(addrs, " 10.78.") || strings.Contains(addrs, "fd00:78:") {
+	addrs := sh(t, "", "ip addr show dev br0")
+	if strings.Contains(addrs, " 10.78.") || strings.Contains(addrs, "fd00:78:") {
 		t.Error("addresses stay:\n" + addrs)
 	}
 	if err := errors.Join(Detach(ctx, blue.Name, ID{"blue", "eth0"}), Remove(ctx, blue.Name)); err != nil {
@@ -126,4 +128,24 @@ func TestSharedBridge(t *testing.T) {
 	if out, err := try("", "ip link show dev br0"); err == nil {
 		t.Error("the last network leaves the bridge that vnet made:\n" + out)
 	}
+}
+
+// TestPortAtOneAddress: a member cannot take a port at one address that another has at each.
+func TestPortAtOneAddress(t *testing.T) {
+	n, ctx := testNetwork(t), context.Background()
+	each := Port{Proto: nft.TCP, HostPort: 8080, Port: 80}
+	four, six := each, each
+	four.Host, six.Host = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	attach(t, n, Member{ID: "red", Link: "eth0", NS: newNS(t), Ports: []Port{each, four}}) // its own is not in the way
+	for _, p := range []Port{four, six} {
+		_, err := Attach(ctx, n, Member{ID: "blue", Link: "eth0", NS: newNS(t), Ports: []Port{p}})
+		var taken *TakenError
+		if !errors.As(err, &taken) || taken.Owner.Container != "red" {
+			t.Errorf("%s: %v", p.Host, err)
+		}
+	}
+	if err := Detach(ctx, n.Name, ID{"red", "eth0"}); err != nil {
+		t.Fatal(err)
+	}
+	attach(t, n, Member{ID: "blue", Link: "eth0", NS: newNS(t), Ports: []Port{four, six}})
 }
