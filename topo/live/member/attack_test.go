@@ -149,3 +149,30 @@ func TestPortAtOneAddress(t *testing.T) {
 	}
 	attach(t, n, Member{ID: "blue", Link: "eth0", NS: newNS(t), Ports: []Port{four, six}})
 }
+
+// TestSweptMeanwhile: an address that Sweep has for a moment is not taken.
+func TestSweptMeanwhile(t *testing.T) {
+	n := testNetwork(t)
+	attach(t, n, Member{ID: "red", Link: "eth0", NS: newNS(t)})
+	want := netip.MustParseAddr("10.77.0.9")
+	sh(t, "", "ip link property add dev br0 altname "+claimOf(n.Name, want))
+	freed := make(chan error, 1)
+	time.AfterFunc(waitTime/4, func() {
+		_, err := try("", "ip link property del dev br0 altname "+claimOf(n.Name, want))
+		freed <- err
+	})
+	attach(t, n, Member{ID: "blue", Link: "eth0", NS: newNS(t), Addresses: []netip.Addr{want}})
+	if err := <-freed; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSubnetsOverlap: a member's address of one subnet could be the gateway of another.
+func TestSubnetsOverlap(t *testing.T) {
+	n := Network{Name: "net", Bridge: "br0", Subnets: []Subnet{{Prefix: netip.MustParsePrefix("10.0.0.0/24")},
+		{Prefix: netip.MustParsePrefix("10.0.0.0/25")}}}
+	_, err := Attach(context.Background(), n, Member{ID: "red", Link: "eth0", NS: newNS(t)})
+	if err == nil || err.Error() != "network net: subnets 10.0.0.0/24 and 10.0.0.0/25 overlap" {
+		t.Error(err)
+	}
+}

@@ -68,8 +68,11 @@ func patiently(ctx context.Context, take func() error) error {
 			}
 		}
 		e, waitErr := w.Next(limited)
-		if waitErr != nil {
-			return cmp.Or(ctx.Err(), err)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if waitErr != nil { // Sweep may have had the address for a moment; no link is deleted at its end
+			return take()
 		}
 		deleted = e.Deleted || e.Lost
 	}

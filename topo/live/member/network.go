@@ -146,7 +146,12 @@ func (n *Network) check() error {
 		return fmt.Errorf("network %s: bridge %q: %w", n.Name, n.Bridge, err)
 	}
 	n.Gateway = (n.Gateway || n.DefaultRoute || n.Masquerade) && len(n.Subnets) > 0
-	for _, s := range n.Subnets {
+	for i, s := range n.Subnets {
+		for _, other := range n.Subnets[:i] {
+			if other.Prefix.Overlaps(s.Prefix) {
+				return fmt.Errorf("network %s: subnets %s and %s overlap", n.Name, other.Prefix, s.Prefix)
+			}
+		}
 		if s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() || s.Prefix.Bits() > s.Prefix.Addr().BitLen()-2 {
 			return fmt.Errorf("network %s: subnet %s: expected a prefix without host bits, and room for two hosts",
 				n.Name, s.Prefix)
