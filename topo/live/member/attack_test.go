@@ -176,3 +176,31 @@ func TestSubnetsOverlap(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNoLinkLocalAddress: a network without IPv6 gives members no address of the machine, so an internal network stays
+// internal.
+func TestNoLinkLocalAddress(t *testing.T) {
+	serve(t, "", "machine", "[::]:81")
+	for _, subnets := range [][]Subnet{nil, testSubnets()[:1]} {
+		n := testNetwork(t, func(n *Network) {
+			n.Name, n.Subnets, n.DefaultRoute, n.Masquerade = fmt.Sprint("net", len(subnets)), subnets, false, false
+			n.Bridge = n.Name
+		})
+		ns := newNS(t)
+		attach(t, n, Member{ID: "red", Link: "eth0", NS: ns})
+		sh(t, ns, "ip addr add fe80::bad/64 dev eth0 nodad; ip link set dev eth0 up")
+		link, err := net.InterfaceByName(n.Bridge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs, err := link.Addrs()
+		if err != nil || len(addrs) > 0 {
+			t.Errorf("the bridge has %v, %v", addrs, err)
+		}
+		for _, a := range addrs {
+			if got := answer(t, ns, "tcp", "["+a.(*net.IPNet).IP.String()+"%eth0]:81"); got != "" {
+				t.Errorf("a member reaches the machine at %s: %s", a, got)
+			}
+		}
+	}
+}
