@@ -149,8 +149,8 @@ func (m *maker) bridge() (b *bridge, err error) {
 	return bridgeOf(m.conn, m.Name)
 }
 
-// addBridge makes the bridge. Its alias shows that vnet made it. It has no IPv6 address but those of the network: members
-// of a network without a gateway would reach the machine at its link-local address.
+// addBridge makes the bridge. Its alias shows that vnet made it. It has no IPv6 address but those of the network:
+// members of a network without a gateway would reach the machine at its link-local address.
 func (m *maker) addBridge() error {
 	mac, alias, group := m.mac(), mark.Of(owner(m.Name)), uint32(nft.LinkGroup)
 	set := rtnl.LinkConfig{Address: mac, Alias: &alias, Group: &group, MTU: m.MTU}
