@@ -70,6 +70,21 @@ func Run(args []string, version string, refused error) int {
 	return c.cni(ctx)
 }
 
+// maxInput is the number of bytes that a call may have on standard input: 100 000 attachments to keep need 10 MB.
+const maxInput = 16 << 20
+
+// readInput reads standard input to its end.
+func (c *call) readInput() ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(c.in, maxInput+1))
+	if err == nil && len(text) > maxInput {
+		err = fmt.Errorf("more than %d bytes", maxInput)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read standard input: %w", err)
+	}
+	return text, nil
+}
+
 // note prints a line for the engine's log.
 func (c *call) note(format string, args ...any) {
 	fmt.Fprintln(c.err, "vnet: note:", display.Escape(fmt.Sprintf(format, args...)))
