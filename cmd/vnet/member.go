@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/words"
+	"github.com/vnet-lab/vnet/internal/display"
 	"github.com/vnet-lab/vnet/internal/naming"
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/nsfs"
@@ -211,8 +212,8 @@ func (s *session) memberTable(list []member.Attached) error {
 		for _, p := range a.Ports {
 			ports = append(ports, portText(p))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", a.ID, a.Link.Name, a.Host.Name, cmp.Or(strings.Join(addrs, " "), "-"),
-			cmp.Or(strings.Join(ports, " "), "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", display.OneLine(a.ID), display.OneLine(a.Link.Name), a.Host.Name,
+			cmp.Or(strings.Join(addrs, " "), "-"), cmp.Or(strings.Join(ports, " "), "-"))
 	}
 	return t.Flush()
 }

@@ -60,6 +60,13 @@ func TestMembers(t *testing.T) {
 	for _, words := range []string{"web red", "web second", "web second", "web", "web"} {
 		w.must(append([]string{"vnet", "detach"}, strings.Fields(words)...)...)
 	}
+	attached = w.must("vnet", "attach", "web", "--netns", "red", "--subnet", "10.77.0.0/24", "--id", "x\x1b[31m",
+		"--dev", "e\x1b[0m")
+	if text := attached + w.must("vnet", "members", "web"); strings.ContainsRune(text, '\x1b') {
+		t.Errorf("%q", text)
+	}
+	w.must("vnet", "detach", "web", "x\x1b[31m", "--dev", "e\x1b[0m")
+	w.must("vnet", "detach", "web")
 	if after := w.must("ip", "link"); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"time"
@@ -67,8 +68,11 @@ func patiently(ctx context.Context, take func() error) error {
 			}
 		}
 		e, waitErr := w.Next(limited)
-		if waitErr != nil {
-			return cmp.Or(ctx.Err(), err)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if waitErr != nil { // Sweep may have had the address for a moment; no link is deleted at its end
+			return take()
 		}
 		deleted = e.Deleted || e.Lost
 	}
@@ -123,7 +127,7 @@ func (a *attachment) publish(ctx context.Context) error {
 		}
 		own := false // another link of the container has the port
 		err := patiently(ctx, func() error {
-			err := claimName(a.conn, a.host, portClaim(f), port)
+			err := a.claimPort(f, port)
 			var taken *TakenError
 			if own = errors.As(err, &taken) && taken.Owner.Container == a.m.ID; own {
 				return nil
@@ -147,6 +151,23 @@ func (a *attachment) publish(ctx context.Context) error {
 		}
 	}
 	return a.forwardLocal(ctx)
+}
+
+// claimPort takes a port of the machine. At one address it is also taken if another link has it at each address.
+func (a *attachment) claimPort(f nft.Forward, what string) error {
+	if err := claimName(a.conn, a.host, portClaim(f), what); err != nil || !f.Addr.IsValid() {
+		return err
+	}
+	each := f
+	each.Addr = netip.Addr{}
+	l, err := a.conn.Link(rtnl.LinkID{Name: portClaim(each)})
+	if errors.Is(err, fs.ErrNotExist) || err == nil && l.Name == a.host {
+		return nil
+	}
+	taken := &TakenError{What: what}
+	taken.Network, taken.Owner, _, _ = parseAlias(l.Alias)
+	release := a.conn.Do(rtnl.DeleteAltNames(rtnl.LinkID{Name: a.host}, portClaim(f)))
+	return cmp.Or(err, release, error(taken))
 }
 
 // forwards returns the forwards of the member's ports.

@@ -20,6 +20,9 @@ import (
 // If the member's namespace has ended already, nothing shows which ports the member had. Detach then removes those of
 // ports that nobody has any more; the next owner of a port, or of an address, removes the others.
 func Detach(ctx context.Context, network string, id ID, ports ...Port) error {
+	if err := checkName(network); err != nil {
+		return err
+	}
 	unlock, err := lockName(ctx, hostName(network, id))
 	if err != nil {
 		return err

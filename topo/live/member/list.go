@@ -17,6 +17,9 @@ import (
 // their links in the namespaces, and their routes, are not known. If there is no such network, the error is
 // fs.ErrNotExist.
 func Members(_ context.Context, network string) ([]Attached, error) {
+	if err := checkName(network); err != nil {
+		return nil, err
+	}
 	c, n, err := dial()
 	if err != nil {
 		return nil, err

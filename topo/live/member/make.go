@@ -16,6 +16,7 @@ import (
 	"github.com/vnet-lab/vnet/internal/linux"
 	"github.com/vnet-lab/vnet/internal/mark"
 	"github.com/vnet-lab/vnet/nft"
+	"github.com/vnet-lab/vnet/nsfs"
 	"github.com/vnet-lab/vnet/rtnl"
 	"github.com/vnet-lab/vnet/topo/live/internal/execute"
 	"github.com/vnet-lab/vnet/topo/live/internal/netns"
@@ -150,12 +151,16 @@ func (m *maker) bridge() (b *bridge, err error) {
 	return bridgeOf(m.conn, m.Name)
 }
 
-// addBridge makes the bridge. Its alias shows that vnet made it.
+// addBridge makes the bridge. Its alias shows that vnet made it. It has no IPv6 address but those of the network:
+// members of a network without a gateway would reach the machine at its link-local address.
 func (m *maker) addBridge() error {
 	mac, alias, group := m.mac(), mark.Of(owner(m.Name)), uint32(nft.LinkGroup)
 	set := rtnl.LinkConfig{Address: mac, Alias: &alias, Group: &group, MTU: m.MTU}
 	if set.MTU == 0 {
 		set.MTU = linux.DefaultMTU // else the bridge takes it from its ports
+	}
+	if none := rtnl.AddrGenNone; netns.HasIPv6() {
+		set.AddrGenMode = &none
 	}
 	return m.conn.Do(
 		rtnl.AddLink(rtnl.LinkConfig{Name: m.Bridge, Address: mac, Kind: rtnl.Kind{Name: "bridge"}}),
@@ -174,6 +179,9 @@ func (m *maker) mac() rtnl.LLAddr {
 
 // complete makes all but the bridge. The record comes last: it says that the network is whole.
 func (m *maker) complete(b *bridge) error {
+	if err := m.ignoreAdvertisements(b); err != nil {
+		return err
+	}
 	id := rtnl.LinkID{Index: b.Index}
 	up := rtnl.LinkConfig{Address: b.Address} // an address that was set does not change with the ports
 	up.SetUp(true)
@@ -203,6 +211,19 @@ func (m *maker) complete(b *bridge) error {
 		}
 	}
 	return m.writeRecord(b)
+}
+
+// ignoreAdvertisements keeps members from giving the machine addresses and a default route by router advertisements.
+// What a bridge that others made accepts is their decision.
+func (m *maker) ignoreAdvertisements(b *bridge) error {
+	if b.Alias != mark.Of(owner(m.Name)) {
+		return nil
+	}
+	err := nsfs.SetSysctl("net/ipv6/conf/"+b.Name+"/accept_ra", "0")
+	if errors.Is(err, fs.ErrNotExist) || isReadOnly(err) { // no IPv6, or a container that may not set it
+		return nil
+	}
+	return err
 }
 
 // changePorts gives the links of all members the options of the network.

@@ -51,7 +51,7 @@ func isHostName(name string) bool {
 	return ok && len(digits) == 13 && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
-// making follows the alias of a link until its member is whole.
+// making follows the alias of a link until its member is whole. A link can also have this name.
 const making = " making"
 
 // aliasOf is the alias of a member's link.
@@ -61,13 +61,13 @@ func aliasOf(network string, id ID) string {
 
 // parseAlias is the inverse of aliasOf. whole is false while Attach works, or after it was killed.
 func parseAlias(alias string) (network string, id ID, whole, ok bool) {
-	text, whole := strings.CutSuffix(alias, making)
-	words := strings.Split(text, " ")
-	if len(words) != 3 {
+	words := strings.Split(alias, " ")
+	whole = len(words) == 3
+	if !whole && (len(words) != 4 || " "+words[3] != making) {
 		return "", ID{}, false, false
 	}
 	network, ok = strings.CutPrefix(words[0], mark.Of(owner("")))
-	return network, ID{words[1], words[2]}, !whole, ok
+	return network, ID{words[1], words[2]}, whole, ok
 }
 
 // digit is 4 or 6.

@@ -20,6 +20,9 @@ import (
 // Open returns a network that Attach has made, as its bridge describes it; the ranges of its subnets are not known. If
 // there is no such network, the error is fs.ErrNotExist.
 func Open(name string) (Network, error) {
+	if err := checkName(name); err != nil {
+		return Network{}, err
+	}
 	c, err := rtnl.Dial(nil)
 	if err != nil {
 		return Network{}, err
@@ -124,11 +127,20 @@ func (b *bridge) is(n Network) bool {
 	return b.Up() && b.Name == n.Bridge && same
 }
 
+// checkName returns an error if a network cannot have a name. It is part of the name of a lock, and of names in the
+// kernel.
+func checkName(network string) error {
+	if !naming.IsLab(network) {
+		return fmt.Errorf("network %q: expected at most %d letters, digits, and characters of %s",
+			network, naming.MaxLabName, naming.NameChars)
+	}
+	return nil
+}
+
 // check returns an error if a network is invalid. It sets what follows from other fields.
 func (n *Network) check() error {
-	if !naming.IsLab(n.Name) {
-		return fmt.Errorf("network %q: expected at most %d letters, digits, and characters of %s",
-			n.Name, naming.MaxLabName, naming.NameChars)
+	if err := checkName(n.Name); err != nil {
+		return err
 	}
 	if err := rtnl.CheckLinkName(n.Bridge); err != nil {
 		return fmt.Errorf("network %s: bridge: %w", n.Name, err)

@@ -21,6 +21,9 @@ var ErrMembers = errors.New("it still has members")
 // Remove removes a network without members: the bridge if vnet made it, the rules, and settings that nobody else needs.
 // If there is no such network, it returns no error.
 func Remove(ctx context.Context, network string) error {
+	if err := checkName(network); err != nil {
+		return err
+	}
 	m, err := Network{Name: network}.open(ctx)
 	if err != nil {
 		return err
@@ -82,7 +85,7 @@ func (m *maker) remove(b *bridge) error {
 	if b.Index == 0 {
 		return nil
 	}
-	if b.Alias == mark.Of(owner(m.Name)) && !b.isShared(m.Name) {
+	if strings.HasPrefix(b.Alias, mark.Of(owner(""))) && !b.isShared(m.Name) { // made by vnet, for any network
 		return m.conn.Do(rtnl.DeleteLink(rtnl.LinkID{Index: b.Index}))
 	}
 	return m.leaveBridge(b)
@@ -96,16 +99,19 @@ func (b *bridge) isShared(network string) bool {
 	})
 }
 
-// leaveBridge removes the network's marks and addresses from a bridge that others made.
+// leaveBridge removes the network's marks and addresses from a bridge that others made, or that other networks have.
+// The group and the link-local address stay for these networks.
 func (m *maker) leaveBridge(b *bridge) error {
-	id, group := rtnl.LinkID{Index: b.Index}, uint32(0)
+	id, group, shared := rtnl.LinkID{Index: b.Index}, uint32(0), b.isShared(m.Name)
+	own := m.addresses(b)
 	var requests []rtnl.Request
 	addrs, err := m.conn.Addrs(rtnl.AddrFilter{Link: b.Index})
 	if err != nil {
 		return err
 	}
 	for _, a := range addrs {
-		if a.Proto == mark.Protocol {
+		stays := shared && (!slices.Contains(own, a.Prefix) || a.Prefix.Addr().IsLinkLocalUnicast())
+		if a.Proto == mark.Protocol && !stays {
 			requests = append(requests, rtnl.DeleteAddr(a))
 		}
 	}
@@ -118,7 +124,7 @@ func (m *maker) leaveBridge(b *bridge) error {
 			requests = append(requests, rtnl.DeleteAltNames(id, name))
 		}
 	}
-	if b.Group == nft.LinkGroup {
+	if b.Group == nft.LinkGroup && !shared {
 		requests = append(requests, rtnl.SetLink(id, rtnl.LinkConfig{Group: &group}))
 	}
 	return m.conn.Do(requests...)

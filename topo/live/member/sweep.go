@@ -18,6 +18,9 @@ import (
 // and forwards to addresses that nobody has. If valid is not nil, it also removes the members that valid does not list.
 // It continues after errors and returns them all. If there is no such network, it returns no error.
 func Sweep(ctx context.Context, network string, valid []ID) error {
+	if err := checkName(network); err != nil {
+		return err
+	}
 	c, n, err := dial()
 	if err != nil {
 		return err

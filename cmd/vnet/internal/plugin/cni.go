@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/cni"
@@ -74,8 +73,8 @@ func (c *call) read() (task, error) {
 	if k.Env, err = cni.ReadEnv(c.getenv); err != nil || k.Command == "VERSION" {
 		return k, err
 	}
-	if k.stdin, err = io.ReadAll(c.in); err != nil {
-		return k, &cni.Error{Code: cni.CodeIO, Msg: "read standard input: " + err.Error()}
+	if k.stdin, err = c.readInput(); err != nil {
+		return k, &cni.Error{Code: cni.CodeIO, Msg: err.Error()}
 	}
 	k.Config, err = cni.Parse(k.Command, k.stdin)
 	return k, err

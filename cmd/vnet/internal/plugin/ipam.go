@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vnet-lab/vnet/cmd/vnet/internal/cni"
@@ -18,6 +19,11 @@ import (
 // delegate calls the plugin that chooses the addresses, with this call's environment and standard input, and returns
 // what it prints.
 func (k *task) delegate(ctx context.Context, command string) ([]byte, error) {
+	// This plugin would call itself, and so on without end.
+	if slices.Contains([]string{k.Type, k.name, "vnet", "vnet-cni", "bridge"}, k.Delegate()) {
+		return nil, &cni.Error{Code: cni.CodeConfig, Msg: fmt.Sprintf("ipam.type: the plugin %q does not choose addresses",
+			k.Delegate())}
+	}
 	path, err := find(k.Delegate(), k.Path)
 	if err != nil {
 		return nil, err

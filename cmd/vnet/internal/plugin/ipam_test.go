@@ -49,6 +49,11 @@ func TestDelegate(t *testing.T) {
 	missing := strings.Replace(config, "chooser", "absent", 1)
 	e.fails(cni.CodeConfig, "absent", "ADD", "c1", ns, missing)
 	e.fails(cni.CodeConfig, "absent", "STATUS", "", "", missing)
+	for _, name := range []string{"vnet", "vnet-cni", "bridge"} { // each would call itself without end
+		for _, command := range []string{"ADD", "DEL", "GC", "STATUS"} {
+			e.fails(cni.CodeConfig, "does not choose addresses", command, "c1", ns, strings.Replace(config, "chooser", name, 1))
+		}
+	}
 	e.fails(cni.CodeConfig, "../x", "ADD", "c1", ns, strings.Replace(config, "chooser", "../x", 1))
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +40,7 @@ func (c *call) asNetavark(ctx context.Context, args []string) (answer any, err e
 	case len(args) == 0 || args[0] == "info":
 		return netavark.About(c.version), nil
 	case args[0] == "create":
-		text, err := io.ReadAll(c.in)
+		text, err := c.readInput()
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +52,7 @@ func (c *call) asNetavark(ctx context.Context, args []string) (answer any, err e
 	case len(args) != 2 || args[0] != "setup" && args[0] != "teardown":
 		return nil, fmt.Errorf("expected info, create, setup NAMESPACE or teardown NAMESPACE, got %q", args)
 	}
-	text, err := io.ReadAll(c.in)
+	text, err := c.readInput()
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"github.com/vnet-lab/vnet/internal/display"
 )
 
 // Called reports whether an engine has started this program. CNI starts it by the name vnet-cni or bridge (some engines
@@ -68,9 +70,24 @@ func Run(args []string, version string, refused error) int {
 	return c.cni(ctx)
 }
 
+// maxInput is the number of bytes that a call may have on standard input: 100 000 attachments to keep need 10 MB.
+const maxInput = 16 << 20
+
+// readInput reads standard input to its end.
+func (c *call) readInput() ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(c.in, maxInput+1))
+	if err == nil && len(text) > maxInput {
+		err = fmt.Errorf("more than %d bytes", maxInput)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read standard input: %w", err)
+	}
+	return text, nil
+}
+
 // note prints a line for the engine's log.
 func (c *call) note(format string, args ...any) {
-	fmt.Fprintf(c.err, "vnet: note: "+format+"\n", args...)
+	fmt.Fprintln(c.err, "vnet: note:", display.Escape(fmt.Sprintf(format, args...)))
 }
 
 // print writes an answer.

@@ -255,3 +255,14 @@ func outside(t *testing.T) string {
 	t.Cleanup(func() { sh(t, "", "ip link del out0") })
 	return ns
 }
+
+// TestInputLimit: a plugin does not read without end.
+func TestInputLimit(t *testing.T) {
+	e, text := newEngine(t), strings.Repeat(" ", maxInput+1)
+	e.fails(cni.CodeIO, "more than 16777216 bytes", "ADD", "c1", "/proc/self/ns/net", text)
+	for _, words := range []string{"create", "setup /x", "teardown /x"} {
+		if out, code := e.run("vnet-netavark "+words, text); code != 1 || !strings.Contains(out, "more than") {
+			t.Errorf("%s: %d, %s", words, code, out)
+		}
+	}
+}
