@@ -34,8 +34,8 @@ func (e *TakenError) Error() string {
 // maxTries is more than the ports of a bridge, 1023, so among as many addresses in a row one is free.
 const maxTries = 1100
 
-// maxAddresses is how many addresses of a subnet are given, from the start of its ranges, if members do not ask for one.
-// It limits the network's table, which has an element for each address that was given.
+// maxAddresses is how many addresses of a subnet are given, from the start of its ranges, if members do not ask for
+// one. It limits the network's table, which has an element for each address that was given.
 const maxAddresses = 1 << 14
 
 // gateway returns the gateway's address of a subnet.

@@ -184,7 +184,7 @@ func (n Network) Network() (m member.Network, err error) {
 		return m, fmt.Errorf("ipam driver %s is not supported", driver)
 	}
 	if len(n.Bridge) > naming.MaxLinkName || n.Bridge != "" && !naming.IsLink(n.Bridge) {
-		return m, fmt.Errorf("interface name %q: expected at most %d bytes without / and :", n.Bridge, naming.MaxLinkName)
+		return m, fmt.Errorf("interface name %q: expected at most %d bytes, no slash or colon", n.Bridge, naming.MaxLinkName)
 	}
 	for key, value := range n.Options {
 		switch key {
