@@ -46,9 +46,10 @@ func writeAt(dir int, name, value string) error {
 	return errors.Join(err, unix.Close(fd))
 }
 
-// A procMount opens directories of /proc/sys. /proc/sys/net has an entry "ipv6" for each network
-// namespace, and the kernel searches for the right one among all that were used before. So after
-// each procUses uses, a procMount mounts a new proc file system, which has no such entries yet.
+// A procMount opens directories of /proc/sys. A proc file system has an entry net/ipv6 for each
+// network namespace that was used in it, and the kernel searches for the right one among all. So a
+// procMount mounts a proc file system of its own, which has no such entries yet, and after each
+// procUses uses another one. A mount costs as much as the search among about 50 namespaces.
 type procMount struct {
 	dir   int  // descriptor of its directory sys; -1 before the first use
 	uses  int  // of dir
@@ -60,11 +61,11 @@ const procUses = 64
 // sys returns a descriptor of /proc/sys.
 func (p *procMount) sys() int {
 	p.uses++
-	switch {
-	case p.dir < 0:
-		p.dir, _ = unix.Open("/proc/sys", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	case p.uses > procUses && !p.fails:
+	if !p.fails && (p.dir < 0 || p.uses > procUses) {
 		p.renew()
+	}
+	if p.dir < 0 {
+		p.dir, _ = unix.Open("/proc/sys", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	}
 	return p.dir
 }
