@@ -32,7 +32,7 @@ func (a *attachment) addLink(b *bridge) error {
 		Kind: rtnl.Kind{Name: "veth", Peer: &peer}}
 	set := a.portConfig()
 	set.Alias = &alias
-	if netns.HasIPv6() {
+	if a.hasIPv6() {
 		set.AddrGenMode = &none
 	}
 	if err := a.conn.Do(rtnl.AddLink(add)); err != nil {
@@ -55,18 +55,48 @@ func number(on bool) uint64 {
 	return 0
 }
 
+// hasIPv6 reports whether the links of the network's members have IPv6 settings.
+func (n Network) hasIPv6() bool { return (n.MTU == 0 || n.MTU >= minIPv6MTU) && netns.HasIPv6() }
+
+// isIPv4Only reports whether the member has addresses, and none of them is an IPv6 address.
+func (a *attachment) isIPv4Only() bool {
+	return len(a.addrs) > 0 &&
+		!slices.ContainsFunc(a.addrs, func(p Address) bool { return p.Prefix.Addr().Is6() })
+}
+
+// ipv6Settings returns the IPv6 settings of the link in the namespace. Its addresses and routes come from here alone:
+// without accept_ra=0, any other member could give it a default route. It has no link-local address if all its
+// addresses are IPv4; otherwise nobody has to wait for that address.
+func (a *attachment) ipv6Settings() []string {
+	switch {
+	case len(a.addrs) == 0:
+		return nil
+	case a.isIPv4Only():
+		return []string{"accept_ra=0"}
+	}
+	return []string{"disable_ipv6=0", "accept_dad=0", "accept_ra=0"}
+}
+
+// writeIPv6 writes IPv6 settings of a link, unless /proc/sys is read-only.
+func writeIPv6(t nsfs.Thread, link string, settings ...string) error {
+	if err := t.SetSysctls("net/ipv6/conf/"+link, settings...); !isReadOnly(err) {
+		return err
+	}
+	return nil
+}
+
 // configure makes what is inside the namespace: addresses, routes, link up.
 func (a *attachment) configure() (err error) {
 	err = nsfs.WithThread(func(t nsfs.Thread) error {
+		// Packets that arrive at a port belong to the bridge. The kernel has no routes and groups for it then.
+		if err := writeIPv6(t, a.host, "disable_ipv6=1"); err != nil {
+			return err
+		}
 		if err := t.Enter(a.file); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(a.addrs, func(p Address) bool { return p.Prefix.Addr().Is6() }) {
-			// Addresses and routes come from here alone, and nobody has to wait for the link-local address.
-			err := t.SetSysctls("net/ipv6/conf/"+a.m.Link, "disable_ipv6=0", "accept_dad=0", "accept_ra=0")
-			if err != nil && !isReadOnly(err) {
-				return err
-			}
+		if err := writeIPv6(t, a.m.Link, a.ipv6Settings()...); err != nil {
+			return err
 		}
 		a.inside, err = rtnl.Dial(nil)
 		return err
@@ -82,12 +112,16 @@ func (a *attachment) configure() (err error) {
 	if mac == ([6]byte{}) && len(a.addrs) > 0 {
 		mac = macOf(a.Name, a.addrs[0].Prefix.Addr())
 	}
-	set := rtnl.LinkConfig{}
+	id, set := rtnl.LinkID{Index: l.Index}, rtnl.LinkConfig{}
 	if mac != ([6]byte{}) {
 		set.Address = rtnl.LLAddr(mac[:])
 	}
 	set.SetUp(true)
-	requests := []rtnl.Request{rtnl.SetLink(rtnl.LinkID{Index: l.Index}, set)}
+	requests := []rtnl.Request{rtnl.SetLink(id, set)}
+	if none := rtnl.AddrGenNone; a.isIPv4Only() && a.hasIPv6() {
+		// A message that also sets the link up would set it up first.
+		requests = slices.Insert(requests, 0, rtnl.SetLink(id, rtnl.LinkConfig{AddrGenMode: &none}))
+	}
 	for _, p := range a.addrs {
 		requests = append(requests, rtnl.AddAddr(rtnl.Addr{Link: l.Index, Prefix: p.Prefix,
 			Broadcast: broadcastOf(p.Prefix.Masked()), Flags: unix.IFA_F_NODAD}))

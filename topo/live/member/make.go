@@ -159,7 +159,7 @@ func (m *maker) addBridge() error {
 	if set.MTU == 0 {
 		set.MTU = linux.DefaultMTU // else the bridge takes it from its ports
 	}
-	if none := rtnl.AddrGenNone; netns.HasIPv6() {
+	if none := rtnl.AddrGenNone; m.hasIPv6() {
 		set.AddrGenMode = &none
 	}
 	return m.conn.Do(

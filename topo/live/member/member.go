@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package member attaches single namespaces to a network, one at a time, at a cost that does not depend on how many are
-// there already. A container engine's plugin and programs that run sandboxes use it; a lab, which is made as a whole,
-// does not.
+// Package member attaches single namespaces to a network, one at a time, with as many requests to the kernel, however
+// many are there already. A container engine's plugin and programs that run sandboxes use it; a lab, which is made as a
+// whole, does not.
 //
 //	    machine (or the namespace that the process runs in)
 //	┌───────────────────────────────────────────────────────────────┐
