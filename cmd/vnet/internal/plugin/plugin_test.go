@@ -145,6 +145,11 @@ func newNS(t *testing.T) string {
 // sh runs a script in a namespace; "" is the machine.
 func sh(t *testing.T, ns, script string) (out string) {
 	t.Helper()
+	for _, tool := range []string{"ip", "nft"} {
+		if _, err := exec.LookPath(tool); err != nil && strings.Contains(script, tool+" ") {
+			t.Skipf("no %s on this machine", tool)
+		}
+	}
 	err := in(ns, func() error {
 		b, err := exec.Command("sh", "-ec", script).CombinedOutput()
 		out = string(b)
