@@ -40,18 +40,14 @@ func Check(_ context.Context, n Network, m Member) error {
 	if _, _, whole, _ := parseAlias(l.Alias); !whole || !l.Up() || l.Master != b.Index {
 		return fmt.Errorf("link %s: it is down, or not a port of %s", l.Name, b.Name)
 	}
-	_, state, err := nc.Rules(tableOf(n.Name))
+	rules, state, err := nc.Rules(tableOf(n.Name))
 	if err == nil && (!state.Exists || state.Damaged) {
 		err = fmt.Errorf("table inet %s: somebody else has deleted rules", tableOf(n.Name))
 	}
 	if err != nil {
 		return err
 	}
-	forwards, err := forwardsIn(nc, n.Name)
-	if err != nil {
-		return err
-	}
-	there := describe(b, n.Name, l, forwards)
+	there := describe(b, n.Name, l, forwardsAmong(rules))
 	for _, a := range m.Addresses {
 		if !slices.ContainsFunc(there.Addresses, func(p Address) bool { return p.Prefix.Addr() == a }) {
 			return fmt.Errorf("link %s: it does not have the address %s", l.Name, a)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
-	"strings"
 
 	"github.com/vnet-lab/vnet/nft"
 	"github.com/vnet-lab/vnet/rtnl"
@@ -91,7 +90,7 @@ func removeMember(c *rtnl.Conn, n *nft.Conn, network string, l rtnl.Link) error 
 // forwardsOf returns the forwards of a link with these alternative names. Their target ports are not known.
 func forwardsOf(names []string, addrs []netip.Addr) (forwards []nft.Forward) {
 	for _, name := range names {
-		if f, ok := parsePortClaim(name, addrs); ok && strings.HasPrefix(name, "p") {
+		if f, ok := parsePortClaim(name, addrs); ok {
 			forwards = append(forwards, f)
 		}
 	}

@@ -75,12 +75,16 @@ func linksOf(c *rtnl.Conn, network string) ([]rtnl.Link, error) {
 // forwardsIn returns the forwards of a network's table.
 func forwardsIn(n *nft.Conn, network string) (forwards []nft.Forward, err error) {
 	rules, _, err := n.Rules(tableOf(network))
+	return forwardsAmong(rules), err
+}
+
+func forwardsAmong(rules []nft.CountedRule) (forwards []nft.Forward) {
 	for _, r := range rules {
 		if f, ok := r.Rule.(nft.Forward); ok {
 			forwards = append(forwards, f)
 		}
 	}
-	return forwards, err
+	return forwards
 }
 
 // describe returns what the machine's side shows of a member.
